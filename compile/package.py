@@ -12,7 +12,7 @@ import msgspec
 
 from compile.golden import GoldenSet
 from compile.machine import Processor
-from runtime_py.manifest import Bucket, Golden, Labels, Manifest, Model, Producer, Variant
+from runtime_py.manifest import Bucket, Golden, Labels, Manifest, Model, Producer, Variant, VulkanNeeds
 
 if TYPE_CHECKING:
     from pqrnn.checkpoint import Facts
@@ -26,8 +26,10 @@ def module_path(target: str) -> str:
     return f"variants/{target}/module.vmfb"
 
 
-def describe_variant(target: str, device: str, processor: Processor, flags: Sequence[str], seconds: float) -> Variant:
-    """Describe a compiled module that has not been run yet."""
+def describe_variant(
+    target: str, device: str, processor: Processor, flags: Sequence[str], seconds: float, vulkan: VulkanNeeds | None = None
+) -> Variant:
+    """Describe a compiled module that has not been run yet; `vulkan` is what it needs of a Vulkan device, for those only."""
     return Variant(
         target=target,
         device=device,
@@ -39,6 +41,7 @@ def describe_variant(target: str, device: str, processor: Processor, flags: Sequ
         compile_seconds=round(seconds, 3),
         parity=None,
         unverified_reason=_PENDING,
+        vulkan=vulkan,
     )
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a package, schema 1.0: typed, strictly decoded, and checked for sense before anything trusts it.
+"""The manifest of a package, schema 1.1: typed, strictly decoded, and checked for sense before anything trusts it.
 
 A package is a directory ``NAME.pqrnn`` with ``manifest.json``, one compiled module per variant and the golden
 vectors. The format version (``schema``) is apart from the version of the project: another major version is refused, a
@@ -17,9 +17,11 @@ from msgspec import Meta, Struct
 
 from runtime_py.errors import SchemaError
 
-SCHEMA = "1.0"
+SCHEMA = "1.1"
 ABI = 1
 MANIFEST_NAME = "manifest.json"
+ANY = "any"  # as triple and cpu: the code is for no processor in particular
+VULKAN = "vulkan"  # as device
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 # The end of a text without the line feed that Python's '$' lets through; unlike '\\Z' it means the same in the
@@ -86,7 +88,10 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Parity(Struct, frozen=True, forbid_unknown_fields=True):
-    """Outcome of a replay of the golden vectors through one variant on a real or emulated device."""
+    """Outcome of a replay of the golden vectors through one variant on a real or emulated device.
+
+    ``emulator`` names the emulator and what it emulated; it is empty where ``machine`` itself ran the code.
+    """
 
     passed: bool
     texts: Count
@@ -107,13 +112,27 @@ class Parity(Struct, frozen=True, forbid_unknown_fields=True):
     checked: str
     failures: list[str] = []
     reference: dict[str, float] = {}
+    emulator: str = ""
+
+
+class VulkanNeeds(Struct, frozen=True, forbid_unknown_fields=True):
+    """What compiled code needs of a Vulkan device, beside Vulkan 1.3. The runtime checks none of this: wrong code gives wrong numbers in silence.
+
+    ``subgroup`` is the number of lanes that the code was compiled for, 0 where any will do. ``int64`` says that it may use 64-bit integers. ``features``
+    are further device features by Vulkan's own names (``shaderInt8``, ``storageBuffer8BitAccess``).
+    """
+
+    subgroup: Count = 0
+    int64: bool = False
+    features: list[Annotated[str, Meta(pattern=rf"^[A-Za-z][A-Za-z0-9]*{_END}")]] = []
 
 
 class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     """One compiled module: what it needs from a machine, how it was made, and the proof that it answers right.
 
-    ``features`` are CPU features in LLVM's spelling without a plus sign (``avx2``, ``dotprod``). ``parity`` is null
-    for code that nobody has run yet, and ``unverified_reason`` says why.
+    ``features`` are CPU features in LLVM's spelling without a plus sign (``avx2``, ``dotprod``). Code for no processor in particular has ``any`` as
+    ``triple`` and ``cpu``. ``vulkan`` is there for the device ``vulkan`` and null for others. ``parity`` is null for code that nobody has run yet, and
+    ``unverified_reason`` says why.
     """
 
     target: Annotated[str, Meta(pattern=rf"^{_PART}{_END}")]
@@ -126,6 +145,7 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     compile_seconds: Annotated[float, Meta(ge=0)]
     parity: Parity | None
     unverified_reason: str | None = None
+    vulkan: VulkanNeeds | None = None
 
 
 class FileEntry(Struct, frozen=True, forbid_unknown_fields=True):
@@ -185,11 +205,14 @@ def decode_manifest(data: bytes, where: str = MANIFEST_NAME) -> Manifest:
 def encode_manifest(manifest: Manifest) -> bytes:
     """Return the manifest as indented JSON with a line feed at its end; equal manifests give equal bytes.
 
+    It is always written in this version of the format, also where it was read in an older one.
+
     Raises:
         SchemaError: The manifest contradicts itself, or holds a number that JSON cannot hold.
     """
     check_manifest(manifest, MANIFEST_NAME)
-    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2) + b"\n"
+    current = msgspec.structs.replace(manifest, schema=SCHEMA)
+    return msgspec.json.format(msgspec.json.encode(current, order="deterministic"), indent=2) + b"\n"
 
 
 def json_schema() -> dict[str, Any]:
@@ -260,6 +283,8 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
     for variant in manifest.variants:
         if variant.parity is None and not variant.unverified_reason:
             raise SchemaError(f"{where}: variant {variant.target} has neither parity numbers nor an unverified_reason.")
+        if (variant.device == VULKAN) != (variant.vulkan is not None):
+            raise SchemaError(f"{where}: variant {variant.target} is for a {variant.device} device; what it needs of Vulkan is given for {VULKAN} only.")
     _check_finite(msgspec.to_builtins(manifest), where)
 
 

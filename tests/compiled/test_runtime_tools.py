@@ -12,6 +12,7 @@ from runtime_py.check import check_package, check_parser, record_parity
 from runtime_py.errors import DeviceError, DigestError, InputTooLong
 from runtime_py.golden import load_golden, save_golden
 from runtime_py.inspect import inspect_package
+from runtime_py.manifest import SCHEMA
 from runtime_py.package import open_package, seal
 from runtime_py.parser import Logits, Parser
 
@@ -160,7 +161,7 @@ def test_a_call_costs_little_beside_the_compiled_function(tiny_path: Path) -> No
 
 def test_inspection_reports_facts_and_damage(own: Path) -> None:
     facts = inspect_package(own)
-    assert (facts.name, facts.schema, facts.golden_texts, facts.slot_labels) == ("tiny", "1.0", len(TEXTS), ["what", "when"])
+    assert (facts.name, facts.schema, facts.golden_texts, facts.slot_labels) == ("tiny", SCHEMA, len(TEXTS), ["what", "when"])
     assert facts.variants[0].runs_here
     assert facts.variants[0].chosen_here
     assert not facts.variants[0].verified

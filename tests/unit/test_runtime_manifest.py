@@ -17,6 +17,7 @@ from runtime_py.manifest import (
     Labels,
     Manifest,
     Parity,
+    VulkanNeeds,
     check_relative_name,
     check_schema,
     decode_manifest,
@@ -66,7 +67,7 @@ def test_anything_else_is_no_manifest(data: bytes) -> None:
     ("version", "match"),
     [
         ("2.0", "pip install --upgrade"),
-        ("1.1", "pip install --upgrade"),
+        ("1.2", "pip install --upgrade"),
         ("0.9", "Compile the package again"),
         ("1", "major.minor"),
         ("1.0.0", "major.minor"),
@@ -84,6 +85,21 @@ def test_the_gate_takes_this_version_and_older_minors(monkeypatch: pytest.Monkey
     check_schema("1.2")
     with pytest.raises(SchemaError):
         check_schema("1.4")
+
+
+def test_a_package_of_the_first_format_is_read_and_rewritten_in_this_one(document: dict[str, Any]) -> None:
+    document["schema"] = "1.0"
+    for variant in document["variants"]:
+        del variant["vulkan"]
+    manifest = decode_manifest(json.dumps(document).encode())
+    assert (manifest.schema, manifest.variants[0].vulkan) == ("1.0", None)
+    assert json.loads(encode_manifest(manifest))["schema"] == SCHEMA
+
+
+@pytest.mark.parametrize(("device", "vulkan"), [("vulkan", None), ("local-sync", VulkanNeeds(subgroup=8))])
+def test_needs_of_vulkan_belong_to_that_device(tmp_path: Path, device: str, vulkan: VulkanNeeds | None) -> None:
+    with pytest.raises(SchemaError, match="needs of Vulkan"):
+        write_fake(tmp_path / "a.pqrnn", fake_manifest(fake_variant(device=device, vulkan=vulkan)))
 
 
 def test_another_abi_is_refused(document: dict[str, Any]) -> None:
@@ -200,7 +216,7 @@ def test_numbers_that_json_cannot_hold_are_refused(tmp_path: Path, number: float
 def test_the_schema_for_other_languages_covers_every_field() -> None:
     schema = json_schema()
     definitions = schema["$defs"]
-    for kind in (Manifest, Parity, Bucket, Labels):
+    for kind in (Manifest, Parity, Bucket, Labels, VulkanNeeds):
         assert set(definitions[kind.__name__]["properties"]) == {field.encode_name for field in msgspec.structs.fields(kind)}
         assert definitions[kind.__name__]["additionalProperties"] is False
     json.dumps(schema)
