@@ -10,6 +10,6 @@ Targets are data: nothing here imports another part of the project, a compiler o
 
 from targets.errors import TargetError
 from targets.registry import Registry, registry
-from targets.schema import Flag, Target
+from targets.schema import TIERS, Board, Emulator, Family, Flag, Limit, Target, Vulkan
 
-__all__ = ["Flag", "Registry", "Target", "TargetError", "registry"]
+__all__ = ["TIERS", "Board", "Emulator", "Family", "Flag", "Limit", "Registry", "Target", "TargetError", "Vulkan", "registry"]

@@ -8,7 +8,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 
 from targets.errors import TargetError
-from targets.schema import Family, Target, decode_family, decode_target
+from targets.schema import Family, Target, decode_family, decode_target, resolve_preset
 
 _SUFFIX = ".toml"
 
@@ -34,20 +34,29 @@ class Registry:
         return self._names
 
     def get(self, name: str) -> Target:
-        """Return one target.
+        """Return one target, a preset already on top of its base.
 
         Raises:
-            TargetError: There is none of that name (the message offers the closest), or its file is not valid.
+            TargetError: There is none of that name (the message offers the closest), or its file, or that of a base, is not valid.
         """
+        return self._resolve(name, ())
+
+    def _resolve(self, name: str, above: tuple[str, ...]) -> Target:
         if name not in self._targets:
+            if name in above:
+                raise TargetError(f"targets/{name}{_SUFFIX}: base runs in a circle: {' -> '.join((*above, name))}")
             if name not in self._names:
                 close = difflib.get_close_matches(name, self._names, n=3, cutoff=0.5)
                 hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(self._names)}"
-                raise TargetError(f"no target {name!r}; {hint}")
+                said = f"targets/{above[-1]}{_SUFFIX}: base is {name!r}: " if above else ""
+                raise TargetError(f"{said}no target {name!r}; {hint}")
             file = self._folder / f"{name}{_SUFFIX}"
-            target = decode_target(file.read_bytes(), name, f"targets/{file.name}")
-            self._family(target.family, f"targets/{file.name}")
-            self._targets[name] = target
+            where = f"targets/{file.name}"
+            found = decode_target(file.read_bytes(), name, where)
+            if not isinstance(found, Target):
+                found = resolve_preset(found, self._resolve(found.base, (*above, name)), where)
+            self._family(found.family, where)
+            self._targets[name] = found
         return self._targets[name]
 
     def family(self, target: Target) -> Family:

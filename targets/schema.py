@@ -1,9 +1,12 @@
-"""What a target file may say. Unknown keys are refused, so that a misspelt one cannot be ignored."""
+"""What a target file may say. Unknown keys are refused, so that a misspelt one cannot be ignored.
+
+A file states a whole target, or, with the key `base`, a preset: another target's code under a board's name, with what is known of that board.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,7 +20,15 @@ _FLAG = re.compile(r"--[a-z][a-zA-Z0-9-]*(=\S+)?\Z")
 _Kind = TypeVar("_Kind", bound=Struct)
 
 Text = Annotated[str, Meta(min_length=1)]
+Link = Annotated[str, Meta(pattern=r"^https://\S+$")]
 Feature = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Tier = Literal["native", "emulated", "compiled"]
+
+TIERS: dict[str, str] = {
+    "native": "run on this processor, where it has the features",
+    "emulated": "run in an emulator with the processor's or the GPU's model",
+    "compiled": "compiled and looked at, not run: there is no runtime or no emulator for it",
+}
 
 
 class Flag(Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,6 +36,57 @@ class Flag(Struct, frozen=True, forbid_unknown_fields=True):
 
     flag: Text
     reason: Text
+
+
+class Limit(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known not to work, or not to be proved, and where that can be read up; the link is empty for what was found by trial here."""
+
+    text: Text
+    link: Link | Literal[""] = ""
+
+
+class Emulator(Struct, frozen=True, forbid_unknown_fields=True):
+    """One way to run a target's code on a machine that is not the target.
+
+    Attributes:
+        kind: The emulator.
+        cpu: For QEMU, its name of the processor, so that an instruction which that one lacks is a trap.
+        lanes: For lavapipe, how many invocations a subgroup has: 4, 8 or 16.
+    """
+
+    kind: Literal["qemu-aarch64", "qemu-x86_64", "lavapipe", "swiftshader"]
+    cpu: str = ""
+    lanes: int = 0
+
+
+class Vulkan(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the code of a Vulkan target expects from a GPU; the driver does not check it, and another GPU computes wrong numbers.
+
+    Attributes:
+        target: The compiler's name of the GPU.
+        subgroup: Invocations in a subgroup that the code counts on; 0 for any, which is code that does not use subgroups.
+        int64: Whether the code may use 64-bit integers.
+    """
+
+    target: Text
+    subgroup: Annotated[int, Meta(ge=0, le=128)]
+    int64: bool
+
+
+class Board(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known of the board that a preset is called after.
+
+    Attributes:
+        soc: The chip.
+        cores: Its processor cores, or the GPU.
+        features: Every feature of the cores that the schema knows, in LLVM's spelling, for a processor; the base may use no other.
+        link: Where this can be read up.
+    """
+
+    soc: Text
+    cores: Text
+    features: tuple[Feature, ...] = ()
+    link: Link | Literal[""] = ""
 
 
 class Family(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +99,7 @@ class Family(Struct, frozen=True, forbid_unknown_fields=True):
         flags: Compiler flags of every target of the family.
     """
 
-    id: Text
+    id: Literal["cpu", "vulkan", "vmvx"]
     summary: Text
     device: Text
     flags: tuple[Flag, ...]
@@ -50,37 +112,65 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         id: Name of the target, that of its file.
         summary: One line for tables.
         family: Name of the family that it belongs to.
-        triple: LLVM target triple; "host" leaves it to the compiler.
-        cpu: LLVM name of the processor. It has to be given: without one the compiler makes slow code and only warns. "host" means the machine that
-            compiles; "generic" is the architecture's baseline, with `features` on top.
+        triple: LLVM target triple, for the family `cpu`; "host" leaves it to the compiler.
+        cpu: LLVM name of the processor, for the family `cpu`. It has to be given: without one the compiler makes slow code and only warns. "host" means
+            the machine that compiles; "generic" is the architecture's baseline, with `features` on top.
         features: CPU features, in LLVM's spelling, that the code may use, all of them and beyond the architecture's baseline: the device is asked
             for each before the code is loaded. Empty for `cpu = "host"`, whose features are those of the machine.
+        vulkan: What the code expects from a GPU, for the family `vulkan`.
         needs: What has to be on the device, in words.
         flags: Compiler flags beside those of the family.
+        emulators: How to run the code on another machine, best first. The machine itself is always tried before them and not listed.
+        tier: What proves the target: see `TIERS`.
+        limits: What does not work, or is not proved.
+        refused: Why there can be no working code for this target; empty for all others. It is listed so that its name has an answer.
         development: The target means another thing on another machine, so it is not for packages that leave this one.
+        base: The target whose code a preset is; empty for a target of its own. Set by the registry.
+        board: The board that a preset is called after.
     """
 
     id: Text
     summary: Text
     family: Text
-    triple: Text
-    cpu: Text
+    triple: str = ""
+    cpu: str = ""
     features: tuple[Feature, ...] = ()
+    vulkan: Vulkan | None = None
     needs: Text
     flags: tuple[Flag, ...] = ()
+    emulators: tuple[Emulator, ...] = ()
+    tier: Tier
+    limits: tuple[Limit, ...] = ()
+    refused: str = ""
     development: bool = False
+    base: str = ""
+    board: Board | None = None
+
+
+class Preset(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Another target's code under a board's name. What it does not say is as in the base; its limits come on top of the base's."""
+
+    id: Text
+    base: Text
+    summary: Text
+    board: Board | None = None
+    needs: Text | None = None
+    emulators: tuple[Emulator, ...] | None = None
+    tier: Tier | None = None
+    limits: tuple[Limit, ...] = ()
+    refused: str = ""
 
 
 def decode_family(data: bytes, name: str, where: str) -> Family:
     """Decode the file of a family; arguments and errors as `decode_target`."""
-    family = _decode(data, Family, where)
+    family = _convert(_parse(data, where), Family, where)
     if family.id != name:
         raise TargetError(f"{where}: id is {family.id!r}, expected {name!r} as the file is called")
     _check_flags(family.flags, where)
     return family
 
 
-def decode_target(data: bytes, name: str, where: str) -> Target:
+def decode_target(data: bytes, name: str, where: str) -> Target | Preset:
     """Decode the file of a target and check what types cannot say.
 
     Args:
@@ -88,21 +178,73 @@ def decode_target(data: bytes, name: str, where: str) -> Target:
         name: Name of the file without its suffix.
         where: How messages call the file.
 
+    Returns:
+        A whole target, or a preset that `resolve_preset` puts on top of its base.
+
     Raises:
         TargetError: The file is no TOML, has an unknown, missing or ill-typed key, or contradicts itself.
     """
-    target = _decode(data, Target, where)
-    if target.id != name or not _ID.match(target.id):
-        raise TargetError(f"{where}: id is {target.id!r}, expected {name!r} as the file is called, of small letters, digits, '_', '-' and '.'")
-    _check_flags(target.flags, where)
-    _check_machine(target, where)
+    content = _parse(data, where)
+    found = _convert(content, Preset, where) if "base" in content else _convert(content, Target, where)
+    if found.id != name or not _ID.match(found.id):
+        raise TargetError(f"{where}: id is {found.id!r}, expected {name!r} as the file is called, of small letters, digits, '_', '-' and '.'")
+    if isinstance(found, Target):
+        check_target(found, where)
+    return found
+
+
+def resolve_preset(preset: Preset, base: Target, where: str) -> Target:
+    """Put a preset on top of its base.
+
+    Raises:
+        TargetError: The preset contradicts the base: its board lacks a feature that the base's code may use.
+    """
+    target = msgspec.structs.replace(
+        base,
+        id=preset.id,
+        summary=preset.summary,
+        base=base.id,
+        board=preset.board,
+        needs=base.needs if preset.needs is None else preset.needs,
+        emulators=base.emulators if preset.emulators is None else preset.emulators,
+        tier=base.tier if preset.tier is None else preset.tier,
+        limits=(*preset.limits, *base.limits),
+        refused=preset.refused or base.refused,
+    )
+    check_target(target, where)
     return target
 
 
-def _decode(data: bytes, kind: type[_Kind], where: str) -> _Kind:
+def check_target(target: Target, where: str) -> None:
+    """Check what types cannot say.
+
+    Raises:
+        TargetError: With the first contradiction.
+    """
+    _check_flags(target.flags, where)
+    if target.family == "cpu":
+        _check_machine(target, where)
+    elif target.triple or target.cpu or target.features:
+        raise TargetError(f"{where}: triple, cpu and features are for the family 'cpu', not for {target.family!r}")
+    if (target.vulkan is not None) != (target.family == "vulkan"):
+        raise TargetError(f"{where}: family is {target.family!r}, expected a table [vulkan] for the family 'vulkan' and for no other")
+    for emulator in target.emulators:
+        _check_emulator(emulator, target, where)
+    if (target.tier == "emulated") > bool(target.emulators):
+        raise TargetError(f"{where}: tier is 'emulated' and there are no emulators")
+
+
+def _parse(data: bytes, where: str) -> dict[str, Any]:
     try:
-        return msgspec.toml.decode(data, type=kind)
+        return msgspec.toml.decode(data, type=dict[str, Any])
     except msgspec.DecodeError as error:
+        raise TargetError(f"{where}: {error}") from error
+
+
+def _convert(content: dict[str, Any], kind: type[_Kind], where: str) -> _Kind:
+    try:
+        return msgspec.convert(content, type=kind)
+    except msgspec.ValidationError as error:
         raise TargetError(f"{where}: {error}") from error
 
 
@@ -113,6 +255,9 @@ def _check_flags(flags: tuple[Flag, ...], where: str) -> None:
 
 
 def _check_machine(target: Target, where: str) -> None:
+    for key, value in (("triple", target.triple), ("cpu", target.cpu)):
+        if not value:
+            raise TargetError(f"{where}: missing required field `{key}`, which the family 'cpu' needs; the baseline is cpu = \"generic\"")
     if (target.cpu == "host") != (target.triple == "host"):
         raise TargetError(f"{where}: cpu is {target.cpu!r} and triple {target.triple!r}, expected both or neither to be 'host'")
     if target.cpu == "host":
@@ -124,6 +269,25 @@ def _check_machine(target: Target, where: str) -> None:
     architecture = architecture_of(target.triple)
     if architecture is None:
         raise TargetError(f"{where}: triple {target.triple!r} is of no architecture that is known here: {', '.join(sorted(ARCHITECTURES))}")
-    unknown = sorted(set(target.features) - ARCHITECTURES[architecture].features)
+    board = target.board.features if target.board is not None else ()
+    unknown = sorted({*target.features, *board} - ARCHITECTURES[architecture].features)
     if unknown:
         raise TargetError(f"{where}: {', '.join(unknown)}: no feature of {architecture} that is known here")
+    lacking = sorted(set(target.features) - set(board))
+    if board and lacking and not target.refused:
+        raise TargetError(f"{where}: the board lacks {', '.join(lacking)}, which code for {target.base} may use; choose another base, or say why it is refused")
+
+
+def _check_emulator(emulator: Emulator, target: Target, where: str) -> None:
+    machine = emulator.kind.startswith("qemu-")
+    if machine != bool(emulator.cpu) or (emulator.kind == "lavapipe") != bool(emulator.lanes):
+        raise TargetError(f"{where}: emulator {emulator.kind}: QEMU takes a cpu, lavapipe takes lanes, and neither takes the other's")
+    if emulator.kind == "lavapipe" and emulator.lanes not in (4, 8, 16):
+        raise TargetError(f"{where}: emulator lavapipe: lanes is {emulator.lanes}, expected 4, 8 or 16")
+    fits = target.family != "vulkan" if machine else target.family == "vulkan"
+    if machine and target.family == "cpu":
+        fits = emulator.kind.removeprefix("qemu-") == architecture_of(target.triple)
+    if not fits:
+        raise TargetError(f"{where}: emulator {emulator.kind} cannot run code of family {target.family!r}{f' for {target.triple}' if target.triple else ''}")
+    if target.vulkan is not None and target.vulkan.subgroup not in (0, emulator.lanes or 4):
+        raise TargetError(f"{where}: emulator {emulator.kind} has {emulator.lanes or 4} lanes, the code counts on {target.vulkan.subgroup}")

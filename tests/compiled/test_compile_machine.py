@@ -14,7 +14,7 @@ from compile.pipeline import plan_targets
 from runtime_py.preflight import missing_features, this_machine
 from targets import Target, TargetError, registry
 
-NAMED = [name for name in registry().names() if not registry().get(name).development]
+NAMED = [name for name in registry().names() if registry().get(name).family == "cpu" and not registry().get(name).development]
 
 
 def flags_of(target: Target) -> tuple[str, ...]:

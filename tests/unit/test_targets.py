@@ -20,6 +20,7 @@ triple = "aarch64-unknown-linux-gnu"
 cpu = "generic"
 features = ["dotprod"]
 needs = "Linux"
+tier = "compiled"
 
 [[flags]]
 flag = "--iree-llvmcpu-loop-unrolling=true"
@@ -36,13 +37,52 @@ reason = "fewer dispatches"
 """
 
 
+PRESET = """
+id = "named"
+base = "board"
+summary = "a board with a name"
+
+[board]
+soc = "SoC 1"
+cores = "2 x Cortex-A55"
+features = ["dotprod", "fullfp16"]
+
+[[emulators]]
+kind = "qemu-aarch64"
+cpu = "cortex-a76"
+
+[[limits]]
+text = "no display"
+"""
+GPU = """
+id = "gpu"
+summary = "a GPU"
+family = "vulkan"
+needs = "a driver"
+tier = "emulated"
+vulkan = { target = "llvmpipe", subgroup = 8, int64 = true }
+emulators = [{ kind = "lavapipe", lanes = 8 }]
+"""
+
+
 def decode(text: str, name: str = "board") -> targets.Target:
-    return decode_target(text.encode(), name, f"targets/{name}.toml")
+    found = decode_target(text.encode(), name, f"targets/{name}.toml")
+    assert isinstance(found, targets.Target)
+    return found
+
+
+def folder_of(root: Path, **files: str) -> Registry:
+    (root / "families").mkdir()
+    (root / "families" / "cpu.toml").write_text(FAMILY)
+    (root / "families" / "vulkan.toml").write_text(FAMILY.replace('"cpu"', '"vulkan"'))
+    for name, text in files.items():
+        (root / f"{name}.toml").write_text(text)
+    return Registry(root)
 
 
 def test_every_shipped_target_is_valid_and_gives_reasons() -> None:
     known = registry()
-    assert {"host", "linux-x86_64-v3", "linux-x86_64-v4", "linux-aarch64"} <= set(known.names())
+    assert {"host", "linux-x86_64-v3", "linux-x86_64-v4", "linux-aarch64", "vulkan", "vmvx"} <= set(known.names())
     for name in known.names():
         target = known.get(name)
         family = known.family(target)
@@ -64,11 +104,7 @@ def test_unknown_name_offers_the_closest() -> None:
 
 
 def test_registry_reads_lazily(tmp_path: Path) -> None:
-    (tmp_path / "families").mkdir()
-    (tmp_path / "families" / "cpu.toml").write_text(FAMILY)
-    (tmp_path / "board.toml").write_text(GOOD)
-    (tmp_path / "broken.toml").write_text("id = ")
-    known = Registry(tmp_path)
+    known = folder_of(tmp_path, board=GOOD, broken="id = ")
     assert known.names() == ("board", "broken")
     board = known.get("board")
     assert board.features == ("dotprod",)
@@ -80,9 +116,9 @@ def test_registry_reads_lazily(tmp_path: Path) -> None:
 
 def test_unknown_family_is_named(tmp_path: Path) -> None:
     (tmp_path / "families").mkdir()
-    (tmp_path / "families" / "gpu.toml").write_text(FAMILY.replace('"cpu"', '"gpu"'))
+    (tmp_path / "families" / "vmvx.toml").write_text(FAMILY.replace('"cpu"', '"vmvx"'))
     (tmp_path / "board.toml").write_text(GOOD)
-    with pytest.raises(TargetError, match=r"targets/board\.toml: no family 'cpu'; there are: gpu"):
+    with pytest.raises(TargetError, match=r"targets/board\.toml: no family 'cpu'; there are: vmvx"):
         Registry(tmp_path).get("board")
 
 
@@ -100,6 +136,14 @@ def test_unknown_family_is_named(tmp_path: Path) -> None:
         ("--iree-llvmcpu-loop-unrolling=true", "iree loop", "no flag of the form"),
         ('reason = "it was faster"', "", "missing required field `reason`"),
         ('reason = "it was faster"', 'reason = ""', "length >= 1"),
+        ('tier = "compiled"', 'tier = "guessed"', "Invalid enum value 'guessed'"),
+        ('tier = "compiled"', 'tier = "emulated"', "tier is 'emulated' and there are no emulators"),
+        ('tier = "compiled"', 'tier = "compiled"\nemulators = [{ kind = "qemu-arm" }]', "Invalid enum value 'qemu-arm'"),
+        ('tier = "compiled"', 'tier = "compiled"\nemulators = [{ kind = "qemu-aarch64" }]', "QEMU takes a cpu"),
+        ('tier = "compiled"', 'tier = "compiled"\nemulators = [{ kind = "qemu-x86_64", cpu = "max" }]', "cannot run code of family 'cpu' for aarch64-"),
+        ('tier = "compiled"', 'tier = "compiled"\nlimits = [{ text = "slow", link = "somewhere" }]', "matching regex"),
+        ('tier = "compiled"', 'tier = "compiled"\nvulkan = { target = "x", subgroup = 0, int64 = false }', "expected a table"),
+        ('family = "cpu"', 'family = "vmvx"', "triple, cpu and features are for the family 'cpu'"),
     ],
 )
 def test_bad_file_is_refused_with_its_name(old: str, new: str, message: str) -> None:
@@ -107,6 +151,59 @@ def test_bad_file_is_refused_with_its_name(old: str, new: str, message: str) -> 
     with pytest.raises(TargetError, match=message) as caught:
         decode(GOOD.replace(old, new))
     assert str(caught.value).startswith("targets/board.toml: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("subgroup = 8", "subgroup = 16", "has 8 lanes, the code counts on 16"),
+        ("lanes = 8", "lanes = 6", "lanes is 6, expected 4, 8 or 16"),
+        ("lanes = 8", 'lanes = 8, cpu = "max"', "neither takes the other's"),
+        ('kind = "lavapipe", lanes = 8', 'kind = "swiftshader"', "emulator swiftshader has 4 lanes"),
+        ('kind = "lavapipe", lanes = 8', 'kind = "qemu-aarch64", cpu = "max"', "cannot run code of family 'vulkan'"),
+        ('vulkan = { target = "llvmpipe", subgroup = 8, int64 = true }', "", r"expected a table \[vulkan\]"),
+    ],
+)
+def test_bad_gpu_is_refused(old: str, new: str, message: str) -> None:
+    assert decode(GPU, "gpu").emulators == (targets.Emulator("lavapipe", lanes=8),)
+    assert old in GPU
+    with pytest.raises(TargetError, match=message):
+        decode(GPU.replace(old, new), "gpu")
+
+
+def test_a_preset_is_its_base_under_a_boards_name(tmp_path: Path) -> None:
+    known = folder_of(tmp_path, board=GOOD.replace('tier = "compiled"', 'tier = "compiled"\nlimits = [{ text = "one core" }]'), named=PRESET)
+    base, named = known.get("board"), known.get("named")
+    assert (named.id, named.base, named.summary) == ("named", "board", "a board with a name")
+    for part in ("family", "triple", "cpu", "features", "flags", "needs", "tier"):
+        assert getattr(named, part) == getattr(base, part)
+    assert named.emulators == (targets.Emulator("qemu-aarch64", "cortex-a76"),)
+    assert [limit.text for limit in named.limits] == ["no display", "one core"]
+    assert named.board is not None
+    assert base.board is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('base = "board"', 'base = "bord"', r"targets/named\.toml: base is 'bord': no target 'bord'; did you mean board"),
+        ('base = "board"', 'base = "named"', r"base runs in a circle: named -> named"),
+        ('"dotprod", ', "", r"targets/named\.toml: the board lacks dotprod, which code for board may use"),
+        ('"fullfp16"', '"avx2"', "avx2: no feature of aarch64"),
+        ('summary = "a board with a name"', 'summary = "x"\nfeatures = ["i8mm"]', "unknown field `features`"),
+        ("qemu-aarch64", "swiftshader", "QEMU takes a cpu"),
+    ],
+)
+def test_bad_preset_is_refused(old: str, new: str, message: str, tmp_path: Path) -> None:
+    assert old in PRESET
+    known = folder_of(tmp_path, board=GOOD, named=PRESET.replace(old, new))
+    with pytest.raises(TargetError, match=message):
+        known.get("named")
+
+
+def test_a_board_that_cannot_run_its_base_may_be_listed_with_the_reason(tmp_path: Path) -> None:
+    preset = PRESET.replace('"dotprod", ', "").replace('base = "board"', 'base = "board"\nrefused = "its cores have no dot product"')
+    assert folder_of(tmp_path, board=GOOD, named=preset).get("named").refused == "its cores have no dot product"
 
 
 def test_host_has_to_be_marked_as_development() -> None:
