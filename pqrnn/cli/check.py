@@ -30,18 +30,13 @@ def check(
     Always: the golden vectors in the package, against PyTorch's answers kept with them. With --data: scores. With --run as well: each decision.
     """
     from runtime_py.check import check_package
+    from runtime_py.presentation import check_document, check_table
 
     if run is not None and data is None:
         raise PqrnnError("--run compares decisions over texts: name them with --data")
     result = check_package(package, variant, repeats)
-    parity = result.parity
-    document: dict[str, Any] = {"golden": result, "passed": parity.passed}
-    failures = list(parity.failures)
-    rows = [
-        ("golden vectors", f"{parity.texts} texts, {parity.words} words, {parity.repeats} times", "passed" if parity.passed else "FAILED"),
-        ("largest logit difference", f"{max(parity.intent_max_abs, parity.tags_max_abs):.2e}, allowed {parity.tolerance:.2e}", ""),
-        ("flips", f"{parity.intent_flips} intents, {parity.tag_flips} tags", ""),
-    ]
+    document, table = check_document(result), check_table(result)
+    failures, rows = document["failures"], table.rows
     if data is not None:
         scored = _score(package, variant, data, lang, split)
         document["scores"] = scored
@@ -56,11 +51,11 @@ def check(
         if not decisions["equal"]:
             named = ", ".join(f"{decisions[key]} {key.replace('_', ' ')}" for key in ("intent_flips", "slot_flips", "tag_flips", "word_mismatches"))
             failures.append(f"decisions differ from PyTorch: {named}")
-    document["passed"], document["failures"] = not failures, failures
+    document["passed"] = not failures
     if json:
         print_json(document)
     else:
-        show_table(f"{package}, {result.target}", ("check", "found", "verdict"), rows)
+        show_table(*table)
         for failure in failures:
             typer.secho(f"failed: {failure}", fg="red", err=True)
     if failures:

@@ -13,9 +13,9 @@ from pqrnn.errors import MissingExtraError
 
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output; structs and dataclasses are taken apart."""
-    import msgspec
+    from runtime_py.presentation import json_text
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    typer.echo(json_text(document))
 
 
 def require_extra(extra: str, *modules: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,18 +20,11 @@ def parse(
     json: JsonOption = False,
 ) -> None:
     """Parse texts with a compiled package: intent and slots, with --json one JSON object a line."""
-    import msgspec
-
     from runtime_py import Parser
+    from runtime_py.command import texts_to_parse
+    from runtime_py.presentation import parse_line, parse_text
 
-    texts = ([each.encode("utf-8", "surrogateescape") for each in text]) if text else (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
+    show = parse_line if json else parse_text
     with Parser.load(package, variant=variant, on_long="truncate" if truncate else "error") as parser:
-        for each in texts:
-            found = parser(each)
-            if json:
-                typer.echo(msgspec.json.encode(found.to_dict()).decode())
-                continue
-            cut = "  (text cut)" if found.truncated else ""
-            typer.echo(f"{found.intent}  {found.score:.2f}{cut}  {found.text}")
-            for slot in found.slots:
-                typer.echo(f"    {slot.label}: {slot.text}  [{slot.start}:{slot.end}]")
+        for each in texts_to_parse(text):
+            typer.echo(show(parser(each)))
