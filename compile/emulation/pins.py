@@ -1,0 +1,68 @@
+"""What is installed as emulators, all of it named here and nowhere else.
+
+Debian's archive keeps one version of a package per suite, so packages are pinned by suite; what came is written down beside each component. Python packages
+have the versions that are installed in the Python that runs this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ARCHIVE = "http://deb.debian.org/debian"
+SECURITY = "http://deb.debian.org/debian-security"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+SUITE = "bookworm"
+BACKPORTS = "bookworm-backports"
+
+# The emulators of user programs: the first package that can be had is taken, since the newer one knows processors that the older one lacks (Cortex-A55,
+# A710, Neoverse N2 and V1). Both are built without shared libraries, so one file per architecture is all that is needed.
+QEMU_ARCHITECTURES = ("aarch64", "arm", "riscv64", "x86_64")
+
+
+@dataclass(frozen=True, slots=True)
+class QemuPackage:
+    """A Debian package with emulators.
+
+    Attributes:
+        folder: Where its programs go, below the component's folder.
+        package: Name of the package.
+        suite: The suite that it is taken from.
+        suffix: What follows `qemu-<architecture>` in the names of its programs.
+    """
+
+    folder: str
+    package: str
+    suite: str
+    suffix: str
+
+
+QEMU_PACKAGES = (
+    QemuPackage("10", "qemu-user", BACKPORTS, ""),
+    QemuPackage("7", "qemu-user-static", SUITE, "-static"),
+)
+
+# A whole Python for 64-bit ARM, and nothing that it does not need.
+AARCH64_PYTHON = "3.11"
+AARCH64_PACKAGES = (
+    "python3.11-minimal",
+    "libpython3.11-minimal",
+    "libpython3.11-stdlib",
+    "libbz2-1.0",
+    "libc6",
+    "libcrypt1",
+    "libexpat1",
+    "libffi8",
+    "libgcc-s1",
+    "liblzma5",
+    "libssl3",
+    "libstdc++6",
+    "libuuid1",
+    "zlib1g",
+)
+AARCH64_WHEELS = ("iree-base-runtime", "ml_dtypes", "msgspec", "numpy")
+# The tags that pip is to accept: wheels for older systems run on newer ones, but pip takes each name literally.
+AARCH64_PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
+
+LAVAPIPE_PACKAGES = ("mesa-vulkan-drivers", "libvulkan1")
+SWIFTSHADER_PACKAGE = "chromium-common"
+SWIFTSHADER_FILES = ("usr/lib/chromium/libvk_swiftshader.so", "usr/lib/chromium/vk_swiftshader_icd.json")
