@@ -76,3 +76,9 @@ class PackagingFailed(CompileError):
     """The package could not be written."""
 
     stage = "package"
+
+
+class DeployFailed(CompileError):
+    """A bundle for a board could not be made."""
+
+    stage = "deploy"

@@ -225,30 +225,47 @@ def new_package(destination: str | Path, replace: bool = False) -> Iterator[Path
     Raises:
         PackageError: The destination exists and may not be replaced, or the block has not sealed the package.
     """
+    with new_directory(destination, "package", MANIFEST_NAME, replace) as staging:
+        yield staging
+        open_package(staging, verify=True)
+
+
+@contextmanager
+def new_directory(destination: str | Path, kind: str, mark: str, replace: bool = False) -> Iterator[Path]:
+    """Give an empty directory beside the destination, which takes the destination's name when the block ends well; if it raises, nothing is left behind.
+
+    Args:
+        destination: The directory to be.
+        kind: What error messages call it.
+        mark: Name of a file that every such directory holds: one that may be replaced is known by it.
+        replace: Whether an existing one may be replaced.
+
+    Raises:
+        PackageError: The destination exists and may not be replaced.
+    """
     destination = Path(os.path.abspath(destination))  # noqa: PTH100 - resolve() would follow a link at the destination
-    _check_destination(destination, replace)
+    _check_destination(destination, kind, mark, replace)
     destination.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
     try:
         yield staging
-        open_package(staging, verify=True)
         staging.chmod(0o755)
         _swap(staging, destination)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _check_destination(destination: Path, replace: bool) -> None:
+def _check_destination(destination: Path, kind: str, mark: str, replace: bool) -> None:
     if not destination.exists() and not destination.is_symlink():
         return
     if not replace:
         raise PackageError(f"{destination}: exists already. Choose another name, or say that it may be replaced.")
-    if destination.is_symlink() or not (destination / MANIFEST_NAME).is_file():
-        raise PackageError(f"{destination}: exists and is no package, so it is not replaced. Choose another name.")
+    if destination.is_symlink() or not (destination / mark).is_file():
+        raise PackageError(f"{destination}: exists and is no {kind}, so it is not replaced. Choose another name.")
 
 
 def _swap(staging: Path, destination: Path) -> None:
-    """Move the new package into its place; a directory cannot be replaced in one step, so the old one steps aside first."""
+    """Move the new directory into its place; a directory cannot be replaced in one step, so the old one steps aside first."""
     if not destination.exists():
         staging.rename(destination)
         return
