@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,9 @@ class Finished:
         return f"ended with status {self.code}"
 
 
-def run_tool(command: Sequence[str | Path], timeout: float, stdin: str = "", folder: Path | None = None) -> Finished:
+def run_tool(
+    command: Sequence[str | Path], timeout: float, stdin: str = "", folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Finished:
     """Run a tool to its end, or kill it.
 
     It gets a process group of its own: when its time is up, or when this process is interrupted, the tool and everything that it started is killed
@@ -51,6 +53,7 @@ def run_tool(command: Sequence[str | Path], timeout: float, stdin: str = "", fol
         timeout: Seconds.
         stdin: Text for its standard input.
         folder: Working directory; this process's own by default.
+        environment: Variables to set beside those of this process.
 
     Raises:
         OSError: The program cannot be started.
@@ -62,6 +65,7 @@ def run_tool(command: Sequence[str | Path], timeout: float, stdin: str = "", fol
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=folder,
+        env={**os.environ, **(environment or {})},
         text=True,
         encoding="utf-8",
         errors="replace",
