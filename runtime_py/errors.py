@@ -35,3 +35,7 @@ class InputTooLong(ParserError, ValueError):
 
 class ParserClosed(ParserError):
     """The parser was used after ``close()``."""
+
+
+class ConformanceError(ParserError):
+    """A conformance file, or a file of answers to it, cannot be read."""
