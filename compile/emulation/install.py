@@ -21,7 +21,7 @@ from pathlib import Path
 
 from compile.emulation import pins, places
 from compile.emulation.debian import Debian, FetchFailed, unpack
-from compile.process import run_tool
+from compile.process import Finished, run_tool
 
 _SECONDS = 300.0
 
@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 when every component that was asked for can be used.
     """
-    parser = argparse.ArgumentParser(prog="python -m compile.emulation.install", description="Fetch the emulators from Debian's archive, without root.")
+    parser = argparse.ArgumentParser(
+        prog="python -m compile.emulation.install", description="Fetch the emulators from Debian's archive, without root."
+    )
     parser.add_argument("components", nargs="*", metavar="COMPONENT", help=f"only these: {', '.join(_COMPONENTS)}")
     parser.add_argument("--check", action="store_true", help="fetch nothing, say what is there")
     parser.add_argument("--json", action="store_true", help="with --check: as JSON")
@@ -90,7 +92,7 @@ def install(names: Sequence[str], say: Say, own: bool = False) -> dict[str, str]
         return failed
     folder = places.emulators_folder()
     with _alone(folder, say), _scratch(folder) as scratch:
-        archive = Archive(scratch, say)
+        archive = Archive(scratch, say, own)
         for name in missing:
             component = _COMPONENTS[name]
             if component.ready(own):
@@ -108,8 +110,9 @@ def install(names: Sequence[str], say: Say, own: bool = False) -> dict[str, str]
 class Archive:
     """Where components come from: Debian's archive, for the two architectures, and the Python package index."""
 
-    def __init__(self, scratch: Path, say: Say) -> None:  # noqa: D107
+    def __init__(self, scratch: Path, say: Say, own: bool) -> None:  # noqa: D107
         self.say = say
+        self.own = own
         self.debian = Debian(scratch / "apt", None, say)
         self.debian_arm64 = Debian(scratch / "apt", "arm64", say)
 
@@ -161,9 +164,9 @@ def _build_qemu(folder: Path, archive: Archive) -> dict[str, object]:
     taken: dict[str, object] = {}
     failures: list[str] = []
     for source in pins.QEMU_PACKAGES:
-        if taken:
-            break
         names = [f"qemu-{architecture}{source.suffix}" for architecture in pins.QEMU_ARCHITECTURES]
+        if source.suffix and not archive.own and all(shutil.which(name) for name in names):
+            continue  # the system's own does
         try:
             package = archive.debian.download([source.package], source.suite)[0]
             unpack(package, folder / "unpacked", [f"usr/bin/{name}" for name in names])
@@ -177,10 +180,10 @@ def _build_qemu(folder: Path, archive: Archive) -> dict[str, object]:
         taken[source.package] = package.name.split("_")[1].replace("%3a", ":")
         package.unlink()
     shutil.rmtree(folder / "unpacked", ignore_errors=True)
-    if not taken:
+    if len(failures) == len(pins.QEMU_PACKAGES):
         raise FetchFailed("; ".join(failures))
     for failure in failures:
-        archive.say(f"the newer emulator could not be had, so boards with the newest processors cannot be run: {failure}")
+        archive.say(f"going on with one emulator of two: {failure}")
     return {"packages": taken}
 
 
@@ -203,7 +206,7 @@ def _build_aarch64(folder: Path, archive: Archive) -> dict[str, object]:
     libraries = place.root / "usr" / "lib" / f"python{pins.AARCH64_PYTHON}"
     # Skipped: what a parser never imports.
     skip = r"/(lib2to3|idlelib|distutils|pydoc_data|unittest|tests?|turtledemo)/"
-    start = [emulator.path, "-L", place.root, place.python, "-I"]
+    start: list[str | Path] = [emulator.path, "-L", place.root, place.python, "-I"]
     _see(run_tool([*start, "-c", "import platform, ctypes, ssl; assert platform.machine() == 'aarch64'"], _SECONDS), "the Python for aarch64")
     for target in (libraries, place.site):
         _see(run_tool([*_compiler(start), "-q", "-x", skip, target], _SECONDS), "compiling the Python modules for aarch64")
@@ -244,10 +247,9 @@ def _write_manifest(path: Path, library: Path) -> None:
     path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def _see(finished: object, what: str) -> None:
-    code = getattr(finished, "code")
-    if code:
-        raise FetchFailed(f"{what} does not run here: {getattr(finished, 'ending')}")
+def _see(finished: Finished, what: str) -> None:
+    if finished.code:
+        raise FetchFailed(f"{what} does not run here: it {finished.ending}")
 
 
 def _wheels() -> dict[str, str]:
@@ -282,7 +284,10 @@ _COMPONENTS = {
         Component(
             "qemu",
             "runs programs for other processors, aarch64 above all",
-            lambda: {"architectures": list(pins.QEMU_ARCHITECTURES), "sources": [f"{source.package}/{source.suite}" for source in pins.QEMU_PACKAGES]},
+            lambda: {
+                "architectures": list(pins.QEMU_ARCHITECTURES),
+                "sources": [f"{source.package}/{source.suite}" for source in pins.QEMU_PACKAGES],
+            },
             _build_qemu,
             _qemu_source,
         ),

@@ -14,8 +14,8 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SUITE = "bookworm"
 BACKPORTS = "bookworm-backports"
 
-# The emulators of user programs: the first package that can be had is taken, since the newer one knows processors that the older one lacks (Cortex-A55,
-# A710, Neoverse N2 and V1). Both are built without shared libraries, so one file per architecture is all that is needed.
+# The emulators of user programs, in the order in which they are tried: the older one starts a program twice as fast, the newer one knows more processors
+# (Cortex-A55, A710, Neoverse N2 and V1). Both are built without shared libraries, so one file per architecture is all that is needed.
 QEMU_ARCHITECTURES = ("aarch64", "arm", "riscv64", "x86_64")
 
 
@@ -37,8 +37,8 @@ class QemuPackage:
 
 
 QEMU_PACKAGES = (
-    QemuPackage("10", "qemu-user", BACKPORTS, ""),
     QemuPackage("7", "qemu-user-static", SUITE, "-static"),
+    QemuPackage("10", "qemu-user", BACKPORTS, ""),
 )
 
 # A whole Python for 64-bit ARM, and nothing that it does not need.

@@ -67,7 +67,7 @@ class Qemu:
 
 
 def qemus(architecture: str) -> Iterator[Qemu]:
-    """Yield the emulators for an architecture (`aarch64`), the newest first."""
+    """Yield the emulators for an architecture (`aarch64`), in the order in which they are to be tried."""
     folder = component_folder("qemu")
     for source in pins.QEMU_PACKAGES:
         name = f"qemu-{architecture}{source.suffix}"
@@ -141,9 +141,10 @@ class Aarch64:
     python: Path
     site: Path
 
-    def tool(self, name: str) -> Path:
-        """Return a program of the IREE runtime, such as `iree-run-module`."""
-        return self.site / "iree" / "_runtime_libs" / name
+    @property
+    def tools(self) -> Path:
+        """Folder of the programs of the IREE runtime, such as `iree-run-module`."""
+        return self.site / "iree" / "_runtime_libs"
 
 
 def aarch64() -> Aarch64 | None:

@@ -1,0 +1,246 @@
+"""Which machine runs a variant here: this one, or an emulator of the one that it is for."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from compile.emulation import places
+from compile.emulation.cpuid import emulated_cpuinfo
+from compile.process import run_tool
+from runtime_py.manifest import Variant
+from runtime_py.preflight import Machine, missing_features, this_machine, why_not
+from targets.schema import Emulator, Target
+
+_SECONDS = 120.0
+_GET = "run `make emulators` (or: python -m compile.emulation.install)"
+
+
+class NoRunner(Exception):
+    """Nothing here can run a variant.
+
+    Attributes:
+        reason: Why, and how to change that.
+    """
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason."""
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A machine to run a variant on, real or emulated.
+
+    Attributes:
+        name: What it is, with its version: "this machine", "qemu-aarch64 7.2.22, cortex-a53".
+        emulated: Whether it is an emulator, whose times mean nothing.
+        python: Command of a Python in which `runtime_py` and all that it needs import; its arguments follow.
+        environment: Variables to set beside those of this process.
+        tools: Command that a program of the IREE runtime follows.
+        tool_folder: Where those programs are.
+    """
+
+    name: str
+    emulated: bool
+    python: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    tools: tuple[str, ...] = ()
+    tool_folder: Path = field(default_factory=lambda: native_tools())
+
+    def tool(self, name: str) -> tuple[str, ...]:
+        """Return the command of a program of the IREE runtime, such as `iree-benchmark-module`; its arguments follow.
+
+        It is the real program, not the Python script on the PATH, which leaves it running when it is killed itself.
+        """
+        return (*self.tools, str(self.tool_folder / name))
+
+
+def find_runner(target: Target, variant: Variant) -> Runner:
+    """Choose the machine for a variant: this one if it can run the code, else the first emulator of the target that can.
+
+    Args:
+        target: Says which emulators stand for it.
+        variant: What the compiled code needs.
+
+    Raises:
+        NoRunner: There is none, with the reason for each that was tried.
+    """
+    reason = why_not(variant, this_machine())
+    if reason is None:
+        return native_runner()
+    reasons = [f"this machine: {reason}"]
+    for emulator in target.emulators:
+        try:
+            return emulated_runner(emulator, variant)
+        except NoRunner as error:
+            reasons.append(error.reason)
+    if not target.emulators:
+        reasons.append("the target names no emulator")
+    raise NoRunner("; ".join(reasons))
+
+
+def native_runner() -> Runner:
+    """Return this machine."""
+    return Runner("this machine", emulated=False, python=(sys.executable,), environment={"PYTHONPATH": str(places.checkout())})
+
+
+def emulated_runner(emulator: Emulator, variant: Variant | None = None) -> Runner:
+    """Return one emulator.
+
+    Args:
+        emulator: Which one, and what it is to pretend to be.
+        variant: The code that it is to run; without it nothing is asked of its processor.
+
+    Raises:
+        NoRunner: It is not installed, does not know the processor, or lacks what the variant needs.
+    """
+    runner = _EMULATORS[emulator.kind](emulator)
+    if variant is not None and emulator.cpu:
+        missing = missing_features(variant.features, emulated_machine(runner.python, tuple(runner.environment.items())))
+        if missing:
+            raise NoRunner(f"{runner.name}: lacks {', '.join(missing)}")
+    return runner
+
+
+def native_tools() -> Path:
+    """Return the folder of the runtime's programs for this machine."""
+    import iree._runtime_libs
+
+    return Path(next(iter(iree._runtime_libs.__path__)))
+
+
+@cache
+def emulated_machine(python: tuple[str, ...], environment: tuple[tuple[str, str], ...]) -> Machine:
+    """Return what `runtime_py` sees of a machine when it runs there.
+
+    Raises:
+        NoRunner: It does not run there.
+    """
+    script = (
+        "import json, sys; from runtime_py.preflight import this_machine; m = this_machine()\n"
+        "json.dump([m.architecture, sorted(m.features), m.cpu, m.runtime, list(m.drivers)], sys.stdout)"
+    )
+    finished = run_tool([*python, "-c", script], _SECONDS, environment=dict(environment))
+    if finished.code:
+        last = (finished.diagnostics.strip().splitlines() or ["it said nothing"])[-1]
+        raise NoRunner(f"{' '.join(python)} {finished.ending}: {last}")
+    architecture, features, cpu, runtime, drivers = json.loads(finished.output)
+    return Machine(architecture, frozenset(features), cpu, runtime, tuple(drivers))
+
+
+def _qemu(architecture: str, cpu: str) -> places.Qemu:
+    """Return the first QEMU that knows a processor (`max,sve=off` is the processor `max`)."""
+    found = list(places.qemus(architecture))
+    if not found:
+        raise NoRunner(f"qemu-{architecture} is not installed: {_GET}")
+    for qemu in found:
+        if cpu.split(",")[0] in qemu.processors:
+            return qemu
+    raise NoRunner(f"qemu-{architecture} {', '.join(qemu.version for qemu in found)}: has no processor {cpu!r}")
+
+
+def _qemu_aarch64(emulator: Emulator) -> Runner:
+    qemu = _qemu("aarch64", emulator.cpu)
+    place = places.aarch64()
+    if place is None:
+        raise NoRunner(f"there is no Python for aarch64 to run in QEMU: {_GET}")
+    start = (str(qemu.path), "-L", str(place.root), "-cpu", emulator.cpu)
+    return Runner(
+        f"qemu-aarch64 {qemu.version}, {emulator.cpu}",
+        emulated=True,
+        python=(*start, str(place.python)),
+        environment={"PYTHONPATH": os.pathsep.join((str(place.site), str(places.checkout()))), "PYTHONNOUSERSITE": "1"},
+        tools=start,
+        tool_folder=place.tools,
+    )
+
+
+def _qemu_x86_64(emulator: Emulator) -> Runner:
+    if this_machine().architecture != "x86_64":
+        raise NoRunner("qemu-x86_64: there is no Python for x86-64 on this machine to run in it")
+    qemu = _qemu("x86_64", emulator.cpu)
+    try:
+        root = emulated_cpuinfo(qemu, emulator.cpu)
+    except RuntimeError as error:
+        raise NoRunner(str(error)) from error
+    start = (str(qemu.path), "-L", str(root), "-cpu", emulator.cpu)
+    return Runner(
+        f"qemu-x86_64 {qemu.version}, {emulator.cpu}",
+        emulated=True,
+        python=(*start, sys.executable),
+        environment={"PYTHONPATH": str(places.checkout())},
+        tools=start,
+    )
+
+
+def _lavapipe(emulator: Emulator) -> Runner:
+    if emulator.lanes not in (4, 8, 16):
+        raise NoRunner(f"lavapipe has 4, 8 or 16 lanes, not {emulator.lanes}")
+    # The shader cache has to be off: it serves code of one width to a process that asked for another.
+    width = {"LP_NATIVE_VECTOR_WIDTH": str(32 * emulator.lanes), "MESA_SHADER_CACHE_DISABLE": "true"}
+    version, environment = _rasteriser("lavapipe", places.lavapipe(), width)
+    return Runner(f"lavapipe {version}, {emulator.lanes} lanes", True, (sys.executable,), environment)
+
+
+def _swiftshader(_emulator: Emulator) -> Runner:
+    driver = places.swiftshader()
+    environment = _rasteriser("SwiftShader", driver, {})[1]
+    assert driver is not None
+    packages = places.read_record(driver.manifest.parent)["packages"]
+    assert isinstance(packages, dict)
+    (chromium,) = packages.values()  # it has no version of its own but Chromium's
+    return Runner(f"SwiftShader of Chromium {str(chromium).split('-')[0]}", True, (sys.executable,), environment)
+
+
+def _rasteriser(name: str, driver: places.Driver | None, settings: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Return the version of a Vulkan driver and the variables that let the loader see this one and no other."""
+    if driver is None:
+        raise NoRunner(f"{name} is not installed: {_GET}")
+    environment = {
+        "PYTHONPATH": str(places.checkout()),
+        "VK_ICD_FILENAMES": str(driver.manifest),
+        "VK_DRIVER_FILES": str(driver.manifest),
+        **settings,
+    }
+    if driver.libraries:
+        environment["LD_LIBRARY_PATH"] = os.pathsep.join((*map(str, driver.libraries), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])))
+    return _driver_version(name, tuple(sorted(environment.items()))), environment
+
+
+@cache
+def _driver_version(name: str, environment: tuple[tuple[str, str], ...]) -> str:
+    devices = vulkan_devices(dict(environment))
+    if not devices:
+        raise NoRunner(f"{name} is installed but shows no device: {_GET}")
+    info = devices[0].get("driver_info", "")
+    return next((word for word in info.split() if word[:1].isdigit()), devices[0].get("api", "of unknown version"))
+
+
+def vulkan_devices(environment: dict[str, str]) -> list[dict[str, str]]:
+    """Return what the runtime tells of each Vulkan device (`name`, `type`, `driver_info`, `subgroup` ...)."""
+    finished = run_tool([native_tools() / "iree-run-module", "--dump_devices=vulkan"], _SECONDS, environment=environment)
+    devices: list[dict[str, str]] = []
+    for line in finished.output.splitlines():
+        key, separator, value = line.partition(": ")
+        if not separator or line.startswith(("#", " ")):
+            continue
+        if key == "name":
+            devices.append({})
+        if devices:
+            devices[-1][key] = value
+    return devices
+
+
+_EMULATORS: dict[str, Callable[[Emulator], Runner]] = {
+    "qemu-aarch64": _qemu_aarch64,
+    "qemu-x86_64": _qemu_x86_64,
+    "lavapipe": _lavapipe,
+    "swiftshader": _swiftshader,
+}
