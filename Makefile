@@ -7,11 +7,12 @@ DEMO := runs/demo
 # One thread is what the figures stand for, and small matrices gain little from more.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test clean
+.PHONY: help demo emulators test clean
 
 help:
 	@echo "make demo   install, train a small parser on the built-in commands, compile it for this machine, check, benchmark, parse"
-	@echo "make test   install, lint, type check, run every test"
+	@echo "make test   install, fetch the emulators, lint, type check, run every test"
+	@echo "make emulators  fetch what runs the targets that are not this machine (QEMU, Vulkan on the processor), without root"
 	@echo "make clean  remove what these two made, but not the virtual environment"
 
 $(INSTALLED): pyproject.toml
@@ -27,7 +28,12 @@ demo: $(INSTALLED)
 	$(BIN)/pqrnn bench $(DEMO).pqrnn --data home:en
 	$(BIN)/pqrnn parse $(DEMO).pqrnn "turn off the lights in the kitchen" "set the heating in the bathroom to 21 degrees" "wake me up at half past six tomorrow" "add oat milk to the shopping list"
 
+emulators: $(INSTALLED)
+	$(BIN)/python -m compile.emulation.install
+
+# Where the emulators cannot be had, their tests are skipped and say why.
 test: $(INSTALLED)
+	-$(BIN)/python -m compile.emulation.install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
