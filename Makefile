@@ -10,10 +10,10 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: help demo emulators test clean
 
 help:
-	@echo "make demo   install, train a small parser on the built-in commands, compile it for this machine, check, benchmark, parse"
-	@echo "make test   install, fetch the emulators, lint, type check, run every test"
+	@echo "make demo       install, train a small parser on the built-in commands, compile it for this machine, check, benchmark, parse"
+	@echo "make test       install, fetch the emulators, lint, type check, run every test"
 	@echo "make emulators  fetch what runs the targets that are not this machine (QEMU, Vulkan on the processor), without root"
-	@echo "make clean  remove what these two made, but not the virtual environment"
+	@echo "make clean      remove what these two made, but not the virtual environment"
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
