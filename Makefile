@@ -18,7 +18,7 @@ help:
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==$$(sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml | head -1)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,compile,bench,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,teacher,compile,bench,dev]'
 	touch $@
 
 demo: $(INSTALLED)

@@ -9,11 +9,14 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One utterance as numbers: rows of the feature table, tags (`None` where they cannot be represented) and the intent."""
+    """One utterance as numbers: rows of the word table, tags (`None` where they cannot be represented), the intent (-1 where unknown), and the number of
+    the lesson that says what a teacher thinks of it (-1 where none does).
+    """  # noqa: D205
 
     words: list[int]
     tags: list[int] | None
     intent: int
+    lesson: int = -1
 
 
 class SlotSwap:

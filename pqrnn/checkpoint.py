@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from safetensors import SafetensorError
@@ -13,10 +13,13 @@ from safetensors.torch import load_file, save
 from pqrnn.errors import CheckpointError
 from pqrnn.files import replace_file
 from pqrnn.model import ModelConfig, ParserModel
+from pqrnn.network import Network
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
 FACTS = "checkpoint.json"
+
+Config = TypeVar("Config", bound=msgspec.Struct)
 
 
 class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,7 +29,7 @@ class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tags: tuple[str, ...]
 
 
-class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Facts(msgspec.Struct, Generic[Config], frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of a checkpoint but its weights.
 
     Attributes:
@@ -42,7 +45,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """
 
     format: int = FORMAT
-    config: ModelConfig
+    config: Config
     labels: Labels
     data: dict[str, Any]
     revision: str
@@ -56,18 +59,27 @@ class Checkpoint(msgspec.Struct, frozen=True):
     """A model ready for evaluation (`eval()`), and its facts."""
 
     model: ParserModel
-    facts: Facts
+    facts: Facts[ModelConfig]
 
 
-def save_checkpoint(folder: Path, model: ParserModel, facts: Facts) -> None:
+def save_checkpoint(folder: Path, model: Network, facts: Facts[Any]) -> None:
     """Write both files, each atomically, the facts last: a folder with facts is whole."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     replace_file(folder / WEIGHTS, save(weights))
     replace_file(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
 
 
-def load_facts(folder: Path) -> Facts:
+def load_facts(folder: Path) -> Facts[ModelConfig]:
+    """Read `checkpoint.json` of a trained parser alone; errors as `read_facts`."""
+    return read_facts(folder, ModelConfig)
+
+
+def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
     """Read `checkpoint.json` alone.
+
+    Args:
+        folder: of a trained parser or teacher.
+        config: what shapes the network that is expected there.
 
     Raises:
         CheckpointError: it is missing or not of this format.
@@ -77,7 +89,7 @@ def load_facts(folder: Path) -> Facts:
         unfinished = " (a training run was begun here: run the same `pqrnn train` again to finish it)" if (folder / "state").is_dir() else ""
         raise CheckpointError(f"{folder}: no {FACTS} here, so this is no trained parser{unfinished}")
     try:
-        facts = msgspec.json.decode(path.read_bytes(), type=Facts)
+        facts: Facts[Config] = msgspec.json.decode(path.read_bytes(), type=Facts[config])  # type: ignore[valid-type]
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise CheckpointError(f"{path}: {error}; written by another version of pqrnn? This one reads format {FORMAT}") from error
     if facts.format != FORMAT:
@@ -93,12 +105,21 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """
     facts = load_facts(folder)
     model = ParserModel(facts.config, len(facts.labels.intents), len(facts.labels.tags))
+    load_weights(folder, model)
+    return Checkpoint(model.eval(), facts)
+
+
+def load_weights(folder: Path, model: Network) -> None:
+    """Put the weights of a folder into a network.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or does not fit.
+    """
     path = folder / WEIGHTS
     try:
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise CheckpointError(f"{path}: cannot be read as the weights that {FACTS} describes: {error}") from error
-    return Checkpoint(model.eval(), facts)
 
 
 def read_revision() -> str:

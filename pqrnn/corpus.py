@@ -12,8 +12,9 @@ from torch import Tensor
 from pqrnn.augmentation import Row
 from pqrnn.data.alignment import AlignmentReport, align_examples
 from pqrnn.data.examples import Example
-from pqrnn.features import WordFeatures, segment_texts
+from pqrnn.features import segment_texts
 from pqrnn.losses import IGNORED
+from pqrnn.network import WordTable
 from pqrnn.projection import Projection
 
 Spans = list[tuple[int, int]]
@@ -36,7 +37,7 @@ class Corpus(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """`words` int64[B, W] rows of the feature table, `mask` float32[B, W, 1], `tags` int64[B, W], `intents` int64[B]."""
+    """`words` int64[B, W] rows of the word table, `mask` float32[B, W, 1], `tags` int64[B, W], `intents` int64[B]."""
 
     words: Tensor
     mask: Tensor
@@ -44,8 +45,8 @@ class Batch(NamedTuple):
     intents: Tensor
 
 
-def build_corpus(examples: Sequence[Example], projection: Projection, features: WordFeatures, intents: Sequence[str], tags: Sequence[str]) -> Corpus:
-    """Segment, align and number examples; features of new words are added to `features`."""
+def build_corpus(examples: Sequence[Example], projection: Projection, table: WordTable, intents: Sequence[str], tags: Sequence[str]) -> Corpus:
+    """Segment, align and number examples; new words are added to `table`."""
     raw = [example.text.encode() for example in examples]
     spans = segment_texts(projection, raw)
     tagged, report = align_examples(examples, spans)
@@ -55,23 +56,29 @@ def build_corpus(examples: Sequence[Example], projection: Projection, features: 
     for example, text, places, names in zip(examples, raw, spans, tagged, strict=True):
         known = names is not None and all(name in tag_numbers for name in names)
         numbers = [tag_numbers[name] for name in names] if names is not None and known else None
-        rows.append(Row(features.index(text[start:end] for start, end in places), numbers, intent_numbers.get(example.intent, -1)))
+        rows.append(Row(table.index(text[start:end] for start, end in places), numbers, intent_numbers.get(example.intent, -1)))
     return Corpus(list(examples), spans, rows, report)
 
 
 def collate(rows: Sequence[Row]) -> Batch:
     """Pad rows to one batch, at least one word wide."""
-    width = max(1, max(len(row.words) for row in rows))
+    words, mask = pad_words([row.words for row in rows])
+    tags = torch.full(words.shape, IGNORED)
+    for place, row in enumerate(rows):
+        if row.tags is not None:
+            tags[place, : len(row.tags)] = torch.tensor(row.tags, dtype=torch.int64)
+    return Batch(words, mask, tags, torch.tensor([row.intent if row.intent >= 0 else IGNORED for row in rows]))
+
+
+def pad_words(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Return words int64[B, W], zero past the end of a row, and mask float32[B, W, 1], one where a word is; W is at least 1."""
+    width = max(1, max(len(row) for row in rows))
     words = torch.zeros((len(rows), width), dtype=torch.int64)
     mask = torch.zeros((len(rows), width, 1))
-    tags = torch.full((len(rows), width), IGNORED)
     for place, row in enumerate(rows):
-        size = len(row.words)
-        words[place, :size] = torch.tensor(row.words, dtype=torch.int64)
-        mask[place, :size] = 1.0
-        if row.tags is not None:
-            tags[place, :size] = torch.tensor(row.tags, dtype=torch.int64)
-    return Batch(words, mask, tags, torch.tensor([row.intent for row in rows]))
+        words[place, : len(row)] = torch.tensor(row, dtype=torch.int64)
+        mask[place, : len(row)] = 1.0
+    return words, mask
 
 
 def measure_lengths(corpus: Corpus) -> list[tuple[int, int, int]]:

@@ -52,5 +52,9 @@ class TrainingError(PqrnnError):
     """A training run cannot be started or taken up again."""
 
 
+class TeacherError(PqrnnError):
+    """A teacher cannot be loaded, or its answers cannot be used."""
+
+
 class MissingExtraError(PqrnnError):
     """A verb needs packages that are not installed."""

@@ -14,11 +14,42 @@ def joint_loss(intent_logits: Tensor, tag_logits: Tensor, intents: Tensor, tags:
     Args:
         intent_logits: float32[B, I].
         tag_logits: float32[B, W, L].
-        intents: int64[B].
+        intents: int64[B], `IGNORED` where unknown.
         tags: int64[B, W], `IGNORED` where there is no word or its tag is unknown.
         smoothing: label smoothing of the intent (Szegedy et al. 2016, arXiv:1512.00567).
         intent_weight: w.
     """
-    intent = functional.cross_entropy(intent_logits, intents, label_smoothing=smoothing)
+    known = int((intents != IGNORED).sum())
+    # The mean over utterances whose intent is known; nothing, where none is.
+    intent = functional.cross_entropy(intent_logits, intents, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing) / max(known, 1)
     tag = functional.cross_entropy(tag_logits.flatten(0, 1), tags.flatten(), ignore_index=IGNORED, reduction="sum")
     return intent_weight * intent + tag / len(intents)
+
+
+def soft_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """`T^2 KL(softmax(teacher / T) || softmax(student / T))` over the last dimension (Hinton et al. 2015, arXiv:1503.02531, section 2).
+
+    The factor keeps gradients of the same size at every temperature. Any batch shape; returns it without the last dimension.
+    """
+    expected = functional.log_softmax(teacher / temperature, -1)
+    found = functional.log_softmax(student / temperature, -1)
+    return temperature**2 * functional.kl_div(found, expected, reduction="none", log_target=True).sum(-1)
+
+
+def distillation_loss(
+    intent_logits: Tensor, tag_logits: Tensor, intent_targets: Tensor, tag_targets: Tensor, mask: Tensor, temperature: float, intent_weight: float = 1.0
+) -> Tensor:
+    """Mean over utterances of `w KL(intent) + sum_t KL(tag_t)`, each as `soft_loss`: `joint_loss` with a teacher's distributions for labels.
+
+    Args:
+        intent_logits: float32[B, I].
+        tag_logits: float32[B, W, L].
+        intent_targets: the teacher's logits, float32[B, I].
+        tag_targets: the teacher's logits, float32[B, W, L].
+        mask: float32[B, W, 1], one where a word is.
+        temperature: T.
+        intent_weight: w.
+    """
+    intent = soft_loss(intent_logits, intent_targets, temperature).mean()
+    tag = (soft_loss(tag_logits, tag_targets, temperature) * mask[..., 0]).sum()
+    return intent_weight * intent + tag / len(intent_logits)

@@ -7,13 +7,15 @@ pooled utterance, so that slots can depend on what is being asked for.
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pqrnn.features import WordFeatures
+from pqrnn.network import Encoding, Network, WordTable
 from pqrnn.norm import MaskedBatchNorm, fold_into_linear
 from pqrnn.projection import Projection, ProjectionConfig
 from pqrnn.recurrence import recur_by_loop, recur_by_scan
@@ -51,13 +53,6 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     dropout: float = 0.3
     word_dropout: float = 0.05
     zoneout: float = 0.1
-
-
-class Encoding(NamedTuple):
-    """`intent` float32[B, I] logits and `tags` float32[B, W, L] logits."""
-
-    intent: Tensor
-    tags: Tensor
 
 
 class Parse(NamedTuple):
@@ -127,7 +122,7 @@ class QrnnLayer(nn.Module):
         self.norm = None
 
 
-class ParserModel(nn.Module):
+class ParserModel(Network):
     """Bytes in, logits out. `forward` is the compiled program; `encode` is the part after the projection, which training uses on cached features."""
 
     def __init__(self, config: ModelConfig, intents: int, tags: int) -> None:
@@ -163,6 +158,14 @@ class ParserModel(nn.Module):
         mask = (torch.arange(words, dtype=torch.int32, device=text.device) < found.word_count[:, None]).float()[..., None]
         encoding = self.encode(self.bottleneck(found.features), mask, scan=True)
         return Parse(encoding.intent, encoding.tags, found.spans, found.word_count)
+
+    def make_table(self) -> WordFeatures:
+        """Return an empty table of projected words."""
+        return WordFeatures(self.projection)
+
+    def encode_words(self, table: WordTable, words: Tensor, mask: Tensor) -> Encoding:
+        """Encode utterances, int64[B, W] rows of the table."""
+        return self.encode(cast(WordFeatures, table).project(words, self.bottleneck), mask)
 
     def encode(self, value: Tensor, mask: Tensor, *, scan: bool = False) -> Encoding:
         """Encode the bottleneck's products.

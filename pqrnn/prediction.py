@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 
 from pqrnn.corpus import Corpus, collate
-from pqrnn.features import WordFeatures, group_texts
+from pqrnn.features import group_texts
 from pqrnn.metrics import Frame
 from pqrnn.model import ParserModel
+from pqrnn.network import Network, WordTable
 from pqrnn.projection import pack_texts
 from pqrnn.scoring import frame_of_parse
 from runtime_py.decoding import Decoder, Parse, encode_text
@@ -33,15 +34,15 @@ def predict_texts(model: ParserModel, decoder: Decoder, texts: Sequence[str | by
     return [parse for parse in parses if parse is not None]
 
 
-def predict_corpus(model: ParserModel, decoder: Decoder, corpus: Corpus, features: WordFeatures) -> list[Frame]:
-    """Frames of a corpus from cached features: the same answers as `predict_texts`, quicker, for the development split at every epoch."""
+def predict_corpus(model: Network, decoder: Decoder, corpus: Corpus, table: WordTable) -> list[Frame]:
+    """Frames of a corpus from words looked up: the same answers as `predict_texts`, quicker, for the development split at every epoch."""
     frames: list[Frame] = [("", ())] * len(corpus.rows)
     order = sorted(range(len(corpus.rows)), key=lambda row: len(corpus.rows[row].words))
     with torch.inference_mode():
         for first in range(0, len(order), _BATCH):
             rows = order[first : first + _BATCH]
             batch = collate([corpus.rows[row] for row in rows])
-            encoding = model.encode(features.project(batch.words, model.bottleneck), batch.mask)
+            encoding = model.encode_words(table, batch.words, batch.mask)
             for place, row in enumerate(rows):
                 text, spans = corpus.examples[row].text, corpus.spans[row]
                 tags = encoding.tags[place, : len(spans)].numpy()

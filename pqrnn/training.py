@@ -1,4 +1,4 @@
-"""Supervised training: a plain PyTorch loop that a kill at any step cannot harm.
+"""Training of a student or a teacher: a plain PyTorch loop that a kill at any step cannot harm.
 
 Whatever is random in a step is drawn from the seed and the step's number, never from what ran before, so a run that is taken up again computes the
 very same steps and ends in the same weights (on the same machine, PyTorch and number of threads).
@@ -21,20 +21,23 @@ import torch
 from torch import nn
 
 from pqrnn.augmentation import Row, SlotSwap, make_variants
-from pqrnn.checkpoint import Facts, Labels, load_facts, read_revision, save_checkpoint
+from pqrnn.checkpoint import Facts, Labels, read_facts, read_revision, save_checkpoint
 from pqrnn.corpus import Corpus, build_corpus, collate, measure_lengths
 from pqrnn.curves import draw_curves
 from pqrnn.data.alignment import list_intents, list_tags
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
 from pqrnn.errors import TrainingError
-from pqrnn.features import WordFeatures, segment_texts
+from pqrnn.features import segment_texts
 from pqrnn.files import replace_file
-from pqrnn.losses import joint_loss
+from pqrnn.lessons import Lessons
+from pqrnn.losses import distillation_loss, joint_loss
 from pqrnn.metrics import score_frames
 from pqrnn.model import ModelConfig, ParserModel
+from pqrnn.network import Network
 from pqrnn.prediction import predict_corpus
 from pqrnn.scoring import frame_of_example
+from pqrnn.teacher.model import TeacherConfig, TeacherModel
 from pqrnn.training_state import Progress, load_state, read_progress, save_state
 from runtime_py.decoding import Decoder
 
@@ -92,6 +95,38 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             raise ValueError(f"precision must be 'float32' or 'bfloat16', not {self.precision!r}")
 
 
+class DistillationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How gold labels and a teacher's answers are weighed.
+
+    Attributes:
+        temperature: that softens both distributions.
+        hard: weight of the loss on gold labels.
+        soft: weight of the loss on the teacher's distributions.
+        original: share of the steps in which an utterance is learned as it is, not as one of its variants.
+    """
+
+    temperature: float = 2.0
+    hard: float = 0.3
+    soft: float = 0.7
+    original: float = 0.3
+
+
+class Schooling(NamedTuple):
+    """A teacher's lessons and how they are learned."""
+
+    lessons: Lessons
+    config: DistillationConfig
+
+
+NetworkConfig = ModelConfig | TeacherConfig
+
+
+def make_network(config: NetworkConfig, labels: Labels) -> Network:
+    """Return an untrained student or teacher, as the kind of the configuration says."""
+    intents, tags = len(labels.intents), len(labels.tags)
+    return ParserModel(config, intents, tags) if isinstance(config, ModelConfig) else TeacherModel(config, intents, tags)
+
+
 def choose_precision() -> str:
     """Return "bfloat16" where the processor multiplies it in hardware (several times as fast), else "float32"."""
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
@@ -123,9 +158,10 @@ def train(
     folder: Path,
     training: Sequence[Example],
     development: Sequence[Example],
-    model_config: ModelConfig,
+    model_config: NetworkConfig,
     config: TrainingConfig,
     *,
+    schooling: Schooling | None = None,
     source: dict[str, Any] | None = None,
     restart: bool = False,
     reporter: Reporter | None = None,
@@ -139,26 +175,30 @@ def train(
         development: what decides which epoch is kept, and when to stop.
         model_config: shape of the network.
         config: settings.
+        schooling: a teacher's lessons about the same training utterances; without them only the labels are learned.
         source: where the data came from, kept in the checkpoint.
         restart: throw an earlier run in `folder` away.
         reporter: is told of progress.
         stop_after: raise `KeyboardInterrupt` after this step without saving: a kill, for tests.
 
     Raises:
-        TrainingError: no data, or `folder` holds a run with other settings.
+        TrainingError: no data, lessons of other data, or `folder` holds a run with other settings.
     """
     if not training or not development:
         raise TrainingError(f"nothing to learn from: {len(training)} training and {len(development)} development utterances")
     if config.threads:
         torch.set_num_threads(config.threads)
     data = {**(source or {}), "train": fingerprint_examples(training), "dev": fingerprint_examples(development)}
-    settings = _fingerprint(model_config, config, data)
+    if schooling is not None:
+        data["lessons"] = schooling.lessons.digest
+        _check_lessons(schooling.lessons, training)
+    settings = _fingerprint(model_config, config, data, schooling)
     if restart:
         _discard(folder)
-    finished = _check_folder(folder, settings)
+    finished = _check_folder(folder, settings, type(model_config))
     if finished is not None:
         return Outcome(folder, finished.metrics, "was finished")
-    run = _Run(folder, training, development, model_config, config, data, settings, reporter or Reporter())
+    run = _Run(folder, training, development, model_config, config, data, settings, reporter or Reporter(), schooling)
     return run.finish(stop_after)
 
 
@@ -170,30 +210,31 @@ class _Run:
         folder: Path,
         training: Sequence[Example],
         development: Sequence[Example],
-        model_config: ModelConfig,
+        model_config: NetworkConfig,
         config: TrainingConfig,
         data: dict[str, Any],
         settings: str,
         reporter: Reporter,
+        schooling: Schooling | None,
     ) -> None:
         self.folder, self.config, self.data, self.settings, self.reporter = folder, config, data, settings, reporter
+        self.model_config = model_config
         self.labels = Labels(list_intents(training), list_tags(training))
         self.decoder = Decoder(self.labels.intents, self.labels.tags)
         torch.manual_seed(config.seed)
-        self.model = ParserModel(model_config, len(self.labels.intents), len(self.labels.tags))
+        self.model = make_network(model_config, self.labels)
         self.average = copy.deepcopy(self.model).eval()
-        self.features = WordFeatures(self.model.projection)
+        self.table = self.model.make_table()
         with torch.inference_mode():
-            self.training = build_corpus(training, self.model.projection, self.features, self.labels.intents, self.labels.tags)
+            self.training = build_corpus(training, self.model.projection, self.table, self.labels.intents, self.labels.tags)
             self.variants = self._misspell_words() if config.misspell else {}
-            self.development = build_corpus(development, self.model.projection, self.features, self.labels.intents, self.labels.tags)
+            self.development = build_corpus(development, self.model.projection, self.table, self.labels.intents, self.labels.tags)
+        self.schooling = schooling
+        self.rows = [[row] for row in self.training.rows] if schooling is None else self._gather_lessons(schooling.lessons)
         self.gold = [frame_of_example(example) for example in self.development.examples]
         self.swap = SlotSwap(self.training.rows, self.labels.tags)
-        matrices = [p for p in self.model.parameters() if p.ndim > 1]
-        vectors = [p for p in self.model.parameters() if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
-        self.batches = math.ceil(len(self.training.rows) / config.batch)
+        self.optimizer = torch.optim.AdamW(group_parameters(self.model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+        self.batches = math.ceil(len(self.rows) / config.batch)
         self.total = self.batches * config.epochs
         self.progress = Progress(settings=settings)
         self.modules: dict[str, nn.Module] = {"model": self.model, "average": self.average}
@@ -237,13 +278,19 @@ class _Run:
         rng = _random(config.seed, "step", number)
         torch.manual_seed(rng.getrandbits(48))
         self.model.train()
-        batch = collate([self._augment(self.training.rows[row], rng) for row in rows])
+        chosen = [self._augment(self._choose(self.rows[row], rng), rng) for row in rows]
+        batch = collate(chosen)
         rate = learning_rate(config, number, self.total)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-            encoding = self.model.encode(self.features.project(batch.words, self.model.bottleneck), batch.mask)
+            encoding = self.model.encode_words(self.table, batch.words, batch.mask)
         loss = joint_loss(encoding.intent, encoding.tags, batch.intents, batch.tags, config.smoothing, config.intent_weight)
+        if self.schooling is not None:
+            lessons, how = self.schooling
+            targets = lessons.targets([row.lesson for row in chosen], batch.words.shape[1])
+            soft = distillation_loss(encoding.intent, encoding.tags, targets.intent, targets.tags, batch.mask, how.temperature, config.intent_weight)
+            loss = how.hard * loss + how.soft * soft
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
@@ -254,8 +301,22 @@ class _Run:
         self.progress.loss_sum += loss.item()
         self.reporter.step(number + 1, loss.item())
 
+    def _gather_lessons(self, lessons: Lessons) -> list[list[Row]]:
+        """Return the rows that may stand for each training utterance, itself first, and after them those of texts without labels."""
+        self.table.index(dict.fromkeys(word for draft in lessons.drafts for word in draft.words))  # all at once: a table that grows is copied
+        rows: dict[int, list[Row]] = {}
+        for number, draft in enumerate(lessons.drafts):
+            tags = None if draft.tags is None else list(draft.tags)
+            rows.setdefault(draft.source, []).append(Row(self.table.index(draft.words), tags, draft.intent, number))
+        return [rows[source] for source in sorted(rows)]
+
+    def _choose(self, rows: Sequence[Row], rng: random.Random) -> Row:
+        if len(rows) == 1 or self.schooling is None or rng.random() < self.schooling.config.original:
+            return rows[0]
+        return rows[rng.randrange(1, len(rows))]
+
     def _augment(self, row: Row, rng: random.Random) -> Row:
-        if self.config.swap:
+        if self.config.swap and row.lesson < 0:  # a lesson's answers are about its own words
             row = self.swap(row, self.config.swap, rng)
         if self.variants:
             words = [rng.choice(self.variants[word]) if word in self.variants and rng.random() < self.config.misspell else word for word in row.words]
@@ -266,12 +327,12 @@ class _Run:
         """Batches of the epoch under way that were not learned yet: (step number, training rows), of similar length within a batch."""
         first = self.progress.epoch * self.batches
         rng = _random(self.config.seed, "epoch", self.progress.epoch)
-        order = list(range(len(self.training.rows)))
+        order = list(range(len(self.rows)))
         rng.shuffle(order)
         size = self.config.batch
         batches = []
         for start in range(0, len(order), size * _WINDOW):
-            window = sorted(order[start : start + size * _WINDOW], key=lambda row: len(self.training.rows[row].words))
+            window = sorted(order[start : start + size * _WINDOW], key=lambda row: len(self.rows[row][0].words))
             batches += [window[place : place + size] for place in range(0, len(window), size)]
         rng.shuffle(batches)
         for place in range(self.progress.step - first, len(batches)):
@@ -279,7 +340,7 @@ class _Run:
 
     def _end_epoch(self) -> None:
         progress = self.progress
-        scores = score_frames(self.gold, predict_corpus(self.average, self.decoder, self.development, self.features)).as_dict()
+        scores = score_frames(self.gold, predict_corpus(self.average, self.decoder, self.development, self.table)).as_dict()
         progress.epoch += 1
         record = {
             "epoch": progress.epoch,
@@ -304,18 +365,21 @@ class _Run:
         save_state(self.folder / STATE, self.progress, self.modules, self.optimizer)
 
     def _write_checkpoint(self) -> dict[str, Any]:
-        facts = Facts(
-            config=self.model.config,
+        facts: Facts[Any] = Facts(
+            config=self.model_config,
             labels=self.labels,
             data=self.data,
             revision=read_revision(),
-            training={**msgspec.to_builtins(self.config), "best_epoch": self.progress.best_epoch, "settings": self.settings},
+            training={
+                **msgspec.to_builtins(self.config),
+                **({"distillation": msgspec.to_builtins(self.schooling.config), "teachers": self.schooling.lessons.index.teachers} if self.schooling else {}), "best_epoch": self.progress.best_epoch, "settings": self.settings,
+            },
             metrics={"dev": self.progress.log[self.progress.best_epoch - 1]["dev"]},
             lengths=measure_lengths(self.training),
             golden_texts=_choose_golden(self.training, self.config.seed),
         )
         best = self.modules["best"]
-        assert isinstance(best, ParserModel)
+        assert isinstance(best, Network)
         save_checkpoint(self.folder, best, facts)
         return facts.metrics
 
@@ -328,16 +392,25 @@ class _Run:
             return [spans == [(0, len(word))] for word, spans in zip(candidates, segment_texts(self.model.projection, candidates), strict=True)]
 
         variants = make_variants(words, are_words, _random(self.config.seed, "misspell", 0))
-        self.features.index([variant for each in variants.values() for variant in each])  # all at once: a table that grows is copied
-        return {row: self.features.index(variants[word]) for word, row in zip(variants, self.features.index(variants), strict=True)}
+        self.table.index([variant for each in variants.values() for variant in each])  # all at once: a table that grows is copied
+        return {row: self.table.index(variants[word]) for word, row in zip(variants, self.table.index(variants), strict=True)}
 
     def _describe(self) -> str:
         labels = self.labels
         return (
             f"{len(self.training.rows)} training and {len(self.development.rows)} development utterances, {len(labels.intents)} intents, "
-            f"{(len(labels.tags) - 1) // 2} slots, {len(self.features)} distinct words, {self.model.parameters_count():,} parameters\n"
+            f"{(len(labels.tags) - 1) // 2} slots, {len(self.table)} distinct words, {self.model.parameters_count():,} parameters\n"
             f"training: {self.training.report.describe()}\ndevelopment: {self.development.report.describe()}"
         )
+
+
+def group_parameters(model: Network, weight_decay: float) -> list[dict[str, Any]]:
+    """Return the optimiser's groups of trained parameters: only matrices decay, and a group's rate is `scale` times the schedule's."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((model.rate_scale(name), parameter.ndim <= 1), []).append(parameter)
+    return [{"params": part, "scale": scale, "weight_decay": 0.0 if vectors else weight_decay} for (scale, vectors), part in sorted(groups.items(), key=lambda each: each[0])]
 
 
 def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
@@ -347,8 +420,9 @@ def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move `average` towards `model`: `average * decay + model * (1 - decay)`, parameters and floating-point buffers."""
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1.0 - decay)
+    """Move `average` towards `model`: `average * decay + model * (1 - decay)`, trained parameters and floating-point buffers."""
+    pairs = [(kept, new) for kept, new in zip(average.parameters(), model.parameters(), strict=True) if new.requires_grad]
+    torch._foreach_lerp_([kept for kept, _ in pairs], [new for _, new in pairs], 1.0 - decay)
     for kept, new in zip(average.buffers(), model.buffers(), strict=True):
         if kept.is_floating_point():
             kept.lerp_(new, 1.0 - decay)
@@ -359,16 +433,23 @@ def _random(seed: int, purpose: str, number: int) -> random.Random:
     return random.Random(int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{number}".encode()).digest()[:8], "big"))
 
 
-def _fingerprint(model: ModelConfig, config: TrainingConfig, data: dict[str, Any]) -> str:
+def _check_lessons(lessons: Lessons, training: Sequence[Example]) -> None:
+    if lessons.index.rows != len(training):
+        raise TrainingError(f"the lessons are about {lessons.index.rows} training utterances, and there are {len(training)}: label these")
+
+
+def _fingerprint(model: NetworkConfig, config: TrainingConfig, data: dict[str, Any], schooling: Schooling | None) -> str:
     decisive = [msgspec.to_builtins(model), {k: v for k, v in msgspec.to_builtins(config).items() if k != "threads"}, data["train"], data["dev"]]
+    if schooling is not None:
+        decisive += [msgspec.to_builtins(schooling.config), data["lessons"]]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
-def _check_folder(folder: Path, settings: str) -> Facts | None:
+def _check_folder(folder: Path, settings: str, kind: type[NetworkConfig]) -> Facts[Any] | None:
     """Return the facts of a finished run with these settings, None where there is something to do."""
     other = "with other settings or data; choose another --out, or --restart to throw it away"
     if (folder / "checkpoint.json").is_file():
-        facts = load_facts(folder)
+        facts = read_facts(folder, kind)
         if facts.training.get("settings") != settings:
             raise TrainingError(f"{folder}: holds a parser that was trained {other}")
         return facts

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.learning import load_data, run_training
 from pqrnn.cli.options import DataOption, JsonOption, LangOption
-from pqrnn.cli.output import print_json, require_extra
-
-if TYPE_CHECKING:
-    from pqrnn.data.examples import Example
+from pqrnn.cli.output import require_extra
 
 
 @app.command(epilog="Example:  `pqrnn train --data mtop:DATA/mtop/spans --lang en --out runs/mtop-en`")
@@ -59,7 +57,6 @@ def train(
     from pqrnn.model import ModelConfig, ParserModel
     from pqrnn.projection import ProjectionConfig
     from pqrnn.training import TrainingConfig, choose_precision
-    from pqrnn.training import train as run
 
     try:
         projection = ProjectionConfig(word_features=features, ngram_features=ngram_features, ngram_limit=ngram_limit)
@@ -94,82 +91,4 @@ def train(
         ParserModel(model, intents=1, tags=1)
     except ValueError as error:
         raise TrainingError(f"these settings do not make a parser: {error}") from error
-    training, development = _load(data, dev, lang)
-    reporter = make_reporter(quiet=json)
-    try:
-        with reporter:
-            outcome = run(
-                out,
-                training,
-                development,
-                model,
-                config,
-                source={"spec": data, "locale": lang or ""},
-                restart=restart,
-                reporter=reporter,
-            )
-    except KeyboardInterrupt:
-        typer.secho(f"stopped; what was learned is in {out}: the same command goes on from there", fg="yellow", err=True)
-        raise typer.Exit(130) from None
-    if json:
-        print_json({"folder": str(outcome.folder), "ended": outcome.ended, "metrics": outcome.metrics})
-    else:
-        best = outcome.metrics["dev"]["exact_match"]
-        typer.echo(f"{outcome.ended}: development exact match {best['value']:.2%} [{best['low']:.2%}, {best['high']:.2%}], in {outcome.folder}")
-
-
-def _load(data: str, dev: str | None, lang: str | None) -> tuple[list[Example], list[Example]]:
-    """Return training and development examples; of data without splits, every tenth text, chosen by its hash, is for development."""
-    from pqrnn.data.grammar import split_examples
-    from pqrnn.data.loader import available_splits, load_examples
-
-    if available_splits(data, locale=lang):
-        return load_examples(data, split="train", locale=lang), load_examples(dev or data, split="dev", locale=lang)
-    everything = load_examples(data, split="all", locale=lang)
-    if dev is not None:
-        return everything, load_examples(dev, split="all", locale=lang)
-    parts = split_examples(everything)
-    typer.echo(f"{data} has no splits: {len(parts.dev)} of {len(everything)} utterances, chosen by a hash of their text, are kept for development", err=True)
-    return [*parts.train, *parts.test], list(parts.dev)
-
-
-def make_reporter(*, quiet: bool) -> Any:
-    """Return a `pqrnn.training.Reporter` and context manager that draws a progress bar on the terminal, or says nothing."""
-    from contextlib import AbstractContextManager
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from pqrnn.training import Reporter
-
-    class Bar(Reporter, AbstractContextManager[Any]):
-        def __init__(self) -> None:
-            self.console = Console(stderr=True, quiet=quiet)
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self.progress = Progress(*columns, console=self.console, disable=quiet, refresh_per_second=2)
-            self.score = ""
-
-        def __exit__(self, *_: object) -> None:
-            self.progress.stop()
-
-        def start(self, total: int, done: int, text: str) -> None:
-            self.console.print(text, highlight=False)
-            if done:
-                self.console.print(f"going on at step {done}", highlight=False)
-            self.task = self.progress.add_task("training", total=total, completed=done)
-            self.progress.start()
-
-        def step(self, done: int, loss: float) -> None:
-            self.progress.update(self.task, completed=done, description=f"loss {loss:6.3f}{self.score}")
-
-        def epoch(self, record: dict[str, Any]) -> None:
-            dev = record["dev"]
-            self.score = f"  dev exact match {dev['exact_match']['value']:.2%}"
-            if not self.console.is_terminal:
-                self.console.print(
-                    f"epoch {record['epoch']}: loss {record['loss']:.3f}, dev exact match {dev['exact_match']['value']:.2%}, "
-                    f"intent {dev['intent_accuracy']['value']:.2%}, slot F1 {dev['slot_f1']['value']:.2%}",
-                    highlight=False,
-                )
-
-    return Bar()
+    run_training(out, load_data(data, dev, lang), model, config, source={"spec": data, "locale": lang or ""}, restart=restart, json=json)

@@ -1,0 +1,110 @@
+"""`pqrnn distill`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pqrnn.cli.app import app
+from pqrnn.cli.learning import load_data, run_training
+from pqrnn.cli.options import DataOption, JsonOption, LangOption
+from pqrnn.cli.output import require_extra
+
+if TYPE_CHECKING:
+    from pqrnn.data.examples import Example
+    from pqrnn.lessons import Lessons
+    from pqrnn.teacher.labelling import LessonConfig
+
+
+@app.command(epilog="Example:  `pqrnn distill --teacher runs/teacher-en --data mtop:DATA/mtop/spans --lang en --out runs/mtop-en-distilled`")
+def distill(
+    teacher: Annotated[list[Path], typer.Option("--teacher", help="Folder of a teacher (`pqrnn finetune`, or a larger student); several are averaged.")],
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the student. An unfinished run in it is taken up again.")],
+    lang: LangOption = None,
+    dev: Annotated[str | None, typer.Option(help="Development data, if not the `dev` split of --data.")] = None,
+    unlabelled: Annotated[list[str] | None, typer.Option("--unlabelled", help="Further data whose texts (not labels) the teacher answers, as --data.")] = None,
+    lessons: Annotated[Path | None, typer.Option(help="Where the teacher's answers are kept; by default OUT/lessons. Made once, shared by runs.")] = None,
+    variants: Annotated[int, typer.Option(min=0, help="Variants of every training utterance that the teacher answers, too.")] = 6,
+    swap: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of slot values that differ in a variant.")] = 0.5,
+    temperature: Annotated[float, typer.Option(min=0.1, help="That softens the answers.")] = 2.0,
+    hard: Annotated[float, typer.Option(min=0.0, help="Weight of the gold labels.")] = 0.3,
+    soft: Annotated[float, typer.Option(min=0.0, help="Weight of the teacher's answers.")] = 0.7,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training utterances, each in one of its variants.")] = 60,
+    batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 64,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="AdamW's highest.")] = 3e-3,
+    misspell: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of words misspelled.")] = 0.03,
+    dropout: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of layer inputs.")] = 0.2,
+    features: Annotated[int, typer.Option(help="Ternary features of a word's own hash.")] = 512,
+    ngram_features: Annotated[int, typer.Option(help="Ternary features of its character n-grams; 0: none.")] = 512,
+    bottleneck: Annotated[int, typer.Option(min=1, help="Width of the layer over the features.")] = 256,
+    state: Annotated[int, typer.Option(min=1, help="QRNN state per direction.")] = 192,
+    layers: Annotated[int, typer.Option(min=1, help="QRNN layers.")] = 2,
+    precision: Annotated[str, typer.Option(help="Of matrix products in training: `float32`, `bfloat16`, or `auto`: what is fast here.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: PyTorch's choice.")] = 0,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away a run that is in --out; the lessons stay.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a parser on a teacher's answers beside the labels.
+
+    First the teacher answers the training utterances, variants of them and the unlabelled texts, once; then the student learns. A stop at any time loses
+    nothing: the same command goes on.
+    """
+    require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
+    from pqrnn.errors import TrainingError
+    from pqrnn.model import ModelConfig, ParserModel
+    from pqrnn.projection import ProjectionConfig
+    from pqrnn.teacher.labelling import LessonConfig
+    from pqrnn.training import DistillationConfig, Schooling, TrainingConfig, choose_precision
+
+    arithmetic = choose_precision() if precision == "auto" else precision
+    try:
+        projection = ProjectionConfig(word_features=features, ngram_features=ngram_features)
+        model = ModelConfig(projection=projection, bottleneck=bottleneck, state=state, layers=layers, dropout=dropout)
+        config = TrainingConfig(
+            epochs=epochs, batch=batch, learning_rate=learning_rate, patience=0, misspell=misspell, seed=seed, precision=arithmetic, threads=threads
+        )
+        ParserModel(model, intents=1, tags=1)
+    except ValueError as error:
+        raise TrainingError(f"these settings do not make a parser: {error}") from error
+    training, development = load_data(data, dev, lang)
+    made = _label(lessons or out / "lessons", teacher, training, unlabelled or [], LessonConfig(variants=variants, swap=swap), arithmetic, quiet=json)
+    run_training(
+        out,
+        (training, development),
+        model,
+        config,
+        schooling=Schooling(made, DistillationConfig(temperature=temperature, hard=hard, soft=soft)),
+        source={"spec": data, "locale": lang or "", "unlabelled": ",".join(unlabelled or [])},
+        restart=restart,
+        json=json,
+    )
+
+
+def _label(
+    folder: Path, teachers: list[Path], training: list[Example], unlabelled: list[str], config: LessonConfig, precision: str, *, quiet: bool
+) -> Lessons:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from pqrnn.data.loader import available_splits, load_examples
+    from pqrnn.lessons import read_lessons
+    from pqrnn.teacher.labelling import label_examples
+
+    texts = [example.text for spec in unlabelled for example in load_examples(spec, split="train" if available_splits(spec) else "all")]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True, quiet=quiet), disable=quiet, refresh_per_second=2) as progress:
+        task = progress.add_task("the teacher answers", total=None)
+        label_examples(
+            folder,
+            teachers,
+            training,
+            texts,
+            config,
+            precision=precision,
+            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    return read_lessons(folder)

@@ -1,0 +1,59 @@
+"""`pqrnn finetune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pqrnn.cli.app import app
+from pqrnn.cli.learning import load_data, run_training
+from pqrnn.cli.options import DataOption, JsonOption, LangOption
+from pqrnn.cli.output import require_extra
+
+
+@app.command(epilog="Example:  `pqrnn finetune --encoder minilm --data mtop:DATA/mtop/spans --lang en --out runs/teacher-en`")
+def finetune(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the teacher. An unfinished run in it is taken up again.")],
+    encoder: Annotated[str, typer.Option(help="Pre-trained encoder: `minilm` (English, comes as a package), a folder, or an id on the Hugging Face hub.")] = "minilm",
+    lang: LangOption = None,
+    dev: Annotated[str | None, typer.Option(help="Development data, if not the `dev` split of --data.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training data.")] = 12,
+    batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 32,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="AdamW's highest, of the encoder; the heads learn five times as fast.")] = 2e-4,
+    patience: Annotated[int, typer.Option(min=0, help="Stop after so many epochs without a better development score; 0: never.")] = 0,
+    swap: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of slot values swapped for another of the same slot.")] = 0.3,
+    misspell: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of words misspelled.")] = 0.03,
+    train_embeddings: Annotated[bool, typer.Option(help="Train the embeddings of subwords, too.")] = False,
+    precision: Annotated[str, typer.Option(help="Of matrix products in training: `float32`, `bfloat16`, or `auto`: what is fast here.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: PyTorch's choice.")] = 0,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away a run that is in --out.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Fine-tune a pre-trained encoder on labelled utterances: a teacher for `pqrnn distill`.
+
+    It learns the intent and a tag at every word's first subword, for the words that the student reads. Stop it whenever you like: the same command goes on.
+    """
+    require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
+    from pqrnn.teacher.model import TeacherConfig
+    from pqrnn.training import TrainingConfig, choose_precision
+
+    config = TrainingConfig(
+        epochs=epochs,
+        batch=batch,
+        learning_rate=learning_rate,
+        warmup=300,
+        clip=1.0,
+        average=0.998,
+        patience=patience,
+        swap=swap,
+        misspell=misspell,
+        seed=seed,
+        precision=choose_precision() if precision == "auto" else precision,
+        threads=threads,
+    )
+    model = TeacherConfig(encoder=encoder, train_embeddings=train_embeddings)
+    run_training(out, load_data(data, dev, lang), model, config, source={"spec": data, "locale": lang or ""}, restart=restart, json=json)

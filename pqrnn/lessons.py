@@ -1,0 +1,213 @@
+"""What a teacher said of many texts, kept in shards: written once, each whole or not at all, so that a long labelling job goes on where a kill stopped it.
+
+A folder holds `lessons.json` (labels, fingerprint of everything that decides the content, SHA-256 of every finished shard) and `00000.safetensors`, ... .
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from pqrnn.checkpoint import Labels
+from pqrnn.errors import TeacherError
+from pqrnn.files import replace_file
+
+INDEX = "lessons.json"
+SHARD = 4096
+FORMAT = 1
+
+
+class Draft(NamedTuple):
+    """A text to be labelled, as words, with what is known of it.
+
+    Attributes:
+        source: number of the training row that it was made from; from the number of training rows on, texts without gold labels.
+        words: UTF-8 of each word.
+        tags: gold tags, None where unknown.
+        intent: gold intent, -1 where unknown.
+    """
+
+    source: int
+    words: tuple[bytes, ...]
+    tags: tuple[int, ...] | None
+    intent: int
+
+
+class Answers(NamedTuple):
+    """Logits for some drafts: `intent` float32[n, I], `tags` float32[words of all, L]."""
+
+    intent: Tensor
+    tags: Tensor
+
+
+class Index(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Content of `lessons.json`."""
+
+    format: int = FORMAT
+    fingerprint: str
+    labels: Labels
+    teachers: list[str]
+    rows: int
+    drafts: int
+    shards: dict[str, str]
+
+
+class Lessons:
+    """Labelled drafts in memory.
+
+    Attributes:
+        index: of the folder.
+        drafts: the texts.
+        intent: the teacher's logits, float16[n, I].
+    """
+
+    def __init__(self, index: Index, drafts: list[Draft], intent: Tensor, tags: Tensor) -> None:
+        """`tags`: float16[words of all drafts, L]."""
+        self.index, self.drafts, self.intent = index, drafts, intent
+        self._tags = tags
+        counts = torch.tensor([0, *(len(draft.words) for draft in drafts)])
+        self._starts = counts.cumsum(0).tolist()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content."""
+        return hashlib.sha256("".join(digest for _, digest in sorted(self.index.shards.items())).encode()).hexdigest()
+
+    def tags(self, number: int) -> Tensor:
+        """Return the teacher's logits for the words of one draft, float16[W, L]."""
+        return self._tags[self._starts[number] : self._starts[number + 1]]
+
+    def targets(self, numbers: Sequence[int], width: int) -> Answers:
+        """Return the logits for a batch: intent float32[B, I], tags float32[B, width, L], zero past the last word."""
+        tags = torch.zeros((len(numbers), width, self._tags.shape[1]))
+        for place, number in enumerate(numbers):
+            own = self.tags(number)
+            tags[place, : len(own)] = own
+        return Answers(self.intent[torch.tensor(numbers)].float(), tags)
+
+
+def write_lessons(
+    folder: Path,
+    drafts: Sequence[Draft],
+    label: Callable[[Sequence[Draft]], Answers],
+    *,
+    fingerprint: str,
+    labels: Labels,
+    teachers: Sequence[str],
+    rows: int,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Index:
+    """Label drafts, or those that are left of an earlier call with the same fingerprint.
+
+    Args:
+        folder: is made where it does not exist.
+        drafts: what to label, always in the same order.
+        label: the teacher.
+        fingerprint: of all that decides drafts and answers.
+        labels: names behind the logits.
+        teachers: their names, for people.
+        rows: training rows, from which on `Draft.source` is a text without gold labels.
+        on_progress: called with drafts labelled so far and all of them.
+
+    Raises:
+        TeacherError: the folder holds lessons of another fingerprint.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    index = _begin(folder, Index(fingerprint=fingerprint, labels=labels, teachers=list(teachers), rows=rows, drafts=len(drafts), shards={}))
+    for first in range(0, len(drafts), SHARD):
+        part = drafts[first : first + SHARD]
+        name = f"{first // SHARD:05}.safetensors"
+        if _digest(folder / name) != index.shards.get(name, "-"):
+            data = save(_pack(part, label(part)))
+            replace_file(folder / name, data)
+            index.shards[name] = hashlib.sha256(data).hexdigest()
+            _write_index(folder, index)
+        on_progress(first + len(part), len(drafts))
+    return index
+
+
+def read_lessons(folder: Path) -> Lessons:
+    """Read a finished folder.
+
+    Raises:
+        TeacherError: it is missing, unfinished, damaged, or of another version.
+    """
+    index = _read_index(folder)
+    if len(index.shards) * SHARD < index.drafts:
+        raise TeacherError(f"{folder}: {len(index.shards) * SHARD} of {index.drafts} texts are labelled; run the same command again to finish")
+    drafts: list[Draft] = []
+    intents, tags = [], []
+    for name, digest in sorted(index.shards.items()):
+        path = folder / name
+        data = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise TeacherError(f"{path}: missing or damaged (its SHA-256 is not the one in {INDEX}); run the same command again to label it anew")
+        try:
+            content = load(data)
+        except SafetensorError as error:
+            raise TeacherError(f"{path}: cannot be read ({error})") from error
+        drafts += _unpack(content)
+        intents.append(content["intent"])
+        tags.append(content["tags"])
+    return Lessons(index, drafts, torch.cat(intents), torch.cat(tags))
+
+
+def _begin(folder: Path, index: Index) -> Index:
+    if not (folder / INDEX).is_file():
+        _write_index(folder, index)
+        return index
+    found = _read_index(folder)
+    if found.fingerprint != index.fingerprint:
+        raise TeacherError(f"{folder}: holds lessons of another teacher, data or settings; choose another folder, or remove it")
+    return found
+
+
+def _read_index(folder: Path) -> Index:
+    path = folder / INDEX
+    try:
+        index = msgspec.json.decode(path.read_bytes(), type=Index)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise TeacherError(f"{path}: not the index of a folder of lessons ({error})") from error
+    if index.format != FORMAT:
+        raise TeacherError(f"{path}: format {index.format}, and this version of pqrnn reads format {FORMAT}")
+    return index
+
+
+def _write_index(folder: Path, index: Index) -> None:
+    replace_file(folder / INDEX, msgspec.json.format(msgspec.json.encode(index), indent=1) + b"\n")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _pack(drafts: Sequence[Draft], answers: Answers) -> dict[str, Tensor]:
+    text = b"\0".join(word for draft in drafts for word in draft.words)  # no word holds a zero byte: it separates words
+    gold = [tag for draft in drafts for tag in (draft.tags if draft.tags is not None else (-1,) * len(draft.words))]
+    return {
+        "source": torch.tensor([draft.source for draft in drafts], dtype=torch.int32),
+        "counts": torch.tensor([len(draft.words) for draft in drafts], dtype=torch.int32),
+        "text": torch.frombuffer(bytearray(text or b"\0"), dtype=torch.uint8),
+        "gold_intent": torch.tensor([draft.intent for draft in drafts], dtype=torch.int32),
+        "gold_tags": torch.tensor(gold, dtype=torch.int32),
+        "intent": answers.intent.half().contiguous(),
+        "tags": answers.tags.half().contiguous(),
+    }
+
+
+def _unpack(content: dict[str, Tensor]) -> Iterator[Draft]:
+    words = bytes(content["text"].numpy()).split(b"\0")
+    tags = content["gold_tags"].tolist()
+    first = 0
+    for source, count, intent in zip(content["source"].tolist(), content["counts"].tolist(), content["gold_intent"].tolist(), strict=True):
+        own = tuple(tags[first : first + count])
+        yield Draft(source, tuple(words[first : first + count]), None if -1 in own else own, intent)
+        first += count
