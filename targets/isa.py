@@ -38,12 +38,23 @@ _AARCH64 = Architecture(
     ),
     baseline=frozenset("fp-armv8 neon".split()),
 )
+# The baseline is armv7-a with the floating-point unit that 32-bit Debian and Raspberry Pi OS ask for.
+_ARM = Architecture(
+    features=frozenset("neon vfp3 vfp4 fp16 hwdiv hwdiv-arm crc aes sha2 dotprod fullfp16 bf16 i8mm".split()),
+    baseline=frozenset("v7 thumb2 vfp2 vfp3d16sp vfp3d16".split()),
+)
+# Single letters are LLVM's, and the ISA manual's, names. "m" and the others that every Linux board has (RV64GC) are features all the same: the
+# compiler's baseline is RV64I, without even a multiplication.
+_RISCV64 = Architecture(
+    features=frozenset("m a f d c v zba zbb zbc zbs zfh zfhmin zvfh zvfhmin zicond zvbb zvkt".split()),
+    baseline=frozenset("i 64bit".split()),
+)
 
-ARCHITECTURES = {"aarch64": _AARCH64, "x86_64": _X86_64}
+ARCHITECTURES = {"aarch64": _AARCH64, "arm": _ARM, "riscv64": _RISCV64, "x86_64": _X86_64}
 
 
 def architecture_of(triple: str) -> str | None:
     """Return the architecture of an LLVM target triple as `ARCHITECTURES` calls it, or None for another one."""
     first = triple.split("-", 1)[0]
-    name = "aarch64" if first == "arm64" else first
+    name = "aarch64" if first == "arm64" else "arm" if first.startswith(("armv7", "thumbv7")) else first
     return name if name in ARCHITECTURES else None
