@@ -284,7 +284,9 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
         if variant.parity is None and not variant.unverified_reason:
             raise SchemaError(f"{where}: variant {variant.target} has neither parity numbers nor an unverified_reason.")
         if (variant.device == VULKAN) != (variant.vulkan is not None):
-            raise SchemaError(f"{where}: variant {variant.target} is for a {variant.device} device; what it needs of Vulkan is given for {VULKAN} only.")
+            raise SchemaError(
+                f"{where}: variant {variant.target} is for a {variant.device} device; what it needs of Vulkan is given for {VULKAN} only."
+            )
     _check_finite(msgspec.to_builtins(manifest), where)
 
 

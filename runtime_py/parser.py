@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_py.decoding import Decoder, Parse, cut_text, encode_text
+from runtime_py.entry import Entry, Outputs
 from runtime_py.errors import InputTooLong, ParserClosed
 from runtime_py.manifest import Manifest, Variant
 from runtime_py.package import Package, open_package
 from runtime_py.preflight import Selection, check_runtime, select_variant, this_machine
-from runtime_py.session import Entry, Outputs, Session
+from runtime_py.session import Session
 from runtime_py.words import guess_words
 
 OnLong = Literal["error", "truncate"]
