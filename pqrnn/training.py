@@ -372,7 +372,13 @@ class _Run:
             revision=read_revision(),
             training={
                 **msgspec.to_builtins(self.config),
-                **({"distillation": msgspec.to_builtins(self.schooling.config), "teachers": self.schooling.lessons.index.teachers} if self.schooling else {}), "best_epoch": self.progress.best_epoch, "settings": self.settings,
+                **(
+                    {"distillation": msgspec.to_builtins(self.schooling.config), "teachers": self.schooling.lessons.index.teachers}
+                    if self.schooling
+                    else {}
+                ),
+                "best_epoch": self.progress.best_epoch,
+                "settings": self.settings,
             },
             metrics={"dev": self.progress.log[self.progress.best_epoch - 1]["dev"]},
             lengths=measure_lengths(self.training),
@@ -410,7 +416,10 @@ def group_parameters(model: Network, weight_decay: float) -> list[dict[str, Any]
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             groups.setdefault((model.rate_scale(name), parameter.ndim <= 1), []).append(parameter)
-    return [{"params": part, "scale": scale, "weight_decay": 0.0 if vectors else weight_decay} for (scale, vectors), part in sorted(groups.items(), key=lambda each: each[0])]
+    return [
+        {"params": part, "scale": scale, "weight_decay": 0.0 if vectors else weight_decay}
+        for (scale, vectors), part in sorted(groups.items(), key=lambda each: each[0])
+    ]
 
 
 def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
@@ -477,4 +486,3 @@ def _choose_golden(corpus: Corpus, seed: int) -> list[str]:
             kinds.add(kind)
             chosen.append(corpus.examples[row].text)
     return chosen
-

@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 
 @app.command(epilog="Example:  `pqrnn distill --teacher runs/teacher-en --data mtop:DATA/mtop/spans --lang en --out runs/mtop-en-distilled`")
 def distill(
-    teacher: Annotated[list[Path], typer.Option("--teacher", help="Folder of a teacher (`pqrnn finetune`, or a larger student); several are averaged.")],
+    teacher: Annotated[
+        list[Path], typer.Option("--teacher", help="Folder of a teacher (`pqrnn finetune`, or a larger student); several are averaged.")
+    ],
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the student. An unfinished run in it is taken up again.")],
     lang: LangOption = None,
     dev: Annotated[str | None, typer.Option(help="Development data, if not the `dev` split of --data.")] = None,
-    unlabelled: Annotated[list[str] | None, typer.Option("--unlabelled", help="Further data whose texts (not labels) the teacher answers, as --data.")] = None,
-    lessons: Annotated[Path | None, typer.Option(help="Where the teacher's answers are kept; by default OUT/lessons. Made once, shared by runs.")] = None,
+    unlabelled: Annotated[
+        list[str] | None, typer.Option("--unlabelled", help="Further data whose texts (not labels) the teacher answers, as --data.")
+    ] = None,
+    lessons: Annotated[
+        Path | None, typer.Option(help="Where the teacher's answers are kept; by default OUT/lessons. Made once, shared by runs.")
+    ] = None,
     variants: Annotated[int, typer.Option(min=0, help="Variants of every training utterance that the teacher answers, too.")] = 6,
     swap: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of slot values that differ in a variant.")] = 0.5,
     temperature: Annotated[float, typer.Option(min=0.1, help="That softens the answers.")] = 2.0,

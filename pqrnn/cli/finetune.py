@@ -17,7 +17,9 @@ from pqrnn.cli.output import require_extra
 def finetune(
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the teacher. An unfinished run in it is taken up again.")],
-    encoder: Annotated[str, typer.Option(help="Pre-trained encoder: `minilm` (English, comes as a package), a folder, or an id on the Hugging Face hub.")] = "minilm",
+    encoder: Annotated[
+        str, typer.Option(help="Pre-trained encoder: `minilm` (English, comes as a package), a folder, or an id on the Hugging Face hub.")
+    ] = "minilm",
     lang: LangOption = None,
     dev: Annotated[str | None, typer.Option(help="Development data, if not the `dev` split of --data.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training data.")] = 12,

@@ -53,7 +53,9 @@ def load_data(data: str, dev: str | None, lang: str | None) -> tuple[list[Exampl
     if dev is not None:
         return everything, load_examples(dev, split="all", locale=lang)
     parts = split_examples(everything)
-    typer.echo(f"{data} has no splits: {len(parts.dev)} of {len(everything)} utterances, chosen by a hash of their text, are kept for development", err=True)
+    typer.echo(
+        f"{data} has no splits: {len(parts.dev)} of {len(everything)} utterances, chosen by a hash of their text, are kept for development", err=True
+    )
     return [*parts.train, *parts.test], list(parts.dev)
 
 

@@ -33,7 +33,9 @@ def find_encoder(name: str) -> str:
             raise TeacherError(f"{path}: no config.json here, so this is no encoder in the Hugging Face layout")
         return str(path)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise TeacherError(f"{path}: no such folder. Give the folder of an encoder, a hub id such as google-bert/bert-base-multilingual-cased, or one of: {', '.join(PACKAGED)}")
+        raise TeacherError(
+            f"{path}: no such folder. Give the folder of an encoder, a hub id such as google-bert/bert-base-multilingual-cased, or one of: {', '.join(PACKAGED)}"
+        )
     return name
 
 
@@ -59,5 +61,7 @@ def load_encoder(name: str) -> tuple[Any, Any]:
     except (MemoryError, RuntimeError) as error:
         raise TeacherError(f"encoder {name!r} does not fit into this machine's memory, or is damaged: {error}. Choose a smaller one") from error
     if getattr(encoder.config, "is_encoder_decoder", False) or getattr(encoder.config, "is_decoder", False):
-        raise TeacherError(f"encoder {name!r} is a {encoder.config.model_type} that writes text, expected one that reads it, such as BERT or ModernBERT")
+        raise TeacherError(
+            f"encoder {name!r} is a {encoder.config.model_type} that writes text, expected one that reads it, such as BERT or ModernBERT"
+        )
     return encoder, tokenizer

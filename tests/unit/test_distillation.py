@@ -1,0 +1,291 @@
+"""Distillation: losses against their definitions, lessons that survive kills and damage, teachers that answer about the student's words."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from pqrnn import lessons as lessons_module
+from pqrnn.checkpoint import Labels, load_checkpoint
+from pqrnn.data.examples import Example, Slot
+from pqrnn.errors import CheckpointError, TeacherError, TrainingError
+from pqrnn.lessons import INDEX, Answers, Draft, read_lessons, write_lessons
+from pqrnn.losses import IGNORED, distillation_loss, joint_loss, soft_loss
+from pqrnn.model import ModelConfig
+from pqrnn.projection import ProjectionConfig
+from pqrnn.teacher.encoder import find_encoder, load_encoder
+from pqrnn.teacher.labelling import LessonConfig, answer, average_answers, label_examples, load_teacher, make_drafts
+from pqrnn.teacher.model import TeacherConfig, TeacherModel
+from pqrnn.teacher.tokens import WordTokens
+from pqrnn.training import DistillationConfig, Schooling, TrainingConfig, train
+
+transformers = pytest.importorskip("transformers", reason="teachers need the extra 'teacher'")
+
+_ROOMS = ("kitchen", "hall", "living room", "cellar", "garage", "bedroom")
+_MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)
+_CONFIG = TrainingConfig(epochs=2, batch=8, learning_rate=1e-2, patience=0)
+
+
+def _examples() -> list[Example]:
+    made = []
+    for verb, intent in (("switch on", "on"), ("turn off", "off")):
+        for room in _ROOMS:
+            text = f"please {verb} the {room} lights"
+            start = text.index(room)
+            made.append(Example(text, intent, (Slot("room", start, start + len(room)),)))
+    return made
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small untrained BERT in the Hugging Face layout, with a tokenizer that cuts words into pieces."""
+    folder = tmp_path_factory.mktemp("encoder")
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *"abcdefghijklmnopqrstuvwxyz",
+        *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
+        "the",
+        "##oom",
+        "lights",
+    ]
+    (folder / "vocab.txt").write_text("\n".join(pieces))
+    tokenizer = transformers.BertTokenizer(str(folder / "vocab.txt"))
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(pieces), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=40
+    )
+    transformers.BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def teacher(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("teacher") / "run"
+    train(folder, _examples(), _examples(), TeacherConfig(encoder=str(encoder)), _CONFIG)
+    return folder
+
+
+def _kl(teacher: list[float], student: list[float], temperature: float) -> float:
+    """The definition, in float64 and plain Python."""
+
+    def softmax(logits: list[float]) -> list[float]:
+        top = max(logits)
+        powers = [math.exp((logit - top) / temperature) for logit in logits]
+        return [power / sum(powers) for power in powers]
+
+    return temperature**2 * sum(p * math.log(p / q) for p, q in zip(softmax(teacher), softmax(student), strict=True))
+
+
+_LOGITS = st.lists(st.floats(-6, 6), min_size=4, max_size=4)
+
+
+@given(_LOGITS, _LOGITS, st.floats(0.5, 8.0))
+def test_soft_loss_is_the_scaled_divergence(teacher: list[float], student: list[float], temperature: float) -> None:
+    found = soft_loss(torch.tensor(student, dtype=torch.float64), torch.tensor(teacher, dtype=torch.float64), temperature)
+    assert float(found) == pytest.approx(_kl(teacher, student, temperature), abs=1e-9)
+    assert float(soft_loss(torch.tensor(teacher), torch.tensor(teacher), temperature)) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_distillation_loss_sums_words_and_skips_padding() -> None:
+    torch.manual_seed(1)
+    student, targets = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+    intent, intent_targets = torch.randn(2, 5), torch.randn(2, 5)
+    mask = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])[..., None]
+    expected = sum(_kl(targets[b, w].tolist(), student[b, w].tolist(), 2.0) for b, w in ((0, 0), (0, 1), (0, 2), (1, 0))) / 2
+    expected += 3.0 * sum(_kl(intent_targets[b].tolist(), intent[b].tolist(), 2.0) for b in (0, 1)) / 2
+    assert float(distillation_loss(intent, student, intent_targets, targets, mask, 2.0, 3.0)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_joint_loss_leaves_out_unknown_labels() -> None:
+    intent, tags = torch.randn(2, 5), torch.randn(2, 3, 4)
+    known = joint_loss(intent[:1], tags[:1], torch.tensor([2]), torch.tensor([[0, 1, 2]]))
+    both = joint_loss(intent, tags, torch.tensor([2, IGNORED]), torch.tensor([[0, 1, 2], [IGNORED] * 3]))
+    intent_part = torch.nn.functional.cross_entropy(intent[:1], torch.tensor([2]))
+    assert float(both) == pytest.approx(float(intent_part + (known - intent_part) / 2), rel=1e-5)
+    nothing = joint_loss(intent, tags, torch.tensor([IGNORED] * 2), torch.full((2, 3), IGNORED))
+    assert float(nothing) == 0.0
+
+
+def _drafts(number: int) -> list[Draft]:
+    return [
+        Draft(n // 2, (b"word", str(n).encode(), "über".encode()), (0, n % 2, 1) if n % 3 else None, n % 2 if n % 3 else -1) for n in range(number)
+    ]
+
+
+def _label(part: list[Draft] | tuple[Draft, ...]) -> Answers:
+    words = [word for draft in part for word in draft.words]
+    return Answers(torch.tensor([[float(draft.source), -1.0] for draft in part]), torch.tensor([[float(len(word)), 0.5] for word in words]))
+
+
+_LABELS = Labels(("a", "b"), ("O", "B-x"))
+
+
+def _write(folder: Path, drafts: list[Draft], label: object = _label, fingerprint: str = "f") -> None:
+    write_lessons(folder, drafts, label, fingerprint=fingerprint, labels=_LABELS, teachers=["t"], rows=10)  # type: ignore[arg-type]
+
+
+def test_lessons_come_back_as_they_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lessons_module, "SHARD", 4)
+    drafts = _drafts(11)
+    _write(tmp_path, drafts)
+    found = read_lessons(tmp_path)
+    assert found.drafts == drafts
+    targets = found.targets([3, 7], 5)
+    assert targets.intent.tolist() == [[1.0, -1.0], [3.0, -1.0]]
+    assert targets.tags.shape == (2, 5, 2)
+    assert targets.tags[0, :3, 0].tolist() == [4.0, 1.0, 5.0] and not targets.tags[:, 3:].any()
+
+
+def test_labelling_goes_on_after_a_kill_and_mends_a_damaged_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lessons_module, "SHARD", 4)
+    drafts, asked = _drafts(11), []
+
+    def killed_at_second(part: list[Draft]) -> Answers:
+        asked.append(len(part))
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return _label(part)
+
+    with pytest.raises(KeyboardInterrupt):
+        _write(tmp_path, drafts, killed_at_second)
+    with pytest.raises(TeacherError, match="4 of 11 texts are labelled"):
+        read_lessons(tmp_path)
+    asked.clear()
+    asked += [0, 0]
+    _write(tmp_path, drafts, killed_at_second)
+    assert asked[2:] == [4, 3]  # the first shard was not labelled again
+    path = tmp_path / "00001.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x77")
+    with pytest.raises(TeacherError, match=r"00001.*damaged"):
+        read_lessons(tmp_path)
+    _write(tmp_path, drafts)
+    assert read_lessons(tmp_path).drafts == drafts
+    with pytest.raises(TeacherError, match="another teacher"):
+        _write(tmp_path, drafts, fingerprint="g")
+
+
+def test_words_point_at_their_first_piece(encoder: Path) -> None:
+    table = WordTokens(load_encoder(str(encoder))[1])
+    rows = table.index([b"the", b"room", b"lights", "\u2603".encode()])
+    batch = table.collate([rows, rows[:1]], 40)
+    pieces = (encoder / "vocab.txt").read_text().split("\n")
+    first = [pieces[token] for token in batch.tokens[0].tolist()]
+    assert first == ["[CLS]", "the", "r", "##oom", "lights", "[UNK]", "[SEP]"]
+    assert [first[start] for start in batch.starts[0].tolist()] == ["the", "r", "lights", "[UNK]"]
+    assert batch.attention.sum(1).tolist() == [7, 3]
+    assert table.collate([rows * 20], 16).tokens.shape == (1, 16)  # cut where the encoder ends
+    assert table.collate([[]], 16).tokens.tolist() == [[2, 3]]
+
+
+def test_a_teacher_is_trained_read_back_and_answers_by_word(teacher: Path) -> None:
+    model, facts = load_teacher(teacher)
+    assert isinstance(model, TeacherModel) and facts.labels.intents == ("off", "on")
+    with pytest.raises(CheckpointError):
+        load_checkpoint(teacher)  # it is no student
+    drafts = [Draft(0, (b"turn", b"off"), None, -1), Draft(1, (b"lights",), None, -1)]
+    together, alone = answer(model, drafts), answer(model, drafts[1:])
+    assert together.intent.shape == (2, 2) and together.tags.shape == (3, 3)
+    torch.testing.assert_close(together.intent[1:], alone.intent, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together.tags[2:], alone.tags, rtol=1e-4, atol=1e-5)
+
+
+def test_embeddings_stay_unless_asked_for(teacher: Path, encoder: Path) -> None:
+    before = load_file(encoder / "model.safetensors")["embeddings.word_embeddings.weight"]
+    after = load_file(teacher / "model.safetensors")
+    assert torch.equal(before, after["encoder.embeddings.word_embeddings.weight"])
+    moved = load_file(encoder / "model.safetensors")["encoder.layer.0.output.dense.weight"]
+    assert not torch.equal(moved, after["encoder.encoder.layer.0.output.dense.weight"])
+
+
+def test_an_ensemble_is_the_mean_of_probabilities() -> None:
+    parts = [Answers(torch.randn(3, 4), torch.randn(5, 2)) for _ in range(3)]
+    found = average_answers(parts)
+    expected = np.mean([part.intent.double().softmax(-1).numpy() for part in parts], axis=0)
+    np.testing.assert_allclose(found.intent.double().softmax(-1).numpy(), expected, atol=1e-6)
+
+
+def test_drafts_are_variants_with_gold_labels_and_texts_without() -> None:
+    labels = Labels(("off", "on"), ("O", "B-room", "I-room"))
+    drafts = make_drafts(_examples(), ["what a day", "please switch on the hall lights"], labels, LessonConfig(variants=5, swap=1.0))
+    known = [draft for draft in drafts if draft.source < len(_examples())]
+    assert {draft.source for draft in known} == set(range(len(_examples())))
+    assert len({draft.words for draft in known}) > len(_examples()) - 1
+    for draft in known:
+        assert draft.tags is not None and len(draft.tags) == len(draft.words)
+        value = b" ".join(word for word, tag in zip(draft.words, draft.tags, strict=True) if tag).decode()
+        assert value in _ROOMS
+    assert [draft.words for draft in drafts[len(known) :]] == [(b"what", b"a", b"day")]  # the other is a training utterance
+
+
+def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, tmp_path: Path) -> None:
+    label_examples(tmp_path / "lessons", [teacher], _examples(), ["dim the attic"], LessonConfig(variants=2))
+    made = read_lessons(tmp_path / "lessons")
+    assert made.drafts[-1].intent == -1
+    schooling = Schooling(made, DistillationConfig())
+    train(tmp_path / "whole", _examples(), _examples(), _MODEL, _CONFIG, schooling=schooling)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "killed", _examples(), _examples(), _MODEL, _CONFIG, schooling=schooling, stop_after=3)
+    train(tmp_path / "killed", _examples(), _examples(), _MODEL, _CONFIG, schooling=schooling)
+    assert (tmp_path / "killed" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+    facts = load_checkpoint(tmp_path / "whole").facts
+    assert facts.data["lessons"] == made.digest and facts.training["teachers"] == ["run"]
+    with pytest.raises(TrainingError, match="other settings or data"):
+        train(tmp_path / "whole", _examples(), _examples(), _MODEL, _CONFIG)
+    with pytest.raises(TrainingError, match="lessons are about 12"):
+        train(tmp_path / "other", _examples()[:5], _examples(), _MODEL, _CONFIG, schooling=schooling)
+
+
+def test_soft_answers_alone_pull_the_student_to_the_teacher(teacher: Path, tmp_path: Path) -> None:
+    """With no weight on labels the student ends nearer to its teacher's distribution than a student of the labels."""
+    label_examples(tmp_path / "lessons", [teacher], _examples(), [], LessonConfig(variants=0))
+    made = read_lessons(tmp_path / "lessons")
+    config = TrainingConfig(epochs=30, batch=4, learning_rate=1e-2, patience=0, swap=0.0, misspell=0.0)
+    distances = []
+    for name, hard, soft in (("soft", 0.0, 1.0), ("hard", 1.0, 0.0)):
+        train(
+            tmp_path / name,
+            _examples(),
+            _examples(),
+            _MODEL,
+            config,
+            schooling=Schooling(made, DistillationConfig(temperature=1.0, hard=hard, soft=soft)),
+        )
+        student, _ = load_teacher(tmp_path / name)  # a student may teach, too
+        distances.append(float(soft_loss(answer(student, made.drafts).intent, made.intent.float(), 1.0).mean()))
+    assert distances[0] < 0.5 * distances[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("./no/such/folder", "no such folder"), ("/also/not/there", "no such folder"), ("a/b/c", "no such folder")],
+)
+def test_encoders_that_are_missing_are_said(name: str, message: str) -> None:
+    with pytest.raises(TeacherError, match=message):
+        find_encoder(name)
+
+
+def test_a_folder_without_an_encoder_and_a_damaged_one_are_said(tmp_path: Path, encoder: Path) -> None:
+    with pytest.raises(TeacherError, match="no encoder in the Hugging Face layout"):
+        find_encoder(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"model_type": "no-such-model"}')
+    with pytest.raises(TeacherError, match="cannot be loaded"):
+        load_encoder(str(tmp_path))
+
+
+def test_offline_hub_names_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(TeacherError, match=r"cannot be loaded: .*\n?.*Without a network, give a folder"):
+        load_encoder("nobody/no-such-encoder")
