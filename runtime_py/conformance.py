@@ -212,7 +212,11 @@ def encode_conformance(conformance: Conformance) -> bytes:
     document = msgspec.to_builtins(conformance)
     cases, longs = document.pop("cases"), document.pop("long_cases")
     head = msgspec.json.encode(document)[:-1]
-    return b'%b,\n"cases": [\n%b\n],\n"long_cases": [\n%b\n]}\n' % (head, b",\n".join(map(msgspec.json.encode, cases)), b",\n".join(map(msgspec.json.encode, longs)))
+    return b'%b,\n"cases": [\n%b\n],\n"long_cases": [\n%b\n]}\n' % (
+        head,
+        b",\n".join(map(msgspec.json.encode, cases)),
+        b",\n".join(map(msgspec.json.encode, longs)),
+    )
 
 
 def decode_conformance(data: bytes, where: str) -> Conformance:
@@ -226,7 +230,9 @@ def decode_conformance(data: bytes, where: str) -> Conformance:
     except msgspec.DecodeError as error:
         raise ConformanceError(f"{where}: not a conformance file ({error}). Write it again: pqrnn conformance PACKAGE --out {where}") from error
     if found.schema.split(".")[0] != SCHEMA.split(".")[0] or found.abi != ABI:
-        raise ConformanceError(f"{where}: has format {found.schema} and ABI {found.abi}, expected {SCHEMA} and {ABI}. Write it again: pqrnn conformance")
+        raise ConformanceError(
+            f"{where}: has format {found.schema} and ABI {found.abi}, expected {SCHEMA} and {ABI}. Write it again: pqrnn conformance"
+        )
     return found
 
 
@@ -253,7 +259,9 @@ def read_answers(data: bytes, where: str) -> list[Answer]:
             try:
                 answers.append(msgspec.json.decode(line, type=Answer))
             except msgspec.DecodeError as error:
-                raise ConformanceError(f"{where}:{number}: {error}. A line is one JSON object; 'pqrnn conformance --schema' says of what form.") from error
+                raise ConformanceError(
+                    f"{where}:{number}: {error}. A line is one JSON object; 'pqrnn conformance --schema' says of what form."
+                ) from error
     return answers
 
 
@@ -304,8 +312,9 @@ class _Judge:
     def judge_long(self, case: LongCase, answer: Answer) -> None:
         if answer.refused:
             return
-        self.expect(case.id, f"too many {case.reason}", "refused or truncated", "truncated" if answer.truncated else "an answer that hides it")
-        if answer.truncated:
+        if not answer.truncated:
+            self.found.append(Difference(case.id, f"too many {case.reason}", "refused or truncated", "an answer that does not say so"))
+        else:
             self.expect(case.id, "bytes read of a text that was cut", case.prefix, answer.prefix)
 
 

@@ -54,10 +54,11 @@ def compile_module(text: str | None = None) -> bytes:
     return code
 
 
-def write_package(destination: Path, code: bytes) -> Manifest:
-    """Write a whole package around the compiled module, with golden vectors from the oracle."""
-    outputs = [oracle(text, BUCKETS[-1].words) for text in TEXTS]
-    vectors = join_golden(TEXTS, [o[0] for o in outputs], [o[1] for o in outputs], [o[2] for o in outputs])
+def write_package(destination: Path, code: bytes, more: tuple[bytes, ...] = ()) -> Manifest:
+    """Write a whole package around the compiled module, with golden vectors from the oracle; for more texts where they are given."""
+    texts = (*TEXTS, *more)
+    outputs = [oracle(text, BUCKETS[-1].words) for text in texts]
+    vectors = join_golden(texts, [o[0] for o in outputs], [o[1] for o in outputs], [o[2] for o in outputs])
     variant = Variant(
         target="generic",
         device="local-sync",

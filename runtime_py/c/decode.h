@@ -1,0 +1,186 @@
+// From a text to the bytes that a compiled parser reads, and from its numbers to intent and slots. C99, no allocation, no runtime of any kind:
+// the same file serves a host with IREE's C runtime (parse.c) and one without. The rules are those of ../ABI.md.
+
+#ifndef PQRNN_DECODE_H_
+#define PQRNN_DECODE_H_
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PQRNN_ABI 1
+
+// One compiled entry: at most so many words in at most so many bytes; the bytes are a multiple of 4.
+typedef struct {
+  int32_t words, bytes;
+  const char *entry;
+} pqrnn_bucket_t;
+
+// What a host has to know of a package; `pqrnn conformance PACKAGE --header package.h` writes it.
+typedef struct {
+  int32_t abi;
+  int32_t bucket_count, intent_count, tag_count;
+  const pqrnn_bucket_t *buckets;  // they grow
+  const char *const *intents;
+  const char *const *tags;  // "O", "B-label", "I-label"
+} pqrnn_package_t;
+
+// The numbers of one text, as an entry gives them.
+typedef struct {
+  const float *intent;   // [intent_count]
+  const float *tags;     // [words of the bucket][tag_count]
+  const int32_t *spans;  // [words of the bucket][2]: first byte, byte after the last
+  int32_t count;         // words in the text; more than the bucket has means that the bucket was too small
+} pqrnn_outputs_t;
+
+// Returns how many bytes the next character takes, or the maximal part of an ill-formed one (Unicode, chapter 3.9). There has to be a byte.
+static inline size_t pqrnn_character(const uint8_t *text, size_t size) {
+  const uint8_t lead = text[0];
+  uint8_t low = 0x80, high = 0xBF;  // of the second byte
+  size_t more;
+  if (lead < 0xC2 || lead > 0xF4) return 1;  // ASCII, a stray continuation, or a byte that is in no UTF-8
+  if (lead < 0xE0) {
+    more = 1;
+  } else if (lead < 0xF0) {
+    more = 2;
+    if (lead == 0xE0) low = 0xA0;   // shorter forms exist
+    if (lead == 0xED) high = 0x9F;  // surrogates
+  } else {
+    more = 3;
+    if (lead == 0xF0) low = 0x90;
+    if (lead == 0xF4) high = 0x8F;  // beyond U+10FFFF
+  }
+  size_t taken = 1;
+  while (taken <= more && taken < size && text[taken] >= low && text[taken] <= high) {
+    ++taken;
+    low = 0x80, high = 0xBF;
+  }
+  return taken;
+}
+
+// Returns how many bytes of a text are read where at most `limit` can be: the cut is between two characters, and at a space where one is near.
+static inline size_t pqrnn_cut(const uint8_t *text, size_t size, size_t limit) {
+  if (size <= limit) return size;
+  size_t end = 0;
+  for (size_t next = 0; next <= limit; next += pqrnn_character(text + next, size - next)) end = next;
+  if (text[end] <= 0x20) return end;
+  for (size_t back = end; back-- > 0 && end - back <= 64;) {
+    if (text[back] == ' ') return back > 0 ? back : end;
+  }
+  return end;
+}
+
+// Returns the number of the smallest bucket for so many bytes and words; that of the largest where none is large enough.
+static inline int32_t pqrnn_choose(const pqrnn_package_t *package, size_t bytes, int32_t words) {
+  int32_t chosen = 0;
+  while (chosen < package->bucket_count - 1 &&
+         (package->buckets[chosen].words < words || (size_t)package->buckets[chosen].bytes < bytes)) {
+    ++chosen;
+  }
+  return chosen;
+}
+
+// Returns the first of the largest numbers.
+static inline int32_t pqrnn_largest(const float *values, int32_t count) {
+  int32_t best = 0;
+  for (int32_t i = 1; i < count; ++i) {
+    if (values[i] > values[best]) best = i;
+  }
+  return best;
+}
+
+// Prints a name as a JSON string.
+static inline void pqrnn_print_name(FILE *file, const char *name) {
+  fputc('"', file);
+  for (; *name; ++name) {
+    const unsigned char c = (unsigned char)*name;
+    if (c == '"' || c == '\\') fputc('\\', file);
+    if (c < 0x20) {
+      fprintf(file, "\\u%04x", c);
+    } else {
+      fputc(c, file);
+    }
+  }
+  fputc('"', file);
+}
+
+static inline void pqrnn_print_row(FILE *file, const float *values, int32_t count) {
+  fputc('[', file);
+  for (int32_t i = 0; i < count; ++i) fprintf(file, "%s%.9g", i ? "," : "", (double)values[i]);
+  fputc(']', file);
+}
+
+// Prints the slots: runs of words with one label. B- always begins a run; I- goes on with a run of its label, and begins one where there is none.
+static inline void pqrnn_print_slots(FILE *file, const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words) {
+  const char *open = NULL;  // label of the run that is not finished
+  int32_t start = 0, end = 0;
+  const char *separator = "";
+  fputc('[', file);
+  for (int32_t word = 0; word <= words; ++word) {
+    const char *tag = "O";
+    if (word < words) tag = package->tags[pqrnn_largest(outputs->tags + (size_t)word * (size_t)package->tag_count, package->tag_count)];
+    const char *label = strcmp(tag, "O") == 0 ? NULL : tag + 2;
+    if (open && (word == words || !label || tag[0] == 'B' || strcmp(open, label) != 0)) {
+      fprintf(file, "%s{\"label\":", separator);
+      pqrnn_print_name(file, open);
+      fprintf(file, ",\"start\":%d,\"end\":%d}", (int)start, (int)end);
+      separator = ",";
+      open = NULL;
+    }
+    if (!label) continue;
+    if (!open) open = label, start = outputs->spans[2 * word];
+    end = outputs->spans[2 * word + 1];
+  }
+  fputc(']', file);
+}
+
+// Prints the answer for one text as one line of JSON, in the form that `pqrnn conformance --answers` judges.
+// `cut` is the number of bytes that were read of a text that was too long, or 0; `bucket` is the one that ran.
+static inline void pqrnn_print_answer(FILE *file, const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t bucket, long id, size_t cut) {
+  const int32_t limit = package->buckets[bucket].words;
+  const int32_t words = outputs->count < limit ? outputs->count : limit;
+  const int32_t best = pqrnn_largest(outputs->intent, package->intent_count);
+  float sum = 0;  // softmax, safe for large logits
+  for (int32_t i = 0; i < package->intent_count; ++i) sum += expf(outputs->intent[i] - outputs->intent[best]);
+  fprintf(file, "{\"id\":%ld,\"intent\":", id);
+  pqrnn_print_name(file, package->intents[best]);
+  fprintf(file, ",\"score\":%.6g,\"slots\":", (double)(1 / sum));
+  pqrnn_print_slots(file, package, outputs, words);
+  fputs(",\"words\":[", file);
+  for (int32_t word = 0; word < words; ++word) {
+    fprintf(file, "%s[%d,%d]", word ? "," : "", (int)outputs->spans[2 * word], (int)outputs->spans[2 * word + 1]);
+  }
+  fputs("],\"intent_logits\":", file);
+  pqrnn_print_row(file, outputs->intent, package->intent_count);
+  fputs(",\"tag_logits\":[", file);
+  for (int32_t word = 0; word < words; ++word) {
+    if (word) fputc(',', file);
+    pqrnn_print_row(file, outputs->tags + (size_t)word * (size_t)package->tag_count, package->tag_count);
+  }
+  fputs("]", file);
+  if (cut) fprintf(file, ",\"truncated\":true,\"prefix\":%lu", (unsigned long)cut);
+  fputs("}\n", file);
+}
+
+// Turns a line of base64 into bytes, in place. Returns how many, or -1 where it is no base64.
+static inline long pqrnn_from_base64(char *line) {
+  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  uint32_t bits = 0;
+  int held = 0;
+  long size = 0;
+  for (const char *at = line; *at && *at != '=' && *at != '\n' && *at != '\r'; ++at) {
+    const char *letter = strchr(letters, *at);
+    if (!letter) return -1;
+    bits = bits << 6 | (uint32_t)(letter - letters);
+    held += 6;
+    if (held >= 8) {
+      held -= 8;
+      ((uint8_t *)line)[size++] = (uint8_t)(bits >> held);
+    }
+  }
+  return size;
+}
+
+#endif  // PQRNN_DECODE_H_

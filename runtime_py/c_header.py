@@ -1,0 +1,40 @@
+"""A package's buckets and labels as a C header, for hosts that have no use for a JSON reader (``c/decode.h`` says of what types)."""
+
+from collections.abc import Iterable
+
+from runtime_py.manifest import Manifest
+
+
+def c_header(manifest: Manifest) -> str:
+    """Return the header; it includes ``decode.h`` and defines ``pqrnn_package``."""
+    buckets = [f"{{{bucket.words}, {bucket.bytes}, {_literal(bucket.entry)}}}" for bucket in manifest.buckets]
+    labels = manifest.labels
+    modules = [f"// {variant.target}: {variant.path}, SHA-256 {manifest.files[variant.path].sha256}" for variant in manifest.variants]
+    return "\n".join(
+        [
+            "// Made by `pqrnn conformance PACKAGE --header FILE`; the modules that it belongs to:",
+            *modules,
+            "#ifndef PQRNN_PACKAGE_H_",
+            "#define PQRNN_PACKAGE_H_",
+            '#include "decode.h"',
+            f"#if PQRNN_ABI != {manifest.abi}",
+            "#error this package follows another calling convention than decode.h",
+            "#endif",
+            _array("pqrnn_bucket_t pqrnn_buckets", buckets),
+            _array("char *const pqrnn_intents", map(_literal, labels.intents)),
+            _array("char *const pqrnn_tags", map(_literal, labels.tags)),
+            f"static const pqrnn_package_t pqrnn_package = {{{manifest.abi}, {len(buckets)}, {len(labels.intents)}, {len(labels.tags)},",
+            "                                              pqrnn_buckets, pqrnn_intents, pqrnn_tags};",
+            "#endif",
+            "",
+        ]
+    )
+
+
+def _array(declaration: str, values: Iterable[str]) -> str:
+    return f"static const {declaration}[] = {{\n" + "".join(f"    {value},\n" for value in values) + "};"
+
+
+def _literal(text: str) -> str:
+    """Return a text as a C string; octal escapes end by themselves after three digits, hexadecimal ones would not."""
+    return '"' + "".join(chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else f"\\{byte:03o}" for byte in text.encode()) + '"'
