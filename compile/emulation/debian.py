@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from compile.emulation import pins
@@ -30,11 +31,16 @@ class Debian:
     """
 
     def __init__(self, folder: Path, architecture: str | None, say: Callable[[str], None]) -> None:  # noqa: D107
-        self._native = architecture is None
-        self._architecture = architecture or native_architecture()
-        self._folder = folder / self._architecture
-        self._say = say
+        self._parent, self._wanted, self._say = folder, architecture, say
         self._ready = False
+
+    @cached_property
+    def _architecture(self) -> str:
+        return self._wanted or native_architecture()
+
+    @property
+    def _folder(self) -> Path:
+        return self._parent / self._architecture
 
     def download(self, packages: Sequence[str], suite: str = pins.SUITE) -> list[Path]:
         """Fetch packages, without what they depend on.
@@ -77,7 +83,8 @@ class Debian:
     def _update(self) -> None:
         if self._ready:
             return
-        if not self._native and not Path(pins.KEYRING).is_file():
+        native_architecture()  # are Debian's tools there?
+        if not Path(pins.KEYRING).is_file():
             raise FetchFailed(f"{pins.KEYRING} is missing. Install it: apt-get install debian-archive-keyring")
         for name in ("lists/partial", "cache/archives/partial", "packages"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
