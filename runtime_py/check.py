@@ -126,13 +126,14 @@ class Comparison:
             found.append(f"{self.over_tolerance} texts over the tolerance of {self.tolerance:.3g} (largest difference {largest:.3g})")
         return found
 
-    def parity(self, repeats: int, machine: str, runtime: str) -> Parity:
+    def parity(self, repeats: int, machine: str, runtime: str, emulator: str = "") -> Parity:
         """Return the numbers as they go into the manifest.
 
         Args:
             repeats: Runs per text.
             machine: What it ran on, for people.
             runtime: Version of the runtime and the device that ran it.
+            emulator: What it ran in, if it was no hardware of its own.
         """
         failures = self.failures()
         if self.texts != len(self.golden):
@@ -156,6 +157,7 @@ class Comparison:
             not_finite=self.counts["not_finite"],
             all_zero=self.counts["all_zero"],
             not_deterministic=self.counts["not_deterministic"],
+            emulator=emulator,
         )
 
     def worst(self, number: int = _WORST) -> list[Deviation]:
@@ -194,9 +196,9 @@ def check_parser(parser: Parser, repeats: int = 3) -> CheckResult:
     comparison = Comparison(golden, parser.manifest.golden.tolerance)
     for index in range(len(golden)):
         comparison.add(index, [outputs[index] for outputs in rounds])
-    machine = this_machine()
-    device = "local-sync" if parser.threads == 1 else f"local-task, {parser.threads} threads"
-    parity = comparison.parity(repeats, machine.cpu or machine.architecture, f"iree {machine.runtime}, {device}")
+    machine, gpu = this_machine(), parser.selection.gpu
+    emulator = gpu.title if gpu is not None and gpu.software else ""
+    parity = comparison.parity(repeats, machine.cpu or machine.architecture, f"iree {machine.runtime}, {parser.device}", emulator)
     return CheckResult(str(parser.package.path), parser.variant.target, parity, comparison.worst())
 
 

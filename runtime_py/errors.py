@@ -39,3 +39,7 @@ class ParserClosed(ParserError):
 
 class ConformanceError(ParserError):
     """A conformance file, or a file of answers to it, cannot be read."""
+
+
+class DeviceFallback(UserWarning):
+    """A GPU was asked for and the CPU runs instead; the message says why."""

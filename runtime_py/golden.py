@@ -1,9 +1,10 @@
 """Golden vectors: texts with the outputs that every compiled variant has to give for them, in one NumPy archive without pickles."""
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,42 +81,74 @@ def save_golden(path: Path, vectors: GoldenVectors) -> None:
     """Write the archive; equal vectors give equal bytes.
 
     Raises:
-        PackageError: The arrays do not fit one another.
+        PackageError: The arrays do not fit one another, or hold a number that is not finite.
     """
     _check(vectors, str(path))
-    np.savez(
-        path,
-        allow_pickle=False,
-        text=np.frombuffer(b"".join(vectors.texts), np.uint8),
-        text_offsets=np.concatenate([[0], np.cumsum([len(text) for text in vectors.texts])]).astype(np.int32),
-        intent=vectors.intent,
-        tags=vectors.tags,
-        spans=vectors.spans,
-        word_offsets=vectors.word_offsets,
-    )
+    _check_finite(vectors, str(path))
+    np.savez(path, allow_pickle=False, **vector_arrays(vectors))
 
 
 def load_golden(path: Path) -> GoldenVectors:
     """Read the archive.
 
     Raises:
-        PackageError: It cannot be read, lacks an array, or its arrays do not fit one another.
+        PackageError: It cannot be read, lacks an array, its arrays do not fit one another, or hold a number that is not finite.
+    """
+    vectors = vectors_of(read_arrays(path, _ARRAYS), str(path))
+    _check_finite(vectors, str(path))
+    return vectors
+
+
+def text_arrays(texts: Sequence[bytes]) -> dict[str, NDArray[Any]]:
+    """Return the arrays that an archive keeps texts in."""
+    offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts])]).astype(np.int32)
+    return {"text": np.frombuffer(b"".join(texts), np.uint8), "text_offsets": offsets}
+
+
+def texts_of(arrays: Mapping[str, NDArray[Any]], where: str) -> tuple[bytes, ...]:
+    """Return the texts in the arrays of an archive, which may be golden vectors or texts alone.
+
+    Raises:
+        PackageError: The offsets do not fit.
+    """
+    text, offsets = arrays["text"], arrays["text_offsets"]
+    if text.dtype != np.uint8 or text.ndim != 1 or not _rises(offsets, len(text)):
+        raise PackageError(f"{where}: the texts and their offsets do not fit. Compile the package again.")
+    content = text.tobytes()
+    return tuple(content[start:end] for start, end in zip(offsets[:-1], offsets[1:], strict=True))
+
+
+def vector_arrays(vectors: GoldenVectors) -> dict[str, NDArray[Any]]:
+    """Return the arrays that an archive keeps vectors in."""
+    rest = {"intent": vectors.intent, "tags": vectors.tags, "spans": vectors.spans, "word_offsets": vectors.word_offsets}
+    return text_arrays(vectors.texts) | rest
+
+
+def vectors_of(arrays: Mapping[str, NDArray[Any]], where: str) -> GoldenVectors:
+    """Return the vectors in the arrays of an archive; their numbers may be anything.
+
+    Raises:
+        PackageError: The arrays do not fit one another.
+    """
+    vectors = GoldenVectors(texts_of(arrays, where), arrays["intent"], arrays["tags"], arrays["spans"], arrays["word_offsets"])
+    _check(vectors, where)
+    return vectors
+
+
+def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an archive.
+
+    Raises:
+        PackageError: It cannot be read, or lacks one of those wanted.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in _ARRAYS if name not in archive.files]
+            missing = [name for name in wanted if name not in archive.files]
             if missing:
                 raise PackageError(f"{path}: lacks {', '.join(missing)}. Compile the package again.")
-            text, text_offsets, intent, tags, spans, word_offsets = (archive[name] for name in _ARRAYS)
+            return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise PackageError(f"{path}: cannot be read as golden vectors ({error}). Compile the package again.") from error
-    if text.dtype != np.uint8 or text.ndim != 1 or not _rises(text_offsets, len(text)):
-        raise PackageError(f"{path}: the texts and their offsets do not fit. Compile the package again.")
-    content = text.tobytes()
-    texts = tuple(content[start:end] for start, end in zip(text_offsets[:-1], text_offsets[1:], strict=True))
-    vectors = GoldenVectors(texts, intent, tags, spans, word_offsets)
-    _check(vectors, str(path))
-    return vectors
 
 
 def _rises(offsets: NDArray[np.int32], total: int) -> bool:
@@ -144,5 +177,8 @@ def _check(vectors: GoldenVectors, where: str) -> None:
     )
     if not fits:
         raise PackageError(f"{where}: the golden vectors do not fit one another in shape or type. Compile the package again.")
+
+
+def _check_finite(vectors: GoldenVectors, where: str) -> None:
     if not (np.isfinite(vectors.intent).all() and np.isfinite(vectors.tags).all()):
         raise PackageError(f"{where}: the golden vectors hold a number that is not finite. Compile the package again.")

@@ -7,7 +7,8 @@ from msgspec import Struct
 from runtime_py.errors import PackageError, UnsupportedTarget
 from runtime_py.manifest import MANIFEST_NAME, Bucket, Parity, Producer, Variant
 from runtime_py.package import Package, open_package
-from runtime_py.preflight import select_variant, this_machine, why_not
+from runtime_py.preflight import this_machine, why_not
+from runtime_py.selection import select_variant
 
 
 class PartSize(Struct, frozen=True):

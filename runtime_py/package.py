@@ -176,15 +176,23 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     Raises:
         SchemaError: The manifest contradicts itself.
     """
-    data = encode_manifest(manifest)
-    handle, name = tempfile.mkstemp(prefix=f".{MANIFEST_NAME}.", dir=directory)
+    write_whole(directory / MANIFEST_NAME, encode_manifest(manifest))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file in one step, under another name first.
+
+    Raises:
+        OSError: It cannot be written; what stood there stays.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         Path(name).chmod(0o644)
-        Path(name).replace(directory / MANIFEST_NAME)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

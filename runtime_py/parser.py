@@ -1,6 +1,7 @@
 """The parser that applications use: a package loaded on this machine, text in, a typed parse out."""
 
 import threading
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from runtime_py.decoding import Decoder, Parse, cut_text, encode_text
 from runtime_py.entry import Entry, Outputs
-from runtime_py.errors import InputTooLong, ParserClosed
+from runtime_py.errors import DeviceError, DeviceFallback, InputTooLong, ParserClosed
 from runtime_py.manifest import Manifest, Variant
 from runtime_py.package import Package, open_package
-from runtime_py.preflight import Selection, check_runtime, select_variant, this_machine
+from runtime_py.preflight import check_runtime, this_machine
+from runtime_py.selection import Device, Selection, select_variant
 from runtime_py.session import Session
 from runtime_py.words import guess_words
 
@@ -64,38 +66,57 @@ class Parser:
         path: str | Path,
         *,
         variant: str | None = None,
+        device: Device = "auto",
         threads: int = 1,
         on_long: OnLong = "error",
         verify: bool = True,
         strict: bool = True,
+        self_test: bool = True,
     ) -> Self:
         """Load a package: check it against this machine, verify the digest of the code, then load the code.
+
+        Which variant was taken, why, and why not the others is in ``selection``.
 
         Args:
             path: The package directory.
             variant: Name of a variant; by default the one that fits this machine best.
-            threads: 1 runs on the calling thread, the fastest for one text; more use that many worker threads.
+            device: ``cpu``; or ``gpu``, which falls back to the CPU with a `DeviceFallback` warning when no variant runs on a GPU here; or ``auto``: the
+                CPU if a variant runs on it, else a GPU. A single text is too little work for a GPU: the program is about 160 launches, each of which costs
+                microseconds, and it does them all for one text. (So far seen on Mesa's llvmpipe only, which is a GPU in name: measure on yours.)
+            threads: 1 runs on the calling thread, the fastest for one text; more use that many worker threads. For the CPU only.
             on_long: What to do with a text that does not fit the largest length bucket: ``error`` raises `InputTooLong`, ``truncate`` reads
                 what fits and says so in ``Parse.truncated``.
             verify: Whether to compare the code's SHA-256 with the manifest; its size is always compared.
-            strict: Whether to refuse a runtime of another version, and a named variant whose CPU features are missing; otherwise both are warnings.
+            strict: Whether to refuse a runtime of another version, and a named variant that lacks something here; otherwise both are warnings.
+            self_test: Whether code for a GPU has to replay the golden vectors in a process of its own before its first use with this GPU and driver
+                (`runtime_py.selftest`): takes seconds to a minute, once.
 
         Raises:
             PackageError: The package is missing, damaged, or of another format.
             UnsupportedTarget: No variant runs on this machine, or (RuntimeMismatch) not with the installed runtime.
-            DeviceError: The runtime refuses the module.
-            ValueError: ``threads`` or ``on_long`` is out of range.
+            DeviceError: The runtime refuses the module; or the GPU does, or it fails its self-test, and the variant was named.
+            ValueError: ``threads``, ``device`` or ``on_long`` is out of range.
         """
         if on_long not in ("error", "truncate"):
             raise ValueError(f"on_long is {on_long!r}, expected 'error' or 'truncate'")
+        if device not in ("auto", "cpu", "gpu"):
+            raise ValueError(f"device is {device!r}, expected 'auto', 'cpu' or 'gpu'")
         package = open_package(path)
         manifest, where = package.manifest, str(path)
         machine = this_machine()
         check_runtime(manifest, machine, where, strict)
-        selection = select_variant(manifest, machine, variant, where, strict)
-        name = selection.variant.path
-        code = package.map_file(name, verify)
-        session = Session(code, manifest.buckets, len(manifest.labels.intents), len(manifest.labels.tags), threads, str(package.path / name))
+        refused: dict[str, str] = {}
+        while True:
+            selection = select_variant(manifest, machine, variant, where, strict, device, refused)
+            try:
+                session = _open(package, selection, threads, verify, self_test)
+                break
+            except DeviceError as error:
+                if variant is not None or selection.gpu is None:
+                    raise
+                refused[selection.variant.target] = str(error)
+        if selection.notice:
+            warnings.warn(f"{where}: {selection.notice}", DeviceFallback, stacklevel=2)
         return cls(package, selection, session, threads, on_long)
 
     @property
@@ -107,6 +128,22 @@ class Parser:
     def variant(self) -> Variant:
         """The variant that runs."""
         return self.selection.variant
+
+    @property
+    def device(self) -> str:
+        """What runs it: the runtime's device, and the GPU if it is one."""
+        if self.selection.gpu is not None:
+            return f"{self.variant.device}: {self.selection.gpu.title}"
+        return "local-sync" if self.threads == 1 else f"local-task, {self.threads} threads"
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The functions of the length buckets, for measuring and verifying; not for use while other threads parse.
+
+        Raises:
+            ParserClosed: The parser was closed.
+        """
+        return self._open_entries()
 
     def __call__(self, text: str | bytes) -> Parse:
         """Parse one text.
@@ -221,6 +258,20 @@ class Parser:
                 raise InputTooLong(f"the text has {count} words, this package reads up to {entry.words}. {_ADVICE}")
             return Logits(outputs.intent, outputs.tags, outputs.spans, True, entry.words)
         return Logits(outputs.intent, outputs.tags[:count], outputs.spans[:count], cut, entry.words)
+
+
+def _open(package: Package, selection: Selection, threads: int, verify: bool, self_test: bool) -> Session:
+    """Load the code of the chosen variant; raises DeviceError for all that another device might do better."""
+    manifest, variant, gpu = package.manifest, selection.variant, selection.gpu
+    code = package.map_file(variant.path, verify)
+    where = str(package.path / variant.path)
+    if gpu is not None and self_test:
+        from runtime_py.selftest import why_untrusted
+
+        reason = why_untrusted(package, variant, gpu)
+        if reason is not None:
+            raise DeviceError(f"{where}: {reason}.")
+    return Session(code, manifest.buckets, len(manifest.labels.intents), len(manifest.labels.tags), threads, where, gpu)
 
 
 _ADVICE = "Shorten it, load the parser with on_long='truncate', or compile the package with a larger length bucket."

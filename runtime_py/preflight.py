@@ -1,4 +1,4 @@
-"""Checks before code is loaded: architecture, CPU features, device, and the version of the IREE runtime.
+"""Checks before code is loaded: architecture, CPU features, GPU, and the version of the IREE runtime.
 
 IREE compares the architecture only: code that uses an instruction which the CPU lacks kills the process, and a module of another compiler version fails
 with an internal message. So both are compared here, with the manifest, and the answer names what is missing.
@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from runtime_py.errors import RuntimeMismatch, UnsupportedTarget
-from runtime_py.manifest import Manifest, Variant
+from runtime_py.errors import RuntimeMismatch
+from runtime_py.manifest import ANY, VULKAN, Manifest, Variant, VulkanNeeds
+from runtime_py.vulkan import VulkanDevice, find_device, vulkan_devices
 
 LOCAL_DEVICES = ("local-sync", "local-task")
 
@@ -124,14 +125,6 @@ class Machine:
     cpu: str
     runtime: str
     drivers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The variant that was chosen, and per other variant why not."""
-
-    variant: Variant
-    rejected: dict[str, str]
 
 
 @cache
@@ -248,11 +241,15 @@ def missing_features(features: Iterable[str], machine: Machine) -> list[str]:
 
 
 def why_not(variant: Variant, machine: Machine) -> str | None:
-    """Say why a machine cannot run a variant, or None when it can."""
+    """Say why a machine cannot run a variant, or None when it can. For a variant for GPUs, this loads their drivers."""
+    if variant.vulkan is not None:
+        return find_gpu(variant, machine)[1] or None
     if variant.device not in LOCAL_DEVICES:
-        return f"it runs on a {variant.device} device, and this runtime drives the CPU only"
+        return f"it runs on a {variant.device} device, which this version of pqrnn does not drive"
     if variant.device not in machine.drivers:
         return f"the installed IREE runtime has no {variant.device} device"
+    if variant.triple == ANY:
+        return None
     architecture = normal_architecture(variant.triple.split("-")[0])
     if architecture != machine.architecture:
         return f"it is for {architecture}, this machine is {machine.architecture}"
@@ -262,49 +259,11 @@ def why_not(variant: Variant, machine: Machine) -> str | None:
     return None
 
 
-def select_variant(manifest: Manifest, machine: Machine, target: str | None = None, where: str = "package", strict: bool = True) -> Selection:
-    """Choose the variant to load.
-
-    Of those that this machine can run, the one that needs most features is taken, since it was compiled for a CPU most like this one; a verified one goes
-    before an unverified one, and the order in the manifest decides between equals.
-
-    Args:
-        manifest: The package's manifest.
-        machine: The machine to choose for.
-        target: Name of a variant, to choose that one and nothing else.
-        where: How error messages call the package.
-        strict: Whether to refuse a named variant that this machine cannot run; otherwise that is a warning.
-
-    Raises:
-        UnsupportedTarget: No variant can run here, with the reason for each.
-    """
-    reasons = {variant.target: why_not(variant, machine) for variant in manifest.variants}
-    if target is not None:
-        return Selection(_named(manifest, reasons, target, where, strict), {})
-    rejected = {name: reason for name, reason in reasons.items() if reason is not None}
-    usable = [variant for variant in manifest.variants if variant.target not in rejected]
-    if not usable:
-        listing = "; ".join(f"{name}: {reason}" for name, reason in rejected.items()) or "it has no variants at all"
-        raise UnsupportedTarget(
-            f"{where}: no variant runs on this machine ({listing}). Compile one for it: pqrnn compile RUN --target host --out ..."
-        )
-    best = max(usable, key=lambda variant: (variant.parity is not None and variant.parity.passed, len(variant.features)))
-    others = {variant.target: f"{best.target} fits better" for variant in usable if variant is not best}
-    return Selection(best, rejected | others)
-
-
-def _named(manifest: Manifest, reasons: dict[str, str | None], target: str, where: str, strict: bool) -> Variant:
-    for variant in manifest.variants:
-        if variant.target != target:
-            continue
-        reason = reasons[target]
-        if reason is not None:
-            message = f"{where}: variant {target} cannot run here: {reason}. Choose another variant, or compile one for this machine."
-            if strict or variant.device not in LOCAL_DEVICES:
-                raise UnsupportedTarget(message)
-            warnings.warn(message, stacklevel=4)
-        return variant
-    raise UnsupportedTarget(f"{where}: has no variant {target!r}; it has: {', '.join(reasons) or 'none'}.")
+def find_gpu(variant: Variant, machine: Machine) -> tuple[VulkanDevice | None, str]:
+    """Return the GPU that can run a variant for GPUs, or None and the reason."""
+    if VULKAN not in machine.drivers:
+        return None, f"the installed IREE runtime has no {VULKAN} device"
+    return find_device(variant.vulkan or VulkanNeeds(), vulkan_devices())
 
 
 def check_runtime(manifest: Manifest, machine: Machine, where: str = "package", strict: bool = True) -> None:

@@ -20,11 +20,11 @@ from runtime_py.preflight import (
     cpu_name,
     normal_architecture,
     riscv_features,
-    select_variant,
     this_machine,
     why_not,
     x86_features,
 )
+from runtime_py.selection import select_variant
 
 HASWELL = Machine("x86_64", frozenset(["avx", "avx2", "fma", "bmi", "bmi2"]), "Haswell", "3.13.0rc20261016", ("local-sync", "local-task"))
 
@@ -121,7 +121,7 @@ def test_the_most_demanding_variant_that_runs_is_chosen() -> None:
     assert selection.variant.target == "v3"
     assert set(selection.rejected) == {"generic", "v4", "pi"}
     assert "avx512f" in selection.rejected["v4"]
-    assert selection.rejected["generic"] == "v3 fits better"
+    assert selection.rejected["generic"] .startswith("v3 fits better")
 
 
 def test_verified_code_goes_first() -> None:
