@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -33,14 +34,16 @@ class Compiled:
     Attributes:
         path: The `.vmfb`.
         flags: What the compiler was told, without paths.
-        seconds: Wall time.
+        seconds: Wall time of compiling it, also where that was another time.
         statistics: The compiler's own count of dispatches, constants and memory.
+        cached: Whether it was compiled another time.
     """
 
     path: Path
     flags: tuple[str, ...]
     seconds: float
     statistics: Statistics
+    cached: bool = False
 
 
 class Statistics(msgspec.Struct, frozen=True):
@@ -80,13 +83,20 @@ def compiler_path() -> Path:
 def target_flags(target: Target, family: Family) -> tuple[str, ...]:
     """Return what the compiler is told for a target: its family's flags, its machine, its own flags, and those of every package."""
     flags = [flag.flag for flag in family.flags]
-    if family.id == "cpu":
+    if target.vulkan is not None:
+        flags.append(f"--iree-vulkan-target={target.vulkan.target}")
+    elif family.id == "cpu":
         if target.triple != "host":
             flags.append(f"--iree-llvmcpu-target-triple={target.triple}")
         flags.append(f"--iree-llvmcpu-target-cpu={target.cpu}")
         if target.features:
             flags.append(f"--iree-llvmcpu-target-cpu-features={','.join(f'+{feature}' for feature in target.features)}")
     return (*flags, *(flag.flag for flag in target.flags), *STRIP_FLAGS)
+
+
+def compile_command(source: str, destination: str, flags: Sequence[str]) -> str:
+    """Return the command that compiles a module, as a shell takes it."""
+    return shlex.join(["iree-compile", source, "-o", destination, *flags])
 
 
 def compile_module(source: Path, destination: Path, flags: tuple[str, ...], timeout: float = DEFAULT_TIMEOUT) -> Compiled:
@@ -107,7 +117,7 @@ def compile_module(source: Path, destination: Path, flags: tuple[str, ...], time
     try:
         if finished.code != 0 or finished.timed_out or not destination.is_file():
             raise CompilerFailed(
-                f"the compiler {finished.ending}", _without_noise(finished.diagnostics), _evidence(source, flags, finished.diagnostics)
+                f"the compiler {finished.ending}", without_noise(finished.diagnostics), _evidence(source, flags, finished.diagnostics)
             )
         return Compiled(destination, flags, finished.seconds, _statistics(figures))
     except BaseException:
@@ -118,16 +128,16 @@ def compile_module(source: Path, destination: Path, flags: tuple[str, ...], time
 
 
 def _evidence(source: Path, flags: tuple[str, ...], diagnostics: str) -> dict[str, bytes | Path]:
+    return {**compile_evidence(source, flags), "stderr.txt": diagnostics.encode()}
+
+
+def compile_evidence(source: Path, flags: tuple[str, ...]) -> dict[str, bytes | Path]:
+    """Return what repeats a run of the compiler: the module and the command."""
     name = f"module{source.suffix}"
-    command = ["iree-compile", name, "-o", "module.vmfb", *flags]
-    return {
-        name: source,
-        "command.sh": f"#!/bin/sh\n# {compiler_version()}\n{shlex.join(command)}\n".encode(),
-        "stderr.txt": diagnostics.encode(),
-    }
+    return {name: source, "command.sh": f"#!/bin/sh\n# {compiler_version()}\n{compile_command(name, 'module.vmfb', flags)}\n".encode()}
 
 
-def _without_noise(diagnostics: str) -> str:
+def without_noise(diagnostics: str) -> str:
     """Leave out the dump of the whole operation that follows a diagnostic, and the compiler's stack trace."""
     kept = []
     for line in diagnostics.splitlines():

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,60 @@ class Finished:
         return f"ended with status {self.code}"
 
 
+class Stopped(Exception):
+    """The tools of this group were stopped, so no other one is started."""
+
+
+class ToolGroup:
+    """The tools that several threads run for one purpose, so that whoever waits for those threads can stop them all."""
+
+    def __init__(self) -> None:
+        """Start with no tool."""
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
+        """Start a tool.
+
+        Raises:
+            Stopped: The group was stopped.
+        """
+        with self._lock:
+            if self._stopped:
+                raise Stopped
+            process = subprocess.Popen(command, **options)
+            self._running.add(process)
+            return process
+
+    def forget(self, process: subprocess.Popen[str]) -> None:
+        """Take a tool that has ended off the list."""
+        with self._lock:
+            self._running.discard(process)
+
+    def stop(self) -> None:
+        """Kill every tool that is running, and start no other one."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                _kill(process)
+
+
+_GROUP: ContextVar[ToolGroup | None] = ContextVar("tool_group", default=None)
+
+
+@contextmanager
+def tool_group() -> Iterator[ToolGroup]:
+    """Give a group for the tools that `run_tool` starts in this context, also in threads that run in a copy of it; when the block ends, none is running."""
+    group = ToolGroup()
+    token = _GROUP.set(group)
+    try:
+        yield group
+    finally:
+        _GROUP.reset(token)
+        group.stop()
+
+
 def run_tool(
     command: Sequence[str | Path], timeout: float, stdin: str = "", folder: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Finished:
@@ -53,19 +111,21 @@ def run_tool(
         timeout: Seconds.
         stdin: Text for its standard input.
         folder: Working directory; this process's own by default.
-        environment: Variables to set beside those of this process.
+        environment: Variables to set beside this process's own.
 
     Raises:
         OSError: The program cannot be started.
+        Stopped: The group that it belongs to (`tool_group`) was stopped.
     """
     begin = time.perf_counter()
-    process = subprocess.Popen(
+    group = _GROUP.get() or ToolGroup()
+    process = group.start(
         [os.fspath(part) for part in command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=folder,
-        env={**os.environ, **(environment or {})},
+        env=None if environment is None else os.environ | dict(environment),
         text=True,
         encoding="utf-8",
         errors="replace",
@@ -82,6 +142,8 @@ def run_tool(
         _kill(process)
         process.communicate()
         raise
+    finally:
+        group.forget(process)
     return Finished(process.returncode, output, diagnostics, time.perf_counter() - begin, timed_out)
 
 
