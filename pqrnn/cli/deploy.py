@@ -1,0 +1,44 @@
+"""`pqrnn deploy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pqrnn.cli.app import app
+from pqrnn.cli.options import JsonOption
+from pqrnn.cli.output import print_json, require_extra, show_table
+
+
+@app.command(epilog="Example:  `pqrnn deploy home.pqrnn --target raspberry-pi-4 --out home-for-the-pi --archive`")
+def deploy(
+    package: Annotated[Path, typer.Argument(help="A compiled package.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Bundle to write, a folder.")],
+    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="A variant to ship, as often as you like; by default all but `host`.")] = None,
+    archive: Annotated[bool, typer.Option("--archive", help="Write the folder as one `OUT.tar.gz`, too.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a bundle that is there, and its archive with it.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Make a bundle for a board: the package with the chosen variants, a wheel that runs it, and a page that says how.
+
+    `pip install` of that wheel fetches NumPy, iree-base-runtime and msgspec: no compiler, no PyTorch.
+    """
+    require_extra("compile", "hatchling")
+    from compile.deployment import deploy as make_bundle
+
+    bundle = make_bundle(package, out, target or (), archive, replace)
+    for name, reason in bundle.unverified.items():
+        typer.secho(f"unverified: {name}: {reason}", fg="yellow", err=True)
+    if json:
+        print_json({"bundle": str(out), "archive": f"{out}.tar.gz" if archive else None, **{name: getattr(bundle, name) for name in bundle.__struct_fields__}})
+        return
+    rows = [
+        ("package", f"{bundle.package}: {', '.join(bundle.variants)}"),
+        ("wheel", bundle.wheel),
+        ("conformance file", bundle.conformance),
+        ("size", f"{bundle.bytes:,} bytes"),
+        ("next", f"copy {f'{out}.tar.gz' if archive else out} to the board and follow README.txt in it"),
+    ]
+    show_table(str(out), ("part", "what"), rows)
