@@ -16,7 +16,8 @@ from runtime_py.decoding import Decoder, Parse, encode_text
 
 if TYPE_CHECKING:
     from pqrnn.checkpoint import Checkpoint
-    from runtime_py.parser import Logits, Parser
+    from runtime_py.manifest import Labels
+    from runtime_py.parser import Parser
 
 _WORST = 20
 
@@ -77,42 +78,59 @@ def compare_decisions(
         InputTooLong: A text does not fit the package, and the parser may not cut it.
         ValueError: The labels of the two are not the same.
     """
-    labels = parser.manifest.labels
+    check_labels(checkpoint, parser.manifest.labels)
+    compiled = []
+    for done, text in enumerate(texts, start=1):
+        logits = parser.logits(text)
+        compiled.append(Answer(logits.intent, logits.tags, logits.spans))
+        on_text(done)
+    return compare_answers(checkpoint, texts, answer_in_framework(checkpoint, texts), compiled)
+
+
+def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
+    """Refuse a package of another checkpoint.
+
+    Raises:
+        ValueError: The labels of the two are not the same.
+    """
     if list(checkpoint.facts.labels.intents) != labels.intents or list(checkpoint.facts.labels.tags) != labels.tags:
         raise ValueError("the package was not compiled from this checkpoint: their labels differ")
-    decoder = Decoder(labels.intents, labels.tags)
-    pairs = [encode_text(text) for text in texts]
-    answers = _answer_in_framework(checkpoint, [raw for _, raw in pairs])
-    framework, compiled, differences = [], [], []
+
+
+def compare_answers(checkpoint: Checkpoint, texts: Sequence[str | bytes], framework: Sequence[Answer], compiled: Sequence[Answer]) -> Decisions:
+    """Compare the answers of both, text by text, wherever the compiled ones were computed."""
+    decoder = Decoder(checkpoint.facts.labels.intents, checkpoint.facts.labels.tags)
+    said, parses, differences = [], [], []
     words = intent_flips = tag_flips = slot_flips = word_mismatches = 0
     largest = 0.0
-    for done, (text, (shown, raw), answer) in enumerate(zip(texts, pairs, answers, strict=True), start=1):
-        said = decoder.parse(shown, raw, answer.intent, answer.tags, answer.spans)
-        parse, logits = parser(text), parser.logits(text)
-        same_words = np.array_equal(logits.spans, answer.spans)
-        flips = int((logits.tags.argmax(-1) != answer.tags.argmax(-1)).sum()) if same_words else 0
+    for text, expected, got in zip(texts, framework, compiled, strict=True):
+        shown, raw = encode_text(text)
+        wanted = decoder.parse(shown, raw, expected.intent, expected.tags, expected.spans)
+        parse = decoder.parse(shown, raw, got.intent, got.tags, got.spans)
+        same_words = np.array_equal(got.spans, expected.spans)
+        flips = int((got.tags.argmax(-1) != expected.tags.argmax(-1)).sum()) if same_words else 0
         if same_words:
-            largest = max(largest, _largest(logits, answer))
-        words += len(answer.spans)
+            largest = max(largest, _largest(got, expected))
+        words += len(expected.spans)
         tag_flips += flips
         word_mismatches += not same_words
-        intent_flips += said.intent != parse.intent
-        slot_flips += said.slots != parse.slots
-        if (said.intent, said.slots) != (parse.intent, parse.slots) or flips or not same_words:
-            differences.append(Difference(shown, said, parse))
-        framework.append(said)
-        compiled.append(parse)
-        on_text(done)
-    return Decisions(framework, compiled, words, intent_flips, tag_flips, slot_flips, word_mismatches, largest, differences[:_WORST])
+        intent_flips += wanted.intent != parse.intent
+        slot_flips += wanted.slots != parse.slots
+        if (wanted.intent, wanted.slots) != (parse.intent, parse.slots) or flips or not same_words:
+            differences.append(Difference(shown, wanted, parse))
+        said.append(wanted)
+        parses.append(parse)
+    return Decisions(said, parses, words, intent_flips, tag_flips, slot_flips, word_mismatches, largest, differences[:_WORST])
 
 
-def _answer_in_framework(checkpoint: Checkpoint, texts: Sequence[bytes]) -> list[Answer]:
+def answer_in_framework(checkpoint: Checkpoint, texts: Sequence[str | bytes]) -> list[Answer]:
     """Run the whole program in PyTorch, in batches of texts of similar length."""
     model = checkpoint.model
+    encoded = [encode_text(text)[1] for text in texts]
     answers: dict[int, Answer] = {}
     with torch.inference_mode():
-        for size, rows in group_texts(list(texts)):
-            packed = pack_texts([texts[row] for row in rows], size)
+        for size, rows in group_texts(encoded):
+            packed = pack_texts([encoded[row] for row in rows], size)
             words = max(1, int(model.projection.segment(packed, 1)[1].max()))
             intent, tags, spans, count = model(packed, words)
             for place, row in enumerate(rows):
@@ -121,5 +139,5 @@ def _answer_in_framework(checkpoint: Checkpoint, texts: Sequence[bytes]) -> list
     return [answers[row] for row in range(len(texts))]
 
 
-def _largest(got: Logits, expected: Answer) -> float:
+def _largest(got: Answer, expected: Answer) -> float:
     return max(float(np.abs(a - b).max(initial=0.0)) for a, b in ((got.intent, expected.intent), (got.tags, expected.tags)))
