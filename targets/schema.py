@@ -124,6 +124,7 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         tier: What proves the target: see `TIERS`.
         limits: What does not work, or is not proved.
         refused: Why there can be no working code for this target; empty for all others. It is listed so that its name has an answer.
+        standalone: What is refused is a package only: written as plain C (`pqrnn export-c`) the code is right.
         development: The target means another thing on another machine, so it is not for packages that leave this one.
         base: The target whose code a preset is; empty for a target of its own. Set by the registry.
         board: The board that a preset is called after.
@@ -142,6 +143,7 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tier: Tier
     limits: tuple[Limit, ...] = ()
     refused: str = ""
+    standalone: bool = False
     development: bool = False
     base: str = ""
     board: Board | None = None
