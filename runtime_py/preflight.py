@@ -14,10 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtime_py.errors import RuntimeMismatch
 from runtime_py.manifest import ANY, VULKAN, Manifest, Variant, VulkanNeeds
-from runtime_py.vulkan import VulkanDevice, find_device, vulkan_devices
+
+if TYPE_CHECKING:
+    from runtime_py.vulkan import VulkanDevice
 
 LOCAL_DEVICES = ("local-sync", "local-task")
 
@@ -259,11 +262,13 @@ def why_not(variant: Variant, machine: Machine) -> str | None:
     return None
 
 
-def find_gpu(variant: Variant, machine: Machine) -> tuple[VulkanDevice | None, str]:
+def find_gpu(variant: Variant, machine: Machine) -> tuple["VulkanDevice | None", str]:
     """Return the GPU that can run a variant for GPUs, or None and the reason."""
     if VULKAN not in machine.drivers:
         return None, f"the installed IREE runtime has no {VULKAN} device"
-    return find_device(variant.vulkan or VulkanNeeds(), vulkan_devices())
+    from runtime_py import vulkan  # only where it is needed: a start on the CPU is quicker without
+
+    return vulkan.find_device(variant.vulkan or VulkanNeeds(), vulkan.vulkan_devices())
 
 
 def check_runtime(manifest: Manifest, machine: Machine, where: str = "package", strict: bool = True) -> None:

@@ -3,12 +3,14 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from runtime_py.errors import UnsupportedTarget
 from runtime_py.manifest import ANY, Manifest, Variant
 from runtime_py.preflight import LOCAL_DEVICES, Machine, find_gpu, why_not
-from runtime_py.vulkan import VulkanDevice, vulkan_devices
+
+if TYPE_CHECKING:
+    from runtime_py.vulkan import VulkanDevice
 
 Device = Literal["auto", "cpu", "gpu"]
 Kind = Literal["cpu", "gpu", "interpreter"]
@@ -37,7 +39,7 @@ class Selection:
     rejected: dict[str, str]
     reason: str = ""
     notice: str = ""
-    gpu: VulkanDevice | None = None
+    gpu: "VulkanDevice | None" = None
 
 
 def kind_of(variant: Variant) -> Kind:
@@ -101,13 +103,13 @@ def select_variant(
 _AVOIDED = "it is for a GPU, and the CPU was asked for"
 
 
-def _look(variant: Variant, machine: Machine) -> tuple[VulkanDevice | None, str]:
+def _look(variant: Variant, machine: Machine) -> tuple["VulkanDevice | None", str]:
     if variant.vulkan is not None:
         return find_gpu(variant, machine)
     return None, why_not(variant, machine) or ""
 
 
-def _merit(candidate: tuple[Variant, VulkanDevice | None]) -> tuple[bool, bool, bool, int]:
+def _merit(candidate: tuple[Variant, "VulkanDevice | None"]) -> tuple[bool, bool, bool, int]:
     """Return what the best variant of one kind has most of."""
     variant, gpu = candidate
     made_for = variant.vulkan is not None and variant.vulkan.subgroup > 0
@@ -128,7 +130,7 @@ def _second(variant: Variant, best: Variant) -> str:
     return f"{best.target} fits as well and comes first"
 
 
-def _why(best: Variant, gpu: VulkanDevice | None, usable: list[Variant], device: Device) -> str:
+def _why(best: Variant, gpu: "VulkanDevice | None", usable: list[Variant], device: Device) -> str:
     kind = kind_of(best)
     if kind == "interpreter":
         return "runs on every machine, slowly, and no other variant runs on this one"
@@ -171,7 +173,7 @@ def _named(manifest: Manifest, machine: Machine, target: str, where: str, strict
         gpu, reason = _look(variant, machine)
         if reason:
             message = f"{where}: variant {target} cannot run here: {reason}. Choose another variant, or compile one for this machine."
-            gpu = next(iter(vulkan_devices().devices), None) if variant.vulkan is not None else None
+            gpu = _any_gpu() if variant.vulkan is not None else None
             if strict or (gpu is None and kind_of(variant) == "gpu"):
                 raise UnsupportedTarget(message)
             warnings.warn(message, stacklevel=4)
@@ -179,3 +181,9 @@ def _named(manifest: Manifest, machine: Machine, target: str, where: str, strict
         return Selection(variant, others, f"{target}: was asked for by name", "", gpu)
     known = ", ".join(variant.target for variant in manifest.variants) or "none"
     raise UnsupportedTarget(f"{where}: has no variant {target!r}; it has: {known}.")
+
+
+def _any_gpu() -> "VulkanDevice | None":
+    from runtime_py.vulkan import vulkan_devices
+
+    return next(iter(vulkan_devices().devices), None)

@@ -1,6 +1,6 @@
 """A compiled module, loaded on one device, with the functions of its length buckets."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import iree.runtime as rt
 from iree.runtime import _binding
@@ -8,7 +8,9 @@ from iree.runtime import _binding
 from runtime_py.entry import Entry
 from runtime_py.errors import DeviceError
 from runtime_py.manifest import Bucket
-from runtime_py.vulkan import VulkanDevice
+
+if TYPE_CHECKING:
+    from runtime_py.vulkan import VulkanDevice
 
 
 class Session:
@@ -22,7 +24,7 @@ class Session:
         tags: int,
         threads: int = 1,
         where: str = "module",
-        gpu: VulkanDevice | None = None,
+        gpu: "VulkanDevice | None" = None,
     ) -> None:
         """Load the module.
 
@@ -50,7 +52,7 @@ class Session:
         self.entries = tuple(kind(self.device, self.context, self.module, bucket, intents, tags, where) for bucket in buckets)
 
 
-def _open(gpu: VulkanDevice | None, threads: int) -> tuple[Any, type[Entry]]:
+def _open(gpu: "VulkanDevice | None", threads: int) -> tuple[Any, type[Entry]]:
     if gpu is None:
         return open_device(threads), Entry
     from runtime_py.staging import StagedEntry, open_gpu
