@@ -1,0 +1,13 @@
+"""Errors of writing, building and running a parser without a runtime."""
+
+from compile.errors import CompileError
+
+
+class StandaloneFailed(CompileError):
+    """A parser could not be written as C, or its C not be built or run."""
+
+    stage = "standalone"
+
+
+class NoToolchain(StandaloneFailed):
+    """This machine has no C compiler or no emulator for a target."""

@@ -1,0 +1,121 @@
+"""From a module in MLIR to a folder of C that needs no runtime."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile.compiler import DEFAULT_TIMEOUT, compile_module, compiler_path
+from compile.process import run_tool
+from compile.standalone.errors import StandaloneFailed
+from compile.standalone.schedule import Dispatch, Place, Schedule
+from compile.standalone.toolchains import CrossCompiler, cross_compiler
+from compile.standalone.tracing import trace_module
+from compile.standalone.writing import write_sources
+from runtime_py.manifest import Bucket, Labels
+from targets import Target
+
+_QUERY = re.compile(r"^(\w+_library_query)\(", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a written parser takes.
+
+    Attributes:
+        code_bytes: Size of `kernels.o`.
+        weight_bytes: Size of `weights.bin`.
+        memory_bytes: Working memory, beside a stack of up to 128 KiB.
+        dispatches: Kernel calls of the entries, all together.
+        seconds: Of the compiler.
+    """
+
+    code_bytes: int
+    weight_bytes: int
+    memory_bytes: int
+    dispatches: int
+    seconds: float
+
+
+def write_standalone(
+    module: Path,
+    target: Target,
+    flags: Sequence[str],
+    buckets: Sequence[Bucket],
+    labels: Labels,
+    folder: Path,
+    name: str,
+    timeout: float = DEFAULT_TIMEOUT,
+) -> Figures:
+    """Compile a module and write it as C and an object file.
+
+    Args:
+        module: MLIR, with one function per bucket (ABI 1).
+        target: A processor whose object files are ELF.
+        flags: As `compile.compiler.target_flags` gives them for it.
+        buckets: Of the module.
+        labels: Names of intents and tags.
+        folder: Exists; files of the same names in it are replaced.
+        name: What the parser is called, for people.
+        timeout: Seconds for one run of the compiler.
+
+    Raises:
+        CompilerFailed: The compiler refuses the module.
+        StandaloneFailed: What it makes cannot be written as C.
+        NoToolchain: The target has no C.
+    """
+    cross = cross_compiler(target)
+    with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as place:
+        kernels, host = Path(place) / "kernels.o", Path(place) / "host.mlir"
+        static = ("--iree-llvmcpu-link-embedded=false", "--iree-llvmcpu-link-static", f"--iree-llvmcpu-static-library-output-path={kernels}")
+        compiled = compile_module(module, host, (*flags, *static, "--compile-to=hal"), timeout)
+        schedule = trace_module(host, buckets)
+        weights = _weights(host, schedule, timeout)
+        found = _QUERY.search(kernels.with_suffix(".h").read_text(encoding="utf-8"))
+        if found is None:
+            raise StandaloneFailed("the compiler's header for the object file names no function that lists its kernels")
+        write_sources(folder, schedule, buckets, labels.intents, labels.tags, found[1], name)
+        (folder / "kernels.o").write_bytes(kernels.read_bytes())
+        (folder / "weights.bin").write_bytes(weights)
+        (folder / "target.mk").write_text(_target_makefile(target.id, cross), encoding="utf-8")
+    return Figures(
+        code_bytes=(folder / "kernels.o").stat().st_size,
+        weight_bytes=len(weights),
+        memory_bytes=schedule.sizes[Place.STATE] + schedule.sizes[Place.ARENA],
+        dispatches=sum(isinstance(step, Dispatch) for entry in schedule.entries for step in entry.steps),
+        seconds=compiled.seconds,
+    )
+
+
+def _weights(host: Path, schedule: Schedule, timeout: float) -> bytes:
+    """Return the module's constants, as the compiler lays them out in the archive that its last stage writes."""
+    wanted = schedule.sizes[Place.CONSTANTS]
+    if not wanted:
+        return b""
+    archive = host.with_suffix(".vmfb")
+    finished = run_tool([compiler_path(), host, "--compile-from=hal", "--iree-vm-emit-polyglot-zip=true", "-o", archive], timeout)
+    if finished.code != 0 or finished.timed_out:
+        raise StandaloneFailed(f"the compiler {finished.ending} when asked for the module's constants", finished.diagnostics)
+    with zipfile.ZipFile(archive) as files:
+        pools = [entry for entry in files.infolist() if entry.filename != "module.fb"]
+        if [-(-entry.file_size // 64) * 64 for entry in pools] != [wanted]:
+            sizes = ", ".join(f"{entry.filename} ({entry.file_size} bytes)" for entry in pools) or "none"
+            raise StandaloneFailed(f"the module's constants are in several pieces, expected one of {wanted} bytes: {sizes}")
+        return files.read(pools[0])
+
+
+def _target_makefile(target: str, cross: CrossCompiler) -> str:
+    return f"""\
+# kernels.o is for {target}. A compiler given on the command line or in the environment is used instead.
+ifeq ($(origin CC),default)
+CC := {cross.compiler}
+endif
+ifeq ($(origin AR),default)
+AR := {cross.prefix}ar
+endif
+TARGET_FLAGS ?= {" ".join(cross.flags)}
+"""

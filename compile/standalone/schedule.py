@@ -1,0 +1,117 @@
+"""What a compiled parser does with memory, step by step: all that is left of the runtime once every shape and every size is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from math import prod
+
+ALIGNMENT = 64
+
+
+class Place(IntEnum):
+    """Where bytes live: the order is that of the player's table of base addresses."""
+
+    CONSTANTS = 0
+    STATE = 1
+    ARENA = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Some bytes of a place."""
+
+    place: Place
+    offset: int
+    length: int
+
+    def part(self, offset: int, length: int) -> Range:
+        """Return a range inside this one.
+
+        Raises:
+            ValueError: It reaches past the end.
+        """
+        if offset < 0 or length < 0 or offset + length > self.length:
+            raise ValueError(f"bytes {offset} to {offset + length} of a range of {self.length}")
+        return Range(self.place, self.offset + offset, length)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Call a kernel for every work group.
+
+    Attributes:
+        kernel: Its name.
+        groups: How many work groups there are in x, y and z.
+        constants: 32-bit words that it is given.
+        bindings: Memory that it is given.
+    """
+
+    kernel: str
+    groups: tuple[int, int, int]
+    constants: tuple[int, ...]
+    bindings: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Repeat a pattern of 1, 2 or 4 bytes."""
+
+    target: Range
+    pattern: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Copy bytes; the two ranges are of one length and do not overlap."""
+
+    source: Range
+    target: Range
+
+
+Step = Dispatch | Fill | Copy
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One array that an entry returns: 32-bit numbers at a place, row after row."""
+
+    shape: tuple[int, ...]
+    data: Range
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One function of the module.
+
+    Attributes:
+        name: As the module calls it.
+        text: Where its input is expected.
+        results: In the order in which it returns them.
+        steps: What to do, in order.
+    """
+
+    name: str
+    text: Range
+    results: tuple[Result, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A whole module.
+
+    Attributes:
+        setup: Steps to run once, before any entry; they fill `Place.STATE`.
+        entries: One per length bucket.
+        sizes: Bytes of each place; the arena is that of the most demanding entry.
+    """
+
+    setup: tuple[Step, ...]
+    entries: tuple[Entry, ...]
+    sizes: tuple[int, int, int]

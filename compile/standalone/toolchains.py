@@ -1,0 +1,144 @@
+"""Which C compiler builds a parser for a target, and what runs the result here."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile.emulation import places
+from compile.process import run_tool
+from compile.standalone.errors import NoToolchain
+from targets import Target
+from targets.isa import architecture_of
+
+_BOARD = Path(__file__).parent / "c"
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class CrossCompiler:
+    """A C compiler as Debian has it.
+
+    Attributes:
+        prefix: Of the names of its programs.
+        packages: What has to be installed.
+        flags: What it is told about the machine.
+    """
+
+    prefix: str
+    packages: str
+    flags: tuple[str, ...] = ()
+
+    @property
+    def compiler(self) -> str:
+        """Name of the program that compiles."""
+        return f"{self.prefix}gcc"
+
+
+# Vectors and other extras are in kernels.o alone, which is compiled already: what is left is for the plain processor.
+_CROSS_COMPILERS = {
+    "aarch64": CrossCompiler("aarch64-linux-gnu-", "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"),
+    "arm": CrossCompiler("arm-linux-gnueabihf-", "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross", ("-march=armv7-a", "-mfpu=neon-vfpv4")),
+    "riscv64": CrossCompiler("riscv64-linux-gnu-", "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross", ("-march=rv64gc", "-mabi=lp64d")),
+    "x86_64": CrossCompiler("x86_64-linux-gnu-", "gcc-x86-64-linux-gnu libc6-dev-amd64-cross"),
+}
+_CORTEX_M7 = CrossCompiler(
+    "arm-none-eabi-", "gcc-arm-none-eabi libnewlib-arm-none-eabi", ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A C compiler for a machine, and that machine or its emulator.
+
+    Attributes:
+        cross: The C compiler.
+        options: What it is told besides when a program for the emulator is built.
+        libraries: Files and flags with which such a program is linked.
+        machine: What runs it: "this machine", "qemu-arm 7.2.22, cortex-a7".
+        command: Command that a program and its arguments follow.
+        whole_board: The emulator is of a whole board: it takes the program and its arguments as options of its own.
+    """
+
+    cross: CrossCompiler
+    options: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ("-static",)
+    machine: str = "this machine"
+    command: tuple[str, ...] = ()
+    whole_board: bool = False
+
+    def run(self, program: Path, *arguments: str) -> list[str]:
+        """Return the command that runs a program, in the program's folder."""
+        if not self.whole_board:
+            return [*self.command, f"./{program.name}", *arguments]
+        words = ",".join(f"arg={word}" for word in (program.name, *arguments))
+        return [*self.command, "-semihosting-config", f"enable=on,target=native,{words}", "-kernel", program.name]
+
+
+def cross_compiler(target: Target) -> CrossCompiler:
+    """Return the C compiler for a target, installed or not.
+
+    Raises:
+        NoToolchain: The target's object files are not ELF, or its architecture is none that is known here.
+    """
+    if target.family != "cpu" or any(system in target.triple for system in ("apple", "windows")):
+        raise NoToolchain(f"{target.id}: cannot be written as C: that takes a processor, and object files in ELF (Linux, Android, bare metal)")
+    if target.triple.startswith("thumbv7em-none") and target.cpu == "cortex-m7":
+        return _CORTEX_M7
+    found = _CROSS_COMPILERS.get(_architecture(target))
+    if found is None:
+        raise NoToolchain(f"{target.id}: no C compiler is known here for {target.triple}")
+    return found
+
+
+def find_toolchain(target: Target) -> Toolchain:
+    """Return what builds and runs a parser for a target here.
+
+    Raises:
+        NoToolchain: The compiler or the emulator is not installed; with the name of the package.
+    """
+    cross = cross_compiler(target)
+    if shutil.which(cross.compiler) is None:
+        raise NoToolchain(f"{cross.compiler} is not installed (Debian: apt-get install {cross.packages})")
+    if cross is _CORTEX_M7:
+        return _cortex_m7(cross)
+    architecture = _architecture(target)
+    if architecture == platform.machine():
+        return Toolchain(cross)
+    cpu = _processor(target, architecture)
+    # The newest first: older ones know fewer processors.
+    for qemu in reversed(list(places.qemus(architecture))):
+        if cpu.split(",")[0] in qemu.processors:
+            return Toolchain(cross, machine=f"qemu-{architecture} {qemu.version}, {cpu}", command=(str(qemu.path), "-cpu", cpu))
+    raise NoToolchain(f"qemu-{architecture} with a processor {cpu.split(',')[0]!r} is not installed: run `make emulators`")
+
+
+def _architecture(target: Target) -> str:
+    return platform.machine() if target.triple == "host" else architecture_of(target.triple) or ""
+
+
+def _processor(target: Target, architecture: str) -> str:
+    """Return QEMU's name of a processor that has what the target asks for, and little more."""
+    for emulator in target.emulators:
+        if emulator.kind == f"qemu-{architecture}":
+            return emulator.cpu
+    if architecture == "riscv64":
+        return "rv64,v=true,vlen=128" if "v" in target.features else "rv64"
+    return {"arm": "cortex-a7"}.get(architecture, "max")
+
+
+def _cortex_m7(cross: CrossCompiler) -> Toolchain:
+    emulator = shutil.which("qemu-system-arm")
+    if emulator is None:
+        raise NoToolchain("qemu-system-arm is not installed (Debian: apt-get install qemu-system-arm)")
+    version = run_tool([emulator, "--version"], _SECONDS).output.split(" version ")[-1].split()[0]
+    return Toolchain(
+        cross,
+        options=('-DPQRNN_MEMORY=__attribute__((section(".bss.pqrnn_memory")))',),
+        libraries=("--specs=rdimon.specs", "-nostartfiles", str(_BOARD / "mps2_an500.c"), "-T", str(_BOARD / "mps2_an500.ld")),
+        machine=f"qemu-system-arm {version}, mps2-an500 (Cortex-M7)",
+        command=(emulator, "-M", "mps2-an500", "-nographic", "-monitor", "none", "-serial", "none"),
+        whole_board=True,
+    )

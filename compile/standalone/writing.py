@@ -1,0 +1,184 @@
+"""A schedule as C: tables for the player, the parser's own header, and the files that are the same for every parser."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from compile.standalone.errors import StandaloneFailed
+from compile.standalone.schedule import Copy, Dispatch, Entry, Fill, Place, Range, Schedule, Step
+from runtime_py.manifest import Bucket
+
+FIXED_FILES = ("parser.c", "player.c", "player.h", "tables.h", "weights.S", "example.c", "replay.c", "Makefile")
+
+
+def write_sources(
+    folder: Path, schedule: Schedule, buckets: Sequence[Bucket], intents: Sequence[str], tags: Sequence[str], query: str, name: str
+) -> None:
+    """Write every C file of a parser.
+
+    Args:
+        folder: Exists.
+        schedule: What the parser does.
+        buckets: Of its entries.
+        intents: Names of the intents, in the order of their logits.
+        tags: Names of the tags, in the order of their logits.
+        query: Name of the function in the kernels' object file that lists them.
+        name: What the parser is called, for people.
+
+    Raises:
+        StandaloneFailed: An entry does not return what ABI 1 says.
+    """
+    for entry, bucket in zip(schedule.entries, buckets, strict=True):
+        _check_results(entry, bucket, len(intents), len(tags))
+    for file in FIXED_FILES:
+        (folder / file).write_bytes((files("compile.standalone") / "c" / file).read_bytes())
+    (folder / "parser.h").write_text(_header(schedule, buckets, len(intents), len(tags), query, name), encoding="utf-8")
+    (folder / "tables.c").write_text(_Tables(schedule).text(buckets, intents, tags), encoding="utf-8")
+
+
+def _check_results(entry: Entry, bucket: Bucket, intents: int, tags: int) -> None:
+    shapes = [result.shape for result in entry.results]
+    if shapes != [(1, intents), (1, bucket.words, tags), (1, bucket.words, 2), (1,)]:
+        raise StandaloneFailed(f"{entry.name}: returns arrays of shapes {shapes}, which are not those of ABI 1")
+    if any(result.data.length != 4 * result.size or result.data.place is not Place.ARENA for result in entry.results):
+        raise StandaloneFailed(f"{entry.name}: returns something that is no array of 32-bit numbers of its own")
+
+
+def _header(schedule: Schedule, buckets: Sequence[Bucket], intents: int, tags: int, query: str, name: str) -> str:
+    sizes = ", ".join(f"{bucket.words} words and {bucket.bytes} bytes" for bucket in buckets)
+    return f"""\
+/* The parser "{_comment(name)}": bytes in, numbers out. Works in {schedule.sizes[Place.ARENA] + schedule.sizes[Place.STATE]:,} bytes of memory.
+
+   Everything is in static memory: one call at a time. */
+#ifndef PQRNN_PARSER_H
+#define PQRNN_PARSER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PQRNN_INTENTS {intents}
+#define PQRNN_TAGS {tags}
+#define PQRNN_BUCKETS {len(buckets)} /* {sizes} */
+#define PQRNN_MOST_WORDS {buckets[-1].words}
+#define PQRNN_MOST_BYTES {buckets[-1].bytes}
+
+enum {{ PQRNN_OK, PQRNN_TOO_LONG, PQRNN_WRONG_KERNELS, PQRNN_KERNEL_FAILED }};
+
+typedef struct {{
+  int32_t count;                              /* words in the text */
+  int32_t words;                              /* words in the arrays below: fewer only if the text was too long */
+  float intent[PQRNN_INTENTS];                /* logits: the largest wins */
+  float tags[PQRNN_MOST_WORDS][PQRNN_TAGS];   /* logits of every word */
+  int32_t spans[PQRNN_MOST_WORDS][2];         /* first byte of every word, and the byte after its last */
+}} pqrnn_result;
+
+/* Names, in the order of the logits. A tag is "O", "B-slot" where a slot begins, or "I-slot" where it goes on. */
+extern const char *const pqrnn_intents[PQRNN_INTENTS];
+extern const char *const pqrnn_tags[PQRNN_TAGS];
+
+/* Parse a text of UTF-8; invalid bytes read as U+FFFD, zero bytes separate words. Runs in the smallest bucket that holds the text.
+   Returns PQRNN_OK, PQRNN_TOO_LONG (with the numbers of the first words if only the words were too many), or an error. */
+int pqrnn_parse(const uint8_t *text, size_t length, pqrnn_result *result);
+
+/* The same in a bucket of your choice, from 0. */
+int pqrnn_parse_in(int32_t bucket, const uint8_t *text, size_t length, pqrnn_result *result);
+
+/* What a status means. */
+const char *pqrnn_message(int status);
+
+/* What kernels.o calls the list of its kernels. */
+#define PQRNN_KERNELS_QUERY {query}
+
+#endif
+"""
+
+
+class _Shared:
+    """Rows of which each is written once: lists that steps refer to by the number of their first row."""
+
+    def __init__(self) -> None:
+        self.starts: dict[tuple[Hashable, ...], int] = {}
+        self.rows: list[Any] = []
+
+    def place(self, rows: tuple[Hashable, ...]) -> int:
+        start = self.starts.setdefault(rows, len(self.rows))
+        if start == len(self.rows):
+            self.rows += rows
+        return start
+
+
+class _Tables:
+    """The tables of a schedule."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.ranges = _Shared()
+        self.constants = _Shared()
+        self.kernels: dict[str, int] = {}
+
+    def text(self, buckets: Sequence[Bucket], intents: Sequence[str], tags: Sequence[str]) -> str:
+        setup = [self._step(step) for step in self.schedule.setup]
+        entries: list[str] = []
+        steps: list[str] = []
+        for entry, bucket in zip(self.schedule.entries, buckets, strict=True):
+            offsets = ", ".join(str(data.offset) for data in (entry.text, *(result.data for result in entry.results)))
+            entries.append(f"{{{bucket.bytes}, {bucket.words}, {offsets}, {len(steps)}, {len(entry.steps)}}}")
+            steps += [self._step(step) for step in entry.steps]
+        ranges = [f"{{{row.place.value}, {row.offset}, {row.length}}}" for row in self.ranges.rows]
+        _, state, arena = self.schedule.sizes
+        return f"""\
+#include "tables.h"
+
+#include "parser.h"
+
+/* Where the working memory lies can be said by the build: -DPQRNN_MEMORY='__attribute__((section(".bss.sdram")))' */
+#ifndef PQRNN_MEMORY
+#define PQRNN_MEMORY
+#endif
+static PQRNN_MEMORY _Alignas(64) uint8_t state[{max(state, 1)}];
+static PQRNN_MEMORY _Alignas(64) uint8_t arena[{arena}];
+extern const uint8_t pqrnn_weights[];
+
+{_array("static const pqrnn_range ranges[]", ranges)}
+{_array("static const uint32_t constants[]", map(str, self.constants.rows or [0]))}
+{_array("static const char *const kernels[]", map(_string, self.kernels))}
+static uint16_t ordinals[{len(self.kernels)}];
+
+const pqrnn_module pqrnn_tables = {{ranges, constants, kernels, {len(self.kernels)}, ordinals, {{(uint8_t *)pqrnn_weights, state, arena}}}};
+
+{_array("const pqrnn_step pqrnn_setup[]", setup or ["{0}"])}
+const uint32_t pqrnn_setup_count = {len(setup)};
+{_array("const pqrnn_step pqrnn_steps[]", steps)}
+{_array("const pqrnn_entry pqrnn_entries[]", entries)}
+{_array("const char *const pqrnn_intents[]", map(_string, intents))}
+{_array("const char *const pqrnn_tags[]", map(_string, tags))}"""
+
+    def _step(self, step: Step) -> str:
+        match step:
+            case Dispatch(kernel, groups, constants, bindings):
+                return self._row(str(self.kernels.setdefault(kernel, len(self.kernels))), bindings, constants, groups)
+            case Fill(target, pattern):
+                return self._row("PQRNN_FILL", (target,), (int.from_bytes(pattern * (4 // len(pattern)), "little"),))
+            case Copy(source, target):
+                return self._row("PQRNN_COPY", (source, target), ())
+
+    def _row(self, kernel: str, ranges: tuple[Range, ...], constants: tuple[int, ...], groups: tuple[int, int, int] = (1, 1, 1)) -> str:
+        places = f"{self.ranges.place(ranges)}, {self.constants.place(constants)}"
+        return f"{{{kernel}, {len(ranges)}, {len(constants)}, {places}, {{{groups[0]}, {groups[1]}, {groups[2]}}}}}"
+
+
+def _array(declaration: str, rows: Iterable[str]) -> str:
+    return f"{declaration} = {{\n" + "".join(f"  {row},\n" for row in rows) + "};\n"
+
+
+def _string(text: str) -> str:
+    """Return a C string literal: bytes that are not plain are written in octal, which ends after three digits whatever follows."""
+    plain = set(range(32, 127)) - set(b'"\\?')
+    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
+
+
+def _comment(text: str) -> str:
+    return text.replace("*/", "* /").replace("\n", " ")
