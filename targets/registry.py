@@ -1,80 +1,191 @@
-"""The targets that there are, read from their files on first use."""
+"""The targets that there are: those of this project, of installed distributions, and of the user. Each file is read on first use."""
 
 from __future__ import annotations
 
 import difflib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib import resources
+from importlib import metadata, resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import MappingProxyType
 
 from targets.errors import TargetError
 from targets.schema import Family, Target, decode_family, decode_target, resolve_preset
 
-_SUFFIX = ".toml"
+ENTRY_POINTS = "pqrnn.targets"
+FOLDER_VARIABLE = "PQRNN_TARGETS"
+SUFFIX = ".toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A folder of target files, and who brings it.
+
+    Attributes:
+        name: Who, for messages: "pqrnn", "acme-boards 1.2".
+        path: How messages call the folder.
+        folder: Finds the folder; called when the targets are first listed or one is asked for. What it raises is kept as a problem of this source.
+    """
+
+    name: str
+    path: str
+    folder: Callable[[], Traversable]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A target file that was found and not read yet."""
+
+    source: Source
+    file: Traversable
+
+    @property
+    def where(self) -> str:
+        return f"{self.source.path}/{self.file.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the folders hold, as of the first look."""
+
+    files: Mapping[str, tuple[_File, ...]]
+    problems: tuple[str, ...]
 
 
 class Registry:
-    """Targets by name. Listing the names opens no file; a file is read when its target is first asked for.
+    """Targets by name.
+
+    Nothing is looked for before the first question; then the folders are listed once and for good, and a file is read when its target is asked for. A
+    folder that cannot be listed, or a file that is not valid, harms no other target.
 
     Args:
-        folder: Holds `<target>.toml`, and `families/<family>.toml`.
+        sources: Folders of target files. A name that two of them bring belongs to neither.
+        families: Holds `<family>.toml`; by default the families of this project, for which there is code in it.
     """
 
-    def __init__(self, folder: Traversable) -> None:  # noqa: D107
-        self._folder = folder
+    def __init__(self, sources: Iterable[Source], families: Traversable | None = None) -> None:  # noqa: D107
+        self._sources = tuple(sources)
+        self._family_folder = families if families is not None else resources.files("targets") / "data" / "families"
         self._targets: dict[str, Target] = {}
         self._families: dict[str, Family] = {}
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
-        return tuple(sorted(file.name.removesuffix(_SUFFIX) for file in self._folder.iterdir() if file.name.endswith(_SUFFIX)))
+    def _found(self) -> _Found:
+        files: dict[str, tuple[_File, ...]] = {}
+        problems = []
+        for source in self._sources:
+            try:
+                listed = [_File(source, file) for file in source.folder().iterdir() if file.name.endswith(SUFFIX)]
+            except (Exception, SystemExit) as error:  # finding the folder runs code of others, which may raise anything
+                problems.append(f"targets of {source.name} cannot be read: {source.path}: {type(error).__name__}: {error}")
+                continue
+            for entry in listed:
+                name = entry.file.name.removesuffix(SUFFIX)
+                files[name] = (*files.get(name, ()), entry)
+        return _Found(MappingProxyType(dict(sorted(files.items()))), tuple(problems))
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all targets, sorted."""
-        return self._names
+        return tuple(self._found.files)
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what was wrong with whole sources: who brings them, and why they cannot be read."""
+        return self._found.problems
 
     def get(self, name: str) -> Target:
         """Return one target, a preset already on top of its base.
 
         Raises:
-            TargetError: There is none of that name (the message offers the closest), or its file, or that of a base, is not valid.
+            TargetError: There is none of that name (the message offers the closest), two sources bring it, or its file, or that of a base, is not valid.
         """
         return self._resolve(name, ())
 
-    def _resolve(self, name: str, above: tuple[str, ...]) -> Target:
-        if name not in self._targets:
-            if name in above:
-                raise TargetError(f"targets/{name}{_SUFFIX}: base runs in a circle: {' -> '.join((*above, name))}")
-            if name not in self._names:
-                close = difflib.get_close_matches(name, self._names, n=3, cutoff=0.5)
-                hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(self._names)}"
-                said = f"targets/{above[-1]}{_SUFFIX}: base is {name!r}: " if above else ""
-                raise TargetError(f"{said}no target {name!r}; {hint}")
-            file = self._folder / f"{name}{_SUFFIX}"
-            where = f"targets/{file.name}"
-            found = decode_target(file.read_bytes(), name, where)
-            if not isinstance(found, Target):
-                found = resolve_preset(found, self._resolve(found.base, (*above, name)), where)
-            self._family(found.family, where)
-            self._targets[name] = found
-        return self._targets[name]
+    def origin(self, name: str) -> str:
+        """Return who brings a target and in which file; errors as `get`."""
+        entry = self._file(name, "")
+        return f"{entry.source.name}: {entry.where}"
 
     def family(self, target: Target) -> Family:
         """Return the family of a target."""
         return self._family(target.family, target.id)
 
+    def _resolve(self, name: str, above: tuple[str, ...]) -> Target:
+        if name not in self._targets:
+            entry = self._file(name, f"{self._file(above[-1], '').where}: base is {name!r}: " if above else "")
+            if name in above:
+                raise TargetError(f"{entry.where}: base runs in a circle: {' -> '.join((*above, name))}")
+            try:
+                content = entry.file.read_bytes()
+            except OSError as error:
+                raise TargetError(f"{entry.where}: cannot be read ({error.strerror})") from error
+            found = decode_target(content, name, entry.where)
+            if not isinstance(found, Target):
+                found = resolve_preset(found, self._resolve(found.base, (*above, name)), entry.where)
+            self._family(found.family, entry.where)
+            self._targets[name] = found
+        return self._targets[name]
+
+    def _file(self, name: str, context: str) -> _File:
+        """Return the only file of a name; `context` begins the messages."""
+        known = self._found.files
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known)}"
+            raise TargetError("\n".join([f"{context}no target {name!r}; {hint}", *self.problems()]))
+        if len(known[name]) > 1:
+            bringers = " and ".join(f"{entry.source.name} ({entry.where})" for entry in known[name])
+            raise TargetError(f"{context}target {name!r} is brought by {bringers}: rename or remove one, neither is taken")
+        return known[name][0]
+
     def _family(self, name: str, where: str) -> Family:
         if name not in self._families:
-            folder = self._folder / "families"
-            file = folder / f"{name}{_SUFFIX}"
+            file = self._family_folder / f"{name}{SUFFIX}"
             if not file.is_file():
-                known = ", ".join(sorted(entry.name.removesuffix(_SUFFIX) for entry in folder.iterdir() if entry.name.endswith(_SUFFIX)))
+                known = ", ".join(sorted(entry.name.removesuffix(SUFFIX) for entry in self._family_folder.iterdir() if entry.name.endswith(SUFFIX)))
                 raise TargetError(f"{where}: no family {name!r}; there are: {known}")
             self._families[name] = decode_family(file.read_bytes(), name, f"targets/families/{file.name}")
         return self._families[name]
 
 
+def shipped_source() -> Source:
+    """Return the target files of this project."""
+    return Source("pqrnn", "targets", lambda: resources.files("targets") / "data")
+
+
+def installed_sources() -> tuple[Source, ...]:
+    """Return the target files of installed distributions: each entry point of the group names a package, or `package:folder`, that holds them."""
+    return tuple(
+        Source(f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.name, entry.value, _folder_of(entry))
+        for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: (entry.value, entry.name))
+    )
+
+
+def _folder_of(entry: metadata.EntryPoint) -> Callable[[], Traversable]:
+    return lambda: resources.files(entry.module) / entry.attr if entry.attr else resources.files(entry.module)
+
+
+def user_folder() -> Path:
+    """Return where a user's own target files are: $PQRNN_TARGETS, or the usual folder; it need not exist."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named) if named else Path.home() / ".config" / "pqrnn" / "targets"
+
+
+def user_sources() -> tuple[Source, ...]:
+    """Return the user's own folder, where there is one."""
+    folder = user_folder()
+    return (Source("your own folder", str(folder), lambda: folder),) if folder.is_dir() else ()
+
+
+@cache
+def shipped() -> Registry:
+    """Return the targets of this project alone, which are the same for everyone."""
+    return Registry([shipped_source()])
+
+
 @cache
 def registry() -> Registry:
-    """Return the targets that this project ships."""
-    return Registry(resources.files("targets") / "data")
+    """Return all targets: of this project, of installed distributions, and of the user."""
+    return Registry([shipped_source(), *installed_sources(), *user_sources()])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import targets
-from targets import Registry, TargetError, registry
+from targets import Registry, Source, TargetError, shipped
 from targets.isa import ARCHITECTURES, architecture_of
 from targets.schema import decode_target
 
@@ -77,11 +77,11 @@ def folder_of(root: Path, **files: str) -> Registry:
     (root / "families" / "vulkan.toml").write_text(FAMILY.replace('"cpu"', '"vulkan"'))
     for name, text in files.items():
         (root / f"{name}.toml").write_text(text)
-    return Registry(root)
+    return Registry([Source("us", "targets", lambda: root)], families=root / "families")
 
 
 def test_every_shipped_target_is_valid_and_gives_reasons() -> None:
-    known = registry()
+    known = shipped()
     assert {"host", "linux-x86_64-v3", "linux-x86_64-v4", "linux-aarch64", "vulkan", "vmvx"} <= set(known.names())
     for name in known.names():
         target = known.get(name)
@@ -93,14 +93,14 @@ def test_every_shipped_target_is_valid_and_gives_reasons() -> None:
 
 
 def test_only_host_is_for_development() -> None:
-    assert [name for name in registry().names() if registry().get(name).development] == ["host"]
+    assert [name for name in shipped().names() if shipped().get(name).development] == ["host"]
 
 
 def test_unknown_name_offers_the_closest() -> None:
     with pytest.raises(TargetError, match=r"no target 'linux-x86_64-v5'; did you mean .*linux-x86_64-v\d"):
-        registry().get("linux-x86_64-v5")
+        shipped().get("linux-x86_64-v5")
     with pytest.raises(TargetError, match="there are: android-aarch64, "):
-        registry().get("qqqq")
+        shipped().get("qqqq")
 
 
 def test_registry_reads_lazily(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_unknown_family_is_named(tmp_path: Path) -> None:
     (tmp_path / "families" / "vmvx.toml").write_text(FAMILY.replace('"cpu"', '"vmvx"'))
     (tmp_path / "board.toml").write_text(GOOD)
     with pytest.raises(TargetError, match=r"targets/board\.toml: no family 'cpu'; there are: vmvx"):
-        Registry(tmp_path).get("board")
+        Registry([Source("us", "targets", lambda: tmp_path)], families=tmp_path / "families").get("board")
 
 
 @pytest.mark.parametrize(
