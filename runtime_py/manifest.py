@@ -133,6 +133,7 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     ``features`` are CPU features in LLVM's spelling without a plus sign (``avx2``, ``dotprod``). Code for no processor in particular has ``any`` as
     ``triple`` and ``cpu``. ``vulkan`` is there for the device ``vulkan`` and null for others. ``parity`` is null for code that nobody has run yet, and
     ``unverified_reason`` says why. ``dispatches`` counts the launches of generated code in all entries together, null where it was not counted.
+    ``development`` is true for code of the very machine that compiled it, which is not to be shipped.
     """
 
     target: Annotated[str, Meta(pattern=rf"^{_PART}{_END}")]
@@ -147,6 +148,7 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     unverified_reason: str | None = None
     vulkan: VulkanNeeds | None = None
     dispatches: Count | None = None
+    development: bool = False
 
 
 class FileEntry(Struct, frozen=True, forbid_unknown_fields=True):
