@@ -82,3 +82,18 @@ class DeployFailed(CompileError):
     """A bundle for a board could not be made."""
 
     stage = "deploy"
+
+
+class TargetsFailed(CompileError):
+    """None of several targets could be compiled and verified.
+
+    Attributes:
+        failures: By target.
+    """
+
+    stage = "compile"
+
+    def __init__(self, failures: dict[str, CompileError]) -> None:
+        """Say which."""
+        super().__init__(f"none of {len(failures)} targets passed", "\n".join(f"{name}: {error}" for name, error in failures.items()))
+        self.failures = failures

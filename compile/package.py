@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from compile.golden import GoldenSet
-from compile.machine import Processor
+from compile.plan import Plan
 from runtime_py.manifest import Bucket, Golden, Labels, Manifest, Model, Producer, Variant, VulkanNeeds
 
 if TYPE_CHECKING:
@@ -26,22 +26,29 @@ def module_path(target: str) -> str:
     return f"variants/{target}/module.vmfb"
 
 
-def describe_variant(
-    target: str, device: str, processor: Processor, flags: Sequence[str], seconds: float, vulkan: VulkanNeeds | None = None
-) -> Variant:
-    """Describe a compiled module that has not been run yet; `vulkan` is what it needs of a Vulkan device, for those only."""
+def describe_variant(plan: Plan, seconds: float, dispatches: int | None = None, vulkan: VulkanNeeds | None = None) -> Variant:
+    """Describe a compiled module that has not been run yet.
+
+    Args:
+        plan: What it was compiled for.
+        seconds: What compiling it took.
+        dispatches: Launches of generated code in all entries.
+        vulkan: What it needs of a Vulkan device, for those only.
+    """
     return Variant(
-        target=target,
-        device=device,
-        triple=processor.triple,
-        cpu=processor.cpu,
-        features=list(processor.features),
-        path=module_path(target),
-        flags=list(flags),
+        target=plan.target.id,
+        device=plan.device,
+        triple=plan.processor.triple,
+        cpu=plan.processor.cpu,
+        features=list(plan.processor.features),
+        path=module_path(plan.target.id),
+        flags=list(plan.flags),
         compile_seconds=round(seconds, 3),
         parity=None,
         unverified_reason=_PENDING,
         vulkan=vulkan,
+        dispatches=dispatches,
+        development=plan.target.development,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,38 +14,26 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from compile.buckets import choose_buckets
-from compile.compiler import DEFAULT_TIMEOUT, Compiled, Statistics, compile_module, target_flags
-from compile.errors import CompileError, PackagingFailed, PlanError
-from compile.machine import Processor, resolve_processor
-from compile.reproduction import keep_evidence
+from compile.cache import Cache, cache_folder
+from compile.compiler import DEFAULT_TIMEOUT, Statistics
+from compile.errors import CompileError, PackagingFailed, PlanError, TargetsFailed
+from compile.plan import Plan, check_destination, choose_targets, plan_targets, usable_cores
+from compile.process import tool_group
+from compile.progress import STAGES, Progress, Reporter
+from compile.reproduction import clear_evidence, failure_folder, keep_evidence
 from runtime_py.errors import PackageError
-from runtime_py.manifest import MANIFEST_NAME, Bucket, Manifest
-from targets import Registry, Target, TargetError, registry
+from runtime_py.manifest import Bucket, Manifest, Variant
+from targets import Registry, Target, registry
 
 if TYPE_CHECKING:
+    from compile.build import Builder, Inputs, Module
     from compile.golden import GoldenSet
+    from compile.preview import Preview
+    from compile.proof import Proved
     from pqrnn.checkpoint import Checkpoint
     from pqrnn.model import ParserModel
 
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a compilation is: `stage` is one of `STAGES`, `detail` what it works on now, `done` of `total` steps are behind it."""
-
-    stage: str
-    detail: str
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One target of a compilation: what it is, what the compiler is told, and what its processor comes down to."""
-
-    target: Target
-    device: str
-    flags: tuple[str, ...]
-    processor: Processor
+__all__ = ["STAGES", "Outcome", "Progress", "compile_checkpoint", "preview_compilation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +45,11 @@ class Outcome:
         manifest: What it says.
         statistics: The compiler's counts, by target.
         left_out: Golden texts that fit no bucket, and those that the model is too undecided about.
-        seconds: Wall time by stage.
+        seconds: Time by stage; what ran side by side is added up.
+        failures: The targets that are not in the package, and why.
+        cached: The targets whose module was compiled another time.
+        ran_on: By target of the package what its code was run on; empty for nothing.
+        notes: What whoever ships the package has to know.
     """
 
     package: Path
@@ -65,9 +57,10 @@ class Outcome:
     statistics: dict[str, Statistics]
     left_out: tuple[int, int]
     seconds: dict[str, float]
-
-
-STAGES = ("plan", "golden", "export", "import", "compile", "verify", "package")
+    failures: dict[str, CompileError]
+    cached: frozenset[str]
+    ran_on: dict[str, str]
+    notes: tuple[str, ...]
 
 
 def compile_checkpoint(
@@ -77,88 +70,152 @@ def compile_checkpoint(
     *,
     buckets: Sequence[Bucket] | None = None,
     replace: bool = False,
+    jobs: int | None = None,
+    cache: bool = True,
     timeout: float = DEFAULT_TIMEOUT,
     known: Registry | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Outcome:
     """Compile a trained parser for one or more targets into one package.
 
-    The package appears at `out` when everything has passed, and not before; if anything fails, or on Ctrl-C, what stood there stays as it was, and the
-    compiler is not left running. A failed stage leaves a folder `<out>.failed` that repeats it.
+    The package appears at `out` when everything else is done, with every target that passed; those that did not are in the outcome. If none passes, or a
+    stage before them fails, or on Ctrl-C, what stood there stays as it was; no tool is left running. Every failure leaves a folder that repeats it:
+    `<out>.failed/<target>`, or `<out>.failed/<stage>`; a run without failures removes those of an earlier one.
 
     Args:
         checkpoint: Folder of the trained parser.
         out: Directory of the package to be.
-        targets: Names of targets.
+        targets: Names of targets; "all" is every one that can leave this machine.
         buckets: Length buckets; by default they are chosen from the lengths of the training texts (`compile.buckets`).
         replace: Whether a package at `out` may be replaced.
+        jobs: How many targets are worked on at a time; by default as many as there are processor cores.
+        cache: Whether modules are taken from and kept in the cache (`compile.cache`).
         timeout: Seconds for one run of the compiler.
         known: Where targets are looked up; by default those of this project.
-        on_progress: Called at every step.
+        on_progress: Called at every step, by one thread at a time.
 
     Raises:
-        CompileError: A stage failed; its class says which.
+        CompileError: A stage before the targets failed, or the only target; its class says which stage. TargetsFailed where there were several.
         CheckpointError: The checkpoint cannot be read.
         TargetError: A target is unknown or its file is not valid.
     """
-    return _Compilation(out, replace, timeout, on_progress).run(checkpoint, targets, buckets, known or registry())
+    check_destination(out, replace)
+    return _Compilation(out, jobs, cache, timeout, on_progress).run(checkpoint, targets, buckets, known or registry(), replace)
 
 
-def check_destination(out: Path, replace: bool) -> None:
-    """Refuse a place where no package can be written, before minutes of work. What has changed by the time of writing is found again then.
+def preview_compilation(
+    checkpoint: Path,
+    out: Path,
+    targets: Sequence[str] = ("host",),
+    *,
+    buckets: Sequence[Bucket] | None = None,
+    replace: bool = False,
+    jobs: int | None = None,
+    cache: bool = True,
+    known: Registry | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Preview:
+    """Say what `compile_checkpoint` would do. The model is exported, to say what is in the cache; nothing is compiled or written.
 
-    Raises:
-        PlanError: Something is there that may not be replaced, or a file is where a folder has to be.
+    Arguments and errors as `compile_checkpoint`.
     """
-    if out.exists() and not (out / MANIFEST_NAME).is_file():
-        raise PlanError(f"{out}: exists and is no package, so it is not replaced. Choose another name")
-    if out.exists() and not replace:
-        raise PlanError(f"{out}: exists already. Choose another name, or say that it may be replaced (--replace)")
-    place = next(parent for parent in out.absolute().parents if parent.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise PlanError(f"{out}: {place} is no folder that can be written to. Choose another name")
+    check_destination(out, replace)
+    return _Compilation(out, jobs, cache, DEFAULT_TIMEOUT, on_progress).preview(checkpoint, targets, buckets, known or registry())
 
 
-def plan_targets(names: Sequence[str], known: Registry) -> list[Plan]:
-    """Look targets up and ask the compiler what their processors are.
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What is known before a target is looked at.
 
-    Raises:
-        PlanError: No target, or one twice.
-        TargetError: A target is unknown or its file is not valid.
-        CompilerFailed: The compiler does not accept a target.
+    Attributes:
+        checkpoint: The trained parser.
+        model: As it is compiled.
+        buckets: Its entries.
+        plans: What is compiled for.
+        failures: What the compiler does not accept.
     """
-    if not names:
-        raise PlanError("no target to compile for")
-    if len(set(names)) != len(names):
-        raise PlanError(f"a target is given twice: {', '.join(names)}")
-    plans = []
-    for name in names:
-        target = known.get(name)
-        family = known.family(target)
-        if family.id != "cpu":
-            raise TargetError(f"{name}: this version compiles for processors only, not for family {family.id!r}")
-        flags = target_flags(target, family)
-        plans.append(Plan(target, family.device, flags, resolve_processor(target, flags)))
-    return plans
+
+    checkpoint: Checkpoint
+    model: ParserModel
+    buckets: tuple[Bucket, ...]
+    plans: list[Plan]
+    failures: dict[str, CompileError]
 
 
 class _Compilation:
     """One run of the stages: where it writes, whom it tells, and how long each stage took."""
 
-    def __init__(self, out: Path, replace: bool, timeout: float, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(self, out: Path, jobs: int | None, cache: bool, timeout: float, on_progress: Callable[[Progress], None]) -> None:
+        if jobs is not None and jobs < 1:
+            raise PlanError(f"{jobs} jobs were asked for, expected at least 1")
         self.out = out
-        self.replace = replace
+        self.jobs = jobs or usable_cores()
+        self.cache = Cache(cache_folder()) if cache else None
         self.timeout = timeout
-        self.on_progress = on_progress
+        self.report = Reporter(on_progress)
         self.seconds: dict[str, float] = {}
-        self.done = 0
-        self.total = 0
 
-    def run(self, source: Path, names: Sequence[str], buckets: Sequence[Bucket] | None, known: Registry) -> Outcome:
-        check_destination(self.out, self.replace)
-        self.total = 6 + 2 * len(names)
-        with self._stage("plan", "targets"):
-            plans = plan_targets(names, known)
+    def run(self, source: Path, names: Sequence[str], buckets: Sequence[Bucket] | None, known: Registry, replace: bool) -> Outcome:
+        targets = choose_targets(names, known)
+        self.report.expect(6)
+        kept = failure_folder(self.out)
+        with self._evidence_of_stages(kept):
+            prepared = self._prepare(source, targets, buckets, known)
+            with tempfile.TemporaryDirectory(prefix="pqrnn-compile-") as folder:
+                golden = self._golden(prepared)
+                mlir = self._import(prepared, Path(folder))
+                builder = self._build(prepared, golden, mlir, Path(folder))
+                failures = prepared.failures | builder.failures
+                clear_evidence(kept)
+                for name, error in failures.items():
+                    keep_evidence(error, kept / name)
+                if not builder.proved:
+                    raise next(iter(failures.values())) if len(failures) == 1 else TargetsFailed(failures)
+                proved = [builder.proved[plan.target.id] for plan in prepared.plans if plan.target.id in builder.proved]
+                manifest = self._write(self._describe(prepared, golden), proved, golden, replace)
+        order = [target.id for target in targets if target.id in failures]
+        return Outcome(
+            package=self.out,
+            manifest=manifest,
+            statistics={one.variant.target: one.compiled.statistics for one in proved},
+            left_out=(golden.too_long, golden.undecided),
+            seconds=self.seconds,
+            failures={name: failures[name] for name in order},
+            cached=frozenset(one.variant.target for one in proved if one.compiled.cached),
+            ran_on={one.variant.target: one.runner for one in proved},
+            notes=self._notes(targets),
+        )
+
+    def preview(self, source: Path, names: Sequence[str], buckets: Sequence[Bucket] | None, known: Registry) -> Preview:
+        from compile.build import group_modules
+        from compile.preview import describe_plan
+
+        targets = choose_targets(names, known)
+        self.report.expect(4)
+        prepared = self._prepare(source, targets, buckets, known)
+        with tempfile.TemporaryDirectory(prefix="pqrnn-compile-") as folder:
+            content = self._import(prepared, Path(folder)).read_bytes()
+        modules = group_modules(content, prepared.plans)
+        digest = hashlib.sha256(content).hexdigest()
+        return describe_plan(
+            self.out, prepared.buckets, len(content), digest, modules, self.cache, self.jobs, prepared.failures, self._notes(targets)
+        )
+
+    @contextmanager
+    def _evidence_of_stages(self, kept: Path) -> Iterator[None]:
+        """Keep what a failure of a stage that all targets have in common leaves; those of targets are kept before."""
+        try:
+            yield
+        except CompileError as error:
+            if error.folder is None:
+                keep_evidence(error, kept / error.stage)
+            raise
+
+    def _prepare(self, source: Path, targets: Sequence[Target], buckets: Sequence[Bucket] | None, known: Registry) -> _Prepared:
+        with self._stage("plan", "targets"), tool_group():
+            plans, failures = plan_targets(targets, known, self.jobs)
+        if not plans:
+            raise next(iter(failures.values())) if len(failures) == 1 else TargetsFailed(failures)
         with self._stage("plan", f"checkpoint {source}"):
             # Only now: PyTorch takes seconds to load, and a misspelt target should not.
             from pqrnn.checkpoint import load_checkpoint
@@ -166,122 +223,96 @@ class _Compilation:
             checkpoint = load_checkpoint(source)
             model = checkpoint.model.folded()
             chosen = tuple(buckets) if buckets is not None else choose_buckets(checkpoint.facts.lengths)
-        with tempfile.TemporaryDirectory(prefix="pqrnn-compile-") as folder:
-            try:
-                return self._stages(Path(folder), checkpoint, model, chosen, plans)
-            except CompileError as error:
-                keep_evidence(error, self.out.with_name(f"{self.out.name}.failed"))
-                raise
+        self.report.expect(len(chosen) - 1)
+        return _Prepared(checkpoint, model, chosen, plans, failures)
 
-    def _stages(self, folder: Path, checkpoint: Checkpoint, model: ParserModel, buckets: tuple[Bucket, ...], plans: list[Plan]) -> Outcome:
-        from compile.export import export_entries
+    def _golden(self, prepared: _Prepared) -> GoldenSet:
         from compile.golden import make_golden
-        from compile.importing import import_programs
         from compile.reference import Oracle
 
-        with self._stage("golden", f"{len(checkpoint.facts.golden_texts)} texts of the training set, and tricky ones"):
-            texts = [text.encode("utf-8", "replace") for text in checkpoint.facts.golden_texts]
-            golden = make_golden(Oracle(model, buckets), texts, buckets)
-        self.total += len(buckets) - 1
-        with self._stage("export", "", steps=0):
-            programs = export_entries(model, buckets, lambda bucket: self._tell("export", f"{bucket.entry} ({bucket.bytes} bytes)"))
-        with self._stage("import", f"{len(buckets)} entries"):
-            module = import_programs(programs, folder / "module.mlirbc")
-        compiled: dict[str, Compiled] = {}
-        for plan in plans:
-            with self._stage("compile", plan.target.id):
-                compiled[plan.target.id] = compile_module(module, folder / f"{plan.target.id}.vmfb", plan.flags, self.timeout)
-        manifest = self._write(module, checkpoint, model, buckets, plans, compiled, golden)
-        return Outcome(
-            self.out,
-            manifest,
-            {name: result.statistics for name, result in compiled.items()},
-            (golden.too_long, golden.undecided),
-            self.seconds,
-        )
+        texts = prepared.checkpoint.facts.golden_texts
+        with self._stage("golden", f"{len(texts)} texts of the training set, and tricky ones"):
+            return make_golden(Oracle(prepared.model, prepared.buckets), [text.encode("utf-8", "replace") for text in texts], prepared.buckets)
 
-    def _write(
-        self,
-        module: Path,
-        checkpoint: Checkpoint,
-        model: ParserModel,
-        buckets: tuple[Bucket, ...],
-        plans: list[Plan],
-        compiled: dict[str, Compiled],
-        golden: GoldenSet,
-    ) -> Manifest:
-        """Put the package together beside its destination, verify it there, and let it take its place."""
-        from compile.package import describe_package, describe_variant
-        from runtime_py.package import new_package, open_package, seal
+    def _import(self, prepared: _Prepared, folder: Path) -> Path:
+        from compile.export import export_entries
+        from compile.importing import import_programs
 
-        variants = [describe_variant(plan.target.id, plan.device, plan.processor, plan.flags, compiled[plan.target.id].seconds) for plan in plans]
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        manifest = describe_package(self.out.name.removesuffix(".pqrnn"), checkpoint.facts, parameters, buckets, variants, golden)
+        def tell(bucket: Bucket) -> None:
+            self.report.step("export", f"{bucket.entry} ({bucket.bytes} bytes)")
+
+        with self._timed("export"):
+            programs = export_entries(prepared.model, prepared.buckets, tell)
+        with self._stage("import", f"{len(prepared.buckets)} entries"):
+            return import_programs(programs, folder / "module.mlirbc")
+
+    def _describe(self, prepared: _Prepared, golden: GoldenSet) -> Callable[[Sequence[Variant]], Manifest]:
+        from compile.package import describe_package
+
+        name = self.out.name.removesuffix(".pqrnn")
+        parameters = sum(parameter.numel() for parameter in prepared.model.parameters())
+        facts, buckets = prepared.checkpoint.facts, prepared.buckets
+        return lambda variants: describe_package(name, facts, parameters, buckets, variants, golden)
+
+    def _build(self, prepared: _Prepared, golden: GoldenSet, mlir: Path, folder: Path) -> Builder:
+        from compile.build import Builder, Inputs, group_modules
+
+        inputs: Inputs = Inputs(mlir, golden, prepared.buckets, self._describe(prepared, golden))
+        modules: list[Module] = group_modules(mlir.read_bytes(), prepared.plans)
+        self.report.expect_targets(plan.target.id for plan in prepared.plans)
+        builder = Builder(inputs, folder, self.cache, self.jobs, self.timeout, self.report)
+        builder.run(modules)
+        self.seconds |= builder.seconds
+        return builder
+
+    def _write(self, describe: Callable[[Sequence[Variant]], Manifest], proved: Sequence[Proved], golden: GoldenSet, replace: bool) -> Manifest:
+        """Put the package together beside its destination, and let it take its place."""
+        from runtime_py.golden import save_golden
+        from runtime_py.package import new_package, seal
+
         try:
-            with new_package(self.out, self.replace) as staging:
-                with self._stage("package", "files"):
-                    self._fill(staging, manifest, compiled, golden)
-                    manifest = seal(staging, manifest)
-                for variant in manifest.variants:
-                    with self._stage("verify", variant.target):
-                        self._verify(staging, variant.target, buckets, golden, module)
-                self._tell("package", str(self.out))
-                manifest = open_package(staging).manifest
+            with self._stage("package", str(self.out)), new_package(self.out, replace) as staging:
+                manifest = describe(_store_modules(staging, proved))
+                vectors = staging / manifest.golden.path
+                vectors.parent.mkdir(parents=True, exist_ok=True)
+                save_golden(vectors, golden.vectors)
+                manifest = seal(staging, manifest)
         except PackageError as error:
             raise PackagingFailed(str(error)) from error
         except OSError as error:
             raise PackagingFailed(f"{error.filename or self.out}: cannot be written ({error.strerror})") from error
         return manifest
 
-    @staticmethod
-    def _fill(staging: Path, manifest: Manifest, compiled: dict[str, Compiled], golden: GoldenSet) -> None:
-        from runtime_py.golden import save_golden
-
-        for variant in manifest.variants:
-            destination = staging / variant.path
-            destination.parent.mkdir(parents=True)
-            destination.write_bytes(compiled[variant.target].path.read_bytes())
-        vectors = staging / manifest.golden.path
-        vectors.parent.mkdir(parents=True)
-        save_golden(vectors, golden.vectors)
-
-    @staticmethod
-    def _verify(staging: Path, target: str, buckets: tuple[Bucket, ...], golden: GoldenSet, module: Path) -> None:
-        """Run a variant and write down what came of it; one that this machine cannot run is marked with the reason."""
-        from compile.errors import VerificationFailed
-        from compile.verification import verify_entries, verify_package
-        from runtime_py.check import record_parity
-        from runtime_py.package import open_package, write_manifest
-        from runtime_py.preflight import this_machine, why_not
-
-        package = open_package(staging)
-        variant = package.variant(target)
-        reason = why_not(variant, this_machine())
-        if reason is not None:
-            marked = [msgspec.structs.replace(one, unverified_reason=reason) if one.target == target else one for one in package.manifest.variants]
-            write_manifest(staging, msgspec.structs.replace(package.manifest, variants=marked))
-            return
-        try:
-            numerics = verify_entries(package.map_file(variant.path), buckets, golden)
-            record_parity(staging, target, verify_package(staging, target, numerics))
-        except VerificationFailed as error:
-            error.evidence |= {
-                module.name: module,
-                "module.vmfb": (staging / variant.path).read_bytes(),
-                "flags.txt": " ".join(variant.flags).encode(),
-            }
-            raise
+    def _notes(self, targets: Sequence[Target]) -> tuple[str, ...]:
+        own = [target.id for target in targets if target.development]
+        notes = [f"{name} is this machine and no other: do not ship this package, compile for a named target (`pqrnn targets`)" for name in own]
+        return (*notes, *([self.cache.problem] if self.cache is not None and self.cache.problem else []))
 
     @contextmanager
-    def _stage(self, stage: str, detail: str, steps: int = 1) -> Iterator[None]:
-        if steps:
-            self._tell(stage, detail)
+    def _stage(self, stage: str, detail: str) -> Iterator[None]:
+        self.report.step(stage, detail)
+        with self._timed(stage):
+            yield
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
         begin = time.perf_counter()
         try:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - begin
 
-    def _tell(self, stage: str, detail: str) -> None:
-        self.on_progress(Progress(stage, detail, self.done, max(self.total, self.done)))
-        self.done += 1
+
+def _store_modules(folder: Path, proved: Sequence[Proved]) -> list[Variant]:
+    """Copy the modules of variants into a package, equal ones once; return the variants with the paths of their modules."""
+    variants = []
+    paths: dict[str, str] = {}
+    for one in proved:
+        content = one.compiled.path.read_bytes()
+        path = paths.setdefault(hashlib.sha256(content).hexdigest(), one.variant.path)
+        if path == one.variant.path:
+            destination = folder / path
+            destination.parent.mkdir(parents=True)
+            destination.write_bytes(content)
+        variants.append(msgspec.structs.replace(one.variant, path=path))
+    return variants

@@ -1,0 +1,159 @@
+"""Stages 3 and 4 for all targets at a time: every distinct module is compiled once, and every target's own copy is run or looked at.
+
+The work is in the processes that threads of this one wait for: compilers, emulators, the interpreters that replay golden vectors.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import copy_context
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compile.cache import Cache, cache_key
+from compile.compiler import Compiled, compile_module, compiler_version
+from compile.errors import CompileError
+from compile.golden import GoldenSet
+from compile.plan import Plan
+from compile.process import tool_group
+from compile.progress import Reporter
+from compile.proof import Proved, prove_variant
+from runtime_py.manifest import Bucket, Manifest, Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """Code to compile: its key in the cache, and the targets that want the same."""
+
+    key: str
+    plans: tuple[Plan, ...]
+
+
+def group_modules(mlir: bytes, plans: Sequence[Plan]) -> list[Module]:
+    """Put targets together for which the compiler would do the same."""
+    version = compiler_version()
+    groups: dict[str, list[Plan]] = {}
+    for plan in plans:
+        groups.setdefault(cache_key(mlir, plan.flags, version, plan.processor.resolved), []).append(plan)
+    return [Module(key, tuple(members)) for key, members in groups.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What all targets have in common.
+
+    Attributes:
+        mlir: The module to compile.
+        golden: What it has to answer.
+        buckets: Its entries.
+        manifest: Describes a package of some variants.
+    """
+
+    mlir: Path
+    golden: GoldenSet
+    buckets: tuple[Bucket, ...]
+    manifest: Callable[[Sequence[Variant]], Manifest]
+
+
+class Builder:
+    """Compiles and proves targets in threads, and collects what becomes of each."""
+
+    def __init__(self, inputs: Inputs, folder: Path, cache: Cache | None, jobs: int, timeout: float, reporter: Reporter) -> None:
+        """Keep the settings.
+
+        Args:
+            inputs: What all targets have in common.
+            folder: For what is made on the way.
+            cache: Of modules, or None.
+            jobs: How many tools run at a time.
+            timeout: Seconds for one run of the compiler.
+            reporter: Told of every step.
+        """
+        self._inputs = inputs
+        self._folder = folder
+        self._cache = cache
+        self._jobs = jobs
+        self._timeout = timeout
+        self._reporter = reporter
+        self._lock = threading.Lock()
+        self.proved: dict[str, Proved] = {}
+        self.failures: dict[str, CompileError] = {}
+        self.seconds = {"compile": 0.0, "verify": 0.0}
+
+    def run(self, modules: Sequence[Module]) -> None:
+        """Compile and prove everything; `proved` and `failures` then have one entry a target. On Ctrl-C, or an error in here, every tool is killed first."""
+        with tool_group() as group, ThreadPoolExecutor(self._jobs) as pool:
+            try:
+                compiling = {pool.submit(copy_context().run, self._compile, module): module for module in modules}
+                waiting: set[Future[Any]] = set(compiling)
+                while waiting:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        compiled = future.result()
+                        if compiled is not None:  # what was compiled is to be proved for each of its targets; a proof gives nothing back
+                            plans = compiling[future].plans
+                            waiting |= {pool.submit(copy_context().run, self._prove, plan, compiled) for plan in plans}
+            except BaseException:
+                group.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _compile(self, module: Module) -> Compiled | None:
+        first = module.plans[0]
+        for plan in module.plans:
+            others = f"with {first.target.id}" if plan is not first else ""
+            self._reporter.target(plan.target.id, "compile", others)
+        destination = self._folder / f"{first.target.id}.vmfb"
+        with self._timed("compile"):
+            compiled = self._cache.fetch(module.key, destination) if self._cache is not None else None
+            if compiled is not None:
+                return compiled
+            try:
+                compiled = compile_module(self._inputs.mlir, destination, first.flags, self._timeout)
+            except CompileError as error:
+                for plan in module.plans:
+                    self._fail(plan, copy(error))
+                return None
+            if self._cache is not None:
+                self._cache.store(module.key, compiled, compiler_version())
+            return compiled
+
+    def _prove(self, plan: Plan, compiled: Compiled) -> None:
+        name, inputs = plan.target.id, self._inputs
+        folder = self._folder / f"{name}.proof"
+        folder.mkdir()
+        with self._timed("verify"):
+            try:
+                self.proved[name] = prove_variant(
+                    plan,
+                    compiled,
+                    inputs.manifest,
+                    inputs.golden,
+                    inputs.buckets,
+                    inputs.mlir,
+                    folder,
+                    lambda runner: self._reporter.target(name, "verify", f"on {runner}" if runner else "by looking at the code"),
+                )
+            except CompileError as error:
+                self._fail(plan, error)
+            else:
+                self._reporter.target(name, "verify", "from the cache" if compiled.cached else "", "done")
+
+    def _fail(self, plan: Plan, error: CompileError) -> None:
+        self.failures[plan.target.id] = error
+        self._reporter.target(plan.target.id, error.stage, error.message, "failed")
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.seconds[stage] += time.perf_counter() - begin

@@ -1,0 +1,126 @@
+"""What a compilation would do: for people before it does, and for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile.build import Module
+from compile.cache import Cache
+from compile.compiler import compile_command, compiler_path, compiler_version
+from compile.emulation.runner import NoRunner, find_runner
+from compile.errors import CompileError
+from compile.package import describe_variant
+from compile.plan import Plan
+from runtime_py.manifest import Bucket, VulkanNeeds
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTarget:
+    """What would become of one target.
+
+    Attributes:
+        target: Its name.
+        summary: What it is for.
+        same_as: An earlier target whose module it shares; empty for its own.
+        key: The cache's key of the module.
+        cached: Whether the module is in the cache.
+        verified: How its code would be run: on this machine, in an emulator, or not at all and why.
+        runs: Whether it would be run.
+        command: How the compiler would be called, as a shell takes it.
+    """
+
+    target: str
+    summary: str
+    same_as: str
+    key: str
+    cached: bool
+    verified: str
+    runs: bool
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a compilation would do.
+
+    Attributes:
+        package: The package that would appear.
+        buckets: Its entries.
+        mlir_bytes: Size of the module that every command reads.
+        mlir_sha256: Its digest.
+        compiler: What the compiler calls itself.
+        compiler_path: Its real program; `iree-compile` on the PATH is a script that starts it.
+        jobs: How many targets would be worked on at a time.
+        cache: Folder of the cache; empty without one.
+        targets: In order.
+        refused: The targets that the compiler does not accept, and why.
+        notes: What whoever ships the package has to know.
+    """
+
+    package: str
+    buckets: tuple[Bucket, ...]
+    mlir_bytes: int
+    mlir_sha256: str
+    compiler: str
+    compiler_path: str
+    jobs: int
+    cache: str
+    targets: tuple[PlannedTarget, ...]
+    refused: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def describe_plan(
+    out: Path,
+    buckets: tuple[Bucket, ...],
+    mlir_bytes: int,
+    mlir_sha256: str,
+    modules: Sequence[Module],
+    cache: Cache | None,
+    jobs: int,
+    failures: Mapping[str, CompileError],
+    notes: tuple[str, ...],
+) -> Preview:
+    """Say what would be done with these modules."""
+    planned = [_describe(plan, module, cache) for module in modules for plan in module.plans]
+    return Preview(
+        package=str(out),
+        buckets=buckets,
+        mlir_bytes=mlir_bytes,
+        mlir_sha256=mlir_sha256,
+        compiler=compiler_version(),
+        compiler_path=str(compiler_path()),
+        jobs=jobs,
+        cache=str(cache.folder) if cache is not None else "",
+        targets=tuple(planned),
+        refused={name: error.message for name, error in failures.items()},
+        notes=notes,
+    )
+
+
+def _describe(plan: Plan, module: Module, cache: Cache | None) -> PlannedTarget:
+    first = module.plans[0].target.id
+    name = plan.target.id
+    runs, verified = _verification(plan)
+    return PlannedTarget(
+        target=name,
+        summary=plan.target.summary,
+        same_as="" if name == first else first,
+        key=module.key,
+        cached=cache is not None and cache.has(module.key),
+        verified=verified,
+        runs=runs,
+        command=compile_command("module.mlirbc", f"{first}.vmfb", plan.flags),
+    )
+
+
+def _verification(plan: Plan) -> tuple[bool, str]:
+    declared = plan.target.vulkan
+    needs = VulkanNeeds(declared.subgroup, declared.int64) if declared is not None else None  # what the code will need at most
+    variant = describe_variant(plan, 0.0, vulkan=needs)
+    try:
+        return True, find_runner(plan.target, variant).name
+    except NoRunner as error:
+        return False, error.reason
