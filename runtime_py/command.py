@@ -30,7 +30,7 @@ def texts_to_parse(arguments: Sequence[str] | None) -> Iterator[bytes]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    options = _make_parser().parse_args(arguments)
+    options = _read_options(sys.argv[1:] if arguments is None else list(arguments))
     # Texts and labels are of any script, whatever the board's locale says.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -48,7 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _make_parser() -> argparse.ArgumentParser:
+def _read_options(arguments: list[str]) -> argparse.Namespace:
+    """Read a command line; options may stand before, between and after the texts, which argparse allows for a verb's own parser only."""
+    parser, verbs = _make_parser()
+    verb = verbs.get(arguments[0]) if arguments else None
+    return verb.parse_intermixed_args(arguments[1:]) if verb else parser.parse_args(arguments)
+
+
+def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     parser = argparse.ArgumentParser(
         prog=_NAME,
         description="Run a compiled parser package: text in, intent and slots out.",
@@ -58,19 +65,35 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the versions and leave")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
 
-    parse = _add_verb(verbs, "parse", _parse, "parse texts: intent and slots; with --json one JSON object a line", 'pqrnn parse home.pqrnn "dim the bedroom lamp"')
+    parse = _add_verb(
+        verbs, "parse", _parse, "parse texts: intent and slots; with --json one JSON object a line", 'pqrnn parse home.pqrnn "dim the bedroom lamp"'
+    )
     parse.add_argument("text", nargs="*", help="texts; none: one a line from standard input, which need not be valid UTF-8")
     parse.add_argument("--truncate", action="store_true", help="read what fits of a text that is too long, and say so, instead of refusing it")
 
-    check = _add_verb(verbs, "check", _check, "check that a package answers on this machine as PyTorch did; exit code 1 if not", "pqrnn check home.pqrnn --repeats 10")
+    check = _add_verb(
+        verbs,
+        "check",
+        _check,
+        "check that a package answers on this machine as PyTorch did; exit code 1 if not",
+        "pqrnn check home.pqrnn --repeats 10",
+    )
     check.add_argument("--repeats", type=_whole, default=3, metavar="N", help="how often the golden vectors are replayed (default 3)")
 
-    bench = _add_verb(verbs, "bench", _bench, "measure a package on this machine: size, load, first call, steady state, memory", "pqrnn bench home.pqrnn --seconds 10")
+    bench = _add_verb(
+        verbs,
+        "bench",
+        _bench,
+        "measure a package on this machine: size, load, first call, steady state, memory",
+        "pqrnn bench home.pqrnn --seconds 10",
+    )
     bench.add_argument("--seconds", type=_seconds, default=3.0, metavar="S", help="of steady-state measurement (default 3)")
-    bench.add_argument("--threads", type=_whole, default=1, metavar="N", help="1 runs on the calling thread, which is fastest for one text (default 1)")
+    bench.add_argument(
+        "--threads", type=_whole, default=1, metavar="N", help="1 runs on the calling thread, which is fastest for one text (default 1)"
+    )
 
     _add_verb(verbs, "inspect", _inspect, "show what is in a package, without running it", "pqrnn inspect home.pqrnn --json", variant=False)
-    return parser
+    return parser, verbs.choices
 
 
 def _add_verb(verbs: Any, name: str, run: Any, help: str, example: str, variant: bool = True) -> argparse.ArgumentParser:  # noqa: A002, ANN401

@@ -58,7 +58,10 @@ def check_table(result: "CheckResult") -> Table:
 
 def bench_tables(result: "BenchResult") -> list[Table]:
     """Return the figures of a benchmark, and the same by length."""
-    rows: list[tuple[str, ...]] = [("package", f"{result.total_bytes:,} bytes"), *((f"  {part.part}", f"{part.bytes:,} bytes") for part in result.parts)]
+    rows: list[tuple[str, ...]] = [
+        ("package", f"{result.total_bytes:,} bytes"),
+        *((f"  {part.part}", f"{part.bytes:,} bytes") for part in result.parts),
+    ]
     rows += [("load", f"{result.load_seconds * 1e3:.1f} ms"), ("first call", f"{result.first_call_seconds * 1e3:.2f} ms")]
     if result.cold_start is not None:
         cold = result.cold_start
@@ -75,11 +78,20 @@ def bench_tables(result: "BenchResult") -> list[Table]:
         ("processor time over wall time", f"{result.cpu_per_wall:.2f}"),
     ]
     lengths: list[tuple[str, ...]] = [
-        (f"{each.words} words, {each.bytes} bytes", str(each.texts), f"{each.call.median:.0f}", f"{each.logits.median:.0f}", f"{each.kernel.median:.0f}")
+        (
+            f"{each.words} words, {each.bytes} bytes",
+            str(each.texts),
+            f"{each.call.median:.0f}",
+            f"{each.logits.median:.0f}",
+            f"{each.kernel.median:.0f}",
+        )
         for each in result.buckets
     ]
     title = f"{result.package}, {result.target}, {result.threads} thread(s), {result.machine}"
-    return [Table(title, ("figure", "value"), rows), Table("by length bucket, median us", ("bucket", "texts", "parse", "logits", "compiled"), lengths)]
+    return [
+        Table(title, ("figure", "value"), rows),
+        Table("by length bucket, median us", ("bucket", "texts", "parse", "logits", "compiled"), lengths),
+    ]
 
 
 def inspect_tables(facts: "PackageFacts") -> list[Table]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from runtime_fakes import fake_manifest, write_fake
 
-from runtime_py.command import main, texts_to_parse
+from runtime_py.command import _read_options, main, texts_to_parse
 from runtime_py.presentation import Table, plain_text
 
 VERBS = ("parse", "check", "bench", "inspect")
@@ -79,6 +79,19 @@ def test_wrong_use_says_what_is_expected(arguments: list[str], capsys: pytest.Ca
         main(arguments)
     assert end.value.code == 2
     assert "usage: pqrnn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--json", "p", "a", "b"], ["p", "--json", "a", "b"], ["p", "a", "--json", "b"], ["p", "a", "b", "--json"], ["--json", "p", "--", "a", "b"]],
+)
+def test_options_may_stand_anywhere(arguments: list[str]) -> None:
+    options = _read_options(["parse", *arguments])
+    assert (options.package, options.text, options.json) == ("p", ["a", "b"], True)
+
+
+def test_a_text_may_begin_with_a_dash() -> None:
+    assert _read_options(["parse", "p", "--json", "--", "-5 degrees"]).text == ["-5 degrees"]
 
 
 def test_version_names_the_runtime(capsys: pytest.CaptureFixture[str]) -> None:
