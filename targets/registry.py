@@ -91,9 +91,16 @@ class Registry:
         """Return the names of all targets, sorted."""
         return tuple(self._found.files)
 
-    def problems(self) -> tuple[str, ...]:
-        """Return what was wrong with whole sources: who brings them, and why they cannot be read."""
-        return self._found.problems
+    def survey(self) -> tuple[tuple[Target, ...], tuple[str, ...]]:
+        """Read everything. Returns the targets, by name, and what was wrong with the others and with whole sources."""
+        targets = []
+        problems = list(self._found.problems)
+        for name in self.names():
+            try:
+                targets.append(self.get(name))
+            except TargetError as error:
+                problems.append(str(error))
+        return tuple(targets), tuple(problems)
 
     def get(self, name: str) -> Target:
         """Return one target, a preset already on top of its base.
@@ -134,7 +141,7 @@ class Registry:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known)}"
-            raise TargetError("\n".join([f"{context}no target {name!r}; {hint}", *self.problems()]))
+            raise TargetError("\n".join([f"{context}no target {name!r}; {hint}", *self._found.problems]))
         if len(known[name]) > 1:
             bringers = " and ".join(f"{entry.source.name} ({entry.where})" for entry in known[name])
             raise TargetError(f"{context}target {name!r} is brought by {bringers}: rename or remove one, neither is taken")

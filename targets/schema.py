@@ -66,11 +66,13 @@ class Vulkan(Struct, frozen=True, forbid_unknown_fields=True):
         target: The compiler's name of the GPU.
         subgroup: Invocations in a subgroup that the code counts on; 0 for any, which is code that does not use subgroups.
         int64: Whether the code may use 64-bit integers.
+        names: Regular expressions that find the GPUs by the names that their drivers give them; for `pqrnn targets add --gpu`.
     """
 
     target: Text
     subgroup: Annotated[int, Meta(ge=0, le=128)]
     int64: bool
+    names: tuple[Text, ...] = ()
 
 
 class Board(Struct, frozen=True, forbid_unknown_fields=True):
@@ -188,8 +190,10 @@ def decode_target(data: bytes, name: str, where: str) -> Target | Preset:
     """
     content = _parse(data, where)
     found = _convert(content, Preset, where) if "base" in content else _convert(content, Target, where)
-    if found.id != name or not _ID.match(found.id):
-        raise TargetError(f"{where}: id is {found.id!r}, expected {name!r} as the file is called, of small letters, digits, '_', '-' and '.'")
+    if found.id != name:
+        raise TargetError(f"{where}: id is {found.id!r}, expected {name!r} as the file is called")
+    if not _ID.match(found.id):
+        raise TargetError(f"{where}: id is {found.id!r}, expected small letters, digits, '_', '-' and '.', and a letter or digit first")
     if isinstance(found, Target):
         check_target(found, where)
     return found
@@ -230,6 +234,8 @@ def check_target(target: Target, where: str) -> None:
         raise TargetError(f"{where}: triple, cpu and features are for the family 'cpu', not for {target.family!r}")
     if (target.vulkan is not None) != (target.family == "vulkan"):
         raise TargetError(f"{where}: family is {target.family!r}, expected a table [vulkan] for the family 'vulkan' and for no other")
+    if target.vulkan is not None:
+        _check_names(target.vulkan, where)
     for emulator in target.emulators:
         _check_emulator(emulator, target, where)
     if (target.tier == "emulated") > bool(target.emulators):
@@ -277,7 +283,17 @@ def _check_machine(target: Target, where: str) -> None:
         raise TargetError(f"{where}: {', '.join(unknown)}: no feature of {architecture} that is known here")
     lacking = sorted(set(target.features) - set(board))
     if board and lacking and not target.refused:
-        raise TargetError(f"{where}: the board lacks {', '.join(lacking)}, which code for {target.base} may use; choose another base, or say why it is refused")
+        raise TargetError(
+            f"{where}: the board lacks {', '.join(lacking)}, which code for {target.base} may use; choose another base, or say why it is refused"
+        )
+
+
+def _check_names(vulkan: Vulkan, where: str) -> None:
+    for pattern in vulkan.names:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise TargetError(f"{where}: {pattern!r} is no regular expression: {error}") from error
 
 
 def _check_emulator(emulator: Emulator, target: Target, where: str) -> None:
@@ -290,6 +306,8 @@ def _check_emulator(emulator: Emulator, target: Target, where: str) -> None:
     if machine and target.family == "cpu":
         fits = emulator.kind.removeprefix("qemu-") == architecture_of(target.triple)
     if not fits:
-        raise TargetError(f"{where}: emulator {emulator.kind} cannot run code of family {target.family!r}{f' for {target.triple}' if target.triple else ''}")
+        raise TargetError(
+            f"{where}: emulator {emulator.kind} cannot run code of family {target.family!r}{f' for {target.triple}' if target.triple else ''}"
+        )
     if target.vulkan is not None and target.vulkan.subgroup not in (0, emulator.lanes or 4):
         raise TargetError(f"{where}: emulator {emulator.kind} has {emulator.lanes or 4} lanes, the code counts on {target.vulkan.subgroup}")
