@@ -1,104 +1,169 @@
-"""Stage 4: the compiled code runs on this machine and has to answer as PyTorch does.
+"""Stage 4: the compiled code runs, on this machine or in an emulator of its own, and has to answer as PyTorch does.
 
-Two looks at it. Every entry is given every golden text that fits in it, and its numbers are judged by their errors against float64 (`compile.numerics`).
-Then the package as users load it replays its golden vectors through the parser (`runtime_py.check`), which also looks at decisions and repetitions.
+It always runs in a process of its own, which may crash or hang without taking the compilation with it. That process looks at it in two ways: every entry
+is given every golden text that fits in it, and its numbers are judged by their errors against float64 (`compile.numerics`); and the package as users load it
+replays its golden vectors through the parser (`runtime_py.check`), which also looks at decisions and repetitions.
+
+The bounds are the same everywhere. A GPU sums in another order than a CPU, mostly in pairs, which errs less than the sum in order that the bounds allow.
 """
 
 from __future__ import annotations
 
+import signal
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from compile.emulation.runner import Runner
 from compile.errors import VerificationFailed
 from compile.golden import GoldenSet
 from compile.numerics import Numerics, compare_numerics
-from compile.reference import flat_logits
-from runtime_py.check import check_package
-from runtime_py.errors import ParserError
+from compile.process import Finished, run_tool
+from compile.reference import Answer, Reference, flat_logits
+from runtime_py.answers import EntryAnswers, load_answers
+from runtime_py.errors import PackageError
 from runtime_py.manifest import Bucket, Parity
-from runtime_py.session import Entry, Session
+from runtime_py.replay import CANNOT_RUN, Replay
 
+# The interpreter and emulators take a second a text, on a busy machine several.
+DEFAULT_TIMEOUT = 3600.0
 _SHOWN = 5
+_MEANINGS = {
+    signal.SIGILL: "an illegal instruction: the code uses a feature that this CPU lacks, and that the target does not name",
+    signal.SIGSEGV: "it touched memory that is not its own",
+    signal.SIGBUS: "it touched memory at an address that does not exist or is not aligned",
+    signal.SIGFPE: "an arithmetic fault",
+    signal.SIGABRT: "it, or the driver, gave up",
+    signal.SIGKILL: "something killed it; most often the machine was out of memory",
+}
 
 
-def verify_entries(code: Any, buckets: Sequence[Bucket], golden: GoldenSet) -> Numerics:
-    """Run every golden text in every entry that holds it.
+def verify_variant(
+    package: Path, target: str, buckets: Sequence[Bucket], golden: GoldenSet, runner: Runner, repeats: int = 3, timeout: float = DEFAULT_TIMEOUT
+) -> Parity:
+    """Run a variant of a sealed package, and judge its answers.
 
     Args:
-        code: The compiled module, for this machine (CPU features are not checked here), as a memory map or other buffer aligned to 64 bytes.
-        buckets: Of the module.
+        package: Directory of the package, with these golden vectors.
+        target: The variant to run.
+        buckets: Of the package.
         golden: Texts with PyTorch's answers.
+        runner: What to run it on.
+        repeats: How often the golden vectors are replayed through the parser.
+        timeout: Seconds for all of it.
+
+    Returns:
+        The outcome for the manifest, with the errors of the entries beside it.
+
+    Raises:
+        VerificationFailed: The process crashed, hung or could not run the package; a word's place or a number of words differs; a logit is off by more
+            than the golden tolerance; or the errors are not those of sound arithmetic; with the first texts that show it.
+    """
+    with tempfile.TemporaryDirectory(prefix="pqrnn-verify-") as folder:
+        out = Path(folder) / "answers.npz"
+        options: list[str | Path] = ["--target", target, "--repeats", str(repeats), "--entries", "--out", out]
+        command = [*runner.python, "-m", "runtime_py.replay", package, *options]
+        finished = run_tool(command, timeout, environment=runner.environment)
+        replay = read_replay(finished, target, runner)
+        try:
+            answers = load_answers(out)
+        except PackageError as error:
+            raise VerificationFailed(f"{target}: the process on {runner.name} left no answers", str(error)) from error
+    if not replay.parity.passed:
+        worst = [f"{deviation.text!r}: {', '.join(deviation.faults)}" for deviation in replay.worst if deviation.faults]
+        raise VerificationFailed(f"{target}: the package does not answer as PyTorch does on {runner.name}", "\n".join([*replay.parity.failures, *worst]))
+    numerics = judge_entries(answers.entries, buckets, golden, f"{target} on {runner.name}")
+    emulator = runner.name if runner.emulated else replay.parity.emulator
+    return msgspec.structs.replace(replay.parity, reference=numerics.figures(), emulator=emulator)
+
+
+def read_replay(finished: Finished, target: str, runner: Runner) -> Replay:
+    """Return what a process of `runtime_py.replay` said.
+
+    Raises:
+        VerificationFailed: It did not end well; with the signal and what it means, or with its last words.
+    """
+    if finished.code == 0 and not finished.timed_out:
+        try:
+            return msgspec.json.decode(finished.output, type=Replay)
+        except msgspec.DecodeError as error:
+            raise VerificationFailed(f"{target}: the process on {runner.name} said something else than it should ({error})", finished.output) from error
+    if finished.code == CANNOT_RUN:
+        raise VerificationFailed(f"{target}: the package cannot be run on {runner.name}", finished.diagnostics)
+    ending = finished.ending
+    if finished.code < 0 and not finished.timed_out:
+        meaning = _MEANINGS.get(signal.Signals(-finished.code)) if -finished.code in signal.valid_signals() else None
+        ending += f": {meaning}" if meaning else ""
+    raise VerificationFailed(f"{target}: the process on {runner.name} {ending}", finished.diagnostics)
+
+
+def judge_entries(entries: Sequence[EntryAnswers], buckets: Sequence[Bucket], golden: GoldenSet, where: str = "the compiled module") -> Numerics:
+    """Judge what every entry answers to every golden text that it can hold.
+
+    Args:
+        entries: The answers to the golden texts, in the order of the buckets.
+        buckets: The entries.
+        golden: Texts with PyTorch's answers.
+        where: How messages call what answered.
 
     Returns:
         The errors of all logits.
 
     Raises:
-        VerificationFailed: The module cannot be loaded, a word's place or a number of words differs, a logit is off by more than the golden tolerance,
-            or the errors are not those of sound arithmetic; with the first texts that show it.
+        VerificationFailed: An entry or text is missing, a word's place or a number of words differs, a logit is off by more than the golden tolerance, or
+            the errors are not those of sound arithmetic; with the first texts that show it.
     """
-    intents, tags = golden.vectors.intent.shape[1], golden.vectors.tags.shape[1]
-    rows: list[list[np.ndarray]] = [[], [], [], []]
+    if [part.entry for part in entries] != [bucket.entry for bucket in buckets]:
+        raise VerificationFailed(f"{where}: answered with other entries than were compiled", ", ".join(part.entry for part in entries))
+    rows: list[list[NDArray[Any]]] = [[], [], [], []]
     faults: list[str] = []
-    try:
-        session = Session(code, list(buckets), intents, tags)
-        for entry in session.entries:
-            for reference in golden.references:
-                if len(reference.text) > entry.bytes or len(reference.single.spans) > entry.words:
-                    continue
-                row, fault = _run(entry, reference.text, reference.single.spans)
-                if fault:
-                    faults.append(fault)
-                    continue
-                expected = flat_logits([reference.double])
-                if not np.abs(row - expected).max() <= golden.tolerance:
-                    faults.append(f"{entry.bucket.entry}: a logit is {np.abs(row - expected).max():.3g} off in {_show(reference.text)}")
-                for part, values in zip(rows, (row, flat_logits([reference.single]), flat_logits([reference.ordered]), expected), strict=True):
+    for answers, bucket in zip(entries, buckets, strict=True):
+        bounds = answers.rows(bucket.words)
+        places = {int(text): place for place, text in enumerate(answers.index)}
+        for number, reference in enumerate(golden.references):
+            if len(reference.text) > bucket.bytes or len(reference.single.spans) > bucket.words:
+                continue
+            row, fault = _look(answers, bounds, places.get(number), reference, golden.tolerance)
+            if fault:
+                faults.append(f"{bucket.entry}: {fault} in {_show(reference.text)}")
+            if row is not None:
+                parts = (row, *(flat_logits([answer]) for answer in (reference.single, reference.ordered, reference.double)))
+                for part, values in zip(rows, parts, strict=True):
                     part.append(values)
-    except ParserError as error:
-        raise VerificationFailed("the compiled module cannot be run", str(error)) from error
     numerics = compare_numerics(*(np.concatenate(part) for part in rows)) if rows[0] else None
     faults += numerics.failures() if numerics is not None else []
     if faults or numerics is None:
         shown = [*faults[:_SHOWN], *([f"... and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else [])]
-        raise VerificationFailed("the compiled module does not answer as PyTorch does", "\n".join(shown))
+        raise VerificationFailed(f"{where}: does not answer as PyTorch does", "\n".join(shown))
     return numerics
 
 
-def _run(entry: Entry, text: bytes, spans: np.ndarray) -> tuple[np.ndarray, str]:
-    """Return an entry's logits for a text, and what is wrong with its integers."""
-    outputs = entry.run(text)
-    words = len(spans)
-    if outputs.count != words:
-        return np.zeros(0), f"{entry.bucket.entry}: counts {outputs.count} words, PyTorch {words}, in {_show(text)}"
-    if not np.array_equal(outputs.spans[:words], spans):
-        return np.zeros(0), f"{entry.bucket.entry}: finds words at other places than PyTorch in {_show(text)}"
-    return np.concatenate([outputs.intent, outputs.tags[:words].ravel()]), ""
+def _look(
+    answers: EntryAnswers, bounds: NDArray[np.int64], place: int | None, reference: Reference, tolerance: float
+) -> tuple[NDArray[Any] | None, str]:
+    """Return an entry's logits for a text if they can be compared, and what is wrong with its answer."""
+    words = len(reference.single.spans)
+    if place is None:
+        return None, "gives no answer"
+    if answers.count[place] != words:
+        return None, f"counts {answers.count[place]} words, PyTorch {words},"
+    rows = slice(bounds[place], bounds[place + 1])
+    if not np.array_equal(answers.spans[rows], reference.single.spans):
+        return None, "finds words at other places than PyTorch"
+    logits = flat_logits([Answer(answers.intent[place], answers.tags[rows], answers.spans[rows])])
+    expected = flat_logits([reference.double])
+    if not np.isfinite(logits).all():
+        return logits, "gives NaN or infinity"
+    if not logits.any() and expected.any():
+        return logits, "gives nothing but zeros"
+    largest = float(np.abs(logits - expected).max())
+    return logits, f"a logit is {largest:.3g} off" if largest > tolerance else ""
 
 
 def _show(text: bytes) -> str:
     return repr(text if len(text) <= 40 else text[:40] + b"...")
-
-
-def verify_package(package: Path, target: str, numerics: Numerics) -> Parity:
-    """Replay the golden vectors of a sealed package through the parser, three times each.
-
-    Args:
-        package: Directory of the package.
-        target: The variant to run.
-        numerics: Of `verify_entries`, to be kept beside the outcome.
-
-    Raises:
-        VerificationFailed: The package cannot be loaded, or an answer is wrong.
-    """
-    try:
-        result = check_package(package, target)
-    except ParserError as error:
-        raise VerificationFailed(f"{target}: the package cannot be run", str(error)) from error
-    if not result.passed:
-        worst = [f"{deviation.text!r}: {', '.join(deviation.faults)}" for deviation in result.worst if deviation.faults]
-        raise VerificationFailed(f"{target}: the package does not answer as PyTorch does", "\n".join([*result.parity.failures, *worst]))
-    return msgspec.structs.replace(result.parity, reference=numerics.figures())

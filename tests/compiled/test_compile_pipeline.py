@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from makers.small import BUCKETS, CONFIG, LABELS, TEXTS, make_model
 
 import compile.export
 import compile.importing
 import compile.pipeline
-from compile.buckets import make_buckets
 from compile.compiler import Compiled, Statistics, compile_module, target_flags
 from compile.errors import CompilerFailed, ExportFailed, ImportFailed, PackagingFailed, PlanError, VerificationFailed
 from compile.export import export_entries
@@ -26,37 +26,16 @@ from compile.importing import import_programs
 from compile.parity import compare_decisions
 from compile.pipeline import STAGES, Outcome, Progress, compile_checkpoint
 from compile.reference import Oracle
-from compile.verification import verify_entries
 from pqrnn.checkpoint import Facts, Labels, load_checkpoint, save_checkpoint
 from pqrnn.errors import CheckpointError
-from pqrnn.model import ModelConfig, ParserModel
-from pqrnn.projection import ProjectionConfig
+from pqrnn.model import ParserModel
 from runtime_py import Parser
 from runtime_py.check import check_package
 from runtime_py.errors import InputTooLong
 from runtime_py.package import open_package
 from targets import registry
 
-CONFIG = ModelConfig(projection=ProjectionConfig(word_features=512, ngram_features=512), bottleneck=64, state=24, layers=2)
-LABELS = Labels(("alarm", "music", "weather", "none"), ("O", "B-time", "I-time", "B-what", "I-what"))
-BUCKETS = make_buckets([(4, 32), (16, 96)])
-TEXTS = ["wake me at seven", "play some jazz in the kitchen please", "wie wird das Wetter morgen", "मुझे सात बजे जगाना", "ปลุกฉันตอนเจ็ดโมง"]
 HOST = target_flags(registry().get("host"), registry().family(registry().get("host")))
-
-
-def make_model(seed: int) -> ParserModel:
-    """A model whose norms have statistics and whose logits are far enough apart."""
-    torch.manual_seed(seed)
-    model = ParserModel(CONFIG, len(LABELS.intents), len(LABELS.tags))
-    with torch.no_grad():
-        for name, value in [*model.named_buffers(), *model.named_parameters()]:
-            if name.endswith("variance"):
-                value.uniform_(0.2, 2.0)
-            elif name.endswith(("mean", "bias")):
-                value.add_(torch.randn_like(value) * 0.3)
-        for head in (model.intent, model.tags):  # so that words decide, not biases
-            head.weight.mul_(10.0)
-    return model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -203,38 +182,6 @@ from pqrnn.checkpoint import load_checkpoint
 model = load_checkpoint(Path(sys.argv[1])).model.folded()
 import_programs(export_entries(model, make_buckets([(4, 32), (16, 96)])), Path(sys.argv[2]))
 """
-
-
-@pytest.mark.parametrize("part", ["tags.weight", "layers.1.product.weight", "projection"])
-def test_verification_catches_a_wrong_module(part: str, checkpoint: Path, code: bytes) -> None:
-    """One weight off by a thousandth, or another hash seed: PyTorch's answers are then no longer the module's."""
-    model = load_checkpoint(checkpoint).model.folded()
-    right = make_golden(Oracle(model, BUCKETS), [text.encode() for text in TEXTS], BUCKETS)
-    verify_entries(_align(code), BUCKETS, right)
-    with torch.no_grad():
-        if part == "projection":
-            model.projection.word_seeds[0] += 1
-        else:
-            model.get_parameter(part)[0, 0] += 1e-3
-    wrong = make_golden(Oracle(model, BUCKETS), [text.encode() for text in TEXTS], BUCKETS)
-    with pytest.raises(VerificationFailed, match="does not answer as PyTorch does") as caught:
-        verify_entries(_align(code), BUCKETS, wrong)
-    assert "parse_" in caught.value.diagnostics
-
-
-def _align(content: bytes) -> memoryview:
-    """The bytes where the runtime wants them."""
-    room = np.empty(len(content) + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    room[start : start + len(content)] = np.frombuffer(content, np.uint8)
-    return memoryview(room[start : start + len(content)])
-
-
-def test_a_damaged_module_is_a_failure_and_not_a_crash(checkpoint: Path) -> None:
-    model = load_checkpoint(checkpoint).model.folded()
-    golden = make_golden(Oracle(model, BUCKETS), [b"a"], BUCKETS)
-    with pytest.raises(VerificationFailed, match="cannot be run"):
-        verify_entries(_align(bytes(4096)), BUCKETS, golden)
 
 
 def test_the_golden_set_has_the_edges_and_says_what_it_leaves_out(checkpoint: Path) -> None:

@@ -1,0 +1,1 @@
+"""What tests make to test with."""
