@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from compile.process import run_tool
+from compile.reference import Answer
 from compile.standalone.errors import StandaloneFailed
 from compile.standalone.toolchains import Toolchain
-from runtime_py.manifest import Labels
-from runtime_py.parser import Logits
+from runtime_py.answers import EntryAnswers
+from runtime_py.manifest import Bucket, Labels
 
 SMALLEST = -1
 _OK, _TOO_LONG = 0, 1
@@ -24,16 +25,16 @@ _BUILD_SECONDS, _RUN_SECONDS = 600.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Parsed:
     """What a built parser says about a text.
 
     Attributes:
         count: Words in the text, also those for which there was no room.
-        logits: The numbers.
+        answer: The numbers, of the words for which there was.
     """
 
     count: int
-    logits: Logits
+    answer: Answer
 
 
 class Program:
@@ -45,7 +46,7 @@ class Program:
         self.toolchain = toolchain
         self._intents, self._tags = len(labels.intents), len(labels.tags)
 
-    def answer(self, texts: Sequence[tuple[int, bytes]], timeout: float = _RUN_SECONDS) -> list[Answer]:
+    def parse(self, texts: Sequence[tuple[int, bytes]], timeout: float = _RUN_SECONDS) -> list[Parsed]:
         """Run texts.
 
         Args:
@@ -63,13 +64,26 @@ class Program:
             raise StandaloneFailed(f"the parser {finished.ending} on {self.toolchain.machine}", finished.diagnostics or finished.output)
         data = (folder / "numbers.bin").read_bytes()
         try:
-            return list(self._read(data, [bucket for bucket, _ in texts]))
+            return list(self._read(data, len(texts)))
         except (struct.error, ValueError) as error:
             raise StandaloneFailed(f"the parser wrote {len(data)} bytes for {len(texts)} texts on {self.toolchain.machine}: {error}") from error
 
-    def _read(self, data: bytes, buckets: Sequence[int]) -> Iterator[Answer]:
+    def answers(self, texts: Sequence[bytes]) -> list[Answer]:
+        """Return what users get, each text in the smallest bucket that holds it: for `compile.parity.compare_answers`."""
+        return [parsed.answer for parsed in self.parse([(SMALLEST, text) for text in texts])]
+
+    def entry_answers(self, texts: Sequence[bytes], buckets: Sequence[Bucket]) -> tuple[EntryAnswers, ...]:
+        """Return what every entry says to every text that it can hold: for `compile.verification.judge_entries`."""
+        asked = [(number, index) for number, bucket in enumerate(buckets) for index, text in enumerate(texts) if len(text) <= bucket.bytes]
+        parsed = self.parse([(number, texts[index]) for number, index in asked])
+        return tuple(
+            _join(bucket, [(index, said) for (place, index), said in zip(asked, parsed, strict=True) if place == number])
+            for number, bucket in enumerate(buckets)
+        )
+
+    def _read(self, data: bytes, texts: int) -> Iterator[Parsed]:
         place = 0
-        for bucket in buckets:
+        for _ in range(texts):
             status, count, words = struct.unpack_from("<iii", data, place)
             if status not in (_OK, _TOO_LONG):
                 raise ValueError(f"status {status}, whose meaning is in parser.h")
@@ -77,10 +91,22 @@ class Program:
             tags = np.frombuffer(data, np.float32, words * self._tags, place + 12 + intent.nbytes)
             spans = np.frombuffer(data, np.int32, words * 2, place + 12 + intent.nbytes + tags.nbytes)
             place += 12 + intent.nbytes + tags.nbytes + spans.nbytes
-            logits = Logits(intent.copy(), tags.reshape(words, self._tags).copy(), spans.reshape(words, 2).copy(), status == _TOO_LONG, bucket)
-            yield Answer(count, logits)
+            yield Parsed(count, Answer(intent, tags.reshape(words, self._tags), spans.reshape(words, 2)))
         if place != len(data):
             raise ValueError(f"{len(data) - place} bytes are left over")
+
+
+def _join(bucket: Bucket, parsed: Sequence[tuple[int, Parsed]]) -> EntryAnswers:
+    """Join what one entry says; at least one text fits every entry."""
+    kept = [said.answer for _, said in parsed if said.count <= bucket.words]
+    return EntryAnswers(
+        entry=bucket.entry,
+        index=np.array([index for index, _ in parsed], np.int32),
+        count=np.array([said.count for _, said in parsed], np.int32),
+        intent=np.stack([said.answer.intent for _, said in parsed]),
+        tags=np.concatenate([answer.tags for answer in kept]),
+        spans=np.concatenate([answer.spans for answer in kept]),
+    )
 
 
 @contextmanager

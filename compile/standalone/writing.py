@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Hashable, Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from compile.standalone.errors import StandaloneFailed
 from compile.standalone.schedule import Copy, Dispatch, Entry, Fill, Place, Range, Schedule, Step
+from runtime_py.golden import GoldenVectors
 from runtime_py.manifest import Bucket
 
-FIXED_FILES = ("parser.c", "player.c", "player.h", "tables.h", "weights.S", "example.c", "replay.c", "Makefile")
+FIXED_FILES = ("parser.c", "player.c", "player.h", "tables.h", "weights.S", "example.c", "check.c", "replay.c", "Makefile")
 
 
 def write_sources(
@@ -37,6 +41,23 @@ def write_sources(
         (folder / file).write_bytes((files("compile.standalone") / "c" / file).read_bytes())
     (folder / "parser.h").write_text(_header(schedule, buckets, len(intents), len(tags), query, name), encoding="utf-8")
     (folder / "tables.c").write_text(_Tables(schedule).text(buckets, intents, tags), encoding="utf-8")
+
+
+def write_golden(path: Path, golden: GoldenVectors, tolerance: float) -> None:
+    """Write what `check.c` compares with.
+
+    Args:
+        path: The file.
+        golden: Texts with the answers of PyTorch.
+        tolerance: Largest allowed difference of a logit.
+    """
+    with path.open("wb") as stream:
+        stream.write(struct.pack("<f", tolerance))
+        for index, text in enumerate(golden.texts):
+            rows = golden.words(index)
+            stream.write(struct.pack("<Ii", len(text), rows.stop - rows.start) + text)
+            for numbers in (golden.intent[index], golden.tags[rows], golden.spans[rows]):
+                stream.write(np.ascontiguousarray(numbers).astype(numbers.dtype.newbyteorder("<")).tobytes())
 
 
 def _check_results(entry: Entry, bucket: Bucket, intents: int, tags: int) -> None:

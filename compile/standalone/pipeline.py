@@ -1,0 +1,116 @@
+"""From a checkpoint to a folder of C that has been seen to answer right, where this machine can build and run it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile.buckets import choose_buckets
+from compile.compiler import DEFAULT_TIMEOUT, target_flags
+from compile.errors import CompileError, PackagingFailed
+from compile.reproduction import keep_evidence
+from compile.standalone.export import Figures, write_standalone
+from compile.standalone.note import write_note
+from compile.standalone.proof import Proof, prove
+from compile.standalone.toolchains import cross_compiler
+from compile.standalone.writing import write_golden
+from runtime_py.errors import PackageError
+from runtime_py.manifest import Bucket, Labels
+from runtime_py.package import new_directory
+from targets import Registry, Target, TargetError, registry
+
+MARK = "parser.h"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What came out."""
+
+    folder: Path
+    target: Target
+    buckets: tuple[Bucket, ...]
+    figures: Figures
+    proof: Proof
+
+
+def export_parser(
+    checkpoint: Path,
+    out: Path,
+    target: str,
+    *,
+    buckets: Sequence[Bucket] | None = None,
+    replace: bool = False,
+    timeout: float = DEFAULT_TIMEOUT,
+    known: Registry | None = None,
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> Exported:
+    """Write a trained parser as C for one target, build it and compare its answers with PyTorch's.
+
+    The folder appears at `out` when everything has passed, and not before. Where no C compiler or no emulator for the target is installed, it is written
+    all the same and says that it is not verified.
+
+    Args:
+        checkpoint: Folder of the trained parser.
+        out: The folder to write.
+        target: Name of a processor target.
+        buckets: Length buckets; by default they are chosen from the lengths of the training texts.
+        replace: Whether a parser in C at `out` may be replaced.
+        timeout: Seconds for one run of the compiler.
+        known: Where targets are looked up.
+        on_progress: Told of every step.
+
+    Raises:
+        CompileError: A stage failed; its class says which. What repeats it is in `<out>.failed`.
+        CheckpointError: The checkpoint cannot be read.
+        TargetError: The target is unknown, or there can be no code for it.
+    """
+    targets = known or registry()
+    chosen = targets.get(target)
+    if chosen.refused and not chosen.standalone:
+        raise TargetError(f"{target}: {chosen.refused}")
+    cross_compiler(chosen)
+    flags = target_flags(chosen, targets.family(chosen))
+    try:
+        with new_directory(out, "parser in C", MARK, replace) as staging, tempfile.TemporaryDirectory(prefix="pqrnn-export-") as place:
+            return _export(checkpoint, staging, Path(place), chosen, flags, buckets, timeout, on_progress, out)
+    except PackageError as error:
+        raise PackagingFailed(str(error)) from error
+    except CompileError as error:
+        keep_evidence(error, out.with_name(f"{out.name}.failed"))
+        raise
+
+
+def _export(
+    source: Path,
+    staging: Path,
+    place: Path,
+    target: Target,
+    flags: tuple[str, ...],
+    wanted: Sequence[Bucket] | None,
+    timeout: float,
+    tell: Callable[[str], None],
+    out: Path,
+) -> Exported:
+    from compile.export import export_entries
+    from compile.golden import make_golden
+    from compile.importing import import_programs
+    from compile.reference import Oracle
+    from pqrnn.checkpoint import load_checkpoint
+
+    tell(f"checkpoint {source}")
+    checkpoint = load_checkpoint(source)
+    model = checkpoint.model.folded()
+    buckets = tuple(wanted) if wanted is not None else choose_buckets(checkpoint.facts.lengths)
+    labels = Labels(list(checkpoint.facts.labels.intents), list(checkpoint.facts.labels.tags))
+    tell("golden texts")
+    golden = make_golden(Oracle(model, buckets), [text.encode("utf-8", "replace") for text in checkpoint.facts.golden_texts], buckets)
+    module = import_programs(export_entries(model, buckets, lambda bucket: tell(f"export {bucket.entry}")), place / "module.mlirbc")
+    tell(f"compile {target.id}")
+    figures = write_standalone(module, target, flags, buckets, labels, staging, source.name, timeout)
+    write_golden(staging / "golden.bin", golden.vectors, golden.tolerance)
+    tell(f"verify {target.id}")
+    proof = prove(staging, target, buckets, labels, golden)
+    write_note(staging / "README.md", source.name, target, figures, proof)
+    return Exported(out, target, buckets, figures, proof)

@@ -1,0 +1,51 @@
+"""Does a parser in C answer as PyTorch does?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile.golden import GoldenSet
+from compile.standalone.building import built_program
+from compile.standalone.errors import NoToolchain
+from compile.standalone.toolchains import find_toolchain
+from compile.verification import judge_entries
+from runtime_py.manifest import Bucket, Labels
+from targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is known of the answers.
+
+    Attributes:
+        machine: What ran the program; empty if nothing could.
+        reason: Why nothing could; empty if something did.
+        texts: How many texts every entry was asked that it can hold.
+        largest: The largest difference of a logit from PyTorch's in float64.
+        tolerance: What is allowed.
+    """
+
+    machine: str
+    reason: str
+    texts: int
+    largest: float
+    tolerance: float
+
+
+def prove(folder: Path, target: Target, buckets: Sequence[Bucket], labels: Labels, golden: GoldenSet) -> Proof:
+    """Build a written parser and judge what every entry says to the golden texts.
+
+    Raises:
+        StandaloneFailed: It cannot be built, or crashes.
+        VerificationFailed: It does not answer as PyTorch does.
+    """
+    try:
+        toolchain = find_toolchain(target)
+    except NoToolchain as error:
+        return Proof("", error.message, 0, 0.0, golden.tolerance)
+    with built_program(folder, toolchain, labels) as program:
+        texts = [reference.text for reference in golden.references]
+        numerics = judge_entries(program.entry_answers(texts, buckets), buckets, golden, f"{target.id} in C on {toolchain.machine}")
+        return Proof(toolchain.machine, "", len(texts), numerics.largest, golden.tolerance)
