@@ -20,7 +20,7 @@ _FLAG = re.compile(r"--[a-z][a-zA-Z0-9-]*(=\S+)?\Z")
 _Kind = TypeVar("_Kind", bound=Struct)
 
 Text = Annotated[str, Meta(min_length=1)]
-Link = Annotated[str, Meta(pattern=r"^https://\S+$")]
+Link = Annotated[str, Meta(pattern=r"^(https://\S+)?$")]
 Feature = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Tier = Literal["native", "emulated", "compiled"]
 
@@ -42,7 +42,7 @@ class Limit(Struct, frozen=True, forbid_unknown_fields=True):
     """What is known not to work, or not to be proved, and where that can be read up; the link is empty for what was found by trial here."""
 
     text: Text
-    link: Link | Literal[""] = ""
+    link: Link = ""
 
 
 class Emulator(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,7 +88,7 @@ class Board(Struct, frozen=True, forbid_unknown_fields=True):
     soc: Text
     cores: Text
     features: tuple[Feature, ...] = ()
-    link: Link | Literal[""] = ""
+    link: Link = ""
 
 
 class Family(Struct, frozen=True, forbid_unknown_fields=True):
@@ -245,7 +245,7 @@ def check_target(target: Target, where: str) -> None:
 def _parse(data: bytes, where: str) -> dict[str, Any]:
     try:
         return msgspec.toml.decode(data, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TargetError(f"{where}: {error}") from error
 
 
