@@ -114,7 +114,7 @@ class Parser:
             except DeviceError as error:
                 if variant is not None or selection.gpu is None:
                     raise
-                refused[selection.variant.target] = str(error)
+                refused[selection.variant.target] = str(error).removeprefix(f"{package.path / selection.variant.path}: ")
         if selection.notice:
             warnings.warn(f"{where}: {selection.notice}", DeviceFallback, stacklevel=2)
         return cls(package, selection, session, threads, on_long)

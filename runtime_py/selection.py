@@ -125,6 +125,8 @@ def _second(variant: Variant, best: Variant) -> str:
     """Say why a variant that could run as well comes after the best one."""
     if variant.parity is None and best.parity is not None:
         return f"nobody has run it, unlike {best.target}"
+    if best.vulkan is not None and variant.vulkan is not None and best.vulkan.subgroup > variant.vulkan.subgroup:
+        return f"{best.target} fits better: it was made for a GPU with as many lanes as this one"
     if len(best.features) > len(variant.features):
         return f"{best.target} fits better: it needs more of the features that this CPU has"
     return f"{best.target} fits as well and comes first"
@@ -154,7 +156,7 @@ def _not_tried(manifest: Manifest, machine: Machine, rejected: Mapping[str, str]
         if other == "gpu":
             reasons[variant.target] = "the CPU answers single texts sooner; device='gpu' asks for it" if other in later else _AVOIDED
         else:
-            preferred = "the GPU was asked for" if kind == "gpu" and other == "cpu" else f"{best.target} is no interpreted code, and faster"
+            preferred = "the GPU was asked for" if kind == "gpu" and other == "cpu" else f"it is interpreted, and much slower than {best.target}"
             reasons[variant.target] = why_not(variant, machine) or preferred
     return reasons
 
@@ -162,8 +164,12 @@ def _not_tried(manifest: Manifest, machine: Machine, rejected: Mapping[str, str]
 def _notice(manifest: Manifest, rejected: Mapping[str, str], refused: Mapping[str, str] | None, best: Variant, device: Device) -> str:
     if kind_of(best) == "gpu" or not (device == "gpu" or refused):
         return ""
-    reasons = [f"{variant.target}: {rejected[variant.target]}" for variant in manifest.variants if kind_of(variant) == "gpu"]
-    return f"no GPU is used, the CPU runs {best.target} ({'; '.join(reasons) or 'the package has no variant for GPUs'})"
+    reasons: dict[str, list[str]] = {}
+    for variant in manifest.variants:
+        if kind_of(variant) == "gpu":
+            reasons.setdefault(rejected[variant.target], []).append(variant.target)
+    listing = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    return f"no GPU is used, the CPU runs {best.target} ({listing or 'the package has no variant for GPUs'})"
 
 
 def _named(manifest: Manifest, machine: Machine, target: str, where: str, strict: bool) -> Selection:

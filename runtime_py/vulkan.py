@@ -45,7 +45,8 @@ class VulkanDevice:
         software: Whether it is a program on the CPU.
         subgroup: Lanes that work in step unless the code asks for another number.
         subgroups: Smallest and largest number that code may ask for; both are `subgroup` where it may not ask.
-        features: By Vulkan's names; kinds of subgroup operations as ``subgroupArithmetic`` and the like.
+        features: What it has, by Vulkan's names; kinds of subgroup operations as ``subgroupArithmetic`` and the like.
+        lacking: What it is known not to have. Of other features nobody says anything, and the self-test decides.
     """
 
     number: int
@@ -57,6 +58,7 @@ class VulkanDevice:
     subgroup: int
     subgroups: tuple[int, int]
     features: frozenset[str]
+    lacking: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
@@ -97,7 +99,7 @@ def _last_line(error: Exception) -> str:
     return re.sub(r"^.*\.c(?:c|pp)?:\d+: ", "", str(error).strip().splitlines()[-1])
 
 
-def parse_device(number: int, dump: str, core: dict[str, frozenset[str]] | None = None) -> VulkanDevice:
+def parse_device(number: int, dump: str, core: dict[str, dict[str, bool]] | None = None) -> VulkanDevice:
     """Read the runtime's description of a device.
 
     Args:
@@ -107,13 +109,13 @@ def parse_device(number: int, dump: str, core: dict[str, frozenset[str]] | None 
     """
     lines = dict(re.findall(r"^([A-Za-z_][\w.\[\]-]*): (.*)$", dump, re.MULTILINE))
     subgroup = dict(re.findall(r"(\w+)=(\w+)", lines.get("subgroup", "")))
-    features = {name for name, there in re.findall(r"(\w+)=(\w+)", lines.get("features", "")) if there == "yes"}
+    name = lines.get("name", "")
+    known = {feature: there == "yes" for feature, there in re.findall(r"(\w+)=(\w+)", lines.get("features", ""))} | (core or {}).get(name, {})
     size = int(subgroup.get("size", "0"))
-    free = "subgroupSizeControl" in features and int(subgroup.get("requiredSubgroupSizeStages", "0"), 16) & _COMPUTE_STAGE
+    free = known.get("subgroupSizeControl") and int(subgroup.get("requiredSubgroupSizeStages", "0"), 16) & _COMPUTE_STAGE
     sizes = (int(subgroup.get("minSubgroupSize", size)), int(subgroup.get("maxSubgroupSize", size))) if free else (size, size)
     operations = int(subgroup.get("operations", "0"), 16)
-    features.update(name for bit, name in enumerate(_SUBGROUP_OPERATIONS) if operations >> bit & 1)
-    name = lines.get("name", "")
+    known |= {operation: bool(operations >> bit & 1) for bit, operation in enumerate(_SUBGROUP_OPERATIONS)}
     return VulkanDevice(
         number=number,
         identity=f"{lines.get('device_uuid', '')}-{lines.get('driver_uuid', '')}",
@@ -123,7 +125,8 @@ def parse_device(number: int, dump: str, core: dict[str, frozenset[str]] | None 
         software=lines.get("type") == _SOFTWARE,
         subgroup=size,
         subgroups=sizes,
-        features=frozenset(features) | (core or {}).get(name, frozenset()),
+        features=frozenset(feature for feature, there in known.items() if there),
+        lacking=frozenset(feature for feature, there in known.items() if not there),
     )
 
 
@@ -135,7 +138,7 @@ def missing_of_device(needs: VulkanNeeds, device: VulkanDevice) -> list[str]:
         lanes = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
         found.append(f"subgroups of {needs.subgroup} lanes (it has {lanes})")
     wanted = [*needs.features, *(["shaderInt64"] if needs.int64 else [])]
-    return found + [name for name in dict.fromkeys(wanted) if name not in device.features]
+    return found + [name for name in dict.fromkeys(wanted) if name in device.lacking]
 
 
 def find_device(needs: VulkanNeeds, found: VulkanDevices) -> tuple[VulkanDevice | None, str]:

@@ -41,17 +41,18 @@ class _InstanceInfo(ctypes.Structure):
     )
 
 
-def core_features() -> dict[str, frozenset[str]]:
-    """Return the features by name of the device; of devices with one name those that all have. Empty where Vulkan does not answer."""
+def core_features() -> dict[str, dict[str, bool]]:
+    """Return by name of the device which features it has; of devices with one name, what all have. Empty where Vulkan does not answer."""
     library = _load()
     instance = _create_instance(library) if library is not None else None
     if library is None or instance is None:
         return {}
     try:
-        found: dict[str, frozenset[str]] = {}
+        found: dict[str, dict[str, bool]] = {}
         for device in _devices(library, instance):
             name, features = _describe(library, device)
-            found[name] = found.get(name, features) & features
+            known = found.get(name, features)
+            found[name] = {feature: there and known[feature] for feature, there in features.items()}
         return found
     finally:
         library.vkDestroyInstance(instance, None)
@@ -84,10 +85,10 @@ def _devices(library: ctypes.CDLL, instance: ctypes.c_void_p) -> list[ctypes.c_v
     return [ctypes.c_void_p(handle) for handle in handles[: count.value]]
 
 
-def _describe(library: ctypes.CDLL, device: ctypes.c_void_p) -> tuple[str, frozenset[str]]:
+def _describe(library: ctypes.CDLL, device: ctypes.c_void_p) -> tuple[str, dict[str, bool]]:
     properties = ctypes.create_string_buffer(_PROPERTIES_BYTES)
     library.vkGetPhysicalDeviceProperties(device, properties)
     name = properties.raw[_NAME_OFFSET : _NAME_OFFSET + _NAME_BYTES].split(b"\0", 1)[0].decode("utf-8", "replace")
     values = (ctypes.c_uint32 * _FEATURE_COUNT)()
     library.vkGetPhysicalDeviceFeatures(device, values)
-    return name, frozenset(feature for place, feature in _FEATURES.items() if values[place])
+    return name, {feature: bool(values[place]) for place, feature in _FEATURES.items()}
