@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from compile.emulation import places
@@ -15,6 +15,7 @@ from compile.emulation.cpuid import emulated_cpuinfo
 from compile.process import run_tool
 from runtime_py.manifest import Variant
 from runtime_py.preflight import Machine, missing_features, this_machine, why_not
+from runtime_py.vulkan import VulkanDevice, VulkanDevices, find_device, parse_device, vulkan_devices
 from targets.schema import Emulator, Target
 
 _SECONDS = 120.0
@@ -72,13 +73,12 @@ def find_runner(target: Target, variant: Variant) -> Runner:
     Raises:
         NoRunner: There is none, with the reason for each that was tried.
     """
-    reason = why_not(variant, this_machine())
-    if reason is None:
-        return native_runner()
-    reasons = [f"this machine: {reason}"]
-    for emulator in target.emulators:
+    reasons: list[str] = []
+    emulated = (partial(emulated_runner, emulator) for emulator in target.emulators)
+    starts: tuple[Callable[[Variant], Runner], ...] = (native_runner, *emulated)
+    for start in starts:
         try:
-            return emulated_runner(emulator, variant)
+            return start(variant)
         except NoRunner as error:
             reasons.append(error.reason)
     if not target.emulators:
@@ -86,9 +86,23 @@ def find_runner(target: Target, variant: Variant) -> Runner:
     raise NoRunner("; ".join(reasons))
 
 
-def native_runner() -> Runner:
-    """Return this machine."""
-    return Runner("this machine", emulated=False, python=(sys.executable,), environment={"PYTHONPATH": str(places.checkout())})
+def native_runner(variant: Variant) -> Runner:
+    """Return this machine: its processor, or its GPU if it has one that is no program on the processor.
+
+    Raises:
+        NoRunner: It cannot run the variant.
+    """
+    name = "this machine"
+    if variant.vulkan is None:
+        reason = why_not(variant, this_machine())
+    else:
+        found = vulkan_devices()
+        real = tuple(device for device in found.devices if not device.software)
+        gpu, reason = find_device(variant.vulkan, VulkanDevices(real, found.problem or "there is no GPU"))
+        name = gpu.title if gpu is not None else name
+    if reason:
+        raise NoRunner(f"this machine: {reason}")
+    return Runner(name, emulated=False, python=(sys.executable,), environment={"PYTHONPATH": str(places.checkout())})
 
 
 def emulated_runner(emulator: Emulator, variant: Variant | None = None) -> Runner:
@@ -217,26 +231,16 @@ def _rasteriser(name: str, driver: places.Driver | None, settings: dict[str, str
 
 @cache
 def _driver_version(name: str, environment: tuple[tuple[str, str], ...]) -> str:
-    devices = vulkan_devices(dict(environment))
-    if not devices:
+    device = rasteriser_device(dict(environment))
+    if device is None:
         raise NoRunner(f"{name} is installed but shows no device: {_GET}")
-    info = devices[0].get("driver_info", "")
-    return next((word for word in info.split() if word[:1].isdigit()), devices[0].get("api", "of unknown version"))
+    return next((word for word in device.driver.split() if word[:1].isdigit()), "of unknown version")
 
 
-def vulkan_devices(environment: dict[str, str]) -> list[dict[str, str]]:
-    """Return what the runtime tells of each Vulkan device (`name`, `type`, `driver_info`, `subgroup` ...)."""
-    finished = run_tool([native_tools() / "iree-run-module", "--dump_devices=vulkan"], _SECONDS, environment=environment)
-    devices: list[dict[str, str]] = []
-    for line in finished.output.splitlines():
-        key, separator, value = line.partition(": ")
-        if not separator or line.startswith(("#", " ")):
-            continue
-        if key == "name":
-            devices.append({})
-        if devices:
-            devices[-1][key] = value
-    return devices
+def rasteriser_device(environment: dict[str, str]) -> VulkanDevice | None:
+    """Return the only device that the loader finds with these variables."""
+    dump = run_tool([native_tools() / "iree-run-module", "--dump_devices=vulkan"], _SECONDS, environment=environment).output
+    return parse_device(0, dump) if "\nname: " in dump else None
 
 
 _EMULATORS: dict[str, Callable[[Emulator], Runner]] = {

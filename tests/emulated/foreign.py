@@ -1,20 +1,24 @@
 """Packages and modules for other machines, small enough to run in an emulator in seconds.
 
 Beside the tiny parser a module has `product`, an int8 matrix product of ones: with data tiling the compiler makes it of the dot-product instructions
-that 64-bit ARM got late (`sdot`, `smmla`). And there is a sum over a row, which Vulkan code for GPUs does with subgroups.
+that 64-bit ARM got late (`sdot`, `smmla`). For GPUs, whose code makes sums with subgroups, there is a sum by itself, and a parser that is one: every
+intent is the sum of the text's 32-bit numbers modulo 256, plus its own number, and no text has a word.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from iree.compiler.tools import compile_str
 from msgspec.structs import replace
-from tiny_package import module_text, write_package
+from tiny_package import BUCKETS, INTENTS, TAGS, module_text, write_package
 
 from compile.emulation.runner import Runner
 from compile.process import Finished, run_tool
-from runtime_py.manifest import Variant, VulkanNeeds, encode_manifest
+from runtime_py.golden import join_golden, save_golden
+from runtime_py.manifest import ANY, Bucket, VulkanNeeds
+from runtime_py.package import seal
 
 ROWS, DEPTH, COLUMNS = 8, 64, 16
 SUMMED = 256
@@ -56,9 +60,9 @@ def cpu_code(triple: str, cpu: str, features: tuple[str, ...] = ()) -> bytes:
     return _compiled(module_text().rstrip().removesuffix("}") + PRODUCT + "}\n", options)
 
 
-def vulkan_code(target: str, text: str | None = None) -> bytes:
-    """Compile the tiny parser, or another module, for a GPU by the compiler's name of it."""
-    return _compiled(module_text() if text is None else text, ["--iree-hal-target-device=vulkan", f"--iree-vulkan-target={target}"])
+def vulkan_code(target: str, text: str) -> bytes:
+    """Compile a module for a GPU by the compiler's name of it."""
+    return _compiled(text, ["--iree-hal-target-device=vulkan", f"--iree-vulkan-target={target}"])
 
 
 def _compiled(text: str, options: list[str]) -> bytes:
@@ -70,21 +74,68 @@ def _compiled(text: str, options: list[str]) -> bytes:
 def cpu_package(path: Path, code: bytes, triple: str, features: tuple[str, ...]) -> None:
     """Write the tiny package around code for a processor; its only variant is called `foreign`."""
     manifest = write_package(path, code)
-    _with_variant(path, replace(manifest.variants[0], target="foreign", triple=triple, features=list(features)))
+    seal(path, replace(manifest, variants=[replace(manifest.variants[0], target="foreign", triple=triple, features=list(features))]))
 
 
-def vulkan_package(path: Path, code: bytes, subgroup: int) -> None:
-    """Write the tiny package around code for a GPU; its only variant is called `foreign`."""
-    manifest = write_package(path, code)
-    needs = VulkanNeeds(subgroup=subgroup)
-    _with_variant(path, replace(manifest.variants[0], target="foreign", device="vulkan", triple="any", cpu="any", vulkan=needs))
+def vulkan_package(path: Path, target: str, subgroup: int) -> None:
+    """Write a package with the parser that sums, for a GPU; its only variant is called `foreign`."""
+    text = "module @sums {\n" + "".join(_summing_entry(bucket) for bucket in BUCKETS) + "}\n"
+    manifest = write_package(path, vulkan_code(target, text))
+    texts = [b"", b"a", b"wake me at seven", "réveille-moi à 7h".encode(), b"\xff" * 64]
+    padded = [np.frombuffer(each.ljust(64, b"\0"), "<i4") for each in texts]
+    intents = [np.arange(len(INTENTS), dtype=np.float32) + np.float32((each & 255).sum()) for each in padded]
+    tags, spans = np.zeros((0, len(TAGS)), np.float32), np.zeros((0, 2), np.int32)
+    save_golden(path / manifest.golden.path, join_golden(texts, intents, [tags] * len(texts), [spans] * len(texts)))
+    golden = replace(manifest.golden, texts=len(texts), words=0)
+    variant = replace(manifest.variants[0], target="foreign", device="vulkan", triple=ANY, cpu=ANY, vulkan=VulkanNeeds(subgroup=subgroup))
+    seal(path, replace(manifest, variants=[variant], golden=golden))
 
 
-def _with_variant(path: Path, variant: Variant) -> None:
-    from runtime_py.package import open_package
-
-    manifest = open_package(path).manifest
-    (path / "manifest.json").write_bytes(encode_manifest(replace(manifest, variants=[variant])))
+def _summing_entry(bucket: Bucket) -> str:
+    """One entry. The row is repeated to 512 numbers, so that its sum keeps several subgroups busy, and the result divided by how often."""
+    lanes = bucket.bytes // 4
+    return f"""
+  func.func @{bucket.entry}(%text: tensor<1x{lanes}xi32>)
+      -> (tensor<1x{len(INTENTS)}xf32>, tensor<1x{bucket.words}x{len(TAGS)}xf32>, tensor<1x{bucket.words}x2xi32>, tensor<1xi32>) {{
+    %mask = arith.constant 255 : i32
+    %none = arith.constant 0.0 : f32
+    %part = arith.constant {lanes / 512} : f32
+    %row = tensor.empty() : tensor<{512 // lanes}x{lanes}xf32>
+    %flat = tensor.collapse_shape %text [[0, 1]] : tensor<1x{lanes}xi32> into tensor<{lanes}xi32>
+    %many = linalg.generic {{indexing_maps = [affine_map<(r, c) -> (c)>, affine_map<(r, c) -> (r, c)>], iterator_types = ["parallel", "parallel"]}}
+        ins(%flat : tensor<{lanes}xi32>) outs(%row : tensor<{512 // lanes}x{lanes}xf32>) {{
+      ^bb0(%value: i32, %o: f32):
+        %low = arith.andi %value, %mask : i32
+        %number = arith.sitofp %low : i32 to f32
+        linalg.yield %number : f32
+    }} -> tensor<{512 // lanes}x{lanes}xf32>
+    %wide = tensor.collapse_shape %many [[0, 1]] : tensor<{512 // lanes}x{lanes}xf32> into tensor<512xf32>
+    %e = tensor.empty() : tensor<{len(INTENTS)}xf32>
+    %start = linalg.fill ins(%none : f32) outs(%e : tensor<{len(INTENTS)}xf32>) -> tensor<{len(INTENTS)}xf32>
+    %sums = linalg.generic {{indexing_maps = [affine_map<(i, n) -> (n)>, affine_map<(i, n) -> (i)>], iterator_types = ["parallel", "reduction"]}}
+        ins(%wide : tensor<512xf32>) outs(%start : tensor<{len(INTENTS)}xf32>) {{
+      ^bb0(%number: f32, %sum: f32):
+        %more = arith.addf %sum, %number : f32
+        linalg.yield %more : f32
+    }} -> tensor<{len(INTENTS)}xf32>
+    %intents = linalg.generic {{indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}}
+        ins(%sums : tensor<{len(INTENTS)}xf32>) outs(%e : tensor<{len(INTENTS)}xf32>) {{
+      ^bb0(%sum: f32, %o: f32):
+        %i = linalg.index 0 : index
+        %whole = arith.index_cast %i : index to i32
+        %own = arith.sitofp %whole : i32 to f32
+        %mean = arith.mulf %sum, %part : f32
+        %more = arith.addf %mean, %own : f32
+        linalg.yield %more : f32
+    }} -> tensor<{len(INTENTS)}xf32>
+    %intent = tensor.expand_shape %intents [[0, 1]] output_shape [1, {len(INTENTS)}] : tensor<{len(INTENTS)}xf32> into tensor<1x{len(INTENTS)}xf32>
+    %t = arith.constant dense<0.0> : tensor<1x{bucket.words}x{len(TAGS)}xf32>
+    %s = arith.constant dense<0> : tensor<1x{bucket.words}x2xi32>
+    %c = arith.constant dense<0> : tensor<1xi32>
+    return %intent, %t, %s, %c
+        : tensor<1x{len(INTENTS)}xf32>, tensor<1x{bucket.words}x{len(TAGS)}xf32>, tensor<1x{bucket.words}x2xi32>, tensor<1xi32>
+  }}
+"""
 
 
 def call(runner: Runner, module: Path, function: str, *inputs: str, device: str = "local-sync") -> Finished:

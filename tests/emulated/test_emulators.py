@@ -10,21 +10,16 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from foreign import COLUMNS, DEPTH, ROWS, SUM, SUMMED, call, cpu_code, cpu_package, script, vulkan_code, vulkan_package
 
-from compile.emulation.runner import Runner, emulated_machine, vulkan_devices
-from compile.process import Finished
+from compile.emulation.runner import Runner, emulated_machine, rasteriser_device
+from compile.process import Finished, run_tool
+from runtime_py.replay import CANNOT_RUN, Replay
 
 Start = Callable[..., Runner]
 
-PARSE = """
-import sys, warnings
-warnings.simplefilter("ignore")
-from runtime_py.parser import Parser
-parser = Parser.load(sys.argv[1], variant="foreign", strict=sys.argv[2] == "strict")
-print(parser("wake me at seven").intent, flush=True)
-"""
 AARCH64, X86_64 = "aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"
 
 
@@ -61,8 +56,6 @@ def test_its_packages_are_built_for_aarch64(emulated: Start) -> None:
 
 
 def test_the_runtimes_own_view_of_the_processor_agrees(emulated: Start) -> None:
-    from compile.process import run_tool
-
     for cpu, dotprod in (("cortex-a53", False), ("cortex-a76", True)):
         runner = emulated("qemu-aarch64", cpu)
         finished = run_tool(runner.tool("iree-cpuinfo"), 60, environment=runner.environment)
@@ -82,17 +75,26 @@ def test_an_emulated_x86_processor_hides_what_this_machine_has(emulated: Start) 
 def test_lavapipe_has_as_many_lanes_as_asked(emulated: Start, lanes: int) -> None:
     runner = emulated("lavapipe", lanes=lanes)
     assert re.fullmatch(rf"lavapipe \d+\.\d+\.\d+, {lanes} lanes", runner.name)
-    (device,) = vulkan_devices(runner.environment)
-    assert device["type"] == "cpu"
-    assert device["subgroup"].split()[0] == f"size={lanes}"
+    device = rasteriser_device(runner.environment)
+    assert device is not None
+    assert device.software
+    assert device.subgroup == lanes
 
 
 def test_swiftshader_has_four(emulated: Start) -> None:
     runner = emulated("swiftshader")
-    (device,) = vulkan_devices(runner.environment)
-    assert "SwiftShader" in device["name"]
-    assert device["subgroup"].split()[0] == "size=4"
+    device = rasteriser_device(runner.environment)
+    assert device is not None
+    assert "SwiftShader" in device.name
+    assert device.subgroup == 4
     assert re.fullmatch(r"SwiftShader of Chromium [\d.]+", runner.name)
+
+
+def replay(runner: Runner, package: Path, preflight: bool = True) -> Finished:
+    """Replay the golden vectors there, as verification does."""
+    options = () if preflight else ("--no-preflight",)
+    command = [*runner.python, "-m", "runtime_py.replay", package, "--target", "foreign", "--repeats", "1", *options]
+    return run_tool(command, 300, environment=runner.environment)
 
 
 def died(finished: Finished) -> bool:
@@ -101,9 +103,14 @@ def died(finished: Finished) -> bool:
 
 
 def refused(finished: Finished, *words: str) -> bool:
-    """Whether pre-flight refused the package and said which features are missing."""
-    last = finished.diagnostics.strip().splitlines()[-1]
-    return finished.code == 1 and "UnsupportedTarget" in last and all(word in last for word in words)
+    """Whether pre-flight refused the package and said what is missing."""
+    return finished.code == CANNOT_RUN and "UnsupportedTarget" in finished.diagnostics and all(word in finished.diagnostics for word in words)
+
+
+def right(finished: Finished) -> bool:
+    """Whether every answer was as the golden vectors say."""
+    assert finished.code == 0, finished.diagnostics
+    return msgspec.json.decode(finished.output, type=Replay).parity.passed
 
 
 @pytest.mark.parametrize(
@@ -119,19 +126,17 @@ def test_preflight_refuses_what_would_die(
     package = tmp_path / "foreign.pqrnn"
     cpu_package(package, cpu_code(triple, cpu, features if cpu == "generic" else ()), triple, features)
     poor, rich = emulated(emulator, lacking), emulated(emulator, having)
-    assert refused(script(poor, PARSE, package, "strict"), *features)
-    assert died(script(poor, PARSE, package, "loose"))
-    answered = script(rich, PARSE, package, "strict")
-    assert answered.code == 0, answered.diagnostics
-    assert answered.output.strip()
+    assert refused(replay(poor, package), *features)
+    assert died(replay(poor, package, preflight=False))
+    assert right(replay(rich, package))
 
 
 def test_avx512_code_is_refused_and_dies_where_it_is_missing(emulated: Start, tmp_path: Path) -> None:
     package, features = tmp_path / "foreign.pqrnn", ("avx512f", "avx512vl")
     cpu_package(package, cpu_code(X86_64, "x86-64-v4"), X86_64, features)
     runner = emulated("qemu-x86_64", "Haswell")
-    assert refused(script(runner, PARSE, package, "strict"), *features)
-    assert died(script(runner, PARSE, package, "loose"))
+    assert refused(replay(runner, package), *features)
+    assert died(replay(runner, package, preflight=False))
 
 
 @pytest.mark.parametrize(("features", "lacking", "having"), [(("dotprod",), "cortex-a53", "cortex-a76"), (("dotprod", "i8mm"), "cortex-a76", "max")])
@@ -140,7 +145,7 @@ def test_int8_dot_products_trap_on_older_arm_cores(emulated: Start, tmp_path: Pa
     code = cpu_code(AARCH64, "generic", features)
     cpu_package(package, code, AARCH64, features)
     poor, rich = emulated("qemu-aarch64", lacking), emulated("qemu-aarch64", having)
-    assert refused(script(poor, PARSE, package, "strict"), features[-1])
+    assert refused(replay(poor, package), features[-1])
     module = package / "variants" / "generic" / "module.vmfb"
     inputs = (f"{ROWS}x{DEPTH}xi8=1", f"{DEPTH}x{COLUMNS}xi8=1")
     assert died(call(poor, module, "product", *inputs))
@@ -170,7 +175,8 @@ def test_portable_vulkan_code_is_right_on_any_number_of_lanes(emulated: Start, t
 
 def test_preflight_refuses_code_for_another_number_of_lanes(emulated: Start, tmp_path: Path) -> None:
     package = tmp_path / "foreign.pqrnn"
-    vulkan_package(package, vulkan_code("valhall4"), subgroup=16)
-    assert refused(script(emulated("lavapipe", lanes=8), PARSE, package, "strict"), "subgroup", "16", "8")
-    answered = script(emulated("lavapipe", lanes=16), PARSE, package, "strict")
-    assert answered.code == 0, answered.diagnostics
+    vulkan_package(package, "valhall4", subgroup=16)
+    eight, sixteen = emulated("lavapipe", lanes=8), emulated("lavapipe", lanes=16)
+    assert refused(replay(eight, package), "subgroups of 16 lanes", "it has 8")
+    assert right(replay(sixteen, package))
+    assert not right(replay(eight, package, preflight=False))

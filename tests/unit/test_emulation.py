@@ -7,12 +7,14 @@ import platform
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from compile.emulation import cpuid, debian, install, places, runner
 from compile.emulation.runner import NoRunner, find_runner
-from runtime_py.manifest import Variant
+from runtime_py.manifest import Variant, VulkanNeeds
 from runtime_py.preflight import this_machine
+from runtime_py.vulkan import VulkanDevice, VulkanDevices
 from targets.schema import Emulator, Target
 
 
@@ -69,6 +71,23 @@ def test_without_emulators_the_reason_says_how_to_get_them(nowhere: Path) -> Non
 def test_a_target_without_emulators_says_so(nowhere: Path) -> None:
     with pytest.raises(NoRunner, match="names no emulator"):
         find_runner(target(), variant(OTHER_TRIPLE))
+
+
+def gpu(software: bool) -> VulkanDevice:
+    return VulkanDevice(0, "id", "a GPU", "driver 1.0", True, software, 16, (16, 16), frozenset())
+
+
+def test_a_gpu_comes_before_an_emulator_but_a_program_on_the_processor_is_none(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = msgspec.structs.replace(variant("any", "vulkan"), vulkan=VulkanNeeds(subgroup=16))
+    monkeypatch.setattr(runner, "vulkan_devices", lambda: VulkanDevices((gpu(software=True), gpu(software=False))))
+    found = find_runner(target(Emulator("lavapipe", lanes=16)), wanted)
+    assert (found.name, found.emulated) == ("a GPU, driver 1.0, 16 lanes", False)
+    monkeypatch.setattr(runner, "vulkan_devices", lambda: VulkanDevices((gpu(software=True),)))
+    with pytest.raises(NoRunner, match="this machine: there is no GPU; lavapipe is not installed"):
+        find_runner(target(Emulator("lavapipe", lanes=16)), wanted)
+    monkeypatch.setattr(runner, "vulkan_devices", lambda: VulkanDevices((gpu(software=False),)))
+    with pytest.raises(NoRunner, match="subgroups of 32 lanes"):
+        find_runner(target(), msgspec.structs.replace(wanted, vulkan=VulkanNeeds(subgroup=32)))
 
 
 def test_lavapipe_is_asked_for_numbers_of_lanes_that_it_has(nowhere: Path) -> None:
