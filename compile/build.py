@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -29,19 +29,21 @@ from runtime_py.manifest import Bucket, Manifest, Variant
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """Code to compile: its key in the cache, and the targets that want the same."""
+    """Code to compile: its key in the cache, the MLIR that it is made of, and the targets that want the same."""
 
     key: str
+    mlir: Path
     plans: tuple[Plan, ...]
 
 
-def group_modules(mlir: bytes, plans: Sequence[Plan]) -> list[Module]:
-    """Put targets together for which the compiler would do the same."""
+def group_modules(mlir: Mapping[str, Path], plans: Sequence[Plan]) -> list[Module]:
+    """Put targets together for which the compiler would do the same; `mlir` are the modules by the names that the plans know them by."""
     version = compiler_version()
+    contents = {name: path.read_bytes() for name, path in mlir.items()}
     groups: dict[str, list[Plan]] = {}
     for plan in plans:
-        groups.setdefault(cache_key(mlir, plan.flags, version, plan.processor.resolved), []).append(plan)
-    return [Module(key, tuple(members)) for key, members in groups.items()]
+        groups.setdefault(cache_key(contents[plan.mlir], plan.flags, version, plan.processor.resolved), []).append(plan)
+    return [Module(key, mlir[members[0].mlir], tuple(members)) for key, members in groups.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,11 @@ class Inputs:
     """What all targets have in common.
 
     Attributes:
-        mlir: The module to compile.
-        golden: What it has to answer.
-        buckets: Its entries.
+        golden: What they have to answer.
+        buckets: Their entries.
         manifest: Describes a package of some variants.
     """
 
-    mlir: Path
     golden: GoldenSet
     buckets: tuple[Bucket, ...]
     manifest: Callable[[Sequence[Variant]], Manifest]
@@ -97,8 +97,8 @@ class Builder:
                     for future in done:
                         compiled = future.result()
                         if compiled is not None:  # what was compiled is to be proved for each of its targets; a proof gives nothing back
-                            plans = compiling[future].plans
-                            waiting |= {pool.submit(copy_context().run, self._prove, plan, compiled) for plan in plans}
+                            module = compiling[future]
+                            waiting |= {pool.submit(copy_context().run, self._prove, plan, compiled, module.mlir) for plan in module.plans}
             except BaseException:
                 group.stop()
                 pool.shutdown(cancel_futures=True)
@@ -115,7 +115,7 @@ class Builder:
             if compiled is not None:
                 return compiled
             try:
-                compiled = compile_module(self._inputs.mlir, destination, first.flags, self._timeout)
+                compiled = compile_module(module.mlir, destination, first.flags, self._timeout)
             except CompileError as error:
                 for plan in module.plans:
                     self._fail(plan, copy(error))
@@ -124,7 +124,7 @@ class Builder:
                 self._cache.store(module.key, compiled, compiler_version())
             return compiled
 
-    def _prove(self, plan: Plan, compiled: Compiled) -> None:
+    def _prove(self, plan: Plan, compiled: Compiled, mlir: Path) -> None:
         name, inputs = plan.target.id, self._inputs
         folder = self._folder / f"{name}.proof"
         folder.mkdir()
@@ -136,7 +136,7 @@ class Builder:
                     inputs.manifest,
                     inputs.golden,
                     inputs.buckets,
-                    inputs.mlir,
+                    mlir,
                     folder,
                     lambda runner: self._reporter.target(name, "verify", f"on {runner}" if runner else "by looking at the code"),
                 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,6 +31,13 @@ class _Entry(nn.Module):
     def forward(self, text: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         intent, tags, spans, count = self.model(text, self.words)
         return intent, tags, spans, count
+
+
+def _softmax(value: Tensor, dim: int, half_to_float: bool) -> Tensor:
+    """Softmax from its parts; the largest value as the negative of the smallest, since the compiler would put the usual parts together again."""
+    largest = -torch.amin(-value, dim, keepdim=True)
+    powers = torch.exp(value - largest)
+    return powers / torch.sum(powers, dim, keepdim=True)
 
 
 def _squeeze(value: Tensor, dims: int | Sequence[int]) -> Tensor:
@@ -62,8 +70,7 @@ def export_entries(model: ParserModel, buckets: Sequence[Bucket], on_entry: Call
         on_entry(bucket)
         example = torch.zeros((1, bucket.bytes // 4), dtype=torch.int32)
         try:
-            with torch.no_grad(), warnings.catch_warnings():
-                warnings.filterwarnings("ignore", category=FutureWarning, module="copyreg")  # PyTorch's own
+            with torch.no_grad(), _quiet():
                 # Not strict: the model is traced as Python runs it. Decomposed: the importer does not know the operators of Python (`^`, `>>`).
                 traced = torch.export.export(_Entry(model, bucket.words), (example,), strict=False).run_decompositions(_decompositions())
         except Exception as error:
@@ -74,3 +81,21 @@ def export_entries(model: ParserModel, buckets: Sequence[Bucket], on_entry: Call
             ) from error
         programs[bucket.entry] = traced
     return programs
+
+
+def split_softmax(programs: dict[str, ExportedProgram]) -> dict[str, ExportedProgram]:
+    """Return the programs with every softmax taken apart.
+
+    For 32-bit ARM. The compiler's own softmax takes the maximum that ignores NaN, for which that processor has no instruction: LLVM calls `fmaxf`, and
+    a compiled module has no library to call. Other targets keep theirs, which is one launch of code instead of five.
+    """
+    with _quiet():
+        return {name: program.run_decompositions({torch.ops.aten._softmax.default: _softmax}) for name, program in programs.items()}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out a warning that is about PyTorch's own code."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module="copyreg")
+        yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import traceback
 import warnings
 from pathlib import Path
@@ -20,7 +22,8 @@ def import_programs(programs: dict[str, ExportedProgram], destination: Path) -> 
 
     Args:
         programs: By the name of the function that each becomes. A tensor that several of them hold is imported once.
-        destination: `.mlirbc` (bytecode, with the source line of every operation for diagnostics) or `.mlir` (text).
+        destination: `.mlirbc` (bytecode, with the source line of every operation for diagnostics) or `.mlir` (text). The same programs give the same
+            bytes, wherever the project and PyTorch are installed.
 
     Returns:
         The destination.
@@ -35,6 +38,7 @@ def import_programs(programs: dict[str, ExportedProgram], destination: Path) -> 
     collection = FxPrograms()
     try:
         for name, program in programs.items():
+            _shorten_places(program)
             collection.programs[name] = ExportTargetDef(program)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"iree\.turbine")  # its own use of NumPy
@@ -50,3 +54,16 @@ def import_programs(programs: dict[str, ExportedProgram], destination: Path) -> 
             {"traceback.txt": traceback.format_exc().encode(), **evidence},
         ) from error
     return destination
+
+
+def _shorten_places(program: ExportedProgram) -> None:
+    """Name source files as Python imports them, from the folder on its path, not from the root of this machine."""
+    folders = sorted({str(Path(folder or ".").resolve()) for folder in sys.path}, key=len, reverse=True)
+
+    def shorten(found: re.Match[str]) -> str:
+        folder = next((folder for folder in folders if found[1].startswith(f"{folder}/")), "")
+        return f'File "{found[1][len(folder) + 1 :] if folder else found[1]}"'
+
+    for node in program.graph.nodes:
+        if trace := node.meta.get("stack_trace"):
+            node.meta["stack_trace"] = re.sub(r'File "([^"]+)"', shorten, trace)

@@ -17,7 +17,7 @@ from compile.buckets import choose_buckets
 from compile.cache import Cache, cache_folder
 from compile.compiler import DEFAULT_TIMEOUT, Statistics
 from compile.errors import CompileError, PackagingFailed, PlanError, TargetsFailed
-from compile.plan import Plan, check_destination, choose_targets, plan_targets, usable_cores
+from compile.plan import ARM, Plan, check_destination, choose_targets, plan_targets, usable_cores
 from compile.process import tool_group
 from compile.progress import STAGES, Progress, Reporter
 from compile.reproduction import clear_evidence, failure_folder, keep_evidence
@@ -194,12 +194,8 @@ class _Compilation:
         self.report.expect(4)
         prepared = self._prepare(source, targets, buckets, known)
         with tempfile.TemporaryDirectory(prefix="pqrnn-compile-") as folder:
-            content = self._import(prepared, Path(folder)).read_bytes()
-        modules = group_modules(content, prepared.plans)
-        digest = hashlib.sha256(content).hexdigest()
-        return describe_plan(
-            self.out, prepared.buckets, len(content), digest, modules, self.cache, self.jobs, prepared.failures, self._notes(targets)
-        )
+            modules = group_modules(self._import(prepared, Path(folder)), prepared.plans)
+            return describe_plan(self.out, prepared.buckets, modules, self.cache, self.jobs, prepared.failures, self._notes(targets))
 
     @contextmanager
     def _evidence_of_stages(self, kept: Path) -> Iterator[None]:
@@ -234,8 +230,8 @@ class _Compilation:
         with self._stage("golden", f"{len(texts)} texts of the training set, and tricky ones"):
             return make_golden(Oracle(prepared.model, prepared.buckets), [text.encode("utf-8", "replace") for text in texts], prepared.buckets)
 
-    def _import(self, prepared: _Prepared, folder: Path) -> Path:
-        from compile.export import export_entries
+    def _import(self, prepared: _Prepared, folder: Path) -> dict[str, Path]:
+        from compile.export import export_entries, split_softmax
         from compile.importing import import_programs
 
         def tell(bucket: Bucket) -> None:
@@ -244,7 +240,8 @@ class _Compilation:
         with self._timed("export"):
             programs = export_entries(prepared.model, prepared.buckets, tell)
         with self._stage("import", f"{len(prepared.buckets)} entries"):
-            return import_programs(programs, folder / "module.mlirbc")
+            wanted = {plan.mlir for plan in prepared.plans}
+            return {name: import_programs(split_softmax(programs) if name == ARM else programs, folder / name) for name in sorted(wanted)}
 
     def _describe(self, prepared: _Prepared, golden: GoldenSet) -> Callable[[Sequence[Variant]], Manifest]:
         from compile.package import describe_package
@@ -254,11 +251,11 @@ class _Compilation:
         facts, buckets = prepared.checkpoint.facts, prepared.buckets
         return lambda variants: describe_package(name, facts, parameters, buckets, variants, golden)
 
-    def _build(self, prepared: _Prepared, golden: GoldenSet, mlir: Path, folder: Path) -> Builder:
+    def _build(self, prepared: _Prepared, golden: GoldenSet, mlir: dict[str, Path], folder: Path) -> Builder:
         from compile.build import Builder, Inputs, group_modules
 
-        inputs: Inputs = Inputs(mlir, golden, prepared.buckets, self._describe(prepared, golden))
-        modules: list[Module] = group_modules(mlir.read_bytes(), prepared.plans)
+        inputs: Inputs = Inputs(golden, prepared.buckets, self._describe(prepared, golden))
+        modules: list[Module] = group_modules(mlir, prepared.plans)
         self.report.expect_targets(plan.target.id for plan in prepared.plans)
         builder = Builder(inputs, folder, self.cache, self.jobs, self.timeout, self.report)
         builder.run(modules)

@@ -14,8 +14,10 @@ from compile.errors import CompileError, PlanError
 from compile.machine import Processor, resolve_processor
 from runtime_py.manifest import MANIFEST_NAME
 from targets import Registry, Target, TargetError
+from targets.isa import architecture_of
 
 ALL = "all"
+USUAL, ARM = "module.mlirbc", "module-arm.mlirbc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ class Plan:
     device: str
     flags: tuple[str, ...]
     processor: Processor
+
+    @property
+    def mlir(self) -> str:
+        """The name of the module that is compiled for it: one for all, and for 32-bit ARM another one (`compile.export.split_softmax`)."""
+        return ARM if architecture_of(self.processor.triple) == "arm" else USUAL
 
 
 def check_destination(out: Path, replace: bool) -> None:

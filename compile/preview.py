@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from compile.emulation.runner import NoRunner, find_runner
 from compile.errors import CompileError
 from compile.package import describe_variant
 from compile.plan import Plan
-from runtime_py.manifest import Bucket, VulkanNeeds
+from runtime_py.manifest import Bucket, FileEntry, VulkanNeeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,7 @@ class Preview:
     Attributes:
         package: The package that would appear.
         buckets: Its entries.
-        mlir_bytes: Size of the module that every command reads.
-        mlir_sha256: Its digest.
+        mlir: Size and digest of the modules that the commands read, by name.
         compiler: What the compiler calls itself.
         compiler_path: Its real program; `iree-compile` on the PATH is a script that starts it.
         jobs: How many targets would be worked on at a time.
@@ -61,8 +61,7 @@ class Preview:
 
     package: str
     buckets: tuple[Bucket, ...]
-    mlir_bytes: int
-    mlir_sha256: str
+    mlir: dict[str, FileEntry]
     compiler: str
     compiler_path: str
     jobs: int
@@ -75,8 +74,6 @@ class Preview:
 def describe_plan(
     out: Path,
     buckets: tuple[Bucket, ...],
-    mlir_bytes: int,
-    mlir_sha256: str,
     modules: Sequence[Module],
     cache: Cache | None,
     jobs: int,
@@ -88,8 +85,7 @@ def describe_plan(
     return Preview(
         package=str(out),
         buckets=buckets,
-        mlir_bytes=mlir_bytes,
-        mlir_sha256=mlir_sha256,
+        mlir={module.mlir.name: _describe_file(module.mlir) for module in modules},
         compiler=compiler_version(),
         compiler_path=str(compiler_path()),
         jobs=jobs,
@@ -112,8 +108,13 @@ def _describe(plan: Plan, module: Module, cache: Cache | None) -> PlannedTarget:
         cached=cache is not None and cache.has(module.key),
         verified=verified,
         runs=runs,
-        command=compile_command("module.mlirbc", f"{first}.vmfb", plan.flags),
+        command=compile_command(module.mlir.name, f"{first}.vmfb", plan.flags),
     )
+
+
+def _describe_file(path: Path) -> FileEntry:
+    content = path.read_bytes()
+    return FileEntry(hashlib.sha256(content).hexdigest(), len(content))
 
 
 def _verification(plan: Plan) -> tuple[bool, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,47 +13,161 @@ from pqrnn.cli.app import app
 from pqrnn.cli.options import JsonOption
 from pqrnn.cli.output import print_json, require_extra, show_table
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@app.command("compile", epilog="Example:  `pqrnn compile runs/home --target host --out home.pqrnn`")
+    from compile.pipeline import Outcome
+    from compile.preview import Preview
+    from compile.progress import Progress as Step
+
+_HELP = """Compile a trained parser into a package, and prove that the package answers like PyTorch.
+
+`--target` says for what, as often as you like; `pqrnn targets` lists them, `--target all` is every one that can leave this machine. Without it the package
+is for **this machine only**: good for a first try, not to be shipped.
+
+Every target is compiled and then *run*: on this machine if it can, else in an emulator (`make emulators` fetches them), with texts that PyTorch has
+answered before. Where nothing can run it, its code is checked without being run, and the package and every table call it `unverified` and say why.
+A target that fails does not lose the others: they make the package, the exit status is 1, and `OUT.failed/TARGET/` repeats the failure.
+If none passes, or on Ctrl-C, nothing is written. What was compiled before is taken from a cache
+(`$PQRNN_CACHE` or `~/.cache/pqrnn/compiled`), whose key is made of the model's code, every flag and the compiler's version.
+"""
+_EPILOG = """Examples:
+
+`pqrnn compile runs/home --target raspberry-pi-4 --target vulkan --out home.pqrnn`
+
+`pqrnn compile runs/home --target all --dry-run --out home.pqrnn`  shows the plan and the exact commands, and writes nothing
+"""
+
+
+@app.command("compile", help=_HELP, epilog=_EPILOG)
 def compile_run(
     run: Annotated[Path, typer.Argument(help="Folder of a trained parser.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Package to write, a folder.")],
-    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="What to compile for, as often as you like; `pqrnn targets` lists them.")] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="What to compile for, as often as you like, or `all`.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a package that is there.")] = False,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Targets to work on at a time; by default one a processor core.")] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Take from the cache what was compiled before, and keep what is compiled now.")
+    ] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, with the exact commands, and write nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Compile a trained parser into a package, and prove that the package answers like PyTorch.
-
-    The package appears when everything passed, and not before; a stage that fails leaves a folder that repeats it.
-    """
+    """Compile a trained parser; `_HELP` is what people read."""
     require_extra("compile", "torch", "safetensors", "iree.compiler", "iree.turbine")
+    from compile.pipeline import compile_checkpoint, preview_compilation
+
+    wanted = target or ["host"]
+    if dry_run:
+        with _progress(json) as tell:
+            preview = preview_compilation(run, out, wanted, replace=replace, jobs=jobs, cache=cache, on_progress=tell)
+        if json:
+            print_json(preview)
+        else:
+            _show_preview(preview)
+        raise typer.Exit(1 if preview.refused else 0)
+    with _progress(json) as tell:
+        outcome = compile_checkpoint(run, out, wanted, replace=replace, jobs=jobs, cache=cache, on_progress=tell)
+    if json:
+        print_json(_describe(outcome))
+    else:
+        _show_outcome(outcome)
+    raise typer.Exit(1 if outcome.failures else 0)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[Step], None]]:
+    """Give what shows every step: a line for what targets have in common, and one a target."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    from compile.pipeline import Progress as Step
-    from compile.pipeline import compile_checkpoint
-
-    console = Console(stderr=True, quiet=json)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=json, refresh_per_second=4) as progress:
-        task = progress.add_task("compiling", total=None)
+    marks = {"running": "[cyan]…[/]", "done": "[green]✓[/]", "failed": "[red]✗[/]"}
+    columns = (
+        TextColumn("{task.fields[mark]} {task.description}"),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True, quiet=quiet), disable=quiet, refresh_per_second=4) as progress:
+        common = progress.add_task("preparing", total=None, mark=marks["running"], detail="")
+        lines: dict[str, TaskID] = {}
 
         def tell(step: Step) -> None:
-            progress.update(task, description=f"{step.stage}: {step.detail}", completed=step.done, total=step.total)
+            if not step.target:
+                progress.update(common, description=step.stage, completed=step.done, total=step.total, detail=escape(step.detail))
+                return
+            if step.target not in lines:
+                lines[step.target] = progress.add_task(escape(step.target), total=2, mark=marks["running"], detail="")
+            progress.update(common, description="targets", completed=step.done, total=step.total, detail="")
+            ended = step.state != "running"
+            passed = 2 if step.state == "done" else int(step.stage == "verify")
+            progress.update(lines[step.target], completed=passed, mark=marks[step.state], detail=escape(f"{step.stage} {step.detail}".strip()))
+            if ended:
+                progress.stop_task(lines[step.target])
 
-        outcome = compile_checkpoint(run, out, target or ["host"], replace=replace, on_progress=tell)
+        yield tell
+
+
+def _describe(outcome: Outcome) -> dict[str, object]:
+    """Return an outcome as one document."""
+    failures = {
+        name: {"stage": error.stage, "message": error.message, "diagnostics": error.diagnostics, "folder": str(error.folder or "")}
+        for name, error in outcome.failures.items()
+    }
+    return {
+        "package": str(outcome.package),
+        "seconds": outcome.seconds,
+        "failures": failures,
+        "cached": sorted(outcome.cached),
+        "ran_on": outcome.ran_on,
+        "statistics": outcome.statistics,
+        "notes": outcome.notes,
+        "manifest": outcome.manifest,
+    }
+
+
+def _show_outcome(outcome: Outcome) -> None:
     manifest = outcome.manifest
-    if json:
-        print_json({"package": str(outcome.package), "seconds": outcome.seconds, "manifest": manifest})
-        return
     rows = []
     for variant in manifest.variants:
-        size = manifest.files[variant.path].bytes
-        counts = outcome.statistics.get(variant.target)
+        counts = outcome.statistics[variant.target]
         parity = variant.parity
         if parity is None:
             verdict = f"unverified: {variant.unverified_reason}"
         else:
-            verdict = f"answers like PyTorch on {parity.texts} texts, logits within {max(parity.intent_max_abs, parity.tags_max_abs):.1e}"
-        rows.append((variant.target, f"{size:,}", str(counts.dispatches) if counts else "?", f"{variant.compile_seconds:.1f}", verdict))
-    show_table(f"{outcome.package}: {len(manifest.buckets)} length buckets", ("target", "bytes", "dispatches", "seconds", "verified"), rows)
+            largest = max(parity.intent_max_abs, parity.tags_max_abs)
+            verdict = f"answers like PyTorch on {parity.texts} texts, logits within {largest:.1e}, run on {outcome.ran_on[variant.target]}"
+        seconds = "cached" if variant.target in outcome.cached else f"{variant.compile_seconds:.1f}"
+        rows.append((variant.target, f"{manifest.files[variant.path].bytes:,}", str(counts.dispatches), seconds, verdict))
+    total = sum(entry.bytes for entry in manifest.files.values())
+    title = f"{outcome.package}: {len(manifest.buckets)} length buckets, {total:,} bytes in all (equal code is stored once)"
+    show_table(title, ("target", "bytes", "dispatches", "seconds", "verified"), rows)
+    for name, error in outcome.failures.items():
+        typer.secho(f"{name}: not in the package. {error}", fg="red", err=True)
+    _show_notes(outcome.notes)
+
+
+def _show_preview(preview: Preview) -> None:
+    entries = ", ".join(f"{bucket.words} words in {bucket.bytes} bytes" for bucket in preview.buckets)
+    typer.echo(f"{preview.package}: entries for {entries}")
+    rows = []
+    for one in preview.targets:
+        source = f"as {one.same_as}" if one.same_as else "from the cache" if one.cached else "compiled"
+        rows.append((one.target, one.summary, source, f"on {one.verified}" if one.runs else f"unverified: {one.verified}"))
+    show_table(f"{len(rows)} targets, {preview.jobs} at a time", ("target", "for", "code", "run"), rows)
+    typer.echo(f"\n# {preview.compiler}, {preview.compiler_path}")
+    for name, file in preview.mlir.items():
+        typer.echo(
+            f"# {name}: {file.bytes:,} bytes, SHA-256 {file.sha256}; exported from the checkpoint, kept in {preview.package}.failed/ where a target fails"
+        )
+    for one in preview.targets:
+        if not one.same_as:
+            typer.echo(f"# {one.target}{' (in the cache)' if one.cached else ''}\n{one.command}")
+    for name, reason in preview.refused.items():
+        typer.secho(f"{name}: {reason}", fg="red", err=True)
+    _show_notes(preview.notes)
+
+
+def _show_notes(notes: tuple[str, ...]) -> None:
+    for note in notes:
+        typer.secho(f"note: {note}", fg="yellow", err=True)
