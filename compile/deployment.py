@@ -112,7 +112,7 @@ def choose_variants(package: Package, names: Sequence[str]) -> list[Variant]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise DeployFailed(f"{package.path} has no variant {', '.join(unknown)}; it has: {', '.join(known) or 'none'}. Compile it: pqrnn compile RUN --target {unknown[0]}")
-    chosen = [variant for variant in there if variant.target in names] if names else [variant for variant in there if not _for_development(variant.target)]
+    chosen = [variant for variant in there if variant.target in names] if names else [variant for variant in there if not _for_development(variant)]
     if not chosen:
         raise DeployFailed(
             f"{package.path} has only variants for development ({', '.join(known) or 'none at all'}), which mean another machine elsewhere. "
@@ -124,9 +124,10 @@ def choose_variants(package: Package, names: Sequence[str]) -> list[Variant]:
     return chosen
 
 
-def _for_development(name: str) -> bool:
+def _for_development(variant: Variant) -> bool:
+    """Say whether a variant means this machine only; packages from before format 1.1 do not say so themselves."""
     known = registry()
-    return name in known.names() and known.get(name).development
+    return variant.development or (variant.target in known.names() and known.get(variant.target).development)
 
 
 def trim_package(package: Package, variants: Sequence[Variant], destination: Path) -> Package:

@@ -112,28 +112,31 @@ static inline void pqrnn_print_row(FILE *file, const float *values, int32_t coun
   fputc(']', file);
 }
 
-// Prints the slots: runs of words with one label. B- always begins a run; I- goes on with a run of its label, and begins one where there is none.
-static inline void pqrnn_print_slots(FILE *file, const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words) {
-  const char *open = NULL;  // label of the run that is not finished
-  int32_t start = 0, end = 0;
-  const char *separator = "";
-  fputc('[', file);
-  for (int32_t word = 0; word <= words; ++word) {
-    const char *tag = "O";
-    if (word < words) tag = package->tags[pqrnn_largest(outputs->tags + (size_t)word * (size_t)package->tag_count, package->tag_count)];
-    const char *label = strcmp(tag, "O") == 0 ? NULL : tag + 2;
-    if (open && (word == words || !label || tag[0] == 'B' || strcmp(open, label) != 0)) {
-      fprintf(file, "%s{\"label\":", separator);
-      pqrnn_print_name(file, open);
-      fprintf(file, ",\"start\":%d,\"end\":%d}", (int)start, (int)end);
-      separator = ",";
-      open = NULL;
-    }
-    if (!label) continue;
-    if (!open) open = label, start = outputs->spans[2 * word];
-    end = outputs->spans[2 * word + 1];
-  }
-  fputc(']', file);
+// One slot: a label, its first byte and the byte after its last.
+typedef struct {
+  const char *label;
+  int32_t start, end;
+} pqrnn_slot_t;
+
+// Returns the name of a word's tag.
+static inline const char *pqrnn_tag(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t word) {
+  return package->tags[pqrnn_largest(outputs->tags + (size_t)word * (size_t)package->tag_count, package->tag_count)];
+}
+
+// Finds the next slot at or after *word, of so many words, and moves *word behind it; returns 0 where there is none. B- always begins a slot, I- goes on
+// with one of its label and begins one where there is none.
+static inline int pqrnn_next_slot(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, int32_t *word, pqrnn_slot_t *slot) {
+  const char *tag = "O";
+  while (*word < words && strcmp(tag = pqrnn_tag(package, outputs, *word), "O") == 0) ++*word;
+  if (*word >= words) return 0;
+  slot->label = tag + 2;
+  slot->start = outputs->spans[2 * *word];
+  do {
+    slot->end = outputs->spans[2 * *word + 1];
+    ++*word;
+    if (*word < words) tag = pqrnn_tag(package, outputs, *word);
+  } while (*word < words && tag[0] == 'I' && strcmp(tag + 2, slot->label) == 0);
+  return 1;
 }
 
 // Prints the answer for one text as one line of JSON, in the form that `pqrnn conformance --answers` judges.
@@ -147,8 +150,14 @@ static inline void pqrnn_print_answer(FILE *file, const pqrnn_package_t *package
   fprintf(file, "{\"id\":%ld,\"intent\":", id);
   pqrnn_print_name(file, package->intents[best]);
   fprintf(file, ",\"score\":%.6g,\"slots\":", (double)(1 / sum));
-  pqrnn_print_slots(file, package, outputs, words);
-  fputs(",\"words\":[", file);
+  pqrnn_slot_t slot;
+  const char *separator = "[";
+  for (int32_t word = 0; pqrnn_next_slot(package, outputs, words, &word, &slot); separator = ",") {
+    fprintf(file, "%s{\"label\":", separator);
+    pqrnn_print_name(file, slot.label);
+    fprintf(file, ",\"start\":%d,\"end\":%d}", (int)slot.start, (int)slot.end);
+  }
+  fprintf(file, "%s],\"words\":[", *separator == '[' ? "[" : "");
   for (int32_t word = 0; word < words; ++word) {
     fprintf(file, "%s[%d,%d]", word ? "," : "", (int)outputs->spans[2 * word], (int)outputs->spans[2 * word + 1]);
   }

@@ -1,0 +1,109 @@
+"""The C rules of `runtime_py/c/decode.h` against those of Python, on any bytes and any tags."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracles.host import Host
+from runtime_fakes import fake_manifest
+
+from runtime_py.c_header import c_header
+from runtime_py.decoding import TagScheme, cut_text
+from runtime_py.manifest import FileEntry, Labels, Manifest
+
+_C = Path(__file__).parents[2] / "runtime_py" / "c"
+_TAGS = ["O", "B-time", "I-time", "B-place", "I-place", 'B-"odd\\?\n\x01é"']
+_WRAPPER = """
+#include "package.h"
+size_t cut(const uint8_t *text, size_t size, size_t limit) { return pqrnn_cut(text, size, limit); }
+int32_t choose(size_t bytes, int32_t words) { return pqrnn_choose(&pqrnn_package, bytes, words); }
+int32_t slots(const float *tags, const int32_t *spans, int32_t words, int32_t *found) {
+  const pqrnn_outputs_t outputs = {0, tags, spans, words};
+  pqrnn_slot_t slot;
+  int32_t count = 0;
+  for (int32_t word = 0; pqrnn_next_slot(&pqrnn_package, &outputs, words, &word, &slot); ++count) {
+    int32_t label = 0;
+    while (strcmp(pqrnn_tags[label] + 2, slot.label) != 0 || label == 0) ++label;
+    found[3 * count] = label, found[3 * count + 1] = slot.start, found[3 * count + 2] = slot.end;
+  }
+  return count;
+}
+const char *tag(int32_t number) { return pqrnn_tags[number]; }
+"""
+
+# Bytes near the limits of UTF-8's table, where ill-formed sequences differ in length.
+_PIECES = st.one_of(
+    st.binary(max_size=4),
+    st.text(max_size=3).map(lambda text: text.encode("utf-8", "replace")),
+    st.sampled_from([b" ", b"\xe0\x80", b"\xe0\xa0", b"\xed\xa0\x80", b"\xf0\x8f", b"\xf0\x90\x80", b"\xf4\x90", b"\xf4\x8f\xbf", b"\xc1\x80", b"\xf5", b"\xff", "é".encode(), "😀".encode()]),
+)
+_BYTES = st.lists(_PIECES, max_size=40).map(b"".join)
+
+
+def _manifest() -> Manifest:
+    from msgspec.structs import replace
+
+    manifest = fake_manifest()
+    files = {variant.path: FileEntry("0" * 64, 1) for variant in manifest.variants}
+    return replace(manifest, labels=Labels(manifest.labels.intents, _TAGS), files=files)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler: 'cc' is not on the PATH")
+    folder = tmp_path_factory.mktemp("c")
+    (folder / "package.h").write_text(c_header(_manifest()), encoding="utf-8")
+    (folder / "wrapper.c").write_text(_WRAPPER)
+    flags = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wno-unused-function", "-shared", "-fPIC", f"-I{_C}"]
+    done = subprocess.run([compiler, *flags, str(folder / "wrapper.c"), "-lm", "-o", str(folder / "wrapper.so")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = ctypes.CDLL(str(folder / "wrapper.so"))
+    loaded.cut.restype = ctypes.c_size_t
+    loaded.cut.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t]
+    loaded.choose.argtypes = [ctypes.c_size_t, ctypes.c_int32]
+    loaded.tag.restype = ctypes.c_char_p
+    return loaded
+
+
+@given(raw=_BYTES, limit=st.integers(4, 40))
+def test_c_cuts_as_python_does(library: ctypes.CDLL, raw: bytes, limit: int) -> None:
+    assert library.cut(raw, len(raw), limit) == len(cut_text(raw, limit))
+
+
+@given(raw=_BYTES, limit=st.integers(4, 40))
+def test_the_oracle_cuts_as_python_does(raw: bytes, limit: int) -> None:
+    host = object.__new__(Host)
+    host.cut = True
+    if len(raw) > limit:
+        assert host._prefix(raw, limit) == len(cut_text(raw, limit))
+
+
+@given(tags=st.lists(st.integers(0, len(_TAGS) - 1), max_size=12))
+def test_c_reads_slots_as_python_does(library: ctypes.CDLL, tags: Sequence[int]) -> None:
+    logits = np.full((len(tags), len(_TAGS)), -1.0, np.float32)
+    logits[range(len(tags)), tags] = 2.0
+    spans = np.array([(3 * word, 3 * word + 2) for word in range(len(tags))], np.int32).reshape(-1, 2)
+    found = np.zeros((len(tags) + 1, 3), np.int32)
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (logits, spans, found)]
+    count = library.slots(pointers[0], pointers[1], len(tags), pointers[2])
+    expected = [(run.label, spans[run.start][0], spans[run.end - 1][1]) for run in TagScheme(_TAGS).spans(tags)]
+    assert [(_TAGS[label][2:], start, end) for label, start, end in found[:count].tolist()] == expected
+
+
+@pytest.mark.parametrize(("size", "words", "bucket"), [(0, 0, 0), (64, 8, 0), (65, 1, 1), (10, 9, 1), (128, 16, 1), (10, 99, 1)])
+def test_c_chooses_the_smallest_bucket(library: ctypes.CDLL, size: int, words: int, bucket: int) -> None:
+    assert library.choose(size, words) == bucket
+
+
+def test_labels_survive_as_c_strings(library: ctypes.CDLL) -> None:
+    assert [library.tag(number).decode() for number in range(len(_TAGS))] == _TAGS
