@@ -34,7 +34,7 @@ _X86_64 = Architecture(
 )
 _AARCH64 = Architecture(
     features=frozenset(
-        "aes sha2 sha3 sm4 crc lse lse2 rdm rcpc dotprod fullfp16 fp16fml bf16 i8mm complxnum jsconv sve sve2 sve2p1 sme sme2 f32mm f64mm flagm frintts".split()
+        "aes sha2 sha3 sm4 crc lse lse2 rdm rcpc dotprod fullfp16 fp16fml bf16 i8mm complxnum jsconv sve sve2 sve2p1 sme sme2 f32mm f64mm flagm fptoint".split()
     ),
     baseline=frozenset("fp-armv8 neon".split()),
 )
