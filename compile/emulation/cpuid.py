@@ -17,7 +17,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from compile.emulation.places import Qemu
+from compile.emulation.places import Qemu, python_path
 from compile.process import run_tool
 
 _SECONDS = 120.0
@@ -104,7 +104,7 @@ def emulated_cpuinfo(qemu: Qemu, cpu: str) -> Path:
     Raises:
         RuntimeError: This Python does not run in it.
     """
-    finished = run_tool([qemu.path, "-cpu", cpu, sys.executable, "-I", __file__], _SECONDS)
+    finished = run_tool([qemu.path, "-cpu", cpu, sys.executable, "-m", __name__], _SECONDS, environment={"PYTHONPATH": python_path()})
     if finished.code:
         raise RuntimeError(f"{qemu.path} -cpu {cpu}: Python {finished.ending} in it: {finished.diagnostics.strip()[-300:]}")
     text = f"processor\t: 0\nmodel name\t: {cpu} of QEMU {qemu.version}\nflags\t\t: {' '.join(json.loads(finished.output))}\n"

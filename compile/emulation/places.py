@@ -25,6 +25,11 @@ def checkout() -> Path:
     return Path(__file__).resolve().parents[2]
 
 
+def python_path() -> str:
+    """Return `PYTHONPATH` for a Python of this machine that is to find what this one finds."""
+    return os.pathsep.join((str(checkout()), *filter(None, [os.environ.get("PYTHONPATH")])))
+
+
 def emulators_folder() -> Path:
     """Return the folder of the emulators: `$PQRNN_EMULATORS`, else `.emulators` in the checkout. It need not exist."""
     given = os.environ.get(VARIABLE)

@@ -102,7 +102,7 @@ def native_runner(variant: Variant) -> Runner:
         name = gpu.title if gpu is not None else name
     if reason:
         raise NoRunner(f"this machine: {reason}")
-    return Runner(name, emulated=False, python=(sys.executable,), environment={"PYTHONPATH": str(places.checkout())})
+    return Runner(name, emulated=False, python=(sys.executable,), environment={"PYTHONPATH": places.python_path()})
 
 
 def emulated_runner(emulator: Emulator, variant: Variant | None = None) -> Runner:
@@ -190,7 +190,7 @@ def _qemu_x86_64(emulator: Emulator) -> Runner:
         emulated=True,
         python=(*start, sys.executable),
         # NumPy's OpenBLAS takes code for AVX on emulated processors without it, unless it is told.
-        environment={"PYTHONPATH": str(places.checkout()), "OPENBLAS_CORETYPE": "Nehalem"},
+        environment={"PYTHONPATH": places.python_path(), "OPENBLAS_CORETYPE": "Nehalem"},
         tools=start,
     )
 
@@ -219,7 +219,7 @@ def _rasteriser(name: str, driver: places.Driver | None, settings: dict[str, str
     if driver is None:
         raise NoRunner(f"{name} is not installed: {_GET}")
     environment = {
-        "PYTHONPATH": str(places.checkout()),
+        "PYTHONPATH": places.python_path(),
         "VK_ICD_FILENAMES": str(driver.manifest),
         "VK_DRIVER_FILES": str(driver.manifest),
         **settings,
