@@ -177,7 +177,7 @@ def _build_qemu(folder: Path, archive: Archive) -> dict[str, object]:
         for name in names:
             os.replace(folder / "unpacked" / "usr" / "bin" / name, folder / source.folder / name)
             _see(run_tool([folder / source.folder / name, "--version"], _SECONDS), name)
-        taken[source.package] = package.name.split("_")[1].replace("%3a", ":")
+        taken |= _versions([package])
         package.unlink()
     shutil.rmtree(folder / "unpacked", ignore_errors=True)
     if len(failures) == len(pins.QEMU_PACKAGES):
@@ -185,6 +185,17 @@ def _build_qemu(folder: Path, archive: Archive) -> dict[str, object]:
     for failure in failures:
         archive.say(f"going on with one emulator of two: {failure}")
     return {"packages": taken}
+
+
+def _build_counter(folder: Path, archive: Archive) -> dict[str, object]:
+    packages = archive.debian.download_missing([pins.COUNTING_PACKAGE])
+    program = "usr/bin/qemu-aarch64"
+    for package in packages:
+        own = package.name.startswith(f"{pins.COUNTING_PACKAGE}_")
+        unpack(package, folder / "root", [program] if own else [])
+    if not (folder / "root" / program).is_file():
+        raise FetchFailed(f"{pins.COUNTING_PACKAGE} holds no {program}")
+    return {"packages": _versions(packages)}
 
 
 def _build_aarch64(folder: Path, archive: Archive) -> dict[str, object]:
@@ -212,7 +223,7 @@ def _build_aarch64(folder: Path, archive: Archive) -> dict[str, object]:
         _see(run_tool([*_compiler(start), "-q", "-x", skip, target], _SECONDS), "compiling the Python modules for aarch64")
     imports = f"import sys; sys.path.insert(0, {str(place.site)!r}); import numpy, msgspec, ml_dtypes, iree.runtime"
     _see(run_tool([*start, "-c", imports], _SECONDS), "the Python packages for aarch64")
-    return {"packages": {name.name.split("_")[0]: name.name.split("_")[1].replace("%3a", ":") for name in packages}}
+    return {"packages": _versions(packages)}
 
 
 def _compiler(start: list[str | Path]) -> list[str | Path]:
@@ -230,7 +241,7 @@ def _build_lavapipe(folder: Path, archive: Archive) -> dict[str, object]:
     if library is None:
         raise FetchFailed(f"{pins.LAVAPIPE_PACKAGES[0]} holds no lavapipe")
     _write_manifest(folder / "lvp_icd.json", final / library.relative_to(folder))
-    return {"packages": {path.name.split("_")[0]: path.name.split("_")[1].replace("%3a", ":") for path in packages}}
+    return {"packages": _versions(packages)}
 
 
 def _build_swiftshader(folder: Path, archive: Archive) -> dict[str, object]:
@@ -239,7 +250,13 @@ def _build_swiftshader(folder: Path, archive: Archive) -> dict[str, object]:
     for name in pins.SWIFTSHADER_FILES:
         os.replace(folder / "unpacked" / name, folder / Path(name).name)
     shutil.rmtree(folder / "unpacked")
-    return {"packages": {pins.SWIFTSHADER_PACKAGE: package.name.split("_")[1]}}
+    return {"packages": _versions([package])}
+
+
+def _versions(packages: Sequence[Path]) -> dict[str, object]:
+    """Return the version of each package by its name, from the names of the files."""
+    parts = [package.name.split("_") for package in packages]
+    return {name: number.replace("%3a", ":") for name, number, _ in parts}
 
 
 def _write_manifest(path: Path, library: Path) -> None:
@@ -259,6 +276,11 @@ def _wheels() -> dict[str, str]:
 def _qemu_source() -> str | None:
     found = list(places.qemus("aarch64"))
     return ", ".join(f"{qemu.version} in {qemu.path.parent}" for qemu in found) or None
+
+
+def _counter_source() -> str | None:
+    qemu = places.counting_qemu()
+    return None if qemu is None else f"{qemu.version} in {qemu.path.parent}"
 
 
 def _aarch64_source() -> str | None:
@@ -297,6 +319,13 @@ _COMPONENTS = {
             lambda: {"debian": list(pins.AARCH64_PACKAGES), "wheels": _wheels()},
             _build_aarch64,
             _aarch64_source,
+        ),
+        Component(
+            "counter",
+            "counts executed instructions",
+            lambda: {"debian": [pins.COUNTING_PACKAGE]},
+            _build_counter,
+            _counter_source,
         ),
         Component(
             "lavapipe",

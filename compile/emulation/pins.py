@@ -41,6 +41,9 @@ QEMU_PACKAGES = (
     QemuPackage("10", "qemu-user", BACKPORTS, ""),
 )
 
+# The same emulator as a program with shared libraries: only that one can load a plugin, which counts instructions.
+COUNTING_PACKAGE = "qemu-user"
+
 # A whole Python for 64-bit ARM, and nothing that it does not need.
 AARCH64_PYTHON = "3.11"
 AARCH64_PACKAGES = (

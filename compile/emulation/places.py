@@ -64,11 +64,13 @@ class Qemu:
         path: The program.
         version: Its version.
         processors: Names that it takes for `-cpu`.
+        libraries: Folders that the dynamic linker has to search for it.
     """
 
     path: Path
     version: str
     processors: frozenset[str]
+    libraries: tuple[Path, ...] = ()
 
 
 def qemus(architecture: str) -> Iterator[Qemu]:
@@ -84,11 +86,18 @@ def qemus(architecture: str) -> Iterator[Qemu]:
                 yield _ask_qemu(Path(found))
 
 
+def counting_qemu() -> Qemu | None:
+    """Return the emulator for aarch64 that can load plugins, where it is installed."""
+    folder = component_folder("counter")
+    return None if folder is None else _ask_qemu(folder / "root" / "usr" / "bin" / "qemu-aarch64", _libraries(folder))
+
+
 @cache
-def _ask_qemu(path: Path) -> Qemu:
-    version = run_tool([path, "--version"], _SECONDS).output.split(" version ")[-1].split()[0]
-    words = run_tool([path, "-cpu", "help"], _SECONDS).output.split()
-    return Qemu(path, version, frozenset(words))
+def _ask_qemu(path: Path, libraries: tuple[Path, ...] = ()) -> Qemu:
+    environment = {"LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries))} if libraries else {}
+    version = run_tool([path, "--version"], _SECONDS, environment=environment).output.split(" version ")[-1].split()[0]
+    words = run_tool([path, "-cpu", "help"], _SECONDS, environment=environment).output.split()
+    return Qemu(path, version, frozenset(words), libraries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +125,7 @@ def lavapipe() -> Driver | None:
 def installed_lavapipe() -> Driver | None:
     """Return Mesa's driver of the emulators' folder."""
     folder = component_folder("lavapipe")
-    return None if folder is None else Driver(folder / "lvp_icd.json", tuple(Path(place) for place in _libraries(folder)))
+    return None if folder is None else Driver(folder / "lvp_icd.json", _libraries(folder))
 
 
 def swiftshader() -> Driver | None:
@@ -128,8 +137,9 @@ def swiftshader() -> Driver | None:
     return None if loader is None else Driver(folder / "vk_swiftshader_icd.json", loader.libraries)
 
 
-def _libraries(folder: Path) -> list[str]:
-    return [str(path) for path in sorted(folder.glob("root/usr/lib/*-linux-gnu*")) + sorted(folder.glob("root/lib/*-linux-gnu*"))]
+def _libraries(folder: Path) -> tuple[Path, ...]:
+    """Return the folders with shared libraries of an unpacked component."""
+    return tuple(sorted(folder.glob("root/usr/lib/*-linux-gnu*")) + sorted(folder.glob("root/lib/*-linux-gnu*")))
 
 
 @dataclass(frozen=True, slots=True)
