@@ -80,12 +80,13 @@ class _Host:
         return Schedule(setup, tuple(entries), (self.sizes[Place.CONSTANTS], self.sizes[Place.STATE], arena))
 
     def _entry(self, bucket: Bucket) -> Entry:
-        function = self.functions.get(f"{bucket.entry}$async")
+        function = self.functions.get(f"{bucket.entry}$async") or self.functions.get(bucket.entry)
         if function is None:
             raise StandaloneFailed(f"the module has no entry {bucket.entry!r}; it has: {', '.join(self.functions)}")
         text = self.allocate(bucket.bytes)
-        # It takes the text, a fence to wait for and one to signal. Steps that run one after the other need no fences.
-        results = self.call(function, [_View(text, (1, bucket.bytes // 4)), None, None])
+        # It takes the text and, as PyTorch's importer writes it, a fence to wait for and one to signal. Steps that run one after the other need no fences.
+        fences = [None] * (len(function.regions[0].blocks[0].arguments) - 1)
+        results = self.call(function, [_View(text, (1, bucket.bytes // 4)), *fences])
         steps, self.steps = tuple(self.steps), []
         return Entry(bucket.entry, text, tuple(Result(view.shape, view.data) for view in results), steps)
 
