@@ -60,6 +60,8 @@ _X86_NAMES = {
 }
 # What LLVM counts as features of its own and every CPU with the other one has.
 _X86_IMPLIED = {"sse4.2": ("crc32",), "fxsr": ("mmx",), "avx512f": ("evex512",), "lm": ("64bit",)}
+# What `iree-cpuinfo` does not tell of an x86 CPU, though every one with the others has it (the levels of the x86-64 psABI).
+_X86_UNTOLD = {("sse4.2",): ("crc32", "cx16", "popcnt", "sahf"), ("avx",): ("xsave",), ("avx2", "fma"): ("bmi", "bmi2", "lzcnt", "movbe")}
 
 # Bits of AT_HWCAP and AT_HWCAP2 in the auxiliary vector (Linux, asm/hwcap.h of arm64), with LLVM's names.
 _ARM64_HWCAP = {
@@ -228,7 +230,8 @@ def _probed_features() -> frozenset[str]:
         output = subprocess.run([str(tool)], capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return frozenset()
-    return frozenset(parts[0] for line in output.splitlines() if len(parts := line.split()) == 2 and parts[1] == "1")
+    told = {parts[0] for line in output.splitlines() if len(parts := line.split()) == 2 and parts[1] == "1"}
+    return frozenset(told.union(*(untold for causes, untold in _X86_UNTOLD.items() if told.issuperset(causes))))
 
 
 def _read(path: Path) -> bytes:
