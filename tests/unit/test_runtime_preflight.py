@@ -68,7 +68,7 @@ def test_riscv_extensions() -> None:
 def test_a_machine_without_those_files_asks_the_tool_of_the_runtime() -> None:
     folder = Path(next(iter(iree._runtime_libs.__path__)))
     lines = subprocess.run([str(folder / "iree-cpuinfo")], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert cpu_features("other", "", b"") == {line.split()[0] for line in lines if line.split()[1] == "1"}
+    assert cpu_features("other", "", b"") >= {line.split()[0] for line in lines if line.split()[1] == "1"}  # and what follows (test_runtime_probed)
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="compares Linux's view with the runtime's")
