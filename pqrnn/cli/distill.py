@@ -28,7 +28,10 @@ def distill(
     lang: LangOption = None,
     dev: Annotated[str | None, typer.Option(help="Development data, if not the `dev` split of --data.")] = None,
     unlabelled: Annotated[
-        list[str] | None, typer.Option("--unlabelled", help="Further data whose texts (not labels) the teacher answers, as --data.")
+        list[str] | None,
+        typer.Option(
+            "--unlabelled", help="Further data whose texts (not labels) the teacher answers, as --data; texts of the test split are left out."
+        ),
     ] = None,
     lessons: Annotated[
         Path | None, typer.Option(help="Where the teacher's answers are kept; by default OUT/lessons. Made once, shared by runs.")
@@ -77,7 +80,8 @@ def distill(
     except ValueError as error:
         raise TrainingError(f"these settings do not make a parser: {error}") from error
     training, development = load_data(data, dev, lang)
-    made = _label(lessons or out / "lessons", teacher, training, unlabelled or [], LessonConfig(variants=variants, swap=swap), arithmetic, quiet=json)
+    texts = _load_texts(unlabelled or [], data, lang, development)
+    made = _label(lessons or out / "lessons", teacher, training, texts, LessonConfig(variants=variants, swap=swap), arithmetic, quiet=json)
     run_training(
         out,
         (training, development),
@@ -90,17 +94,28 @@ def distill(
     )
 
 
+def _load_texts(specs: list[str], data: str, lang: str | None, development: list[Example]) -> list[str]:
+    """Return the training texts of further data; none that is to be evaluated on, not even without its label."""
+    from pqrnn.data.loader import available_splits, load_examples
+
+    if not specs:
+        return []
+    held = {example.text.lower() for example in development}
+    if "test" in available_splits(data, locale=lang):
+        held |= {example.text.lower() for example in load_examples(data, split="test", locale=lang)}
+    found = [example.text for spec in specs for example in load_examples(spec, split="train" if available_splits(spec) else "all", locale=lang)]
+    return [text for text in dict.fromkeys(found) if text.lower() not in held]
+
+
 def _label(
-    folder: Path, teachers: list[Path], training: list[Example], unlabelled: list[str], config: LessonConfig, precision: str, *, quiet: bool
+    folder: Path, teachers: list[Path], training: list[Example], texts: list[str], config: LessonConfig, precision: str, *, quiet: bool
 ) -> Lessons:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from pqrnn.data.loader import available_splits, load_examples
     from pqrnn.lessons import read_lessons
     from pqrnn.teacher.labelling import label_examples
 
-    texts = [example.text for spec in unlabelled for example in load_examples(spec, split="train" if available_splits(spec) else "all")]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True, quiet=quiet), disable=quiet, refresh_per_second=2) as progress:
         task = progress.add_task("the teacher answers", total=None)

@@ -50,6 +50,7 @@ def load_encoder(name: str) -> tuple[Any, Any]:
     except ImportError as error:
         raise TeacherError("a teacher needs the package transformers: pip install 'pqrnn[teacher]'") from error
     place = find_encoder(name)
+    transformers.utils.logging.disable_progress_bar()  # loading takes a second, and the verbs draw bars of their own
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(place)
         encoder = transformers.AutoModel.from_pretrained(place, dtype="float32")
