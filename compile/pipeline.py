@@ -265,7 +265,7 @@ class _Compilation:
     def _write(self, describe: Callable[[Sequence[Variant]], Manifest], proved: Sequence[Proved], golden: GoldenSet, replace: bool) -> Manifest:
         """Put the package together beside its destination, and let it take its place."""
         from runtime_py.golden import save_golden
-        from runtime_py.package import new_package, seal
+        from runtime_py.package import new_package, open_package, seal
 
         try:
             with self._stage("package", str(self.out)), new_package(self.out, replace) as staging:
@@ -273,7 +273,8 @@ class _Compilation:
                 vectors = staging / manifest.golden.path
                 vectors.parent.mkdir(parents=True, exist_ok=True)
                 save_golden(vectors, golden.vectors)
-                manifest = seal(staging, manifest)
+                seal(staging, manifest)
+                manifest = open_package(staging).manifest
         except PackageError as error:
             raise PackagingFailed(str(error)) from error
         except OSError as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compile.errors import CompileError, CompilerFailed, ExportFailed, ImportFailed, PackagingFailed, PlanError, VerificationFailed
-from compile.reproduction import keep_evidence
+from compile.errors import CompileError, CompilerFailed, ExportFailed, ImportFailed, PackagingFailed, PlanError, TargetsFailed, VerificationFailed
+from compile.reproduction import clear_evidence, failure_folder, keep_evidence
 
 
 def test_every_stage_has_an_error_of_its_own() -> None:
@@ -44,12 +44,43 @@ def test_evidence_is_kept_and_replaces_what_was_there(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["home.failed", "module.mlir"]
 
 
+def test_evidence_may_lie_in_folders(tmp_path: Path) -> None:
+    error = VerificationFailed("no", "", {"home.pqrnn/golden/golden.npz": b"npz", "replay.sh": b"#!/bin/sh\n"})
+    keep_evidence(error, tmp_path / "home.pqrnn.failed" / "vulkan")
+    assert (tmp_path / "home.pqrnn.failed" / "vulkan" / "home.pqrnn" / "golden" / "golden.npz").read_bytes() == b"npz"
+
+
+def test_only_what_was_kept_here_is_cleared(tmp_path: Path) -> None:
+    kept = failure_folder(tmp_path / "home.pqrnn")
+    clear_evidence(kept)
+    for name in ("host", "vmvx"):
+        keep_evidence(CompilerFailed("no", "", {"x": b"y"}), kept / name)
+    (kept / "mine").mkdir()
+    (kept / "mine" / "notes.txt").write_text("keep me")
+    clear_evidence(kept)
+    assert [path.relative_to(kept).as_posix() for path in kept.rglob("*")] == ["mine", "mine/notes.txt"]
+    (kept / "mine" / "notes.txt").unlink()
+    (kept / "mine").rmdir()
+    keep_evidence(CompilerFailed("no", "", {"x": b"y"}), kept / "host")
+    clear_evidence(kept)
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_failures_are_told_together() -> None:
+    error = TargetsFailed({"a": CompilerFailed("it crashed", "line"), "b": VerificationFailed("wrong words")})
+    text = str(error)
+    assert "none of 2 targets passed" in text
+    assert "a: compile: it crashed" in text
+    assert "b: verify: wrong words" in text
+
+
 def test_nothing_is_left_without_evidence_or_when_it_cannot_be_written(tmp_path: Path) -> None:
     plain = PlanError("no target")
     keep_evidence(plain, tmp_path / "a.failed")
     lost = CompilerFailed("no", "", {"module.mlir": tmp_path / "is-not-there"})
     keep_evidence(lost, tmp_path / "b.failed")
     nowhere = CompilerFailed("no", "", {"x": b"y"})
-    keep_evidence(nowhere, tmp_path / "no" / "such" / "c.failed")
+    (tmp_path / "file").write_text("no folder")
+    keep_evidence(nowhere, tmp_path / "file" / "c.failed")
     assert plain.folder is lost.folder is nowhere.folder is None
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
 
-from compile.process import Finished, run_tool
+from compile.process import Finished, Stopped, run_tool, tool_group
 
 # A tool that starts another one, tells both numbers, and never ends.
 STUBBORN = """
@@ -87,3 +89,24 @@ def test_interrupt_kills_the_tool_and_its_children(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     assert "KeyboardInterrupt" in process.communicate(timeout=30)[1]
     assert wait_until_gone([int(word) for word in note.read_text().split()]) == []
+
+
+def test_a_group_stops_the_tools_of_all_its_threads_and_starts_no_other(tmp_path: Path) -> None:
+    notes = [tmp_path / "first", tmp_path / "second"]
+    with tool_group() as group, ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(copy_context().run, run_tool, [sys.executable, "-c", STUBBORN, note], 600.0) for note in notes]
+        while not all(note.exists() for note in notes):
+            assert not any(one.done() for one in running)
+            time.sleep(0.05)
+        group.stop()
+        assert [one.result().ending for one in running] == ["crashed (SIGKILL)"] * 2
+        with pytest.raises(Stopped):
+            run_tool([sys.executable, "-c", ""], 30)
+    assert wait_until_gone([int(word) for note in notes for word in note.read_text().split()]) == []
+    assert run_tool([sys.executable, "-c", ""], 30).code == 0  # out of the group, tools run again
+
+
+def test_variables_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PQRNN_KEPT", "kept")
+    code = "import os; print(os.environ['PQRNN_KEPT'], os.environ['PQRNN_NEW'])"
+    assert run_tool([sys.executable, "-c", code], 30, environment={"PQRNN_NEW": "new"}).output == "kept new\n"
