@@ -29,7 +29,7 @@ def keep_evidence(error: CompileError, folder: Path) -> None:
     """
     if not error.evidence:
         return
-    partial = None
+    partial, made = None, not folder.parent.exists()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -49,8 +49,9 @@ def keep_evidence(error: CompileError, folder: Path) -> None:
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
-        with suppress(OSError):
-            folder.parent.rmdir()  # only where it is empty
+        if made:
+            with suppress(OSError):
+                folder.parent.rmdir()  # only where it is empty
 
 
 def clear_evidence(folder: Path) -> None:
