@@ -253,6 +253,22 @@ def _build_swiftshader(folder: Path, archive: Archive) -> dict[str, object]:
     return {"packages": _versions([package])}
 
 
+def _build_compilers(folder: Path, archive: Archive) -> dict[str, object]:
+    packages = archive.debian.download_missing([name for names in pins.CROSS_COMPILERS.values() for name in names])
+    for package in packages:
+        unpack(package, folder / "root")
+    (folder / "empty.c").write_text("int main(void) { return 0; }\n", encoding="utf-8")
+    for prefix in pins.CROSS_COMPILERS:
+        compiler = places.cross_compiler_in(folder, prefix)
+        if compiler is None:
+            raise FetchFailed(f"the packages hold no {prefix}gcc")
+        _see(
+            run_tool([compiler.path, "-static", folder / "empty.c", "-o", folder / "empty"], _SECONDS, environment=compiler.environment),
+            compiler.path.name,
+        )
+    return {"packages": _versions(packages)}
+
+
 def _versions(packages: Sequence[Path]) -> dict[str, object]:
     """Return the version of each package by its name, from the names of the files."""
     parts = [package.name.split("_") for package in packages]
@@ -281,6 +297,11 @@ def _qemu_source() -> str | None:
 def _counter_source() -> str | None:
     qemu = places.counting_qemu()
     return None if qemu is None else f"{qemu.version} in {qemu.path.parent}"
+
+
+def _compilers_source() -> str | None:
+    found = [places.cross_compiler(prefix) for prefix in pins.CROSS_COMPILERS]
+    return ", ".join(str(compiler.path) for compiler in found if compiler is not None) if all(found) else None
 
 
 def _aarch64_source() -> str | None:
@@ -326,6 +347,14 @@ _COMPONENTS = {
             lambda: {"debian": [pins.COUNTING_PACKAGE]},
             _build_counter,
             _counter_source,
+        ),
+        Component(
+            "compilers",
+            "builds parsers in C for 32-bit ARM and RISC-V",
+            lambda: {"debian": [list(names) for names in pins.CROSS_COMPILERS.values()]},
+            _build_compilers,
+            _compilers_source,
+            lambda: _compilers_source() is not None,
         ),
         Component(
             "lavapipe",

@@ -69,3 +69,27 @@ AARCH64_PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manyli
 LAVAPIPE_PACKAGES = ("mesa-vulkan-drivers", "libvulkan1")
 SWIFTSHADER_PACKAGE = "chromium-common"
 SWIFTSHADER_FILES = ("usr/lib/chromium/libvk_swiftshader.so", "usr/lib/chromium/vk_swiftshader_icd.json")
+
+# C compilers for the processors that have no runtime, by the prefix of their programs. All of their parts are named, since a system may have some.
+CROSS_COMPILERS = {
+    "arm-linux-gnueabihf-": (
+        "binutils-arm-linux-gnueabihf",
+        "cpp-12-arm-linux-gnueabihf",
+        "gcc-12-arm-linux-gnueabihf",
+        "gcc-arm-linux-gnueabihf",
+        "libc6-armhf-cross",
+        "libc6-dev-armhf-cross",
+        "libgcc-12-dev-armhf-cross",
+        "linux-libc-dev-armhf-cross",
+    ),
+    "riscv64-linux-gnu-": (
+        "binutils-riscv64-linux-gnu",
+        "cpp-12-riscv64-linux-gnu",
+        "gcc-12-riscv64-linux-gnu",
+        "gcc-riscv64-linux-gnu",
+        "libc6-dev-riscv64-cross",
+        "libc6-riscv64-cross",
+        "libgcc-12-dev-riscv64-cross",
+        "linux-libc-dev-riscv64-cross",
+    ),
+}

@@ -101,6 +101,40 @@ def _ask_qemu(path: Path, libraries: tuple[Path, ...] = ()) -> Qemu:
 
 
 @dataclass(frozen=True, slots=True)
+class CrossCompiler:
+    """A C compiler for another machine.
+
+    Attributes:
+        path: The program.
+        libraries: Folders that the dynamic linker has to search for it.
+    """
+
+    path: Path
+    libraries: tuple[Path, ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables to set for it."""
+        given = os.environ.get("LD_LIBRARY_PATH", "")
+        return {"LD_LIBRARY_PATH": ":".join([*map(str, self.libraries), *([given] if given else [])])} if self.libraries else {}
+
+
+def cross_compiler(prefix: str) -> CrossCompiler | None:
+    """Return the C compiler with that prefix (`arm-linux-gnueabihf-`), the system's own or that of the emulators' folder."""
+    found = shutil.which(f"{prefix}gcc")
+    if found:
+        return CrossCompiler(Path(found))
+    folder = component_folder("compilers")
+    return cross_compiler_in(folder, prefix) if folder is not None else None
+
+
+def cross_compiler_in(folder: Path, prefix: str) -> CrossCompiler | None:
+    """Return the C compiler in a folder of unpacked packages."""
+    path = folder / "root" / "usr" / "bin" / f"{prefix}gcc"
+    return CrossCompiler(path, tuple(Path(place) for place in _libraries(folder))) if path.exists() else None
+
+
+@dataclass(frozen=True, slots=True)
 class Driver:
     """A Vulkan driver that computes on the processor.
 

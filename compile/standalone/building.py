@@ -125,7 +125,8 @@ def built_program(folder: Path, toolchain: Toolchain, labels: Labels) -> Iterato
         program = Path(place) / "replay"
         sources = [folder / name for name in _SOURCES]
         options = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{folder}", f"-Wa,-I{folder}", *toolchain.cross.flags, *toolchain.options)
-        finished = run_tool([toolchain.cross.compiler, *options, *sources, "-o", program, *toolchain.libraries, "-lm"], _BUILD_SECONDS)
+        command: list[str | Path] = [toolchain.compiler.path, *options, *sources, "-o", program, *toolchain.libraries, "-lm"]
+        finished = run_tool(command, _BUILD_SECONDS, environment=toolchain.compiler.environment)
         if finished.code != 0 or finished.timed_out:
             raise StandaloneFailed(f"{toolchain.cross.compiler} {finished.ending}", finished.diagnostics)
         yield Program(program, toolchain, labels)

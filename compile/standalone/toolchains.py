@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.emulation import places
+from compile.emulation import pins, places
 from compile.process import run_tool
 from compile.standalone.errors import NoToolchain
 from targets import Target
@@ -54,7 +54,8 @@ class Toolchain:
     """A C compiler for a machine, and that machine or its emulator.
 
     Attributes:
-        cross: The C compiler.
+        cross: What is known of the C compiler.
+        compiler: The one that is here.
         options: What it is told besides when a program for the emulator is built.
         libraries: Files and flags with which such a program is linked.
         machine: What runs it: "this machine", "qemu-arm 7.2.22, cortex-a7".
@@ -63,6 +64,7 @@ class Toolchain:
     """
 
     cross: CrossCompiler
+    compiler: places.CrossCompiler
     options: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ("-static",)
     machine: str = "this machine"
@@ -100,18 +102,20 @@ def find_toolchain(target: Target) -> Toolchain:
         NoToolchain: The compiler or the emulator is not installed; with the name of the package.
     """
     cross = cross_compiler(target)
-    if shutil.which(cross.compiler) is None:
-        raise NoToolchain(f"{cross.compiler} is not installed (Debian: apt-get install {cross.packages})")
+    compiler = places.cross_compiler(cross.prefix)
+    if compiler is None:
+        fetched = "run `make emulators`, or on " if cross.prefix in pins.CROSS_COMPILERS else ""
+        raise NoToolchain(f"{cross.compiler} is not installed ({fetched}Debian: apt-get install {cross.packages})")
     if cross is _CORTEX_M7:
-        return _cortex_m7(cross)
+        return _cortex_m7(cross, compiler)
     architecture = _architecture(target)
     if architecture == platform.machine():
-        return Toolchain(cross)
+        return Toolchain(cross, compiler)
     cpu = _processor(target, architecture)
     # The newest first: older ones know fewer processors.
     for qemu in reversed(list(places.qemus(architecture))):
         if cpu.split(",")[0] in qemu.processors:
-            return Toolchain(cross, machine=f"qemu-{architecture} {qemu.version}, {cpu}", command=(str(qemu.path), "-cpu", cpu))
+            return Toolchain(cross, compiler, machine=f"qemu-{architecture} {qemu.version}, {cpu}", command=(str(qemu.path), "-cpu", cpu))
     raise NoToolchain(f"qemu-{architecture} with a processor {cpu.split(',')[0]!r} is not installed: run `make emulators`")
 
 
@@ -129,13 +133,14 @@ def _processor(target: Target, architecture: str) -> str:
     return {"arm": "cortex-a7"}.get(architecture, "max")
 
 
-def _cortex_m7(cross: CrossCompiler) -> Toolchain:
+def _cortex_m7(cross: CrossCompiler, compiler: places.CrossCompiler) -> Toolchain:
     emulator = shutil.which("qemu-system-arm")
     if emulator is None:
         raise NoToolchain("qemu-system-arm is not installed (Debian: apt-get install qemu-system-arm)")
     version = run_tool([emulator, "--version"], _SECONDS).output.split(" version ")[-1].split()[0]
     return Toolchain(
         cross,
+        compiler,
         options=('-DPQRNN_MEMORY=__attribute__((section(".bss.pqrnn_memory")))',),
         libraries=("--specs=rdimon.specs", "-nostartfiles", str(_BOARD / "mps2_an500.c"), "-T", str(_BOARD / "mps2_an500.ld")),
         machine=f"qemu-system-arm {version}, mps2-an500 (Cortex-M7)",

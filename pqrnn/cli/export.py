@@ -37,5 +37,12 @@ def export_c(
         print_json({"folder": str(out), "target": target, "buckets": exported.buckets, "figures": figures, "proof": proof})
         return
     verdict = f"like PyTorch within {proof.largest:.1e}, on {proof.machine}" if proof.machine else f"unverified: {proof.reason}"
-    row = (f"{figures.weight_bytes:,}", f"{figures.code_bytes:,}", f"{figures.memory_bytes:,}", str(figures.dispatches), f"{figures.seconds:.1f}", verdict)
+    row = (
+        f"{figures.weight_bytes:,}",
+        f"{figures.code_bytes:,}",
+        f"{figures.memory_bytes:,}",
+        str(figures.dispatches),
+        f"{figures.seconds:.1f}",
+        verdict,
+    )
     show_table(f"{out}: C for {target}", ("weights", "code", "memory", "dispatches", "seconds", "answers"), [row])

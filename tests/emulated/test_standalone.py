@@ -108,7 +108,7 @@ def test_other_weights_are_noticed(written: Written, golden: GoldenSet, tmp_path
 
 def test_vectors_trap_on_a_processor_without_them(written: Written) -> None:
     folder, toolchain = written("linux-riscv64-v"), toolchain_of("linux-riscv64-v")
-    plain = Toolchain(toolchain.cross, machine="rv64 without vectors", command=(toolchain.command[0], "-cpu", "rv64"))
+    plain = Toolchain(toolchain.cross, toolchain.compiler, machine="rv64 without vectors", command=(toolchain.command[0], "-cpu", "rv64"))
     with built_program(folder, plain, NAMES) as program, pytest.raises(StandaloneFailed, match="crashed \\(SIGILL\\) on rv64 without vectors"):
         program.answers([b"wake me"])
 
@@ -191,7 +191,9 @@ def test_what_the_host_program_does_and_is_not_known_is_named(tmp_path: Path) ->
     from compile.standalone.tracing import trace_module
 
     path = tmp_path / "host.mlir"
-    path.write_text("module { util.func public @parse_8$async(%a: index) -> index { %b = arith.muli %a, %a : index util.return %b : index } }", encoding="utf-8")
+    path.write_text(
+        "module { util.func public @parse_8$async(%a: index) -> index { %b = arith.muli %a, %a : index util.return %b : index } }", encoding="utf-8"
+    )
     with pytest.raises(StandaloneFailed, match="no entry 'parse_4'"):
         trace_module(path, make_buckets([(4, 32)]))
     path.write_text("module { util.initializer { %0 = arith.constant 2 : index %1 = arith.muli %0, %0 : index util.return } }", encoding="utf-8")
