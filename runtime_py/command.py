@@ -96,7 +96,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     return parser, verbs.choices
 
 
-def _add_verb(verbs: Any, name: str, run: Any, help: str, example: str, variant: bool = True) -> argparse.ArgumentParser:  # noqa: A002, ANN401
+def _add_verb(verbs: Any, name: str, run: Any, help: str, example: str, variant: bool = True) -> argparse.ArgumentParser:
     verb: argparse.ArgumentParser = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", epilog=f"example:  {example}")
     verb.set_defaults(run=run)
     verb.add_argument("package", help="a compiled package, the folder NAME.pqrnn")

@@ -185,7 +185,7 @@ def _case(index: int, golden: GoldenVectors, intents: list[str], scheme: TagSche
 def _exact(row: NDArray[np.float32]) -> list[float]:
     """Return numbers whose shortest decimal form gives back the very float32, whether it is read as a float or as a double."""
     values = [float(text) for text in row.astype(np.str_)]
-    assert np.array_equal(np.array(values, np.float32), row)  # noqa: S101 - a digit lost here would be blamed on the host
+    assert np.array_equal(np.array(values, np.float32), row)  # a digit lost here would be blamed on the host
     return values
 
 
@@ -292,7 +292,7 @@ class _Judge:
             if given is not None:
                 self._compare(case.id, what, expected, given, conformance.tolerance)
 
-    def _compare(self, number: int, what: str, expected: Any, given: Any, tolerance: float) -> None:  # noqa: ANN401 - lists of one depth or two
+    def _compare(self, number: int, what: str, expected: Any, given: Any, tolerance: float) -> None:  # lists of one depth or two
         try:
             wanted, got = np.array(expected, np.float64), np.array(given, np.float64)
         except ValueError:  # rows of unequal lengths

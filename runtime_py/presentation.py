@@ -23,7 +23,7 @@ class Table(NamedTuple):
     rows: list[tuple[str, ...]]
 
 
-def json_text(document: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+def json_text(document: Any) -> str:
     """Return a document as indented JSON; structs and dataclasses are taken apart."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 

@@ -110,7 +110,7 @@ class Host:
             elif tag[0] == "B" or (tag[0] == "I" and self.repair):
                 slots.append({"label": tag[2:], "start": starts, "end": ends})
             else:
-                tag = "O"  # noqa: PLW2901 - what was not begun cannot go on
+                tag = "O"  # what was not begun cannot go on
             before = tag
         return slots
 
