@@ -113,5 +113,8 @@ def _replay(package: Package, variant: Variant, seconds: float) -> str:
         lines = finished.stderr.decode("utf-8", "replace").strip().splitlines()
         ending = f"was killed by signal {-finished.returncode}" if finished.returncode < 0 else "failed"
         return f"{ending}{f' ({lines[-1]})' if lines else ''}"
-    parity = msgspec.json.decode(finished.stdout, type=Replay).parity
+    try:
+        parity = msgspec.json.decode(finished.stdout, type=Replay).parity
+    except msgspec.DecodeError:
+        return "gave no answer that can be read"
     return "" if parity.passed else f"gave wrong answers ({'; '.join(parity.failures)})"

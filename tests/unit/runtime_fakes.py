@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from runtime_py.golden import GoldenVectors, join_golden, save_golden
-from runtime_py.manifest import Bucket, Golden, Labels, Manifest, Model, Producer, Variant
+from runtime_py.manifest import Bucket, Golden, Labels, Manifest, Model, Parity, Producer, Variant
 from runtime_py.package import seal
 
 INTENTS = ["alarm", "music"]
@@ -27,6 +27,24 @@ def fake_variant(target: str = "host", **changes: object) -> Variant:
         "unverified_reason": "not run",
     }
     return Variant(**(fields | changes))  # type: ignore[arg-type]
+
+
+def fake_parity(passed: bool) -> Parity:
+    """The outcome of a check."""
+    zeros = dict.fromkeys(("tag_flips", "count_mismatches", "span_mismatches", "not_finite", "all_zero", "not_deterministic", "texts", "words"), 0)
+    return Parity(
+        passed=passed,
+        repeats=1,
+        tolerance=1.0,
+        intent_max_abs=0.0,
+        tags_max_abs=0.0,
+        intent_flips=0 if passed else 3,
+        machine="",
+        runtime="",
+        checked="",
+        failures=[] if passed else ["3 intent flips"],
+        **zeros,  # type: ignore[arg-type]
+    )
 
 
 def fake_manifest(*variants: Variant) -> Manifest:

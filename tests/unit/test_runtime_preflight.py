@@ -10,8 +10,8 @@ import iree._runtime_libs
 import pytest
 from runtime_fakes import fake_manifest, fake_variant
 
-from runtime_py.errors import RuntimeMismatch, UnsupportedTarget
-from runtime_py.manifest import Parity
+from runtime_py.errors import RuntimeMismatch
+from runtime_py.manifest import ANY, VulkanNeeds
 from runtime_py.preflight import (
     Machine,
     arm64_features,
@@ -24,7 +24,6 @@ from runtime_py.preflight import (
     why_not,
     x86_features,
 )
-from runtime_py.selection import select_variant
 
 HASWELL = Machine("x86_64", frozenset(["avx", "avx2", "fma", "bmi", "bmi2"]), "Haswell", "3.13.0rc20261016", ("local-sync", "local-task"))
 
@@ -89,67 +88,10 @@ def test_each_obstacle_is_named() -> None:
     assert why_not(fake_variant(), HASWELL) is None
     assert why_not(fake_variant(features=["avx2", "avx512f", "avx512vnni"]), HASWELL) == "this CPU (Haswell) lacks avx512f, avx512vnni"
     assert why_not(fake_variant(triple="aarch64-linux-gnu"), HASWELL) == "it is for aarch64, this machine is x86_64"
-    assert "vulkan device" in str(why_not(fake_variant(device="vulkan"), HASWELL))
+    assert why_not(fake_variant(triple=ANY, features=[]), HASWELL) is None
+    assert "hip device, which this version of pqrnn does not drive" in str(why_not(fake_variant(device="hip"), HASWELL))
+    assert "no vulkan device" in str(why_not(fake_variant(device="vulkan", vulkan=VulkanNeeds()), HASWELL))
     assert "no local-sync" in str(why_not(fake_variant(), Machine("x86_64", frozenset(), "", "3.13", ())))
-
-
-def parity(passed: bool) -> Parity:
-    zeros = dict.fromkeys(
-        ("intent_flips", "tag_flips", "count_mismatches", "span_mismatches", "not_finite", "all_zero", "not_deterministic", "texts", "words"), 0
-    )
-    return Parity(
-        passed=passed,
-        repeats=1,
-        tolerance=1.0,
-        intent_max_abs=0.0,
-        tags_max_abs=0.0,
-        machine="",
-        runtime="",
-        checked="",
-        **zeros,  # type: ignore[arg-type]
-    )
-
-
-def test_the_most_demanding_variant_that_runs_is_chosen() -> None:
-    manifest = fake_manifest(
-        fake_variant("generic", features=[]),
-        fake_variant("v3"),
-        fake_variant("v4", features=["avx2", "fma", "avx512f"]),
-        fake_variant("pi", triple="aarch64-linux-gnu", features=[]),
-    )
-    selection = select_variant(manifest, HASWELL)
-    assert selection.variant.target == "v3"
-    assert set(selection.rejected) == {"generic", "v4", "pi"}
-    assert "avx512f" in selection.rejected["v4"]
-    assert selection.rejected["generic"] .startswith("v3 fits better")
-
-
-def test_verified_code_goes_first() -> None:
-    manifest = fake_manifest(
-        fake_variant("failed", parity=parity(False)),
-        fake_variant("unknown"),
-        fake_variant("proved", features=[], parity=parity(True), unverified_reason=None),
-    )
-    assert select_variant(manifest, HASWELL).variant.target == "proved"
-
-
-def test_nothing_fits() -> None:
-    manifest = fake_manifest(fake_variant("v4", features=["avx512f"]), fake_variant("pi", triple="aarch64-linux-gnu"))
-    with pytest.raises(UnsupportedTarget, match=r"v4: this CPU \(Haswell\) lacks avx512f; pi: it is for aarch64.*pqrnn compile"):
-        select_variant(manifest, HASWELL)
-
-
-def test_a_named_variant_is_taken_or_refused() -> None:
-    manifest = fake_manifest(fake_variant("generic", features=[]), fake_variant("v4", features=["avx512f"]), fake_variant("gpu", device="vulkan"))
-    assert select_variant(manifest, HASWELL, "generic").variant.target == "generic"
-    with pytest.raises(UnsupportedTarget, match="lacks avx512f"):
-        select_variant(manifest, HASWELL, "v4")
-    with pytest.warns(UserWarning, match="lacks avx512f"):
-        assert select_variant(manifest, HASWELL, "v4", strict=False).variant.target == "v4"
-    with pytest.raises(UnsupportedTarget, match="vulkan"):
-        select_variant(manifest, HASWELL, "gpu", strict=False)
-    with pytest.raises(UnsupportedTarget, match="no variant 'v5'; it has: generic, v4, gpu"):
-        select_variant(manifest, HASWELL, "v5")
 
 
 @pytest.mark.parametrize("runtime", ["3.13.0", "3.13.0rc20261016", "3.13.7"])
