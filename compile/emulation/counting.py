@@ -56,8 +56,8 @@ def count_instructions(arguments: Sequence[str], cpu: str) -> Instructions:
     return Instructions(code, round((many.call - few.call) / _CALLS))
 
 
-def _count(arguments: Sequence[str], cpu: str, calls: int) -> Instructions:
-    """Count a whole run with some calls."""
+def _count(arguments: Sequence[str], cpu: str, calls: int, options: Sequence[str] = ()) -> Instructions:
+    """Count a whole run with some calls, with further options for the emulator."""
     place, qemu = places.aarch64(), places.counting_qemu()
     if place is None or qemu is None:
         raise CannotCount("the emulator that counts is not installed: run `make emulators`")
@@ -78,7 +78,9 @@ def _count(arguments: Sequence[str], cpu: str, calls: int) -> Instructions:
         environment = {"LD_LIBRARY_PATH": os.pathsep.join(map(str, qemu.libraries))} if qemu.libraries else {}
         # The emulated program must not search the libraries of the emulator.
         unset = ["-U", "LD_LIBRARY_PATH"] if qemu.libraries else []
-        finished = run_tool([*command[:1], *unset, *command[1:], *arguments, f"--benchmark_min_time={calls}x"], _SECONDS, environment=environment)
+        finished = run_tool(
+            [*command[:1], *unset, *options, *command[1:], *arguments, f"--benchmark_min_time={calls}x"], _SECONDS, environment=environment
+        )
         if finished.code or not result.is_file() or "error" in finished.output.lower():
             raise CannotCount(f"the benchmark {finished.ending} in {qemu.path.name}: {finished.diagnostics.strip()[-300:]}")
         everything, code = (int(number) for number in result.read_text(encoding="ascii").split())
