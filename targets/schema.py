@@ -245,7 +245,7 @@ def check_target(target: Target, where: str) -> None:
 def _parse(data: bytes, where: str) -> dict[str, Any]:
     try:
         return msgspec.toml.decode(data, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TargetError(f"{where}: {error}") from error
 
 

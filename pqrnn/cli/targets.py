@@ -35,7 +35,7 @@ def list_targets(context: typer.Context, json: JsonOption = False) -> None:
     if json:
         print_json(found)
     else:
-        rows = [(each.id, each.summary, _machine(each), "refused" if each.refused else each.tier) for each in found]
+        rows = [(each.id, each.summary, _machine(each), _proof(each)) for each in found]
         show_table("targets", ("name", "for", "processor or GPU", "proof"), rows)
         for tier, meaning in TIERS.items():
             typer.echo(f"{tier}: {meaning}")
@@ -90,6 +90,13 @@ def add(
     typer.echo(f"{seen}\nwrote {destination}: `pqrnn targets show {name}` shows it, `pqrnn compile RUN --target {name}` compiles for it")
 
 
+def _proof(target: Target) -> str:
+    """Say what proves a target, or that there is no package for it."""
+    if not target.refused:
+        return target.tier
+    return "as C only" if target.standalone else "refused"
+
+
 def _machine(target: Target) -> str:
     """Return what a target's code is for, in a few words."""
     if target.vulkan is not None:
@@ -102,6 +109,12 @@ def _machine(target: Target) -> str:
     shown = target.cpu if target.cpu in ("host", "x86-64-v2", "x86-64-v3", "x86-64-v4") else target.triple.split("-")[0]
     extra = target.features if not target.cpu.startswith("x86-64") else ()
     return " ".join([shown, *(f"+{feature}" for feature in extra)])
+
+
+def _proof(target: Target) -> str:
+    if target.refused:
+        return "as C only" if target.standalone else "refused"
+    return target.tier
 
 
 def _facts(target: Target) -> list[tuple[str, str]]:
@@ -120,7 +133,7 @@ def _facts(target: Target) -> list[tuple[str, str]]:
         ("processor", target.cpu),
         ("features", " ".join(target.features)),
         ("needs", target.needs),
-        ("proof", f"{target.tier}: {TIERS[target.tier]}"),
+        ("proof", "" if target.refused else f"{target.tier}: {TIERS[target.tier]}"),
         (
             "emulators",
             ", ".join(" ".join(filter(None, [each.kind, each.cpu, f"{each.lanes} lanes" if each.lanes else ""])) for each in target.emulators),

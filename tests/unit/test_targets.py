@@ -6,6 +6,8 @@ import ast
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import targets
 from targets import Registry, Source, TargetError, shipped
@@ -204,6 +206,24 @@ def test_bad_preset_is_refused(old: str, new: str, message: str, tmp_path: Path)
 def test_a_board_that_cannot_run_its_base_may_be_listed_with_the_reason(tmp_path: Path) -> None:
     preset = PRESET.replace('"dotprod", ', "").replace('base = "board"', 'base = "board"\nrefused = "its cores have no dot product"')
     assert folder_of(tmp_path, board=GOOD, named=preset).get("named").refused == "its cores have no dot product"
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"a = " + b"[" * 100_000, b"a = 1\na = 2", b"", b"[[flags]]\n" * 1000])
+def test_nonsense_is_an_error_of_its_file(text: bytes) -> None:
+    with pytest.raises(TargetError, match="^targets/board.toml: "):
+        decode_target(text, "board", "targets/board.toml")
+
+
+@given(st.data())
+def test_a_file_with_a_hole_or_a_stray_byte_is_refused_or_read(data: st.DataObject) -> None:
+    text = bytearray(data.draw(st.sampled_from([GOOD, PRESET, GPU])).encode())
+    place = data.draw(st.integers(0, len(text) - 1))
+    text[place : place + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=3))
+    for name in ("board", "named", "gpu"):
+        try:
+            decode_target(bytes(text), name, "file")
+        except TargetError as error:
+            assert str(error).startswith("file: ")
 
 
 def test_host_has_to_be_marked_as_development() -> None:
