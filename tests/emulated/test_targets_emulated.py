@@ -58,6 +58,22 @@ def test_an_emulator_has_what_the_code_needs_and_not_what_the_board_lacks(name: 
         pytest.skip("; ".join(reasons))
 
 
+@pytest.mark.parametrize("name", [name for name in shipped().names() if shipped().get(name).triple.startswith("x86_64")])
+def test_an_x86_level_is_emulated_by_a_processor_of_that_level(name: str, emulated: Start) -> None:
+    target = shipped().get(name)
+    if not target.emulators:
+        # So the file says: the largest processor that QEMU can be lacks something that the code needs.
+        lacking = set(target.features) - features(emulated("qemu-x86_64", "max"))
+        assert lacking
+        assert any("QEMU" in limit.text for limit in target.limits)
+        return
+    for emulator in target.emulators:
+        there = features(emulated(emulator.kind, emulator.cpu))
+        assert [feature for feature in target.features if feature not in there] == []
+        above = {"linux-x86_64-v2": {"avx", "avx2", "fma", "bmi2"}}.get(name, {"avx512f", "avxvnni"})
+        assert not above & there, f"{emulator.cpu} would run code that {name} must not contain"
+
+
 @pytest.mark.parametrize(("cpu", "like"), [("cortex-a76", "raspberry-pi-5"), ("cortex-a53", "raspberry-pi-3")])
 def test_a_board_that_describes_itself_is_seen_right(emulated: Start, cpu: str, like: str) -> None:
     runner = emulated("qemu-aarch64", cpu)
