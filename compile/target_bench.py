@@ -217,6 +217,8 @@ def count_dispatches(module: Path, entries: Sequence[str]) -> dict[str, int]:
         if not own:
             raise BenchFailed(f"{module}: has no function {entry}")
         replayed = {slot for body in own for slot in re.findall(r"vm\.global\.load\.ref \.refs\[(\d+)\] : !hal\.command_buffer", body)}
+        if not replayed <= recorded.keys():
+            raise BenchFailed(f"{module}: cannot tell which launches {entry} replays")
         functions = [bodies[recorded[slot]][1] for slot in replayed]
         counts[entry] = sum(len(re.findall(r"@hal\.command_buffer\.dispatch\b", body)) for body in [*own, *functions])
     return counts
@@ -233,7 +235,7 @@ def _recordings(bodies: list[tuple[str, str]]) -> dict[str, int]:
 
     The initialiser calls it by number, `@module:4`, or by name; the disassembler gives the name of the initialiser to the very first function, too.
     """
-    stored = r"vm\.call @module(?::(\d+)|\.(\S+))\(\)\s+vm\.global\.store\.ref %\w+, \.refs\[(\d+)\] : !hal\.command_buffer"
+    stored = r"vm\.call @[\w$]+(?::(\d+)|\.(\S+))\(\)\s+vm\.global\.store\.ref %\w+, \.refs\[(\d+)\] : !hal\.command_buffer"
     names = [name for name, _ in bodies]
     return {slot: int(number) if number else names.index(name) for _, body in bodies for number, name, slot in re.findall(stored, body)}
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
+import msgspec
+
 from compile.emulation import places
 from compile.emulation.cpuid import emulated_cpuinfo
 from compile.process import run_tool
@@ -116,11 +118,25 @@ def emulated_runner(emulator: Emulator, variant: Variant | None = None) -> Runne
         NoRunner: It is not installed, does not know the processor, or lacks what the variant needs.
     """
     runner = _EMULATORS[emulator.kind](emulator)
-    if variant is not None and emulator.cpu:
+    if variant is not None and variant.vulkan is not None:
+        reason = _why_not_there(runner, variant)
+        if reason:
+            raise NoRunner(f"{runner.name}: {reason}")
+    elif variant is not None:
         missing = missing_features(variant.features, emulated_machine(runner.python, tuple(runner.environment.items())))
         if missing:
             raise NoRunner(f"{runner.name}: lacks {', '.join(missing)}")
     return runner
+
+
+def _why_not_there(runner: Runner, variant: Variant) -> str:
+    """Return what pre-flight says against a variant when it runs there."""
+    script = (
+        "import msgspec, sys; from runtime_py.manifest import Variant; from runtime_py.preflight import this_machine, why_not\n"
+        "sys.stdout.write(why_not(msgspec.json.decode(sys.stdin.buffer.read(), type=Variant), this_machine()) or '')"
+    )
+    finished = run_tool([*runner.python, "-c", script], _SECONDS, stdin=msgspec.json.encode(variant).decode(), environment=runner.environment)
+    return finished.output if finished.code == 0 else f"pre-flight {finished.ending} there"
 
 
 def native_tools() -> Path:

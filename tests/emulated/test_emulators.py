@@ -14,9 +14,11 @@ import msgspec
 import pytest
 from foreign import COLUMNS, DEPTH, ROWS, SUM, SUMMED, call, cpu_code, cpu_package, script, vulkan_code, vulkan_package
 
-from compile.emulation.runner import Runner, emulated_machine, rasteriser_device
+from compile.emulation.runner import NoRunner, Runner, emulated_machine, emulated_runner, rasteriser_device
 from compile.process import Finished, run_tool
+from runtime_py.manifest import Variant, VulkanNeeds
 from runtime_py.replay import CANNOT_RUN, Replay
+from targets.schema import Emulator
 
 Start = Callable[..., Runner]
 
@@ -180,3 +182,43 @@ def test_preflight_refuses_code_for_another_number_of_lanes(emulated: Start, tmp
     assert refused(replay(eight, package), "subgroups of 16 lanes", "it has 8")
     assert right(replay(sixteen, package))
     assert not right(replay(eight, package, preflight=False))
+
+
+def test_an_emulator_that_lacks_something_is_passed_over_with_the_reason(emulated: Start) -> None:
+    emulated("lavapipe", lanes=8)
+    emulated("swiftshader")
+    needs = Variant(
+        target="gpu",
+        device="vulkan",
+        triple="any",
+        cpu="any",
+        features=[],
+        path="m.vmfb",
+        flags=[],
+        compile_seconds=1.0,
+        parity=None,
+        vulkan=VulkanNeeds(16),
+    )
+    with pytest.raises(NoRunner, match=r"lavapipe .*, 8 lanes: .*subgroups of 16 lanes \(it has 8\)"):
+        emulated_runner(Emulator("lavapipe", lanes=8), needs)
+    assert emulated_runner(Emulator("lavapipe", lanes=16), needs).emulated
+    with pytest.raises(NoRunner, match=r"SwiftShader .*shaderInt64"):
+        emulated_runner(Emulator("swiftshader"), msgspec.structs.replace(needs, vulkan=VulkanNeeds(0, int64=True)))
+
+
+def test_qemu_with_a_processor_that_lacks_something_is_passed_over(emulated: Start) -> None:
+    emulated("qemu-aarch64", "cortex-a53")
+    needs = Variant(
+        target="board",
+        device="local-sync",
+        triple=AARCH64,
+        cpu="generic",
+        features=["dotprod"],
+        path="m.vmfb",
+        flags=[],
+        compile_seconds=1.0,
+        parity=None,
+    )
+    with pytest.raises(NoRunner, match="cortex-a53: lacks dotprod"):
+        emulated_runner(Emulator("qemu-aarch64", "cortex-a53"), needs)
+    assert emulated_runner(Emulator("qemu-aarch64", "cortex-a76"), needs).emulated

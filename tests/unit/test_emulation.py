@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 import threading
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def test_lavapipe_is_asked_for_numbers_of_lanes_that_it_has(nowhere: Path) -> No
 
 
 def test_the_first_emulator_that_can_is_taken_and_the_others_are_not_lost(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    able = runner.Runner("the second", True, ("python",))
+    able = runner.Runner("the second", True, (sys.executable,), {"PYTHONPATH": places.python_path()})
 
     def start(emulator: Emulator) -> runner.Runner:
         if emulator.lanes == 8:
