@@ -156,7 +156,7 @@ class _Compilation:
         self.seconds: dict[str, float] = {}
 
     def run(self, source: Path, names: Sequence[str], buckets: Sequence[Bucket] | None, known: Registry, replace: bool) -> Outcome:
-        targets = choose_targets(names, known)
+        targets, unreadable = choose_targets(names, known)
         self.report.expect(6)
         kept = failure_folder(self.out)
         with self._evidence_of_stages(kept):
@@ -165,7 +165,7 @@ class _Compilation:
                 golden = self._golden(prepared)
                 mlir = self._import(prepared, Path(folder))
                 builder = self._build(prepared, golden, mlir, Path(folder))
-                failures = prepared.failures | builder.failures
+                failures = unreadable | prepared.failures | builder.failures
                 clear_evidence(kept)
                 for name, error in failures.items():
                     keep_evidence(error, kept / name)
@@ -173,14 +173,13 @@ class _Compilation:
                     raise next(iter(failures.values())) if len(failures) == 1 else TargetsFailed(failures)
                 proved = [builder.proved[plan.target.id] for plan in prepared.plans if plan.target.id in builder.proved]
                 manifest = self._write(self._describe(prepared, golden), proved, golden, replace)
-        order = [target.id for target in targets if target.id in failures]
         return Outcome(
             package=self.out,
             manifest=manifest,
             statistics={one.variant.target: one.compiled.statistics for one in proved},
             left_out=(golden.too_long, golden.undecided),
             seconds=self.seconds,
-            failures={name: failures[name] for name in order},
+            failures=failures,
             cached=frozenset(one.variant.target for one in proved if one.compiled.cached),
             ran_on={one.variant.target: one.runner for one in proved},
             notes=self._notes(targets),
@@ -190,12 +189,12 @@ class _Compilation:
         from compile.build import group_modules
         from compile.preview import describe_plan
 
-        targets = choose_targets(names, known)
+        targets, unreadable = choose_targets(names, known)
         self.report.expect(4)
         prepared = self._prepare(source, targets, buckets, known)
         with tempfile.TemporaryDirectory(prefix="pqrnn-compile-") as folder:
             modules = group_modules(self._import(prepared, Path(folder)), prepared.plans)
-            return describe_plan(self.out, prepared.buckets, modules, self.cache, self.jobs, prepared.failures, self._notes(targets))
+            return describe_plan(self.out, prepared.buckets, modules, self.cache, self.jobs, unreadable | prepared.failures, self._notes(targets))
 
     @contextmanager
     def _evidence_of_stages(self, kept: Path) -> Iterator[None]:

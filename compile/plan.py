@@ -50,12 +50,15 @@ def check_destination(out: Path, replace: bool) -> None:
         raise PlanError(f"{out}: {place} is no folder that can be written to. Choose another name")
 
 
-def choose_targets(names: Sequence[str], known: Registry) -> list[Target]:
+def choose_targets(names: Sequence[str], known: Registry) -> tuple[list[Target], dict[str, CompileError]]:
     """Look targets up; "all" stands for every one that can leave this machine and that there is code for.
+
+    Returns:
+        The targets, and by name those that "all" stands for and whose files are not valid.
 
     Raises:
         PlanError: No target, or one twice.
-        TargetError: A target is unknown, its file is not valid, or there can be no code for it.
+        TargetError: A target that was named is unknown, its file is not valid, or there can be no code for it.
     """
     if not names:
         raise PlanError("no target to compile for")
@@ -65,11 +68,18 @@ def choose_targets(names: Sequence[str], known: Registry) -> list[Target]:
     for target in named:
         if target.refused:
             raise TargetError(f"{target.id}: {target.refused}")
+    failures: dict[str, CompileError] = {}
     if ALL in names:
         listed = {target.id for target in named}
-        every = [known.get(name) for name in known.names() if name not in listed]
-        named += [target for target in every if not target.development and not target.refused]
-    return named
+        for name in known.names():
+            try:
+                target = known.get(name)
+            except TargetError as error:
+                failures[name] = PlanError(str(error))
+                continue
+            if name not in listed and not target.development and not target.refused:
+                named.append(target)
+    return named, failures
 
 
 def plan_targets(targets: Sequence[Target], known: Registry, jobs: int = 1) -> tuple[list[Plan], dict[str, CompileError]]:

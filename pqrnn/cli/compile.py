@@ -106,6 +106,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[Step], None]]:
                 progress.stop_task(lines[step.target])
 
         yield tell
+        progress.update(common, description="done", mark=marks["done"], detail="")
 
 
 def _describe(outcome: Outcome) -> dict[str, object]:

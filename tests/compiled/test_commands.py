@@ -41,6 +41,37 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_plan_is_shown_and_nothing_is_written(home: Path) -> None:
+    before = sorted(home.rglob("*"))
+    out = home / "boards.pqrnn"
+    targets = ("--target", "host", "--target", "raspberry-pi-4", "--target", "linux-riscv64")
+    plan = json.loads(_pqrnn("compile", home / "run", *targets, "--out", out, "--dry-run", "--jobs", "2", "--json"))
+    assert [one["target"] for one in plan["targets"]] == ["host", "raspberry-pi-4", "linux-riscv64"]
+    assert [one["cached"] for one in plan["targets"]] == [True, False, False]  # this machine's was compiled above
+    assert plan["mlir"]["module.mlirbc"]["bytes"] > 10_000
+    shown = _pqrnn("compile", home / "run", *targets, "--out", out, "--dry-run")
+    for one in plan["targets"]:
+        assert one["command"] in shown
+    assert "unverified" in shown
+    assert sorted(home.rglob("*")) == before
+
+
+def test_a_failing_target_is_said_and_the_others_make_the_package(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "odd.toml").write_text(
+        'id = "odd"\nsummary = "x"\nfamily = "vmvx"\nneeds = "x"\ntier = "native"\n[[flags]]\nflag = "--no-such-flag"\nreason = "x"\n'
+    )
+    monkeypatch.setenv("PQRNN_TARGETS", str(tmp_path / "targets"))
+    out = tmp_path / "home.pqrnn"
+    told = json.loads(_pqrnn("compile", home / "run", "--target", "odd", "--target", "host", "--out", out, "--json", code=1))
+    assert told["failures"]["odd"]["stage"] == "compile"
+    assert "no-such-flag" in told["failures"]["odd"]["diagnostics"]
+    assert [variant["target"] for variant in told["manifest"]["variants"]] == ["host"]
+    assert told["cached"] == ["host"]
+    assert "do not ship" in told["notes"][0]
+    assert json.loads(_pqrnn("parse", out, "turn off the kitchen lights", "--json"))["intent"] == "light_off"
+
+
 def test_sample_shows_labels(home: Path) -> None:
     rows = [json.loads(line) for line in _pqrnn("data", "sample", home / "commands.toml", "-n", "6", "--json").splitlines()]
     assert len(rows) == 6

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from compile.compiler import STRIP_FLAGS, compile_module, compiler_path, compiler_version, target_flags
-from compile.errors import CompilerFailed, PlanError
+from compile.errors import CompilerFailed
 from compile.machine import resolve_processor
-from compile.pipeline import plan_targets
+from compile.plan import plan_targets
 from runtime_py.preflight import missing_features, this_machine
-from targets import Target, TargetError, registry
+from targets import Target, registry
 
 NAMED = [name for name in registry().names() if registry().get(name).family == "cpu" and not registry().get(name).development]
 
@@ -56,13 +56,43 @@ def test_every_package_is_stripped() -> None:
         assert set(STRIP_FLAGS) <= set(flags_of(registry().get(name)))
 
 
-def test_plans_of_bad_requests() -> None:
-    with pytest.raises(TargetError, match="did you mean host"):
-        plan_targets(["hots"], registry())
-    with pytest.raises(PlanError, match="given twice"):
-        plan_targets(["host", "host"], registry())
-    with pytest.raises(PlanError, match="no target"):
-        plan_targets([], registry())
+def test_a_processor_whose_features_nobody_can_tell_is_refused() -> None:
+    target = msgspec.structs.replace(registry().get("linux-armv7-neon"), cpu="cortex-a7")
+    with pytest.raises(CompilerFailed, match="does not say what cortex-a7 has"):
+        resolve_processor(target, flags_of(target))
+
+
+def test_code_of_no_processor_is_for_any() -> None:
+    for name in ("vulkan", "vulkan-llvmpipe", "vmvx"):
+        target = registry().get(name)
+        processor = resolve_processor(target, flags_of(target))
+        assert (processor.triple, processor.cpu, processor.features) == ("any", "any", ())
+        assert processor.resolved
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("vulkan-mali-valhall", {"subgroup": 32}, "counts on subgroups of 16, the target says 32"),
+        ("vulkan-mali-valhall", {"subgroup": 0}, "counts on subgroups of 16, the target says 0"),
+        ("vulkan-llvmpipe", {"int64": False}, "may use 64-bit integers, which the target does not declare"),
+        ("vulkan", {"target": "no-such-gpu"}, "does not accept this target\n  .*Unknown Vulkan target 'no-such-gpu'"),
+    ],
+)
+def test_a_gpu_that_is_not_what_the_target_says_is_refused(name: str, change: dict[str, object], message: str) -> None:
+    target = registry().get(name)
+    assert target.vulkan is not None
+    other = msgspec.structs.replace(target, vulkan=msgspec.structs.replace(target.vulkan, **change))
+    with pytest.raises(CompilerFailed, match=message):
+        resolve_processor(other, flags_of(other))
+
+
+def test_a_target_that_the_compiler_refuses_does_not_lose_the_others() -> None:
+    bad = msgspec.structs.replace(registry().get("linux-x86_64-v3"), id="bad", cpu="pentium9")
+    plans, failures = plan_targets([bad, registry().get("vmvx"), registry().get("linux-riscv64")], registry(), jobs=2)
+    assert [plan.target.id for plan in plans] == ["vmvx", "linux-riscv64"]
+    assert [plan.device for plan in plans] == ["local-sync", "local-sync"]
+    assert list(failures) == ["bad"]
 
 
 def test_the_compiler_is_the_real_program() -> None:

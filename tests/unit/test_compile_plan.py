@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from compile.errors import PlanError
 from compile.plan import choose_targets
 from compile.progress import Progress, Reporter
-from targets import TargetError, registry
+from targets import Registry, TargetError
+from targets.registry import Source, shipped
 
-KNOWN = registry()
+KNOWN = shipped()
 
 
 def names(*wanted: str) -> list[str]:
-    return [target.id for target in choose_targets(wanted, KNOWN)]
+    targets, failures = choose_targets(wanted, KNOWN)
+    assert not failures
+    return [target.id for target in targets]
 
 
 def test_all_is_every_target_that_can_leave_this_machine() -> None:
@@ -25,6 +29,18 @@ def test_all_is_every_target_that_can_leave_this_machine() -> None:
     left_out = set(KNOWN.names()) - set(found)
     assert all(KNOWN.get(name).development or KNOWN.get(name).refused for name in left_out)
     assert not any(KNOWN.get(name).refused for name in found)
+
+
+def test_a_file_that_is_not_valid_does_not_lose_the_others(tmp_path: Path) -> None:
+    (tmp_path / "good.toml").write_text('id = "good"\nsummary = "x"\nfamily = "vmvx"\nneeds = "x"\ntier = "native"\n')
+    (tmp_path / "bad.toml").write_text('id = "bad"\nsurprise = 1\n')
+    known = Registry([Source("mine", str(tmp_path), lambda: tmp_path)])
+    targets, failures = choose_targets(["all"], known)
+    assert [target.id for target in targets] == ["good"]
+    assert list(failures) == ["bad"]
+    assert "bad.toml" in failures["bad"].message
+    with pytest.raises(TargetError, match="bad.toml"):
+        choose_targets(["bad"], known)
 
 
 def test_what_is_named_beside_all_comes_first_and_once() -> None:
