@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,16 +16,19 @@ import pytest
 import torch
 from makers.small import BUCKETS, CONFIG, LABELS, TEXTS, make_model
 
+import compile.build
 import compile.export
 import compile.importing
 import compile.pipeline
 from compile.compiler import Compiled, Statistics, compile_module, target_flags
-from compile.errors import CompilerFailed, ExportFailed, ImportFailed, PackagingFailed, PlanError, VerificationFailed
+from compile.errors import CompilerFailed, ExportFailed, ImportFailed, PackagingFailed, PlanError, TargetsFailed, VerificationFailed
 from compile.export import export_entries
 from compile.golden import TRICKY, make_golden
 from compile.importing import import_programs
 from compile.parity import compare_decisions
-from compile.pipeline import STAGES, Outcome, Progress, compile_checkpoint
+from compile.pipeline import STAGES, Outcome, Progress, compile_checkpoint, preview_compilation
+from compile.plan import Plan
+from compile.proof import Proved, describe_code
 from compile.reference import Oracle
 from pqrnn.checkpoint import Facts, Labels, load_checkpoint, save_checkpoint
 from pqrnn.errors import CheckpointError
@@ -63,7 +67,7 @@ def steps() -> list[Progress]:
 @pytest.fixture(scope="module")
 def outcome(checkpoint: Path, steps: list[Progress], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     out = tmp_path_factory.mktemp("packages") / "small.pqrnn"
-    return compile_checkpoint(checkpoint, out, ["host", "linux-aarch64"], buckets=BUCKETS, on_progress=steps.append)
+    return compile_checkpoint(checkpoint, out, ["host", "linux-riscv64"], buckets=BUCKETS, on_progress=steps.append)
 
 
 @pytest.fixture(scope="module")
@@ -87,23 +91,32 @@ def test_the_package_is_whole_and_says_what_it_is(outcome: Outcome) -> None:
     assert manifest.model.parameters == make_model(1).parameters_count()
     assert (manifest.model.precision, manifest.model.revision, manifest.model.data_fingerprint) == ("float32", "0123abc", "sha256:0123")
     assert manifest.producer.iree_compiler.startswith("3.")
-    assert [variant.target for variant in manifest.variants] == ["host", "linux-aarch64"]
+    assert [variant.target for variant in manifest.variants] == ["host", "linux-riscv64"]
     assert set(manifest.files) == {"golden/golden.npz", *(variant.path for variant in manifest.variants)}
 
 
 def test_what_ran_here_has_its_numbers_and_what_did_not_says_why(outcome: Outcome) -> None:
-    host, arm = outcome.manifest.variants
+    host, board = outcome.manifest.variants
     assert host.parity is not None
     assert host.parity.passed
     assert host.parity.texts == outcome.manifest.golden.texts > len(TRICKY)
     reference = host.parity.reference
     assert 0 < reference["spread"] <= 1.2 * max(reference["framework_spread"], reference["ordered_spread"])
     assert reference["samples"] > 1000
-    if "x86_64" in host.triple:
-        assert arm.parity is None
-        assert arm.unverified_reason == "it is for aarch64, this machine is x86_64"
     assert host.features
     assert host.cpu != "host"
+    assert outcome.ran_on == {"host": "this machine", "linux-riscv64": ""}
+    assert board.parity is None
+    reason = board.unverified_reason or ""
+    assert reason.startswith("compiled and checked statically (64-bit ELF for riscv64, no undefined symbols")
+    assert "never run, because nothing here can: this machine: it is for riscv64" in reason
+    assert [variant.dispatches for variant in outcome.manifest.variants] == [outcome.statistics[name].dispatches for name in ("host", "linux-riscv64")]
+
+
+def test_code_of_this_machine_only_is_marked_in_the_package(outcome: Outcome) -> None:
+    assert [variant.development for variant in open_package(outcome.package).manifest.variants] == [True, False]
+    (note,) = outcome.notes
+    assert "do not ship" in note
 
 
 def test_weights_are_stored_once_for_all_entries(outcome: Outcome) -> None:
@@ -116,9 +129,11 @@ def test_weights_are_stored_once_for_all_entries(outcome: Outcome) -> None:
 
 def test_progress_goes_through_the_stages_to_its_end(outcome: Outcome, steps: list[Progress]) -> None:
     assert {step.stage for step in steps} == set(STAGES)
-    assert [step.done for step in steps] == list(range(len(steps)))
-    assert steps[-1].done == steps[-1].total
+    assert [step.done for step in steps] == sorted(step.done for step in steps)
+    assert steps[-1].done == steps[-1].total - 1  # the last one begins, and then nothing is told any more
     assert set(outcome.seconds) == set(STAGES)
+    for name in ("host", "linux-riscv64"):
+        assert [(step.stage, step.state) for step in steps if step.target == name] == [("compile", "running"), ("verify", "running"), ("verify", "done")]
 
 
 def test_the_package_decides_as_pytorch_does(checkpoint: Path, parser: Parser) -> None:
@@ -172,6 +187,21 @@ def test_two_compilations_give_the_same_bytes(checkpoint: Path, code: bytes, tmp
     assert str(Path(compile.pipeline.__file__).parents[1]).encode() not in code
 
 
+def test_the_imported_module_is_the_same_from_every_folder(checkpoint: Path, tmp_path: Path) -> None:
+    """Otherwise the cache would not find it: other processes, other hash seeds, other working folders, and no name of a folder of this machine."""
+    modules = []
+    for number in range(2):
+        folder = tmp_path / f"folder{number}"
+        folder.mkdir()
+        command = [sys.executable, "-c", _IMPORT_AGAIN, str(checkpoint), "again.mlirbc"]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, env=os.environ | {"PYTHONHASHSEED": str(number)})
+        modules.append((folder / "again.mlirbc").read_bytes())
+    assert modules[0] == modules[1]
+    assert b"pqrnn/model.py" in modules[0]
+    for place in (Path(compile.pipeline.__file__).parents[1], Path(torch.__file__).parents[1], tmp_path):
+        assert str(place).encode() not in modules[0]
+
+
 _IMPORT_AGAIN = """
 import sys
 from pathlib import Path
@@ -202,35 +232,44 @@ def test_the_golden_set_has_the_edges_and_says_what_it_leaves_out(checkpoint: Pa
 def test_a_failed_compiler_leaves_the_old_package_and_a_folder_to_repeat_it(
     outcome: Outcome, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compile.pipeline, "target_flags", lambda target, family: (*target_flags(target, family), "--no-such-flag"))
-    monkeypatch.setattr(compile.pipeline, "resolve_processor", lambda target, flags: compile.machine.resolve_processor(target, flags[:-1]))
+    monkeypatch.setattr(compile.plan, "target_flags", lambda target, family: (*target_flags(target, family), "--no-such-flag"))
+    monkeypatch.setattr(compile.plan, "resolve_processor", lambda target, flags: compile.machine.resolve_processor(target, flags[:-1]))
     out = tmp_path / "home.pqrnn"
     out.mkdir()
     (out / "manifest.json").write_bytes((outcome.package / "manifest.json").read_bytes())
     with pytest.raises(CompilerFailed, match="no-such-flag") as caught:
         compile_checkpoint(checkpoint, out, buckets=BUCKETS[:1], replace=True)
     assert [file.name for file in out.iterdir()] == ["manifest.json"]
-    assert caught.value.folder == tmp_path / "home.pqrnn.failed"
+    assert caught.value.folder == tmp_path / "home.pqrnn.failed" / "host"
     assert sorted(file.name for file in caught.value.folder.iterdir()) == ["command.sh", "message.txt", "module.mlirbc", "stderr.txt"]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["home.pqrnn", "home.pqrnn.failed"]
     assert "--no-such-flag" in (caught.value.folder / "command.sh").read_text()
 
 
 @pytest.fixture
-def compiled_before(code: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stages up to the compiler take no time: they give the module that was compiled before."""
+def compiled_before(code: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, ...]]:
+    """The stages up to the compiler take no time: they give the module that was compiled before. Returned are the flags of each call of the compiler.
+
+    For `vmvx` the compiler fails.
+    """
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setenv("PQRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
 
     def import_nothing(programs: dict[str, object], destination: Path) -> Path:
         destination.write_text("module {}")
         return destination
 
     def copy_module(source: Path, destination: Path, flags: tuple[str, ...], timeout: float) -> Compiled:
+        calls.append(flags)
+        if any("vmvx" in flag for flag in flags):
+            raise CompilerFailed("no such luck", "a line", {"stderr.txt": b"a line"})
         destination.write_bytes(code)
         return Compiled(destination, flags, 0.0, Statistics(1, 1, 1, 1))
 
     monkeypatch.setattr(compile.export, "export_entries", lambda model, buckets, on_entry: {})
     monkeypatch.setattr(compile.importing, "import_programs", import_nothing)
-    monkeypatch.setattr(compile.pipeline, "compile_module", copy_module)
+    monkeypatch.setattr(compile.build, "compile_module", copy_module)
+    return calls
 
 
 @pytest.mark.usefixtures("compiled_before")
@@ -241,8 +280,84 @@ def test_a_failed_verification_writes_no_package(checkpoint: Path, tmp_path: Pat
     with pytest.raises(VerificationFailed) as caught:
         compile_checkpoint(tmp_path / "run", out, buckets=BUCKETS)
     assert caught.value.folder is not None
-    assert {file.name for file in caught.value.folder.iterdir()} == {"message.txt", "module.mlirbc", "module.vmfb", "flags.txt"}
+    assert {file.name for file in caught.value.folder.iterdir()} == {"message.txt", "module.mlirbc", "command.sh", "replay.sh", "package.pqrnn"}
     assert sorted(file.name for file in tmp_path.iterdir()) == ["home.pqrnn.failed", "run"]
+    again = subprocess.run(["sh", "replay.sh"], cwd=caught.value.folder, capture_output=True, text=True, check=True)
+    assert '"passed":false' in again.stdout
+
+
+@pytest.mark.usefixtures("compiled_before")
+def test_one_failing_target_does_not_lose_the_others(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "home.pqrnn"
+    steps: list[Progress] = []
+    found = compile_checkpoint(checkpoint, out, ["vmvx", "host"], buckets=BUCKETS, on_progress=steps.append)
+    assert [variant.target for variant in open_package(out, verify=True).manifest.variants] == ["host"]
+    assert list(found.failures) == ["vmvx"]
+    assert (found.failures["vmvx"].stage, found.failures["vmvx"].diagnostics) == ("compile", "a line")
+    assert found.failures["vmvx"].folder == tmp_path / "home.pqrnn.failed" / "vmvx"
+    assert (tmp_path / "home.pqrnn.failed" / "vmvx" / "stderr.txt").read_text() == "a line"
+    assert [step.state for step in steps if step.target == "vmvx"] == ["running", "failed"]
+    assert steps[-1].done == steps[-1].total - 1
+    (tmp_path / "home.pqrnn.failed" / "mine.txt").write_text("not from here")
+    compile_checkpoint(checkpoint, out, ["host"], buckets=BUCKETS, replace=True)
+    assert [path.name for path in (tmp_path / "home.pqrnn.failed").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.usefixtures("compiled_before")
+def test_when_every_target_fails_nothing_is_written(checkpoint: Path, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "run", make_model(3), load_checkpoint(checkpoint).facts)  # not the model of the module that is copied
+    with pytest.raises(TargetsFailed, match="none of 2 targets passed") as caught:
+        compile_checkpoint(tmp_path / "run", tmp_path / "home.pqrnn", ["vmvx", "host"], buckets=BUCKETS)
+    assert {name: error.stage for name, error in caught.value.failures.items()} == {"vmvx": "compile", "host": "verify"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home.pqrnn.failed", "run"]
+    assert sorted(path.name for path in (tmp_path / "home.pqrnn.failed").iterdir()) == ["host", "vmvx"]
+
+
+def test_boards_with_the_same_flags_are_compiled_once_and_stored_once(
+    checkpoint: Path, tmp_path: Path, compiled_before: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proved = []
+
+    def prove(plan: Plan, compiled: Compiled, *_: object) -> Proved:
+        proved.append(plan.target.id)
+        return Proved(describe_code(plan, compiled), compiled, "")
+
+    monkeypatch.setattr(compile.build, "prove_variant", prove)
+    boards = ["raspberry-pi-3", "raspberry-pi-4", "linux-aarch64", "linux-aarch64-i8mm"]
+    first = compile_checkpoint(checkpoint, tmp_path / "a.pqrnn", boards, buckets=BUCKETS)
+    assert len(compiled_before) == 2
+    assert sorted(proved) == sorted(boards)
+    assert [variant.target for variant in first.manifest.variants] == boards
+    # All code is the same here, since nothing was really compiled; equal bytes are stored once whatever the flags were.
+    assert {variant.path for variant in first.manifest.variants} == {"variants/raspberry-pi-3/module.vmfb"}
+    assert sorted(open_package(tmp_path / "a.pqrnn", verify=True).manifest.files) == ["golden/golden.npz", "variants/raspberry-pi-3/module.vmfb"]
+    assert not first.cached
+    second = compile_checkpoint(checkpoint, tmp_path / "b.pqrnn", boards, buckets=BUCKETS)
+    assert len(compiled_before) == 2
+    assert second.cached == set(boards)
+    assert second.statistics == first.statistics
+    third = compile_checkpoint(checkpoint, tmp_path / "c.pqrnn", boards, buckets=BUCKETS, cache=False)
+    assert len(compiled_before) == 4
+    assert not third.cached
+
+
+def test_a_preview_says_what_would_be_done_and_writes_nothing(checkpoint: Path, tmp_path: Path, compiled_before: list[tuple[str, ...]]) -> None:
+    out = tmp_path / "home.pqrnn"
+    compile_checkpoint(checkpoint, out, ["host"], buckets=BUCKETS)
+    before = sorted(tmp_path.rglob("*"))
+    preview = preview_compilation(checkpoint, out, ["host", "raspberry-pi-3", "raspberry-pi-4", "linux-riscv64"], buckets=BUCKETS, replace=True, jobs=3)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert len(compiled_before) == 1
+    host, three, four, riscv = preview.targets
+    assert [one.cached for one in preview.targets] == [True, False, False, False]
+    assert [one.same_as for one in preview.targets] == ["", "", "raspberry-pi-3", ""]
+    assert (host.runs, host.verified, riscv.runs) == (True, "this machine", False)
+    assert "riscv64" in riscv.verified
+    assert shlex.split(host.command) == ["iree-compile", "module.mlirbc", "-o", "host.vmfb", *HOST]
+    assert three.command == four.command
+    assert preview.mlir["module.mlirbc"].bytes == len("module {}")
+    assert (preview.jobs, preview.buckets, list(preview.refused)) == (3, BUCKETS, [])
+    assert "do not ship" in preview.notes[0]
 
 
 @pytest.mark.usefixtures("compiled_before")
@@ -280,6 +395,8 @@ def test_requests_are_refused_before_the_work(checkpoint: Path, outcome: Outcome
         compile_checkpoint(checkpoint, outcome.package)
     with pytest.raises(PlanError, match="no target"):
         compile_checkpoint(checkpoint, tmp_path / "a.pqrnn", [])
+    with pytest.raises(PlanError, match="0 jobs"):
+        compile_checkpoint(checkpoint, tmp_path / "a.pqrnn", jobs=0)
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(PlanError, match="no folder that can be written to"):
         compile_checkpoint(checkpoint, tmp_path / "file" / "deep" / "a.pqrnn")
@@ -316,8 +433,8 @@ def test_ctrl_c_leaves_nothing_and_nobody(checkpoint: Path, tmp_path: Path) -> N
 from pathlib import Path
 from compile.buckets import make_buckets
 from compile.pipeline import compile_checkpoint
-compile_checkpoint(Path({str(checkpoint)!r}), Path({str(tmp_path / "out" / "home.pqrnn")!r}), buckets=make_buckets([(4, 32)]),
-                   on_progress=lambda step: print(step.stage, flush=True))
+compile_checkpoint(Path({str(checkpoint)!r}), Path({str(tmp_path / "out" / "home.pqrnn")!r}), ["host", "linux-aarch64"], jobs=2,
+                   cache=False, buckets=make_buckets([(4, 32)]), on_progress=lambda step: print(step.stage, flush=True))
 """
     (tmp_path / "tmp").mkdir()
     (tmp_path / "out").mkdir()
@@ -328,12 +445,12 @@ compile_checkpoint(Path({str(checkpoint)!r}), Path({str(tmp_path / "out" / "home
     for line in process.stdout:
         if line.strip() == "compile":
             break
-    for _ in range(200):
-        if _compilers(process.pid):
+    for _ in range(500):
+        if len(_compilers(process.pid)) == 2:
             break
         time.sleep(0.01)
     running = _compilers(process.pid)
-    assert running
+    assert len(running) == 2
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert "KeyboardInterrupt" in errors
@@ -347,8 +464,8 @@ compile_checkpoint(Path({str(checkpoint)!r}), Path({str(tmp_path / "out" / "home
 
 
 def _compilers(parent: int) -> list[int]:
-    """Return the children of a process that are compilers."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    """Return the children of a process that are compilers, whichever of its threads started them."""
+    children = [number for thread in Path(f"/proc/{parent}/task").iterdir() for number in (thread / "children").read_text().split()]
     return [int(number) for number in children if "iree-compile" in Path(f"/proc/{number}/cmdline").read_text()]
 
 
