@@ -41,6 +41,7 @@ class CrossCompiler:
 _CROSS_COMPILERS = {
     "aarch64": CrossCompiler("aarch64-linux-gnu-", "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"),
     "arm": CrossCompiler("arm-linux-gnueabihf-", "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross", ("-march=armv7-a", "-mfpu=neon-vfpv4")),
+    "armv7-vfp3": CrossCompiler("arm-linux-gnueabihf-", "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross", ("-march=armv7-a", "-mfpu=neon")),
     "riscv64": CrossCompiler("riscv64-linux-gnu-", "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross", ("-march=rv64gc", "-mabi=lp64d")),
     "x86_64": CrossCompiler("x86_64-linux-gnu-", "gcc-x86-64-linux-gnu libc6-dev-amd64-cross"),
 }
@@ -89,7 +90,8 @@ def cross_compiler(target: Target) -> CrossCompiler:
         raise NoToolchain(f"{target.id}: cannot be written as C: that takes a processor, and object files in ELF (Linux, Android, bare metal)")
     if target.triple.startswith("thumbv7em-none") and target.cpu == "cortex-m7":
         return _CORTEX_M7
-    found = _CROSS_COMPILERS.get(_architecture(target))
+    architecture = _architecture(target)
+    found = _CROSS_COMPILERS.get("armv7-vfp3" if architecture == "arm" and "vfp4" not in target.features else architecture)
     if found is None:
         raise NoToolchain(f"{target.id}: no C compiler is known here for {target.triple}")
     return found
@@ -130,7 +132,9 @@ def _processor(target: Target, architecture: str) -> str:
             return emulator.cpu
     if architecture == "riscv64":
         return "rv64,v=true,vlen=128" if "v" in target.features else "rv64"
-    return {"arm": "cortex-a7"}.get(architecture, "max")
+    if architecture == "arm":
+        return "cortex-a7" if "vfp4" in target.features else "cortex-a8"
+    return "max"
 
 
 def _cortex_m7(cross: CrossCompiler, compiler: places.CrossCompiler) -> Toolchain:

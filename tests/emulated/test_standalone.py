@@ -87,7 +87,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(place / "module.mlir", registry().get("host"), TINY_BUCKETS, ODD, place / "c")
 
 
-@pytest.mark.parametrize("name", ["host", "linux-aarch64", "linux-armv7-neon", "linux-riscv64", "linux-riscv64-v", "cortex-m7"])
+@pytest.mark.parametrize("name", ["host", "linux-aarch64", "linux-armv7-neon", "beaglebone-black", "linux-riscv64", "linux-riscv64-v", "cortex-m7"])
 def test_the_c_answers_as_pytorch_does(name: str, written: Written, golden: GoldenSet) -> None:
     proof = prove(written(name), registry().get(name), BUCKETS, NAMES, golden)
     assert proof.machine
