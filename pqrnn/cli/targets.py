@@ -35,7 +35,7 @@ def list_targets(context: typer.Context, json: JsonOption = False) -> None:
     if json:
         print_json(found)
     else:
-        rows = [(each.id, each.summary, _machine(each), _standing(each)) for each in found]
+        rows = [(each.id, each.summary, _machine(each), _proof(each)) for each in found]
         show_table("targets", ("name", "for", "processor or GPU", "proof"), rows)
         for tier, meaning in TIERS.items():
             typer.echo(f"{tier}: {meaning}")
@@ -88,13 +88,6 @@ def add(
         return
     replace_file(destination, text.encode())
     typer.echo(f"{seen}\nwrote {destination}: `pqrnn targets show {name}` shows it, `pqrnn compile RUN --target {name}` compiles for it")
-
-
-def _standing(target: Target) -> str:
-    """Say in a word what proves a target, or that there is no package for it."""
-    if not target.refused:
-        return target.tier
-    return "as C only" if target.standalone else "refused"
 
 
 def _machine(target: Target) -> str:
