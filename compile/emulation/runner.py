@@ -14,7 +14,7 @@ import msgspec
 
 from compile.emulation import places
 from compile.emulation.cpuid import emulated_cpuinfo
-from compile.process import run_tool
+from compile.process import Finished, run_tool
 from runtime_py.manifest import Variant
 from runtime_py.preflight import Machine, missing_features, this_machine, why_not
 from runtime_py.vulkan import VulkanDevice, VulkanDevices, find_device, parse_device, vulkan_devices
@@ -136,7 +136,11 @@ def _why_not_there(runner: Runner, variant: Variant) -> str:
         "sys.stdout.write(why_not(msgspec.json.decode(sys.stdin.buffer.read(), type=Variant), this_machine()) or '')"
     )
     finished = run_tool([*runner.python, "-c", script], _SECONDS, stdin=msgspec.json.encode(variant).decode(), environment=runner.environment)
-    return finished.output if finished.code == 0 else f"pre-flight {finished.ending} there"
+    return finished.output if finished.code == 0 else f"pre-flight {finished.ending} there: {_last_line(finished)}"
+
+
+def _last_line(finished: Finished) -> str:
+    return (finished.diagnostics.strip().splitlines() or ["it said nothing"])[-1]
 
 
 def native_tools() -> Path:
@@ -159,8 +163,7 @@ def emulated_machine(python: tuple[str, ...], environment: tuple[tuple[str, str]
     )
     finished = run_tool([*python, "-c", script], _SECONDS, environment=dict(environment))
     if finished.code:
-        last = (finished.diagnostics.strip().splitlines() or ["it said nothing"])[-1]
-        raise NoRunner(f"{' '.join(python)} {finished.ending}: {last}")
+        raise NoRunner(f"{' '.join(python)} {finished.ending}: {_last_line(finished)}")
     architecture, features, cpu, runtime, drivers = json.loads(finished.output)
     return Machine(architecture, frozenset(features), cpu, runtime, tuple(drivers))
 
