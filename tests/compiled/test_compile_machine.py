@@ -14,7 +14,8 @@ from compile.plan import plan_targets
 from runtime_py.preflight import missing_features, this_machine
 from targets import Target, registry
 
-NAMED = [name for name in registry().names() if registry().get(name).family == "cpu" and not registry().get(name).development]
+_ALL = [registry().get(name) for name in registry().names()]
+NAMED = [target.id for target in _ALL if target.family == "cpu" and not target.development and not target.refused]
 
 
 def flags_of(target: Target) -> tuple[str, ...]:
