@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compile.golden import GoldenSet
+from compile.reference import Answer
 from compile.standalone.building import built_program
 from compile.standalone.errors import NoToolchain
 from compile.standalone.toolchains import find_toolchain
@@ -32,6 +33,27 @@ class Proof:
     texts: int
     largest: float
     tolerance: float
+
+
+def answer_texts(folder: Path, target: Target, labels: Labels, texts: Sequence[bytes]) -> tuple[str, list[Answer]]:
+    """Build a written parser and run texts, each in the smallest bucket that holds it.
+
+    Args:
+        folder: As `compile.standalone.pipeline.export_parser` writes it.
+        target: That it was written for.
+        labels: Of the parser.
+        texts: UTF-8, or any bytes.
+
+    Returns:
+        What ran it, and its answers in the form that `compile.parity.compare_answers` takes.
+
+    Raises:
+        NoToolchain: The C compiler or the emulator is not installed.
+        StandaloneFailed: It cannot be built, or crashes.
+    """
+    toolchain = find_toolchain(target)
+    with built_program(folder, toolchain, labels) as program:
+        return toolchain.machine, program.answers(texts)
 
 
 def prove(folder: Path, target: Target, buckets: Sequence[Bucket], labels: Labels, golden: GoldenSet) -> Proof:
