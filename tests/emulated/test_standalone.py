@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,26 +10,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from makers.small import LABELS, TEXTS, make_model
+from makers.small import CONFIG, LABELS, TEXTS, make_model
 from tiny_package import BUCKETS as TINY_BUCKETS
 from tiny_package import TEXTS as TINY_TEXTS
 from tiny_package import module_text, oracle
+from typer.testing import CliRunner
 
 from compile.buckets import make_buckets
 from compile.compiler import target_flags
-from compile.errors import VerificationFailed
+from compile.errors import PackagingFailed, VerificationFailed
 from compile.export import export_entries
 from compile.golden import TRICKY, GoldenSet, make_golden
 from compile.importing import import_programs
+from compile.pipeline import compile_checkpoint
 from compile.reference import Oracle
 from compile.standalone.building import Program, built_program
 from compile.standalone.errors import NoToolchain, StandaloneFailed
 from compile.standalone.export import write_standalone
+from compile.standalone.pipeline import export_parser
 from compile.standalone.proof import prove
 from compile.standalone.toolchains import Toolchain, find_toolchain
 from compile.standalone.writing import write_golden
+from pqrnn.checkpoint import Facts, save_checkpoint
+from pqrnn.cli.main import app
 from runtime_py.manifest import Bucket, Labels
-from targets import Target, registry
+from targets import Target, TargetError, registry
 
 BUCKETS = make_buckets([(8, 64)])
 NAMES = Labels(list(LABELS.intents), list(LABELS.tags))
@@ -199,3 +205,26 @@ def test_what_the_host_program_does_and_is_not_known_is_named(tmp_path: Path) ->
     path.write_text("module { util.initializer { %0 = arith.constant 2 : index %1 = arith.muli %0, %0 : index util.return } }", encoding="utf-8")
     with pytest.raises(StandaloneFailed, match="uses arith.muli, which is not known here"):
         trace_module(path, BUCKETS)
+
+
+def test_a_checkpoint_becomes_a_folder_or_nothing(tmp_path: Path, golden: GoldenSet) -> None:
+    toolchain_of("host")
+    run, out = tmp_path / "runs" / "small", tmp_path / "small-c"
+    facts = Facts(config=CONFIG, labels=LABELS, data={}, revision="0", training={}, metrics={}, lengths=[(4, 16, 10)], golden_texts=TEXTS)
+    save_checkpoint(run, make_model(1), facts)
+    command = ["export-c", str(run), "--target", "host", "--bucket", "8:64", "--out", str(out), "--json"]
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert done.exit_code == 0
+    said = json.loads(done.stdout)
+    assert (said["proof"]["machine"], said["proof"]["texts"]) == ("this machine", len(golden.references))
+    assert [bucket["entry"] for bucket in said["buckets"]] == ["parse_8"]
+    assert (out / "weights.bin").stat().st_size == said["figures"]["weight_bytes"]
+    note = (out / "README.md").read_text()
+    assert "Built and run on this machine" in note
+    assert f"{said['figures']['memory_bytes']:,}" in note
+    # What is there stays, unless it may be replaced.
+    with pytest.raises(PackagingFailed, match="exists already"):
+        export_parser(run, out, "host")
+    with pytest.raises(TargetError, match="no numbers"):
+        compile_checkpoint(run, tmp_path / "a.pqrnn", ["beaglebone-black"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "small-c"]
