@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtime_py.decoding import Parse, Slot
-    from runtime_py.errors import ParserError
+    from runtime_py.errors import DeviceFallback, ParserError
     from runtime_py.parser import Logits, Parser
 
 _EXPORTS = {
+    "DeviceFallback": "runtime_py.errors",
     "Logits": "runtime_py.parser",
     "Parse": "runtime_py.decoding",
     "Parser": "runtime_py.parser",
@@ -25,7 +26,7 @@ _EXPORTS = {
     "Slot": "runtime_py.decoding",
 }
 
-__all__ = ["Logits", "Parse", "Parser", "ParserError", "Slot"]
+__all__ = ["DeviceFallback", "Logits", "Parse", "Parser", "ParserError", "Slot"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute can be of any type

@@ -32,10 +32,11 @@ class Deviation(Struct, frozen=True):
 
 
 class CheckResult(Struct, frozen=True):
-    """Outcome of a check: the parity numbers as they go into the manifest, and the worst texts, worst first."""
+    """Outcome of a check: the variant and why it was taken, the parity numbers as they go into the manifest, and the worst texts, worst first."""
 
     package: str
     target: str
+    reason: str
     parity: Parity
     worst: list[Deviation]
 
@@ -199,7 +200,7 @@ def check_parser(parser: Parser, repeats: int = 3) -> CheckResult:
     machine, gpu = this_machine(), parser.selection.gpu
     emulator = gpu.title if gpu is not None and gpu.software else ""
     parity = comparison.parity(repeats, machine.cpu or machine.architecture, f"iree {machine.runtime}, {parser.device}", emulator)
-    return CheckResult(str(parser.package.path), parser.variant.target, parity, comparison.worst())
+    return CheckResult(str(parser.package.path), parser.variant.target, parser.selection.reason, parity, comparison.worst())
 
 
 def check_package(path: str | Path, variant: str | None = None, repeats: int = 3, threads: int = 1) -> CheckResult:

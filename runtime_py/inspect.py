@@ -5,10 +5,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from runtime_py.errors import PackageError, UnsupportedTarget
-from runtime_py.manifest import MANIFEST_NAME, Bucket, Parity, Producer, Variant
+from runtime_py.manifest import MANIFEST_NAME, Bucket, Parity, Producer, Variant, VulkanNeeds
 from runtime_py.package import Package, open_package
 from runtime_py.preflight import this_machine, why_not
-from runtime_py.selection import select_variant
+from runtime_py.selection import Selection, select_variant
 
 
 class PartSize(Struct, frozen=True):
@@ -19,7 +19,7 @@ class PartSize(Struct, frozen=True):
 
 
 class VariantFacts(Struct, frozen=True):
-    """One variant: what it needs, how large it is, whether it runs here, and whether it was proved right."""
+    """One variant: what it needs, how large it is, whether it was proved right and where, whether it runs here, and why another one is taken."""
 
     target: str
     device: str
@@ -34,10 +34,16 @@ class VariantFacts(Struct, frozen=True):
     runs_here: bool
     why_not: str | None
     chosen_here: bool
+    why_not_chosen: str | None
+    vulkan: VulkanNeeds | None
 
 
 class PackageFacts(Struct, frozen=True):
-    """A package at a glance. ``damaged`` lists files that are missing or not what the manifest says, with the reason."""
+    """A package at a glance.
+
+    ``choice`` says which variant is taken on this machine and why; empty where none runs. ``damaged`` lists files that are missing or not what the manifest
+    says, with the reason.
+    """
 
     path: str
     name: str
@@ -55,6 +61,7 @@ class PackageFacts(Struct, frozen=True):
     slot_labels: list[str]
     buckets: list[Bucket]
     variants: list[VariantFacts]
+    choice: str
     parts: list[PartSize]
     total_bytes: int
     golden_texts: int
@@ -91,6 +98,7 @@ def inspect_package(path: str | Path) -> PackageFacts:
         slot_labels=sorted({tag[2:] for tag in manifest.labels.tags if tag != "O"}),
         buckets=manifest.buckets,
         variants=[_variant_facts(package, variant, chosen) for variant in manifest.variants],
+        choice=chosen.reason if chosen is not None else "",
         parts=parts,
         total_bytes=sum(part.bytes for part in parts),
         golden_texts=manifest.golden.texts,
@@ -115,14 +123,14 @@ def measure_parts(package: Package) -> list[PartSize]:
     return [PartSize(part, size) for part, size in sizes.items()]
 
 
-def _chosen(package: Package) -> str | None:
+def _chosen(package: Package) -> Selection | None:
     try:
-        return select_variant(package.manifest, this_machine()).variant.target
+        return select_variant(package.manifest, this_machine())
     except UnsupportedTarget:
         return None
 
 
-def _variant_facts(package: Package, variant: Variant, chosen: str | None) -> VariantFacts:
+def _variant_facts(package: Package, variant: Variant, chosen: Selection | None) -> VariantFacts:
     reason = why_not(variant, this_machine())
     return VariantFacts(
         target=variant.target,
@@ -137,7 +145,9 @@ def _variant_facts(package: Package, variant: Variant, chosen: str | None) -> Va
         parity=variant.parity,
         runs_here=reason is None,
         why_not=reason,
-        chosen_here=variant.target == chosen,
+        chosen_here=chosen is not None and variant is chosen.variant,
+        why_not_chosen=chosen.rejected.get(variant.target) if chosen is not None else reason,
+        vulkan=variant.vulkan,
     )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from runtime_py.bench import BenchResult
     from runtime_py.check import CheckResult
     from runtime_py.decoding import Parse
-    from runtime_py.inspect import PackageFacts
+    from runtime_py.inspect import PackageFacts, VariantFacts
 
 
 class Table(NamedTuple):
@@ -49,6 +49,7 @@ def check_table(result: "CheckResult") -> Table:
     """Return the rows of a check."""
     parity = result.parity
     rows: list[tuple[str, ...]] = [
+        ("variant", result.reason, ""),
         ("golden vectors", f"{parity.texts} texts, {parity.words} words, {parity.repeats} times", "passed" if parity.passed else "FAILED"),
         ("largest logit difference", f"{max(parity.intent_max_abs, parity.tags_max_abs):.2e}, allowed {parity.tolerance:.2e}", ""),
         ("flips", f"{parity.intent_flips} intents, {parity.tag_flips} tags", ""),
@@ -106,13 +107,24 @@ def inspect_tables(facts: "PackageFacts") -> list[Table]:
         ("labels", f"{len(facts.intents)} intents, {len(facts.slot_labels)} slots"),
         ("length buckets", ", ".join(f"{bucket.words} words in {bucket.bytes} bytes" for bucket in facts.buckets)),
         ("golden vectors", f"{facts.golden_texts} texts, {facts.golden_words} words, tolerance {facts.tolerance:.2e}"),
+        ("taken here", facts.choice or "no variant runs on this machine"),
         ("size", f"{facts.total_bytes:,} bytes: " + ", ".join(f"{part.part} {part.bytes:,}" for part in facts.parts)),
     ]
     variants: list[tuple[str, ...]] = [
-        (each.target, each.triple, f"{each.bytes:,}", "yes" if each.verified else f"no: {each.unverified_reason}", each.why_not or "yes")
+        (each.target, each.triple, f"{each.bytes:,}", _verified(each), f"no: {each.why_not}" if each.why_not else _taken(each))
         for each in facts.variants
     ]
     return [Table(facts.path, ("fact", "value"), rows), Table("variants", ("target", "triple", "bytes", "verified", "runs here"), variants)]
+
+
+def _verified(variant: "VariantFacts") -> str:
+    if not variant.verified:
+        return f"no: {variant.unverified_reason or 'it failed its check'}"
+    return f"yes, in {variant.parity.emulator}" if variant.parity is not None and variant.parity.emulator else "yes"
+
+
+def _taken(variant: "VariantFacts") -> str:
+    return "yes, taken" if variant.chosen_here else f"yes, but {variant.why_not_chosen}"
 
 
 def plain_text(table: Table) -> str:

@@ -28,6 +28,7 @@ def own(tiny_code: bytes, tmp_path: Path) -> Path:
 def test_a_right_package_passes_and_the_manifest_can_keep_it(own: Path) -> None:
     result = check_package(own, repeats=4)
     assert result.passed
+    assert result.reason == "generic: the one variant of the package that this CPU can run"
     assert (result.target, result.parity.texts, result.parity.repeats, result.parity.intent_max_abs) == ("generic", len(TEXTS), 4, 0.0)
     kept = record_parity(own, "generic", result.parity).manifest.variants[0]
     assert kept.parity == result.parity
@@ -165,6 +166,8 @@ def test_inspection_reports_facts_and_damage(own: Path) -> None:
     assert facts.variants[0].runs_here
     assert facts.variants[0].chosen_here
     assert not facts.variants[0].verified
+    assert facts.choice == "generic: the one variant of the package that this CPU can run"
+    assert facts.variants[0].why_not_chosen is None
     assert facts.total_bytes == sum(file.stat().st_size for file in own.rglob("*") if file.is_file())
     assert (facts.damaged, facts.unlisted) == ([], [])
     (own / "golden/golden.npz").write_bytes(b"x")
@@ -183,3 +186,5 @@ def test_inspection_of_a_package_for_another_machine(own: Path) -> None:
     assert not variant.runs_here
     assert not variant.chosen_here
     assert "for mips" in str(variant.why_not)
+    assert variant.why_not_chosen == variant.why_not
+    assert inspect_package(own).choice == ""

@@ -17,7 +17,7 @@ from pqrnn.checkpoint import Labels
 from pqrnn.model import ModelConfig, ParserModel
 from pqrnn.projection import ProjectionConfig
 from runtime_py.golden import save_golden
-from runtime_py.manifest import ANY, VULKAN, Golden, Manifest, Model, Producer, Variant, VulkanNeeds
+from runtime_py.manifest import ANY, VULKAN, Bucket, Golden, Manifest, Model, Producer, Variant, VulkanNeeds
 from runtime_py.manifest import Labels as LabelNames
 from runtime_py.package import new_package, seal
 from runtime_py.preflight import this_machine
@@ -43,14 +43,14 @@ def make_model(seed: int) -> ParserModel:
     return model.eval()
 
 
-def answer_golden(model: ParserModel) -> GoldenSet:
+def answer_golden(model: ParserModel, buckets: Sequence[Bucket] = BUCKETS) -> GoldenSet:
     """Golden answers of a folded model."""
-    return make_golden(Oracle(model, BUCKETS), [text.encode() for text in TEXTS], BUCKETS)
+    return make_golden(Oracle(model, buckets), [text.encode() for text in TEXTS], buckets)
 
 
-def import_small(model: ParserModel, destination: Path) -> Path:
+def import_small(model: ParserModel, destination: Path, buckets: Sequence[Bucket] = BUCKETS) -> Path:
     """Write a folded model as MLIR."""
-    return import_programs(export_entries(model, BUCKETS), destination)
+    return import_programs(export_entries(model, buckets), destination)
 
 
 def compile_for(module: Path, *flags: str) -> bytes:
@@ -99,7 +99,7 @@ def _variant(target: str, device: str, triple: str, vulkan: VulkanNeeds | None) 
     )
 
 
-def write_package(destination: Path, golden: GoldenSet, pairs: Sequence[tuple[Variant, bytes]]) -> Manifest:
+def write_package(destination: Path, golden: GoldenSet, pairs: Sequence[tuple[Variant, bytes]], buckets: Sequence[Bucket] = BUCKETS) -> Manifest:
     """Write a package of some modules with golden vectors."""
     manifest = Manifest(
         name="small",
@@ -107,7 +107,7 @@ def write_package(destination: Path, golden: GoldenSet, pairs: Sequence[tuple[Va
         producer=Producer(pqrnn="0", iree_compiler=this_machine().runtime, iree_turbine="0", torch="0"),
         model=Model(parameters=0, precision="float32", config={}),
         labels=LabelNames(list(LABELS.intents), list(LABELS.tags)),
-        buckets=list(BUCKETS),
+        buckets=list(buckets),
         variants=[variant for variant, _ in pairs],
         golden=Golden(path="golden/golden.npz", texts=len(golden.vectors), words=len(golden.vectors.tags), tolerance=golden.tolerance),
         files={},
