@@ -97,9 +97,10 @@ def _plugin() -> Path:
     if compiler is None:
         raise CannotCount("the plugin that counts has to be compiled, and there is no C compiler: apt-get install gcc")
     library.parent.mkdir(parents=True, exist_ok=True)
-    part = library.with_suffix(f".{os.getpid()}")
-    finished = run_tool([compiler, "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-o", part, _SOURCE], _SECONDS)
-    if finished.code:
-        raise CannotCount(f"the plugin that counts does not compile: {finished.diagnostics.strip()[-300:]}")
-    os.replace(part, library)
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        part = Path(folder) / library.name
+        finished = run_tool([compiler, "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-o", part, _SOURCE], _SECONDS)
+        if finished.code:
+            raise CannotCount(f"the plugin that counts does not compile: {finished.diagnostics.strip()[-300:]}")
+        os.replace(part, library)
     return library

@@ -11,13 +11,11 @@ import ctypes
 import hashlib
 import json
 import mmap
-import os
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 
-from compile.emulation.places import Qemu, python_path
+from compile.emulation.places import Qemu, emulators_folder, python_path
 from compile.process import run_tool
 
 _SECONDS = 120.0
@@ -104,17 +102,17 @@ def emulated_cpuinfo(qemu: Qemu, cpu: str) -> Path:
     Raises:
         RuntimeError: This Python does not run in it.
     """
+    from runtime_py.package import write_whole  # not above: inside the emulator this file has to start quickly
+
     finished = run_tool([qemu.path, "-cpu", cpu, sys.executable, "-m", __name__], _SECONDS, environment={"PYTHONPATH": python_path()})
     if finished.code:
         raise RuntimeError(f"{qemu.path} -cpu {cpu}: Python {finished.ending} in it: {finished.diagnostics.strip()[-300:]}")
     text = f"processor\t: 0\nmodel name\t: {cpu} of QEMU {qemu.version}\nflags\t\t: {' '.join(json.loads(finished.output))}\n"
-    folder = Path(tempfile.gettempdir()) / f"pqrnn-cpuinfo-{os.getuid()}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    folder = emulators_folder() / "processors" / hashlib.sha256(text.encode()).hexdigest()[:16]
     file = folder / "proc" / "cpuinfo"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f"cpuinfo.{os.getpid()}")
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, file)
+        write_whole(file, text.encode())
     return folder
 
 
