@@ -7,17 +7,19 @@ intent is the sum of the text's 32-bit numbers modulo 256, plus its own number, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from iree.compiler.tools import compile_str
+from makers.small import gpu_variant
 from msgspec.structs import replace
 from tiny_package import BUCKETS, INTENTS, TAGS, module_text, write_package
 
 from compile.emulation.runner import Runner
 from compile.process import Finished, run_tool
 from runtime_py.golden import join_golden, save_golden
-from runtime_py.manifest import ANY, Bucket, VulkanNeeds
+from runtime_py.manifest import Bucket, Variant
 from runtime_py.package import seal
 
 ROWS, DEPTH, COLUMNS = 8, 64, 16
@@ -65,6 +67,11 @@ def vulkan_code(target: str, text: str) -> bytes:
     return _compiled(text, ["--iree-hal-target-device=vulkan", f"--iree-vulkan-target={target}"])
 
 
+def cpu_sums() -> bytes:
+    """Compile the parser that sums for any processor of this machine's architecture."""
+    return _compiled(summing_text(), [*CPU, "--iree-llvmcpu-target-cpu=generic"])
+
+
 def _compiled(text: str, options: list[str]) -> bytes:
     code = compile_str(text, extra_args=options)
     assert code is not None
@@ -79,16 +86,28 @@ def cpu_package(path: Path, code: bytes, triple: str, features: tuple[str, ...])
 
 def vulkan_package(path: Path, target: str, subgroup: int) -> None:
     """Write a package with the parser that sums, for a GPU; its only variant is called `foreign`."""
-    text = "module @sums {\n" + "".join(_summing_entry(bucket) for bucket in BUCKETS) + "}\n"
-    manifest = write_package(path, vulkan_code(target, text))
+    summing_package(path, [(gpu_variant("foreign", subgroup=subgroup), vulkan_code(target, summing_text()))])
+
+
+def summing_package(path: Path, pairs: Sequence[tuple[Variant, bytes]]) -> None:
+    """Write a package with the parser that sums, compiled for one or more machines."""
     texts = [b"", b"a", b"wake me at seven", "réveille-moi à 7h".encode(), b"\xff" * 64]
     padded = [np.frombuffer(each.ljust(64, b"\0"), "<i4") for each in texts]
     intents = [np.arange(len(INTENTS), dtype=np.float32) + np.float32((each & 255).sum()) for each in padded]
     tags, spans = np.zeros((0, len(TAGS)), np.float32), np.zeros((0, 2), np.int32)
+    manifest = write_package(path, b"none")
     save_golden(path / manifest.golden.path, join_golden(texts, intents, [tags] * len(texts), [spans] * len(texts)))
+    (path / manifest.variants[0].path).unlink()
+    for variant, code in pairs:
+        (path / variant.path).parent.mkdir(parents=True, exist_ok=True)
+        (path / variant.path).write_bytes(code)
     golden = replace(manifest.golden, texts=len(texts), words=0)
-    variant = replace(manifest.variants[0], target="foreign", device="vulkan", triple=ANY, cpu=ANY, vulkan=VulkanNeeds(subgroup=subgroup))
-    seal(path, replace(manifest, variants=[variant], golden=golden))
+    seal(path, replace(manifest, variants=[variant for variant, _ in pairs], golden=golden))
+
+
+def summing_text() -> str:
+    """Return the parser that sums as MLIR."""
+    return "module @sums {\n" + "".join(_summing_entry(bucket) for bucket in BUCKETS) + "}\n"
 
 
 def _summing_entry(bucket: Bucket) -> str:
