@@ -194,7 +194,9 @@ class _Compilation:
         prepared = self._prepare(source, targets, buckets, known)
         with tempfile.TemporaryDirectory(prefix="pqrnn-compile-") as folder:
             modules = group_modules(self._import(prepared, Path(folder)), prepared.plans)
-            return describe_plan(self.out, prepared.buckets, modules, self.cache, self.jobs, unreadable | prepared.failures, self._notes(targets))
+            return describe_plan(
+                self.out, prepared.buckets, prepared.plans, modules, self.cache, self.jobs, unreadable | prepared.failures, self._notes(targets)
+            )
 
     @contextmanager
     def _evidence_of_stages(self, kept: Path) -> Iterator[None]:

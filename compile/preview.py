@@ -74,14 +74,15 @@ class Preview:
 def describe_plan(
     out: Path,
     buckets: tuple[Bucket, ...],
+    plans: Sequence[Plan],
     modules: Sequence[Module],
     cache: Cache | None,
     jobs: int,
     failures: Mapping[str, CompileError],
     notes: tuple[str, ...],
 ) -> Preview:
-    """Say what would be done with these modules."""
-    planned = [_describe(plan, module, cache) for module in modules for plan in module.plans]
+    """Say what would be done for these plans, with the modules that they are grouped to."""
+    planned = {plan.target.id: _describe(plan, module, cache) for module in modules for plan in module.plans}
     return Preview(
         package=str(out),
         buckets=buckets,
@@ -90,7 +91,7 @@ def describe_plan(
         compiler_path=str(compiler_path()),
         jobs=jobs,
         cache=str(cache.folder) if cache is not None else "",
-        targets=tuple(planned),
+        targets=tuple(planned[plan.target.id] for plan in plans),
         refused={name: error.message for name, error in failures.items()},
         notes=notes,
     )
