@@ -217,4 +217,4 @@ def test_cpuid_says_what_linux_says() -> None:
     seen = set(cpuid.flags())
     assert len(linux) > 20
     assert linux <= seen  # Linux may hide what it does not support
-    assert len(seen - linux) <= 4
+    assert seen != known  # no processor has all of them
