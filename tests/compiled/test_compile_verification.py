@@ -22,6 +22,8 @@ from runtime_py.golden import load_golden
 from runtime_py.parser import Parser
 from runtime_py.replay import CANNOT_RUN, Replay, collect, main
 
+HERE = native_runner(cpu_variant())
+
 
 @pytest.fixture(scope="module")
 def golden() -> GoldenSet:
@@ -48,7 +50,7 @@ def entries(package: Path, golden: GoldenSet) -> tuple[EntryAnswers, ...]:
 
 
 def test_a_right_module_passes_and_its_errors_are_kept(package: Path, golden: GoldenSet) -> None:
-    parity = verify_variant(package, "host", BUCKETS, golden, native_runner())
+    parity = verify_variant(package, "host", BUCKETS, golden, HERE)
     assert (parity.passed, parity.texts, parity.repeats, parity.emulator) == (True, len(golden.vectors), 3, "")
     assert parity.reference["samples"] > 1000
     assert 0 < parity.reference["largest"] <= golden.tolerance
@@ -56,7 +58,7 @@ def test_a_right_module_passes_and_its_errors_are_kept(package: Path, golden: Go
 
 
 def test_what_an_emulator_says_is_kept_under_its_name(package: Path, golden: GoldenSet) -> None:
-    emulator = Runner("some emulator 1.0", True, native_runner().python, native_runner().environment)
+    emulator = Runner("some emulator 1.0", True, HERE.python, HERE.environment)
     assert verify_variant(package, "host", BUCKETS, golden, emulator, repeats=1).emulator == "some emulator 1.0"
 
 
@@ -123,7 +125,7 @@ def test_golden_vectors_that_do_not_hold_fail_with_the_text(code: bytes, golden:
     other = GoldenSet(golden.references, wrong, golden.tolerance, golden.basis, 0, 0)
     write_package(tmp_path / "a.pqrnn", other, [(cpu_variant(), code)])
     with pytest.raises(VerificationFailed, match="host: the package does not answer as PyTorch does on this machine") as caught:
-        verify_variant(tmp_path / "a.pqrnn", "host", BUCKETS, other, native_runner())
+        verify_variant(tmp_path / "a.pqrnn", "host", BUCKETS, other, HERE)
     assert "intent flips" in caught.value.diagnostics
 
 
@@ -164,14 +166,14 @@ def test_a_package_that_cannot_be_run_says_why(code: bytes, golden: GoldenSet, t
     foreign = msgspec.structs.replace(cpu_variant(), features=["avx9000"])
     write_package(tmp_path / "a.pqrnn", golden, [(foreign, code)])
     with pytest.raises(VerificationFailed, match="cannot be run on this machine") as caught:
-        verify_variant(tmp_path / "a.pqrnn", "host", BUCKETS, golden, native_runner())
+        verify_variant(tmp_path / "a.pqrnn", "host", BUCKETS, golden, HERE)
     assert "lacks avx9000" in caught.value.diagnostics
 
 
 def test_a_module_that_is_none_is_a_failure_and_not_a_crash(golden: GoldenSet, tmp_path: Path) -> None:
     write_package(tmp_path / "a.pqrnn", golden, [(cpu_variant(), bytes(4096))])
     with pytest.raises(VerificationFailed, match="cannot be run") as caught:
-        verify_variant(tmp_path / "a.pqrnn", "host", BUCKETS, golden, native_runner())
+        verify_variant(tmp_path / "a.pqrnn", "host", BUCKETS, golden, HERE)
     assert "refuses the module" in caught.value.diagnostics
 
 
