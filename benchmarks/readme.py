@@ -33,7 +33,15 @@ def render_quality() -> str:
         cells.append(f"{flips[0].value:.0f} + {flips[1].value:.0f} of {flips[0].n:,}")
         cells.append(f"{_find(found, work, 'parameters').value / 1e6:.2f} M")
         rows.append(cells)
-    head = ("work (test split)", "exact match [95 %]", "intent", "slot F1", "exact match, not in train", "intent + slot flips against PyTorch", "parameters")
+    head = (
+        "work (test split)",
+        "exact match [95 %]",
+        "intent",
+        "slot F1",
+        "exact match, not in train",
+        "intent + slot flips against PyTorch",
+        "parameters",
+    )
     return _table(head, rows) + _source(found)
 
 
@@ -71,7 +79,30 @@ def render_ablation() -> str:
     return _table(("runs", "what differs", "exact match", "intent", "slot F1"), rows) + _source(found)
 
 
-TABLES: dict[str, Callable[[], str]] = {"quality": render_quality, "latency": render_latency, "size": render_size, "ablation": render_ablation}
+def render_targets() -> str:
+    """What every target is, where it was run, and how it answers."""
+    found = load_results("targets")
+    rows = []
+    for work in _works(found):
+        executed = _find(found, work, "executed")
+        ran = bool(executed.value)
+        flips = f"**{_find(found, work, 'flips').value:.0f}** on {executed.n:,} texts" if ran else "**unverified**"
+        largest = f"{_find(found, work, 'largest logit difference').value:.1e}" if ran else ""
+        size, seconds, dispatches = (_find(found, work, metric).value for metric in ("artifact", "compile", "dispatches"))
+        rows.append(
+            [work, executed.note if ran else f"not run: {executed.note}", flips, largest, f"{size / 1e6:.2f}", f"{seconds:.0f}", f"{dispatches:.0f}"]
+        )
+    head = ("precision, target", "executed on", "decisions that differ from PyTorch", "largest logit difference", "MB", "compiled in s", "dispatches")
+    return _table(head, rows) + _source(found)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "quality": render_quality,
+    "latency": render_latency,
+    "size": render_size,
+    "ablation": render_ablation,
+    "targets": render_targets,
+}
 
 
 def render_readme(text: str) -> str:

@@ -1,0 +1,131 @@
+"""Every target: compiled from one checkpoint, run on this machine or in its emulator, compared with PyTorch over the test utterances.
+
+    python -m benchmarks.targets runs/mtop-en --data ../shared/data/mtop/spans --lang en --package runs/mtop-en-all.pqrnn
+
+The package is compiled for all targets where it does not exist yet: half a minute of a processor core for each kind of code. Each variant answers the same texts: every n-th
+test utterance, and the golden texts in other scripts, emoji and invalid bytes. No time is kept: most of what runs here is emulated. What has no
+runner is compiled, checked statically and listed as not executed; the architectures that IREE has no runtime for run as plain C instead.
+Rows are kept in `results/targets.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.results import ResultRow, keep_results
+from compile.emulation.runner import NoRunner, Runner, find_runner
+from compile.golden import TRICKY
+from compile.parity import Decisions, answer_in_framework, check_labels, compare_answers
+from compile.pipeline import compile_checkpoint
+from compile.process import run_tool
+from compile.reference import Answer
+from pqrnn.checkpoint import load_checkpoint
+from pqrnn.data.loader import load_examples
+from runtime_py.answers import load_answers, save_texts
+from runtime_py.manifest import Manifest, Variant
+from runtime_py.package import open_package
+from targets import registry
+
+_TIMEOUT = 3600.0
+_PRECISIONS = {"float32": "f32", "int8": "int8"}
+
+
+def main() -> None:
+    """Compile what is missing, run, compare, print, keep."""
+    arguments = _read_arguments()
+    known = registry()
+    names = arguments.target or [name for name in known.names() if not known.get(name).development]
+    if not arguments.package.exists():
+        compile_checkpoint(arguments.run, arguments.package, names, on_progress=lambda step: print(f"{step.stage}: {step.detail}", file=sys.stderr))
+    checkpoint = load_checkpoint(arguments.run)
+    manifest = open_package(arguments.package).manifest
+    check_labels(checkpoint, manifest.labels)
+    texts = choose_texts(arguments.data, arguments.lang, arguments.texts, manifest)
+    framework = answer_in_framework(checkpoint, texts)
+    rows: list[ResultRow] = []
+    for variant in manifest.variants:
+        if variant.target not in names:
+            continue
+        work = f"{_PRECISIONS[manifest.model.precision]}, {variant.target}"
+        try:
+            runner = find_runner(known.get(variant.target), variant)
+        except NoRunner as error:
+            found = describe_artifact(work, manifest, variant) + [
+                ResultRow(work=work, metric="executed", value=0, note=variant.unverified_reason or error.reason)
+            ]
+        else:
+            decisions = compare_answers(checkpoint, texts, framework, replay(arguments.package, variant, texts, runner))
+            found = describe_artifact(work, manifest, variant) + describe_decisions(work, decisions, runner, len(texts))
+        rows += found
+        print(f"{variant.target}: " + ", ".join(f"{row.metric} {row.value:g}" for row in found) + f" ({found[-1].note})", flush=True)
+    if arguments.keep:
+        keep_results("targets", rows, f"python -m benchmarks.targets {shlex.join(sys.argv[1:])}", replace_works={row.work for row in rows})
+
+
+def choose_texts(data: str, lang: str | None, number: int, manifest: Manifest) -> list[bytes]:
+    """Return evenly spread test utterances, and the tricky texts, all of which the largest bucket holds."""
+    examples = load_examples(data, split="test", locale=lang)
+    step = max(len(examples) // number, 1)
+    chosen = [example.text.encode() for example in examples[::step]]
+    return [text for text in [*chosen, *TRICKY] if len(text) <= manifest.buckets[-1].bytes]
+
+
+def replay(package: Path, variant: Variant, texts: Sequence[bytes], runner: Runner) -> list[Answer]:
+    """Return a variant's answers, computed in a process of the runner.
+
+    Raises:
+        RuntimeError: The process failed, with the last line of what it said.
+    """
+    with tempfile.TemporaryDirectory(prefix="pqrnn-targets-") as folder:
+        asked, answered = Path(folder) / "texts.npz", Path(folder) / "answers.npz"
+        save_texts(asked, texts)
+        program = [*runner.python, "-m", "runtime_py.replay", str(package.absolute()), "--target", variant.target, "--repeats", "1"]
+        finished = run_tool([*program, "--texts", asked, "--out", answered], _TIMEOUT, environment=runner.environment)
+        if finished.code:
+            raise RuntimeError(f"{variant.target} on {runner.name} {finished.ending}: {finished.diagnostics.strip()[-500:]}")
+        whole = load_answers(answered).whole
+    assert whole is not None
+    return [Answer(whole.intent[number], whole.tags[whole.words(number)], whole.spans[whole.words(number)]) for number in range(len(whole))]
+
+
+def describe_artifact(work: str, manifest: Manifest, variant: Variant) -> list[ResultRow]:
+    """Rows of what was compiled."""
+    rows = [
+        ResultRow(work=work, metric="artifact", value=manifest.files[variant.path].bytes, unit="bytes"),
+        ResultRow(work=work, metric="compile", value=variant.compile_seconds, unit="s"),
+    ]
+    if variant.dispatches is not None:
+        rows.append(ResultRow(work=work, metric="dispatches", value=variant.dispatches, note="all entries together"))
+    return rows
+
+
+def describe_decisions(work: str, decisions: Decisions, runner: Runner, number: int) -> list[ResultRow]:
+    """Rows of what was run."""
+    flips = decisions.intent_flips + decisions.tag_flips
+    return [
+        ResultRow(work=work, metric="flips", value=flips, n=number, note="intents and tags that differ from PyTorch's"),
+        ResultRow(work=work, metric="word mismatches", value=decisions.word_mismatches, n=number),
+        ResultRow(work=work, metric="largest logit difference", value=decisions.largest_difference, n=number),
+        ResultRow(work=work, metric="executed", value=1, n=number, note=runner.name),
+    ]
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of a trained parser")
+    parser.add_argument("--package", type=Path, required=True, help="the package for all targets; is made where it does not exist")
+    parser.add_argument("--data", required=True, help="labelled utterances with a test split, as for `pqrnn train`")
+    parser.add_argument("--lang", help="only this language")
+    parser.add_argument("--texts", type=int, default=500, help="test utterances, at least")
+    parser.add_argument("--target", action="append", help="only this one; repeat for more")
+    parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
