@@ -1,0 +1,98 @@
+"""Targets that IREE has no runtime for: the same checkpoint written as plain C, run in QEMU, compared with PyTorch over the test utterances.
+
+    python -m benchmarks.standalone runs/mtop-en --data ../shared/data/mtop/spans --lang en
+
+Every n-th test utterance, and golden texts in other scripts, emoji and invalid bytes. Rows are kept in `results/targets.json`, beside those of
+`benchmarks.targets`. No time is kept but that of the compiler: what runs here is emulated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.results import ResultRow, keep_results
+from compile.buckets import choose_buckets
+from compile.compiler import target_flags
+from compile.export import export_entries
+from compile.golden import TRICKY
+from compile.importing import import_programs
+from compile.parity import Decisions, answer_in_framework, compare_answers
+from compile.standalone.errors import NoToolchain
+from compile.standalone.export import Figures, write_standalone
+from compile.standalone.proof import answer_texts
+from pqrnn.checkpoint import load_checkpoint
+from pqrnn.data.loader import load_examples
+from runtime_py.manifest import Labels
+from targets import registry
+
+TARGETS = ("linux-armv7-neon", "linux-armv7-vfp3", "linux-riscv64", "linux-riscv64-v", "cortex-m7")
+
+
+def main() -> None:
+    """Export, compile, run, compare, print, keep."""
+    arguments = _read_arguments()
+    checkpoint, known = load_checkpoint(arguments.run), registry()
+    model, buckets = checkpoint.model.folded(), choose_buckets(checkpoint.facts.lengths)
+    labels = Labels(list(checkpoint.facts.labels.intents), list(checkpoint.facts.labels.tags))
+    examples = load_examples(arguments.data, split="test", locale=arguments.lang)
+    chosen = [example.text.encode() for example in examples[:: max(len(examples) // arguments.texts, 1)]]
+    texts = [text for text in [*chosen, *TRICKY] if len(text) <= buckets[-1].bytes]
+    framework = answer_in_framework(checkpoint, texts)
+    rows: list[ResultRow] = []
+    with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as place:
+        module = import_programs(export_entries(model, buckets), Path(place) / "module.mlirbc")
+        for name in arguments.target or TARGETS:
+            target, folder, work = known.get(name), Path(place) / name, f"f32 as C, {name}"
+            folder.mkdir()
+            figures = write_standalone(module, target, target_flags(target, known.family(target)), buckets, labels, folder, arguments.run.name)
+            found = describe_artifact(work, figures)
+            try:
+                machine, answers = answer_texts(folder, target, labels, texts)
+            except NoToolchain as error:
+                found.append(ResultRow(work=work, metric="executed", value=0, note=error.message))
+            else:
+                found += describe_decisions(work, compare_answers(checkpoint, texts, framework, answers), machine, len(texts))
+            rows += found
+            print(f"{name}: " + ", ".join(f"{row.metric} {row.value:g}" for row in found) + f" ({found[-1].note})", flush=True)
+    if arguments.keep:
+        keep_results("targets", rows, f"python -m benchmarks.standalone {shlex.join(sys.argv[1:])}", replace_works={row.work for row in rows})
+
+
+def describe_artifact(work: str, figures: Figures) -> list[ResultRow]:
+    """Rows of what was compiled."""
+    return [
+        ResultRow(work=work, metric="artifact", value=figures.code_bytes + figures.weight_bytes, unit="bytes", note="object file and weights"),
+        ResultRow(work=work, metric="working memory", value=figures.memory_bytes, unit="bytes", note="static, for the longest bucket"),
+        ResultRow(work=work, metric="compile", value=round(figures.seconds, 3), unit="s"),
+        ResultRow(work=work, metric="dispatches", value=figures.dispatches, note="all entries together"),
+    ]
+
+
+def describe_decisions(work: str, decisions: Decisions, machine: str, number: int) -> list[ResultRow]:
+    """Rows of what was run."""
+    flips = decisions.intent_flips + decisions.tag_flips
+    return [
+        ResultRow(work=work, metric="flips", value=flips, n=number, note="intents and tags that differ from PyTorch's"),
+        ResultRow(work=work, metric="word mismatches", value=decisions.word_mismatches, n=number),
+        ResultRow(work=work, metric="largest logit difference", value=decisions.largest_difference, n=number),
+        ResultRow(work=work, metric="executed", value=1, n=number, note=machine),
+    ]
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of a trained parser")
+    parser.add_argument("--data", required=True, help="labelled utterances with a test split, as for `pqrnn train`")
+    parser.add_argument("--lang", help="only this language")
+    parser.add_argument("--texts", type=int, default=500, help="test utterances, at least")
+    parser.add_argument("--target", action="append", help=f"only this one; repeat for more (all: {', '.join(TARGETS)})")
+    parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
