@@ -15,17 +15,16 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.results import ResultRow, keep_results
+from benchmarks.targets import choose_texts, describe_decisions
 from compile.buckets import choose_buckets
 from compile.compiler import target_flags
 from compile.export import export_entries
-from compile.golden import TRICKY
 from compile.importing import import_programs
-from compile.parity import Decisions, answer_in_framework, compare_answers
+from compile.parity import answer_in_framework, compare_answers
 from compile.standalone.errors import NoToolchain
 from compile.standalone.export import Figures, write_standalone
 from compile.standalone.proof import answer_texts
 from pqrnn.checkpoint import load_checkpoint
-from pqrnn.data.loader import load_examples
 from runtime_py.manifest import Labels
 from targets import registry
 
@@ -38,9 +37,7 @@ def main() -> None:
     checkpoint, known = load_checkpoint(arguments.run), registry()
     model, buckets = checkpoint.model.folded(), choose_buckets(checkpoint.facts.lengths)
     labels = Labels(list(checkpoint.facts.labels.intents), list(checkpoint.facts.labels.tags))
-    examples = load_examples(arguments.data, split="test", locale=arguments.lang)
-    chosen = [example.text.encode() for example in examples[:: max(len(examples) // arguments.texts, 1)]]
-    texts = [text for text in [*chosen, *TRICKY] if len(text) <= buckets[-1].bytes]
+    texts = choose_texts(arguments.data, arguments.lang, arguments.texts, buckets)
     framework = answer_in_framework(checkpoint, texts)
     rows: list[ResultRow] = []
     with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as place:
@@ -69,17 +66,6 @@ def describe_artifact(work: str, figures: Figures) -> list[ResultRow]:
         ResultRow(work=work, metric="working memory", value=figures.memory_bytes, unit="bytes", note="static, for the longest bucket"),
         ResultRow(work=work, metric="compile", value=round(figures.seconds, 3), unit="s"),
         ResultRow(work=work, metric="dispatches", value=figures.dispatches, note="all entries together"),
-    ]
-
-
-def describe_decisions(work: str, decisions: Decisions, machine: str, number: int) -> list[ResultRow]:
-    """Rows of what was run."""
-    flips = decisions.intent_flips + decisions.tag_flips
-    return [
-        ResultRow(work=work, metric="flips", value=flips, n=number, note="intents and tags that differ from PyTorch's"),
-        ResultRow(work=work, metric="word mismatches", value=decisions.word_mismatches, n=number),
-        ResultRow(work=work, metric="largest logit difference", value=decisions.largest_difference, n=number),
-        ResultRow(work=work, metric="executed", value=1, n=number, note=machine),
     ]
 
 

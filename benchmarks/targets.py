@@ -27,7 +27,7 @@ from compile.reference import Answer
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.loader import load_examples
 from runtime_py.answers import load_answers, save_texts
-from runtime_py.manifest import Manifest, Variant
+from runtime_py.manifest import Bucket, Manifest, Variant
 from runtime_py.package import open_package
 from targets import registry
 
@@ -45,7 +45,7 @@ def main() -> None:
     checkpoint = load_checkpoint(arguments.run)
     manifest = open_package(arguments.package).manifest
     check_labels(checkpoint, manifest.labels)
-    texts = choose_texts(arguments.data, arguments.lang, arguments.texts, manifest)
+    texts = choose_texts(arguments.data, arguments.lang, arguments.texts, manifest.buckets)
     framework = answer_in_framework(checkpoint, texts)
     rows: list[ResultRow] = []
     for variant in manifest.variants:
@@ -60,19 +60,19 @@ def main() -> None:
             ]
         else:
             decisions = compare_answers(checkpoint, texts, framework, replay(arguments.package, variant, texts, runner))
-            found = describe_artifact(work, manifest, variant) + describe_decisions(work, decisions, runner, len(texts))
+            found = describe_artifact(work, manifest, variant) + describe_decisions(work, decisions, runner.name, len(texts))
         rows += found
         print(f"{variant.target}: " + ", ".join(f"{row.metric} {row.value:g}" for row in found) + f" ({found[-1].note})", flush=True)
     if arguments.keep:
         keep_results("targets", rows, f"python -m benchmarks.targets {shlex.join(sys.argv[1:])}", replace_works={row.work for row in rows})
 
 
-def choose_texts(data: str, lang: str | None, number: int, manifest: Manifest) -> list[bytes]:
+def choose_texts(data: str, lang: str | None, number: int, buckets: Sequence[Bucket]) -> list[bytes]:
     """Return evenly spread test utterances, and the tricky texts, all of which the largest bucket holds."""
     examples = load_examples(data, split="test", locale=lang)
     step = max(len(examples) // number, 1)
     chosen = [example.text.encode() for example in examples[::step]]
-    return [text for text in [*chosen, *TRICKY] if len(text) <= manifest.buckets[-1].bytes]
+    return [text for text in [*chosen, *TRICKY] if len(text) <= buckets[-1].bytes]
 
 
 def replay(package: Path, variant: Variant, texts: Sequence[bytes], runner: Runner) -> list[Answer]:
@@ -104,14 +104,14 @@ def describe_artifact(work: str, manifest: Manifest, variant: Variant) -> list[R
     return rows
 
 
-def describe_decisions(work: str, decisions: Decisions, runner: Runner, number: int) -> list[ResultRow]:
+def describe_decisions(work: str, decisions: Decisions, machine: str, number: int) -> list[ResultRow]:
     """Rows of what was run."""
     flips = decisions.intent_flips + decisions.tag_flips
     return [
         ResultRow(work=work, metric="flips", value=flips, n=number, note="intents and tags that differ from PyTorch's"),
         ResultRow(work=work, metric="word mismatches", value=decisions.word_mismatches, n=number),
         ResultRow(work=work, metric="largest logit difference", value=decisions.largest_difference, n=number),
-        ResultRow(work=work, metric="executed", value=1, n=number, note=runner.name),
+        ResultRow(work=work, metric="executed", value=1, n=number, note=machine),
     ]
 
 
