@@ -17,7 +17,7 @@ from compile.errors import VerificationFailed
 from compile.golden import GoldenSet
 from compile.package import describe_variant
 from compile.plan import Plan
-from compile.static_checks import INT64, check_machine_code, check_shaders, shader_features
+from compile.static_checks import INT64, check_machine_code, check_shaders, shader_features, uses_subgroups
 from compile.verification import verify_variant
 from runtime_py.golden import save_golden
 from runtime_py.manifest import Bucket, Manifest, Parity, Variant, VulkanNeeds
@@ -37,8 +37,10 @@ def describe_code(plan: Plan, compiled: Compiled) -> Variant:
     """Describe a module that has not been run yet, with what its own code needs of a GPU."""
     needs = None
     if plan.target.vulkan is not None:
-        used = shader_features(compiled.path.read_bytes())
-        needs = VulkanNeeds(plan.target.vulkan.subgroup, INT64 in used, sorted(used - {INT64}))
+        code = compiled.path.read_bytes()
+        used = shader_features(code)
+        lanes = plan.target.vulkan.subgroup if uses_subgroups(code) else 0
+        needs = VulkanNeeds(lanes, INT64 in used, sorted(used - {INT64}))
     return describe_variant(plan, compiled.seconds, compiled.statistics.dispatches, needs)
 
 

@@ -69,6 +69,8 @@ _SHADER_FEATURES = {
     6022: "cooperativeMatrix",
 }
 INT64 = "shaderInt64"
+# SPIR-V's capabilities of operations among the lanes of a subgroup: GroupNonUniform and its kinds, and what there was before them.
+_SUBGROUP_CAPABILITIES = frozenset([*range(61, 69), 4423, 4431])
 
 
 def check_machine_code(code: bytes, processor: Processor) -> str:
@@ -110,6 +112,11 @@ def check_machine_code(code: bytes, processor: Processor) -> str:
 def shader_features(code: bytes) -> frozenset[str]:
     """Return which of Vulkan's optional features the shaders of a compiled module use, by Vulkan's names."""
     return frozenset(_SHADER_FEATURES[number] for shader in find_shaders(code) for number in shader.capabilities if number in _SHADER_FEATURES)
+
+
+def uses_subgroups(code: bytes) -> bool:
+    """Say whether the shaders of a compiled module work among the lanes of a subgroup; if not, they are right with any number of lanes."""
+    return any(shader.capabilities & _SUBGROUP_CAPABILITIES for shader in find_shaders(code))
 
 
 def check_shaders(code: bytes) -> str:

@@ -13,7 +13,7 @@ from compile.binaries import find_elves, find_shaders
 from compile.compiler import STRIP_FLAGS, compile_module, target_flags
 from compile.errors import VerificationFailed
 from compile.machine import Processor, resolve_processor
-from compile.static_checks import check_machine_code, check_shaders, find_objdump, shader_features
+from compile.static_checks import check_machine_code, check_shaders, find_objdump, shader_features, uses_subgroups
 from targets import registry
 
 NAMES = ("linux-armv7-neon", "linux-riscv64", "linux-riscv64-v", "linux-aarch64-dotprod")
@@ -145,3 +145,16 @@ def test_shaders_tell_what_they_need(codes: dict[str, bytes], tmp_path: Path) ->
     flags = ("--iree-hal-target-device=vulkan", "--iree-vulkan-target=llvmpipe", *STRIP_FLAGS)
     wide = compile_module(tmp_path / "wide.mlir", tmp_path / "wide.vmfb", flags).path.read_bytes()
     assert shader_features(wide) == {"shaderInt64"}
+
+
+@pytest.mark.parametrize(("target", "among_lanes"), [("valhall4", True), ("adreno", True), ("vp_android_baseline_2022", False)])
+def test_code_that_works_among_the_lanes_of_a_subgroup_is_seen(tmp_path: Path, target: str, among_lanes: bool) -> None:
+    (tmp_path / "sum.mlir").write_text(
+        "func.func @f(%a: tensor<4x256xf32>, %r: tensor<4xf32>) -> tensor<4xf32> {\n"
+        "  %s = linalg.reduce { arith.addf } ins(%a : tensor<4x256xf32>) outs(%r : tensor<4xf32>) dimensions = [1]\n"
+        "  return %s : tensor<4xf32>\n}\n"
+    )
+    flags = ("--iree-hal-target-device=vulkan", f"--iree-vulkan-target={target}", *STRIP_FLAGS)
+    code = compile_module(tmp_path / "sum.mlir", tmp_path / "sum.vmfb", flags).path.read_bytes()
+    assert find_shaders(code)
+    assert uses_subgroups(code) == among_lanes
