@@ -7,9 +7,11 @@ kills the process. So the list in the manifest is the one that the compiler itse
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
-from compile.compiler import compiler_path, without_noise
+from compile.compiler import compiler_path, compiler_version, without_noise
 from compile.errors import CompilerFailed
 from compile.process import run_tool
 from runtime_py.manifest import ANY
@@ -48,10 +50,13 @@ def resolve_processor(target: Target, flags: tuple[str, ...]) -> Processor:
     Raises:
         CompilerFailed: The compiler does not know the processor or the GPU, or would use something of it that the target does not declare.
     """
-    finished = run_tool([compiler_path(), "-", *flags, "--compile-to=executable-targets"], _SECONDS, stdin="module {}\n")
+    question = ["-", *flags, "--compile-to=executable-targets"]
+    finished = run_tool([compiler_path(), *question], _SECONDS, stdin="module {}\n")
     device = _DEVICE.search(finished.output)
     if finished.code != 0 or device is None or "not a recognized" in finished.diagnostics:
-        raise CompilerFailed(f"{target.id}: the compiler does not accept this target", without_noise(finished.diagnostics))
+        script = f"#!/bin/sh\n# {compiler_version()}\necho 'module {{}}' | {shlex.join(['iree-compile', *question])}\n"
+        evidence: dict[str, bytes | Path] = {"command.sh": script.encode(), "stderr.txt": finished.diagnostics.encode()}
+        raise CompilerFailed(f"{target.id}: the compiler does not accept this target", without_noise(finished.diagnostics), evidence)
     if target.family == "cpu":
         return _check_cpu(target, device[0], finished.diagnostics)
     if target.vulkan is not None:

@@ -94,6 +94,10 @@ def test_a_target_that_the_compiler_refuses_does_not_lose_the_others() -> None:
     assert [plan.target.id for plan in plans] == ["vmvx", "linux-riscv64"]
     assert [plan.device for plan in plans] == ["local-sync", "local-sync"]
     assert list(failures) == ["bad"]
+    script = failures["bad"].evidence["command.sh"]
+    assert isinstance(script, bytes)
+    assert b"echo 'module {}' | iree-compile - " in script
+    assert b"--iree-llvmcpu-target-cpu=pentium9" in script
 
 
 def test_the_compiler_is_the_real_program() -> None:
