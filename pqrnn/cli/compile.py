@@ -88,7 +88,8 @@ def _progress(quiet: bool) -> Iterator[Callable[[Step], None]]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[detail]}"),
     )
-    with Progress(*columns, console=Console(stderr=True, quiet=quiet), disable=quiet, refresh_per_second=4) as progress:
+    console = Console(stderr=True, quiet=quiet)
+    with Progress(*columns, console=console, disable=quiet, refresh_per_second=4) as progress:
         common = progress.add_task("preparing", total=None, mark=marks["running"], detail="")
         lines: dict[str, TaskID] = {}
 
@@ -104,6 +105,8 @@ def _progress(quiet: bool) -> Iterator[Callable[[Step], None]]:
             progress.update(lines[step.target], completed=passed, mark=marks[step.state], detail=escape(f"{step.stage} {step.detail}".strip()))
             if ended:
                 progress.stop_task(lines[step.target])
+                if not console.is_terminal:  # a log shows no bars
+                    console.print(f"{step.target}: {step.stage} {step.state} {step.detail}".strip(), markup=False, highlight=False)
 
         yield tell
         progress.update(common, description="done", mark=marks["done"], detail="")
