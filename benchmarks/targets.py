@@ -11,10 +11,12 @@ Rows are kept in `results/targets.json`.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.results import ResultRow, keep_results
@@ -47,22 +49,22 @@ def main() -> None:
     check_labels(checkpoint, manifest.labels)
     texts = choose_texts(arguments.data, arguments.lang, arguments.texts, manifest.buckets)
     framework = answer_in_framework(checkpoint, texts)
-    rows: list[ResultRow] = []
-    for variant in manifest.variants:
-        if variant.target not in names:
-            continue
+
+    def measure(variant: Variant) -> list[ResultRow]:
         work = f"{_PRECISIONS[manifest.model.precision]}, {variant.target}"
+        rows = describe_artifact(work, manifest, variant)
         try:
             runner = find_runner(known.get(variant.target), variant)
         except NoRunner as error:
-            found = describe_artifact(work, manifest, variant) + [
-                ResultRow(work=work, metric="executed", value=0, note=variant.unverified_reason or error.reason)
-            ]
+            rows.append(ResultRow(work=work, metric="executed", value=0, note=variant.unverified_reason or error.reason))
         else:
             decisions = compare_answers(checkpoint, texts, framework, replay(arguments.package, variant, texts, runner))
-            found = describe_artifact(work, manifest, variant) + describe_decisions(work, decisions, runner.name, len(texts))
-        rows += found
-        print(f"{variant.target}: " + ", ".join(f"{row.metric} {row.value:g}" for row in found) + f" ({found[-1].note})", flush=True)
+            rows += describe_decisions(work, decisions, runner.name, len(texts))
+        print(f"{variant.target}: " + ", ".join(f"{row.metric} {row.value:g}" for row in rows) + f" ({rows[-1].note})", flush=True)
+        return rows
+
+    with ThreadPoolExecutor(arguments.jobs) as pool:  # each variant runs in a process of its own
+        rows = [row for found in pool.map(measure, [variant for variant in manifest.variants if variant.target in names]) for row in found]
     if arguments.keep:
         keep_results("targets", rows, f"python -m benchmarks.targets {shlex.join(sys.argv[1:])}", replace_works={row.work for row in rows})
 
@@ -123,6 +125,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--lang", help="only this language")
     parser.add_argument("--texts", type=int, default=500, help="test utterances, at least")
     parser.add_argument("--target", action="append", help="only this one; repeat for more")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="variants to run at a time")
     parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
     return parser.parse_args()
 
