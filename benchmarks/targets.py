@@ -11,7 +11,6 @@ Rows are kept in `results/targets.json`.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from compile.emulation.runner import NoRunner, Runner, find_runner
 from compile.golden import TRICKY
 from compile.parity import Decisions, answer_in_framework, check_labels, compare_answers
 from compile.pipeline import compile_checkpoint
+from compile.plan import ALL, usable_cores
 from compile.process import run_tool
 from compile.reference import Answer
 from pqrnn.checkpoint import load_checkpoint
@@ -41,9 +41,13 @@ def main() -> None:
     """Compile what is missing, run, compare, print, keep."""
     arguments = _read_arguments()
     known = registry()
-    names = arguments.target or [name for name in known.names() if not known.get(name).development]
     if not arguments.package.exists():
-        compile_checkpoint(arguments.run, arguments.package, names, on_progress=lambda step: print(f"{step.stage}: {step.detail}", file=sys.stderr))
+        compile_checkpoint(
+            arguments.run,
+            arguments.package,
+            arguments.target or [ALL],
+            on_progress=lambda step: print(f"{step.stage}: {step.detail}", file=sys.stderr),
+        )
     checkpoint = load_checkpoint(arguments.run)
     manifest = open_package(arguments.package).manifest
     check_labels(checkpoint, manifest.labels)
@@ -64,7 +68,11 @@ def main() -> None:
         return rows
 
     with ThreadPoolExecutor(arguments.jobs) as pool:  # each variant runs in a process of its own
-        rows = [row for found in pool.map(measure, [variant for variant in manifest.variants if variant.target in names]) for row in found]
+        rows = [
+            row
+            for found in pool.map(measure, [variant for variant in manifest.variants if variant.target in (arguments.target or [variant.target])])
+            for row in found
+        ]
     if arguments.keep:
         keep_results("targets", rows, f"python -m benchmarks.targets {shlex.join(sys.argv[1:])}", replace_works={row.work for row in rows})
 
@@ -125,7 +133,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--lang", help="only this language")
     parser.add_argument("--texts", type=int, default=500, help="test utterances, at least")
     parser.add_argument("--target", action="append", help="only this one; repeat for more")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="variants to run at a time")
+    parser.add_argument("--jobs", type=int, default=usable_cores(), help="variants to run at a time")
     parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
     return parser.parse_args()
 
