@@ -16,7 +16,7 @@ from pqrnn import lessons as lessons_module
 from pqrnn.checkpoint import Labels, load_checkpoint
 from pqrnn.data.examples import Example, Slot
 from pqrnn.errors import CheckpointError, TeacherError, TrainingError
-from pqrnn.lessons import INDEX, Answers, Draft, read_lessons, write_lessons
+from pqrnn.lessons import Answers, Draft, read_lessons, write_lessons
 from pqrnn.losses import IGNORED, distillation_loss, joint_loss, soft_loss
 from pqrnn.model import ModelConfig
 from pqrnn.projection import ProjectionConfig
