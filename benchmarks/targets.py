@@ -40,7 +40,6 @@ _PRECISIONS = {"float32": "f32", "int8": "int8"}
 def main() -> None:
     """Compile what is missing, run, compare, print, keep."""
     arguments = _read_arguments()
-    known = registry()
     if not arguments.package.exists():
         compile_checkpoint(
             arguments.run,
@@ -53,28 +52,43 @@ def main() -> None:
     check_labels(checkpoint, manifest.labels)
     texts = choose_texts(arguments.data, arguments.lang, arguments.texts, manifest.buckets)
     framework = answer_in_framework(checkpoint, texts)
+    machines = {variant.target: find_machine(variant) for variant in manifest.variants if variant.target in (arguments.target or [variant.target])}
+    # Targets of the same bytes on the same machine have the same answers: they are computed once.
+    groups: dict[tuple[str, str], list[Variant]] = {}
+    for variant in manifest.variants:
+        runner = machines.get(variant.target)
+        if isinstance(runner, Runner):
+            groups.setdefault((variant.path, runner.name), []).append(variant)
+    outcomes: dict[str, Decisions] = {}
 
-    def measure(variant: Variant) -> list[ResultRow]:
-        work = f"{_PRECISIONS[manifest.model.precision]}, {variant.target}"
-        rows = describe_artifact(work, manifest, variant)
-        try:
-            runner = find_runner(known.get(variant.target), variant)
-        except NoRunner as error:
-            rows.append(ResultRow(work=work, metric="executed", value=0, note=variant.unverified_reason or error.reason))
-        else:
-            decisions = compare_answers(checkpoint, texts, framework, replay(arguments.package, variant, texts, runner))
-            rows += describe_decisions(work, decisions, runner.name, len(texts))
-        print(f"{variant.target}: " + ", ".join(f"{row.metric} {row.value:g}" for row in rows) + f" ({rows[-1].note})", flush=True)
-        return rows
+    def run(members: list[Variant]) -> None:
+        runner = machines[members[0].target]
+        assert isinstance(runner, Runner)
+        decisions = compare_answers(checkpoint, texts, framework, replay(arguments.package, members[0], texts, runner))
+        outcomes.update({member.target: decisions for member in members})
+        print(f"{', '.join(member.target for member in members)}: {decisions.intent_flips + decisions.tag_flips} flips on {runner.name}", flush=True)
 
-    with ThreadPoolExecutor(arguments.jobs) as pool:  # each variant runs in a process of its own
-        rows = [
-            row
-            for found in pool.map(measure, [variant for variant in manifest.variants if variant.target in (arguments.target or [variant.target])])
-            for row in found
-        ]
+    with ThreadPoolExecutor(arguments.jobs) as pool:  # each runs in a process of its own
+        list(pool.map(run, groups.values()))
+    rows: list[ResultRow] = []
+    for variant in manifest.variants:
+        if variant.target in machines:
+            work, machine = f"{_PRECISIONS[manifest.model.precision]}, {variant.target}", machines[variant.target]
+            rows += describe_artifact(work, manifest, variant)
+            if isinstance(machine, Runner):
+                rows += describe_decisions(work, outcomes[variant.target], machine.name, len(texts))
+            else:
+                rows.append(ResultRow(work=work, metric="executed", value=0, note=variant.unverified_reason or machine))
     if arguments.keep:
         keep_results("targets", rows, f"python -m benchmarks.targets {shlex.join(sys.argv[1:])}", replace_works={row.work for row in rows})
+
+
+def find_machine(variant: Variant) -> Runner | str:
+    """Return what runs a variant here, or why nothing does."""
+    try:
+        return find_runner(registry().get(variant.target), variant)
+    except NoRunner as error:
+        return error.reason
 
 
 def choose_texts(data: str, lang: str | None, number: int, buckets: Sequence[Bucket]) -> list[bytes]:
