@@ -7,6 +7,7 @@ The default profile draws the same examples everywhere, so that a failure is rep
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Targets of the person who runs the tests are not those under test.
 os.environ["PQRNN_TARGETS"] = str(Path(__file__).parent / "no-such-folder")
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and so would every program that they start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _FOLDERS = ("unit", "compiled", "emulated", "data")
 _HERE = Path(__file__).parent
