@@ -90,7 +90,15 @@ def render_targets() -> str:
         largest = f"{_find(found, work, 'largest logit difference').value:.1e}" if ran else ""
         size, seconds, dispatches = (_find(found, work, metric).value for metric in ("artifact", "compile", "dispatches"))
         rows.append(
-            [work, executed.note if ran else f"not run: {executed.note}", flips, largest, f"{size / 1e6:.2f}", f"{seconds:.0f}", f"{dispatches:.0f}"]
+            [
+                work,
+                executed.note if ran else f"not run; {executed.note.split(';')[0]}",
+                flips,
+                largest,
+                f"{size / 1e6:.2f}",
+                f"{seconds:.0f}",
+                f"{dispatches:.0f}",
+            ]
         )
     head = ("precision, target", "executed on", "decisions that differ from PyTorch", "largest logit difference", "MB", "compiled in s", "dispatches")
     return _table(head, rows) + _source(found)
