@@ -8,8 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pqrnn.cli.app import app
-from pqrnn.cli.learning import load_data, run_training
-from pqrnn.cli.options import DataOption, JsonOption, LangOption
+from pqrnn.cli.learning import load_data, make_config, make_shape, run_training
+from pqrnn.cli.options import (
+    BatchOption,
+    BottleneckOption,
+    DataOption,
+    DevOption,
+    DropoutOption,
+    FeaturesOption,
+    JsonOption,
+    LangOption,
+    LayersOption,
+    MisspellOption,
+    NgramFeaturesOption,
+    PrecisionOption,
+    SeedOption,
+    StateOption,
+    ThreadsOption,
+)
 from pqrnn.cli.output import require_extra
 
 if TYPE_CHECKING:
@@ -26,7 +42,7 @@ def distill(
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the student. An unfinished run in it is taken up again.")],
     lang: LangOption = None,
-    dev: Annotated[str | None, typer.Option(help="Development data, if not the `dev` split of --data.")] = None,
+    dev: DevOption = None,
     unlabelled: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,18 +58,18 @@ def distill(
     hard: Annotated[float, typer.Option(min=0.0, help="Weight of the gold labels.")] = 0.3,
     soft: Annotated[float, typer.Option(min=0.0, help="Weight of the teacher's answers.")] = 0.7,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training utterances, each in one of its variants.")] = 60,
-    batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 64,
+    batch: BatchOption = 64,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="AdamW's highest.")] = 3e-3,
-    misspell: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of words misspelled.")] = 0.03,
-    dropout: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of layer inputs.")] = 0.2,
-    features: Annotated[int, typer.Option(help="Ternary features of a word's own hash.")] = 512,
-    ngram_features: Annotated[int, typer.Option(help="Ternary features of its character n-grams; 0: none.")] = 512,
-    bottleneck: Annotated[int, typer.Option(min=1, help="Width of the layer over the features.")] = 256,
-    state: Annotated[int, typer.Option(min=1, help="QRNN state per direction.")] = 192,
-    layers: Annotated[int, typer.Option(min=1, help="QRNN layers.")] = 2,
-    precision: Annotated[str, typer.Option(help="Of matrix products in training: `float32`, `bfloat16`, or `auto`: what is fast here.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: PyTorch's choice.")] = 0,
+    misspell: MisspellOption = 0.03,
+    dropout: DropoutOption = 0.2,
+    features: FeaturesOption = 512,
+    ngram_features: NgramFeaturesOption = 512,
+    bottleneck: BottleneckOption = 256,
+    state: StateOption = 192,
+    layers: LayersOption = 2,
+    precision: PrecisionOption = "auto",
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 0,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away a run that is in --out; the lessons stay.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -63,25 +79,16 @@ def distill(
     nothing: the same command goes on.
     """
     require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
-    from pqrnn.errors import TrainingError
-    from pqrnn.model import ModelConfig, ParserModel
-    from pqrnn.projection import ProjectionConfig
     from pqrnn.teacher.labelling import LessonConfig
-    from pqrnn.training import DistillationConfig, Schooling, TrainingConfig, choose_precision
+    from pqrnn.training import DistillationConfig, Schooling
 
-    arithmetic = choose_precision() if precision == "auto" else precision
-    try:
-        projection = ProjectionConfig(word_features=features, ngram_features=ngram_features)
-        model = ModelConfig(projection=projection, bottleneck=bottleneck, state=state, layers=layers, dropout=dropout)
-        config = TrainingConfig(
-            epochs=epochs, batch=batch, learning_rate=learning_rate, patience=0, misspell=misspell, seed=seed, precision=arithmetic, threads=threads
-        )
-        ParserModel(model, intents=1, tags=1)
-    except ValueError as error:
-        raise TrainingError(f"these settings do not make a parser: {error}") from error
+    model = make_shape(features, ngram_features, bottleneck=bottleneck, state=state, layers=layers, dropout=dropout)
+    config = make_config(
+        precision, epochs=epochs, batch=batch, learning_rate=learning_rate, patience=0, misspell=misspell, seed=seed, threads=threads
+    )
     training, development = load_data(data, dev, lang)
     texts = _load_texts(unlabelled or [], data, lang, development)
-    made = _label(lessons or out / "lessons", teacher, training, texts, LessonConfig(variants=variants, swap=swap), arithmetic, quiet=json)
+    made = _label(lessons or out / "lessons", teacher, training, texts, LessonConfig(variants=variants, swap=swap), config.precision, quiet=json)
     run_training(
         out,
         (training, development),

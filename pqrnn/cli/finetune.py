@@ -8,8 +8,20 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
-from pqrnn.cli.learning import load_data, run_training
-from pqrnn.cli.options import DataOption, JsonOption, LangOption
+from pqrnn.cli.learning import load_data, make_config, run_training
+from pqrnn.cli.options import (
+    BatchOption,
+    DataOption,
+    DevOption,
+    JsonOption,
+    LangOption,
+    MisspellOption,
+    PatienceOption,
+    PrecisionOption,
+    SeedOption,
+    SwapOption,
+    ThreadsOption,
+)
 from pqrnn.cli.output import require_extra
 
 
@@ -21,17 +33,17 @@ def finetune(
         str, typer.Option(help="Pre-trained encoder: `minilm` (English, comes as a package), a folder, or an id on the Hugging Face hub.")
     ] = "minilm",
     lang: LangOption = None,
-    dev: Annotated[str | None, typer.Option(help="Development data, if not the `dev` split of --data.")] = None,
+    dev: DevOption = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training data.")] = 12,
-    batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 32,
+    batch: BatchOption = 32,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="AdamW's highest, of the encoder; the heads learn five times as fast.")] = 2e-4,
-    patience: Annotated[int, typer.Option(min=0, help="Stop after so many epochs without a better development score; 0: never.")] = 0,
-    swap: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of slot values swapped for another of the same slot.")] = 0.3,
-    misspell: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of words misspelled.")] = 0.03,
+    patience: PatienceOption = 0,
+    swap: SwapOption = 0.3,
+    misspell: MisspellOption = 0.03,
     train_embeddings: Annotated[bool, typer.Option(help="Train the embeddings of subwords, too.")] = False,
-    precision: Annotated[str, typer.Option(help="Of matrix products in training: `float32`, `bfloat16`, or `auto`: what is fast here.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: PyTorch's choice.")] = 0,
+    precision: PrecisionOption = "auto",
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 0,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away a run that is in --out.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -41,9 +53,9 @@ def finetune(
     """
     require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
     from pqrnn.teacher.model import TeacherConfig
-    from pqrnn.training import TrainingConfig, choose_precision
 
-    config = TrainingConfig(
+    config = make_config(
+        precision,
         epochs=epochs,
         batch=batch,
         learning_rate=learning_rate,
@@ -54,7 +66,6 @@ def finetune(
         swap=swap,
         misspell=misspell,
         seed=seed,
-        precision=choose_precision() if precision == "auto" else precision,
         threads=threads,
     )
     model = TeacherConfig(encoder=encoder, train_embeddings=train_embeddings)

@@ -11,7 +11,42 @@ from pqrnn.cli.output import print_json
 
 if TYPE_CHECKING:
     from pqrnn.data.examples import Example
+    from pqrnn.model import ModelConfig
     from pqrnn.training import NetworkConfig, Schooling, TrainingConfig
+
+
+def make_config(precision: str, **settings: Any) -> TrainingConfig:
+    """Return the settings of a run (`pqrnn.training.TrainingConfig`); the precision "auto" is what is fast here.
+
+    Raises:
+        TrainingError: a setting is out of its range.
+    """
+    from pqrnn.errors import TrainingError
+    from pqrnn.training import TrainingConfig, choose_precision
+
+    try:
+        return TrainingConfig(precision=choose_precision() if precision == "auto" else precision, **settings)
+    except ValueError as error:
+        raise TrainingError(f"these settings do not make a parser: {error}") from error
+
+
+def make_shape(features: int, ngram_features: int, ngram_limit: int = 1, **shape: Any) -> ModelConfig:
+    """Return the shape of a parser (`pqrnn.model.ModelConfig`).
+
+    Raises:
+        TrainingError: there is no parser of that shape.
+    """
+    from pqrnn.errors import TrainingError
+    from pqrnn.model import ModelConfig, ParserModel
+    from pqrnn.projection import ProjectionConfig
+
+    try:
+        projection = ProjectionConfig(word_features=features, ngram_features=ngram_features, ngram_limit=ngram_limit)
+        model = ModelConfig(projection=projection, **shape)
+        ParserModel(model, intents=1, tags=1)
+    except ValueError as error:
+        raise TrainingError(f"these settings do not make a parser: {error}") from error
+    return model
 
 
 def run_training(

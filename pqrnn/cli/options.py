@@ -16,3 +16,21 @@ DataOption = Annotated[
 LangOption = Annotated[str | None, typer.Option("--lang", help="Only these languages, as `en` or `en,de`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 VariantOption = Annotated[str | None, typer.Option("--variant", help="A variant of the package by name; by default the best that runs here.")]
+
+# Of the verbs that train.
+DevOption = Annotated[str | None, typer.Option("--dev", help="Development data, if not the `dev` split of --data.")]
+BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Utterances a step.")]
+PatienceOption = Annotated[int, typer.Option("--patience", min=0, help="Stop after so many epochs without a better development score; 0: never.")]
+SwapOption = Annotated[float, typer.Option("--swap", min=0.0, max=1.0, help="Share of slot values swapped for another of the same slot.")]
+MisspellOption = Annotated[float, typer.Option("--misspell", min=0.0, max=1.0, help="Share of words misspelled.")]
+DropoutOption = Annotated[float, typer.Option("--dropout", min=0.0, max=1.0, help="Of layer inputs.")]
+FeaturesOption = Annotated[int, typer.Option("--features", help="Ternary features of a word's own hash.")]
+NgramFeaturesOption = Annotated[int, typer.Option("--ngram-features", help="Ternary features of its character n-grams; 0: none.")]
+BottleneckOption = Annotated[int, typer.Option("--bottleneck", min=1, help="Width of the layer over the features.")]
+StateOption = Annotated[int, typer.Option("--state", min=1, help="QRNN state per direction.")]
+LayersOption = Annotated[int, typer.Option("--layers", min=1, help="QRNN layers.")]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="Of matrix products in training: `float32`, `bfloat16`, or `auto`: what is fast here.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of everything random.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: PyTorch's choice.")]
