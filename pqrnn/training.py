@@ -219,7 +219,7 @@ class _Run:
     ) -> None:
         self.folder, self.config, self.data, self.settings, self.reporter = folder, config, data, settings, reporter
         self.model_config = model_config
-        self.labels = Labels(list_intents(training), list_tags(training))
+        self.labels = list_labels(training)
         self.decoder = Decoder(self.labels.intents, self.labels.tags)
         torch.manual_seed(config.seed)
         self.model = make_network(model_config, self.labels)
@@ -410,6 +410,11 @@ class _Run:
         )
 
 
+def list_labels(training: Sequence[Example]) -> Labels:
+    """Return the names of the outputs of whatever is trained on these utterances."""
+    return Labels(tuple(list_intents(training)), tuple(list_tags(training)))
+
+
 def group_parameters(model: Network, weight_decay: float) -> list[dict[str, Any]]:
     """Return the optimiser's groups of trained parameters: only matrices decay, and a group's rate is `scale` times the schedule's."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
@@ -445,6 +450,8 @@ def _random(seed: int, purpose: str, number: int) -> random.Random:
 def _check_lessons(lessons: Lessons, training: Sequence[Example]) -> None:
     if lessons.index.rows != len(training):
         raise TrainingError(f"the lessons are about {lessons.index.rows} training utterances, and there are {len(training)}: label these")
+    if lessons.index.labels != list_labels(training):
+        raise TrainingError("the lessons name other intents or slots than the training data: train the teacher on the same data")
 
 
 def _fingerprint(model: NetworkConfig, config: TrainingConfig, data: dict[str, Any], schooling: Schooling | None) -> str:

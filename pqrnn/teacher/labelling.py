@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +66,26 @@ class Lexicon:
         return rows
 
 
-def load_teacher(folder: Path) -> tuple[Network, Facts[Any]]:
-    """Load a fine-tuned encoder, or a parser that is to teach another one, in evaluation mode.
+def read_teacher(folder: Path) -> Facts[Any]:
+    """Read what a fine-tuned encoder, or a parser that is to teach another one, says of itself.
 
     Raises:
         CheckpointError: there is neither.
-        TeacherError: the encoder that it was made from cannot be loaded.
     """
     try:
-        facts: Facts[Any] = read_facts(folder, TeacherConfig)
+        return read_facts(folder, TeacherConfig)
     except CheckpointError:
-        facts = read_facts(folder, ModelConfig)
+        return read_facts(folder, ModelConfig)
+
+
+def load_teacher(folder: Path) -> tuple[Network, Facts[Any]]:
+    """Load a teacher in evaluation mode.
+
+    Raises:
+        CheckpointError: there is none.
+        TeacherError: the encoder that it was made from cannot be loaded.
+    """
+    facts = read_teacher(folder)
     kind = TeacherModel if isinstance(facts.config, TeacherConfig) else ParserModel
     model = kind(facts.config, len(facts.labels.intents), len(facts.labels.tags))
     load_weights(folder, model)
@@ -173,23 +183,28 @@ def label_examples(
     """
     if not teachers:
         raise TeacherError("no teacher to learn from")
-    loaded = [load_teacher(place) for place in teachers]
-    labels: Labels = loaded[0][1].labels
-    for place, (_, facts) in zip(teachers, loaded, strict=True):
+    known = [read_teacher(place) for place in teachers]
+    labels: Labels = known[0].labels
+    for place, facts in zip(teachers, known, strict=True):
         if facts.labels != labels:
             raise TeacherError(f"{place}: was trained for other labels than {teachers[0]}; train all teachers on the same data")
     drafts = make_drafts(training, unlabelled, labels, config)
     decisive = [
         msgspec.to_builtins(config),
-        [facts.training.get("settings") for _, facts in loaded],
+        [facts.training.get("settings") for facts in known],
         fingerprint_examples(training),
         hashlib.sha256("\n".join(unlabelled).encode()).hexdigest(),
         precision,
     ]
+
+    @cache
+    def load_teachers() -> list[Network]:
+        return [load_teacher(place)[0] for place in teachers]  # not before something is left to be labelled
+
     return write_lessons(
         folder,
         drafts,
-        lambda part: average_answers([answer(model, part, precision) for model, _ in loaded]),
+        lambda part: average_answers([answer(model, part, precision) for model in load_teachers()]),
         fingerprint=hashlib.sha256(json.dumps(decisive).encode()).hexdigest(),
         labels=labels,
         teachers=[place.name for place in teachers],

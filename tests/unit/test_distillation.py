@@ -221,7 +221,7 @@ def test_drafts_are_variants_with_gold_labels_and_texts_without() -> None:
     drafts = make_drafts(_examples(), ["what a day", "please switch on the hall lights"], labels, LessonConfig(variants=5, swap=1.0))
     known = [draft for draft in drafts if draft.source < len(_examples())]
     assert {draft.source for draft in known} == set(range(len(_examples())))
-    assert len({draft.words for draft in known}) > len(_examples()) - 1
+    assert len(known) > len(_examples())
     for draft in known:
         assert draft.tags is not None and len(draft.tags) == len(draft.words)
         value = b" ".join(word for word, tag in zip(draft.words, draft.tags, strict=True) if tag).decode()
@@ -233,6 +233,9 @@ def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, t
     label_examples(tmp_path / "lessons", [teacher], _examples(), ["dim the attic"], LessonConfig(variants=2))
     made = read_lessons(tmp_path / "lessons")
     assert made.drafts[-1].intent == -1
+    (teacher / "model.safetensors").rename(tmp_path / "away")  # nothing is left to label, so the teacher is not loaded
+    label_examples(tmp_path / "lessons", [teacher], _examples(), ["dim the attic"], LessonConfig(variants=2))
+    (tmp_path / "away").rename(teacher / "model.safetensors")
     schooling = Schooling(made, DistillationConfig())
     train(tmp_path / "whole", _examples(), _examples(), _MODEL, _CONFIG, schooling=schooling)
     with pytest.raises(KeyboardInterrupt):
@@ -243,6 +246,9 @@ def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, t
     assert facts.data["lessons"] == made.digest and facts.training["teachers"] == ["run"]
     with pytest.raises(TrainingError, match="other settings or data"):
         train(tmp_path / "whole", _examples(), _examples(), _MODEL, _CONFIG)
+    renamed = [Example(each.text, f"light {each.intent}", each.slots) for each in _examples()]
+    with pytest.raises(TrainingError, match="other intents or slots"):
+        train(tmp_path / "other", renamed, renamed, _MODEL, _CONFIG, schooling=schooling)
     with pytest.raises(TrainingError, match="lessons are about 12"):
         train(tmp_path / "other", _examples()[:5], _examples(), _MODEL, _CONFIG, schooling=schooling)
 
