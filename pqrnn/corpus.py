@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -52,11 +53,13 @@ def build_corpus(examples: Sequence[Example], projection: Projection, table: Wor
     tagged, report = align_examples(examples, spans)
     intent_numbers = {name: i for i, name in enumerate(intents)}
     tag_numbers = {name: i for i, name in enumerate(tags)}
+    words = [[text[start:end] for start, end in places] for text, places in zip(raw, spans, strict=True)]
+    table.index(dict.fromkeys(chain.from_iterable(words)))  # all at once: a table that grows is copied
     rows = []
-    for example, text, places, names in zip(examples, raw, spans, tagged, strict=True):
+    for example, mine, names in zip(examples, words, tagged, strict=True):
         known = names is not None and all(name in tag_numbers for name in names)
         numbers = [tag_numbers[name] for name in names] if names is not None and known else None
-        rows.append(Row(table.index(text[start:end] for start, end in places), numbers, intent_numbers.get(example.intent, -1)))
+        rows.append(Row(table.index(mine), numbers, intent_numbers.get(example.intent, -1)))
     return Corpus(list(examples), spans, rows, report)
 
 
