@@ -1,0 +1,99 @@
+"""Inference in 8 bits: int8 weights and activations, int32 sums, float32 between the products. A quantised parser runs this in PyTorch and compiled.
+
+A product is `step * scale[n] * sum_k (q[k] - zero) * w[k, n]`, with `w` in int8, symmetric, a `scale` for every output, and `q` in int8: the activation is
+`step * (q - zero)`. Where the zero point is not 0 it is worked into the integer sums, exactly (Jacob et al. 2018, arXiv:1712.05877, section 2.3).
+
+Every rounding to int8 is `floor(x / step + 1/2)`, written as a cut-off positive number: every processor has the instruction, while rounding is a
+call into a library on some, and no two devices can differ in what becomes of a half.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import torch
+from torch import Tensor, nn
+
+
+class Range(StrEnum):
+    """Where an activation lies, which decides its step and zero point."""
+
+    INTEGERS = "integers"  # whole numbers of int8 already: exact
+    SIGNED = "signed"  # [-1, 1]: step 1/127
+    SHARE = "share"  # [0, 1]: step 1/255
+    POSITIVE = "positive"  # [0, largest], measured or learned: step largest/255; what is larger is taken for the largest
+
+    @property
+    def levels(self) -> int:
+        """Steps from zero to the end of the range."""
+        return {Range.INTEGERS: 1, Range.SIGNED: 127}.get(self, 255)
+
+    @property
+    def zero(self) -> int:
+        """The int8 that stands for zero."""
+        return -128 if self in (Range.SHARE, Range.POSITIVE) else 0
+
+
+def multiply(left: Tensor, weights: Tensor) -> Tensor:
+    """Multiply int8[M, K] by int8[K, N] into int32[M, N], exactly.
+
+    All integer products of a parser are this call, so that a compiler has one operation to look for. `weights` is always a buffer of a module.
+    """
+    return torch._int_mm(left, weights)
+
+
+class IntegerLinear(nn.Module):
+    """A linear layer in 8 bits, float32[..., K] to float32[..., N]: what `pqrnn.quantisation.QuantisedLinear` becomes.
+
+    Attributes:
+        weight: int8[K, N], -127 to 127.
+        scale: float32[N], of the weights; numbers that float16 holds, as it is stored.
+        bias: float32[N] or None; likewise.
+        largest: float32[], end of the range of a `Range.POSITIVE` input, else 1.
+        offset: int32[N], `-zero` times the sums of the weights' columns; follows from the weights.
+    """
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+    largest: Tensor
+    offset: Tensor
+
+    def __init__(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True) -> None:
+        """`inputs`, `outputs`: K and N; `kind`: range of the inputs. The weights are zero until they are loaded or set."""
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("weight", torch.zeros((inputs, outputs), dtype=torch.int8))
+        self.register_buffer("scale", torch.ones(outputs))
+        self.register_buffer("bias", torch.zeros(outputs) if bias else None)
+        self.register_buffer("largest", torch.ones(()), persistent=kind is Range.POSITIVE)
+        self.register_buffer("offset", torch.zeros(outputs, dtype=torch.int32), persistent=False)
+        self.register_load_state_dict_post_hook(lambda module, _: module.update_offset())
+
+    def update_offset(self) -> None:
+        """Compute `offset` of new weights."""
+        self.offset.copy_(-self.kind.zero * self.weight.sum(0, dtype=torch.int32))
+
+    @property
+    def step(self) -> Tensor:
+        """Distance between neighbouring activations: float32[]."""
+        return self.largest / self.kind.levels
+
+    def quantise(self, value: Tensor) -> Tensor:
+        """Return the int8 that stand for an activation."""
+        if self.kind is Range.INTEGERS:
+            return value.to(torch.int8)
+        scaled = value * (self.kind.levels / self.largest)
+        if self.kind is Range.POSITIVE:
+            scaled = scaled.clamp(max=self.kind.levels)
+        return ((scaled + (self.kind.zero + 128.5)).to(torch.int32) - 128).to(torch.int8)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Quantise, multiply in integers, and scale back."""
+        sums = multiply(self.quantise(value).reshape(-1, value.shape[-1]), self.weight)
+        if self.kind.zero:
+            sums = sums + self.offset
+        result = sums.to(value.dtype) * (self.scale * self.step)
+        if self.bias is not None:
+            result = result + self.bias
+        return result.reshape(*value.shape[:-1], -1)
