@@ -5,11 +5,8 @@ The work is in the processes that threads of this one wait for: compilers, emula
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from contextvars import copy_context
 from copy import copy
 from dataclasses import dataclass
@@ -24,6 +21,7 @@ from compile.plan import Plan
 from compile.process import tool_group
 from compile.progress import Reporter
 from compile.proof import Proved, prove_variant
+from compile.stopwatch import Stopwatch
 from runtime_py.manifest import Bucket, Manifest, Variant
 
 
@@ -64,7 +62,9 @@ class Inputs:
 class Builder:
     """Compiles and proves targets in threads, and collects what becomes of each."""
 
-    def __init__(self, inputs: Inputs, folder: Path, cache: Cache | None, jobs: int, timeout: float, reporter: Reporter) -> None:
+    def __init__(
+        self, inputs: Inputs, folder: Path, cache: Cache | None, jobs: int, timeout: float, reporter: Reporter, stopwatch: Stopwatch
+    ) -> None:
         """Keep the settings.
 
         Args:
@@ -74,6 +74,7 @@ class Builder:
             jobs: How many tools run at a time.
             timeout: Seconds for one run of the compiler.
             reporter: Told of every step.
+            stopwatch: Given what compiling and proving take.
         """
         self._inputs = inputs
         self._folder = folder
@@ -81,10 +82,9 @@ class Builder:
         self._jobs = jobs
         self._timeout = timeout
         self._reporter = reporter
-        self._lock = threading.Lock()
+        self._stopwatch = stopwatch
         self.proved: dict[str, Proved] = {}
         self.failures: dict[str, CompileError] = {}
-        self.seconds = {"compile": 0.0, "verify": 0.0}
 
     def run(self, modules: Sequence[Module]) -> None:
         """Compile and prove everything; `proved` and `failures` then have one entry a target. On Ctrl-C, or an error in here, every tool is killed first."""
@@ -110,7 +110,7 @@ class Builder:
             others = f"with {first.target.id}" if plan is not first else ""
             self._reporter.target(plan.target.id, "compile", others)
         destination = self._folder / f"{first.target.id}.vmfb"
-        with self._timed("compile"):
+        with self._stopwatch.measure("compile"):
             compiled = self._cache.fetch(module.key, destination) if self._cache is not None else None
             if compiled is not None:
                 return compiled
@@ -128,7 +128,7 @@ class Builder:
         name, inputs = plan.target.id, self._inputs
         folder = self._folder / f"{name}.proof"
         folder.mkdir()
-        with self._timed("verify"):
+        with self._stopwatch.measure("verify"):
             try:
                 self.proved[name] = prove_variant(
                     plan,
@@ -148,12 +148,3 @@ class Builder:
     def _fail(self, plan: Plan, error: CompileError) -> None:
         self.failures[plan.target.id] = error
         self._reporter.target(plan.target.id, error.stage, error.message, "failed")
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self.seconds[stage] += time.perf_counter() - begin

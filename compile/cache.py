@@ -45,15 +45,6 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flags: list[str]
 
 
-def cache_folder() -> Path:
-    """Return where the cache is: $PQRNN_CACHE, or in the user's folder for caches."""
-    named = os.environ.get("PQRNN_CACHE")
-    if named:
-        return Path(named)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "pqrnn" / "compiled"
-
-
 def cache_key(module: bytes, flags: Sequence[str], compiler: str, processor: str) -> str:
     """Return the key of what the compiler makes of a module.
 

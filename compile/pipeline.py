@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,13 +13,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from compile.buckets import choose_buckets
-from compile.cache import Cache, cache_folder
+from compile.cache import Cache
 from compile.compiler import DEFAULT_TIMEOUT, Statistics
 from compile.errors import CompileError, PackagingFailed, PlanError, TargetsFailed
 from compile.plan import ARM, Plan, check_destination, choose_targets, plan_targets, usable_cores
 from compile.process import tool_group
 from compile.progress import STAGES, Progress, Reporter
 from compile.reproduction import clear_evidence, failure_folder, keep_evidence
+from compile.stopwatch import Stopwatch
+from runtime_py.cache import module_folder
 from runtime_py.errors import PackageError
 from runtime_py.manifest import Bucket, Manifest, Variant
 from targets import Registry, Target, registry
@@ -150,10 +151,10 @@ class _Compilation:
             raise PlanError(f"{jobs} jobs were asked for, expected at least 1")
         self.out = out
         self.jobs = jobs or usable_cores()
-        self.cache = Cache(cache_folder()) if cache else None
+        self.cache = Cache(module_folder()) if cache else None
         self.timeout = timeout
         self.report = Reporter(on_progress)
-        self.seconds: dict[str, float] = {}
+        self.stopwatch = Stopwatch()
 
     def run(self, source: Path, names: Sequence[str], buckets: Sequence[Bucket] | None, known: Registry, replace: bool) -> Outcome:
         targets, unreadable = choose_targets(names, known)
@@ -178,7 +179,7 @@ class _Compilation:
             manifest=manifest,
             statistics={one.variant.target: one.compiled.statistics for one in proved},
             left_out=(golden.too_long, golden.undecided),
-            seconds=self.seconds,
+            seconds=self.stopwatch.seconds,
             failures=failures,
             cached=frozenset(one.variant.target for one in proved if one.compiled.cached),
             ran_on={one.variant.target: one.runner for one in proved},
@@ -238,7 +239,7 @@ class _Compilation:
         def tell(bucket: Bucket) -> None:
             self.report.step("export", f"{bucket.entry} ({bucket.bytes} bytes)")
 
-        with self._timed("export"):
+        with self.stopwatch.measure("export"):
             programs = export_entries(prepared.model, prepared.buckets, tell)
         with self._stage("import", f"{len(prepared.buckets)} entries"):
             wanted = {plan.mlir for plan in prepared.plans}
@@ -258,9 +259,8 @@ class _Compilation:
         inputs: Inputs = Inputs(golden, prepared.buckets, self._describe(prepared, golden))
         modules: list[Module] = group_modules(mlir, prepared.plans)
         self.report.expect_targets(plan.target.id for plan in prepared.plans)
-        builder = Builder(inputs, folder, self.cache, self.jobs, self.timeout, self.report)
+        builder = Builder(inputs, folder, self.cache, self.jobs, self.timeout, self.report, self.stopwatch)
         builder.run(modules)
-        self.seconds |= builder.seconds
         return builder
 
     def _write(self, describe: Callable[[Sequence[Variant]], Manifest], proved: Sequence[Proved], golden: GoldenSet, replace: bool) -> Manifest:
@@ -290,16 +290,8 @@ class _Compilation:
     @contextmanager
     def _stage(self, stage: str, detail: str) -> Iterator[None]:
         self.report.step(stage, detail)
-        with self._timed(stage):
+        with self.stopwatch.measure(stage):
             yield
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - begin
 
 
 def _store_modules(folder: Path, proved: Sequence[Proved]) -> list[Variant]:

@@ -23,6 +23,7 @@ from compile.emulation.counting import CannotCount, Instructions, count_instruct
 from compile.emulation.runner import NoRunner, Runner, find_runner, native_runner, native_tools
 from compile.errors import CompileError
 from compile.process import run_tool
+from pqrnn.files import replace_file
 from runtime_py.manifest import Bucket, Variant
 from runtime_py.package import Package, open_package
 from targets import TargetError, registry
@@ -135,10 +136,9 @@ def bench_targets(path: Path, targets: Sequence[str], seconds: float = 3.0, say:
 
 def keep_documents(figures: Sequence[TargetFigures], folder: Path) -> None:
     """Write every document of `iree-benchmark-module` to `<folder>/<target>.<entry>.json`."""
-    folder.mkdir(parents=True, exist_ok=True)
     for each in figures:
         for entry, document in each.benchmarks.items():
-            (folder / f"{each.target}.{entry}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            replace_file(folder / f"{each.target}.{entry}.json", json.dumps(document, indent=2).encode() + b"\n")
 
 
 def figures_tables(figures: Sequence[TargetFigures]) -> list[Table]:

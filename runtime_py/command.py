@@ -71,6 +71,13 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     parse.add_argument("text", nargs="*", help="texts; none: one a line from standard input, which need not be valid UTF-8")
     parse.add_argument("--truncate", action="store_true", help="read what fits of a text that is too long, and say so, instead of refusing it")
 
+    parse.add_argument(
+        "--device",
+        choices=("auto", "cpu", "gpu"),
+        default="auto",
+        help="what to run on; `gpu` falls back to the processor and says so (default auto)",
+    )
+
     check = _add_verb(
         verbs,
         "check",
@@ -139,7 +146,7 @@ def _parse(options: argparse.Namespace) -> int:
     from runtime_py.presentation import parse_line, parse_text
 
     show = parse_line if options.json else parse_text
-    with Parser.load(options.package, variant=options.variant, on_long="truncate" if options.truncate else "error") as parser:
+    with Parser.load(options.package, variant=options.variant, device=options.device, on_long="truncate" if options.truncate else "error") as parser:
         for text in texts_to_parse(options.text):
             _say(show(parser(text)))
     return 0

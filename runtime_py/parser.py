@@ -81,8 +81,8 @@ class Parser:
             path: The package directory.
             variant: Name of a variant; by default the one that fits this machine best.
             device: ``cpu``; or ``gpu``, which falls back to the CPU with a `DeviceFallback` warning when no variant runs on a GPU here; or ``auto``: the
-                CPU if a variant runs on it, else a GPU. A single text is too little work for a GPU: the program is about 160 launches, each of which costs
-                microseconds, and it does them all for one text. (So far seen on Mesa's llvmpipe only, which is a GPU in name: measure on yours.)
+                CPU if a variant runs on it, else a GPU. A single text is too little work for a GPU: the program is a launch for each of its steps, each of
+                which costs microseconds, and it does them all for one text. (So far seen on Mesa's llvmpipe only, which is a GPU in name: measure on yours.)
             threads: 1 runs on the calling thread, the fastest for one text; more use that many worker threads. For the CPU only.
             on_long: What to do with a text that does not fit the largest length bucket: ``error`` raises `InputTooLong`, ``truncate`` reads
                 what fits and says so in ``Parse.truncated``.

@@ -5,7 +5,6 @@ device and driver, so that this is paid for once.
 """
 
 import hashlib
-import os
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from runtime_py.cache import cache_folder
 from runtime_py.manifest import Parity, Variant
 from runtime_py.package import Package, write_whole
 from runtime_py.preflight import this_machine
@@ -60,17 +60,6 @@ def why_untrusted(package: Package, variant: Variant, gpu: VulkanDevice, seconds
     if not outcome.reason:
         return None
     return f"its self-test on {outcome.device} {outcome.reason} (to repeat the test, delete {kept})"
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be found out again: $PQRNN_CACHE, or `pqrnn` in the user's cache folder."""
-    if os.environ.get("PQRNN_CACHE"):
-        return Path(os.environ["PQRNN_CACHE"])
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "pqrnn"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "pqrnn"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pqrnn"
 
 
 def _key(package: Package, variant: Variant, gpu: VulkanDevice) -> str:

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"no component {unknown[0]!r}; there are: {', '.join(_COMPONENTS)}")
     if options.check:
-        states = [_COMPONENTS[name].state() for name in names]
+        states = survey_components(names)
         sys.stdout.write(json.dumps([_as_json(state) for state in states], indent=2) + "\n" if options.json else _table(states))
         return 0 if all(state.usable for state in states) else 1
     failed = install(names, _say, own=options.own)
@@ -73,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if failed:
         _say("what was there before is unchanged; run `make emulators` again to go on. Without it, what needs these is reported as unverified.")
     return 1 if failed else 0
+
+
+def survey_components(names: Sequence[str] | None = None) -> list[State]:
+    """Say of components, by default of all, whether they can be used."""
+    return [_COMPONENTS[name].state() for name in (_COMPONENTS if names is None else names)]
 
 
 def install(names: Sequence[str], say: Say, own: bool = False) -> dict[str, str]:

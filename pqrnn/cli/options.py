@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,6 +16,10 @@ DataOption = Annotated[
 LangOption = Annotated[str | None, typer.Option("--lang", help="Only these languages, as `en` or `en,de`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 VariantOption = Annotated[str | None, typer.Option("--variant", help="A variant of the package by name; by default the best that runs here.")]
+
+DeviceOption = Annotated[
+    Literal["auto", "cpu", "gpu"], typer.Option("--device", help="What to run on; `gpu` falls back to the processor where there is none, and says so.")
+]
 
 # Of the verbs that train.
 DevOption = Annotated[str | None, typer.Option("--dev", help="Development data, if not the `dev` split of --data.")]

@@ -8,15 +8,20 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
-from pqrnn.cli.options import JsonOption, VariantOption
+from pqrnn.cli.options import DeviceOption, JsonOption, VariantOption
 
 
-@app.command(epilog="""Examples:  `pqrnn parse home.pqrnn "dim the bedroom lamp"`  or, a text a line,  `pqrnn parse home.pqrnn --json < commands.txt`""")
+@app.command(
+    epilog="""Examples:  `pqrnn parse home.pqrnn "dim the bedroom lamp"`  or, a text a line,  `pqrnn parse home.pqrnn --json < commands.txt`"""
+)
 def parse(
     package: Annotated[Path, typer.Argument(help="A compiled package.")],
     text: Annotated[list[str] | None, typer.Argument(help="Texts; none: one a line from standard input, which need not be valid UTF-8.")] = None,
     variant: VariantOption = None,
-    truncate: Annotated[bool, typer.Option("--truncate", help="Read what fits of a text that is too long, and say so, instead of refusing it.")] = False,
+    device: DeviceOption = "auto",
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="Read what fits of a text that is too long, and say so, instead of refusing it.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Parse texts with a compiled package: intent and slots, with --json one JSON object a line."""
@@ -25,6 +30,6 @@ def parse(
     from runtime_py.presentation import parse_line, parse_text
 
     show = parse_line if json else parse_text
-    with Parser.load(package, variant=variant, on_long="truncate" if truncate else "error") as parser:
+    with Parser.load(package, variant=variant, device=device, on_long="truncate" if truncate else "error") as parser:
         for each in texts_to_parse(text):
             typer.echo(show(parser(each)))

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pqrnn.cli import bench, check, compile, conformance, data, deploy, distill, evaluate, export, finetune, inspect, parse, targets, train
+from pqrnn.cli import bench, check, compile, conformance, data, deploy, distill, doctor, evaluate, export, finetune, inspect, parse, targets, train
 
-__all__ = ["bench", "check", "compile", "conformance", "data", "deploy", "distill", "evaluate", "export", "finetune", "inspect", "parse", "targets", "train"]
+__all__ = ["bench", "check", "compile", "conformance", "data", "deploy", "distill", "doctor", "evaluate", "export", "finetune", "inspect", "parse", "targets", "train"]

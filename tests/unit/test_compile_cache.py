@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compile.cache import Cache, cache_folder, cache_key
+from compile.cache import Cache, cache_key
 from compile.compiler import Compiled, Statistics
+from runtime_py.cache import module_folder
 
 FLAGS = ("--iree-llvmcpu-target-cpu=generic", "--iree-llvmcpu-target-cpu-features=+a,+b")
 STATISTICS = Statistics(dispatches=3, executables=2, constant_bytes=100, transient_bytes=50)
@@ -161,8 +162,8 @@ def test_several_writers_of_one_entry_leave_it_whole(tmp_path: Path) -> None:
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PQRNN_CACHE", str(tmp_path / "mine"))
-    assert cache_folder() == tmp_path / "mine"
+    assert module_folder() == tmp_path / "mine"
     monkeypatch.delenv("PQRNN_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / ".cache" / "pqrnn" / "compiled"
+    assert module_folder() == tmp_path / ".cache" / "pqrnn" / "compiled"

@@ -108,3 +108,22 @@ def test_texts_keep_bytes_that_are_no_utf8() -> None:
 def test_columns_are_aligned() -> None:
     table = Table("what", ("name", "size"), [("a", "1"), ("longer", "22")])
     assert plain_text(table).splitlines() == ["what", "  name    size", "  a       1", "  longer  22"]
+
+
+def test_the_device_is_a_choice_and_reaches_the_parser(package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from runtime_py.errors import ParserError
+    from runtime_py.parser import Parser
+
+    asked: list[object] = []
+
+    def load(_path: str, **options: object) -> Parser:
+        asked.append(options["device"])
+        raise ParserError("seen")
+
+    monkeypatch.setattr(Parser, "load", load)
+    assert main(["parse", str(package), "--device", "gpu", "hello"]) == 2
+    assert main(["parse", str(package), "hello"]) == 2
+    assert asked == ["gpu", "auto"]
+    with pytest.raises(SystemExit):
+        main(["parse", str(package), "--device", "tpu", "hello"])
+    assert "tpu" in capsys.readouterr().err

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 from runtime_fakes import fake_manifest, fake_parity, fake_variant, write_fake
 
+from runtime_py.cache import cache_folder
 from runtime_py.manifest import VulkanNeeds
 from runtime_py.package import Package, open_package
 from runtime_py.replay import Replay
-from runtime_py.selftest import cache_folder, replay_command, why_untrusted
+from runtime_py.selftest import replay_command, why_untrusted
 from runtime_py.vulkan import VulkanDevice
 
 GPU = VulkanDevice(1, "aa-bb", "Mali", "r38", True, False, 16, (16, 16), frozenset())

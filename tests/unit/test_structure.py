@@ -61,11 +61,11 @@ def test_help_needs_no_heavy_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    for verb in ("train", "evaluate", "compile", "parse", "check", "bench", "inspect", "data", "targets", "deploy", "conformance"):
+    for verb in ("train", "evaluate", "compile", "parse", "check", "bench", "inspect", "data", "targets", "deploy", "conformance", "doctor"):
         assert verb in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "compile", "parse", "check", "bench", "inspect", "data", "targets", "deploy", "conformance"])
+@pytest.mark.parametrize("verb", ["train", "evaluate", "compile", "parse", "check", "bench", "inspect", "data", "targets", "deploy", "conformance", "doctor"])
 def test_every_verb_has_help(verb: str) -> None:
     done = _run(verb, "--help")
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,28 @@
+"""What the stages of a compilation take."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Stopwatch:
+    """Seconds by stage; what several threads do side by side is added up."""
+
+    def __init__(self) -> None:
+        """Begin with no stage."""
+        self.seconds: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add what happens inside to a stage, also where it fails."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            passed = time.perf_counter() - begin
+            with self._lock:
+                self.seconds[stage] = self.seconds.get(stage, 0.0) + passed
