@@ -1,0 +1,62 @@
+"""Instruction families: the integer dot products that processors have, and how each wants its weights laid out.
+
+A family is chosen from what a target declares, never from the machine that compiles. A target without a family keeps the compiler's own code.
+
+All are exact for every pair of int8 numbers. AVX2 without VNNI is no family: its 8-bit multiply-add (`vpmaddubsw`) saturates at 16 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from targets.isa import architecture_of
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One way to multiply 8-bit integers.
+
+    Attributes:
+        name: Of the family.
+        architecture: As `targets.isa` calls it.
+        features: What a target has to declare.
+        lanes: Columns in a block: 32-bit numbers in a vector register.
+        depth: Rows of the weights that one instruction takes in.
+        pair: Columns that lie side by side in the weights before the next rows; `lanes` unless one instruction multiplies several rows of the left side.
+        unsigned: Whether the left side is unsigned to the instruction: it is then given plus 128, and the weights' sums times 128 are taken off.
+        accumulators: Vector registers for sums; the rest is for what is multiplied.
+    """
+
+    name: str
+    architecture: str
+    features: frozenset[str]
+    lanes: int
+    depth: int
+    pair: int
+    unsigned: bool
+    accumulators: int
+
+
+# In the order in which they are preferred.
+FAMILIES = (
+    Family("vnni512", "x86_64", frozenset({"avx512f", "avx512vnni"}), lanes=16, depth=4, pair=16, unsigned=True, accumulators=24),
+    Family("vnni256", "x86_64", frozenset({"avx2", "avxvnni"}), lanes=8, depth=4, pair=8, unsigned=True, accumulators=12),
+    Family("i8mm", "aarch64", frozenset({"i8mm"}), lanes=4, depth=8, pair=2, unsigned=False, accumulators=24),
+    Family("dotprod", "aarch64", frozenset({"dotprod"}), lanes=4, depth=4, pair=4, unsigned=False, accumulators=24),
+)
+
+
+def choose_family(triple: str, features: Iterable[str]) -> Family | None:
+    """Return the family for a processor (LLVM triple and features), or None where the compiler's own code is the best there is."""
+    architecture, declared = architecture_of(triple), frozenset(features)
+    return next((family for family in FAMILIES if family.architecture == architecture and family.features <= declared), None)
+
+
+def find_family(name: str) -> Family:
+    """Return a family by its name.
+
+    Raises:
+        KeyError: There is none of that name.
+    """
+    return {family.name: family for family in FAMILIES}[name]

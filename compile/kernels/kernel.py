@@ -1,0 +1,97 @@
+"""A kernel as the compiler takes it: one piece of code with its own place in the module, and a function that runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from compile.kernels.text import memory_of, tensor_of
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A tensor that a kernel reads or writes.
+
+    Attributes:
+        name: In the code, as `%left`.
+        shape: Of the tensor.
+        element: Its type, as `i8`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    element: str
+
+    @property
+    def tensor(self) -> str:
+        """MLIR's type of it as a value."""
+        return tensor_of(self.shape, self.element)
+
+    @property
+    def memory(self) -> str:
+        """MLIR's type of it as memory."""
+        return memory_of(self.shape, self.element)
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Generated code.
+
+    Attributes:
+        name: Of the function that runs it.
+        reads: Its arguments.
+        writes: Its results.
+        groups: How often its code is run, each time with another `%group` from 0.
+        body: The code, in which the buffers are memory by their names.
+    """
+
+    name: str
+    reads: tuple[Buffer, ...]
+    writes: tuple[Buffer, ...]
+    groups: int
+    body: str
+
+
+def write_executable(kernel: Kernel, target: str) -> str:
+    """Return the kernel as `hal.executable` and the function `@<name>` on tensors that dispatches it.
+
+    Args:
+        kernel: What is written.
+        target: The compiler's own description of the target, `#hal.executable.target<...>`. It has to be that of the module's device to the letter, or
+            the kernel lands in another library than the rest and is not found when it is run.
+    """
+    buffers = (*kernel.reads, *kernel.writes)
+    kinds = ["#hal.pipeline.binding<storage_buffer, ReadOnly>"] * len(kernel.reads) + ["#hal.pipeline.binding<storage_buffer>"] * len(kernel.writes)
+    layout = f"#hal.pipeline.layout<bindings = [{', '.join(kinds)}]>"
+    bound = "\n".join(
+        f"{buffer.name} = hal.interface.binding.subspan layout({layout}) binding({number}) alignment(64) offset(%origin) : {buffer.memory}"
+        for number, buffer in enumerate(buffers)
+    )
+    arguments = ", ".join(f"{buffer.name}: {buffer.tensor}" for buffer in kernel.reads)
+    results = ", ".join(buffer.tensor for buffer in kernel.writes)
+    names = ", ".join(f"%r#{number}" for number in range(len(kernel.writes)))
+    place = f"@{kernel.name}_kernel::@code::@{kernel.name}_kernel"
+    return f"""
+hal.executable private @{kernel.name}_kernel {{
+  hal.executable.variant public @code target({target}) {{
+    hal.executable.export public @{kernel.name}_kernel ordinal(0) layout({layout}) count(%device: !hal.device) -> (index, index, index) {{
+      %one = arith.constant 1 : index
+      %groups = arith.constant {kernel.groups} : index
+      hal.return %groups, %one, %one : index, index, index
+    }}
+    builtin.module {{
+      func.func @{kernel.name}_kernel() {{
+        %origin = arith.constant 0 : index
+        %group = hal.interface.workgroup.id[0] : index
+        {bound}
+        {kernel.body}
+        return
+      }}
+    }}
+  }}
+}}
+util.func private @{kernel.name}({arguments}) -> ({results}) {{
+  %r:{len(kernel.writes)} = flow.dispatch {place}({", ".join(buffer.name for buffer in kernel.reads)}) :
+    ({", ".join(buffer.tensor for buffer in kernel.reads)}) -> ({results})
+  util.return {names} : {results}
+}}
+"""

@@ -1,0 +1,48 @@
+"""Weights in the order in which a kernel reads them, made once at compile time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from compile.kernels.families import Family
+
+ZERO_POINT = 128
+
+
+def pack_weights(weights: Tensor, family: Family) -> Tensor:
+    """Lay weights out for a family.
+
+    Args:
+        weights: int8[K, N].
+        family: Whose order.
+
+    Returns:
+        int8[blocks, steps, lanes * depth], filled up with zeros: a step of a block is what is multiplied at a time, `pair` columns of `depth` rows each
+        after another. Multiplying with the zeros changes no sum, so a tail needs no other code.
+    """
+    depth, columns = weights.shape
+    steps, blocks = -(-depth // family.depth), -(-columns // family.lanes)
+    filled = functional.pad(weights, (0, blocks * family.lanes - columns, 0, steps * family.depth - depth))
+    parts = filled.reshape(steps, family.depth, blocks, family.lanes // family.pair, family.pair)
+    return parts.permute(2, 0, 3, 4, 1).reshape(blocks, steps, family.lanes * family.depth).contiguous()
+
+
+def unpack_weights(packed: Tensor, depth: int, columns: int, family: Family) -> Tensor:
+    """Return int8[depth, columns] again."""
+    blocks, steps, _ = packed.shape
+    parts = packed.reshape(blocks, steps, family.lanes // family.pair, family.pair, family.depth)
+    return parts.permute(1, 4, 0, 2, 3).reshape(steps * family.depth, blocks * family.lanes)[:depth, :columns]
+
+
+def offset_sums(weights: Tensor, family: Family) -> Tensor:
+    """Return what the sums of a kernel start from, int32[blocks * lanes].
+
+    Where the left side is taken as unsigned, its 128 too much times every weight: `sum((x + 128) w) - 128 sum(w) = sum(x w)`, exact in int32 for up to
+    2^31 / (255 * 128) = 65,793 rows of weights.
+    """
+    columns = weights.shape[1]
+    width = -(-columns // family.lanes) * family.lanes
+    sums = -ZERO_POINT * weights.to(torch.int32).sum(0, dtype=torch.int32) if family.unsigned else torch.zeros(columns, dtype=torch.int32)
+    return functional.pad(sums, (0, width - columns))

@@ -1,0 +1,113 @@
+"""Writing MLIR: lines of one function, fresh names, constants once at its head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+Value = str
+
+
+def vector_of(count: int, element: str) -> str:
+    """Return MLIR's name of a vector type."""
+    return f"vector<{count}x{element}>"
+
+
+def memory_of(shape: Sequence[int], element: str) -> str:
+    """Return MLIR's name of a memory type."""
+    return f"memref<{'x'.join([*map(str, shape), element])}>"
+
+
+def tensor_of(shape: Sequence[int], element: str) -> str:
+    """Return MLIR's name of a tensor type."""
+    return f"tensor<{'x'.join([*map(str, shape), element])}>"
+
+
+class Code:
+    """The body of a function in the making."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._constants: dict[str, Value] = {}
+        self._lines: list[str] = []
+        self._names = 0
+
+    def __str__(self) -> str:
+        head = [f"{name} = arith.constant {literal}" for literal, name in self._constants.items()]
+        return "\n".join([*head, *self._lines])
+
+    def line(self, text: str) -> None:
+        """Add an operation without a result."""
+        self._lines.append(text)
+
+    def value(self, text: str) -> Value:
+        """Add an operation with one result, and return it."""
+        name = self._name()
+        self._lines.append(f"{name} = {text}")
+        return name
+
+    def index(self, number: int) -> Value:
+        """Return a constant of type index."""
+        return self.constant(f"{number} : index")
+
+    def constant(self, literal: str) -> Value:
+        """Return a constant, as `0 : i32` or `dense<0> : vector<4xi32>`."""
+        if literal not in self._constants:
+            self._constants[literal] = self._name()
+        return self._constants[literal]
+
+    def add(self, left: Value, right: Value) -> Value:
+        """Add two indices."""
+        if self.index(0) in (left, right):
+            return left if right == self.index(0) else right
+        return self.value(f"arith.addi {left}, {right} : index")
+
+    def times(self, value: Value, factor: int) -> Value:
+        """Multiply an index by a number."""
+        return value if factor == 1 else self.value(f"arith.muli {value}, {self.index(factor)} : index")
+
+    def repeat(
+        self, start: int, stop: int, step: int, carried: Sequence[tuple[Value, str]], body: Callable[[Value, list[Value]], Sequence[Value]]
+    ) -> list[Value]:
+        """Add a loop.
+
+        Args:
+            start: First index.
+            stop: Where it ends.
+            step: From one to the next. A loop of one step is written without a loop.
+            carried: Values from step to step, with their types.
+            body: Given the index and the values, adds a step and returns the next values.
+
+        Returns:
+            The values after the last step.
+        """
+        values = [value for value, _ in carried]
+        if start >= stop:
+            return values
+        if start + step >= stop:
+            return list(body(self.index(start), values))
+        number, inside = self._name(), [self._name() for _ in carried]
+        types = ", ".join(kind for _, kind in carried)
+        begin, end, stride = self.index(start), self.index(stop), self.index(step)
+        if not carried:
+            self.line(f"scf.for {number} = {begin} to {end} step {stride} {{")
+            body(number, [])
+            self.line("}")
+            return []
+        result = self._name()
+        initial = ", ".join(f"{name} = {value}" for name, value in zip(inside, values, strict=True))
+        self.line(f"{result}:{len(carried)} = scf.for {number} = {begin} to {end} step {stride} iter_args({initial}) -> ({types}) {{")
+        self.line(f"scf.yield {', '.join(body(number, inside))} : {types}")
+        self.line("}")
+        return [f"{result}#{place}" for place in range(len(carried))]
+
+    @contextmanager
+    def when(self, condition: Value) -> Iterator[Callable[[], None]]:
+        """Add what is only done under a condition; calling what is given begins what is done otherwise."""
+        self.line(f"scf.if {condition} {{")
+        yield lambda: self.line("} else {")
+        self.line("}")
+
+    def _name(self) -> Value:
+        self._names += 1
+        return f"%v{self._names}"
