@@ -30,12 +30,12 @@ from pqrnn.data.fingerprint import fingerprint_examples
 from pqrnn.errors import TrainingError
 from pqrnn.features import segment_texts
 from pqrnn.files import replace_file
-from pqrnn.lessons import Lessons
-from pqrnn.losses import distillation_loss, joint_loss
+from pqrnn.losses import joint_loss
 from pqrnn.metrics import score_frames
 from pqrnn.model import ModelConfig, ParserModel
 from pqrnn.network import Network
 from pqrnn.prediction import predict_corpus
+from pqrnn.schooling import Schooling
 from pqrnn.scoring import frame_of_example
 from pqrnn.teacher.model import TeacherConfig, TeacherModel
 from pqrnn.training_state import Progress, load_state, read_progress, save_state
@@ -93,29 +93,6 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         """
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision must be 'float32' or 'bfloat16', not {self.precision!r}")
-
-
-class DistillationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How gold labels and a teacher's answers are weighed.
-
-    Attributes:
-        temperature: that softens both distributions.
-        hard: weight of the loss on gold labels.
-        soft: weight of the loss on the teacher's distributions.
-        original: share of the steps in which an utterance is learned as it is, not as one of its variants.
-    """
-
-    temperature: float = 2.0
-    hard: float = 0.3
-    soft: float = 0.7
-    original: float = 0.3
-
-
-class Schooling(NamedTuple):
-    """A teacher's lessons and how they are learned."""
-
-    lessons: Lessons
-    config: DistillationConfig
 
 
 NetworkConfig = ModelConfig | TeacherConfig
@@ -191,7 +168,7 @@ def train(
     data = {**(source or {}), "train": fingerprint_examples(training), "dev": fingerprint_examples(development)}
     if schooling is not None:
         data["lessons"] = schooling.lessons.digest
-        _check_lessons(schooling.lessons, training)
+        schooling.check(len(training), list_labels(training))
     settings = _fingerprint(model_config, config, data, schooling)
     if restart:
         _discard(folder)
@@ -230,7 +207,7 @@ class _Run:
             self.variants = self._misspell_words() if config.misspell else {}
             self.development = build_corpus(development, self.model.projection, self.table, self.labels.intents, self.labels.tags)
         self.schooling = schooling
-        self.rows = [[row] for row in self.training.rows] if schooling is None else self._gather_lessons(schooling.lessons)
+        self.rows = [[row] for row in self.training.rows] if schooling is None else schooling.gather(self.table)
         self.gold = [frame_of_example(example) for example in self.development.examples]
         self.swap = SlotSwap(self.training.rows, self.labels.tags)
         self.optimizer = torch.optim.AdamW(group_parameters(self.model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
@@ -278,7 +255,7 @@ class _Run:
         rng = _random(config.seed, "step", number)
         torch.manual_seed(rng.getrandbits(48))
         self.model.train()
-        chosen = [self._augment(self._choose(self.rows[row], rng), rng) for row in rows]
+        chosen = [self._augment(self.rows[row][0] if self.schooling is None else self.schooling.choose(self.rows[row], rng), rng) for row in rows]
         batch = collate(chosen)
         rate = learning_rate(config, number, self.total)
         for group in self.optimizer.param_groups:
@@ -287,10 +264,7 @@ class _Run:
             encoding = self.model.encode_words(self.table, batch.words, batch.mask)
         loss = joint_loss(encoding.intent, encoding.tags, batch.intents, batch.tags, config.smoothing, config.intent_weight)
         if self.schooling is not None:
-            lessons, how = self.schooling
-            targets = lessons.targets([row.lesson for row in chosen], batch.words.shape[1])
-            soft = distillation_loss(encoding.intent, encoding.tags, targets.intent, targets.tags, batch.mask, how.temperature, config.intent_weight)
-            loss = how.hard * loss + how.soft * soft
+            loss = self.schooling.blend(loss, encoding, chosen, batch.mask, config.intent_weight)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
@@ -300,20 +274,6 @@ class _Run:
         self.progress.step = number + 1
         self.progress.loss_sum += loss.item()
         self.reporter.step(number + 1, loss.item())
-
-    def _gather_lessons(self, lessons: Lessons) -> list[list[Row]]:
-        """Return the rows that may stand for each training utterance, itself first, and after them those of texts without labels."""
-        self.table.index(dict.fromkeys(word for draft in lessons.drafts for word in draft.words))  # all at once: a table that grows is copied
-        rows: dict[int, list[Row]] = {}
-        for number, draft in enumerate(lessons.drafts):
-            tags = None if draft.tags is None else list(draft.tags)
-            rows.setdefault(draft.source, []).append(Row(self.table.index(draft.words), tags, draft.intent, number))
-        return [rows[source] for source in sorted(rows)]
-
-    def _choose(self, rows: Sequence[Row], rng: random.Random) -> Row:
-        if len(rows) == 1 or self.schooling is None or rng.random() < self.schooling.config.original:
-            return rows[0]
-        return rows[rng.randrange(1, len(rows))]
 
     def _augment(self, row: Row, rng: random.Random) -> Row:
         if self.config.swap and row.lesson < 0:  # a lesson's answers are about its own words
@@ -445,13 +405,6 @@ def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
 def _random(seed: int, purpose: str, number: int) -> random.Random:
     """Return a generator that depends on nothing else."""
     return random.Random(int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{number}".encode()).digest()[:8], "big"))
-
-
-def _check_lessons(lessons: Lessons, training: Sequence[Example]) -> None:
-    if lessons.index.rows != len(training):
-        raise TrainingError(f"the lessons are about {lessons.index.rows} training utterances, and there are {len(training)}: label these")
-    if lessons.index.labels != list_labels(training):
-        raise TrainingError("the lessons name other intents or slots than the training data: train the teacher on the same data")
 
 
 def _fingerprint(model: NetworkConfig, config: TrainingConfig, data: dict[str, Any], schooling: Schooling | None) -> str:

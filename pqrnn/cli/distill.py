@@ -79,8 +79,8 @@ def distill(
     nothing: the same command goes on.
     """
     require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
+    from pqrnn.schooling import DistillationConfig, Schooling
     from pqrnn.teacher.labelling import LessonConfig
-    from pqrnn.training import DistillationConfig, Schooling
 
     model = make_shape(features, ngram_features, bottleneck=bottleneck, state=state, layers=layers, dropout=dropout)
     config = make_config(

@@ -12,7 +12,8 @@ from pqrnn.cli.output import print_json
 if TYPE_CHECKING:
     from pqrnn.data.examples import Example
     from pqrnn.model import ModelConfig
-    from pqrnn.training import NetworkConfig, Schooling, TrainingConfig
+    from pqrnn.schooling import Schooling
+    from pqrnn.training import NetworkConfig, TrainingConfig
 
 
 def make_config(precision: str, **settings: Any) -> TrainingConfig:

@@ -20,11 +20,12 @@ from pqrnn.lessons import Answers, Draft, read_lessons, write_lessons
 from pqrnn.losses import IGNORED, distillation_loss, joint_loss, soft_loss
 from pqrnn.model import ModelConfig
 from pqrnn.projection import ProjectionConfig
+from pqrnn.schooling import DistillationConfig, Schooling
 from pqrnn.teacher.encoder import find_encoder, load_encoder
 from pqrnn.teacher.labelling import LessonConfig, answer, average_answers, label_examples, load_teacher, make_drafts
 from pqrnn.teacher.model import TeacherConfig, TeacherModel
 from pqrnn.teacher.tokens import WordTokens
-from pqrnn.training import DistillationConfig, Schooling, TrainingConfig, train
+from pqrnn.training import TrainingConfig, train
 
 transformers = pytest.importorskip("transformers", reason="teachers need the extra 'teacher'")
 
