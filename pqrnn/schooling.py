@@ -24,12 +24,15 @@ class DistillationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         temperature: that softens both distributions.
         hard: weight of the loss on gold labels.
         soft: weight of the loss on the teacher's distributions.
+        intent_weight: of the intent's term in the loss on the teacher's distributions, against the sum over the tags (that of the loss on gold labels is
+            `pqrnn.training.TrainingConfig.intent_weight`).
         original: share of the steps in which an utterance is learned as it is, not as one of its variants.
     """
 
     temperature: float = 2.0
     hard: float = 0.3
     soft: float = 0.7
+    intent_weight: float = 2.0
     original: float = 0.3
 
 
@@ -67,9 +70,9 @@ class Schooling(NamedTuple):
             return rows[0]
         return rows[rng.randrange(1, len(rows))]
 
-    def blend(self, hard: Tensor, encoding: Encoding, rows: Sequence[Row], mask: Tensor, intent_weight: float) -> Tensor:
+    def blend(self, hard: Tensor, encoding: Encoding, rows: Sequence[Row], mask: Tensor) -> Tensor:
         """Return the loss of a batch: `hard`, that of the gold labels, and the distance from the teacher, each with its weight."""
         config = self.config
         targets = self.lessons.targets([row.lesson for row in rows], mask.shape[1])
-        soft = distillation_loss(encoding.intent, encoding.tags, targets.intent, targets.tags, mask, config.temperature, intent_weight)
+        soft = distillation_loss(encoding.intent, encoding.tags, targets.intent, targets.tags, mask, config.temperature, config.intent_weight)
         return config.hard * hard + config.soft * soft

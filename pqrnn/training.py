@@ -32,12 +32,11 @@ from pqrnn.features import segment_texts
 from pqrnn.files import replace_file
 from pqrnn.losses import joint_loss
 from pqrnn.metrics import score_frames
-from pqrnn.model import ModelConfig, ParserModel
 from pqrnn.network import Network
 from pqrnn.prediction import predict_corpus
 from pqrnn.schooling import Schooling
 from pqrnn.scoring import frame_of_example
-from pqrnn.teacher.model import TeacherConfig, TeacherModel
+from pqrnn.teacher.networks import NetworkConfig, make_network
 from pqrnn.training_state import Progress, load_state, read_progress, save_state
 from runtime_py.decoding import Decoder
 
@@ -58,8 +57,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         learning_rate: of AdamW at its highest, after `warmup` steps.
         weight_decay: on matrices only.
         clip: largest norm of the gradient.
-        smoothing: label smoothing of the intent.
-        intent_weight: of the intent's term in the loss, against the sum over the tags.
+        smoothing: label smoothing of the intent; beside a teacher's soft answers it only blurs, so `pqrnn distill` sets it to 0.
+        intent_weight: of the intent's term in the loss on gold labels, against the sum over the tags.
         average: decay of the moving average of the weights, which is what is evaluated and kept.
         swap: share of slot values replaced by another value of the same slot.
         misspell: share of words replaced by a misspelling.
@@ -93,15 +92,6 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         """
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision must be 'float32' or 'bfloat16', not {self.precision!r}")
-
-
-NetworkConfig = ModelConfig | TeacherConfig
-
-
-def make_network(config: NetworkConfig, labels: Labels) -> Network:
-    """Return an untrained student or teacher, as the kind of the configuration says."""
-    intents, tags = len(labels.intents), len(labels.tags)
-    return ParserModel(config, intents, tags) if isinstance(config, ModelConfig) else TeacherModel(config, intents, tags)
 
 
 def choose_precision() -> str:
@@ -264,7 +254,7 @@ class _Run:
             encoding = self.model.encode_words(self.table, batch.words, batch.mask)
         loss = joint_loss(encoding.intent, encoding.tags, batch.intents, batch.tags, config.smoothing, config.intent_weight)
         if self.schooling is not None:
-            loss = self.schooling.blend(loss, encoding, chosen, batch.mask, config.intent_weight)
+            loss = self.schooling.blend(loss, encoding, chosen, batch.mask)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)

@@ -16,6 +16,7 @@ from pqrnn.cli.options import (
     DevOption,
     DropoutOption,
     FeaturesOption,
+    IntentWeightOption,
     JsonOption,
     LangOption,
     LayersOption,
@@ -23,6 +24,7 @@ from pqrnn.cli.options import (
     NgramFeaturesOption,
     PrecisionOption,
     SeedOption,
+    SmoothingOption,
     StateOption,
     ThreadsOption,
 )
@@ -57,6 +59,9 @@ def distill(
     temperature: Annotated[float, typer.Option(min=0.1, help="That softens the answers.")] = 2.0,
     hard: Annotated[float, typer.Option(min=0.0, help="Weight of the gold labels.")] = 0.3,
     soft: Annotated[float, typer.Option(min=0.0, help="Weight of the teacher's answers.")] = 0.7,
+    intent_weight: IntentWeightOption = 2.0,
+    soft_intent_weight: Annotated[float, typer.Option(min=0.0, help="Of the intent in the loss on the teacher's answers.")] = 2.0,
+    smoothing: SmoothingOption = 0.0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training utterances, each in one of its variants.")] = 60,
     batch: BatchOption = 64,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="AdamW's highest.")] = 3e-3,
@@ -84,8 +89,18 @@ def distill(
 
     model = make_shape(features, ngram_features, bottleneck=bottleneck, state=state, layers=layers, dropout=dropout)
     config = make_config(
-        precision, epochs=epochs, batch=batch, learning_rate=learning_rate, patience=0, misspell=misspell, seed=seed, threads=threads
+        precision,
+        epochs=epochs,
+        batch=batch,
+        learning_rate=learning_rate,
+        patience=0,
+        misspell=misspell,
+        smoothing=smoothing,
+        intent_weight=intent_weight,
+        seed=seed,
+        threads=threads,
     )
+    how = DistillationConfig(temperature=temperature, hard=hard, soft=soft, intent_weight=soft_intent_weight)
     training, development = load_data(data, dev, lang)
     texts = _load_texts(unlabelled or [], data, lang, development)
     made = _label(lessons or out / "lessons", teacher, training, texts, LessonConfig(variants=variants, swap=swap), config.precision, quiet=json)
@@ -94,7 +109,7 @@ def distill(
         (training, development),
         model,
         config,
-        schooling=Schooling(made, DistillationConfig(temperature=temperature, hard=hard, soft=soft)),
+        schooling=Schooling(made, how),
         source={"spec": data, "locale": lang or "", "unlabelled": ",".join(unlabelled or [])},
         restart=restart,
         json=json,

@@ -13,16 +13,19 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from pqrnn import lessons as lessons_module
+from pqrnn.augmentation import Row
 from pqrnn.checkpoint import Labels, load_checkpoint
 from pqrnn.data.examples import Example, Slot
 from pqrnn.errors import CheckpointError, TeacherError, TrainingError
 from pqrnn.lessons import Answers, Draft, read_lessons, write_lessons
 from pqrnn.losses import IGNORED, distillation_loss, joint_loss, soft_loss
 from pqrnn.model import ModelConfig
+from pqrnn.network import Encoding
 from pqrnn.projection import ProjectionConfig
 from pqrnn.schooling import DistillationConfig, Schooling
 from pqrnn.teacher.encoder import find_encoder, load_encoder
-from pqrnn.teacher.labelling import LessonConfig, answer, average_answers, label_examples, load_teacher, make_drafts
+from pqrnn.teacher.labelling import LessonConfig, answer, average_answers, label_examples, make_drafts
+from pqrnn.teacher.networks import load_teacher
 from pqrnn.teacher.model import TeacherConfig, TeacherModel
 from pqrnn.teacher.tokens import WordTokens
 from pqrnn.training import TrainingConfig, train
@@ -252,6 +255,21 @@ def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, t
         train(tmp_path / "other", renamed, renamed, _MODEL, _CONFIG, schooling=schooling)
     with pytest.raises(TrainingError, match="lessons are about 12"):
         train(tmp_path / "other", _examples()[:5], _examples(), _MODEL, _CONFIG, schooling=schooling)
+
+
+def test_the_loss_of_a_lesson_is_the_weighed_sum_of_both(tmp_path: Path) -> None:
+    """Each weight multiplies its own part, that of the intent under the teacher's answers only there."""
+    _write(tmp_path, _drafts(4))
+    lessons = read_lessons(tmp_path)
+    rows = [Row([0, 1, 2], None, 0, lesson) for lesson in (3, 1)]
+    mask = torch.ones(2, 3, 1)
+    encoding = Encoding(torch.randn(2, 2), torch.randn(2, 3, 2))
+    targets = lessons.targets([3, 1], 3)
+    intent = sum(_kl(targets.intent[row].tolist(), encoding.intent[row].tolist(), 3.0) for row in range(2)) / 2
+    tags = sum(_kl(targets.tags[row, word].tolist(), encoding.tags[row, word].tolist(), 3.0) for row in range(2) for word in range(3)) / 2
+    schooling = Schooling(lessons, DistillationConfig(temperature=3.0, hard=0.25, soft=0.5, intent_weight=8.0))
+    found = schooling.blend(torch.tensor(10.0), encoding, rows, mask)
+    assert float(found) == pytest.approx(0.25 * 10.0 + 0.5 * (8.0 * intent + tags), rel=1e-4)
 
 
 def test_soft_answers_alone_pull_the_student_to_the_teacher(teacher: Path, tmp_path: Path) -> None:
