@@ -64,7 +64,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 def save_checkpoint(folder: Path, model: Network, facts: Facts[Any]) -> None:
     """Write both files, each atomically, the facts last: a folder with facts is whole."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.stored().items()}
     replace_file(folder / WEIGHTS, save(weights))
     replace_file(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
 
@@ -105,6 +105,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """
     facts = load_facts(folder)
     model = ParserModel(facts.config, len(facts.labels.intents), len(facts.labels.tags))
+    if facts.config.precision == "int8":
+        model = model.folded()
     load_weights(folder, model)
     return Checkpoint(model.eval(), facts)
 

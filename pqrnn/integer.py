@@ -42,12 +42,20 @@ def multiply(left: Tensor, weights: Tensor) -> Tensor:
     return torch._int_mm(left, weights)
 
 
+def expand_taps(scale: Tensor, taps: int) -> Tensor:
+    """Repeat the scales of gates for all taps of a QRNN layer's product, float32[N / taps] to float32[N], ordered by direction, tap, gate.
+
+    The taps of a gate are added to each other, so that they have one scale: half the bytes for a kernel of two words.
+    """
+    return scale if taps == 1 else scale.reshape(2, 1, -1).expand(-1, taps, -1).reshape(-1)
+
+
 class IntegerLinear(nn.Module):
     """A linear layer in 8 bits, float32[..., K] to float32[..., N]: what `pqrnn.quantisation.QuantisedLinear` becomes.
 
     Attributes:
         weight: int8[K, N], -127 to 127.
-        scale: float32[N], of the weights; numbers that float16 holds, as it is stored.
+        scale: float32[N / taps], of the weights; numbers that float16 holds, as it is stored.
         bias: float32[N] or None; likewise.
         largest: float32[], end of the range of a `Range.POSITIVE` input, else 1.
         offset: int32[N], `-zero` times the sums of the weights' columns; follows from the weights.
@@ -59,16 +67,28 @@ class IntegerLinear(nn.Module):
     largest: Tensor
     offset: Tensor
 
-    def __init__(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True) -> None:
-        """`inputs`, `outputs`: K and N; `kind`: range of the inputs. The weights are zero until they are loaded or set."""
+    def __init__(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True, taps: int = 1) -> None:
+        """Make a layer whose weights are zero until they are loaded or set.
+
+        Args:
+            inputs: K.
+            outputs: N.
+            kind: range of the inputs.
+            bias: whether there is one.
+            taps: how many outputs share a scale (`expand_taps`).
+        """
         super().__init__()
-        self.kind = kind
+        self.kind, self.taps = kind, taps
         self.register_buffer("weight", torch.zeros((inputs, outputs), dtype=torch.int8))
-        self.register_buffer("scale", torch.ones(outputs))
+        self.register_buffer("scale", torch.ones(outputs // taps))
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)
         self.register_buffer("largest", torch.ones(()), persistent=kind is Range.POSITIVE)
         self.register_buffer("offset", torch.zeros(outputs, dtype=torch.int32), persistent=False)
         self.register_load_state_dict_post_hook(lambda module, _: module.update_offset())
+
+    def parameters_count(self) -> int:
+        """Weights and biases."""
+        return self.weight.numel() + (0 if self.bias is None else self.bias.numel())
 
     def update_offset(self) -> None:
         """Compute `offset` of new weights."""
@@ -93,7 +113,7 @@ class IntegerLinear(nn.Module):
         sums = multiply(self.quantise(value).reshape(-1, value.shape[-1]), self.weight)
         if self.kind.zero:
             sums = sums + self.offset
-        result = sums.to(value.dtype) * (self.scale * self.step)
+        result = sums.to(value.dtype) * expand_taps(self.scale * self.step, self.taps)
         if self.bias is not None:
             result = result + self.bias
         return result.reshape(*value.shape[:-1], -1)

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pqrnn.features import WordFeatures
+from pqrnn.integer import IntegerLinear, Range
 from pqrnn.network import Encoding, Network, WordTable
 from pqrnn.norm import MaskedBatchNorm, fold_into_linear
 from pqrnn.projection import Projection, ProjectionConfig
+from pqrnn.quantisation import QuantisedLinear, shorten
 from pqrnn.recurrence import recur_by_loop, recur_by_scan
 
 
@@ -38,6 +40,7 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         dropout: of the channels of layer inputs, in training.
         word_dropout: share of words whose features are zeroed in training.
         zoneout: share of states kept unchanged in training (layer l uses `zoneout ** l`, as pQRNN's open code).
+        precision: "float32", or "int8": all matrices and what they are multiplied with have 8 bits (`pqrnn.integer`); without a norm.
     """
 
     projection: ProjectionConfig = ProjectionConfig()
@@ -53,6 +56,13 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     dropout: float = 0.3
     word_dropout: float = 0.05
     zoneout: float = 0.1
+    precision: str = "float32"
+
+    def make_linear(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True, taps: int = 1) -> nn.Linear:
+        """Return an untrained linear layer whose inputs lie in a range, `taps` of its outputs in one scale."""
+        if self.precision == "float32":
+            return nn.Linear(inputs, outputs, bias)
+        return QuantisedLinear(inputs, outputs, kind, bias=bias, taps=taps, headroom=1.0 / (1.0 - self.dropout))
 
 
 class Parse(NamedTuple):
@@ -80,11 +90,13 @@ class QrnnLayer(nn.Module):
         super().__init__()
         self.state, self.kernel, self.zoneout = config.state, config.kernel, config.zoneout**depth
         gates = 3 * config.state
-        self.product = nn.Linear(width, 2 * config.kernel * gates, bias=False)
+        kind = Range.POSITIVE if depth == 1 else Range.SIGNED
+        self.product = config.make_linear(width, 2 * config.kernel * gates, kind, bias=False, taps=config.kernel)
         bound = (6.0 / (config.kernel * width + config.state)) ** 0.5
         nn.init.uniform_(self.product.weight, -bound, bound)
         self.norm = MaskedBatchNorm(2 * gates) if config.norm == "batch" else None
         self.bias = nn.Parameter(torch.zeros(2 * gates))
+        self.short_bias = config.precision == "int8"
 
     def forward(self, value: Tensor, mask: Tensor, *, scan: bool) -> Tensor:
         """Encode float32[B, T, width], zero where `mask` (float32[B, T, 1]) is, into float32[B, T, 2 * state], zero there too."""
@@ -98,7 +110,7 @@ class QrnnLayer(nn.Module):
         gates = torch.cat([forward, backward], -1)
         if self.norm is not None:
             gates = self.norm(gates, mask)
-        gates = gates + self.bias
+        gates = gates + (shorten(self.bias) if self.short_bias else self.bias)
         recur = recur_by_scan if scan else recur_by_loop
         outs = []
         for number, half in enumerate(gates.chunk(2, -1)):
@@ -111,15 +123,17 @@ class QrnnLayer(nn.Module):
         return torch.cat(outs, -1) * mask
 
     def fold(self) -> None:
-        """Work the norm's statistics into the product and the bias."""
-        if self.norm is None:
-            return
+        """Work the norm's statistics into the product and the bias, and turn what has 8 bits into integers."""
         with torch.no_grad():
-            scale, shift = self.norm.affine()
-            columns = scale.reshape(2, 1, -1).expand(-1, self.kernel, -1).reshape(-1, 1)
-            self.product.weight.mul_(columns)
-            self.bias.add_(shift)
-        self.norm = None
+            if self.norm is not None:
+                scale, shift = self.norm.affine()
+                columns = scale.reshape(2, 1, -1).expand(-1, self.kernel, -1).reshape(-1, 1)
+                self.product.weight.mul_(columns)
+                self.bias.add_(shift)
+                self.norm = None
+            if self.short_bias:
+                self.bias.copy_(shorten(self.bias))
+                self.short_bias = False
 
 
 class ParserModel(Network):
@@ -129,26 +143,33 @@ class ParserModel(Network):
         """`intents`, `tags`: how many labels each head has.
 
         Raises:
-            ValueError: `config.norm` is unknown, or the heads do not divide the width.
+            ValueError: `config.norm` or `config.precision` is unknown, they do not go together, or the heads do not divide the width.
         """
         super().__init__()
         if 2 * config.state % config.pool_heads:
             raise ValueError(f"pool_heads must divide twice the state: {config.pool_heads}, {2 * config.state}")
         if config.norm not in ("batch", "none"):
             raise ValueError(f"norm must be 'batch' or 'none', not {config.norm!r}")
+        if config.precision not in ("float32", "int8"):
+            raise ValueError(f"precision must be 'float32' or 'int8', not {config.precision!r}")
+        if config.precision == "int8" and config.norm != "none":
+            raise ValueError("a parser in int8 has no norm: it is worked into the weights before they are quantised")
         self.config = config
         self.projection = Projection(config.projection)
         width = 2 * config.state
-        self.bottleneck = nn.Linear(config.projection.features, config.bottleneck)
+        self.bottleneck = config.make_linear(config.projection.features, config.bottleneck, Range.INTEGERS)
         self.bottleneck_norm = MaskedBatchNorm(config.bottleneck) if config.norm == "batch" else None
         self.layers = nn.ModuleList(QrnnLayer(config.bottleneck if i == 0 else width, config, i + 1) for i in range(config.layers))
-        self.pool = nn.Linear(width, config.pool_heads)
-        seen = width + (width if config.pool_peaks else 0) + (config.bottleneck if config.pool_inputs else 0)
-        self.intent = nn.Linear(seen, intents)
-        self.tags = nn.Linear(width, tags)
-        self.tags_from_pool = nn.Linear(width, tags, bias=False)
+        self.pool = config.make_linear(width, config.pool_heads, Range.SIGNED)
+        seen = width + (width if config.pool_peaks else 0)
+        inputs = config.bottleneck if config.pool_inputs else 0
+        apart = inputs > 0 and config.precision == "int8"  # of another range than the states
+        self.intent = config.make_linear(seen if apart else seen + inputs, intents, Range.SIGNED)
+        self.intent_from_inputs = config.make_linear(inputs, intents, Range.POSITIVE, bias=False) if apart else None
+        self.tags = config.make_linear(width, tags, Range.SIGNED)
+        self.tags_from_pool = config.make_linear(width, tags, Range.SIGNED, bias=False)
         # Rounds of refinement: the neighbours' tag probabilities, through one learned matrix a side.
-        self.neighbours = nn.Linear(tags, 2 * tags, bias=False) if config.refinements else None
+        self.neighbours = config.make_linear(tags, 2 * tags, Range.SHARE, bias=False) if config.refinements else None
         if self.neighbours is not None:
             nn.init.zeros_(self.neighbours.weight)
 
@@ -191,9 +212,15 @@ class ParserModel(Network):
         if config.pool_peaks:
             peaks = (value + (mask - 1.0) * 2.0).amax(1)  # states lie in [-1, 1], a little more under dropout: padding is never the largest
             pooled = torch.cat([pooled, peaks * mask[:, 0]], -1)  # and a text without words has none
-        if config.pool_inputs:
-            pooled = torch.cat([pooled, self._drop(words).amax(1)], -1)  # not negative, and zero for padding
-        return Encoding(widen(self.intent(pooled)), self._refine(unary, mask))
+        if not config.pool_inputs:
+            intent = widen(self.intent(pooled))
+        else:
+            inputs = self._drop(words).amax(1)  # not negative, and zero for padding
+            if self.intent_from_inputs is None:
+                intent = widen(self.intent(torch.cat([pooled, inputs], -1)))
+            else:
+                intent = widen(self.intent(pooled)) + widen(self.intent_from_inputs(inputs))
+        return Encoding(intent, self._refine(unary, mask))
 
     def _pool(self, value: Tensor, mask: Tensor) -> Tensor:
         """Attention pooling, float32[B, W, width] to [B, width]: each head weighs the words for its own share of the channels."""
@@ -226,7 +253,7 @@ class ParserModel(Network):
         return value * torch.bernoulli(torch.full((value.shape[0], 1, value.shape[2]), kept, device=value.device)).div_(kept)
 
     def folded(self) -> ParserModel:
-        """Return a copy for evaluation whose norms are worked into the matrices: the same function, less work."""
+        """Return a copy for evaluation whose norms are worked into the matrices, and whose 8 bits are integers: the same function, less work."""
         model = copy.deepcopy(self).eval()
         if model.bottleneck_norm is not None:
             model.bottleneck = fold_into_linear(model.bottleneck, *model.bottleneck_norm.affine())
@@ -234,8 +261,19 @@ class ParserModel(Network):
         for layer in model.layers:
             if isinstance(layer, QrnnLayer):
                 layer.fold()
+        for name, module in list(model.named_modules()):
+            if isinstance(module, QuantisedLinear):
+                model.set_submodule(name, module.frozen())
         return model
+
+    def stored(self) -> dict[str, Tensor]:
+        """Return what a checkpoint holds: of a parser in 8 bits the integers, and scales and biases in float16."""
+        if self.config.precision == "float32":
+            return self.state_dict()
+        return {name: value.half() if value.is_floating_point() else value for name, value in self.folded().state_dict().items()}
 
     def parameters_count(self) -> int:
         """Trained numbers of the folded model, which is what ships."""
-        return sum(p.numel() for p in self.folded().parameters())
+        model = self.folded()
+        integers = sum(module.parameters_count() for module in model.modules() if isinstance(module, IntegerLinear))
+        return integers + sum(p.numel() for p in model.parameters())

@@ -55,6 +55,10 @@ class Network(nn.Module, ABC):
         """Return how many times the learning rate a parameter learns with."""
         return 1.0
 
+    def stored(self) -> dict[str, Tensor]:
+        """Return what a checkpoint of the network holds."""
+        return self.state_dict()
+
     @abstractmethod
     def parameters_count(self) -> int:
         """Trained numbers of what ships."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pqrnn.integer import IntegerLinear, Range
+from pqrnn.integer import IntegerLinear, Range, expand_taps
 
 _WEIGHT_LEVELS = 127
 _SMALLEST_SCALE = 2.0**-14  # smaller ones lose digits in float16
@@ -22,7 +22,7 @@ _SMALLEST_SCALE = 2.0**-14  # smaller ones lose digits in float16
 class QuantisedLinear(nn.Linear):
     """`nn.Linear` whose input and weights have 8 bits: float32[..., K] to float32[..., N]."""
 
-    def __init__(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True, headroom: float = 1.0) -> None:
+    def __init__(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True, taps: int = 1, headroom: float = 1.0) -> None:
         """Make an untrained layer.
 
         Args:
@@ -30,28 +30,29 @@ class QuantisedLinear(nn.Linear):
             outputs: N.
             kind: range of the inputs.
             bias: whether there is one.
+            taps: how many outputs share a scale (`pqrnn.integer.expand_taps`).
             headroom: how many times larger dropout makes its inputs in training; not cut off then.
         """
         super().__init__(inputs, outputs, bias)
-        self.kind, self.headroom = kind, headroom
+        self.kind, self.taps, self.headroom = kind, taps, headroom
         self.largest = nn.Parameter(torch.ones(())) if kind is Range.POSITIVE else None
 
     def forward(self, value: Tensor) -> Tensor:
         """Multiply as `IntegerLinear` does."""
         scale = self._scale()
-        weights = _round(self.weight / scale[:, None], 0)
+        weights = self._round_weights(scale)
         largest = self._largest()
         # Under autocast the product is of lower precision, as everywhere in training; its factors are not, since bfloat16 holds whole numbers up to 256.
         sums = functional.linear(self._quantise(value, largest), weights).to(scale.dtype)
-        result = sums * (scale * (largest / self.kind.levels))
+        result = sums * expand_taps(scale * (largest / self.kind.levels), self.taps)
         return result if self.bias is None else result + shorten(self.bias)
 
     def frozen(self) -> IntegerLinear:
         """Return the layer in integers."""
-        layer = IntegerLinear(self.in_features, self.out_features, self.kind, bias=self.bias is not None)
+        layer = IntegerLinear(self.in_features, self.out_features, self.kind, bias=self.bias is not None, taps=self.taps)
         with torch.no_grad():
             scale = self._scale()
-            layer.weight.copy_(_round(self.weight / scale[:, None], 0).t())
+            layer.weight.copy_(self._round_weights(scale).t())
             layer.scale.copy_(scale)
             layer.largest.copy_(self._largest())
             if layer.bias is not None:
@@ -60,9 +61,15 @@ class QuantisedLinear(nn.Linear):
         return layer
 
     def _scale(self) -> Tensor:
-        """Scale of every output's weights, float32[N]: the largest of them is 127."""
-        largest = self.weight.detach().abs().amax(1) / _WEIGHT_LEVELS
-        return shorten(largest.clamp(min=_SMALLEST_SCALE))
+        """Scale of every output's weights, float32[N / taps]: the largest of them is 127."""
+        largest = self.weight.detach().abs().amax(1)
+        if self.taps > 1:
+            largest = largest.reshape(2, self.taps, -1).amax(1).reshape(-1)
+        return shorten((largest / _WEIGHT_LEVELS).clamp(min=_SMALLEST_SCALE))
+
+    def _round_weights(self, scale: Tensor) -> Tensor:
+        """Whole numbers, -127 to 127, in float32[N, K]."""
+        return _round(self.weight / expand_taps(scale, self.taps)[:, None], 0)
 
     def _largest(self) -> Tensor:
         return torch.ones(()) if self.largest is None else shorten(self.largest)
