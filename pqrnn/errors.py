@@ -56,5 +56,13 @@ class TeacherError(PqrnnError):
     """A teacher cannot be loaded, or its answers cannot be used."""
 
 
+class QuantisationError(PqrnnError):
+    """A parser cannot be quantised."""
+
+
+class ZooError(PqrnnError):
+    """A trained parser is not in the zoo, or cannot be put there."""
+
+
 class MissingExtraError(PqrnnError):
     """A verb needs packages that are not installed."""

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
-from pqrnn.cli.options import JsonOption, LangOption, VariantOption
+from pqrnn.cli.options import JsonOption, LangOption, PackageArgument, VariantOption
 from pqrnn.cli.output import print_json, require_extra, show_table
+from pqrnn.cli.places import find_package
 
 
 @app.command(epilog="Examples:  `pqrnn bench home.pqrnn --data home:en`  `pqrnn bench home.pqrnn --target raspberry-pi-4`")
 def bench(
-    package: Annotated[Path, typer.Argument(help="A compiled package.")],
+    package: PackageArgument,
     data: Annotated[str | None, typer.Option("--data", help="Texts of labelled utterances (as for `train`) instead of those in the package.")] = None,
     lang: LangOption = None,
     split: Annotated[str, typer.Option(help="Of --data.")] = "test",
@@ -34,6 +35,7 @@ def bench(
     With `--target`, what the compiled code of each variant costs on a fixed text: times where this machine runs it itself; where an emulator does, what is
     exact there: executed instructions, bytes, launches, memory.
     """
+    package = find_package(package)
     if target:
         if data is not None or variant is not None or threads != 1:
             raise typer.BadParameter("--target runs the compiled code on a text of its own: leave out --data, --variant and --threads")

@@ -8,16 +8,19 @@ from typing import Annotated, Any
 import typer
 
 from pqrnn.cli.app import app
-from pqrnn.cli.options import JsonOption, LangOption, VariantOption
+from pqrnn.cli.options import JsonOption, LangOption, PackageArgument, VariantOption
 from pqrnn.cli.output import print_json, require_extra, show_table
+from pqrnn.cli.places import find_package
 from pqrnn.errors import PqrnnError
 
 
 @app.command(epilog="Example:  `pqrnn check home.pqrnn --run runs/home --data home:en`")
 def check(
-    package: Annotated[Path, typer.Argument(help="A compiled package.")],
+    package: PackageArgument,
     data: Annotated[str | None, typer.Option("--data", help="Also parse labelled utterances (as for `train`) and score them.")] = None,
-    run: Annotated[Path | None, typer.Option("--run", help="With --data: also compare every decision with PyTorch, from this trained parser.")] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="With --data: also compare every decision with PyTorch, from this trained parser.")
+    ] = None,
     lang: LangOption = None,
     split: Annotated[str, typer.Option(help="Of --data.")] = "test",
     goal: Annotated[float, typer.Option(min=0.0, max=1.0, help="Least exact match on --data; below it the check fails.")] = 0.0,
@@ -34,6 +37,7 @@ def check(
 
     if run is not None and data is None:
         raise PqrnnError("--run compares decisions over texts: name them with --data")
+    package = find_package(package)
     result = check_package(package, variant, repeats)
     document, table = check_document(result), check_table(result)
     failures, rows = document["failures"], table.rows
@@ -47,7 +51,13 @@ def check(
     if data is not None and run is not None:
         decisions = _compare(package, variant, run, data, lang, split)
         document["decisions"] = decisions
-        rows.append(("decisions against PyTorch", f"{decisions['intent_flips']} intents and {decisions['slot_flips']} slots differ", f"n = {decisions['texts']}"))
+        rows.append(
+            (
+                "decisions against PyTorch",
+                f"{decisions['intent_flips']} intents and {decisions['slot_flips']} slots differ",
+                f"n = {decisions['texts']}",
+            )
+        )
         if not decisions["equal"]:
             named = ", ".join(f"{decisions[key]} {key.replace('_', ' ')}" for key in ("intent_flips", "slot_flips", "tag_flips", "word_mismatches"))
             failures.append(f"decisions differ from PyTorch: {named}")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pqrnn.cli.app import app
-from pqrnn.cli.options import JsonOption
+from pqrnn.cli.options import JsonOption, RunArgument
 from pqrnn.cli.output import print_json, require_extra, show_table
+from pqrnn.cli.places import find_run
+from pqrnn.cli.progress import show_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from compile.pipeline import Outcome
     from compile.preview import Preview
-    from compile.progress import Progress as Step
 
 _HELP = """Compile a trained parser into a package, and prove that the package answers like PyTorch.
 
@@ -41,7 +38,7 @@ _EPILOG = """Examples:
 
 @app.command("compile", help=_HELP, epilog=_EPILOG)
 def compile_run(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained parser.")],
+    run: RunArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="Package to write, a folder.")],
     target: Annotated[list[str] | None, typer.Option("--target", "-t", help="What to compile for, as often as you like, or `all`.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a package that is there.")] = False,
@@ -49,67 +46,33 @@ def compile_run(
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Take from the cache what was compiled before, and keep what is compiled now.")
     ] = True,
+    kernels: Annotated[
+        bool, typer.Option("--kernels/--no-kernels", help="For a parser in int8: this project's own matrix kernels where a target has the instructions.")
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, with the exact commands, and write nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Compile a trained parser; `_HELP` is what people read."""
     require_extra("compile", "torch", "safetensors", "iree.compiler", "iree.turbine")
+    run = find_run(run)
     from compile.pipeline import compile_checkpoint, preview_compilation
 
     wanted = target or ["host"]
     if dry_run:
-        with _progress(json) as tell:
-            preview = preview_compilation(run, out, wanted, replace=replace, jobs=jobs, cache=cache, on_progress=tell)
+        with show_progress(json) as tell:
+            preview = preview_compilation(run, out, wanted, replace=replace, jobs=jobs, cache=cache, kernels=kernels, on_progress=tell)
         if json:
             print_json(preview)
         else:
             _show_preview(preview)
         raise typer.Exit(1 if preview.refused else 0)
-    with _progress(json) as tell:
-        outcome = compile_checkpoint(run, out, wanted, replace=replace, jobs=jobs, cache=cache, on_progress=tell)
+    with show_progress(json) as tell:
+        outcome = compile_checkpoint(run, out, wanted, replace=replace, jobs=jobs, cache=cache, kernels=kernels, on_progress=tell)
     if json:
         print_json(_describe(outcome))
     else:
         _show_outcome(outcome)
     raise typer.Exit(1 if outcome.failures else 0)
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[Step], None]]:
-    """Give what shows every step: a line for what targets have in common, and one a target."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-    marks = {"running": "[cyan]…[/]", "done": "[green]✓[/]", "failed": "[red]✗[/]"}
-    columns = (
-        TextColumn("{task.fields[mark]} {task.description}"),
-        BarColumn(bar_width=20),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[detail]}"),
-    )
-    console = Console(stderr=True, quiet=quiet)
-    with Progress(*columns, console=console, disable=quiet, refresh_per_second=4) as progress:
-        common = progress.add_task("preparing", total=None, mark=marks["running"], detail="")
-        lines: dict[str, TaskID] = {}
-
-        def tell(step: Step) -> None:
-            if not step.target:
-                progress.update(common, description=step.stage, completed=step.done, total=step.total, detail=escape(step.detail))
-                return
-            if step.target not in lines:
-                lines[step.target] = progress.add_task(escape(step.target), total=2, mark=marks["running"], detail="")
-            progress.update(common, description="targets", completed=step.done, total=step.total, detail="")
-            ended = step.state != "running"
-            passed = 2 if step.state == "done" else int(step.stage == "verify")
-            progress.update(lines[step.target], completed=passed, mark=marks[step.state], detail=escape(f"{step.stage} {step.detail}".strip()))
-            if ended:
-                progress.stop_task(lines[step.target])
-                if not console.is_terminal:  # a log shows no bars
-                    console.print(f"{step.target}: {step.stage} {step.state} {step.detail}".strip(), markup=False, highlight=False)
-
-        yield tell
-        progress.update(common, description="done", mark=marks["done"], detail="")
 
 
 def _describe(outcome: Outcome) -> dict[str, object]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pqrnn.cli.app import app
-from pqrnn.cli.options import DataOption, JsonOption, LangOption
+from pqrnn.cli.options import DataOption, JsonOption, LangOption, RunArgument
 from pqrnn.cli.output import print_json, require_extra, show_table
+from pqrnn.cli.places import find_run
 
 
 @app.command(epilog="Example:  `pqrnn evaluate runs/mtop-en --data mtop:DATA/mtop/spans --lang en --split test`")
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained parser.")],
+    run: RunArgument,
     data: DataOption,
     lang: LangOption = None,
     split: Annotated[str, typer.Option(help="`train`, `dev` or `test`.")] = "test",
@@ -29,7 +29,7 @@ def evaluate(
     from pqrnn.scoring import frame_of_example, frame_of_parse
     from runtime_py.decoding import Decoder
 
-    checkpoint = load_checkpoint(run)
+    checkpoint = load_checkpoint(find_run(run))
     examples = load_examples(data, split=split, locale=lang)
     decoder = Decoder(checkpoint.facts.labels.intents, checkpoint.facts.labels.tags)
     parses = predict_texts(checkpoint.model, decoder, [example.text for example in examples])

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pqrnn.cli.app import app
-from pqrnn.cli.options import DeviceOption, JsonOption, VariantOption
+from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, VariantOption
+from pqrnn.cli.places import find_package
 
 
 @app.command(
     epilog="""Examples:  `pqrnn parse home.pqrnn "dim the bedroom lamp"`  or, a text a line,  `pqrnn parse home.pqrnn --json < commands.txt`"""
 )
 def parse(
-    package: Annotated[Path, typer.Argument(help="A compiled package.")],
+    package: PackageArgument,
     text: Annotated[list[str] | None, typer.Argument(help="Texts; none: one a line from standard input, which need not be valid UTF-8.")] = None,
     variant: VariantOption = None,
     device: DeviceOption = "auto",
@@ -30,6 +30,6 @@ def parse(
     from runtime_py.presentation import parse_line, parse_text
 
     show = parse_line if json else parse_text
-    with Parser.load(package, variant=variant, device=device, on_long="truncate" if truncate else "error") as parser:
+    with Parser.load(find_package(package), variant=variant, device=device, on_long="truncate" if truncate else "error") as parser:
         for each in texts_to_parse(text):
             typer.echo(show(parser(each)))

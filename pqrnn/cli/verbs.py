@@ -2,6 +2,42 @@
 
 from __future__ import annotations
 
-from pqrnn.cli import bench, check, compile, conformance, data, deploy, distill, doctor, evaluate, export, finetune, inspect, parse, targets, train
+from pqrnn.cli import (
+    bench,
+    check,
+    compile,
+    conformance,
+    data,
+    deploy,
+    distill,
+    doctor,
+    evaluate,
+    export,
+    finetune,
+    inspect,
+    parse,
+    quantise,
+    targets,
+    train,
+    zoo,
+)
 
-__all__ = ["bench", "check", "compile", "conformance", "data", "deploy", "distill", "doctor", "evaluate", "export", "finetune", "inspect", "parse", "targets", "train"]
+__all__ = [
+    "bench",
+    "check",
+    "compile",
+    "conformance",
+    "data",
+    "deploy",
+    "distill",
+    "doctor",
+    "evaluate",
+    "export",
+    "finetune",
+    "inspect",
+    "parse",
+    "quantise",
+    "targets",
+    "train",
+    "zoo",
+]

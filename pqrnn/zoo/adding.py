@@ -1,0 +1,161 @@
+"""Putting a trained parser on a shelf, with all that is said of it taken from what was measured."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import safe_open
+
+from pqrnn.checkpoint import Checkpoint, Facts, load_checkpoint
+from pqrnn.data.home import home_locales, load_home_examples
+from pqrnn.data.locales import match_locale
+from pqrnn.errors import ZooError
+from pqrnn.model import ModelConfig
+from pqrnn.zoo.card import Story, render_card
+from pqrnn.zoo.data_sets import choose_data_sets, strictest_licence
+from pqrnn.zoo.shelf import CARD, ENTRY, FACTS, WEIGHTS, Entry, Figure, FileFact, Shelved, is_name
+
+LIMIT = 2_000_000
+_GOLDEN_TEXTS = 48
+
+
+class _Results(msgspec.Struct, frozen=True):
+    """The part of a file of kept results that is read here."""
+
+    rows: list[Figure]
+
+
+def add_parser(
+    run: Path,
+    shelf: Path,
+    name: str,
+    *,
+    data: Sequence[str],
+    story: Story,
+    languages: Sequence[str] = (),
+    results: Path | None = None,
+    work: str = "",
+    beside: Sequence[str] = (),
+    replace: bool = False,
+) -> Shelved:
+    """Copy a trained parser to a shelf, with an entry and a card. It appears whole or not at all.
+
+    Its golden texts, which were training texts, are exchanged for generated ones: no data set is handed on with the weights. Paths are cut to their last part.
+
+    Args:
+        run: folder of the checkpoint.
+        shelf: folder to put it in, under its name.
+        name: small letters, digits, "-" and "_".
+        data: short names of the data sets that it learned from (`pqrnn.zoo.data_sets`).
+        story: what only people know of it.
+        languages: that it was trained on; by default those of its checkpoint.
+        results: file of kept results with rows about it.
+        work: its name there.
+        beside: other names there whose rows are to stand in the card, as its teacher's.
+        replace: whether a parser of that name may be replaced.
+
+    Raises:
+        ZooError: the name is none, there is one already, the checkpoint is too large or unfinished, results or data sets are unknown.
+        CheckpointError: the checkpoint cannot be read.
+    """
+    destination = shelf / name
+    if not is_name(name):
+        raise ZooError(f"{name!r} is no name for a parser, expected small letters, digits, '-' and '_', as mtop-en")
+    if destination.exists() and not replace:
+        raise ZooError(f"{destination}: exists already; choose another name, or --replace it")
+    if (run / "state" / "training.safetensors").is_file():
+        raise ZooError(f"{run}: a training run is under way here, or was stopped: finish it first, its state is no parser")
+    sets = choose_data_sets(data)
+    checkpoint = load_checkpoint(run)
+    facts = _without_texts(checkpoint.facts, _languages(checkpoint.facts, languages))
+    figures = _choose_figures(results, work, beside) if results is not None else ()
+    shelf.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=shelf, prefix=f".{name}.") as place:
+        fresh = Path(place) / name
+        fresh.mkdir()
+        (fresh / FACTS).write_bytes(msgspec.json.encode(facts) + b"\n")
+        shutil.copyfile(run / WEIGHTS, fresh / WEIGHTS)
+        files = {each: _describe(fresh / each) for each in (FACTS, WEIGHTS)}
+        size = sum(each.bytes for each in files.values())
+        if size > LIMIT:
+            raise ZooError(
+                f"{run}: {size:,} bytes, and a parser of the zoo has at most {LIMIT:,}: quantise it first (`pqrnn quantise`), or train a smaller one"
+            )
+        entry = Entry(
+            name=name,
+            summary=story.summary,
+            languages=_languages(checkpoint.facts, languages),
+            licence=strictest_licence(list(sets.values())),
+            data=tuple(sets),
+            parameters=_count_numbers(fresh / WEIGHTS),
+            precision=facts.config.precision,
+            work=work,
+            figures=figures,
+            files=files,
+            revision=facts.revision,
+        )
+        (fresh / ENTRY).write_bytes(msgspec.json.format(msgspec.json.encode(entry), indent=1) + b"\n")
+        (fresh / CARD).write_text(render_card(entry, facts, sets, story), encoding="utf-8")
+        _check_equal(checkpoint, load_checkpoint(fresh))
+        if destination.exists():
+            destination.rename(Path(place) / "old")
+        fresh.rename(destination)
+    return Shelved(destination, entry)
+
+
+def _without_texts(facts: Facts[ModelConfig], languages: Sequence[str]) -> Facts[ModelConfig]:
+    """Return the facts with generated golden texts and without the paths of the machine that trained it."""
+    generated = [language for language in home_locales() if any(match_locale(each, language) for each in languages)] or ["en"]
+    texts = [example.text for example in load_home_examples("test", ",".join(generated), count=-(-_GOLDEN_TEXTS // len(generated)))]
+    data = {key: _cut_paths(value) if isinstance(value, str) else value for key, value in facts.data.items()}
+    return msgspec.structs.replace(facts, golden_texts=texts[:_GOLDEN_TEXTS], data=data)
+
+
+def _cut_paths(text: str) -> str:
+    """Leave the last two parts of every path in a comma-separated list: `mtop:/data/mtop/spans` is `mtop:mtop/spans`."""
+    shown = []
+    for spec in text.split(","):
+        prefix, colon, path = spec.rpartition(":")
+        shown.append(f"{prefix}{colon}{'/'.join(part for part in Path(path).parts[-2:] if part not in ('/', '..', '.'))}")
+    return ",".join(shown)
+
+
+def _languages(facts: Facts[ModelConfig], given: Sequence[str]) -> tuple[str, ...]:
+    found = tuple(given) or tuple(filter(None, str(facts.data.get("locale", "")).split(",")))
+    if not found:
+        raise ZooError("the checkpoint does not say which languages it was trained on: name them with --lang")
+    return found
+
+
+def _choose_figures(results: Path, work: str, beside: Sequence[str]) -> tuple[Figure, ...]:
+    try:
+        rows = msgspec.json.decode(results.read_bytes(), type=_Results).rows
+    except (OSError, msgspec.DecodeError) as error:
+        raise ZooError(f"{results}: cannot be read as kept results: {error}") from error
+    for wanted in (work, *beside):
+        if not any(row.work == wanted for row in rows):
+            raise ZooError(f"{results}: has no rows of {wanted!r}; it has those of {', '.join(dict.fromkeys(row.work for row in rows)) or 'nothing'}")
+    return tuple(row for row in rows if row.work in (work, *beside))
+
+
+def _describe(path: Path) -> FileFact:
+    content = path.read_bytes()
+    return FileFact(hashlib.sha256(content).hexdigest(), len(content))
+
+
+def _count_numbers(path: Path) -> int:
+    with safe_open(path, "pt") as file:
+        return sum(torch.Size(file.get_slice(name).get_shape()).numel() for name in file.keys())  # noqa: SIM118 - no mapping
+
+
+def _check_equal(given: Checkpoint, copied: Checkpoint) -> None:
+    """See that what was written is the parser that was given."""
+    pairs = zip(given.model.state_dict().items(), copied.model.state_dict().items(), strict=True)
+    if not all(name == other and torch.equal(value, again) for (name, value), (other, again) in pairs):
+        raise ZooError("the copy does not hold the same weights: the files changed meanwhile")

@@ -1,0 +1,141 @@
+"""Which trained parsers there are. Reads small files only, so that a parser that was compiled before is found without PyTorch.
+
+A parser is a folder on a shelf: `checkpoint.json` and `model.safetensors` (`pqrnn.checkpoint`), `entry.json` with what is known of it, and `card.md`, the
+same for people. Shelves are the folders of `$PQRNN_ZOO` and the one of this package; of two parsers of one name the first is taken.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from pqrnn.errors import ZooError
+
+FORMAT = 1
+VARIABLE = "PQRNN_ZOO"
+SHIPPED = Path(__file__).with_name("checkpoints")
+ENTRY, CARD, FACTS, WEIGHTS = "entry.json", "card.md", "checkpoint.json", "model.safetensors"
+
+
+class FileFact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Digest and size of a file."""
+
+    sha256: str
+    bytes: int
+
+
+class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A row of kept results (`benchmarks/results`), as it was when the parser was added."""
+
+    work: str
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    note: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is known of a trained parser.
+
+    Attributes:
+        format: of this file.
+        name: that `pqrnn parse` takes.
+        summary: one line for tables.
+        languages: that it was trained on, as `en`.
+        licence: of the weights.
+        data: names of the data sets (`pqrnn.zoo.data_sets`) that it learned from.
+        parameters: trained numbers of the model as it ships.
+        precision: of most of the weights: "int8" or "float32".
+        work: under which its own figures are kept.
+        figures: kept results, its own and its teacher's.
+        files: of the checkpoint.
+        revision: commit of the code that trained it.
+    """
+
+    format: int = FORMAT
+    name: str
+    summary: str
+    languages: tuple[str, ...]
+    licence: str
+    data: tuple[str, ...]
+    parameters: int
+    precision: str
+    work: str
+    figures: tuple[Figure, ...]
+    files: dict[str, FileFact]
+    revision: str
+
+    @property
+    def bytes(self) -> int:
+        """Size of the checkpoint."""
+        return sum(each.bytes for each in self.files.values())
+
+    def figure(self, metric: str) -> Figure | None:
+        """Return one of its own figures."""
+        return next((each for each in self.figures if each.work == self.work and each.metric == metric), None)
+
+
+class Shelved(NamedTuple):
+    """An entry and the folder that it describes."""
+
+    folder: Path
+    entry: Entry
+
+
+def shelves() -> list[Path]:
+    """Return the folders that hold parsers: those of $PQRNN_ZOO, divided as in $PATH, then the shipped one."""
+    return [*(Path(each) for each in os.environ.get(VARIABLE, "").split(os.pathsep) if each), SHIPPED]
+
+
+def list_parsers() -> list[Shelved]:
+    """Return every parser, by name.
+
+    Raises:
+        ZooError: an entry cannot be read.
+    """
+    found: dict[str, Shelved] = {}
+    for shelf in shelves():
+        for path in sorted(shelf.glob(f"*/{ENTRY}")):
+            found.setdefault(path.parent.name, Shelved(path.parent, read_entry(path.parent)))
+    return [found[name] for name in sorted(found)]
+
+
+def find_parser(name: str) -> Shelved:
+    """Look a parser up by its name.
+
+    Raises:
+        ZooError: there is none, or its entry cannot be read.
+    """
+    for shelf in shelves():
+        if (shelf / name / ENTRY).is_file():
+            return Shelved(shelf / name, read_entry(shelf / name))
+    names = sorted({path.parent.name for shelf in shelves() for path in shelf.glob(f"*/{ENTRY}")})
+    raise ZooError(f"{name}: neither a file here nor a parser of the zoo, which has: {', '.join(names) or 'none'} (`pqrnn zoo list`)")
+
+
+def is_name(text: str) -> bool:
+    """Say whether a text may be the name of a parser, which a path with folders or a suffix is not."""
+    return text.isascii() and text.replace("-", "").replace("_", "").isalnum() and text == text.lower()
+
+
+def read_entry(folder: Path) -> Entry:
+    """Read `entry.json`.
+
+    Raises:
+        ZooError: it is missing or not of this format.
+    """
+    path = folder / ENTRY
+    try:
+        entry = msgspec.json.decode(path.read_bytes(), type=Entry)
+    except (OSError, msgspec.DecodeError) as error:  # a ValidationError is a DecodeError
+        raise ZooError(f"{path}: {error}; `pqrnn zoo add` writes this file") from error
+    if entry.format != FORMAT or entry.name != folder.name:
+        raise ZooError(
+            f"{path}: format {entry.format}, name {entry.name!r}; expected format {FORMAT} and the name of its folder. Add the parser again"
+        )
+    return entry
