@@ -1,16 +1,25 @@
-"""From a parser that was trained in float32 to one in 8 bits that says nearly the same: where quantisation-aware training starts."""
+"""From a parser that was trained in float32 to one in 8 bits that says nearly the same: the end of quantisation, or where training with it starts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
 from torch import Tensor
 
-from pqrnn.features import WordFeatures
+from pqrnn.checkpoint import FACTS, Checkpoint, read_revision, save_checkpoint
+from pqrnn.data.examples import Example
+from pqrnn.errors import QuantisationError
+from pqrnn.features import WordFeatures, segment_texts
+from pqrnn.metrics import score_frames
 from pqrnn.model import ModelConfig, ParserModel
+from pqrnn.prediction import predict_texts
 from pqrnn.quantisation import QuantisedLinear
+from pqrnn.scoring import frame_of_example, frame_of_parse
+from runtime_py.decoding import Decoder
 
 _BATCH = 4096
 
@@ -20,15 +29,20 @@ def quantised_config(config: ModelConfig) -> ModelConfig:
     return msgspec.structs.replace(config, precision="int8", norm="none")
 
 
-def prepare_quantised(model: ParserModel, words: Iterable[bytes]) -> ParserModel:
+def prepare_quantised(model: ParserModel, texts: Iterable[str]) -> ParserModel:
     """Return a parser in 8 bits, for training, with the weights of one in float32.
 
     Only one range has to be measured: that of the bottleneck, which depends on nothing but the word. All others are bounds of the functions themselves.
 
     Args:
         model: in float32.
-        words: of the training texts; the largest output of the bottleneck over them is the end of its range.
+        texts: of the training set; the largest output of the bottleneck over their words is the end of its range.
+
+    Raises:
+        QuantisationError: the parser is in 8 bits already.
     """
+    if model.config.precision != "float32":
+        raise QuantisationError("this parser is in 8 bits already: quantise the one that was trained in float32")
     folded = model.folded()
     config = folded.config
     quantised = ParserModel(quantised_config(config), folded.intent.out_features, folded.tags.out_features)
@@ -37,7 +51,7 @@ def prepare_quantised(model: ParserModel, words: Iterable[bytes]) -> ParserModel
         apart = quantised.intent_from_inputs.in_features
         weights["intent_from_inputs.weight"] = weights["intent.weight"][:, -apart:]
         weights["intent.weight"] = weights["intent.weight"][:, :-apart]
-    largest = measure_bottleneck(folded, words)
+    largest = measure_bottleneck(folded, texts)
     for name, module in quantised.named_modules():
         if isinstance(module, QuantisedLinear) and module.largest is not None:
             weights[f"{name}.largest"] = largest
@@ -46,9 +60,43 @@ def prepare_quantised(model: ParserModel, words: Iterable[bytes]) -> ParserModel
 
 
 @torch.inference_mode()
-def measure_bottleneck(folded: ParserModel, words: Iterable[bytes]) -> Tensor:
-    """Return the largest output of the bottleneck over words, float32[]; 1 where none is positive."""
+def measure_bottleneck(folded: ParserModel, texts: Iterable[str]) -> Tensor:
+    """Return the largest output of the bottleneck over the words of texts, float32[]; 1 where none is positive."""
+    raw = [text.encode() for text in texts]
     table = WordFeatures(folded.projection)
-    table.index(dict.fromkeys(words))
+    table.index({text[start:end]: None for text, spans in zip(raw, segment_texts(folded.projection, raw), strict=True) for start, end in spans})
     largest = max((float(folded.bottleneck(part.float()).amax()) for part in table.table.split(_BATCH)), default=0.0)
     return torch.tensor(largest if largest > 0.0 else 1.0)
+
+
+def quantise_checkpoint(checkpoint: Checkpoint, training: Sequence[Example], development: Sequence[Example], folder: Path) -> dict[str, Any]:
+    """Quantise a trained parser as it is, and write it.
+
+    Args:
+        checkpoint: of a parser in float32.
+        training: what it was trained on.
+        development: what it is scored on.
+        folder: where the checkpoint is written.
+
+    Returns:
+        Its scores on the development set, as in a checkpoint.
+
+    Raises:
+        QuantisationError: the parser is in 8 bits already, or there is a trained parser in the folder.
+    """
+    if (folder / FACTS).is_file():
+        raise QuantisationError(f"{folder}: holds a trained parser; choose another --out, or --restart to throw it away")
+    quantised = prepare_quantised(checkpoint.model, (example.text for example in training))
+    labels = checkpoint.facts.labels
+    parses = predict_texts(quantised.folded(), Decoder(labels.intents, labels.tags), [example.text for example in development])
+    scores = score_frames([frame_of_example(each) for each in development], [frame_of_parse(each) for each in parses])
+    facts = msgspec.structs.replace(
+        checkpoint.facts,
+        config=quantised.config,
+        revision=read_revision(),
+        training={**checkpoint.facts.training, "quantised": "after training", "trained_by": checkpoint.facts.revision},
+        metrics={"dev": scores.as_dict()},
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(folder, quantised, facts)
+    return facts.metrics

@@ -12,13 +12,14 @@ import json
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import torch
-from torch import nn
+from safetensors.torch import save
+from torch import Tensor, nn
 
 from pqrnn.augmentation import Row, SlotSwap, make_variants
 from pqrnn.checkpoint import Facts, Labels, read_facts, read_revision, save_checkpoint
@@ -129,6 +130,7 @@ def train(
     config: TrainingConfig,
     *,
     schooling: Schooling | None = None,
+    initial: Mapping[str, Tensor] | None = None,
     source: dict[str, Any] | None = None,
     restart: bool = False,
     reporter: Reporter | None = None,
@@ -143,6 +145,7 @@ def train(
         model_config: shape of the network.
         config: settings.
         schooling: a teacher's lessons about the same training utterances; without them only the labels are learned.
+        initial: weights to start from, as the network's `state_dict`; without them they are drawn from the seed.
         source: where the data came from, kept in the checkpoint.
         restart: throw an earlier run in `folder` away.
         reporter: is told of progress.
@@ -159,13 +162,15 @@ def train(
     if schooling is not None:
         data["lessons"] = schooling.lessons.digest
         schooling.check(len(training), list_labels(training))
+    if initial is not None:
+        data["initial"] = _digest(initial)
     settings = _fingerprint(model_config, config, data, schooling)
     if restart:
-        _discard(folder)
+        discard(folder)
     finished = _check_folder(folder, settings, type(model_config))
     if finished is not None:
         return Outcome(folder, finished.metrics, "was finished")
-    run = _Run(folder, training, development, model_config, config, data, settings, reporter or Reporter(), schooling)
+    run = _Run(folder, training, development, model_config, config, data, settings, reporter or Reporter(), schooling, initial)
     return run.finish(stop_after)
 
 
@@ -183,6 +188,7 @@ class _Run:
         settings: str,
         reporter: Reporter,
         schooling: Schooling | None,
+        initial: Mapping[str, Tensor] | None,
     ) -> None:
         self.folder, self.config, self.data, self.settings, self.reporter = folder, config, data, settings, reporter
         self.model_config = model_config
@@ -190,6 +196,8 @@ class _Run:
         self.decoder = Decoder(self.labels.intents, self.labels.tags)
         torch.manual_seed(config.seed)
         self.model = make_network(model_config, self.labels)
+        if initial is not None:
+            self.model.load_state_dict(initial)
         self.average = copy.deepcopy(self.model).eval()
         self.table = self.model.make_table()
         with torch.inference_mode():
@@ -397,10 +405,17 @@ def _random(seed: int, purpose: str, number: int) -> random.Random:
     return random.Random(int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{number}".encode()).digest()[:8], "big"))
 
 
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of weights and their names."""
+    return hashlib.sha256(save(dict(weights))).hexdigest()
+
+
 def _fingerprint(model: NetworkConfig, config: TrainingConfig, data: dict[str, Any], schooling: Schooling | None) -> str:
     decisive = [msgspec.to_builtins(model), {k: v for k, v in msgspec.to_builtins(config).items() if k != "threads"}, data["train"], data["dev"]]
     if schooling is not None:
         decisive += [msgspec.to_builtins(schooling.config), data["lessons"]]
+    if "initial" in data:
+        decisive.append(data["initial"])
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -418,7 +433,7 @@ def _check_folder(folder: Path, settings: str, kind: type[NetworkConfig]) -> Fac
     return None
 
 
-def _discard(folder: Path) -> None:
+def discard(folder: Path) -> None:
     """Remove what a run writes, and nothing else."""
     for name in ("checkpoint.json", "model.safetensors", LOG, CURVES, STATE):
         (folder / name).unlink(missing_ok=True)

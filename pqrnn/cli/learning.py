@@ -10,6 +10,10 @@ import typer
 from pqrnn.cli.output import print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
     from pqrnn.data.examples import Example
     from pqrnn.model import ModelConfig
     from pqrnn.schooling import Schooling
@@ -58,6 +62,7 @@ def run_training(
     *,
     source: dict[str, Any],
     schooling: Schooling | None = None,
+    initial: Mapping[str, Tensor] | None = None,
     restart: bool,
     json: bool,
 ) -> None:
@@ -67,7 +72,7 @@ def run_training(
     reporter = make_reporter(quiet=json)
     try:
         with reporter:
-            outcome = train(out, *data, model, config, schooling=schooling, source=source, restart=restart, reporter=reporter)
+            outcome = train(out, *data, model, config, schooling=schooling, initial=initial, source=source, restart=restart, reporter=reporter)
     except KeyboardInterrupt:
         typer.secho(f"stopped; what was learned is in {out}: the same command goes on from there", fg="yellow", err=True)
         raise typer.Exit(130) from None
