@@ -1,0 +1,54 @@
+"""All kinds of networks that learn or teach, and which of them a configuration or a folder means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pqrnn.checkpoint import Facts, Labels, load_weights, read_facts
+from pqrnn.errors import CheckpointError
+from pqrnn.model import ModelConfig, ParserModel
+from pqrnn.network import Network
+from pqrnn.teacher.hybrid import HybridConfig, HybridTeacher
+from pqrnn.teacher.model import TeacherConfig, TeacherModel
+
+NetworkConfig = ModelConfig | TeacherConfig | HybridConfig
+
+
+def make_network(config: NetworkConfig, labels: Labels) -> Network:
+    """Return an untrained student or teacher, as the kind of the configuration says.
+
+    Raises:
+        TeacherError: what a teacher starts from cannot be loaded.
+    """
+    intents, tags = len(labels.intents), len(labels.tags)
+    if isinstance(config, ModelConfig):
+        return ParserModel(config, intents, tags)
+    return TeacherModel(config, intents, tags) if isinstance(config, TeacherConfig) else HybridTeacher(config, intents, tags)
+
+
+def read_teacher(folder: Path) -> Facts[Any]:
+    """Read what a fine-tuned encoder, a hybrid teacher, or a parser that is to teach another one, says of itself.
+
+    Raises:
+        CheckpointError: there is none of them.
+    """
+    for kind in (TeacherConfig, HybridConfig):
+        try:
+            return read_facts(folder, kind)
+        except CheckpointError:
+            continue
+    return read_facts(folder, ModelConfig)
+
+
+def load_teacher(folder: Path) -> tuple[Network, Facts[Any]]:
+    """Load a teacher in evaluation mode.
+
+    Raises:
+        CheckpointError: there is none.
+        TeacherError: what it was made from cannot be loaded.
+    """
+    facts = read_teacher(folder)
+    model = make_network(facts.config, facts.labels)
+    load_weights(folder, model)
+    return model.eval(), facts
