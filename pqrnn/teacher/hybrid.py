@@ -24,7 +24,7 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         vector_dropout: of the channels of the vectors, in training.
     """
 
-    parser: ModelConfig = ModelConfig(bottleneck=512, state=384, layers=3, kernel=3, dropout=0.4)
+    parser: ModelConfig = ModelConfig(bottleneck=384, state=256)
     vectors: str = USE
     vector_dropout: float = 0.2
 
