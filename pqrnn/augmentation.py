@@ -1,83 +1,93 @@
-"""Label-preserving changes of training rows, on words: slot values swapped between utterances, and spelling noise."""
+"""Training rows as numbers, and a change that leaves their labels right: slot values swapped between utterances."""
 
 from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One utterance as numbers: rows of the word table, tags (`None` where they cannot be represented), the intent (-1 where unknown), and the number of
-    the lesson that says what a teacher thinks of it (-1 where none does).
-    """  # noqa: D205
+    """One utterance as numbers.
+
+    Attributes:
+        words: rows of the word table.
+        tags: of the words, `None` where they cannot be represented or are not known.
+        intent: -1 where unknown.
+        lesson: number of the lesson that says what a teacher thinks of it, -1 where none does.
+        language: as "en"; empty where the data do not say.
+    """
 
     words: list[int]
     tags: list[int] | None
     intent: int
     lesson: int = -1
+    language: str = ""
+
+
+class Run(NamedTuple):
+    """Words `start` to `end` of a row, which are one slot value; or, where `label` is empty, one word outside slots."""
+
+    label: str
+    start: int
+    end: int
+
+
+class TagSet:
+    """A model's tag list, for cutting rows into slot values and writing them anew."""
+
+    def __init__(self, tags: Sequence[str]) -> None:
+        """`tags`: "O", "B-x", "I-x"."""
+        self._labels = ["" if tag == "O" else tag[2:] for tag in tags]
+        self._begins = [tag.startswith("B-") for tag in tags]
+        self._numbers = {tag: number for number, tag in enumerate(tags)}
+
+    def cut(self, tags: Sequence[int]) -> list[Run]:
+        """Return the slot values and the single words between them, in order: together the whole row."""
+        runs, start = [], 0
+        for place in range(1, len(tags) + 1):
+            label = self._labels[tags[start]]
+            if place == len(tags) or not label or self._labels[tags[place]] != label or self._begins[tags[place]]:
+                runs.append(Run(label, start, place))
+                start = place
+        return runs
+
+    def write(self, label: str, words: int) -> list[int]:
+        """Return the tags of a slot value of so many words."""
+        return [self._numbers[f"B-{label}"], *([self._numbers[f"I-{label}"]] * (words - 1))]
 
 
 class SlotSwap:
-    """Replaces slot values by values that the same slot has in other training utterances."""
+    """Replaces slot values by values that the same slot has in other training utterances: of the same language, or on purpose of another one."""
 
     def __init__(self, rows: Sequence[Row], tags: Sequence[str]) -> None:
         """Collect the values of every slot. `tags`: the tag list of the model."""
-        self._labels = ["" if tag == "O" else tag[2:] for tag in tags]
-        self._begins = [tag.startswith("B-") for tag in tags]
-        self._begin = {tag[2:]: i for i, tag in enumerate(tags) if tag.startswith("B-")}
-        self._inside = {tag[2:]: i for i, tag in enumerate(tags) if tag.startswith("I-")}
-        self._values: dict[str, list[list[int]]] = defaultdict(list)
+        self._tags = TagSet(tags)
+        self._values: dict[str, dict[str, list[list[int]]]] = defaultdict(lambda: defaultdict(list))
         for row in rows:
             if row.tags is not None:
-                for label, start, end in self._runs(row.tags):
+                for label, start, end in self._tags.cut(row.tags):
                     if label:
-                        self._values[label].append(row.words[start:end])
+                        self._values[label][row.language].append(row.words[start:end])
 
-    def __call__(self, row: Row, share: float, rng: random.Random) -> Row:
-        """Return the row with each slot value replaced with probability `share`."""
+    def __call__(self, row: Row, share: float, rng: random.Random, foreign: float = 0.0) -> Row:
+        """Return the row with each slot value replaced with probability `foreign` by one of another language (where the slot has any there), else with
+        probability `share` by one of its own language.
+        """  # noqa: D205
         if row.tags is None:
             return row
         words: list[int] = []
         tags: list[int] = []
-        for label, start, end in self._runs(row.tags):
-            if label and rng.random() < share:
-                value = rng.choice(self._values[label])
-                words += value
-                tags += [self._begin[label]] + [self._inside[label]] * (len(value) - 1)
-            else:
-                words += row.words[start:end]
-                tags += row.tags[start:end]
-        return Row(words, tags, row.intent)
+        for label, start, end in self._tags.cut(row.tags):
+            value = self._draw(label, row.language, share, foreign, rng) if label else None
+            words += row.words[start:end] if value is None else value
+            tags += row.tags[start:end] if value is None else self._tags.write(label, len(value))
+        return Row(words, tags, row.intent, language=row.language)
 
-    def _runs(self, tags: Sequence[int]) -> Iterator[tuple[str, int, int]]:
-        """Yield (label, start, end) over the whole row; words outside slots come one by one with an empty label."""
-        start = 0
-        for place in range(1, len(tags) + 1):
-            label = self._labels[tags[start]]
-            if place == len(tags) or not label or self._labels[tags[place]] != label or self._begins[tags[place]]:
-                yield label, start, place
-                start = place
-
-
-def misspell(word: str, rng: random.Random) -> str:
-    """Return the word with one character dropped, doubled, or swapped with its neighbour (after pQRNN's open distortion; words of 1 or 2 stay)."""
-    if len(word) < 3:
-        return word
-    place = rng.randrange(len(word) - 1)
-    kind = rng.randrange(3)
-    if kind == 0:
-        return word[:place] + word[place + 1 :]
-    if kind == 1:
-        return word[:place] + word[place] + word[place:]
-    return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
-
-
-def make_variants(words: Sequence[bytes], are_words: Callable[[list[bytes]], list[bool]], rng: random.Random, each: int = 4) -> dict[bytes, list[bytes]]:
-    """Return up to `each` misspellings of every word that are single words themselves (`are_words` judges many at once)."""
-    made = {word: sorted({misspell(word.decode(), rng).encode() for _ in range(each)} - {word}) for word in words}
-    flat = [variant for variants in made.values() for variant in variants]
-    good = {variant for variant, ok in zip(flat, are_words(flat), strict=True) if ok}
-    kept = {word: [variant for variant in variants if variant in good] for word, variants in made.items()}
-    return {word: variants for word, variants in kept.items() if variants}
+    def _draw(self, label: str, language: str, share: float, foreign: float, rng: random.Random) -> list[int] | None:
+        values = self._values.get(label, {})
+        others = [each for each in values if each != language]
+        if rng.random() < foreign and others:
+            return rng.choice(values[rng.choice(others)])
+        return rng.choice(values[language]) if rng.random() < share and language in values else None

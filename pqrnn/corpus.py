@@ -59,7 +59,7 @@ def build_corpus(examples: Sequence[Example], projection: Projection, table: Wor
     for example, mine, names in zip(examples, words, tagged, strict=True):
         known = names is not None and all(name in tag_numbers for name in names)
         numbers = [tag_numbers[name] for name in names] if names is not None and known else None
-        rows.append(Row(table.index(mine), numbers, intent_numbers.get(example.intent, -1)))
+        rows.append(Row(table.index(mine), numbers, intent_numbers.get(example.intent, -1), language=example.locale.partition("-")[0]))
     return Corpus(list(examples), spans, rows, report)
 
 

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from pqrnn.augmentation import Row, SlotSwap, make_variants
+from pqrnn.augmentation import Row, SlotSwap
 from pqrnn.checkpoint import Facts, Labels, read_facts, read_revision, save_checkpoint
 from pqrnn.corpus import Corpus, build_corpus, collate, measure_lengths
 from pqrnn.curves import draw_curves
@@ -29,12 +29,13 @@ from pqrnn.data.alignment import list_intents, list_tags
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
 from pqrnn.errors import TrainingError
-from pqrnn.features import segment_texts
 from pqrnn.files import replace_file
 from pqrnn.losses import joint_loss
 from pqrnn.metrics import score_frames
+from pqrnn.misspelling import Misspeller
 from pqrnn.network import Network
 from pqrnn.prediction import predict_corpus
+from pqrnn.randomness import make_random
 from pqrnn.schooling import Schooling
 from pqrnn.scoring import frame_of_example
 from pqrnn.teacher.networks import NetworkConfig, make_network
@@ -202,7 +203,7 @@ class _Run:
         self.table = self.model.make_table()
         with torch.inference_mode():
             self.training = build_corpus(training, self.model.projection, self.table, self.labels.intents, self.labels.tags)
-            self.variants = self._misspell_words() if config.misspell else {}
+            self.misspell = self._make_misspeller() if config.misspell else None
             self.development = build_corpus(development, self.model.projection, self.table, self.labels.intents, self.labels.tags)
         self.schooling = schooling
         self.rows = [[row] for row in self.training.rows] if schooling is None else schooling.gather(self.table)
@@ -250,7 +251,7 @@ class _Run:
     def _learn(self, number: int, rows: Sequence[int]) -> None:
         """One optimiser step on the training rows `rows`; `number` is the step's, from 0."""
         config = self.config
-        rng = _random(config.seed, "step", number)
+        rng = make_random(config.seed, "step", number)
         torch.manual_seed(rng.getrandbits(48))
         self.model.train()
         chosen = [self._augment(self.rows[row][0] if self.schooling is None else self.schooling.choose(self.rows[row], rng), rng) for row in rows]
@@ -276,15 +277,14 @@ class _Run:
     def _augment(self, row: Row, rng: random.Random) -> Row:
         if self.config.swap and row.lesson < 0:  # a lesson's answers are about its own words
             row = self.swap(row, self.config.swap, rng)
-        if self.variants:
-            words = [rng.choice(self.variants[word]) if word in self.variants and rng.random() < self.config.misspell else word for word in row.words]
-            row = row._replace(words=words)
+        if self.misspell is not None:
+            row = self.misspell(row, self.config.misspell, rng)
         return row
 
     def _remaining_batches(self) -> Iterator[tuple[int, list[int]]]:
         """Batches of the epoch under way that were not learned yet: (step number, training rows), of similar length within a batch."""
         first = self.progress.epoch * self.batches
-        rng = _random(self.config.seed, "epoch", self.progress.epoch)
+        rng = make_random(self.config.seed, "epoch", self.progress.epoch)
         order = list(range(len(self.rows)))
         rng.shuffle(order)
         size = self.config.batch
@@ -347,17 +347,10 @@ class _Run:
         save_checkpoint(self.folder, best, facts)
         return facts.metrics
 
-    def _misspell_words(self) -> dict[int, list[int]]:
-        """Rows of misspellings for the rows of training words."""
+    def _make_misspeller(self) -> Misspeller:
         raw = [example.text.encode() for example in self.training.examples]
-        words = sorted({text[start:end] for text, spans in zip(raw, self.training.spans, strict=True) for start, end in spans})
-
-        def are_words(candidates: list[bytes]) -> list[bool]:
-            return [spans == [(0, len(word))] for word, spans in zip(candidates, segment_texts(self.model.projection, candidates), strict=True)]
-
-        variants = make_variants(words, are_words, _random(self.config.seed, "misspell", 0))
-        self.table.index([variant for each in variants.values() for variant in each])  # all at once: a table that grows is copied
-        return {row: self.table.index(variants[word]) for word, row in zip(variants, self.table.index(variants), strict=True)}
+        words = [text[start:end] for text, spans in zip(raw, self.training.spans, strict=True) for start, end in spans]
+        return Misspeller(words, self.model.projection, self.table, make_random(self.config.seed, "misspell", 0))
 
     def _describe(self) -> str:
         labels = self.labels
@@ -400,11 +393,6 @@ def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
             kept.lerp_(new, 1.0 - decay)
 
 
-def _random(seed: int, purpose: str, number: int) -> random.Random:
-    """Return a generator that depends on nothing else."""
-    return random.Random(int.from_bytes(hashlib.sha256(f"{seed}/{purpose}/{number}".encode()).digest()[:8], "big"))
-
-
 def _digest(weights: Mapping[str, Tensor]) -> str:
     """Return the SHA-256 of weights and their names."""
     return hashlib.sha256(save(dict(weights))).hexdigest()
@@ -442,7 +430,7 @@ def discard(folder: Path) -> None:
 def _choose_golden(corpus: Corpus, seed: int) -> list[str]:
     """Choose training texts of many lengths and intents, to be replayed on every compiled variant."""
     order = list(range(len(corpus.examples)))
-    _random(seed, "golden", 0).shuffle(order)
+    make_random(seed, "golden", 0).shuffle(order)
     kinds: set[tuple[str, int]] = set()
     chosen: list[str] = []
     for row in order:

@@ -8,38 +8,47 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import torch
 
-from pqrnn.augmentation import SlotSwap
-from pqrnn.checkpoint import Facts, Labels, load_weights, read_facts
+from pqrnn.augmentation import Row, SlotSwap
+from pqrnn.checkpoint import Labels
 from pqrnn.corpus import Corpus, build_corpus, pad_words
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
-from pqrnn.errors import CheckpointError, TeacherError
+from pqrnn.errors import TeacherError
 from pqrnn.features import segment_texts
 from pqrnn.lessons import Answers, Draft, Index, write_lessons
-from pqrnn.model import ModelConfig, ParserModel
+from pqrnn.misspelling import Misspeller
 from pqrnn.network import Network
 from pqrnn.projection import Projection, ProjectionConfig
-from pqrnn.teacher.model import TeacherConfig, TeacherModel
+from pqrnn.randomness import make_random
+from pqrnn.recombination import Recombination
+from pqrnn.teacher.networks import load_teacher, read_teacher
 
 _BATCH = 64
 
 
 class LessonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What texts the teachers are asked about.
+    """What texts the teachers are asked about. A share of 0 leaves that kind of change out.
 
     Attributes:
         variants: of every training utterance, beside itself.
-        swap: share of slot values replaced in a variant by another value of the same slot.
+        swap: share of slot values replaced in a variant by another value of the same slot in the same language.
+        cross: share of variants that go on, from one of their slots, as another utterance of the same intent does.
+        drop: share of variants that lack one of their slots.
+        switch: share of slot values, and of the utterances that variants go on as, that are taken from another language (code-switching).
+        misspell: share of words misspelled in a variant.
         seed: of everything random.
     """
 
     variants: int = 6
     swap: float = 0.5
+    cross: float = 0.0
+    drop: float = 0.0
+    switch: float = 0.0
+    misspell: float = 0.0
     seed: int = 0
 
 
@@ -66,41 +75,20 @@ class Lexicon:
         return rows
 
 
-def read_teacher(folder: Path) -> Facts[Any]:
-    """Read what a fine-tuned encoder, or a parser that is to teach another one, says of itself.
-
-    Raises:
-        CheckpointError: there is neither.
-    """
-    try:
-        return read_facts(folder, TeacherConfig)
-    except CheckpointError:
-        return read_facts(folder, ModelConfig)
-
-
-def load_teacher(folder: Path) -> tuple[Network, Facts[Any]]:
-    """Load a teacher in evaluation mode.
-
-    Raises:
-        CheckpointError: there is none.
-        TeacherError: the encoder that it was made from cannot be loaded.
-    """
-    facts = read_teacher(folder)
-    kind = TeacherModel if isinstance(facts.config, TeacherConfig) else ParserModel
-    model = kind(facts.config, len(facts.labels.intents), len(facts.labels.tags))
-    load_weights(folder, model)
-    return model.eval(), facts
-
-
 def make_drafts(training: Sequence[Example], unlabelled: Sequence[str], labels: Labels, config: LessonConfig) -> list[Draft]:
-    """Return every training utterance, its variants, and the texts without labels; none twice for one source."""
+    """Return every training utterance, its variants, and the texts without labels; none twice for one source.
+
+    A variant keeps the gold labels where its template is one that the training utterances have with this intent: always, where only values were replaced
+    or words misspelled. Of others only the teachers' answers are learned.
+    """
     projection = Projection(ProjectionConfig())
     lexicon = Lexicon()
     with torch.inference_mode():
         corpus = build_corpus(training, projection, lexicon, labels.intents, labels.tags)
         raw = [text.encode() for text in dict.fromkeys(unlabelled)]
         places = segment_texts(projection, raw)
-    drafts = _vary(corpus, lexicon, labels, config)
+        misspell = Misspeller(list(lexicon.words), projection, lexicon, make_random(config.seed, "misspell", 0)) if config.misspell else None
+    drafts = _vary(corpus, lexicon, labels, config, misspell)
     known = {draft.words for draft in drafts}
     for text, spans in zip(raw, places, strict=True):
         words = tuple(text[start:end] for start, end in spans)
@@ -110,13 +98,24 @@ def make_drafts(training: Sequence[Example], unlabelled: Sequence[str], labels: 
     return drafts
 
 
-def _vary(corpus: Corpus, lexicon: Lexicon, labels: Labels, config: LessonConfig) -> list[Draft]:
-    swap = SlotSwap(corpus.rows, labels.tags)
+def _vary(corpus: Corpus, lexicon: Lexicon, labels: Labels, config: LessonConfig, misspell: Misspeller | None) -> list[Draft]:
+    swap, recombination = SlotSwap(corpus.rows, labels.tags), Recombination(corpus.rows, labels.tags)
+
+    def change(row: Row, rng: random.Random) -> Row:
+        base = recombination.cross(row, rng, config.switch) if rng.random() < config.cross else row
+        base = recombination.drop(base, rng) if rng.random() < config.drop else base
+        made = swap(base, config.swap, rng, config.switch)
+        if base is not row and not recombination.is_known(base):
+            made = made._replace(tags=None, intent=-1)
+        return made if misspell is None else misspell(made, config.misspell, rng)
+
     drafts = []
     for source, row in enumerate(corpus.rows):
-        rng = random.Random(int.from_bytes(hashlib.sha256(f"{config.seed}/lesson/{source}".encode()).digest()[:8], "big"))
-        rows = [row, *(swap(row, config.swap, rng) for _ in range(config.variants))]
-        made = {tuple(each.words): each for each in rows}
+        rng = make_random(config.seed, "lesson", source)
+        made: dict[tuple[int, ...], Row] = {tuple(row.words): row}
+        for _ in range(config.variants):
+            variant = change(row, rng)
+            made.setdefault(tuple(variant.words), variant)
         drafts += [
             Draft(source, tuple(lexicon.words[word] for word in each.words), None if each.tags is None else tuple(each.tags), each.intent)
             for each in made.values()

@@ -7,7 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pqrnn.augmentation import Row, SlotSwap, make_variants, misspell
+from pqrnn.augmentation import Row, SlotSwap
+from pqrnn.misspelling import make_variants, misspell
 
 _TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 
