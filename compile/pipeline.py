@@ -73,6 +73,7 @@ def compile_checkpoint(
     replace: bool = False,
     jobs: int | None = None,
     cache: bool = True,
+    kernels: bool = True,
     timeout: float = DEFAULT_TIMEOUT,
     known: Registry | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
@@ -91,6 +92,7 @@ def compile_checkpoint(
         replace: Whether a package at `out` may be replaced.
         jobs: How many targets are worked on at a time; by default as many as there are processor cores.
         cache: Whether modules are taken from and kept in the cache (`compile.cache`).
+        kernels: Whether a parser in int8 gets this project's own matrix kernels where a target has the instructions (`compile.kernels`).
         timeout: Seconds for one run of the compiler.
         known: Where targets are looked up; by default those of this project.
         on_progress: Called at every step, by one thread at a time.
@@ -101,7 +103,7 @@ def compile_checkpoint(
         TargetError: A target is unknown or its file is not valid.
     """
     check_destination(out, replace)
-    return _Compilation(out, jobs, cache, timeout, on_progress).run(checkpoint, targets, buckets, known or registry(), replace)
+    return _Compilation(out, jobs, cache, kernels, timeout, on_progress).run(checkpoint, targets, buckets, known or registry(), replace)
 
 
 def preview_compilation(
@@ -113,6 +115,7 @@ def preview_compilation(
     replace: bool = False,
     jobs: int | None = None,
     cache: bool = True,
+    kernels: bool = True,
     known: Registry | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Preview:
@@ -121,7 +124,7 @@ def preview_compilation(
     Arguments and errors as `compile_checkpoint`.
     """
     check_destination(out, replace)
-    return _Compilation(out, jobs, cache, DEFAULT_TIMEOUT, on_progress).preview(checkpoint, targets, buckets, known or registry())
+    return _Compilation(out, jobs, cache, kernels, DEFAULT_TIMEOUT, on_progress).preview(checkpoint, targets, buckets, known or registry())
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +149,13 @@ class _Prepared:
 class _Compilation:
     """One run of the stages: where it writes, whom it tells, and how long each stage took."""
 
-    def __init__(self, out: Path, jobs: int | None, cache: bool, timeout: float, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(self, out: Path, jobs: int | None, cache: bool, kernels: bool, timeout: float, on_progress: Callable[[Progress], None]) -> None:
         if jobs is not None and jobs < 1:
             raise PlanError(f"{jobs} jobs were asked for, expected at least 1")
         self.out = out
         self.jobs = jobs or usable_cores()
         self.cache = Cache(module_folder()) if cache else None
+        self.kernels = kernels
         self.timeout = timeout
         self.report = Reporter(on_progress)
         self.stopwatch = Stopwatch()
@@ -216,12 +220,15 @@ class _Compilation:
             raise next(iter(failures.values())) if len(failures) == 1 else TargetsFailed(failures)
         with self._stage("plan", f"checkpoint {source}"):
             # Only now: PyTorch takes seconds to load, and a misspelt target should not.
+            from compile.kernels.modules import has_products
             from pqrnn.checkpoint import load_checkpoint
 
             checkpoint = load_checkpoint(source)
             model = checkpoint.model.folded()
             chosen = tuple(buckets) if buckets is not None else choose_buckets(checkpoint.facts.lengths)
-        self.report.expect(len(chosen) - 1)
+        if self.kernels and has_products(model):
+            plans = [plan.with_kernels() for plan in plans]
+        self.report.expect(len(chosen) * len({plan.family for plan in plans}) - 1)
         return _Prepared(checkpoint, model, chosen, plans, failures)
 
     def _golden(self, prepared: _Prepared) -> GoldenSet:
@@ -235,15 +242,24 @@ class _Compilation:
     def _import(self, prepared: _Prepared, folder: Path) -> dict[str, Path]:
         from compile.export import export_entries, split_softmax
         from compile.importing import import_programs
+        from compile.kernels.linking import link_kernels
+        from compile.kernels.modules import with_kernels
 
         def tell(bucket: Bucket) -> None:
             self.report.step("export", f"{bucket.entry} ({bucket.bytes} bytes)")
 
-        with self.stopwatch.measure("export"):
-            programs = export_entries(prepared.model, prepared.buckets, tell)
-        with self._stage("import", f"{len(prepared.buckets)} entries"):
-            wanted = {plan.mlir for plan in prepared.plans}
-            return {name: import_programs(split_softmax(programs) if name == ARM else programs, folder / name) for name in sorted(wanted)}
+        modules: dict[str, Path] = {}
+        for family in dict.fromkeys(plan.family for plan in prepared.plans):
+            with self.stopwatch.measure("export"):
+                programs = export_entries(with_kernels(prepared.model, family) if family else prepared.model, prepared.buckets, tell)
+            with self._stage("import", f"{len(prepared.buckets)} entries{f' for {family.name}' if family else ''}"):
+                wanted = {plan.mlir: plan for plan in prepared.plans if plan.family == family}
+                if family is None:
+                    modules |= {name: import_programs(split_softmax(programs) if name == ARM else programs, folder / name) for name in sorted(wanted)}
+                else:
+                    imported = import_programs(programs, folder / f"{family.name}.mlirbc")
+                    modules |= {name: link_kernels(imported, folder / name, family, plan.processor.resolved) for name, plan in sorted(wanted.items())}
+        return modules
 
     def _describe(self, prepared: _Prepared, golden: GoldenSet) -> Callable[[Sequence[Variant]], Manifest]:
         from compile.package import describe_package

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product as pairs
 
@@ -46,6 +46,8 @@ class Operands:
         return memory_of((self.blocks, self.steps, self.family.lanes * self.family.depth), "i8")
 
 
+Starts = Mapping[tuple[int, int], Value]
+
 _INTRINSICS = {
     "vnni512": "llvm.x86.avx512.vpdpbusd.512",
     "vnni256": "llvm.x86.avx512.vpdpbusd.256",  # with AVX-VNNI and without AVX-512, LLVM writes the shorter form of the instruction
@@ -54,7 +56,9 @@ _INTRINSICS = {
 }
 
 
-def multiply_tile(code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], starts: Sequence[Value]) -> dict[tuple[int, int], Value]:
+def multiply_tile(
+    code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], starts: Sequence[Value]
+) -> dict[tuple[int, int], Value]:
     """Add the sums of a tile.
 
     Args:
@@ -62,7 +66,7 @@ def multiply_tile(code: Code, operands: Operands, rows: Sequence[Value], blocks:
         operands: What is multiplied.
         rows: Which rows of the left side, indices.
         blocks: Which blocks of the weights, indices.
-        starts: By block, what its columns' sums start from, vector<lanes x i32>.
+        starts: By place in `rows` and in `blocks`, what the sums start from, vector<lanes x i32>.
 
     Returns:
         By place in `rows` and in `blocks`: vector<lanes x i32>.
@@ -80,8 +84,8 @@ class _Tile:
         self.sums = vector_of(self.family.lanes, "i32")
         self.bytes = vector_of(self.family.lanes * 4, "i8")
 
-    def begin(self, starts: Sequence[Value]) -> list[Value]:
-        return [start for _ in self.rows for start in starts]
+    def begin(self, starts: Starts) -> list[Value]:
+        return [starts[place] for place in pairs(range(len(self.rows)), range(len(self.blocks)))]
 
     def finish(self, sums: list[Value]) -> dict[tuple[int, int], Value]:
         return dict(zip(pairs(range(len(self.rows)), range(len(self.blocks))), sums, strict=True))
@@ -174,14 +178,15 @@ class _PairedTile(_Tile):
         super().__init__(code, operands, rows, blocks)
         self.couples = [(self.rows[n], self.rows[min(n + 1, len(rows) - 1)]) for n in range(0, len(rows), 2)]
 
-    def begin(self, starts: Sequence[Value]) -> list[Value]:
+    def begin(self, starts: Starts) -> list[Value]:
         # [row 0 column 0, row 0 column 1, row 1 column 0, row 1 column 1]
-        halves = [
-            self.code.value(f"vector.shuffle {start}, {start} [{first}, {first + 1}, {first}, {first + 1}] : {self.sums}, {self.sums}")
-            for start in starts
-            for first in (0, 2)
-        ]
-        return [half for _ in self.couples for half in halves]
+        found = []
+        for row, block in pairs(range(0, len(self.rows), 2), range(len(self.blocks))):
+            one, other = starts[row, block], starts[min(row + 1, len(self.rows) - 1), block]
+            found += [
+                self.code.value(f"vector.shuffle {one}, {other} [{picks}] : {self.sums}, {self.sums}") for picks in ("0, 1, 4, 5", "2, 3, 6, 7")
+            ]
+        return found
 
     def finish(self, sums: list[Value]) -> dict[tuple[int, int], Value]:
         found = {}
@@ -201,7 +206,8 @@ class _PairedTile(_Tile):
         for half in (0, 1):
             picks = ", ".join(str(16 * which + 8 * half + byte) for which in (0, 1) for byte in range(8))
             left = [
-                self.code.value(f"vector.shuffle {loaded[one]}, {loaded[other]} [{picks}] : vector<16xi8>, vector<16xi8>") for one, other in self.couples
+                self.code.value(f"vector.shuffle {loaded[one]}, {loaded[other]} [{picks}] : vector<16xi8>, vector<16xi8>")
+                for one, other in self.couples
             ]
             sums = self._dot(self.code.add(first, self.code.index(half)), sums, left)
         return sums

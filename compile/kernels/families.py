@@ -25,7 +25,8 @@ class Family:
         depth: Rows of the weights that one instruction takes in.
         pair: Columns that lie side by side in the weights before the next rows; `lanes` unless one instruction multiplies several rows of the left side.
         unsigned: Whether the left side is unsigned to the instruction: it is then given plus 128, and the weights' sums times 128 are taken off.
-        accumulators: Vector registers for sums; the rest is for what is multiplied.
+        registers: Vector registers.
+        keeps: Whether every row of the left side keeps a register for several steps, instead of one after another using the same.
     """
 
     name: str
@@ -35,15 +36,16 @@ class Family:
     depth: int
     pair: int
     unsigned: bool
-    accumulators: int
+    registers: int
+    keeps: bool
 
 
 # In the order in which they are preferred.
 FAMILIES = (
-    Family("vnni512", "x86_64", frozenset({"avx512f", "avx512vnni"}), lanes=16, depth=4, pair=16, unsigned=True, accumulators=24),
-    Family("vnni256", "x86_64", frozenset({"avx2", "avxvnni"}), lanes=8, depth=4, pair=8, unsigned=True, accumulators=12),
-    Family("i8mm", "aarch64", frozenset({"i8mm"}), lanes=4, depth=8, pair=2, unsigned=False, accumulators=24),
-    Family("dotprod", "aarch64", frozenset({"dotprod"}), lanes=4, depth=4, pair=4, unsigned=False, accumulators=24),
+    Family("vnni512", "x86_64", frozenset({"avx512f", "avx512vnni"}), lanes=16, depth=4, pair=16, unsigned=True, registers=32, keeps=False),
+    Family("vnni256", "x86_64", frozenset({"avx2", "avxvnni"}), lanes=8, depth=4, pair=8, unsigned=True, registers=16, keeps=False),
+    Family("i8mm", "aarch64", frozenset({"i8mm"}), lanes=4, depth=8, pair=2, unsigned=False, registers=32, keeps=True),
+    Family("dotprod", "aarch64", frozenset({"dotprod"}), lanes=4, depth=4, pair=4, unsigned=False, registers=32, keeps=True),
 )
 
 

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from compile.kernels.dots import Operands, multiply_tile
 from compile.kernels.families import Family
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.text import Code, Value, memory_of, vector_of
+from compile.kernels.tiling import choose_tiling, runs
 
-MOST_ROWS = 8
 # Given what is written, the row, the first column, how many columns there are, and their sums: puts them where they belong.
 Ending = Callable[[Code, Value, Value, int, Value], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Tiling:
-    """How a product is cut up.
-
-    Attributes:
-        rows: By tile of rows, how many it has.
-        blocks: Blocks of columns in a group, which is what is handed out to threads.
-        groups: How many groups.
-    """
-
-    rows: tuple[int, ...]
-    blocks: int
-    groups: int
-
-
-def choose_tiling(family: Family, rows: int, blocks: int) -> Tiling:
-    """Cut rows into equal tiles of at most `MOST_ROWS`, and give each as many blocks as there are registers for."""
-    tiles = -(-rows // min(MOST_ROWS, family.accumulators))
-    low, more = divmod(rows, tiles)
-    tall = low + (more > 0)
-    groups = -(-blocks // max(family.accumulators // tall, 1))
-    return Tiling((low + 1,) * more + (low,) * (tiles - more), -(-blocks // groups), groups)
 
 
 def product_kernel(name: str, family: Family, rows: int, depth: int, columns: int) -> Kernel:
@@ -97,7 +72,8 @@ def _kernel(
 
         def tile(begin: Value, height: int) -> None:
             places = [code.add(begin, code.index(row)) for row in range(height)]
-            for (row, block), sums in multiply_tile(code, operands, places, numbers, starts).items():
+            given = {(row, block): start for row in range(height) for block, start in enumerate(starts)}
+            for (row, block), sums in multiply_tile(code, operands, places, numbers, given).items():
                 end(code, places[row], firsts[block], last if block == count - 1 else family.lanes, sums)
 
         for height, start, stop in runs(tiling.rows):
@@ -114,19 +90,6 @@ def _kernel(
     else:
         panel(rest, last)
     return Kernel(name, (left, weights, offsets, *more), (out,), tiling.groups, str(code))
-
-
-def runs(heights: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Return equal tiles that follow each other: height, first row, row after the last."""
-    found: list[tuple[int, int, int]] = []
-    row = 0
-    for height in heights:
-        if found and found[-1][0] == height:
-            found[-1] = (height, found[-1][1], row + height)
-        else:
-            found.append((height, row, row + height))
-        row += height
-    return found
 
 
 def load_vector(code: Code, buffer: Buffer, place: Sequence[Value], lanes: int) -> Value:

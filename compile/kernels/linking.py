@@ -1,0 +1,141 @@
+"""Kernels in an imported module: every operator of `compile.kernels.operators` becomes the call of a function, and the module gets that function's code.
+
+The code of a kernel is for one target, so the module says itself which that is, in the compiler's own words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from iree.compiler import ir
+
+from compile.errors import ImportFailed
+from compile.kernels.families import Family
+from compile.kernels.kernel import Kernel, write_executable
+from compile.kernels.layer import GATES, layer_kernel
+from compile.kernels.operators import NAMESPACE
+from compile.kernels.product import product_kernel, scaled_kernel
+
+_PREFIX = f"torch.{NAMESPACE}."
+_DEVICE = re.compile(r"#hal\.device\.target<.*>(?= : |$)")
+_EXECUTABLE = re.compile(r"#hal\.executable\.target<.*>(?=\]>)")
+_TENSOR = re.compile(r"!torch\.vtensor<\[([\d,]*)\],([a-z0-9]+)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor's type in the imported module."""
+
+    shape: tuple[int, ...]
+    element: str
+
+    @property
+    def builtin(self) -> str:
+        """The compiler's own type of it; the importer writes si8, the compiler has i8."""
+        return f"tensor<{'x'.join([*map(str, self.shape), self.element.removeprefix('s')])}>"
+
+
+def _integer(family: Family, reads: list[Tensor], writes: list[Tensor], name: str) -> Kernel:
+    return product_kernel(name, family, *reads[0].shape, writes[0].shape[1])  # type: ignore[call-arg]
+
+
+def _scaled(family: Family, reads: list[Tensor], writes: list[Tensor], name: str) -> Kernel:
+    return scaled_kernel(name, family, *reads[0].shape, writes[0].shape[1])  # type: ignore[call-arg]
+
+
+def _layer(family: Family, reads: list[Tensor], writes: list[Tensor], name: str) -> Kernel:
+    left, weights, _, scale, *_ = reads
+    blocks = scale.shape[0] // (GATES * family.lanes)
+    return layer_kernel(name, family, *left.shape, writes[0].shape[1] // 2, weights.shape[0] // (blocks * GATES))  # type: ignore[call-arg]
+
+
+_Maker = Callable[[Family, list[Tensor], list[Tensor], str], Kernel]
+_MAKERS: dict[str, _Maker] = {"integer_product": _integer, "scaled_product": _scaled, "layer": _layer}
+
+
+def link_kernels(source: Path, destination: Path, family: Family, resolved: str) -> Path:
+    """Put kernels into an imported module.
+
+    Args:
+        source: The module with operators, bytecode or text.
+        destination: The module to write, likewise.
+        family: Of whose instructions kernels are made.
+        resolved: What the compiler makes of the target's flags (`compile.machine.Processor.resolved`).
+
+    Returns:
+        The destination.
+
+    Raises:
+        ImportFailed: The compiler's description of the target is not understood, or an operator is unknown.
+    """
+    device = _DEVICE.search(resolved)
+    target = _EXECUTABLE.search(device[0]) if device else None
+    if device is None or target is None:
+        raise ImportFailed("the compiler's description of the target is not understood, so no kernel can be made for it", resolved)
+    with ir.Context() as context, ir.Location.unknown():
+        context.allow_unregistered_dialects = False
+        module = ir.Module.parse(source.read_bytes())
+        kernels: dict[str, Kernel] = {}
+        for operation in list(_operators(module.operation)):
+            kernel = _replace(operation, family)
+            kernels[kernel.name] = kernel
+        for kernel in kernels.values():
+            written = ir.Module.parse(write_executable(kernel, target[0]))
+            for part in list(written.body.operations):
+                part.detach_from_parent()
+                module.body.append(part)
+        module.operation.attributes["hal.device.targets"] = ir.Attribute.parse(f"[{device[0]}]")
+        module.operation.verify()
+        with destination.open("wb") as file:
+            if destination.suffix == ".mlirbc":
+                module.operation.write_bytecode(file)
+            else:
+                module.operation.print(file=file, binary=True)
+    return destination
+
+
+def _operators(operation: ir.Operation) -> Iterator[ir.Operation]:
+    """Yield the operators that stand for kernels."""
+    for region in operation.regions:
+        for block in region.blocks:
+            for each in block.operations:
+                inner = each.operation
+                if inner.name == "torch.operator" and ir.StringAttr(inner.attributes["name"]).value.startswith(_PREFIX):
+                    yield inner
+                yield from _operators(inner)
+
+
+def _replace(operation: ir.Operation, family: Family) -> Kernel:
+    """Put the call of a kernel where an operator is, and return the kernel."""
+    name = ir.StringAttr(operation.attributes["name"]).value.removeprefix(_PREFIX)
+    operands = [(value, found) for value in operation.operands if (found := _tensor(str(value.type)))]
+    results = [found for value in operation.results if (found := _tensor(str(value.type)))]
+    if name not in _MAKERS or len(results) != len(operation.results):
+        raise ImportFailed(f"{_PREFIX}{name}: there is no kernel for this operator")
+    reads = [found for _, found in operands]
+    shapes = "_".join("x".join(map(str, found.shape)) for found in (reads[0], *results))
+    kernel = _MAKERS[name](family, reads, results, f"{name}_{shapes}")
+    with ir.InsertionPoint(operation), operation.location:
+        given = [_create("torch_c.to_builtin_tensor", [found.builtin], [value])[0] for value, found in operands]
+        call = ir.Operation.create(
+            "util.call",
+            results=[ir.Type.parse(found.builtin) for found in results],
+            operands=given,
+            attributes={"callee": ir.FlatSymbolRefAttr.get(kernel.name)},
+        )
+        for old, new in zip(operation.results, call.results, strict=True):
+            old.replace_all_uses_with(_create("torch_c.from_builtin_tensor", [str(old.type)], [new])[0])
+    operation.erase()
+    return kernel
+
+
+def _create(name: str, results: list[str], operands: list[ir.Value]) -> list[ir.Value]:
+    return list(ir.Operation.create(name, results=[ir.Type.parse(kind) for kind in results], operands=operands).results)
+
+
+def _tensor(kind: str) -> Tensor | None:
+    found = _TENSOR.fullmatch(kind)
+    return Tensor(tuple(int(size) for size in found[1].split(",") if size), found[2]) if found else None

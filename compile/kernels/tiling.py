@@ -1,0 +1,74 @@
+"""How a product is cut up so that its sums stay in registers and few numbers are loaded more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compile.kernels.families import Family
+
+_TALLEST = 12
+_LATENCY = 10  # products that have to be on their way at a time: two a cycle, each taking five
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """A cut.
+
+    Attributes:
+        rows: By tile of rows, how many it has.
+        blocks: Blocks of columns in a group, which is what is handed out to threads.
+        groups: How many groups.
+    """
+
+    rows: tuple[int, ...]
+    blocks: int
+    groups: int
+
+
+def choose_tiling(family: Family, rows: int, blocks: int) -> Tiling:
+    """Choose the cut that takes the fewest cycles by a simple model: a step of a tile is its products, its loads, or the wait for the first product."""
+    options = [_cut(rows, height, blocks, width) for height in range(1, min(rows, _TALLEST) + 1) if (width := _width(family, height)) > 0]
+    return min(options, key=_cost)
+
+
+def choose_rows(family: Family, rows: int, blocks: int) -> tuple[int, ...]:
+    """Cut rows only, for tiles of all blocks.
+
+    Raises:
+        ValueError: So many blocks do not fit into the registers.
+    """
+    fitting = [height for height in range(1, min(rows, _TALLEST) + 1) if _width(family, height) >= blocks]
+    if not fitting:
+        raise ValueError(f"{blocks} blocks at a time are more than {family.name} has registers for")
+    return _cut(rows, fitting[-1], blocks, blocks).rows
+
+
+def runs(heights: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Return equal tiles that follow each other: height, first row, row after the last."""
+    found: list[tuple[int, int, int]] = []
+    row = 0
+    for height in heights:
+        if found and found[-1][0] == height:
+            found[-1] = (height, found[-1][1], row + height)
+        else:
+            found.append((height, row, row + height))
+        row += height
+    return found
+
+
+def _width(family: Family, height: int) -> int:
+    """Return how many blocks there are registers for: sums, weights, the left side, and a constant."""
+    pairs = -(-height // 2) * 2 if family.pair < family.lanes else height  # sums of two rows share a register
+    return (family.registers - 1 - (height if family.keeps else 1)) // (pairs + 1)
+
+
+def _cut(rows: int, height: int, blocks: int, width: int) -> Tiling:
+    tiles, groups = -(-rows // height), -(-blocks // width)
+    low, more = divmod(rows, tiles)
+    return Tiling((low + 1,) * more + (low,) * (tiles - more), -(-blocks // groups), groups)
+
+
+def _cost(tiling: Tiling) -> tuple[int, int]:
+    steps = [(height * tiling.blocks, height + tiling.blocks) for height in tiling.rows]
+    return tiling.groups * sum(max(products, loads, _LATENCY) for products, loads in steps), tiling.groups * sum(loads for _, loads in steps)
