@@ -56,6 +56,14 @@ def distill(
     ] = None,
     variants: Annotated[int, typer.Option(min=0, help="Variants of every training utterance that the teacher answers, too.")] = 6,
     swap: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of slot values that differ in a variant.")] = 0.5,
+    cross: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of variants that go on as another utterance of the same intent does.")] = 0.0,
+    drop: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of variants that lack one of their slots.")] = 0.0,
+    switch: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of values, and of what variants go on as, from another language of the data.")
+    ] = 0.0,
+    misspell_variants: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of words misspelled in a variant, as the teacher reads it.")
+    ] = 0.0,
     temperature: Annotated[float, typer.Option(min=0.1, help="That softens the answers.")] = 2.0,
     hard: Annotated[float, typer.Option(min=0.0, help="Weight of the gold labels.")] = 0.3,
     soft: Annotated[float, typer.Option(min=0.0, help="Weight of the teacher's answers.")] = 0.7,
@@ -103,7 +111,8 @@ def distill(
     how = DistillationConfig(temperature=temperature, hard=hard, soft=soft, intent_weight=soft_intent_weight)
     training, development = load_data(data, dev, lang)
     texts = _load_texts(unlabelled or [], data, lang, development)
-    made = _label(lessons or out / "lessons", teacher, training, texts, LessonConfig(variants=variants, swap=swap), config.precision, quiet=json)
+    asked = LessonConfig(variants=variants, swap=swap, cross=cross, drop=drop, switch=switch, misspell=misspell_variants)
+    made = _label(lessons or out / "lessons", teacher, training, texts, asked, config.precision, quiet=json)
     run_training(
         out,
         (training, development),

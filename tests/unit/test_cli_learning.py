@@ -13,6 +13,7 @@ from pqrnn.cli.app import app
 from pqrnn.cli.learning import make_config, make_shape
 from pqrnn.errors import TrainingError
 from pqrnn.schooling import DistillationConfig
+from pqrnn.teacher.labelling import LessonConfig
 from pqrnn.training import choose_precision
 
 
@@ -64,3 +65,10 @@ def test_weights_of_distillation_come_from_the_command_line(distilled: Any) -> N
 
 def test_labels_are_not_smoothed_beside_a_teacher_unless_asked_for(distilled: Any) -> None:
     assert distilled()["config"].smoothing == 0.0
+
+
+def test_changes_of_lessons_come_from_the_command_line_and_are_off_unless_asked_for(distilled: Any) -> None:
+    given = distilled("--variants", "3", "--swap", "0.1", "--cross", "0.2", "--drop", "0.3", "--switch", "0.4", "--misspell-variants", "0.5")
+    assert given["lessons"] == LessonConfig(variants=3, swap=0.1, cross=0.2, drop=0.3, switch=0.4, misspell=0.5)
+    off = distilled()["lessons"]
+    assert (off.cross, off.drop, off.switch, off.misspell) == (0.0, 0.0, 0.0, 0.0)

@@ -25,8 +25,8 @@ from pqrnn.projection import ProjectionConfig
 from pqrnn.schooling import DistillationConfig, Schooling
 from pqrnn.teacher.encoder import find_encoder, load_encoder
 from pqrnn.teacher.labelling import LessonConfig, answer, average_answers, label_examples, make_drafts
-from pqrnn.teacher.networks import load_teacher
 from pqrnn.teacher.model import TeacherConfig, TeacherModel
+from pqrnn.teacher.networks import load_teacher
 from pqrnn.teacher.tokens import WordTokens
 from pqrnn.training import TrainingConfig, train
 
@@ -231,6 +231,64 @@ def test_drafts_are_variants_with_gold_labels_and_texts_without() -> None:
         value = b" ".join(word for word, tag in zip(draft.words, draft.tags, strict=True) if tag).decode()
         assert value in _ROOMS
     assert [draft.words for draft in drafts[len(known) :]] == [(b"what", b"a", b"day")]  # the other is a training utterance
+
+
+def _two_languages() -> list[Example]:
+    """As `_examples`, with a carrier each that only one utterance has, and the same in a second language."""
+    made = []
+    for pattern, language, rooms in (("please switch on the {} lights", "en", _ROOMS), ("bitte schalte das Licht in {} ein", "de", ("Küche", "Bad"))):
+        for room in rooms:
+            start = pattern.index("{")
+            made.append(Example(pattern.format(room), "on", (Slot("room", start, start + len(room)),), locale=language))
+    made.append(Example("lights on in hall now", "on", (Slot("room", 13, 17),), locale="en"))
+    made.append(Example("off with hall", "off", (Slot("room", 9, 13),), locale="en"))
+    return made
+
+
+_ROOM_LABELS = Labels(("off", "on"), ("O", "B-room", "I-room"))
+
+
+def test_recombined_drafts_keep_gold_labels_only_where_their_template_is_known() -> None:
+    training = _two_languages()
+    drafts = make_drafts(training, [], _ROOM_LABELS, LessonConfig(variants=40, swap=0.0, cross=0.7, drop=0.3))
+    texts = {b" ".join(draft.words): draft for draft in drafts}
+    assert texts[b"please switch on the hall now"].intent == -1 and texts[b"please switch on the hall now"].tags is None
+    assert texts[b"please switch on the lights"].intent == -1  # dropped
+    assert texts[b"please switch on the hall lights"].intent == 1
+    assert not any(b"bitte" in text and b"lights" in text for text in texts)  # languages are not mixed unless asked for
+    carriers = {b"please switch on the X lights", b"lights on in X now", b"off with X", b"bitte schalte das licht in X ein"}
+    for text, draft in texts.items():
+        if draft.intent >= 0:
+            assert draft.tags is not None
+            words = [b"X" if tag else word.lower() for word, tag in zip(draft.words, draft.tags, strict=True)]
+            assert b" ".join(word for word, next_ in zip(words, [*words[1:], b""], strict=True) if (word, next_) != (b"X", b"X")) in carriers, text
+
+
+def test_switched_drafts_mix_languages_and_each_change_can_be_off() -> None:
+    training = _two_languages()
+    plain = make_drafts(training, [], _ROOM_LABELS, LessonConfig(variants=20, swap=0.0))
+    assert [draft.words for draft in plain] == [tuple(example.text.encode().split()) for example in training]  # nothing on: nothing new
+    switched = make_drafts(training, [], _ROOM_LABELS, LessonConfig(variants=40, swap=0.0, switch=0.5))
+    texts = {b" ".join(draft.words): draft for draft in switched}
+    mixed = texts["please switch on the Küche lights".encode()]
+    assert mixed.intent == 1 and mixed.tags == (0, 0, 0, 0, 1, 0)  # a value of the same slot keeps the labels
+    assert b"bitte schalte das Licht in living room ein" in texts
+    crossed = make_drafts(training, [], _ROOM_LABELS, LessonConfig(variants=40, swap=0.0, switch=0.5, cross=1.0))
+    joined = {b" ".join(draft.words): draft for draft in crossed}["please switch on the Küche ein".encode()]
+    assert joined.tags is None  # carriers of two languages: the teacher decides
+
+
+def test_misspelled_drafts_keep_gold_labels_and_originals_stay() -> None:
+    drafts = make_drafts(_examples(), [], _ROOM_LABELS, LessonConfig(variants=5, swap=0.0, misspell=0.3))
+    by_source: dict[int, list[Draft]] = {}
+    for draft in drafts:
+        by_source.setdefault(draft.source, []).append(draft)
+    for source, example in enumerate(_examples()):
+        first, *others = by_source[source]
+        assert first.words == tuple(example.text.encode().split()) and others
+        assert all((each.tags, each.intent) == (first.tags, first.intent) and each.words != first.words for each in others)
+    assert make_drafts(_examples(), [], _ROOM_LABELS, LessonConfig(variants=5, swap=0.0, misspell=0.3)) == drafts
+    assert make_drafts(_examples(), [], _ROOM_LABELS, LessonConfig(variants=5, swap=0.0, misspell=0.3, seed=1)) != drafts
 
 
 def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, tmp_path: Path) -> None:
