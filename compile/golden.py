@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from compile.numerics import tolerance
+from compile.numerics import TOLERATED, tolerance
 from compile.reference import Oracle, Reference, flat_logits, one_thread
+from compile.roundings import measure_reach
 from runtime_py.golden import GoldenVectors, join_golden
 from runtime_py.manifest import Bucket
+
+_DRAWN = 2.0  # a draw turns half of the undecided roundings; a device may turn all
 
 # Each is here because something has gone wrong with its like, in some tokenizer or on some device.
 TRICKY: tuple[bytes, ...] = (
@@ -62,7 +65,9 @@ class GoldenSet:
     Attributes:
         references: In the order of the vectors.
         vectors: The answers in float64, rounded to float32: no device's own rounding is taken for the truth.
-        tolerance: How far a logit may be from them on any device.
+        settled: By reference whether every right device finds the same integers (`compile.roundings`); of a model in float32 always.
+        settled_tolerance: How far a logit of a settled text may be from the vectors on any device.
+        tolerance: How far any logit may be.
         basis: Where that number comes from.
         too_long: Texts that fit no bucket.
         undecided: Texts on which the model itself is so undecided that a difference within the tolerance could turn its decision.
@@ -70,6 +75,8 @@ class GoldenSet:
 
     references: tuple[Reference, ...]
     vectors: GoldenVectors
+    settled: tuple[bool, ...]
+    settled_tolerance: float
     tolerance: float
     basis: str
     too_long: int
@@ -87,8 +94,14 @@ def make_golden(oracle: Oracle, texts: Iterable[bytes], buckets: Sequence[Bucket
     wanted = dict.fromkeys([*TRICKY, *edge_texts(buckets), *texts])
     with one_thread():
         answers = [oracle.answer(text) for text in wanted]
-    fitting = [answer for answer in answers if answer is not None]
-    limit, basis = tolerance(flat_logits([item.ordered for item in fitting]), flat_logits([item.double for item in fitting]))
+        fitting = [answer for answer in answers if answer is not None]
+        reach = measure_reach([item.roundings for item in fitting], TOLERATED)
+        settled = [item for item in fitting if item.roundings.settled(reach)]
+        shift = max((oracle.shift(item, reach) for item in fitting if not item.roundings.settled(reach)), default=0.0)
+    strict, basis = tolerance(flat_logits([item.ordered for item in settled]), flat_logits([item.double for item in settled]))
+    limit = strict + _DRAWN * shift
+    if shift:
+        basis += f"; plus {_DRAWN:.0f} x the largest change of a logit ({shift:.2e}) when roundings to 8 bits that float32 leaves undecided are drawn at random"
     kept = tuple(answer for answer in fitting if answer.margin > 2 * limit)
     vectors = join_golden(
         [item.text for item in kept],
@@ -96,4 +109,5 @@ def make_golden(oracle: Oracle, texts: Iterable[bytes], buckets: Sequence[Bucket
         [item.double.tags for item in kept],
         [item.single.spans for item in kept],
     )
-    return GoldenSet(kept, vectors, limit, basis, len(answers) - len(fitting), len(fitting) - len(kept))
+    decided = tuple(item.roundings.settled(reach) for item in kept)
+    return GoldenSet(kept, vectors, decided, strict, limit, basis, len(answers) - len(fitting), len(fitting) - len(kept))

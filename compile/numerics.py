@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 BIAS = 0.5
 SPREAD = 1.2
-_TOLERATED = 8.0
+TOLERATED = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,5 +120,5 @@ def tolerance(single: NDArray[Any], double: NDArray[Any]) -> tuple[float, str]:
     largest = float(np.abs(single.astype(np.float64) - double).max(initial=0.0))
     rounding = float(np.abs(double).max(initial=1.0)) * float(np.finfo(np.float32).eps)
     return max(
-        _TOLERATED * largest, rounding
-    ), f"{_TOLERATED:.0f} x the largest error of PyTorch in float32, summed in order, against float64 ({largest:.2e})"
+        TOLERATED * largest, rounding
+    ), f"{TOLERATED:.0f} x the largest error of PyTorch in float32, summed in order, against float64 ({largest:.2e})"

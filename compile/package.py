@@ -52,7 +52,9 @@ def describe_variant(plan: Plan, seconds: float, dispatches: int | None = None, 
     )
 
 
-def describe_package(name: str, facts: Facts, parameters: int, buckets: Sequence[Bucket], variants: Sequence[Variant], golden: GoldenSet) -> Manifest:
+def describe_package(
+    name: str, facts: Facts, parameters: int, buckets: Sequence[Bucket], variants: Sequence[Variant], golden: GoldenSet, batch: int = 1
+) -> Manifest:
     """Describe a package; the digests of its files are filled in when it is sealed.
 
     Args:
@@ -62,6 +64,7 @@ def describe_package(name: str, facts: Facts, parameters: int, buckets: Sequence
         buckets: Length buckets, in rising order.
         variants: What there is compiled code for.
         golden: The self-test vectors.
+        batch: Texts of a call of the entries for several texts; 1: there are none.
     """
     return Manifest(
         name=name,
@@ -74,7 +77,7 @@ def describe_package(name: str, facts: Facts, parameters: int, buckets: Sequence
         ),
         model=Model(
             parameters=parameters,
-            precision="float32",
+            precision=facts.config.precision,
             config=msgspec.to_builtins(facts.config),
             revision=facts.revision,
             data_fingerprint=str(facts.data.get("train", "")),
@@ -91,6 +94,7 @@ def describe_package(name: str, facts: Facts, parameters: int, buckets: Sequence
             basis=golden.basis,
         ),
         files={},
+        batch=batch,
     )
 
 

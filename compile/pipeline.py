@@ -265,7 +265,7 @@ class _Compilation:
         from compile.package import describe_package
 
         name = self.out.name.removesuffix(".pqrnn")
-        parameters = sum(parameter.numel() for parameter in prepared.model.parameters())
+        parameters = prepared.model.parameters_count()
         facts, buckets = prepared.checkpoint.facts, prepared.buckets
         return lambda variants: describe_package(name, facts, parameters, buckets, variants, golden)
 

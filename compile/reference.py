@@ -14,26 +14,12 @@ from numpy.typing import NDArray
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from compile.roundings import DRAWS, Roundings, Watch
 from pqrnn.projection import pack_texts
 
 if TYPE_CHECKING:
     from pqrnn.model import ParserModel
     from runtime_py.manifest import Bucket
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Outputs for one text, without padding rows.
-
-    Attributes:
-        intent: Logits, float [I].
-        tags: Logits, float [words, L].
-        spans: Start and end byte of every word, int32 [words, 2].
-    """
-
-    intent: NDArray[Any]
-    tags: NDArray[Any]
-    spans: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +32,14 @@ class Reference:
         ordered: Computed in float32, with every product of matrices summed in order, as compiled code on a CPU does it; PyTorch's own library sums in
             blocks, which errs less.
         double: Computed in float64 from the same features, which are exact in all three.
+        roundings: How near its roundings to 8 bits are to going the other way; empty for a model in float32.
     """
 
     text: bytes
     single: Answer
     ordered: Answer
     double: Answer
+    roundings: Roundings
 
     @property
     def margin(self) -> float:
@@ -80,6 +68,7 @@ class Oracle:
         self._model = model
         self._exact = copy.deepcopy(model).double()
         self._buckets = buckets
+        self._roundings = Watch(self._model, self._exact)
 
     def bucket(self, text: bytes) -> Bucket | None:
         """Return the smallest bucket that holds a text, or None where none does."""
@@ -102,7 +91,10 @@ class Oracle:
             mask = (torch.arange(bucket.words) < count[:, None]).float()[..., None]
             with _SummedInOrder():
                 ordered = self._model.encode(self._model.bottleneck(features), mask, scan=True)
-            exact = self._exact.encode(self._exact.bottleneck(features.double()), mask.double(), scan=True)
+            with self._roundings.record() as roundings:
+                exact = self._exact.encode(self._exact.bottleneck(features.double()), mask.double(), scan=True)
+            with self._roundings.compare(roundings):
+                self._model.encode(self._model.bottleneck(features), mask, scan=True)
         if not exact.intent.dtype == exact.tags.dtype == torch.float64:
             raise TypeError("the model turns float64 into another type on its way, so there is no reference to measure errors against")
         words = int(count[0])
@@ -110,7 +102,28 @@ class Oracle:
         single, in_order, double = (
             Answer(pair[0][0].numpy(), pair[1][0, :words].numpy(), places) for pair in ((intent, tags), tuple(ordered), tuple(exact))
         )
-        return Reference(text, single, in_order, double)
+        return Reference(text, single, in_order, double, roundings)
+
+    def shift(self, reference: Reference, reach: dict[str, float]) -> float:
+        """Return the largest change of a logit in float64 when roundings to 8 bits go either way (`compile.roundings.Watch.disturb`).
+
+        Args:
+            reference: An answer of this oracle.
+            reach: By rounding how near to the middle between two steps, in steps, it may go either way.
+        """
+        bucket = self.bucket(reference.text)
+        assert bucket is not None
+        words = len(reference.double.tags)
+        largest = 0.0
+        with torch.inference_mode():
+            features, _, count = self._model.projection(pack_texts([reference.text], bucket.bytes), bucket.words)
+            mask = (torch.arange(bucket.words) < count[:, None]).double()[..., None]
+            for draw in range(DRAWS):
+                with self._roundings.disturb(reach, draw):
+                    intent, tags = self._exact.encode(self._exact.bottleneck(features.double()), mask, scan=True)
+                changed = Answer(intent[0].numpy(), tags[0, :words].numpy(), reference.double.spans)
+                largest = max(largest, float(np.abs(flat_logits([changed]) - flat_logits([reference.double])).max()))
+        return largest
 
 
 class _SummedInOrder(TorchFunctionMode):

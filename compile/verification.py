@@ -78,7 +78,9 @@ def verify_variant(
             raise VerificationFailed(f"{target}: the process on {runner.name} left no answers", str(error)) from error
     if not replay.parity.passed:
         worst = [f"{deviation.text!r}: {', '.join(deviation.faults)}" for deviation in replay.worst if deviation.faults]
-        raise VerificationFailed(f"{target}: the package does not answer as PyTorch does on {runner.name}", "\n".join([*replay.parity.failures, *worst]))
+        raise VerificationFailed(
+            f"{target}: the package does not answer as PyTorch does on {runner.name}", "\n".join([*replay.parity.failures, *worst])
+        )
     numerics = judge_entries(answers.entries, buckets, golden, f"{target} on {runner.name}")
     emulator = runner.name if runner.emulated else replay.parity.emulator
     return msgspec.structs.replace(replay.parity, reference=numerics.figures(), emulator=emulator)
@@ -94,7 +96,9 @@ def read_replay(finished: Finished, target: str, runner: Runner) -> Replay:
         try:
             return msgspec.json.decode(finished.output, type=Replay)
         except msgspec.DecodeError as error:
-            raise VerificationFailed(f"{target}: the process on {runner.name} said something else than it should ({error})", finished.output) from error
+            raise VerificationFailed(
+                f"{target}: the process on {runner.name} said something else than it should ({error})", finished.output
+            ) from error
     if finished.code == CANNOT_RUN:
         raise VerificationFailed(f"{target}: the package cannot be run on {runner.name}", finished.diagnostics)
     ending = finished.ending
@@ -114,7 +118,7 @@ def judge_entries(entries: Sequence[EntryAnswers], buckets: Sequence[Bucket], go
         where: How messages call what answered.
 
     Returns:
-        The errors of all logits.
+        The errors of all logits of settled texts.
 
     Raises:
         VerificationFailed: An entry or text is missing, a word's place or a number of words differs, a logit is off by more than the golden tolerance, or
@@ -130,10 +134,12 @@ def judge_entries(entries: Sequence[EntryAnswers], buckets: Sequence[Bucket], go
         for number, reference in enumerate(golden.references):
             if len(reference.text) > bucket.bytes or len(reference.single.spans) > bucket.words:
                 continue
-            row, fault = _look(answers, bounds, places.get(number), reference, golden.tolerance)
+            settled = golden.settled[number]
+            allowed = golden.settled_tolerance if settled else golden.tolerance
+            row, fault = _look(answers, bounds, places.get(number), reference, allowed)
             if fault:
                 faults.append(f"{bucket.entry}: {fault} in {_show(reference.text)}")
-            if row is not None:
+            if row is not None and settled:
                 parts = (row, *(flat_logits([answer]) for answer in (reference.single, reference.ordered, reference.double)))
                 for part, values in zip(rows, parts, strict=True):
                     part.append(values)

@@ -99,14 +99,18 @@ class IntegerLinear(nn.Module):
         """Distance between neighbouring activations: float32[]."""
         return self.largest / self.kind.levels
 
+    def place(self, value: Tensor) -> Tensor:
+        """Return where an activation lies among the 256 numbers of int8, as a positive number whose whole part counts from -128."""
+        scaled = value * (self.kind.levels / self.largest)
+        if self.kind is Range.POSITIVE:
+            scaled = scaled.clamp(max=self.kind.levels)
+        return scaled + (self.kind.zero + 128.5)
+
     def quantise(self, value: Tensor) -> Tensor:
         """Return the int8 that stand for an activation."""
         if self.kind is Range.INTEGERS:
             return value.to(torch.int8)
-        scaled = value * (self.kind.levels / self.largest)
-        if self.kind is Range.POSITIVE:
-            scaled = scaled.clamp(max=self.kind.levels)
-        return ((scaled + (self.kind.zero + 128.5)).to(torch.int32) - 128).to(torch.int8)
+        return (self.place(value).to(torch.int32) - 128).to(torch.int8)
 
     def forward(self, value: Tensor) -> Tensor:
         """Quantise, multiply in integers, and scale back."""

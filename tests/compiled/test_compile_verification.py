@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -122,7 +123,7 @@ def test_zeros_and_missing_answers_are_named(entries: tuple[EntryAnswers, ...], 
 def test_golden_vectors_that_do_not_hold_fail_with_the_text(code: bytes, golden: GoldenSet, tmp_path: Path) -> None:
     vectors = golden.vectors
     wrong = type(vectors)(vectors.texts, -vectors.intent, vectors.tags, vectors.spans, vectors.word_offsets)
-    other = GoldenSet(golden.references, wrong, golden.tolerance, golden.basis, 0, 0)
+    other = replace(golden, vectors=wrong)
     write_package(tmp_path / "a.pqrnn", other, [(cpu_variant(), code)])
     with pytest.raises(VerificationFailed, match="host: the package does not answer as PyTorch does on this machine") as caught:
         verify_variant(tmp_path / "a.pqrnn", "host", BUCKETS, other, HERE)
