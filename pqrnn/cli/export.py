@@ -1,18 +1,62 @@
-"""`pqrnn export-c`."""
+"""`pqrnn export` and `pqrnn export-c`: ways out of this project's own runtime."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pqrnn.cli.app import app
-from pqrnn.cli.options import JsonOption
+from pqrnn.cli.options import JsonOption, RunArgument
 from pqrnn.cli.output import print_json, require_extra, show_table
+from pqrnn.cli.places import find_run
 
 if TYPE_CHECKING:
     from runtime_py.manifest import Bucket
+
+
+_ONNX_HELP = """Write a trained parser as one ONNX file, for ONNX Runtime and whatever else reads ONNX.
+
+The whole program is in it, **from UTF-8 bytes to logits**: decoding, words, hashes and features come out bit for bit as in PyTorch. It takes int32
+`text` [batch, bytes / 4] (UTF-8 padded with zeros) for any number of texts, and gives `intent`, `tags`, `spans` and `count`; the file's metadata says so,
+too, and holds the names of the labels. It is written only after ONNX's checker has accepted it and ONNX Runtime has answered the golden texts like PyTorch.
+
+An ONNX graph has one length: every text costs what `--bucket` costs. A compiled package chooses among several lengths, and is faster.
+"""
+
+
+@app.command("export", help=_ONNX_HELP, epilog="Example:  `pqrnn export runs/home --onnx home.onnx`")
+def export_file(
+    run: RunArgument,
+    onnx: Annotated[Path, typer.Option("--onnx", help="ONNX file to write.")],
+    bucket: Annotated[
+        str | None, typer.Option("--bucket", metavar="WORDS:BYTES", help="Longest text that it reads; by default the longest that a package reads.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a file that is there.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Write a trained parser as ONNX; `_ONNX_HELP` is what people read."""
+    require_extra("onnx", "torch", "safetensors", "onnx", "onnxruntime", "onnxscript")
+    run = find_run(run)
+    from rich.console import Console
+
+    from compile.onnx_export import export_onnx
+
+    chosen = _read_buckets([bucket] if bucket else None)
+    with Console(stderr=True, quiet=json).status("starting") as status:
+        exported = export_onnx(run, onnx, bucket=chosen[0] if chosen else None, replace=replace, on_progress=status.update)
+    if json:
+        print_json({**dataclasses.asdict(exported), "path": str(exported.path), "bucket": exported.bucket})
+        return
+    row = (
+        f"{exported.bytes:,}",
+        f"{exported.bucket.words} words, {exported.bucket.bytes} bytes",
+        "UTF-8 bytes to logits",
+        f"like PyTorch on {exported.texts} texts within {exported.largest:.1e} (allowed: {exported.tolerance:.1e}), ONNX Runtime {exported.runtime}",
+    )
+    show_table(f"{onnx}: ONNX, operators of version {exported.opset}", ("bytes", "reads", "holds", "answers"), [row])
 
 
 @app.command("export-c", epilog="Example:  `pqrnn export-c runs/home --target linux-armv7-neon --out home-c`")

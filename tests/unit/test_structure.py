@@ -61,11 +61,44 @@ def test_help_needs_no_heavy_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    for verb in ("train", "evaluate", "compile", "parse", "check", "bench", "inspect", "data", "targets", "deploy", "conformance", "doctor"):
+    for verb in (
+        "train",
+        "evaluate",
+        "compile",
+        "parse",
+        "check",
+        "bench",
+        "inspect",
+        "data",
+        "targets",
+        "deploy",
+        "conformance",
+        "doctor",
+        "export",
+        "export-c",
+    ):
         assert verb in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "compile", "parse", "check", "bench", "inspect", "data", "targets", "deploy", "conformance", "doctor"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "train",
+        "evaluate",
+        "compile",
+        "parse",
+        "check",
+        "bench",
+        "inspect",
+        "data",
+        "targets",
+        "deploy",
+        "conformance",
+        "doctor",
+        "export",
+        "export-c",
+    ],
+)
 def test_every_verb_has_help(verb: str) -> None:
     done = _run(verb, "--help")
     assert done.returncode == 0, done.stderr

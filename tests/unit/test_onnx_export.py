@@ -1,0 +1,141 @@
+"""ONNX as a way out: the text part bit for bit in ONNX Runtime, the file that the verb writes, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from makers.small import LABELS, TEXTS, make_model
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
+
+import onnx
+import onnxruntime
+
+from compile.buckets import make_buckets
+from compile.errors import PlanError, VerificationFailed
+from compile.golden import TRICKY, make_golden
+from compile.onnx_export import METADATA, compare_golden, export_onnx, open_onnx, write_onnx
+from compile.reference import Oracle
+from pqrnn.checkpoint import Facts, save_checkpoint
+from pqrnn.cli.app import app
+from pqrnn.projection import Projection, ProjectionConfig, pack_texts
+
+BUCKET = make_buckets([(6, 32)])[0]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    model = make_model(1)
+    facts = Facts(
+        config=model.config,
+        labels=LABELS,
+        data={},
+        revision="0123abc",
+        training={},
+        metrics={},
+        lengths=[(4, 16, 10), (8, 40, 20)],
+        golden_texts=TEXTS,
+    )
+    save_checkpoint(folder, model, facts)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the verb writes."""
+    path = tmp_path_factory.mktemp("onnx") / "small.onnx"
+    done = CliRunner().invoke(app, ["export", str(checkpoint), "--onnx", str(path), "--bucket", f"{BUCKET.words}:{BUCKET.bytes}", "--json"])
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["bytes"] == path.stat().st_size
+    assert document["texts"] > 20
+    assert 0 < document["largest"] <= document["tolerance"]
+    return path
+
+
+class _Text(nn.Module):
+    """The text part alone, every output of it."""
+
+    def __init__(self, projection: Projection) -> None:
+        super().__init__()
+        self.projection = projection
+
+    def forward(self, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features, spans, count = self.projection(text, 8)
+        return features, spans, count
+
+
+def test_the_text_part_is_equal_bit_for_bit(tmp_path: Path) -> None:
+    text_part = _Text(Projection(ProjectionConfig(word_features=64, ngram_features=64)))
+    size = 48
+    write_onnx(
+        text_part, (torch.zeros((2, size // 4), dtype=torch.int32),), tmp_path / "text.onnx", ["text"], ["features", "spans", "count"], batch=True
+    )
+    session = onnxruntime.InferenceSession(tmp_path / "text.onnx", providers=["CPUExecutionProvider"])
+    random.seed(5)
+    letters = "abcXYZ 09.,!äßÉéश्रीกำไ明日🇩🇪👍🏽\u200d\u0301\x00"
+    texts = [text[:size] for text in TRICKY]
+    texts += ["".join(random.choices(letters, k=12)).encode()[:size] for _ in range(400)]
+    texts += [bytes(random.choices(range(256), k=size)) for _ in range(200)]
+    packed = pack_texts(texts, size)
+    with torch.inference_mode():
+        wanted = text_part(packed)
+    found = session.run(None, {"text": packed.numpy()})
+    for name, ours, theirs in zip(("features", "spans", "count"), wanted, found, strict=True):
+        assert np.array_equal(ours.numpy(), theirs), name
+    assert np.unique(found[0]).tolist() == [-1, 0, 1]
+
+
+def test_the_file_says_what_goes_in_and_comes_out(written: Path) -> None:
+    model = onnx.load(written)
+    onnx.checker.check_model(model, full_check=True)
+    document = json.loads({prop.key: prop.value for prop in model.metadata_props}[METADATA])
+    assert document["includes"] == "everything from UTF-8 bytes to logits"
+    assert tuple(document["intents"]) == LABELS.intents
+    assert tuple(document["tags"]) == LABELS.tags
+    (text,) = model.graph.input
+    assert [dimension.dim_param or dimension.dim_value for dimension in text.type.tensor_type.shape.dim] == ["batch", BUCKET.bytes // 4]
+    assert [output.name for output in model.graph.output] == ["intent", "tags", "spans", "count"]
+
+
+def test_one_text_and_many_give_the_same(written: Path) -> None:
+    run = open_onnx(written)
+    texts = [text.encode()[: BUCKET.bytes] for text in TEXTS]
+    together = run(pack_texts(texts, BUCKET.bytes).numpy())
+    for number, text in enumerate(texts):
+        for many, one in zip(together, run(pack_texts([text], BUCKET.bytes).numpy()), strict=True):
+            np.testing.assert_allclose(many[number], one[0], rtol=0, atol=1e-5)
+
+
+def test_answers_that_are_not_pytorchs_are_refused(written: Path) -> None:
+    run = open_onnx(written)
+    golden = make_golden(Oracle(make_model(1).folded(), (BUCKET,)), [], (BUCKET,))
+    vectors = golden.vectors
+    assert compare_golden(run, vectors, golden.tolerance, BUCKET) <= golden.tolerance
+    with pytest.raises(VerificationFailed, match="away from PyTorch"):
+        compare_golden(run, dataclasses.replace(vectors, tags=vectors.tags + np.float32(1)), golden.tolerance, BUCKET)
+    with pytest.raises(VerificationFailed, match="away from PyTorch"):
+        compare_golden(run, dataclasses.replace(vectors, intent=np.full_like(vectors.intent, np.nan)), golden.tolerance, BUCKET)
+    with pytest.raises(VerificationFailed, match="other words"):
+        compare_golden(run, dataclasses.replace(vectors, spans=vectors.spans + 1), golden.tolerance, BUCKET)
+    with pytest.raises(VerificationFailed, match="decides otherwise"):
+        compare_golden(run, dataclasses.replace(vectors, intent=-vectors.intent), 1e9, BUCKET)
+
+
+def test_a_file_that_is_there_stays(checkpoint: Path, tmp_path: Path) -> None:
+    there = tmp_path / "there.onnx"
+    there.write_bytes(b"precious")
+    with pytest.raises(PlanError, match="exists already"):
+        export_onnx(checkpoint, there, bucket=BUCKET)
+    with pytest.raises(PlanError, match="exists already"):
+        export_onnx(checkpoint, tmp_path, bucket=BUCKET, replace=True)
+    assert there.read_bytes() == b"precious"
