@@ -20,10 +20,11 @@ from compile.buckets import choose_buckets
 from compile.compiler import target_flags
 from compile.export import export_entries
 from compile.importing import import_programs
-from compile.parity import answer_in_framework, compare_answers
+from compile.parity import compare_answers
 from compile.standalone.errors import NoToolchain
 from compile.standalone.export import Figures, write_standalone
 from compile.standalone.proof import answer_texts
+from pqrnn import prediction
 from pqrnn.checkpoint import load_checkpoint
 from runtime_py.manifest import Labels
 from targets import registry
@@ -38,7 +39,7 @@ def main() -> None:
     model, buckets = checkpoint.model.folded(), choose_buckets(checkpoint.facts.lengths)
     labels = Labels(list(checkpoint.facts.labels.intents), list(checkpoint.facts.labels.tags))
     texts = choose_texts(arguments.data, arguments.lang, arguments.texts, buckets)
-    framework = answer_in_framework(checkpoint, texts)
+    framework = prediction.answer_texts(checkpoint.model, texts)
     rows: list[ResultRow] = []
     with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as place:
         module = import_programs(export_entries(model, buckets), Path(place) / "module.mlirbc")

@@ -21,13 +21,13 @@ from pathlib import Path
 from benchmarks.results import ResultRow, keep_results
 from compile.emulation.runner import NoRunner, Runner, find_runner
 from compile.golden import TRICKY
-from compile.parity import Decisions, answer_in_framework, check_labels, compare_answers
+from compile.parity import Decisions, check_labels, compare_answers
 from compile.pipeline import compile_checkpoint
 from compile.plan import ALL, usable_cores
 from compile.process import run_tool
-from compile.reference import Answer
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.loader import load_examples
+from pqrnn.prediction import Answer, answer_texts
 from runtime_py.answers import load_answers, save_texts
 from runtime_py.manifest import Bucket, Manifest, Variant
 from runtime_py.package import open_package
@@ -51,7 +51,7 @@ def main() -> None:
     manifest = open_package(arguments.package).manifest
     check_labels(checkpoint, manifest.labels)
     texts = choose_texts(arguments.data, arguments.lang, arguments.texts, manifest.buckets)
-    framework = answer_in_framework(checkpoint, texts)
+    framework = answer_texts(checkpoint.model, texts)
     machines = {variant.target: find_machine(variant) for variant in manifest.variants if variant.target in (arguments.target or [variant.target])}
     # Targets of the same bytes on the same machine have the same answers: they are computed once.
     groups: dict[tuple[str, str], list[Variant]] = {}

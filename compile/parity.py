@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from compile.reference import Answer
-from pqrnn.features import group_texts
-from pqrnn.projection import pack_texts
+from pqrnn.prediction import Answer, answer_texts
 from runtime_py.decoding import Decoder, Parse, encode_text
 
 if TYPE_CHECKING:
@@ -84,7 +81,7 @@ def compare_decisions(
         logits = parser.logits(text)
         compiled.append(Answer(logits.intent, logits.tags, logits.spans))
         on_text(done)
-    return compare_answers(checkpoint, texts, answer_in_framework(checkpoint, texts), compiled)
+    return compare_answers(checkpoint, texts, answer_texts(checkpoint.model, texts), compiled)
 
 
 def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
@@ -121,22 +118,6 @@ def compare_answers(checkpoint: Checkpoint, texts: Sequence[str | bytes], framew
         said.append(wanted)
         parses.append(parse)
     return Decisions(said, parses, words, intent_flips, tag_flips, slot_flips, word_mismatches, largest, differences[:_WORST])
-
-
-def answer_in_framework(checkpoint: Checkpoint, texts: Sequence[str | bytes]) -> list[Answer]:
-    """Run the whole program in PyTorch, in batches of texts of similar length."""
-    model = checkpoint.model
-    encoded = [encode_text(text)[1] for text in texts]
-    answers: dict[int, Answer] = {}
-    with torch.inference_mode():
-        for size, rows in group_texts(encoded):
-            packed = pack_texts([encoded[row] for row in rows], size)
-            words = max(1, int(model.projection.segment(packed, 1)[1].max()))
-            intent, tags, spans, count = model(packed, words)
-            for place, row in enumerate(rows):
-                found = int(count[place])
-                answers[row] = Answer(intent[place].numpy(), tags[place, :found].numpy(), spans[place, :found].numpy())
-    return [answers[row] for row in range(len(texts))]
 
 
 def _largest(got: Answer, expected: Answer) -> float:

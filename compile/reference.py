@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from compile.roundings import DRAWS, Roundings, Watch
+from pqrnn.prediction import Answer
 from pqrnn.projection import pack_texts
 
 if TYPE_CHECKING:

@@ -70,6 +70,34 @@ def _interval(value: float, resampled: npt.NDArray[np.float64], n: int) -> Figur
     return Figure(float(value), float(low), float(high), n)
 
 
+def area_under_curve(inside: npt.ArrayLike, outside: npt.ArrayLike, *, resamples: int = 1000, seed: int = 0) -> Figure:
+    """Return the area under the ROC curve: how often a score from inside is above one from outside, equal ones counting half.
+
+    The interval is a bootstrap over both groups; `n` counts both.
+
+    Raises:
+        ValueError: a group is empty.
+    """
+    high, low = np.asarray(inside, np.float64), np.sort(np.asarray(outside, np.float64))
+    if not len(high) or not len(low):
+        raise ValueError(f"need scores of both groups: {len(high)} inside, {len(low)} outside")
+    # How many of `low` each of `high` is above, and how many it is equal to, once; a resample then only counts.
+    values, place = np.unique(low, return_inverse=True)
+    above, upto = np.searchsorted(values, high, "left"), np.searchsorted(values, high, "right")
+    rng = np.random.default_rng(seed)
+
+    def area(counts: npt.NDArray[np.float64], chosen: npt.NDArray[np.int64] | slice) -> float:
+        below = np.concatenate([[0.0], counts.cumsum()])
+        return float((below[above[chosen]] + below[upto[chosen]]).mean() / (2 * len(low)))
+
+    def draw() -> float:
+        counts = np.bincount(place[rng.integers(0, len(low), len(low))], minlength=len(values)).astype(np.float64)
+        return area(counts, rng.integers(0, len(high), len(high)))
+
+    whole = area(np.bincount(place, minlength=len(values)).astype(np.float64), slice(None))
+    return _interval(whole, np.array([draw() for _ in range(resamples)]), len(high) + len(low))
+
+
 def find_repeated(texts: Sequence[str], known: Iterable[Hashable]) -> npt.NDArray[np.bool_]:
     """Say for each text whether its lower-cased form is among `known` (lower-cased training texts)."""
     seen = set(known)

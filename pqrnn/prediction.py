@@ -3,35 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from pqrnn.corpus import Corpus, collate
-from pqrnn.features import group_texts
+from pqrnn.corpus import Corpus, collate, pad_words
+from pqrnn.features import group_texts, segment_texts
 from pqrnn.metrics import Frame
 from pqrnn.model import ParserModel
 from pqrnn.network import Network, WordTable
-from pqrnn.projection import pack_texts
+from pqrnn.projection import Projection, ProjectionConfig, pack_texts
 from pqrnn.scoring import frame_of_parse
 from runtime_py.decoding import Decoder, Parse, encode_text
 
 _BATCH = 128
 
 
-def predict_texts(model: ParserModel, decoder: Decoder, texts: Sequence[str | bytes]) -> list[Parse]:
-    """Parse texts with the whole program, from bytes. Never cuts a text. `model` must be in evaluation mode."""
-    pairs = [encode_text(text) for text in texts]
-    parses: list[Parse | None] = [None] * len(pairs)
+class Answer(NamedTuple):
+    """Outputs for one text, without padding rows.
+
+    Attributes:
+        intent: logits, float [I].
+        tags: logits, float [words, L].
+        spans: start and end byte of every word, int32 [words, 2].
+    """
+
+    intent: NDArray[Any]
+    tags: NDArray[Any]
+    spans: NDArray[np.int32]
+
+
+def answer_texts(model: Network, texts: Sequence[str | bytes]) -> list[Answer]:
+    """Return the outputs for texts, never cut: a parser's from bytes, by the whole program; a teacher's from its words. `model` must be in evaluation mode."""
+    raw = [encode_text(text)[1] for text in texts]
     with torch.inference_mode():
-        for size, rows in group_texts([raw for _, raw in pairs]):
-            packed = pack_texts([pairs[row][1] for row in rows], size)
-            words = max(1, int(model.projection.segment(packed, 1)[1].max()))
-            found = model(packed, words)
-            for place, row in enumerate(rows):
-                count = int(found.word_count[place])
-                results = (found.intent[place].numpy(), found.tags[place, :count].numpy(), found.spans[place, :count].numpy())
-                parses[row] = decoder.parse(*pairs[row], *results)
-    return [parse for parse in parses if parse is not None]
+        answers = _answer_bytes(model, raw) if isinstance(model, ParserModel) else _answer_words(model, raw)
+    return [answers[row] for row in range(len(texts))]
+
+
+def _answer_bytes(model: ParserModel, raw: Sequence[bytes]) -> dict[int, Answer]:
+    answers = {}
+    for size, rows in group_texts(raw):
+        packed = pack_texts([raw[row] for row in rows], size)
+        words = max(1, int(model.projection.segment(packed, 1)[1].max()))
+        intent, tags, spans, counts = model(packed, words)
+        for place, row in enumerate(rows):
+            count = int(counts[place])
+            answers[row] = Answer(intent[place].numpy(), tags[place, :count].numpy(), spans[place, :count].numpy())
+    return answers
+
+
+def _answer_words(model: Network, raw: Sequence[bytes]) -> dict[int, Answer]:
+    places = segment_texts(Projection(ProjectionConfig()), raw)
+    table = model.make_table()
+    table.index(dict.fromkeys(text[start:end] for text, spans in zip(raw, places, strict=True) for start, end in spans))
+    words = [table.index(text[start:end] for start, end in spans) for text, spans in zip(raw, places, strict=True)]
+    order = sorted(range(len(raw)), key=lambda row: len(words[row]))
+    answers = {}
+    for first in range(0, len(order), _BATCH):
+        rows = order[first : first + _BATCH]
+        encoding = model.encode_words(table, *pad_words([words[row] for row in rows]))
+        for place, row in enumerate(rows):
+            spans = np.array(places[row], np.int32).reshape(-1, 2)
+            answers[row] = Answer(encoding.intent[place].numpy(), encoding.tags[place, : len(spans)].numpy(), spans)
+    return answers
+
+
+def predict_texts(model: Network, decoder: Decoder, texts: Sequence[str | bytes]) -> list[Parse]:
+    """Parse texts; as `answer_texts`."""
+    return decide(decoder, texts, answer_texts(model, texts))
+
+
+def decide(decoder: Decoder, texts: Sequence[str | bytes], answers: Sequence[Answer]) -> list[Parse]:
+    """Return what answers mean."""
+    return [decoder.parse(*encode_text(text), answer.intent, answer.tags, answer.spans) for text, answer in zip(texts, answers, strict=True)]
 
 
 def predict_corpus(model: Network, decoder: Decoder, corpus: Corpus, table: WordTable) -> list[Frame]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from pqrnn.cli.options import DataOption, JsonOption, LangOption, RunArgument
 from pqrnn.cli.output import print_json, require_extra, show_table
 from pqrnn.cli.places import find_run
 
+if TYPE_CHECKING:
+    from pqrnn.evaluation import Evaluation
+
 
 @app.command(epilog="Example:  `pqrnn evaluate runs/mtop-en --data mtop:DATA/mtop/spans --lang en --split test`")
 def evaluate(
@@ -18,24 +21,45 @@ def evaluate(
     data: DataOption,
     lang: LangOption = None,
     split: Annotated[str, typer.Option(help="`train`, `dev` or `test`.")] = "test",
+    out_of_scope: Annotated[
+        str, typer.Option(help="The intent of utterances that are out of scope, as `oos`: also score how they are told from the others.")
+    ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Score a trained parser in PyTorch, from bytes: exact match, intent accuracy and slot F1, with 95 % bootstrap intervals."""
+    """Score a trained parser or a teacher in PyTorch: exact match, intent accuracy and slot F1, with 95 % bootstrap intervals.
+
+    Where the data have a training split, also over the utterances that do not occur in it; where they have several languages, also for each.
+    """
     require_extra("train", "torch", "safetensors")
-    from pqrnn.checkpoint import load_checkpoint
-    from pqrnn.data.loader import load_examples
-    from pqrnn.metrics import score_frames
-    from pqrnn.prediction import predict_texts
-    from pqrnn.scoring import frame_of_example, frame_of_parse
+    from pqrnn.data.loader import available_splits, load_examples
+    from pqrnn.evaluation import evaluate_answers, split_languages
+    from pqrnn.prediction import answer_texts
+    from pqrnn.teacher.networks import load_teacher
     from runtime_py.decoding import Decoder
 
-    checkpoint = load_checkpoint(find_run(run))
+    model, facts = load_teacher(find_run(run))
     examples = load_examples(data, split=split, locale=lang)
-    decoder = Decoder(checkpoint.facts.labels.intents, checkpoint.facts.labels.tags)
-    parses = predict_texts(checkpoint.model, decoder, [example.text for example in examples])
-    scores = score_frames([frame_of_example(each) for each in examples], [frame_of_parse(each) for each in parses])
+    decoder = Decoder(facts.labels.intents, facts.labels.tags)
+    answers = answer_texts(model, [example.text for example in examples])
+    train = load_examples(data, split="train", locale=lang) if split != "train" and "train" in available_splits(data, locale=lang) else []
+    known = [example.text for example in train]
+    whole = evaluate_answers(examples, answers, decoder, known, out_of_scope)
+    languages = split_languages(examples)
+    parts = {
+        language: evaluate_answers([examples[row] for row in rows], [answers[row] for row in rows], decoder, known)
+        for language, rows in languages.items()
+    }
     if json:
-        print_json(scores.as_dict())
-    else:
-        rows = [(name.replace("_", " "), f"{f.value:.2%}", f"{f.low:.2%} to {f.high:.2%}") for name, f in scores._asdict().items()]
-        show_table(f"{run}: {split} split, {len(examples)} utterances", ("figure", "value", "95 % interval"), rows)
+        languages_document: dict[str, Any] = {"languages": {name: each.as_dict() for name, each in parts.items()}} if len(parts) > 1 else {}
+        print_json({**whole.as_dict(), **languages_document})
+        return
+    show_table(f"{run}: {split} split, {len(examples)} utterances", ("figure", "value", "95 % interval", "utterances"), _rows(whole))
+    if len(parts) > 1:
+        for language, part in parts.items():
+            show_table(f"{language}", ("figure", "value", "95 % interval", "utterances"), _rows(part))
+        mean = sum(part.scores.exact_match.value for part in parts.values()) / len(parts)
+        typer.echo(f"exact match, mean of {len(parts)} languages: {mean:.2%}")
+
+
+def _rows(found: Evaluation) -> list[tuple[str, str, str, str]]:
+    return [(name, f"{each.value:.2%}", f"{each.low:.2%} to {each.high:.2%}", f"{each.n:,}") for name, each in found.figures().items()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pqrnn.checkpoint import Facts, Labels, load_weights, read_facts
+from pqrnn.checkpoint import Facts, Labels, load_checkpoint, load_weights, read_facts
 from pqrnn.errors import CheckpointError
 from pqrnn.model import ModelConfig, ParserModel
 from pqrnn.network import Network
@@ -42,13 +42,16 @@ def read_teacher(folder: Path) -> Facts[Any]:
 
 
 def load_teacher(folder: Path) -> tuple[Network, Facts[Any]]:
-    """Load a teacher in evaluation mode.
+    """Load a teacher, or a parser, in evaluation mode.
 
     Raises:
         CheckpointError: there is none.
         TeacherError: what it was made from cannot be loaded.
     """
     facts = read_teacher(folder)
+    if isinstance(facts.config, ModelConfig):
+        checkpoint = load_checkpoint(folder)
+        return checkpoint.model, checkpoint.facts
     model = make_network(facts.config, facts.labels)
     load_weights(folder, model)
     return model.eval(), facts

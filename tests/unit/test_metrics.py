@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
 from pqrnn.data.examples import Example, Slot
-from pqrnn.metrics import Frame, score_frames
+from pqrnn.metrics import Frame, area_under_curve, score_frames
 from pqrnn.scoring import frame_of_example
 
 _TAGS = ["O", "B-a", "I-a", "B-b", "I-b"]
@@ -79,3 +80,22 @@ def test_interval_is_the_binomial_one() -> None:
 def test_unequal_or_empty_lists_are_refused(gold: list[Frame], predicted: list[Frame]) -> None:
     with pytest.raises(ValueError, match="equally many frames"):
         score_frames(gold, predicted)
+
+
+@given(st.lists(st.integers(0, 8), min_size=1, max_size=30), st.lists(st.integers(0, 8), min_size=1, max_size=30))
+def test_the_area_under_the_curve_counts_pairs(inside: list[int], outside: list[int]) -> None:
+    pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in inside for b in outside]
+    found = area_under_curve(inside, outside, resamples=20)
+    assert found.value == pytest.approx(sum(pairs) / len(pairs))
+    assert found.n == len(inside) + len(outside)
+    assert 0.0 <= found.low <= found.high <= 1.0
+
+
+def test_the_interval_of_the_area_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    truth = 0.5 * (1.0 + math.erf(1.0 / 2.0))  # of two normal distributions one apart: the standard normal distribution at 1 / sqrt(2)
+    covered = 0
+    for seed in range(100):
+        found = area_under_curve(rng.normal(1.0, 1.0, 120), rng.normal(0.0, 1.0, 80), resamples=200, seed=seed)
+        covered += found.low <= truth <= found.high
+    assert 85 <= covered <= 100
