@@ -56,9 +56,7 @@ _INTRINSICS = {
 }
 
 
-def multiply_tile(
-    code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], starts: Sequence[Value]
-) -> dict[tuple[int, int], Value]:
+def multiply_tile(code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], starts: Starts) -> dict[tuple[int, int], Value]:
     """Add the sums of a tile.
 
     Args:

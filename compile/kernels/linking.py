@@ -6,7 +6,7 @@ The code of a kernel is for one target, so the module says itself which that is,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,10 +71,7 @@ def link_kernels(source: Path, destination: Path, family: Family, resolved: str)
     Raises:
         ImportFailed: The compiler's description of the target is not understood, or an operator is unknown.
     """
-    device = _DEVICE.search(resolved)
-    target = _EXECUTABLE.search(device[0]) if device else None
-    if device is None or target is None:
-        raise ImportFailed("the compiler's description of the target is not understood, so no kernel can be made for it", resolved)
+    device, target = read_target(resolved)
     with ir.Context() as context, ir.Location.unknown():
         context.allow_unregistered_dialects = False
         module = ir.Module.parse(source.read_bytes())
@@ -83,11 +80,11 @@ def link_kernels(source: Path, destination: Path, family: Family, resolved: str)
             kernel = _replace(operation, family)
             kernels[kernel.name] = kernel
         for kernel in kernels.values():
-            written = ir.Module.parse(write_executable(kernel, target[0]))
+            written = ir.Module.parse(write_executable(kernel, target))
             for part in list(written.body.operations):
                 part.detach_from_parent()
                 module.body.append(part)
-        module.operation.attributes["hal.device.targets"] = ir.Attribute.parse(f"[{device[0]}]")
+        module.operation.attributes["hal.device.targets"] = ir.Attribute.parse(f"[{device}]")
         module.operation.verify()
         with destination.open("wb") as file:
             if destination.suffix == ".mlirbc":
@@ -95,6 +92,40 @@ def link_kernels(source: Path, destination: Path, family: Family, resolved: str)
             else:
                 module.operation.print(file=file, binary=True)
     return destination
+
+
+def read_target(resolved: str) -> tuple[str, str]:
+    """Return the compiler's description of the device, and the one of its code in it.
+
+    Raises:
+        ImportFailed: They are not understood.
+    """
+    device = _DEVICE.search(resolved)
+    target = _EXECUTABLE.search(device[0]) if device else None
+    if device is None or target is None:
+        raise ImportFailed("the compiler's description of the target is not understood, so no kernel can be made for it", resolved)
+    return device[0], target[0]
+
+
+def write_module(kernels: Iterable[Kernel], resolved: str) -> str:
+    """Return a module of kernels alone, each a function of its name on tensors: for tests and measurements.
+
+    Raises:
+        ImportFailed: As `link_kernels`.
+    """
+    device, target = read_target(resolved)
+    parts = []
+    for kernel in kernels:
+        arguments = ", ".join(f"{buffer.name}: {buffer.tensor}" for buffer in kernel.reads)
+        names, kinds = (", ".join(each) for each in zip(*((buffer.name, buffer.tensor) for buffer in kernel.reads), strict=True))
+        results = ", ".join(buffer.tensor for buffer in kernel.writes)
+        returned = ", ".join(f"%r#{number}" for number in range(len(kernel.writes)))
+        parts.append(write_executable(kernel, target))
+        parts.append(f"""util.func public @run_{kernel.name}({arguments}) -> ({results}) {{
+  %r:{len(kernel.writes)} = util.call @{kernel.name}({names}) : ({kinds}) -> ({results})
+  util.return {returned} : {results}
+}}""")
+    return f"module @kernels attributes {{hal.device.targets = [{device}]}} {{\n{chr(10).join(parts)}\n}}\n"
 
 
 def _operators(operation: ir.Operation) -> Iterator[ir.Operation]:

@@ -70,14 +70,15 @@ def _kernel(
         starts = [load_vector(code, offsets, (column,), family.lanes) for column in firsts]
         end = prepare(code, firsts)
 
-        def tile(begin: Value, height: int) -> None:
+        def tile(begin: Value, height: int) -> tuple[()]:
             places = [code.add(begin, code.index(row)) for row in range(height)]
             given = {(row, block): start for row in range(height) for block, start in enumerate(starts)}
             for (row, block), sums in multiply_tile(code, operands, places, numbers, given).items():
                 end(code, places[row], firsts[block], last if block == count - 1 else family.lanes, sums)
+            return ()
 
         for height, start, stop in runs(tiling.rows):
-            code.repeat(start, stop, height, (), lambda begin, _, height=height: tile(begin, height) or ())  # type: ignore[misc]
+            code.repeat(start, stop, height, (), lambda begin, _, height=height: tile(begin, height))  # type: ignore[misc]
 
     rest = blocks - (tiling.groups - 1) * tiling.blocks
     last = columns - (blocks - 1) * family.lanes

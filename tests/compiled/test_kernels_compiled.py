@@ -1,0 +1,162 @@
+"""Kernels compiled for and run on this machine: products to the last bit, layers to the last rounding, and modules with and without them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import iree.runtime as rt
+import numpy as np
+import pytest
+import torch
+from makers.kernels import SHAPES, TARGETS, WORDS, Case, compile_kernels, layer_inputs, make_layer, processor_of, product_case, set_weights
+from torch import Tensor, nn
+
+from compile.compiler import compile_module
+from compile.errors import ImportFailed
+from compile.importing import import_programs
+from compile.kernels.families import FAMILIES, Family
+from compile.kernels.layer import layer_kernel
+from compile.kernels.linking import link_kernels, read_target
+from compile.kernels.modules import KernelLayer, KernelLinear
+from compile.kernels.packing import offset_sums, pack_weights
+from pqrnn.integer import IntegerLinear, Range, multiply
+from runtime_py.preflight import missing_features, this_machine
+from targets import registry
+
+
+def _runs_here(family: Family) -> bool:
+    target = registry().get(TARGETS[family.name])
+    return target.triple.startswith(this_machine().architecture) and not missing_features(sorted(target.features), this_machine())
+
+
+HERE = pytest.mark.parametrize(
+    "family",
+    [pytest.param(family, marks=() if _runs_here(family) else pytest.mark.skip(f"this machine has no {family.name}")) for family in FAMILIES],
+    ids=lambda family: family.name,
+)
+
+
+def _load(path: Path) -> Any:
+    context = rt.SystemContext(config=rt.Config("local-sync"))
+    context.add_vm_module(rt.VmModule.copy_buffer(context.instance, path.read_bytes()))
+    return next(module for name, module in context.modules.items() if name != "hal")
+
+
+def _run(module: Any, name: str, inputs: Sequence[Any]) -> list[np.ndarray]:
+    found = module[name](*inputs)
+    return [each.to_host() for each in (found if isinstance(found, list | tuple) else [found])]
+
+
+@HERE
+def test_products_are_exact_for_every_tail(family: Family, tmp_path: Path) -> None:
+    cases = [product_case(family, shape) for shape in SHAPES]
+    module = _load(compile_kernels([case.kernel for case in cases], TARGETS[family.name], tmp_path))
+    for case in cases:
+        for found, wanted in zip(_run(module, case.function, case.inputs), case.wanted, strict=True):
+            np.testing.assert_array_equal(found, wanted, err_msg=case.function)
+
+
+@HERE
+def test_layers_say_what_their_operator_says(family: Family, tmp_path: Path) -> None:
+    cases = []
+    for words, width, state, taps in WORDS:
+        inputs = layer_inputs(KernelLayer(make_layer(width, state, taps), family), words, width)
+        kernel = layer_kernel(f"layer_{words}_{width}_{state}_{taps}", family, words, width, state, taps)
+        wanted = torch.ops.pqrnn.layer(*inputs.values(), state, taps, family.name)
+        cases.append(Case(kernel, tuple(value.numpy() for value in inputs.values()), tuple(value.numpy() for value in wanted)))
+    module = _load(compile_kernels([case.kernel for case in cases], TARGETS[family.name], tmp_path))
+    for case in cases:
+        short, real = _run(module, case.function, case.inputs)
+        np.testing.assert_allclose(real, case.wanted[1], rtol=0, atol=1e-6, err_msg=case.function)
+        # A number that lies within a rounding of the middle between two int8 may fall on either side.
+        scaled = case.wanted[1] * 127.0
+        middle = np.abs(scaled - np.floor(scaled) - 0.5) < 2e-4
+        np.testing.assert_array_equal(short[~middle], case.wanted[0][~middle], err_msg=case.function)
+        assert middle.mean() < 0.01
+
+
+class _Products(nn.Module):
+    """Two integer products, the second of what is left of the first one's sums, and a whole linear layer; without a family by the compiler's own code."""
+
+    def __init__(self, family: Family | None) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.family = family
+        self.linears = nn.ModuleList(set_weights(IntegerLinear(*size, Range.SIGNED)) for size in ((40, 33), (33, 20)))
+        self.last = self.linears[1] if family is None else KernelLinear(cast(IntegerLinear, self.linears[1]), family)
+        for number, linear in enumerate(self.linears):
+            weight = cast(Tensor, linear.weight)
+            self.register_buffer(f"weights{number}", weight if family is None else pack_weights(weight, family))
+            self.register_buffer(f"offsets{number}", torch.zeros(()) if family is None else offset_sums(weight, family))
+
+    def forward(self, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        first = self._multiply(value, 0)
+        between = torch.bitwise_right_shift(first, torch.full((), 12, dtype=torch.int32)).to(torch.int8)
+        return first, self._multiply(between, 1), self.last(between.float() / 128.0)
+
+    def _multiply(self, left: Tensor, number: int) -> Tensor:
+        weights = self.get_buffer(f"weights{number}")
+        if self.family is None:
+            return multiply(left, weights)
+        columns = cast(Tensor, self.linears[number].weight).shape[1]
+        return cast(Tensor, torch.ops.pqrnn.integer_product(left, weights, self.get_buffer(f"offsets{number}"), columns, self.family.name))
+
+
+@HERE
+def test_a_module_with_kernels_has_the_integers_of_one_without(family: Family, tmp_path: Path) -> None:
+    flags, processor = processor_of(TARGETS[family.name])
+    rows = (3, 8)
+    imported = []
+    for name, model in (("stock", _Products(None)), ("operators", _Products(family))):
+        examples = {f"run_{number}": torch.zeros((number, 40), dtype=torch.int8) for number in rows}
+        programs = {each: torch.export.export(model.eval(), (value,), strict=False).run_decompositions() for each, value in examples.items()}
+        imported.append(import_programs(programs, tmp_path / f"{name}.mlirbc"))
+    imported[1] = link_kernels(imported[1], tmp_path / "kernels.mlirbc", family, processor.resolved)
+    stock, kernels = (_load(compile_module(path, path.with_suffix(".vmfb"), flags).path) for path in imported)
+    for number in rows:
+        value = np.random.default_rng(number).integers(-128, 128, (number, 40), dtype=np.int8)
+        found, wanted = (_run(module, f"run_{number}", [value]) for module in (kernels, stock))
+        np.testing.assert_array_equal(found[0], wanted[0])
+        np.testing.assert_array_equal(found[1], wanted[1])
+        np.testing.assert_allclose(found[2], wanted[2], rtol=1e-6, atol=1e-6)  # the scale is a product of two numbers, rounded by whom it suits
+
+
+@HERE
+def test_weights_are_stored_once_for_all_entries_and_as_they_are_read(family: Family, tmp_path: Path) -> None:
+    flags, processor = processor_of(TARGETS[family.name])
+    linear = set_weights(IntegerLinear(256, 512, Range.SIGNED))
+    kernel = KernelLinear(linear, family)
+    programs = {f"run_{rows}": torch.export.export(kernel, (torch.zeros(rows, 256),), strict=False).run_decompositions() for rows in (2, 3, 4)}
+    source = import_programs(programs, tmp_path / "operators.mlirbc")
+    linked = link_kernels(source, tmp_path / "kernels.mlirbc", family, processor.resolved)
+    code = compile_module(linked, tmp_path / "kernels.vmfb", flags).path.read_bytes()
+    packed = kernel.get_buffer("weights").numpy().tobytes()
+    assert code.count(packed) == 1
+    assert code.count(packed[: len(packed) // 3]) == 1
+    assert len(code) < len(packed) + 60_000
+
+
+def test_only_known_operators_and_targets_are_linked(tmp_path: Path) -> None:
+    class Other(nn.Module):
+        def forward(self, value: Tensor) -> Tensor:
+            return multiply(value, value)
+
+    program = torch.export.export(Other(), (torch.zeros((4, 4), dtype=torch.int8),), strict=False).run_decompositions()
+    source = import_programs({"run": program}, tmp_path / "module.mlirbc")
+    with pytest.raises(ImportFailed, match="not understood"):
+        link_kernels(source, tmp_path / "out.mlirbc", FAMILIES[0], "#hal.device.target<nothing>")
+    with pytest.raises(ImportFailed, match="not understood"):
+        read_target("")
+    _, processor = processor_of("linux-x86_64-vnni")
+    link_kernels(source, tmp_path / "out.mlirbc", FAMILIES[0], processor.resolved)  # a module without operators stays one
+    text = tmp_path / "unknown.mlir"
+    text.write_text("""module {
+  func.func @run(%a: !torch.vtensor<[2],f32>) -> !torch.vtensor<[2],f32> {
+    %0 = torch.operator "torch.pqrnn.other"(%a) : (!torch.vtensor<[2],f32>) -> !torch.vtensor<[2],f32>
+    return %0 : !torch.vtensor<[2],f32>
+  }
+}""")
+    with pytest.raises(ImportFailed, match="no kernel for this operator"):
+        link_kernels(text, tmp_path / "out.mlirbc", FAMILIES[0], processor.resolved)

@@ -1,0 +1,109 @@
+"""Kernels of 64-bit ARM in QEMU: right to the last bit, fewer instructions than the compiler's own code, and none that the target lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from makers.kernels import SHAPES, TARGETS, Case, compile_kernels, layer_inputs, make_layer, processor_of, product_case
+
+from compile.compiler import compile_module
+from compile.emulation.counting import CannotCount, count_instructions
+from compile.emulation.runner import Runner
+from compile.kernels.families import Family, find_family
+from compile.kernels.layer import layer_kernel
+from compile.kernels.modules import KernelLayer
+from compile.kernels.product import product_kernel
+from compile.process import run_tool
+from compile.static_checks import check_machine_code, find_objdump
+
+ARM = pytest.mark.parametrize(("name", "cpu"), [("dotprod", "cortex-a76"), ("i8mm", "max,sve=off")])
+ROWS, DEPTH, COLUMNS = 8, 256, 384
+
+
+def _run(runner: Runner, module: Path, case: Case, folder: Path) -> list[np.ndarray]:
+    inputs, outputs = [], [folder / f"out{number}.npy" for number in range(len(case.wanted))]
+    for number, value in enumerate(case.inputs):
+        np.save(folder / f"in{number}.npy", value)
+        inputs.append(f"--input=@{folder / f'in{number}.npy'}")
+    command = [*runner.tool("iree-run-module"), "--device=local-sync", f"--module={module}", f"--function={case.function}"]
+    finished = run_tool([*command, *inputs, *(f"--output=@{path}" for path in outputs)], 120.0, environment=runner.environment)
+    assert finished.code == 0, finished.diagnostics
+    return [np.load(path) for path in outputs]
+
+
+@ARM
+def test_products_are_exact_for_every_tail(name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path) -> None:
+    runner = emulated("qemu-aarch64", cpu)
+    cases = [product_case(find_family(name), shape) for shape in SHAPES]
+    module = compile_kernels([case.kernel for case in cases], TARGETS[name], tmp_path)
+    for case in cases:
+        np.testing.assert_array_equal(_run(runner, module, case, tmp_path)[0], case.wanted[0], err_msg=case.function)
+
+
+@ARM
+def test_layers_say_what_their_operator_says(name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path) -> None:
+    runner, family = emulated("qemu-aarch64", cpu), find_family(name)
+    cases = []
+    for words, width, state, taps in ((4, 16, 16, 2), (9, 21, 10, 3)):
+        inputs = layer_inputs(KernelLayer(make_layer(width, state, taps), family), words, width)
+        wanted = torch.ops.pqrnn.layer(*inputs.values(), state, taps, name)
+        kernel = layer_kernel(f"layer_{words}", family, words, width, state, taps)
+        cases.append(Case(kernel, tuple(value.numpy() for value in inputs.values()), tuple(value.numpy() for value in wanted)))
+    module = compile_kernels([case.kernel for case in cases], TARGETS[name], tmp_path)
+    for case in cases:
+        short, real = _run(runner, module, case, tmp_path)
+        np.testing.assert_allclose(real, case.wanted[1], rtol=0, atol=1e-6)
+        assert np.abs(short.astype(int) - case.wanted[0]).max() <= 1
+        assert (short != case.wanted[0]).mean() < 0.01
+
+
+def _count(module: Path, function: str, kinds: list[str], cpu: str) -> int:
+    try:
+        return count_instructions(
+            ["--device=local-sync", f"--module={module}", f"--function={function}", *(f"--input={kind}" for kind in kinds)], cpu
+        ).code
+    except CannotCount as error:
+        pytest.skip(str(error))
+
+
+@ARM
+def test_a_kernel_takes_fewer_instructions_than_the_compilers_own_code(name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path) -> None:
+    emulated("qemu-aarch64", cpu)
+    family = find_family(name)
+    kernel = product_kernel("product", family, ROWS, DEPTH, COLUMNS)
+    kinds = [f"{buffer.tensor.removeprefix('tensor<').removesuffix('>')}=1" for buffer in kernel.reads]
+    ours = _count(compile_kernels([kernel], TARGETS[name], tmp_path), "run_product", kinds, cpu)
+    stock = _count(_stock(family, tmp_path), "run", [f"{ROWS}x{DEPTH}xi8=1"], cpu)
+    least = ROWS * DEPTH * COLUMNS // (16 if name == "dotprod" else 32)  # one instruction for so many products
+    assert least < ours < 0.9 * stock, (least, ours, stock)
+
+
+def _stock(family: Family, folder: Path) -> Path:
+    """The compiler's own product with weights that it knows, so that it lays them out when it compiles."""
+    source = folder / "stock.mlir"
+    weights = np.random.default_rng(0).integers(-127, 128, (DEPTH, COLUMNS), dtype=np.int8).tobytes().hex()
+    source.write_text(f"""
+func.func @run(%x: tensor<{ROWS}x{DEPTH}xi8>) -> tensor<{ROWS}x{COLUMNS}xi32> {{
+  %w = arith.constant dense<"0x{weights}"> : tensor<{DEPTH}x{COLUMNS}xi8>
+  %z = arith.constant 0 : i32
+  %e = tensor.empty() : tensor<{ROWS}x{COLUMNS}xi32>
+  %f = linalg.fill ins(%z : i32) outs(%e : tensor<{ROWS}x{COLUMNS}xi32>) -> tensor<{ROWS}x{COLUMNS}xi32>
+  %r = linalg.matmul ins(%x, %w : tensor<{ROWS}x{DEPTH}xi8>, tensor<{DEPTH}x{COLUMNS}xi8>)
+      outs(%f : tensor<{ROWS}x{COLUMNS}xi32>) -> tensor<{ROWS}x{COLUMNS}xi32>
+  return %r : tensor<{ROWS}x{COLUMNS}xi32>
+}}""")
+    flags, _ = processor_of(TARGETS[family.name])
+    return compile_module(source, folder / "stock.vmfb", flags).path
+
+
+@pytest.mark.parametrize("name", ["dotprod", "i8mm"])
+def test_a_kernel_uses_its_instruction_and_nothing_that_the_target_lacks(name: str, tmp_path: Path) -> None:
+    if find_objdump() is None:
+        pytest.skip("llvm-objdump is not installed: apt-get install llvm")
+    code = compile_kernels([product_kernel("product", find_family(name), 4, 64, 32)], TARGETS[name], tmp_path).read_bytes()
+    _, processor = processor_of(TARGETS[name])
+    assert "none beyond" in check_machine_code(code, processor)

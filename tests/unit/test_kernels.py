@@ -1,0 +1,154 @@
+"""Kernels as far as they need no compiler: which family a target gets, how weights lie, how products are cut up, and what the operators say in PyTorch."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from makers.kernels import SHAPES, TARGETS, layer_inputs, make_layer, set_weights
+from makers.small import CONFIG, LABELS
+from msgspec.structs import replace
+
+from compile.kernels.families import FAMILIES, Family, choose_family, find_family
+from compile.kernels.layer import layer_kernel
+from compile.kernels.modules import KernelLayer, KernelLinear, has_products, with_kernels
+from compile.kernels.packing import offset_sums, pack_weights, unpack_weights
+from compile.kernels.product import product_kernel
+from compile.kernels.tiling import choose_rows, choose_tiling, runs
+from pqrnn.integer import IntegerLinear, Range, multiply
+from pqrnn.model import ParserModel
+from targets import registry
+
+FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+
+
+def test_targets_get_the_family_of_their_features_and_no_other() -> None:
+    known = registry()
+    for name, wanted in TARGETS.items():
+        target = known.get(wanted)
+        found = choose_family(target.triple, target.features)
+        assert found is not None and found.name == name
+    for name in ("linux-x86_64-v2", "linux-x86_64-v3", "linux-x86_64-v4", "linux-aarch64", "linux-armv7-neon", "linux-riscv64-v"):
+        target = known.get(name)
+        assert choose_family(target.triple, target.features) is None, name
+
+
+def test_features_of_another_architecture_are_none() -> None:
+    assert choose_family("x86_64-unknown-linux-gnu", ["dotprod", "i8mm"]) is None
+    assert choose_family("aarch64-unknown-linux-gnu", ["avx512f", "avx512vnni", "avx2", "avxvnni"]) is None
+    assert choose_family("armv7a-unknown-linux-gnueabihf", ["dotprod", "i8mm"]) is None
+    assert choose_family("any", []) is None
+
+
+@FAMILY
+@given(depth=st.integers(1, 40), columns=st.integers(1, 40), seed=st.integers(0, 2**31))
+def test_packed_weights_hold_every_weight_once_and_zeros(family: Family, depth: int, columns: int, seed: int) -> None:
+    weights = torch.randint(-128, 128, (depth, columns), dtype=torch.int8, generator=torch.Generator().manual_seed(seed))
+    packed = pack_weights(weights, family)
+    assert torch.equal(unpack_weights(packed, depth, columns, family), weights)
+    assert packed.shape == (-(-columns // family.lanes), -(-depth // family.depth), family.lanes * family.depth)
+    assert torch.equal(packed.long().abs().sum(), weights.long().abs().sum())
+
+
+@FAMILY
+def test_a_register_of_packed_weights_holds_columns_of_consecutive_rows(family: Family) -> None:
+    row, column = torch.meshgrid(torch.arange(16), torch.arange(2 * family.lanes), indexing="ij")
+    for part, number in ((row, 0), (column, 1)):
+        register = pack_weights(part.to(torch.int8), family)[1, 1].reshape(-1, family.pair, family.depth)  # second block, second step
+        rows = torch.arange(family.depth, 2 * family.depth).expand_as(register)
+        columns = torch.arange(family.lanes, 2 * family.lanes).reshape(-1, family.pair, 1).expand_as(register)
+        assert torch.equal(register.long(), (rows, columns)[number])
+
+
+@FAMILY
+@given(rows=st.integers(1, 130), blocks=st.integers(1, 200))
+def test_tiles_cover_everything_and_fit_into_the_registers(family: Family, rows: int, blocks: int) -> None:
+    tiling = choose_tiling(family, rows, blocks)
+    assert sum(tiling.rows) == rows
+    assert (tiling.groups - 1) * tiling.blocks < blocks <= tiling.groups * tiling.blocks
+    for height in tiling.rows:
+        sums = (height + height % 2 if family.name == "i8mm" else height) * tiling.blocks
+        assert sums + tiling.blocks + (height if family.keeps else 1) + 1 <= family.registers
+
+
+def test_rows_are_cut_into_tiles_that_follow_each_other() -> None:
+    assert runs((4, 4, 3, 3, 3)) == [(4, 0, 8), (3, 8, 17)]
+    assert sum(choose_rows(FAMILIES[0], 13, 3)) == 13
+    with pytest.raises(ValueError, match="40 blocks"):
+        choose_rows(FAMILIES[0], 4, 40)
+
+
+@FAMILY
+def test_offsets_take_off_what_the_instruction_adds(family: Family) -> None:
+    weights = torch.tensor([[127, -128], [127, -128], [3, 5]], dtype=torch.int8)
+    left = torch.tensor([[-128, 127, 1]], dtype=torch.int8)
+    added = left.long() + (128 if family.unsigned else 0)
+    assert torch.equal((added @ weights.long() + offset_sums(weights, family)[:2]).int(), multiply(left, weights))
+    assert torch.all(offset_sums(weights, family)[2:] == 0)
+
+
+@FAMILY
+def test_operators_equal_the_products_that_they_replace(family: Family) -> None:
+    torch.manual_seed(1)
+    for rows, depth, columns in SHAPES:
+        left, weights = torch.randint(-128, 128, (rows, depth), dtype=torch.int8), torch.randint(-128, 128, (depth, columns), dtype=torch.int8)
+        found = torch.ops.pqrnn.integer_product(left, pack_weights(weights, family), offset_sums(weights, family), columns, family.name)
+        assert torch.equal(found, multiply(left, weights))
+
+
+@FAMILY
+@pytest.mark.parametrize("kind", list(Range))
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_layers_keep_every_bit(family: Family, kind: Range, bias: bool) -> None:
+    torch.manual_seed(2)
+    linear = set_weights(IntegerLinear(20, 33, kind, bias=bias))
+    value = torch.randint(-1, 2, (1, 5, 20)).float() if kind == Range.INTEGERS else torch.rand(1, 5, 20)
+    assert torch.equal(KernelLinear(linear, family)(value), linear(value))
+
+
+@FAMILY
+@pytest.mark.parametrize("taps", [1, 2, 3])
+def test_whole_layers_differ_by_roundings_only(family: Family, taps: int) -> None:
+    layer = make_layer(12, 20, taps)
+    kernel = KernelLayer(layer, family)
+    inputs = layer_inputs(kernel, 9, 12)
+    value, mask = inputs["left"][None].float() / 127.0, inputs["mask"][None, :, None]
+    with torch.no_grad():
+        wanted, found = layer(value, mask, scan=False), kernel(value, mask, scan=False)
+    assert wanted.abs().max() > 0.2
+    assert (wanted - found).abs().max() < 1e-6
+    short, real = torch.ops.pqrnn.layer(*inputs.values(), 20, taps, family.name)
+    assert torch.equal(real[None], found)
+    assert (short.float() / 127.0 - real).abs().max() <= 0.5 / 127.0 + 1e-6
+
+
+@FAMILY
+def test_a_parser_with_kernels_answers_as_before(family: Family) -> None:
+    torch.manual_seed(3)
+    model = ParserModel(replace(CONFIG, norm="none", precision="int8"), len(LABELS.intents), len(LABELS.tags)).eval()
+    with torch.no_grad():
+        for value in model.parameters():
+            value.add_(torch.randn_like(value) * 0.1)
+    folded = model.folded()
+    assert has_products(folded)
+    assert not has_products(ParserModel(CONFIG, 3, 4).folded())
+    changed = with_kernels(folded, family)
+    assert not any(isinstance(module, IntegerLinear) for name, module in changed.named_modules() if not name.endswith(".linear"))
+    text = torch.frombuffer(bytearray(b"wake me at seven".ljust(32, b"\0")), dtype=torch.int32)[None]
+    with torch.no_grad():
+        for one, other in zip(folded(text, 4), changed(text, 4), strict=True):
+            assert (one - other).abs().max() < 2e-2  # what one int8 that falls the other way would do; most likely none does
+
+
+def test_families_write_their_own_instruction() -> None:
+    wanted = {"vnni512": "vpdpbusd.512", "vnni256": "vpdpbusd.256", "dotprod": "neon.sdot", "i8mm": "neon.smmla"}
+    for name, instruction in wanted.items():
+        for kernel in (product_kernel("p", find_family(name), 5, 64, 48), layer_kernel("l", find_family(name), 8, 32, 16, 2)):
+            assert set(re.findall(r'llvm.call_intrinsic "llvm\.([\w.]+)"', kernel.body)) == {
+                next(each for each in re.findall(r'call_intrinsic "llvm\.([\w.]+)"', kernel.body) if instruction in each)
+            }
+    with pytest.raises(KeyError):
+        find_family("mmx")
