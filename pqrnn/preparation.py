@@ -65,7 +65,7 @@ def measure_bottleneck(folded: ParserModel, texts: Iterable[str]) -> Tensor:
     raw = [text.encode() for text in texts]
     table = WordFeatures(folded.projection)
     table.index({text[start:end]: None for text, spans in zip(raw, segment_texts(folded.projection, raw), strict=True) for start, end in spans})
-    largest = max((float(folded.bottleneck(part.float()).amax()) for part in table.table.split(_BATCH)), default=0.0)
+    largest = max((float(folded.bottleneck(part.float()).amax()) for part in table.table.split(_BATCH) if len(part)), default=0.0)
     return torch.tensor(largest if largest > 0.0 else 1.0)
 
 
