@@ -9,9 +9,11 @@ A marker pair is `<!-- table: NAME -->` and `<!-- end -->`; NAME is one of `TABL
 from __future__ import annotations
 
 import re
+import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.results import ResultFile, ResultRow, load_results
 
@@ -68,15 +70,35 @@ def render_size() -> str:
     return _table(("work", "figure", "value", "unit"), rows) + _source(found)
 
 
-def render_ablation() -> str:
-    """Development scores of runs that differ in one thing."""
-    found = load_results("ablation")
+def render_ablations() -> str:
+    """Development scores of runs that differ from the default of their work in one thing, means over seeds, and the picture."""
+    found = load_results("ablations")
     rows = []
     for work in _works(found):
-        for peer in dict.fromkeys(row.peer for row in found.rows if row.work == work):
-            figures = [_find(found, work, metric, peer) for metric in ("exact match", "intent accuracy", "slot f1")]
-            rows.append([work, peer, *(f"{each.value:.1%} [{each.low:.1%}, {each.high:.1%}]" for each in figures)])
-    return _table(("runs", "what differs", "exact match", "intent", "slot F1"), rows) + _source(found)
+        peers = dict.fromkeys(row.peer for row in found.rows if row.work == work)
+        default = _mean(found, work, "default", "exact match")
+        for peer in sorted(peers, key=lambda each: each != "default"):
+            score = _mean(found, work, peer, "exact match")
+            spread = f" ± {score.spread:.1%}" if score.seeds > 1 else ""
+            rest = [f"{_mean(found, work, peer, metric).value:.1%}" for metric in ("intent accuracy", "slot f1", "exact match, int8")]
+            size = _mean(found, work, peer, "int8 artifact").value
+            change = "" if peer == "default" else f"{100 * (score.value - default.value):+.1f}"
+            rows.append([work, peer, f"{score.value:.1%}{spread}", change, *rest, f"{size / 1e6:.2f}", str(score.seeds)])
+    head = ("runs", "what differs", "exact match", "points", "intent", "slot F1", "exact match, int8", "MB in int8", "seeds")
+    return _table(head, rows) + "\n![Quality against bytes](benchmarks/results/pareto.png)\n" + _source(found)
+
+
+class _Mean(NamedTuple):
+    """Mean over seeds, their standard deviation, and how many there are."""
+
+    value: float
+    spread: float
+    seeds: int
+
+
+def _mean(found: ResultFile, work: str, peer: str, metric: str) -> _Mean:
+    values = [row.value for row in found.rows if (row.work, row.peer, row.metric) == (work, peer, metric)]
+    return _Mean(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0, len(values))
 
 
 def render_targets() -> str:
@@ -108,7 +130,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "quality": render_quality,
     "latency": render_latency,
     "size": render_size,
-    "ablation": render_ablation,
+    "ablations": render_ablations,
     "targets": render_targets,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,22 @@ def keep_results(name: str, rows: Sequence[ResultRow], command: str, *, replace_
         command: that reproduces them.
         replace_works: keep earlier rows except those of these works; None replaces the whole file.
     """
+    works = None if replace_works is None else set(replace_works)
+    return _write(name, rows, command, lambda row: works is not None and row.work not in works)
+
+
+def merge_results(name: str, rows: Sequence[ResultRow], command: str) -> ResultFile:
+    """Add rows to those that are kept; one about the same work, metric, peer and note takes the other's place. Otherwise as `keep_results`."""
+    new = {(row.work, row.metric, row.peer, row.note) for row in rows}
+    return _write(name, rows, command, lambda row: (row.work, row.metric, row.peer, row.note) not in new)
+
+
+def _write(name: str, rows: Sequence[ResultRow], command: str, stays: Callable[[ResultRow], bool]) -> ResultFile:
     kept: list[ResultRow] = []
     commands = [command]
-    if replace_works is not None and (FOLDER / f"{name}.json").is_file():
+    if (FOLDER / f"{name}.json").is_file():
         earlier = load_results(name)
-        works = set(replace_works)
-        kept = [row for row in earlier.rows if row.work not in works]
+        kept = [row for row in earlier.rows if stays(row)]
         if kept:
             commands = [each for each in earlier.command.split("\n") if each != command] + [command]
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
