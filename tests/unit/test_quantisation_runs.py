@@ -1,0 +1,137 @@
+"""`pqrnn quantise`: as it is, after learning, taken up again after a kill, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner, Result
+
+from pqrnn import training
+from pqrnn.checkpoint import load_checkpoint
+from pqrnn.cli.app import app
+from pqrnn.data.examples import Example, Slot
+from pqrnn.data.writer import write_jsonl
+from pqrnn.integer import IntegerLinear
+from pqrnn.model import ModelConfig
+from pqrnn.preparation import prepare_quantised
+from pqrnn.projection import ProjectionConfig
+from pqrnn.training import TrainingConfig, train
+
+_MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)
+_ROOMS = ("kitchen", "hall", "living room", "cellar", "garage", "bedroom", "attic", "office")
+_VERBS = (("switch on", "on"), ("turn off", "off"), ("dim", "dim"))
+
+
+def _examples() -> list[Example]:
+    made = []
+    for verb, intent in _VERBS:
+        for room in _ROOMS:
+            for pattern in ("{v} the {r} lights", "please {v} lights in the {r}"):
+                text = pattern.format(v=verb, r=room)
+                start = text.index(room)
+                made.append(Example(text, intent, (Slot("room", start, start + len(room)),)))
+    return made
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that is training and development data."""
+    path = tmp_path_factory.mktemp("data") / "rooms.jsonl"
+    write_jsonl(_examples(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "float"
+    config = TrainingConfig(epochs=12, batch=8, learning_rate=1e-2, patience=0, swap=0.3, misspell=0.1, smoothing=0.05, seed=3)
+    train(folder, _examples(), _examples(), _MODEL, config)
+    return folder
+
+
+def _quantise(run: Path, data: Path, out: Path, *options: str) -> Result:
+    return CliRunner().invoke(app, ["quantise", str(run), "--data", str(data), "--dev", str(data), "--out", str(out), *options])
+
+
+def _dev(folder: Path) -> float:
+    value: float = load_checkpoint(folder).facts.metrics["dev"]["exact_match"]["value"]
+    return value
+
+
+def test_as_it_is(run: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "int8"
+    done = _quantise(run, data, out, "--json")
+    assert done.exit_code == 0, done.output
+    checkpoint, before = load_checkpoint(out), load_checkpoint(run)
+    assert any(isinstance(module, IntegerLinear) for module in checkpoint.model.modules())
+    assert (checkpoint.facts.config.precision, checkpoint.facts.config.norm) == ("int8", "none")
+    assert checkpoint.facts.labels == before.facts.labels
+    assert checkpoint.facts.golden_texts == before.facts.golden_texts
+    assert checkpoint.facts.training["quantised"] == "after training"
+    assert json.loads(done.stdout)["metrics"] == checkpoint.facts.metrics
+    assert abs(_dev(out) - _dev(run)) <= 1 / len(_examples())
+    assert (out / "model.safetensors").stat().st_size < 0.4 * (run / "model.safetensors").stat().st_size
+    again = _quantise(run, data, out)
+    assert "holds a trained parser" in str(again.exception)
+    assert _quantise(run, data, out, "--restart").exit_code == 0
+
+
+def test_after_learning_with_the_settings_of_its_own_training(run: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "int8"
+    done = _quantise(run, data, out, "--epochs", "2", "--learning-rate", "1e-3", "--json")
+    assert done.exit_code == 0, done.output
+    facts = load_checkpoint(out).facts
+    assert {value.dtype for value in load_file(out / "model.safetensors").values()} == {torch.int8, torch.float16}
+    wanted = {"epochs": 2, "learning_rate": 1e-3, "patience": 0, "batch": 8, "swap": 0.3, "misspell": 0.1, "smoothing": 0.05, "seed": 3}
+    assert {name: facts.training[name] for name in wanted} == wanted
+    assert facts.data["quantised"] == str(run)
+    assert _dev(out) >= _dev(run) - 0.05
+    untouched = tmp_path / "as-it-is"
+    assert _quantise(run, data, untouched).exit_code == 0
+    assert (out / "model.safetensors").read_bytes() != (untouched / "model.safetensors").read_bytes()
+    scored = CliRunner().invoke(app, ["evaluate", str(out), "--data", str(data), "--split", "all", "--json"])
+    assert scored.exit_code == 0, scored.output
+    assert json.loads(scored.stdout)["exact_match"]["value"] == _dev(out)  # from bytes, in integers: what training said
+
+
+@pytest.mark.parametrize("kills", [[1], [2, 5]])
+def test_learning_resumes_after_kills_to_the_same_integers(run: Path, tmp_path: Path, kills: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_SAVE_SECONDS", 0.0)
+    prepared = prepare_quantised(load_checkpoint(run).model, [example.text for example in _examples()])
+    config = TrainingConfig(epochs=2, batch=8, learning_rate=1e-3, patience=0)
+
+    def learn(name: str, **more: Any) -> None:
+        train(tmp_path / name, _examples()[::2], _examples()[1::2], prepared.config, config, initial=prepared.state_dict(), **more)
+
+    learn("whole")
+    for step in kills:
+        with pytest.raises(KeyboardInterrupt):
+            learn("killed", stop_after=step)
+    learn("killed")
+    assert (tmp_path / "killed" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+
+
+def test_other_weights_to_start_from_are_other_settings(run: Path, tmp_path: Path) -> None:
+    prepared = prepare_quantised(load_checkpoint(run).model, [example.text for example in _examples()])
+    config = TrainingConfig(epochs=1, batch=8, patience=0)
+    initial = prepared.state_dict()
+    train(tmp_path, _examples(), _examples(), prepared.config, config, initial=initial)
+    assert train(tmp_path, _examples(), _examples(), prepared.config, config, initial=initial).ended == "was finished"
+    with pytest.raises(training.TrainingError, match="other settings"):
+        train(tmp_path, _examples(), _examples(), prepared.config, config, initial={**initial, "tags.bias": initial["tags.bias"] + 1.0})
+
+
+def test_what_makes_no_sense_is_said_in_a_sentence(run: Path, data: Path, tmp_path: Path) -> None:
+    assert "that is the parser to quantise" in str(_quantise(run, data, run).exception)
+    assert "say for how long with --epochs" in str(_quantise(run, data, tmp_path / "a", "--lessons", str(tmp_path)).exception)
+    other = tmp_path / "other.jsonl"
+    write_jsonl([Example("stop", "stop", ())], other)
+    assert "other intents or slots" in str(_quantise(run, other, tmp_path / "b").exception)
+    assert _quantise(run, data, tmp_path / "c").exit_code == 0
+    assert "in 8 bits already" in str(_quantise(tmp_path / "c", data, tmp_path / "d").exception)
+    assert not (tmp_path / "a").exists()
