@@ -59,6 +59,7 @@ class IntegerLinear(nn.Module):
         bias: float32[N] or None; likewise.
         largest: float32[], end of the range of a `Range.POSITIVE` input, else 1.
         offset: int32[N], `-zero` times the sums of the weights' columns; follows from the weights.
+        factor: float32[N], what a sum is worth; follows from the scales and `largest`.
     """
 
     weight: Tensor
@@ -66,6 +67,7 @@ class IntegerLinear(nn.Module):
     bias: Tensor | None
     largest: Tensor
     offset: Tensor
+    factor: Tensor
 
     def __init__(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True, taps: int = 1) -> None:
         """Make a layer whose weights are zero until they are loaded or set.
@@ -84,15 +86,17 @@ class IntegerLinear(nn.Module):
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)
         self.register_buffer("largest", torch.ones(()), persistent=kind is Range.POSITIVE)
         self.register_buffer("offset", torch.zeros(outputs, dtype=torch.int32), persistent=False)
-        self.register_load_state_dict_post_hook(lambda module, _: module.update_offset())
+        self.register_buffer("factor", torch.ones(outputs), persistent=False)
+        self.register_load_state_dict_post_hook(lambda module, _: module.derive())
 
     def parameters_count(self) -> int:
         """Weights and biases."""
         return self.weight.numel() + (0 if self.bias is None else self.bias.numel())
 
-    def update_offset(self) -> None:
-        """Compute `offset` of new weights."""
+    def derive(self) -> None:
+        """Compute what follows from new weights and scales."""
         self.offset.copy_(-self.kind.zero * self.weight.sum(0, dtype=torch.int32))
+        self.factor.copy_(expand_taps(self.scale * self.step, self.taps))
 
     @property
     def step(self) -> Tensor:
@@ -117,7 +121,7 @@ class IntegerLinear(nn.Module):
         sums = multiply(self.quantise(value).reshape(-1, value.shape[-1]), self.weight)
         if self.kind.zero:
             sums = sums + self.offset
-        result = sums.to(value.dtype) * expand_taps(self.scale * self.step, self.taps)
+        result = sums.to(value.dtype) * self.factor
         if self.bias is not None:
             result = result + self.bias
         return result.reshape(*value.shape[:-1], -1)

@@ -57,7 +57,7 @@ class QuantisedLinear(nn.Linear):
             layer.largest.copy_(self._largest())
             if layer.bias is not None:
                 layer.bias.copy_(shorten(self.bias))
-            layer.update_offset()
+            layer.derive()
         return layer
 
     def _scale(self) -> Tensor:
