@@ -1,63 +1,174 @@
-"""Scores of a trained parser on a test split: from PyTorch and from the compiled package, and how often the two decide differently.
+"""Scores of a trained parser or a teacher on a test split, and of a parser's package how often it decides differently from PyTorch.
 
-    python -m benchmarks.quality RUN PACKAGE --data DATA --lang en --work "mtop-en supervised"
+    python -m benchmarks.quality RUN PACKAGE --data DATA --lang en --work "mtop-en distilled int8" --teacher-work "mtop-en teacher" --float-work "mtop-en distilled"
+    python -m benchmarks.quality RUN --data DATA --lang en --work "mtop-en teacher"                    # without a package: PyTorch's answers
+    python -m benchmarks.quality RUN PACKAGE --data DATA --lang en,de --work "mtop-{lang} multilingual int8" --average "mtop two languages average int8"
+    python -m benchmarks.quality --lang en,de --work "mtop-{lang} int8" --average "mtop two languages average int8"    # from rows that are kept
 
-The test split is looked at once per reported row; everything was selected on the development split. Rows are kept in `results/quality.json`.
+The test split is looked at once per reported row; everything was selected on the development split. Rows are kept in `results/quality.json`: those of a work
+take the place of its earlier ones. Retention is exact match as a share of the teacher's, whose rows have to be kept before.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.results import ResultRow, keep_results
-from compile.parity import compare_decisions
-from pqrnn.checkpoint import load_checkpoint
+from benchmarks.results import ResultRow, keep_results, load_results
+from compile.parity import Decisions, check_labels, compare_answers
+from pqrnn.checkpoint import FACTS, WEIGHTS, Checkpoint
 from pqrnn.data.loader import load_examples
-from pqrnn.metrics import Figure, find_repeated, score_frames
-from pqrnn.scoring import frame_of_example, frame_of_parse
+from pqrnn.evaluation import FRESH, evaluate_answers
+from pqrnn.metrics import Figure
+from pqrnn.model import ParserModel
+from pqrnn.network import Network
+from pqrnn.prediction import Answer, answer_texts
+from pqrnn.teacher.networks import load_teacher
 from runtime_py import Parser
+from runtime_py.decoding import Decoder
+
+NAME = "quality"
+_AVERAGED = ("exact match", "intent accuracy", "slot f1", f"exact match, {FRESH}", "exact match less float", "retention")
 
 
 def main() -> None:
     """Measure, print, keep."""
     arguments = _read_arguments()
-    checkpoint = load_checkpoint(arguments.run)
-    examples = load_examples(arguments.data, split="test", locale=arguments.lang)
+    languages = [each for each in (arguments.lang or "").split(",") if each]
+    if arguments.run is not None:
+        model, facts = load_teacher(arguments.run)
+        train = load_examples(arguments.data, split="train", locale=arguments.lang)
+        for language in languages if "{lang}" in arguments.work else [arguments.lang]:
+            work = arguments.work.replace("{lang}", language or "")
+            _report(measure(arguments, work, language, model, facts, [example.text for example in train]), work, arguments.keep)
+    if arguments.average:
+        works = [arguments.work.replace("{lang}", language) for language in languages]
+        _report(average_works(load_results(NAME).rows, works, arguments.average), arguments.average, arguments.keep)
+
+
+def measure(arguments: argparse.Namespace, work: str, language: str | None, model: Network, facts: Any, known: Sequence[str]) -> list[ResultRow]:
+    """Score the test split of one language, or of all together.
+
+    Args:
+        arguments: of the command line.
+        work: name of the rows.
+        language: or None.
+        model: in evaluation mode.
+        facts: of its checkpoint.
+        known: training texts.
+    """
+    examples = load_examples(arguments.data, split="test", locale=language)
     texts = [example.text for example in examples]
     started = time.perf_counter()
-    with Parser.load(arguments.package) as parser:
-        parity = compare_decisions(checkpoint, parser, texts)
-    seconds = time.perf_counter() - started
-    gold = [frame_of_example(example) for example in examples]
-    frames = [frame_of_parse(parse) for parse in parity.compiled]
-    scores = score_frames(gold, frames)
-    train_texts = {example.text.lower() for example in load_examples(arguments.data, split="train", locale=arguments.lang)}
-    fresh = ~find_repeated(texts, train_texts)
-    unseen = score_frames([g for g, ok in zip(gold, fresh, strict=True) if ok], [f for f, ok in zip(frames, fresh, strict=True) if ok])
-
-    work = arguments.work
-    rows = [_row(work, name, figure) for name, figure in (("exact match", scores.exact_match), ("intent accuracy", scores.intent_accuracy))]
-    rows.append(_row(work, "slot f1", scores.slot_f1))
-    rows.append(_row(work, "exact match, utterances not in train", unseen.exact_match))
-    count = len(texts)
-    rows += [
-        ResultRow(work=work, metric="intent flips", value=parity.intent_flips, n=count, note="compiled float32 against PyTorch"),
-        ResultRow(work=work, metric="slot flips", value=parity.slot_flips, n=count, note="utterances whose slots differ, compiled float32 against PyTorch"),
-        ResultRow(work=work, metric="word mismatches", value=parity.word_mismatches, n=count, note="utterances whose words differ"),
-        ResultRow(work=work, metric="largest logit difference", value=parity.largest_difference, n=count),
-        ResultRow(work=work, metric="parameters", value=checkpoint.model.parameters_count()),
+    answers = answer_texts(model, texts)
+    parity: list[ResultRow] = []
+    if arguments.package is not None and isinstance(model, ParserModel):
+        checkpoint, framework = Checkpoint(model, facts), answers
+        with Parser.load(arguments.package) as parser:
+            check_labels(checkpoint, parser.manifest.labels)
+            answers = [Answer(each.intent, each.tags, each.spans) for each in map(parser.logits, texts)]
+        parity = _parity_rows(work, compare_answers(checkpoint, texts, framework, answers), len(texts), model.config.precision)
+    evaluation = evaluate_answers(examples, answers, Decoder(facts.labels.intents, facts.labels.tags), known, arguments.out_of_scope)
+    print(f"{work}: {len(texts)} utterances in {time.perf_counter() - started:.1f} s")
+    scored = [_row(work, metric, figure) for metric, figure in evaluation.figures().items()]
+    size = sum((arguments.run / name).stat().st_size for name in (WEIGHTS, FACTS))
+    sizes = [
+        ResultRow(work=work, metric="parameters", value=model.parameters_count()),
+        ResultRow(work=work, metric="weights", value=(arguments.run / WEIGHTS).stat().st_size, unit="bytes"),
+        ResultRow(work=work, metric="checkpoint", value=size, unit="bytes", note="weights and all that is said of them"),
     ]
-    print(f"{work}: {count} utterances in {seconds:.1f} s (PyTorch and compiled)")
+    exact = next(row.value for row in scored if row.metric == "exact match")
+    return [*scored, *_relative_rows(work, language, exact, arguments.teacher_work, arguments.float_work), *parity, *sizes]
+
+
+def _parity_rows(work: str, found: Decisions, count: int, precision: str) -> list[ResultRow]:
+    note = f"compiled against PyTorch, {precision}"
+    return [
+        ResultRow(work=work, metric="intent flips", value=found.intent_flips, n=count, note=note),
+        ResultRow(work=work, metric="slot flips", value=found.slot_flips, n=count, note=f"utterances whose slots differ, {note}"),
+        ResultRow(work=work, metric="word mismatches", value=found.word_mismatches, n=count, note="utterances whose words differ"),
+        ResultRow(work=work, metric="largest logit difference", value=found.largest_difference, n=count),
+    ]
+
+
+def _relative_rows(work: str, language: str | None, exact: float, teacher: str, plain: str) -> list[ResultRow]:
+    """Rows against other works whose rows are kept."""
+    rows = []
+    if teacher:
+        teacher = teacher.replace("{lang}", language or "")
+        own = find_exact_match(teacher)
+        rows.append(ResultRow(work=work, metric="retention", value=round(exact / own, 6), note=f"exact match {exact:.4f} of {own:.4f} of {teacher}"))
+    if plain:
+        plain = plain.replace("{lang}", language or "")
+        own = find_exact_match(plain)
+        rows.append(ResultRow(work=work, metric="exact match less float", value=round(exact - own, 6), note=f"{plain}: {own:.4f}"))
+    return rows
+
+
+def find_exact_match(work: str) -> float:
+    """Return the kept exact match of a work.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    try:
+        rows = load_results(NAME).rows
+    except FileNotFoundError:
+        rows = []
+    for row in rows:
+        if row.work == work and row.metric == "exact match":
+            return row.value
+    raise SystemExit(f"{work!r} has no kept exact match: measure it first; kept are {', '.join(dict.fromkeys(row.work for row in rows)) or 'none'}")
+
+
+def average_works(rows: Sequence[ResultRow], works: Sequence[str], average: str) -> list[ResultRow]:
+    """Return the means over works, of every figure that all of them have.
+
+    The works are of different utterances, so the variances of their figures add up: that is the interval.
+
+    Raises:
+        SystemExit: a work has no kept exact match.
+    """
+    found = []
+    for metric in _AVERAGED:
+        parts = [row for work in works for row in rows if row.work == work and row.metric == metric]
+        if len(parts) != len(works):
+            if metric == "exact match":
+                missing = [work for work in works if work not in {row.work for row in parts}]
+                raise SystemExit(f"{', '.join(missing) or 'no work'}: no kept exact match to average")
+            continue
+        mean = sum(row.value for row in parts) / len(parts)
+        halves = [(row.high - row.low) / 2 for row in parts if row.low is not None and row.high is not None]
+        half = math.sqrt(sum(each * each for each in halves)) / len(parts) if len(halves) == len(parts) else None
+        found.append(
+            ResultRow(
+                work=average,
+                metric=metric,
+                value=round(mean, 6),
+                low=None if half is None else round(mean - half, 6),
+                high=None if half is None else round(mean + half, 6),
+                n=sum(row.n for row in parts if row.n is not None) or None,
+                note="mean of " + ", ".join(f"{row.work} {row.value:.4f}" for row in parts),
+            )
+        )
+    weights = {row.value for work in works for row in rows if row.work == work and row.metric == "weights"}
+    if len(weights) == 1:  # one multilingual parser
+        found.append(ResultRow(work=average, metric="weights", value=weights.pop(), unit="bytes"))
+    return found
+
+
+def _report(rows: Sequence[ResultRow], work: str, keep: bool) -> None:
     for row in rows:
         interval = f"  [{row.low:.4f}, {row.high:.4f}]" if row.low is not None else ""
         print(f"  {row.metric:40} {row.value:12.6g}{interval}")
-    if arguments.keep:
-        command = f"python -m benchmarks.quality {shlex.join(sys.argv[1:])}"
-        keep_results("quality", rows, command, replace_works=[work])
+    if keep:
+        keep_results(NAME, rows, f"python -m benchmarks.quality {shlex.join(sys.argv[1:])}", replace_works=[work])
 
 
 def _row(work: str, metric: str, figure: Figure) -> ResultRow:
@@ -66,13 +177,26 @@ def _row(work: str, metric: str, figure: Figure) -> ResultRow:
 
 def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder of a trained parser")
-    parser.add_argument("package", type=Path, help="the package compiled from it")
-    parser.add_argument("--data", required=True, help="labelled utterances with a test split, as for `pqrnn train`")
-    parser.add_argument("--lang", help="only this language")
-    parser.add_argument("--work", required=True, help='name of the rows, as "mtop-en supervised"')
+    parser.add_argument("run", type=Path, nargs="?", help="folder of a trained parser or a teacher; none: only --average what is kept")
+    parser.add_argument("package", type=Path, nargs="?", help="the package compiled from it; without it the answers are PyTorch's")
+    parser.add_argument("--data", help="labelled utterances with a test split, as for `pqrnn train`")
+    parser.add_argument("--lang", help="only these languages, as en,de")
+    parser.add_argument(
+        "--work", required=True, help='name of the rows, as "mtop-en supervised"; with {lang} in it each language is a work of its own'
+    )
+    parser.add_argument("--teacher-work", default="", help="whose exact match the retention is a share of; may have {lang}, too")
+    parser.add_argument("--float-work", default="", help="the same parser in float32, to be compared with; may have {lang}, too")
+    parser.add_argument("--average", default="", help="also keep the mean over --lang of --work under this name")
+    parser.add_argument("--out-of-scope", default="", metavar="INTENT", help="what gold labels call utterances that are out of scope, as oos")
     parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.run is not None and not arguments.data:
+        parser.error("a run is measured on --data")
+    if arguments.run is None and not arguments.average:
+        parser.error("name a run, or what to --average")
+    if arguments.average and ("{lang}" not in arguments.work or not arguments.lang):
+        parser.error("--average is over the languages of --lang: put {lang} into --work")
+    return arguments
 
 
 if __name__ == "__main__":

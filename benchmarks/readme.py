@@ -19,32 +19,55 @@ from benchmarks.results import ResultFile, ResultRow, load_results
 
 README = Path(__file__).parent.parent / "README.md"
 _MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_SHARES = ("exact match", "intent accuracy", "slot f1", "exact match, utterances not in train")
 
 
 def render_quality() -> str:
-    """Scores of each reported work, one row a work."""
+    """Scores of each reported work, one row a work; a figure that was not measured is left blank."""
     found = load_results("quality")
-    rows = []
-    for work in _works(found):
-        cells = [work]
-        for metric in _SHARES:
-            row = _find(found, work, metric)
-            cells.append(f"**{row.value:.1%}** [{row.low:.1%}, {row.high:.1%}]" if metric == "exact match" else f"{row.value:.1%}")
-        flips = [_find(found, work, metric) for metric in ("intent flips", "slot flips")]
-        cells.append(f"{flips[0].value:.0f} + {flips[1].value:.0f} of {flips[0].n:,}")
-        cells.append(f"{_find(found, work, 'parameters').value / 1e6:.2f} M")
-        rows.append(cells)
-    head = (
-        "work (test split)",
-        "exact match [95 %]",
-        "intent",
-        "slot F1",
-        "exact match, not in train",
-        "intent + slot flips against PyTorch",
-        "parameters",
-    )
-    return _table(head, rows) + _source(found)
+    columns: dict[str, Callable[[str], str]] = {
+        "work (test split)": str,
+        "exact match [95 %]": lambda work: _interval(found, work, "exact match"),
+        "not in train": lambda work: _share(found, work, "exact match, utterances not in train"),
+        "intent": lambda work: _share(found, work, "intent accuracy"),
+        "slot F1": lambda work: _share(found, work, "slot f1"),
+        "of its teacher's exact match": lambda work: _share(found, work, "retention"),
+        "int8 less float, points": lambda work: _points(found, work, "exact match less float"),
+        "intents in scope": lambda work: _share(found, work, "in-scope accuracy"),
+        "out-of-scope AUROC": lambda work: _share(found, work, "out-of-scope AUROC"),
+        "intent + slot flips against PyTorch": lambda work: _flips(found, work),
+        "parameters": lambda work: _millions(found, work, "parameters", " M"),
+        "weights": lambda work: _millions(found, work, "weights", " MB"),
+    }
+    rows = [[cell(work) for cell in columns.values()] for work in _works(found)]
+    shown = [place for place in range(len(columns)) if any(row[place] for row in rows)]
+    return _table([list(columns)[place] for place in shown], [[row[place] for place in shown] for row in rows]) + _source(found)
+
+
+def _interval(found: ResultFile, work: str, metric: str) -> str:
+    row = _find_any(found, work, metric)
+    if row is None:
+        return ""
+    return f"**{row.value:.1%}**" + (f" [{row.low:.1%}, {row.high:.1%}]" if row.low is not None and row.high is not None else "")
+
+
+def _share(found: ResultFile, work: str, metric: str) -> str:
+    row = _find_any(found, work, metric)
+    return "" if row is None else f"{row.value:.1%}"
+
+
+def _points(found: ResultFile, work: str, metric: str) -> str:
+    row = _find_any(found, work, metric)
+    return "" if row is None else f"{100 * row.value:+.2f}"
+
+
+def _millions(found: ResultFile, work: str, metric: str, unit: str) -> str:
+    row = _find_any(found, work, metric)
+    return "" if row is None else f"{row.value / 1e6:.2f}{unit}"
+
+
+def _flips(found: ResultFile, work: str) -> str:
+    intents, slots = (_find_any(found, work, metric) for metric in ("intent flips", "slot flips"))
+    return "" if intents is None or slots is None else f"{intents.value:.0f} + {slots.value:.0f} of {intents.n:,}"
 
 
 def render_latency() -> str:
@@ -146,6 +169,10 @@ def render_readme(text: str) -> str:
 
 def _works(found: ResultFile) -> list[str]:
     return list(dict.fromkeys(row.work for row in found.rows))
+
+
+def _find_any(found: ResultFile, work: str, metric: str) -> ResultRow | None:
+    return next((row for row in found.rows if row.work == work and row.metric == metric), None)
 
 
 def _find(found: ResultFile, work: str, metric: str, peer: str | None = None) -> ResultRow:

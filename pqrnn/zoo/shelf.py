@@ -50,7 +50,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         licence: of the weights.
         data: names of the data sets (`pqrnn.zoo.data_sets`) that it learned from.
         parameters: trained numbers of the model as it ships.
-        precision: of most of the weights: "int8" or "float32".
+        precision: of the weights: "int8" or "float32".
         work: under which its own figures are kept.
         figures: kept results, its own and its teacher's.
         files: of the checkpoint.

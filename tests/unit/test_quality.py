@@ -1,0 +1,119 @@
+"""The benchmark of quality: rows of languages, their average, retention, and what is compared with what."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from makers.runs import write_run
+from makers.small import LABELS
+
+from benchmarks import quality, results
+from benchmarks.quality import average_works
+from benchmarks.readme import render_quality
+from benchmarks.results import ResultRow, load_results
+from pqrnn.checkpoint import load_checkpoint
+from pqrnn.prediction import predict_texts
+from runtime_py.decoding import Decoder, Parse
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(results, "FOLDER", tmp_path / "results")
+    write_run(tmp_path / "run")
+    write_run(tmp_path / "teacher", seed=1)
+    texts = {"en": ["wake me at seven", "play jazz", "stop it now", "rain today"], "de": ["wecke mich", "spiel Jazz", "halt an"]}
+    # Some utterances as the one understands them, some as the other.
+    said = {
+        name: predict_texts(load_checkpoint(tmp_path / name).model, Decoder(LABELS.intents, LABELS.tags), [*texts["en"], *texts["de"]])
+        for name in ("run", "teacher")
+    }
+    locales = [locale for locale, each in texts.items() for _ in each]
+    rows = [_row(said[("teacher", "run")[number % 2]][number], locale) for number, locale in enumerate(locales)]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "data" / "train.jsonl").write_text("".join(json.dumps({**row, "text": row["text"].upper()}) + "\n" for row in rows[:1] + rows[4:5]))
+    return tmp_path
+
+
+def _row(parse: Parse, locale: str) -> dict[str, object]:
+    slots = [{"start": slot.start, "end": slot.end, "label": slot.label} for slot in parse.slots]
+    return {"text": parse.text, "intent": parse.intent, "slots": slots, "locale": locale}
+
+
+def _measure(monkeypatch: pytest.MonkeyPatch, place: Path, *words: str) -> dict[tuple[str, str], ResultRow]:
+    data = ("--data", str(place / "data")) if not words[0].startswith("--") else ()
+    monkeypatch.setattr("sys.argv", ["x", *words, *data])
+    quality.main()
+    return {(row.work, row.metric): row for row in load_results("quality").rows}
+
+
+def test_languages_averages_and_teachers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = ("--lang", "en,de")
+    _measure(monkeypatch, place, str(place / "teacher"), *both, "--work", "small-{lang} teacher")
+    rows = _measure(
+        monkeypatch,
+        place,
+        str(place / "run"),
+        *both,
+        "--work",
+        "small-{lang}",
+        "--teacher-work",
+        "small-{lang} teacher",
+        "--average",
+        "small average",
+    )
+    assert rows["small-en teacher", "exact match"].value >= 0.5
+    assert rows["small-en", "exact match"].value >= 0.5
+    assert rows["small-en", "intent accuracy"].n == 4
+    assert rows["small-en", "intent accuracy, utterances not in train"].n == 3
+    assert rows["small-de", "exact match, utterances not in train"].n == 2
+    for language in ("en", "de"):
+        exact, teacher = rows[f"small-{language}", "exact match"].value, rows[f"small-{language} teacher", "exact match"].value
+        assert rows[f"small-{language}", "retention"].value == pytest.approx(exact / teacher, abs=1e-6)
+    mean = (rows["small-en", "intent accuracy"].value + rows["small-de", "intent accuracy"].value) / 2
+    assert rows["small average", "intent accuracy"].value == pytest.approx(mean, abs=1e-6)
+    assert rows["small average", "weights"].value == (place / "run" / "model.safetensors").stat().st_size
+    again = _measure(monkeypatch, place, *both, "--work", "small-{lang} teacher", "--average", "teacher average")
+    assert {key: row.value for key, row in again.items() if key[0] != "teacher average"} == {key: row.value for key, row in rows.items()}
+    assert again["teacher average", "exact match"].n == 7
+    assert "small average" in render_quality()
+
+
+def test_a_work_against_its_float(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _measure(monkeypatch, place, str(place / "teacher"), "--lang", "en", "--work", "plain")
+    gold = [json.loads(line)["intent"] for line in (place / "data" / "test.jsonl").read_text().splitlines()][:4]
+    scope = gold[0]
+    assert set(gold) != {scope}
+    rows = _measure(monkeypatch, place, str(place / "run"), "--lang", "en", "--work", "small", "--float-work", "plain", "--out-of-scope", scope)
+    assert rows["small", "exact match less float"].value == pytest.approx(
+        rows["small", "exact match"].value - rows["plain", "exact match"].value, abs=1e-6
+    )
+    assert rows["small", "in-scope accuracy"].n == sum(intent != scope for intent in gold)
+    assert 0.0 <= rows["small", "out-of-scope AUROC"].value <= 1.0
+    with pytest.raises(SystemExit, match="plain"):
+        _measure(monkeypatch, place, str(place / "run"), "--lang", "en", "--work", "small", "--teacher-work", "nobody")
+
+
+@pytest.mark.parametrize(
+    "words", [("--work", "x"), ("run", "--work", "x", "--average", "y", "--lang", "en"), ("run", "--work", "x{lang}", "--average", "y")]
+)
+def test_what_cannot_be_measured_is_refused(words: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit):
+        _measure(monkeypatch, place, *words)
+
+
+def test_the_interval_of_an_average_is_that_of_independent_parts() -> None:
+    rows = [
+        ResultRow(work=work, metric="exact match", value=value, low=value - half, high=value + half, n=10)
+        for work, value, half in (("a", 0.7, 0.03), ("b", 0.9, 0.04))
+    ]
+    (mean,) = average_works(rows, ["a", "b"], "both")
+    assert mean.value == pytest.approx(0.8)
+    assert mean.high is not None
+    assert mean.high - mean.value == pytest.approx(math.hypot(0.03, 0.04) / 2)
+    assert mean.n == 20
+    with pytest.raises(SystemExit, match="c"):
+        average_works(rows, ["a", "c"], "both")
