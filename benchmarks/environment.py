@@ -8,7 +8,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("pqrnn", "torch", "iree-base-compiler", "iree-base-runtime", "iree-turbine", "onnxruntime", "numpy")
+_PACKAGES = (
+    "pqrnn",
+    "torch",
+    "iree-base-compiler",
+    "iree-base-runtime",
+    "iree-turbine",
+    "onnxruntime",
+    "executorch",
+    "ai-edge-litert",
+    "litert-torch",
+    "numpy",
+)
 _FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "asimd", "asimddp", "i8mm", "sve")
 
 

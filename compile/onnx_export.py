@@ -250,8 +250,9 @@ def _translations() -> dict[Any, Callable[..., Any]]:
     """Return the operations of PyTorch that ONNX Runtime computes otherwise, in forms that it computes alike."""
     import onnx
     import onnx_ir
-    from onnxscript import opset20 as op
+    import onnxscript
 
+    op: Any = onnxscript.opset20
     zero = onnx.helper.make_tensor("zero", _NUMBER, [], [0])
 
     def shift_right(value: Any, bits: Any) -> Any:

@@ -1,0 +1,36 @@
+"""The smallest program that parses: what an application on a device pays. Run by `benchmarks.starts`, alone, so that nothing else is imported."""
+
+import sys
+import time
+
+begin = time.perf_counter()
+sys.path.insert(0, sys.argv[1])
+from runtime_py.parser import Parser  # noqa: E402
+
+imported = time.perf_counter()
+from runtime_py.memory import peak_bytes, resident_bytes  # noqa: E402
+
+before = resident_bytes()
+start = time.perf_counter()
+parser = Parser.load(sys.argv[2])
+loaded = time.perf_counter()
+parser(sys.argv[3])
+first = time.perf_counter()
+answered, cpu = time.time(), time.process_time()
+
+import json  # noqa: E402
+
+print(
+    json.dumps(
+        {
+            "answered": answered,
+            "imports": imported - begin,
+            "load": loaded - start,
+            "first_call": first - loaded,
+            "cpu": cpu,
+            "resident": resident_bytes(),
+            "peak": peak_bytes(),
+            "before": before,
+        }
+    )
+)

@@ -1,0 +1,94 @@
+"""One entry of a compiled module and what it is called with; and the memory that this takes in a fresh process.
+
+    python -m benchmarks.calls < CALL.json
+
+is what `measure_memory` runs: it imports nothing but the runtime, and prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from runtime_py.entry import Entry
+from runtime_py.manifest import Bucket
+from runtime_py.memory import resident_bytes
+from runtime_py.session import Session
+
+_CALLS = 3
+
+
+class Call(msgspec.Struct, frozen=True):
+    """An entry and its texts.
+
+    Attributes:
+        size: of the point on its axis.
+        module: path of the compiled module.
+        bucket: of the entry.
+        batch: texts that the entry takes.
+        texts: for one call, as UTF-8.
+        intents: number of intent labels.
+        tags: number of tag labels.
+        threads: worker threads; 1: the calling thread.
+    """
+
+    size: int
+    module: str
+    bucket: Bucket
+    batch: int
+    texts: list[bytes]
+    intents: int
+    tags: int
+    threads: int = 1
+
+    def open(self) -> Entry:
+        """Load the module, mapped as a package's is, ready to be called."""
+        with Path(self.module).open("rb") as stream:
+            code = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        session = Session(code, [], self.intents, self.tags, self.threads)
+        return Entry(session.device, session.context, session.module, self.bucket, self.intents, self.tags, self.module, self.batch)
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Resident bytes of a fresh process: of the loaded module, and what calls take beyond it."""
+
+    loaded: int
+    called: int
+
+
+def run_call(entry: Entry, call: Call) -> None:
+    """Call it once, from bytes to arrays."""
+    if call.batch == 1:
+        entry.run(call.texts[0])
+    else:
+        entry.run_batch(call.texts)
+
+
+def measure_memory(call: Call) -> Memory:
+    """Return the memory of a call in a fresh process.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    command = [sys.executable, "-m", "benchmarks.calls"]
+    done = subprocess.run(command, input=msgspec.json.encode(call), cwd=Path(__file__).parents[1], capture_output=True, check=True)
+    return msgspec.json.decode(done.stdout, type=Memory)
+
+
+def _measure_here() -> None:
+    call = msgspec.json.decode(sys.stdin.buffer.read(), type=Call)
+    before = resident_bytes()
+    entry = call.open()
+    loaded = resident_bytes()
+    for _ in range(_CALLS):
+        run_call(entry, call)
+    print(json.dumps({"loaded": loaded - before, "called": resident_bytes() - loaded}))
+
+
+if __name__ == "__main__":
+    _measure_here()

@@ -1,0 +1,101 @@
+"""What this machine can do on one thread: multiply-adds and bytes a second, measured, and the shortest time that they allow for a call.
+
+The peak of a data type is the best that any implementation here reaches on products of matrices large enough to be nothing but multiply-adds and small
+enough for the caches; PyTorch brings oneDNN and MKL, whose kernels use the widest instructions that the processor has. Bandwidth is that of reading a block
+as large as the weights again and again (what a parser does), and of reading far more than any cache holds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+_SECONDS = 0.4
+_FLOAT_SIZES = ((256, 256, 256), (384, 384, 384), (512, 512, 512), (768, 768, 768), (64, 512, 2048))
+_FAR = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Measured on one thread.
+
+    Attributes:
+        float32: multiply-adds a second in float32.
+        int8: multiply-adds a second in int8, sums in int32.
+        near: bytes a second from a block as large as the weights.
+        far: bytes a second from memory.
+    """
+
+    float32: float
+    int8: float
+    near: float
+    far: float
+
+    def shortest(self, products: int, size: int, precision: str) -> float:
+        """Return the roofline's seconds for so many multiply-adds on so many bytes of weights: whichever limit is the stricter."""
+        peak = self.int8 if precision == "int8" else self.float32
+        return max(products / peak, size / self.near)
+
+
+def measure_limits(weight_bytes: int) -> Limits:
+    """Measure; takes some ten seconds, on the calling thread alone."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # quantised tensors are to go from PyTorch
+            return Limits(_peak(_float_products), _peak(_integer_products), _bandwidth(weight_bytes), _bandwidth(_FAR))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _peak(products: Callable[[int, int, int], list[Callable[[], object]]]) -> float:
+    return max(m * k * n / _fastest(product) for m, k, n in _FLOAT_SIZES for product in products(m, k, n))
+
+
+def _float_products(m: int, k: int, n: int) -> list[Callable[[], object]]:
+    left, right, bias = torch.randn(m, k), torch.randn(k, n), torch.randn(n)
+    out = torch.empty(m, n)
+    return [lambda: torch.mm(left, right, out=out), lambda: torch.addmm(bias, left, right, out=out)]
+
+
+def _integer_products(m: int, k: int, n: int) -> list[Callable[[], object]]:
+    left = torch.randint(-127, 128, (m, k), dtype=torch.int8)
+    right = torch.randint(-127, 128, (k, n), dtype=torch.int8)
+    made: list[Callable[[], object]] = [lambda: torch._int_mm(left, right)]
+    if "onednn" in torch.backends.quantized.supported_engines:
+        # The form for inference: weights packed once, uint8 by int8 as the instruction has it, scaled back to uint8.
+        torch.backends.quantized.engine = "onednn"
+        value = torch._make_per_tensor_quantized_tensor((left.int() + 128).to(torch.uint8), 0.05, 128)
+        weight = torch._make_per_tensor_quantized_tensor(right.t().contiguous(), 0.05, 0)
+        packed = torch.ops.quantized.linear_prepack(weight, None)
+        made.append(lambda: torch.ops.quantized.linear(value, packed, 1.0, 128))
+    return made
+
+
+def _bandwidth(size: int) -> float:
+    """Bytes a second of the fastest reduction over a block of so many bytes."""
+    block = torch.ones(max(size // 4, 1024))
+    left, right = block.chunk(2) if len(block) % 2 == 0 else block[:-1].chunk(2)
+    return max(block.numel() * 4 / _fastest(read) for read in (block.sum, lambda: torch.dot(left, right), block.amax))
+
+
+def _fastest(call: Callable[[], object]) -> float:
+    best, end = float("inf"), time.perf_counter() + _SECONDS / 4
+    while True:
+        start = time.perf_counter()
+        call()
+        now = time.perf_counter()
+        best = min(best, now - start)
+        if now > end:
+            return best
+
+
+def threads_here() -> int:
+    """Return how many threads this process may run at a time."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,54 @@
+"""Modules compiled for this machine outside packages: as `pqrnn compile` does it, for shapes that no package has."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.peers.peer import PEERS, write_once
+from compile.compiler import compile_module, compiler_version
+from compile.export import export_entries
+from compile.importing import import_programs
+from compile.kernels.linking import link_kernels
+from compile.kernels.modules import has_products, with_kernels
+from compile.plan import plan_targets
+from pqrnn.model import ParserModel
+from runtime_py.manifest import Bucket
+from targets import registry
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+
+def compile_entries(model: ParserModel, batches: Mapping[int, tuple[Bucket, ...]]) -> Path:
+    """Compile a parser for this machine.
+
+    Args:
+        model: folded.
+        batches: by number of texts in a call, the buckets whose entries take so many.
+
+    Returns:
+        The module, kept below `.peers` for the same code and flags.
+
+    Raises:
+        CompileError: a stage failed.
+    """
+    (plan,), failures = plan_targets([registry().get("host")], registry())
+    if failures:
+        raise next(iter(failures.values()))
+    if has_products(model):
+        plan = plan.with_kernels()
+    wanted = with_kernels(model, plan.family) if plan.family else model
+    programs: dict[str, ExportedProgram] = {}
+    for batch, buckets in batches.items():
+        names = {bucket.entry if batch == 1 else bucket.batched for bucket in buckets}
+        programs |= {name: program for name, program in export_entries(wanted, buckets, batch=batch).items() if name in names}
+    with tempfile.TemporaryDirectory(prefix="pqrnn-modules-") as folder:
+        source = import_programs(programs, Path(folder, "imported.mlirbc"))
+        if plan.family:
+            source = link_kernels(source, Path(folder, plan.mlir), plan.family, plan.processor.resolved)
+        key = hashlib.sha256(b"\0".join([source.read_bytes(), repr(plan.flags).encode(), compiler_version().encode()])).hexdigest()[:24]
+        return write_once(PEERS / "modules" / f"{key}.vmfb", lambda path: compile_module(source, path, plan.flags))

@@ -1,0 +1,31 @@
+"""The same encoder under other runtimes, each behind one interface (`benchmarks.peers.peer.Peer`).
+
+Peers get the features of the words as input, so without the text part that ours includes: none of them is given it by its own exporter. Each gets a graph
+for exactly the number of words (its best setting), in both forms of the recurrence and whatever else it can be told, and the fastest of a length is taken.
+"""
+
+from __future__ import annotations
+
+from benchmarks.peers.peer import Peer
+
+
+def all_peers() -> list[Peer]:
+    """Return every peer, also those that cannot run here (`Peer.why_absent`)."""
+    from benchmarks.peers.litert import LiteRt
+    from benchmarks.peers.onnx_runtime import OnnxRuntime, OnnxRuntimeInt8
+    from benchmarks.peers.pytorch import AotInductor, Eager
+    from benchmarks.peers.xnnpack import ExecuTorch
+
+    return [OnnxRuntime(), OnnxRuntimeInt8(), ExecuTorch("f32"), ExecuTorch("int8"), LiteRt("f32"), LiteRt("int8"), AotInductor(), Eager()]
+
+
+def find_peer(name: str) -> Peer:
+    """Return a peer by its name.
+
+    Raises:
+        SystemExit: there is none of that name; says which there are.
+    """
+    for peer in all_peers():
+        if peer.name == name:
+            return peer
+    raise SystemExit(f"no peer {name!r}; there are: {', '.join(peer.name for peer in all_peers())}")

@@ -1,0 +1,69 @@
+"""What peers run: features of all words of one text to logits."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.peers.peer import Features
+from pqrnn.checkpoint import WEIGHTS
+from pqrnn.features import group_texts
+from pqrnn.model import ParserModel
+from pqrnn.projection import pack_texts
+
+
+class Encoder(nn.Module):
+    """What comes after the projection, for texts without padding."""
+
+    def __init__(self, model: ParserModel, *, scan: bool) -> None:
+        """`model`: folded; `scan`: form of the recurrence."""
+        super().__init__()
+        self.model, self.scan = model, scan
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """float32[1, W, F] to intent logits [1, I] and tag logits [1, W, L]."""
+        mask = torch.ones_like(features[..., :1])
+        encoding = self.model.encode(self.model.bottleneck(features), mask, scan=self.scan)
+        return encoding.intent, encoding.tags
+
+
+def project_texts(model: ParserModel, texts: list[bytes]) -> list[Features]:
+    """Return float32[1, W, F] features of every text, W its own number of words."""
+    features: list[Features] = [np.zeros(0, np.float32)] * len(texts)
+    with torch.inference_mode():
+        for size, places in group_texts(texts):
+            packed = pack_texts([texts[place] for place in places], size)
+            counts = model.projection.segment(packed, 1)[1].tolist()
+            found = model.projection(packed, max(counts)).features.numpy()
+            for row, (place, count) in enumerate(zip(places, counts, strict=True)):
+                features[place] = np.ascontiguousarray(found[row : row + 1, :count])
+    return features
+
+
+def count_products(model: ParserModel, words: int) -> int:
+    """Return the multiply-adds of the encoder's matrix products for a text of so many words, as PyTorch counts them."""
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        Encoder(model, scan=False)(torch.zeros((1, words, model.config.projection.features)))
+    return counter.get_total_flops() // 2
+
+
+def digest_weights(run: Path) -> str:
+    """Return what tells the weights of one trained parser from those of another, for names of kept files."""
+    return hashlib.sha256((run / WEIGHTS).read_bytes()).hexdigest()[:16]
+
+
+def make_example(model: ParserModel, words: int) -> Tensor:
+    """Return ternary features that no text has: float32[1, words, F]."""
+    generator = torch.Generator().manual_seed(words)
+    return torch.randint(-1, 2, (1, words, model.config.projection.features), generator=generator).float()
+
+
+def both_forms(model: ParserModel) -> dict[str, Encoder]:
+    """Return the encoder with each form of the recurrence, by a name for files."""
+    return {"loop": Encoder(model, scan=False).eval(), "scan": Encoder(model, scan=True).eval()}

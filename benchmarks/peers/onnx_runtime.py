@@ -1,0 +1,74 @@
+"""ONNX Runtime on the processor, with all of its graph optimisations; in float32, and with its dynamic quantisation to 8 bits."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.peers.peer import Call, Peer, write_once
+
+if TYPE_CHECKING:
+    from benchmarks.peers.encoder import Encoder
+    from pqrnn.model import ParserModel
+
+
+class OnnxRuntime(Peer):
+    """In float32, both forms of the recurrence."""
+
+    name, precision = "ONNX Runtime", "f32"
+    packages, modules = ("onnxruntime",), ("onnxruntime", "onnxscript")
+
+    def convert(self, model: ParserModel, words: int, folder: Path) -> list[Path]:
+        """See `Peer.convert`."""
+        from benchmarks.peers.encoder import both_forms
+
+        return [_export(encoder, model, words, folder / f"onnx-{form}-{words}.onnx") for form, encoder in both_forms(model).items()]
+
+    def open(self, path: Path) -> Call:
+        """See `Peer.open`."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        return lambda features: session.run(None, {name: features})
+
+
+class OnnxRuntimeInt8(OnnxRuntime):
+    """Weights in int8, for each output or for all together, activations quantised at run time to uint8: the settings of `quantize_dynamic`."""
+
+    name, precision = "ONNX Runtime int8", "int8"
+
+    def convert(self, model: ParserModel, words: int, folder: Path) -> list[Path]:
+        """See `Peer.convert`."""
+        paths = []
+        for source in super().convert(model, words, folder):
+            for per_channel in (False, True):
+                target = source.with_name(source.name.replace("onnx-", f"onnx-int8{'-channels' if per_channel else ''}-"))
+                paths.append(write_once(target, partial(_quantise, source, per_channel)))
+        return paths
+
+
+def _export(encoder: Encoder, model: ParserModel, words: int, target: Path) -> Path:
+    from benchmarks.peers.encoder import make_example
+    from compile.onnx_export import write_onnx
+
+    return write_once(target, lambda path: write_onnx(encoder, (make_example(model, words),), path, ["features"], ["intent", "tags"]))
+
+
+def _quantise(source: Path, per_channel: bool, target: Path) -> None:
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model = onnx.load(source)
+    del model.graph.value_info[:]  # it turns weights round, and then takes the old shapes for a contradiction
+    logging.getLogger().setLevel(logging.ERROR)  # it recommends a pre-processing that changes nothing here: shapes are known
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantize_dynamic(model, target, per_channel=per_channel, weight_type=QuantType.QInt8)

@@ -1,0 +1,82 @@
+"""PyTorch itself: without a compiler, and compiled ahead of time by its own (AOTInductor, the code generator of `torch.compile`, without its guards)."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.peers.peer import Answer, Call, Features, Peer, write_once
+
+if TYPE_CHECKING:
+    import torch
+
+    from benchmarks.peers.encoder import Encoder
+    from pqrnn.model import ParserModel
+
+
+class Eager(Peer):
+    """One operation after the other, as `pqrnn evaluate` runs; with the loop form, the faster one there. The file is the exported program."""
+
+    name, packages, modules = "PyTorch eager", ("torch",), ("torch",)
+
+    def convert(self, model: ParserModel, words: int, folder: Path) -> list[Path]:
+        """See `Peer.convert`."""
+        import torch
+
+        from benchmarks.peers.encoder import Encoder
+
+        return [write_once(folder / "eager.pt", partial(torch.save, Encoder(model, scan=False).eval()))]
+
+    def open(self, path: Path) -> Call:
+        """See `Peer.open`."""
+        import torch
+
+        torch.set_num_threads(1)
+        encoder = torch.load(path, weights_only=False)  # written by the line above, on this machine
+
+        def call(features: Features) -> Answer:
+            with torch.inference_mode():
+                return tuple(each.numpy() for each in encoder(torch.from_numpy(features)))
+
+        return call
+
+
+class AotInductor(Peer):
+    """`torch.compile`'s code as a library, for one length, weights frozen into it so that it may choose their layout."""
+
+    name, packages, modules = "PyTorch AOTInductor", ("torch",), ("torch",)
+
+    def convert(self, model: ParserModel, words: int, folder: Path) -> list[Path]:
+        """See `Peer.convert`."""
+        from benchmarks.peers.encoder import both_forms, make_example
+
+        return [
+            write_once(folder / f"inductor-{form}-{words}.pt2", partial(_compile, encoder, make_example(model, words)))
+            for form, encoder in both_forms(model).items()
+        ]
+
+    def open(self, path: Path) -> Call:
+        """See `Peer.open`."""
+        import torch
+        import torch._inductor
+
+        torch.set_num_threads(1)
+        loaded = torch._inductor.aoti_load_package(str(path))
+
+        def call(features: Features) -> Answer:
+            with torch.inference_mode():
+                return tuple(each.numpy() for each in loaded(torch.from_numpy(features)))
+
+        return call
+
+
+def _compile(encoder: Encoder, example: torch.Tensor, target: Path) -> None:
+    import torch
+    import torch._inductor
+
+    whole = target.with_name(f"{target.name}.pt2")  # it refuses other endings
+    with torch.no_grad():
+        program = torch.export.export(encoder, (example,), strict=False)
+        torch._inductor.aoti_compile_and_package(program, package_path=str(whole), inductor_configs={"freezing": True, "max_autotune": False})
+    whole.replace(target)

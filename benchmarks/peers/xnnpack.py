@@ -1,0 +1,90 @@
+"""ExecuTorch, with all that its XNNPACK backend takes over: in float32, and with its dynamic quantisation to 8 bits."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.peers.peer import Answer, Call, Features, Peer, write_once
+
+if TYPE_CHECKING:
+    import torch
+
+    from benchmarks.peers.encoder import Encoder
+    from pqrnn.model import ParserModel
+
+
+class ExecuTorch(Peer):
+    """XNNPACK on one thread; int8: weights for each output, activations at run time."""
+
+    packages, modules, environment = ("executorch",), ("executorch",), "executorch"
+
+    def __init__(self, precision: str) -> None:
+        """`precision`: "f32" or "int8"."""
+        self.precision = precision
+        self.name = "ExecuTorch XNNPACK" if precision == "f32" else "ExecuTorch XNNPACK int8"
+
+    def convert(self, model: ParserModel, words: int, folder: Path) -> list[Path]:
+        """See `Peer.convert`."""
+        from benchmarks.peers.encoder import both_forms, make_example
+
+        self._reach()
+        example = make_example(model, words)
+        return [
+            write_once(
+                folder / f"executorch-{self.precision}-{form}-{words}.pte",
+                partial(self._lower, encoder, example),
+            )
+            for form, encoder in both_forms(model).items()
+        ]
+
+    def open(self, path: Path) -> Call:
+        """See `Peer.open`."""
+        self._reach()
+        import torch
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from executorch.extension.pybindings.portable_lib import _threadpool_get_thread_count, _unsafe_reset_threadpool
+            from executorch.runtime import Runtime
+
+        if _threadpool_get_thread_count() != 1:
+            _unsafe_reset_threadpool(1)
+        method = Runtime.get().load_program(path).load_method("forward")
+        if method is None:
+            raise SystemExit(f"{path}: ExecuTorch finds no method 'forward'")
+
+        def call(features: Features) -> Answer:
+            return tuple(each.numpy() for each in method.execute([torch.from_numpy(features)]))
+
+        return call
+
+    def _lower(self, encoder: Encoder, example: torch.Tensor, target: Path) -> None:
+        import torch
+
+        logging.disable(logging.WARNING)
+        try:
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")
+                from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+                from executorch.exir import to_edge_transform_and_lower
+
+                module: Any = encoder if self.precision == "f32" else _quantise(encoder, example)
+                program = torch.export.export(module, (example,), strict=False)
+                target.write_bytes(to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+def _quantise(encoder: Encoder, example: torch.Tensor) -> Any:
+    import torch
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True))
+    prepared = prepare_pt2e(torch.export.export(encoder, (example,), strict=False).module(), quantizer)
+    prepared(example)
+    return convert_pt2e(prepared)

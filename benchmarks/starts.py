@@ -1,0 +1,108 @@
+"""A start in a fresh process, of a package and of each peer: import, load, first call, memory and processor time.
+
+    python -m benchmarks.starts package PACKAGE TEXT
+    python -m benchmarks.starts "ONNX Runtime" GRAPH FEATURES.npy
+
+print one line of JSON. `measure_start` runs that several times and takes medians; the wall time from the start of the process to the first answer is
+taken from outside, so that Python's own start is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "package"
+_STARTS = 7
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Medians over fresh processes: seconds and bytes.
+
+    Attributes:
+        first_answer: from the start of the process to the first answer, Python's own start included.
+        imports: of the runtime and what it needs.
+        load: of the package or graph.
+        first_call: with nothing warm.
+        cpu: processor time of the process, all threads, up to the first answer.
+        resident: memory after the first answer.
+        peak: most memory up to then.
+        before: memory before the load.
+    """
+
+    first_answer: float
+    imports: float
+    load: float
+    first_call: float
+    cpu: float
+    resident: float
+    peak: float
+    before: float
+
+
+def measure_start(kind: str, path: Path, given: str, starts: int = _STARTS) -> Start:
+    """Start fresh processes one after the other.
+
+    Args:
+        kind: `PACKAGE` or the name of a peer.
+        path: the package or the peer's file.
+        given: a text, or the path of features.
+        starts: how many.
+    """
+    if kind == PACKAGE:
+        command = [sys.executable, str(Path(__file__).with_name("bare_start.py")), str(ROOT), str(path), given]
+    else:
+        command = [sys.executable, "-m", "benchmarks.starts", kind, str(path), given]
+    found = []
+    for _ in range(starts + 1):
+        begin = time.time()
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{kind}: a fresh process failed: {done.stderr.strip().splitlines()[-1:]}")
+        line = json.loads(done.stdout.strip().splitlines()[-1])
+        answered = line.pop("answered")
+        found.append({**line, "first_answer": answered - begin})
+    warm = found[1:]  # the first one reads files that no later one has to
+    return Start(**{name: statistics.median(each[name] for each in warm) for name in warm[0]})
+
+
+def _start_peer(name: str, path: Path, features_path: str) -> None:
+    begin = time.perf_counter()
+    import numpy as np
+
+    from benchmarks.peers import find_peer
+    from runtime_py.memory import peak_bytes, resident_bytes
+
+    peer = find_peer(name)
+    why = peer.why_absent()
+    if why:
+        raise SystemExit(why)
+    features = np.load(features_path)
+    before = resident_bytes()
+    imported = time.perf_counter()
+    call = peer.open(path)
+    loaded = time.perf_counter()
+    call(features)
+    first = time.perf_counter()
+    figures = {
+        "answered": time.time(),
+        "imports": imported - begin,
+        "load": loaded - imported,
+        "first_call": first - loaded,
+        "cpu": time.process_time(),
+        "resident": resident_bytes(),
+        "peak": peak_bytes(),
+        "before": before,
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    _start_peer(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
