@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from pqrnn.cli.app import app
-from pqrnn.cli.options import JsonOption
+from pqrnn.cli.options import JsonOption, PackageArgument
 from pqrnn.cli.output import print_json, show_table
+from pqrnn.cli.places import find_package
 
 
 @app.command(epilog="Example:  `pqrnn inspect home.pqrnn --json`")
-def inspect(package: Annotated[Path, typer.Argument(help="A compiled package.")], json: JsonOption = False) -> None:
+def inspect(package: PackageArgument, json: JsonOption = False) -> None:
     """Show what is in a package, without running it: labels, length buckets, variants, versions, sizes, and whether files are damaged."""
     from runtime_py.inspect import inspect_package
     from runtime_py.presentation import inspect_tables
 
-    facts = inspect_package(package)
+    facts = inspect_package(find_package(package))
     if json:
         print_json(facts)
     else:

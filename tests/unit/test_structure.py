@@ -74,6 +74,7 @@ def test_help_needs_no_heavy_package() -> None:
         "deploy",
         "conformance",
         "doctor",
+        "zoo",
         "export",
         "export-c",
     ):
@@ -95,6 +96,7 @@ def test_help_needs_no_heavy_package() -> None:
         "deploy",
         "conformance",
         "doctor",
+        "zoo",
         "export",
         "export-c",
     ],
