@@ -102,7 +102,7 @@ def make_golden(oracle: Oracle, texts: Iterable[bytes], buckets: Sequence[Bucket
     limit = strict + _DRAWN * shift
     if shift:
         basis += f"; plus {_DRAWN:.0f} x the largest change of a logit ({shift:.2e}) when roundings to 8 bits that float32 leaves undecided are drawn at random"
-    kept = tuple(answer for answer in fitting if answer.margin > 2 * limit)
+    kept = tuple(item for item in fitting if item.margin > 2 * (strict if item.roundings.settled(reach) else limit))
     vectors = join_golden(
         [item.text for item in kept],
         [item.double.intent for item in kept],

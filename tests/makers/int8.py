@@ -1,0 +1,12 @@
+"""The small parser of `makers.small` in 8 bits."""
+
+from __future__ import annotations
+
+from makers.small import TEXTS, make_model
+from pqrnn.model import ParserModel
+from pqrnn.preparation import prepare_quantised
+
+
+def make_int8(seed: int) -> ParserModel:
+    """A parser in 8 bits as training has it; `folded()` of it runs in integers."""
+    return prepare_quantised(make_model(seed), TEXTS).eval()
