@@ -7,43 +7,32 @@ from dataclasses import dataclass
 from itertools import product as pairs
 
 from compile.kernels.families import Family
-from compile.kernels.text import Code, Value, memory_of, vector_of
+from compile.kernels.kernel import Buffer
+from compile.kernels.text import Code, Value, vector_of
 
 
 @dataclass(frozen=True, slots=True)
 class Operands:
-    """What is multiplied: memory of the left side int8[rows, depth], and of the packed weights int8[blocks, steps, lanes * family.depth].
+    """What is multiplied.
 
     Attributes:
         family: How it is multiplied.
-        left: int8[rows, depth] in memory.
-        weights: int8[blocks, steps, lanes * family.depth] in memory.
-        rows: Of the left side.
-        depth: Its columns.
+        left: int8[rows, columns] in memory.
+        weights: Name of the packed weights int8[blocks, steps, lanes * family.depth].
+        depth: How many columns of the left side there are; its memory may have more.
         blocks: Of the weights.
     """
 
     family: Family
-    left: Value
+    left: Buffer
     weights: Value
-    rows: int
     depth: int
     blocks: int
 
     @property
-    def steps(self) -> int:
-        """How many instructions go over the depth."""
-        return -(-self.depth // self.family.depth)
-
-    @property
-    def left_type(self) -> str:
-        """MLIR's type of the left side."""
-        return memory_of((self.rows, self.depth), "i8")
-
-    @property
-    def weights_type(self) -> str:
-        """MLIR's type of the weights."""
-        return memory_of((self.blocks, self.steps, self.family.lanes * self.family.depth), "i8")
+    def packed(self) -> Buffer:
+        """The packed weights."""
+        return Buffer(self.weights, (self.blocks, -(-self.depth // self.family.depth), self.family.lanes * self.family.depth), "i8")
 
 
 Starts = Mapping[tuple[int, int], Value]
@@ -130,7 +119,7 @@ class _Tile:
         for row in self.rows:
             whole = zero
             for byte in range(self.operands.depth - place):
-                one = self.code.value(f"memref.load {self.operands.left}[{row}, {self.code.index(place + byte)}] : {self.operands.left_type}")
+                one = self.code.value(f"memref.load {self.operands.left.name}[{row}, {self.code.index(place + byte)}] : {self.operands.left.memory}")
                 whole = self.code.value(f"vector.insert {one}, {whole} [{byte}] : i8 into vector<{size}xi8>")
             found.append(whole)
         return self._join(found)
@@ -150,7 +139,7 @@ class _Tile:
         return self.code.value(f"vector.bitcast {lanes} : {self.sums} to {self.bytes}")
 
     def _load(self, row: Value, place: Value, size: int) -> Value:
-        return self.code.value(f"vector.load {self.operands.left}[{row}, {place}] : {self.operands.left_type}, vector<{size}xi8>")
+        return self.code.value(f"vector.load {self.operands.left.name}[{row}, {place}] : {self.operands.left.memory}, vector<{size}xi8>")
 
     def _count(self, place: Value) -> Value:
         """Return the number of the step that begins at a place."""
@@ -158,7 +147,7 @@ class _Tile:
 
     def _weights(self, step: Value, block: Value, part: int = 0) -> Value:
         size, place = self.family.pair * self.family.depth, self.code.index(part * self.family.pair * self.family.depth)
-        return self.code.value(f"vector.load {self.operands.weights}[{block}, {step}, {place}] : {self.operands.weights_type}, vector<{size}xi8>")
+        return self.code.value(f"vector.load {self.operands.weights}[{block}, {step}, {place}] : {self.operands.packed.memory}, vector<{size}xi8>")
 
     def _dot(self, step: Value, sums: list[Value], left: list[Value]) -> list[Value]:
         weights = [self._weights(step, block) for block in self.blocks]

@@ -23,7 +23,7 @@ class Real:
 
     def number(self, value: float) -> Value:
         """Return a constant in every lane."""
-        return self.code.constant(f"dense<{value!r}> : {self.kind}")
+        return self.code.constant(f"dense<{value:.17e}> : {self.kind}")
 
     def add(self, left: Value, right: Value) -> Value:
         """Add."""

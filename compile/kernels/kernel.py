@@ -40,6 +40,7 @@ class Kernel:
         name: Of the function that runs it.
         reads: Its arguments.
         writes: Its results.
+        scratch: Memory that it works in.
         groups: How often its code is run, each time with another `%group` from 0.
         body: The code, in which the buffers are memory by their names.
     """
@@ -49,6 +50,7 @@ class Kernel:
     writes: tuple[Buffer, ...]
     groups: int
     body: str
+    scratch: tuple[Buffer, ...] = ()
 
 
 def write_executable(kernel: Kernel, target: str) -> str:
@@ -59,8 +61,9 @@ def write_executable(kernel: Kernel, target: str) -> str:
         target: The compiler's own description of the target, `#hal.executable.target<...>`. It has to be that of the module's device to the letter, or
             the kernel lands in another library than the rest and is not found when it is run.
     """
-    buffers = (*kernel.reads, *kernel.writes)
-    kinds = ["#hal.pipeline.binding<storage_buffer, ReadOnly>"] * len(kernel.reads) + ["#hal.pipeline.binding<storage_buffer>"] * len(kernel.writes)
+    written = (*kernel.writes, *kernel.scratch)  # the compiler knows no other way to give a dispatch memory of its own
+    buffers = (*kernel.reads, *written)
+    kinds = ["#hal.pipeline.binding<storage_buffer, ReadOnly>"] * len(kernel.reads) + ["#hal.pipeline.binding<storage_buffer>"] * len(written)
     layout = f"#hal.pipeline.layout<bindings = [{', '.join(kinds)}]>"
     bound = "\n".join(
         f"{buffer.name} = hal.interface.binding.subspan layout({layout}) binding({number}) alignment(64) offset(%origin) : {buffer.memory}"
@@ -90,8 +93,8 @@ hal.executable private @{kernel.name}_kernel {{
   }}
 }}
 util.func private @{kernel.name}({arguments}) -> ({results}) {{
-  %r:{len(kernel.writes)} = flow.dispatch {place}({", ".join(buffer.name for buffer in kernel.reads)}) :
-    ({", ".join(buffer.tensor for buffer in kernel.reads)}) -> ({results})
+  %r:{len(written)} = flow.dispatch {place}({", ".join(buffer.name for buffer in kernel.reads)}) :
+    ({", ".join(buffer.tensor for buffer in kernel.reads)}) -> ({", ".join(buffer.tensor for buffer in written)})
   util.return {names} : {results}
 }}
 """

@@ -1,6 +1,6 @@
 """The layer kernel: a whole bidirectional QRNN layer, product, gates and recurrence, without anything in between in memory.
 
-A group has one block of channels of one direction. The words are gone through in the order of the recurrence, a tile of them at a time: the sums of the
+A group has one block of channels of one direction of one text. The words are gone through in the order of the recurrence, a tile of them at a time: the sums of the
 three gates in registers, over all taps; then the gates, the state, and the outputs as int8 for the next product and as float32.
 """
 
@@ -13,7 +13,7 @@ from compile.kernels.dots import Operands, multiply_tile
 from compile.kernels.families import Family
 from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
-from compile.kernels.product import load_vector, store_vector
+from compile.kernels.product import load_spread, load_vector, store_vector
 from compile.kernels.text import Code, Value
 from compile.kernels.tiling import choose_rows, runs
 
@@ -31,33 +31,35 @@ class _Order:
         return code.add(self.start, code.value(f"arith.muli {self.stride}, {place} : index"))
 
 
-def layer_kernel(name: str, family: Family, words: int, depth: int, state: int, taps: int) -> Kernel:
+def layer_kernel(name: str, family: Family, texts: int, words: int, depth: int, state: int, taps: int) -> Kernel:
     """Return the kernel of a layer.
 
-    It reads the input int8[words, depth]; weights, offsets, scale and bias as `compile.kernels.modules.KernelLayer` lays them out, by direction, block of
-    channels, tap and gate (scale and bias have no taps); and the mask float32[words]. It writes int8[words, 2 * state] of step 1/127 and float32 of the
+    It reads the input int8[texts * words, depth]; weights, offsets, scale and bias as `compile.kernels.modules.KernelLayer` lays them out, by direction, block of
+    channels, tap and gate (scale and bias have no taps); and the mask float32[texts * words]. It writes int8[texts * words, 2 * state] of step 1/127 and float32 of the
     same shape.
     """
     lanes = family.lanes
     blocks = -(-state // lanes)
-    operands = Operands(family, "%left", "%weights", words, depth, 2 * blocks * taps * GATES)
-    left = Buffer("%left", (words, depth), "i8")
-    weights = Buffer("%weights", (operands.blocks, operands.steps, lanes * family.depth), "i8")
+    rows = texts * words
+    left = Buffer("%left", (rows, depth), "i8")
+    operands = Operands(family, left, "%weights", depth, 2 * blocks * taps * GATES)
     offsets = Buffer("%offsets", (operands.blocks * lanes,), "i32")
     scale, bias = (Buffer(each, (2 * blocks * GATES * lanes,), "f32") for each in ("%scale", "%bias"))
-    mask = Buffer("%mask", (words,), "f32")
-    short, real = Buffer("%short", (words, 2 * state), "i8"), Buffer("%real", (words, 2 * state), "f32")
+    mask = Buffer("%mask", (rows,), "f32")
+    short, real = Buffer("%short", (rows, 2 * state), "i8"), Buffer("%real", (rows, 2 * state), "f32")
     code = Code()
     vectors = Real(code, lanes)
     # Forwards in the first half of the groups, backwards in the second.
-    backwards = code.value(f"arith.cmpi uge, %group, {code.index(blocks)} : index")
-    order = _Order(_select(code, backwards, words - 1, 0), _select(code, backwards, -1, 1))
-    block = code.value(f"arith.subi %group, {_select(code, backwards, blocks, 0)} : index")
+    text = code.value(f"arith.divui %group, {code.index(2 * blocks)} : index")
+    group = code.value(f"arith.remui %group, {code.index(2 * blocks)} : index")
+    backwards = code.value(f"arith.cmpi uge, {group}, {code.index(blocks)} : index")
+    order = _Order(code.add(code.times(text, words), _select(code, backwards, words - 1, 0)), _select(code, backwards, -1, 1))
+    block = code.value(f"arith.subi {group}, {_select(code, backwards, blocks, 0)} : index")
     column = code.add(_select(code, backwards, state, 0), code.times(block, lanes))
-    first = code.times("%group", taps * GATES)
+    first = code.times(group, taps * GATES)
     panels = [[code.add(first, code.index(tap * GATES + gate)) for gate in range(GATES)] for tap in range(taps)]
     starts = [[load_vector(code, offsets, (code.times(panel, lanes),), lanes) for panel in gates] for gates in panels]
-    gate = [code.times(code.add(code.times("%group", GATES), code.index(number)), lanes) for number in range(GATES)]
+    gate = [code.times(code.add(code.times(group, GATES), code.index(number)), lanes) for number in range(GATES)]
     factors, shifts = ([load_vector(code, each, (place,), lanes) for place in gate] for each in (scale, bias))
     last = state - (blocks - 1) * lanes
 
@@ -82,7 +84,7 @@ def layer_kernel(name: str, family: Family, words: int, depth: int, state: int, 
         total = sums(places, begin)
         for row, each in enumerate(places):
             position = order.position(code, each)
-            present = code.value(f"vector.broadcast {code.value(f'memref.load %mask[{position}] : {mask.memory}')} : f32 to {vectors.kind}")
+            present = load_spread(code, mask, (position,), lanes)
             inputs = [vectors.add(vectors.multiply(vectors.from_integers(total[row, n]), factors[n]), shifts[n]) for n in range(GATES)]
             carried, output = _advance(vectors, carried, inputs, present)
             rounded = vectors.to_bytes(vectors.add(vectors.multiply(output, vectors.number(127.0)), vectors.number(128.5)))
@@ -102,7 +104,7 @@ def layer_kernel(name: str, family: Family, words: int, depth: int, state: int, 
             [(carried, vectors.kind)],
             lambda place, values, height=height: [tile(place, values[0], height, None)],  # type: ignore[misc]
         )[0]
-    return Kernel(name, (left, weights, offsets, scale, bias, mask), (short, real), 2 * blocks, str(code))
+    return Kernel(name, (left, operands.packed, offsets, scale, bias, mask), (short, real), texts * 2 * blocks, str(code))
 
 
 def _advance(vectors: Real, state: Value, inputs: Sequence[Value], present: Value) -> tuple[Value, Value]:

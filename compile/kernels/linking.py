@@ -14,10 +14,11 @@ from iree.compiler import ir
 
 from compile.errors import ImportFailed
 from compile.kernels.families import Family
+from compile.kernels.head import Sizes, head_kernel
 from compile.kernels.kernel import Kernel, write_executable
-from compile.kernels.layer import GATES, layer_kernel
+from compile.kernels.layer import layer_kernel
 from compile.kernels.operators import NAMESPACE
-from compile.kernels.product import product_kernel, scaled_kernel
+from compile.kernels.product import product_kernel, rectified_kernel, scaled_kernel
 
 _PREFIX = f"torch.{NAMESPACE}."
 _DEVICE = re.compile(r"#hal\.device\.target<.*>(?= : |$)")
@@ -38,22 +39,52 @@ class Tensor:
         return f"tensor<{'x'.join([*map(str, self.shape), self.element.removeprefix('s')])}>"
 
 
-def _integer(family: Family, reads: list[Tensor], writes: list[Tensor], name: str) -> Kernel:
-    return product_kernel(name, family, *reads[0].shape, writes[0].shape[1])  # type: ignore[call-arg]
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """An operator where it is called: its tensors, and its whole numbers in their order."""
+
+    family: Family
+    name: str
+    reads: list[Tensor]
+    writes: list[Tensor]
+    numbers: list[int]
 
 
-def _scaled(family: Family, reads: list[Tensor], writes: list[Tensor], name: str) -> Kernel:
-    return scaled_kernel(name, family, *reads[0].shape, writes[0].shape[1])  # type: ignore[call-arg]
+def _integer(call: _Call) -> Kernel:
+    rows, depth = call.reads[0].shape
+    return product_kernel(call.name, call.family, rows, depth, *call.numbers)
 
 
-def _layer(family: Family, reads: list[Tensor], writes: list[Tensor], name: str) -> Kernel:
-    left, weights, _, scale, *_ = reads
-    blocks = scale.shape[0] // (GATES * family.lanes)
-    return layer_kernel(name, family, *left.shape, writes[0].shape[1] // 2, weights.shape[0] // (blocks * GATES))  # type: ignore[call-arg]
+def _scaled(call: _Call) -> Kernel:
+    rows, depth = call.reads[0].shape
+    return scaled_kernel(call.name, call.family, rows, depth, *call.numbers)
 
 
-_Maker = Callable[[Family, list[Tensor], list[Tensor], str], Kernel]
-_MAKERS: dict[str, _Maker] = {"integer_product": _integer, "scaled_product": _scaled, "layer": _layer}
+def _rectified(call: _Call) -> Kernel:
+    rows, depth = call.reads[0].shape
+    return rectified_kernel(call.name, call.family, rows, depth, *call.numbers)
+
+
+def _layer(call: _Call) -> Kernel:
+    rows, depth = call.reads[0].shape
+    words, state, taps = call.numbers
+    return layer_kernel(call.name, call.family, rows // words, words, depth, state, taps)
+
+
+def _head(call: _Call) -> Kernel:
+    (rows, width), intent = call.reads[0].shape, call.reads[4]
+    words, heads, intents, labels, rounds = call.numbers
+    peaks = intent.shape[1] * call.family.depth >= 2 * width
+    return head_kernel(call.name, call.family, Sizes(rows // words, words, width, heads, intents, labels, peaks, rounds))
+
+
+_MAKERS: dict[str, Callable[[_Call], Kernel]] = {
+    "integer_product": _integer,
+    "scaled_product": _scaled,
+    "rectified": _rectified,
+    "layer": _layer,
+    "head": _head,
+}
 
 
 def link_kernels(source: Path, destination: Path, family: Family, resolved: str) -> Path:
@@ -147,8 +178,11 @@ def _replace(operation: ir.Operation, family: Family) -> Kernel:
     if name not in _MAKERS or len(results) != len(operation.results):
         raise ImportFailed(f"{_PREFIX}{name}: there is no kernel for this operator")
     reads = [found for _, found in operands]
+    numbers = [ir.IntegerAttr(value.owner.attributes["value"]).value for value in operation.operands if str(value.type) == "!torch.int"]
     shapes = "_".join("x".join(map(str, found.shape)) for found in (reads[0], *results))
-    kernel = _MAKERS[name](family, reads, results, f"{name}_{shapes}")
+    # The same name is the same kernel: every size that a kernel depends on is in it.
+    unique = "_".join([name, shapes, *map(str, numbers)])
+    kernel = _MAKERS[name](_Call(family, unique, reads, results, numbers))
     with ir.InsertionPoint(operation), operation.location:
         given = [_create("torch_c.to_builtin_tensor", [found.builtin], [value])[0] for value, found in operands]
         call = ir.Operation.create(

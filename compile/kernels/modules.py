@@ -1,8 +1,9 @@
-"""A parser in integers with kernels in it: its modules are replaced by ones that call `compile.kernels.operators`."""
+"""A parser in integers with kernels in it: `compile.kernels.operators` called with weights that are packed once, whatever the number of entries."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -11,65 +12,161 @@ from torch.nn import functional
 
 from compile.kernels import operators  # noqa: F401  (defines what is called by its name)
 from compile.kernels.families import Family
+from compile.kernels.head import DEPTH_STEP, NAMES, Sizes
 from compile.kernels.layer import GATES
 from compile.kernels.packing import offset_sums, pack_weights
-from pqrnn.integer import IntegerLinear, expand_taps
-from pqrnn.model import ParserModel, QrnnLayer
+from pqrnn.integer import IntegerLinear, Range
+from pqrnn.model import Parse, ParserModel, QrnnLayer
+
+Arrange = Callable[[Tensor], Tensor]
+
+
+class PackedLinear(nn.Module):
+    """What a kernel needs of an `IntegerLinear`: zero point and step are worked into `offsets` and `scale`.
+
+    Attributes:
+        columns: As the kernel has them, without those that fill up the last block.
+        weights: int8, packed.
+        offsets: int32[blocks * lanes].
+        scale: float32[blocks * lanes].
+        bias: float32[blocks * lanes].
+    """
+
+    weights: Tensor
+    offsets: Tensor
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, linear: IntegerLinear, family: Family, arrange: Arrange = lambda value: value, depth: int = 0) -> None:
+        """Pack the weights.
+
+        Args:
+            linear: Whose.
+            family: For whose instructions.
+            arrange: Puts the columns of a matrix into the kernel's order.
+            depth: Rows to fill up to.
+        """
+        super().__init__()
+        weight = functional.pad(arrange(linear.weight), (0, 0, 0, max(depth - linear.weight.shape[0], 0)))
+        self.columns = weight.shape[1]
+        width = -(-self.columns // family.lanes) * family.lanes
+
+        def lay(value: Tensor) -> Tensor:
+            return functional.pad(arrange(value[None])[0], (0, width - self.columns))
+
+        self.register_buffer("weights", pack_weights(weight, family))
+        self.register_buffer("offsets", offset_sums(weight, family) + lay(linear.offset))
+        self.register_buffer("scale", lay(linear.factor))
+        self.register_buffer("bias", lay(linear.bias if linear.bias is not None else torch.zeros_like(linear.offset, dtype=torch.float32)))
 
 
 class KernelLinear(nn.Module):
-    """What `IntegerLinear` does, in one kernel after the rounding: weights packed, zero point, step and scale worked in."""
+    """What `IntegerLinear` does, in one kernel after the rounding."""
 
     def __init__(self, linear: IntegerLinear, family: Family) -> None:
         """Pack the weights of `linear` for a family."""
         super().__init__()
-        self.family, self.columns = family.name, linear.weight.shape[1]
-        self.linear = linear
-        width = -(-self.columns // family.lanes) * family.lanes
-
-        def fill(value: Tensor) -> Tensor:
-            return functional.pad(value, (0, width - self.columns))
-
-        self.register_buffer("weights", pack_weights(linear.weight, family))
-        self.register_buffer("offsets", offset_sums(linear.weight, family) + fill(linear.offset))
-        self.register_buffer("scale", fill(expand_taps(linear.scale * linear.step, linear.taps)))
-        self.register_buffer("bias", fill(linear.bias if linear.bias is not None else torch.zeros(self.columns)))
+        self.family = family.name
+        self.linear, self.packed = linear, PackedLinear(linear, family)
 
     def forward(self, value: Tensor) -> Tensor:
         """As `IntegerLinear.forward`."""
-        left = self.linear.quantise(value).reshape(-1, value.shape[-1])
-        product = torch.ops.pqrnn.scaled_product(left, self.weights, self.offsets, self.scale, self.bias, self.columns, self.family)
+        left, packed = self.linear.quantise(value).reshape(-1, value.shape[-1]), self.packed
+        product = torch.ops.pqrnn.scaled_product(left, packed.weights, packed.offsets, packed.scale, packed.bias, packed.columns, self.family)
         return cast(Tensor, product).reshape(*value.shape[:-1], -1)
 
 
 class KernelLayer(nn.Module):
     """What a folded `QrnnLayer` with an `IntegerLinear` does, in one kernel after the rounding."""
 
+    scale: Tensor
+    bias: Tensor
+
     def __init__(self, layer: QrnnLayer, family: Family) -> None:
         """Pack the weights of `layer` for a family."""
         super().__init__()
-        product = cast(IntegerLinear, layer.product)
+        self.linear = cast(IntegerLinear, layer.product)
         self.family, self.state, self.taps = family.name, layer.state, layer.kernel
-        self.linear = product
         blocks = -(-layer.state // family.lanes)
 
-        def arrange(value: Tensor, taps: int) -> Tensor:
+        def arrange(value: Tensor, taps: int = layer.kernel) -> Tensor:
             """Order columns by direction, block of channels, tap, gate and channel."""
             parts = value.reshape(-1, 2, taps, GATES, layer.state)
             filled = functional.pad(parts, (0, blocks * family.lanes - layer.state)).reshape(-1, 2, taps, GATES, blocks, family.lanes)
-            return filled.permute(0, 1, 4, 2, 3, 5).reshape(value.shape[0] if value.ndim == 2 else 1, -1)
+            return filled.permute(0, 1, 4, 2, 3, 5).reshape(value.shape[0], -1)
 
-        weights = arrange(product.weight, layer.kernel)
-        self.register_buffer("weights", pack_weights(weights, family))
-        self.register_buffer("offsets", offset_sums(weights, family) + arrange(product.offset, layer.kernel)[0])
-        self.register_buffer("scale", arrange(product.scale * product.step, 1)[0])
-        self.register_buffer("bias", arrange(layer.bias.detach(), 1)[0])
+        self.packed = PackedLinear(self.linear, family, arrange)
+        # The taps of a gate have one scale, and are added before it.
+        self.register_buffer("scale", arrange(self.linear.factor.reshape(2, layer.kernel, -1)[:, 0].reshape(1, -1), 1)[0])
+        self.register_buffer("bias", arrange(layer.bias.detach()[None], 1)[0])
+
+    def advance(self, left: Tensor, mask: Tensor, words: int) -> tuple[Tensor, Tensor]:
+        """Return int8 of step 1/127 and float32[B * T, 2 * state] of int8[B * T, width] and the mask float32[B * T]."""
+        packed = self.packed
+        found = torch.ops.pqrnn.layer(left, packed.weights, packed.offsets, self.scale, self.bias, mask, words, self.state, self.taps, self.family)
+        return cast(tuple[Tensor, Tensor], found)
 
     def forward(self, value: Tensor, mask: Tensor, *, scan: bool) -> Tensor:
-        """As `QrnnLayer.forward`, for one text; the recurrence has one form."""
-        left = self.linear.quantise(value)[0]
-        _, real = torch.ops.pqrnn.layer(left, self.weights, self.offsets, self.scale, self.bias, mask.reshape(-1), self.state, self.taps, self.family)
-        return cast(Tensor, real)[None]
+        """As `QrnnLayer.forward`; the recurrence has one form."""
+        batch, words, width = value.shape
+        _, real = self.advance(self.linear.quantise(value).reshape(-1, width), mask.expand(batch, words, 1).reshape(-1), words)
+        return real.reshape(batch, words, -1)
+
+
+class KernelParser(nn.Module):
+    """A folded `ParserModel` in integers, with int8 from kernel to kernel: one for the bottleneck, one a layer, one for the rest."""
+
+    offsets: Tensor
+    scale: Tensor
+    bias: Tensor
+    levels: Tensor
+
+    def __init__(self, model: ParserModel, family: Family) -> None:
+        """Pack the weights of `model` for a family; `fits_parser` says whether that can be done."""
+        super().__init__()
+        self.family, self.config = family.name, model.config
+        self.labels = (cast(IntegerLinear, model.intent).weight.shape[1], cast(IntegerLinear, model.tags).weight.shape[1])
+        self.projection = model.projection
+        self.bottleneck = PackedLinear(cast(IntegerLinear, model.bottleneck), family)
+        self.layers = nn.ModuleList(KernelLayer(cast(QrnnLayer, layer), family) for layer in model.layers)
+        after = cast(KernelLayer, self.layers[0]).linear
+        self.register_buffer("levels", (after.kind.levels / after.largest).reshape(1))
+        count, lanes = self.labels[1], family.lanes
+
+        def both_sides(value: Tensor) -> Tensor:
+            return functional.pad(value.reshape(-1, 2, count), (0, -(-count // lanes) * lanes - count)).reshape(value.shape[0], -1)
+
+        linears = {"pool": model.pool, "intent": model.intent, "tags": model.tags, "pooled": model.tags_from_pool, "neighbours": model.neighbours}
+        packed = {
+            name: PackedLinear(cast(IntegerLinear, linears[name]), family)
+            if name != "neighbours"
+            else PackedLinear(cast(IntegerLinear, linears[name]), family, both_sides, -(-count // DEPTH_STEP) * DEPTH_STEP)
+            for name in NAMES
+        }
+        for name in NAMES:
+            self.register_buffer(f"{name}_weights", packed[name].weights)
+        for part in ("offsets", "scale", "bias"):
+            self.register_buffer(part, torch.cat([packed[name].get_buffer(part) for name in NAMES]))
+        inputs = model.intent_from_inputs
+        self.intent_from_inputs = None if inputs is None else KernelLinear(cast(IntegerLinear, inputs), family)
+
+    def forward(self, text: Tensor, words: int) -> Parse:
+        """As `ParserModel.forward`."""
+        found = self.projection(text, words)
+        mask = (torch.arange(words, dtype=torch.int32, device=text.device) < found.word_count[:, None]).float().reshape(-1)
+        features = found.features.to(torch.int8).reshape(mask.shape[0], -1)
+        first = self.bottleneck
+        short, inputs = torch.ops.pqrnn.rectified(
+            features, first.weights, first.offsets, first.scale, first.bias, mask, self.levels, first.columns, self.family
+        )
+        for layer in self.layers:
+            short, states = cast(KernelLayer, layer).advance(short, mask, words)
+        weights = [self.get_buffer(f"{name}_weights") for name in NAMES]
+        shape = (words, self.config.pool_heads, *self.labels, self.config.refinements)
+        intent, tags = torch.ops.pqrnn.head(short, states, mask, *weights, self.offsets, self.scale, self.bias, *shape, self.family)
+        if self.intent_from_inputs is not None:
+            intent = intent + self.intent_from_inputs(inputs.reshape(text.shape[0], words, -1).amax(1))
+        return Parse(intent, tags.reshape(text.shape[0], words, -1), found.spans, found.word_count)
 
 
 def has_products(model: nn.Module) -> bool:
@@ -77,8 +174,18 @@ def has_products(model: nn.Module) -> bool:
     return any(isinstance(module, IntegerLinear) for module in model.modules())
 
 
-def with_kernels(model: ParserModel, family: Family) -> ParserModel:
+def fits_parser(model: ParserModel, family: Family) -> bool:
+    """Say whether `KernelParser` can stand for a model: layers with an input in int8, refinement, and pooling by whole blocks of channels."""
+    config = model.config
+    sizes = Sizes(1, 2, 2 * config.state, config.pool_heads, 1, 1, config.pool_peaks, config.refinements)
+    first = model.layers[0].product if len(model.layers) else None
+    return isinstance(first, IntegerLinear) and first.kind is Range.POSITIVE and sizes.fits(family.lanes)
+
+
+def with_kernels(model: ParserModel, family: Family) -> ParserModel | KernelParser:
     """Return a parser that calls kernels of a family; `model` is folded and in integers, and stays as it is."""
+    if fits_parser(model, family):
+        return KernelParser(model, family)
     changed = copy.deepcopy(model)
     for name, module in list(changed.named_modules()):
         if isinstance(module, QrnnLayer) and isinstance(module.product, IntegerLinear):

@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from compile.kernels.families import find_family
+from compile.kernels.head import Sizes
 from compile.kernels.packing import unpack_weights
 from pqrnn.integer import multiply
 from pqrnn.recurrence import recur_by_loop
@@ -75,50 +77,178 @@ def _sums(left: Tensor, weights: Tensor, offsets: Tensor, columns: int, family: 
     return multiply(left, plain) + shifted
 
 
+def _rectified_shape(
+    left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, levels: Tensor, columns: int, family: str
+) -> tuple[Tensor, Tensor]:
+    shape = (left.shape[0], columns)
+    return left.new_empty(shape), left.new_empty(shape, dtype=torch.float32)
+
+
+@_define(
+    "rectified(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, Tensor levels, int columns, str family) "
+    "-> (Tensor, Tensor)",
+    _rectified_shape,
+)
+def rectified(
+    left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, levels: Tensor, columns: int, family: str
+) -> tuple[Tensor, Tensor]:
+    """Return a scaled product that is cut off at zero, and zero where there is no word.
+
+    Args:
+        left: as `scaled_product`, with the arguments up to `bias`.
+        weights: likewise.
+        offsets: likewise.
+        scale: likewise.
+        bias: likewise.
+        mask: float32[M], one where a word is.
+        levels: float32[1], the steps that one is divided into.
+        columns: N.
+        family: of instructions, by name.
+
+    Returns:
+        int8[M, N] of `Range.POSITIVE`, and float32 of that shape.
+    """
+    real = torch.relu(scaled_product(left, weights, offsets, scale, bias, columns, family)) * mask[:, None]
+    return (((real * levels).clamp(max=255.0) + 0.5).to(torch.int32) - 128).to(torch.int8), real
+
+
 def _layer_shape(
-    left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, state: int, taps: int, family: str
+    left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, words: int, state: int, taps: int, family: str
 ) -> tuple[Tensor, Tensor]:
     shape = (left.shape[0], 2 * state)
     return left.new_empty(shape), left.new_empty(shape, dtype=torch.float32)
 
 
 @_define(
-    "layer(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, int state, int taps, str family) -> (Tensor, Tensor)",
+    "layer(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, int words, int state, int taps, str family) "
+    "-> (Tensor, Tensor)",
     _layer_shape,
 )
 def layer(
-    left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, state: int, taps: int, family: str
+    left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, words: int, state: int, taps: int, family: str
 ) -> tuple[Tensor, Tensor]:
-    """Return the outputs of a QRNN layer (`pqrnn.model.QrnnLayer`) for one text.
+    """Return the outputs of a QRNN layer (`pqrnn.model.QrnnLayer`).
 
     Args:
-        left: int8[T, K].
+        left: int8[B * T, K].
         weights: packed; its columns are by direction, block of channels, tap, gate and channel.
         offsets: int32, in the same order.
         scale: float32, in the same order but without taps.
         bias: float32, like `scale`.
-        mask: float32[T], one where a word is.
+        mask: float32[B * T], one where a word is.
+        words: T.
         state: channels a direction.
         taps: words that a gate sees.
         family: of instructions, by name.
 
     Returns:
-        int8[T, 2 * state] of step 1/127, and float32 of that shape.
+        int8[B * T, 2 * state] of step 1/127, and float32 of that shape.
     """
     lanes = find_family(family).lanes
     blocks = -(-state // lanes)
-    sums = _sums(left, weights, offsets, weights.shape[0] * lanes, family).reshape(-1, 2, blocks, taps, 3, lanes)
+    sums = _sums(left, weights, offsets, weights.shape[0] * lanes, family).reshape(-1, words, 2, blocks, taps, 3, lanes)
+    present = mask.reshape(-1, words, 1)
     outs = []
     for direction in (0, 1):
-        total = sums[:, direction, :, 0]
-        for reach in range(1, min(taps, left.shape[0])):
-            tap = sums[:, direction, :, reach]
-            none = torch.zeros_like(tap[:reach])
-            total = total + torch.cat([none, tap[:-reach]] if direction == 0 else [tap[reach:], none])
+        total = sums[:, :, direction, :, 0]
+        for reach in range(1, min(taps, words)):
+            tap = sums[:, :, direction, :, reach]
+            none = torch.zeros_like(tap[:, :reach])
+            total = total + torch.cat([none, tap[:, :-reach]] if direction == 0 else [tap[:, reach:], none], 1)
         gates = total.float() * scale.reshape(2, blocks, 3, lanes)[direction] + bias.reshape(2, blocks, 3, lanes)[direction]
-        candidate, forget, output = (gate.reshape(1, -1, blocks * lanes)[..., :state] for gate in gates.unbind(2))
+        candidate, forget, output = (gate.reshape(-1, words, blocks * lanes)[..., :state] for gate in gates.unbind(3))
         keep = torch.sigmoid(forget)
-        update = (1.0 - keep) * torch.tanh(candidate) * mask[None, :, None]
-        outs.append((torch.sigmoid(output) * recur_by_loop(keep, update, reverse=direction == 1))[0])
-    real = torch.cat(outs, -1) * mask[:, None]
-    return ((real * 127.0 + 128.5).to(torch.int32) - 128).to(torch.int8), real
+        update = (1.0 - keep) * torch.tanh(candidate) * present
+        outs.append(torch.sigmoid(output) * recur_by_loop(keep, update, reverse=direction == 1))
+    real = (torch.cat(outs, -1) * present).reshape(-1, 2 * state)
+    return _round_signed(real), real
+
+
+def _head_shape(short: Tensor, states: Tensor, mask: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    words, _, intents, tags = rest[-6:-2]
+    return states.new_empty((short.shape[0] // words, intents)), states.new_empty((short.shape[0], tags))
+
+
+@_define(
+    "head(Tensor short, Tensor states, Tensor mask, Tensor pool, Tensor intent, Tensor tags, Tensor pooled, Tensor neighbours, "
+    "Tensor offsets, Tensor scale, Tensor bias, int words, int heads, int intents, int labels, int rounds, str family) -> (Tensor, Tensor)",
+    _head_shape,
+)
+def head(
+    short: Tensor,
+    states: Tensor,
+    mask: Tensor,
+    pool: Tensor,
+    intent: Tensor,
+    tags: Tensor,
+    pooled: Tensor,
+    neighbours: Tensor,
+    offsets: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    words: int,
+    heads: int,
+    intents: int,
+    labels: int,
+    rounds: int,
+    family: str,
+) -> tuple[Tensor, Tensor]:
+    """Return what follows the last layer of a parser (`pqrnn.model.ParserModel.encode`).
+
+    Args:
+        short: int8[B * T, width] of step 1/127, the last layer's outputs.
+        states: float32[B * T, width], the same.
+        mask: float32[B * T], one where a word is.
+        pool: packed weights of the pooling's scores.
+        intent: packed weights of the intent; its depth says whether there are peaks.
+        tags: packed weights of the tags.
+        pooled: packed weights of the tags from what is pooled.
+        neighbours: packed weights of the refinement: depth and each side filled up (`compile.kernels.head.Sizes`).
+        offsets: int32, of the five products one behind the other.
+        scale: float32, likewise.
+        bias: float32, likewise.
+        words: T.
+        heads: of the pooling.
+        intents: labels.
+        labels: of the tags.
+        rounds: of refinement.
+        family: of instructions, by name.
+
+    Returns:
+        float32[B, intents] and float32[B * T, labels], logits.
+    """
+    kind = find_family(family)
+    width = short.shape[1]
+    peaks = intent.shape[1] * kind.depth >= 2 * width
+    sizes = Sizes(short.shape[0] // words, words, width, heads, intents, labels, peaks, rounds)
+    places, place = {}, 0
+    for name, (_, columns) in sizes.products(kind.lanes).items():
+        places[name] = slice(place, place + -(-columns // kind.lanes) * kind.lanes)
+        place = places[name].stop
+
+    def multiply_scaled(name: str, left: Tensor, weights: Tensor) -> Tensor:
+        part = places[name]
+        return scaled_product(left, weights, offsets[part], scale[part], bias[part], sizes.products(kind.lanes)[name][1], family)
+
+    present = mask.reshape(-1, words, 1)
+    value = states.reshape(-1, words, width)
+    scores = multiply_scaled("pool", short, pool).reshape(-1, words, heads) + (present - 1.0) * 1e6
+    share = torch.softmax(scores, 1).repeat_interleave(width // heads, 2)
+    mean = _round_signed((share * value).sum(1))
+    seen = mean
+    if peaks:
+        seen = torch.cat([mean, _round_signed((value + (present - 1.0) * 2.0).amax(1) * present[:, 0])], -1)
+    unary = multiply_scaled("tags", short, tags).reshape(-1, words, labels) + multiply_scaled("pooled", mean, pooled)[:, None]
+    found = unary
+    depth, columns = sizes.products(kind.lanes)["neighbours"]
+    for _ in range(rounds):
+        rounded = ((torch.softmax(found, -1) * present * 255.0 + 0.5).to(torch.int32) - 128).to(torch.int8).reshape(-1, labels)
+        sides = multiply_scaled("neighbours", functional.pad(rounded, (0, depth - labels)), neighbours).reshape(-1, words, 2, columns // 2)[
+            ..., :labels
+        ]
+        found = unary + functional.pad(sides[:, :-1, 0], (0, 0, 1, 0)) + functional.pad(sides[:, 1:, 1], (0, 0, 0, 1))
+    return multiply_scaled("intent", seen, intent), found.reshape(-1, labels)
+
+
+def _round_signed(value: Tensor) -> Tensor:
+    return ((value * 127.0 + 128.5).to(torch.int32) - 128).to(torch.int8)

@@ -10,16 +10,28 @@ import iree.runtime as rt
 import numpy as np
 import pytest
 import torch
-from makers.kernels import SHAPES, TARGETS, WORDS, Case, compile_kernels, layer_inputs, make_layer, processor_of, product_case, set_weights
+from makers.kernels import (
+    HEADS,
+    SHAPES,
+    TARGETS,
+    WORDS,
+    check_reals,
+    compile_kernels,
+    head_case,
+    layer_case,
+    processor_of,
+    product_case,
+    rectified_case,
+    set_weights,
+)
 from torch import Tensor, nn
 
 from compile.compiler import compile_module
 from compile.errors import ImportFailed
 from compile.importing import import_programs
 from compile.kernels.families import FAMILIES, Family
-from compile.kernels.layer import layer_kernel
 from compile.kernels.linking import link_kernels, read_target
-from compile.kernels.modules import KernelLayer, KernelLinear
+from compile.kernels.modules import KernelLinear
 from compile.kernels.packing import offset_sums, pack_weights
 from pqrnn.integer import IntegerLinear, Range, multiply
 from runtime_py.preflight import missing_features, this_machine
@@ -59,22 +71,20 @@ def test_products_are_exact_for_every_tail(family: Family, tmp_path: Path) -> No
 
 
 @HERE
-def test_layers_say_what_their_operator_says(family: Family, tmp_path: Path) -> None:
-    cases = []
-    for words, width, state, taps in WORDS:
-        inputs = layer_inputs(KernelLayer(make_layer(width, state, taps), family), words, width)
-        kernel = layer_kernel(f"layer_{words}_{width}_{state}_{taps}", family, words, width, state, taps)
-        wanted = torch.ops.pqrnn.layer(*inputs.values(), state, taps, family.name)
-        cases.append(Case(kernel, tuple(value.numpy() for value in inputs.values()), tuple(value.numpy() for value in wanted)))
-    module = _load(compile_kernels([case.kernel for case in cases], TARGETS[family.name], tmp_path))
-    for case in cases:
-        short, real = _run(module, case.function, case.inputs)
-        np.testing.assert_allclose(real, case.wanted[1], rtol=0, atol=1e-6, err_msg=case.function)
-        # A number that lies within a rounding of the middle between two int8 may fall on either side.
-        scaled = case.wanted[1] * 127.0
-        middle = np.abs(scaled - np.floor(scaled) - 0.5) < 2e-4
-        np.testing.assert_array_equal(short[~middle], case.wanted[0][~middle], err_msg=case.function)
-        assert middle.mean() < 0.01
+def test_layers_and_heads_say_what_their_operators_say(family: Family, tmp_path: Path) -> None:
+    layers = [layer_case(family, 1 + number % 2, shape) for number, shape in enumerate(WORDS)]
+    rectified = [rectified_case(family, (8, 64, 33)), rectified_case(family, (5, 20, 16))]
+    heads = [head_case(family, sizes) for sizes in HEADS if sizes.fits(family.lanes)]
+    module = _load(compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], TARGETS[family.name], tmp_path))
+    for levels, cases in ((127.0, layers), (100.0, rectified)):
+        for case in cases:
+            short, real = _run(module, case.function, case.inputs)
+            check_reals(real, case.wanted[1], levels, short, case.wanted[0])
+    assert len(heads) > 2
+    for case in heads:
+        for found, wanted in zip(_run(module, case.function, case.inputs), case.wanted, strict=True):
+            assert np.abs(wanted).max() > 0.3
+            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-5, err_msg=case.function)
 
 
 class _Products(nn.Module):
@@ -132,7 +142,7 @@ def test_weights_are_stored_once_for_all_entries_and_as_they_are_read(family: Fa
     source = import_programs(programs, tmp_path / "operators.mlirbc")
     linked = link_kernels(source, tmp_path / "kernels.mlirbc", family, processor.resolved)
     code = compile_module(linked, tmp_path / "kernels.vmfb", flags).path.read_bytes()
-    packed = kernel.get_buffer("weights").numpy().tobytes()
+    packed = kernel.packed.weights.numpy().tobytes()
     assert code.count(packed) == 1
     assert code.count(packed[: len(packed) // 3]) == 1
     assert len(code) < len(packed) + 60_000

@@ -7,15 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from makers.kernels import SHAPES, TARGETS, Case, compile_kernels, layer_inputs, make_layer, processor_of, product_case
+from makers.kernels import HEADS, SHAPES, TARGETS, Case, check_reals, compile_kernels, head_case, layer_case, processor_of, product_case
 
 from compile.compiler import compile_module
 from compile.emulation.counting import CannotCount, count_instructions
 from compile.emulation.runner import Runner
 from compile.kernels.families import Family, find_family
-from compile.kernels.layer import layer_kernel
-from compile.kernels.modules import KernelLayer
 from compile.kernels.product import product_kernel
 from compile.process import run_tool
 from compile.static_checks import check_machine_code, find_objdump
@@ -45,20 +42,17 @@ def test_products_are_exact_for_every_tail(name: str, cpu: str, emulated: Callab
 
 
 @ARM
-def test_layers_say_what_their_operator_says(name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path) -> None:
+def test_layers_and_heads_say_what_their_operators_say(name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path) -> None:
     runner, family = emulated("qemu-aarch64", cpu), find_family(name)
-    cases = []
-    for words, width, state, taps in ((4, 16, 16, 2), (9, 21, 10, 3)):
-        inputs = layer_inputs(KernelLayer(make_layer(width, state, taps), family), words, width)
-        wanted = torch.ops.pqrnn.layer(*inputs.values(), state, taps, name)
-        kernel = layer_kernel(f"layer_{words}", family, words, width, state, taps)
-        cases.append(Case(kernel, tuple(value.numpy() for value in inputs.values()), tuple(value.numpy() for value in wanted)))
-    module = compile_kernels([case.kernel for case in cases], TARGETS[name], tmp_path)
-    for case in cases:
+    layers = [layer_case(family, 1, (4, 16, 16, 2)), layer_case(family, 2, (9, 21, 10, 3))]
+    heads = [head_case(family, sizes) for sizes in HEADS[:2]]
+    module = compile_kernels([case.kernel for case in (*layers, *heads)], TARGETS[name], tmp_path)
+    for case in layers:
         short, real = _run(runner, module, case, tmp_path)
-        np.testing.assert_allclose(real, case.wanted[1], rtol=0, atol=1e-6)
-        assert np.abs(short.astype(int) - case.wanted[0]).max() <= 1
-        assert (short != case.wanted[0]).mean() < 0.01
+        check_reals(real, case.wanted[1], 127.0, short, case.wanted[0])
+    for case in heads:
+        for found, wanted in zip(_run(runner, module, case, tmp_path), case.wanted, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-5)
 
 
 def _count(module: Path, function: str, kinds: list[str], cpu: str) -> int:

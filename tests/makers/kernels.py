@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from compile.compiler import compile_module, target_flags
 from compile.kernels.families import Family
+from compile.kernels.head import NAMES, Sizes, head_kernel
 from compile.kernels.kernel import Kernel
+from compile.kernels.layer import layer_kernel
 from compile.kernels.linking import write_module
-from compile.kernels.modules import KernelLayer
+from compile.kernels.modules import KernelLayer, PackedLinear
 from compile.kernels.packing import offset_sums, pack_weights
-from compile.kernels.product import product_kernel
+from compile.kernels.product import product_kernel, rectified_kernel
 from compile.machine import Processor, resolve_processor
-from pqrnn.integer import IntegerLinear
+from pqrnn.integer import IntegerLinear, Range
 from pqrnn.model import ModelConfig, QrnnLayer
 from targets import registry
 
@@ -38,6 +40,12 @@ SHAPES = (
     (17, 33, 29),
     (64, 40, 18),
     (2, 2050, 7),
+)
+HEADS = (  # texts, words, width, heads, intents, tags, peaks, rounds
+    Sizes(1, 2, 16, 1, 1, 1, True, 1),
+    Sizes(3, 9, 64, 2, 33, 18, True, 2),
+    Sizes(2, 5, 32, 1, 16, 32, False, 3),
+    Sizes(1, 17, 48, 3, 7, 149, True, 1),
 )
 WORDS = ((1, 8, 8, 2), (3, 5, 3, 1), (4, 16, 16, 2), (9, 20, 24, 3), (13, 7, 17, 2), (33, 12, 5, 2))  # words, width, state, taps
 
@@ -103,17 +111,69 @@ def set_weights(linear: IntegerLinear) -> IntegerLinear:
     with torch.no_grad():
         linear.weight.copy_(torch.randint(-127, 128, linear.weight.shape, dtype=torch.int8))
         linear.scale.uniform_(1e-3, 3e-3)
-        linear.largest.fill_(1.0 if linear.kind != "positive" else 2.5)
+        linear.largest.fill_(1.0 if linear.kind is not Range.POSITIVE else 2.5)
         if linear.bias is not None:
             linear.bias.normal_()
-        linear.update_offset()
+        linear.derive()
     return linear
 
 
-def layer_inputs(kernel: KernelLayer, words: int, width: int) -> Mapping[str, torch.Tensor]:
-    """Rows of a text that ends before the last word, as the operator takes them."""
-    mask = torch.ones(words)
-    mask[words - words // 4 :] = 0.0
+def layer_case(family: Family, texts: int, shape: tuple[int, int, int, int]) -> Case:
+    """A layer over texts that end before the last word; what is wanted is what its operator says."""
+    words, width, state, taps = shape
+    layer = KernelLayer(make_layer(width, state, taps), family)
+    mask, left = _rows(texts, words, width)
+    tensors = (left, layer.packed.weights, layer.packed.offsets, layer.scale, layer.bias, mask)
+    kernel = layer_kernel(f"layer_{texts}_{words}_{width}_{state}_{taps}", family, texts, words, width, state, taps)
+    return _case(kernel, tensors, torch.ops.pqrnn.layer(*tensors, words, state, taps, family.name))
+
+
+def rectified_case(family: Family, shape: tuple[int, int, int]) -> Case:
+    """A scaled product of ternary numbers, cut off at zero and at the largest activation."""
+    rows, depth, columns = shape
+    torch.manual_seed(rows + depth + columns)
+    linear = set_weights(IntegerLinear(depth, columns, Range.INTEGERS))
+    packed = PackedLinear(linear, family)
+    mask = (torch.arange(rows) < rows - rows // 4).float()
+    left = torch.randint(-1, 2, (rows, depth), dtype=torch.int8)
+    tensors = (left, packed.weights, packed.offsets, packed.scale, packed.bias, mask, torch.tensor([100.0]))
+    kernel = rectified_kernel(f"rectified_{rows}_{depth}_{columns}", family, rows, depth, columns)
+    return _case(kernel, tensors, torch.ops.pqrnn.rectified(*tensors, columns, family.name))
+
+
+def head_case(family: Family, sizes: Sizes) -> Case:
+    """A head over texts that end before the last word, of which the first has no word at all."""
+    torch.manual_seed(sizes.words)
+    mask, short = _rows(sizes.texts, sizes.words, sizes.width)
+    mask[: sizes.words] = 0.0
+    products = sizes.products(family.lanes)
+    packed = [
+        PackedLinear(set_weights(IntegerLinear(*products[name], Range.SHARE if name == "neighbours" else Range.SIGNED)), family) for name in NAMES
+    ]
+    rows = [torch.cat([each.get_buffer(part) for each in packed]) for part in ("offsets", "scale", "bias")]
+    tensors = (short, short.float() / 127.0, mask, *(each.weights for each in packed), *rows)
+    numbers = (sizes.words, sizes.heads, sizes.intents, sizes.tags, sizes.rounds)
+    kernel = head_kernel(f"head_{'_'.join(map(str, numbers))}_{sizes.texts}_{int(sizes.peaks)}", family, sizes)
+    return _case(kernel, tensors, torch.ops.pqrnn.head(*tensors, *numbers, family.name))
+
+
+def _case(kernel: Kernel, tensors: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor]) -> Case:
+    return Case(kernel, tuple(value.numpy() for value in tensors), tuple(value.numpy() for value in wanted))
+
+
+def _rows(texts: int, words: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mask and int8 of texts that end before the last word."""
     torch.manual_seed(words)
-    left = torch.randint(-127, 128, (words, width), dtype=torch.int8) * mask.to(torch.int8)[:, None]
-    return {"left": left, "weights": kernel.weights, "offsets": kernel.offsets, "scale": kernel.scale, "bias": kernel.bias, "mask": mask}
+    mask = (torch.arange(words) < words - words // 4).float().repeat(texts)
+    return mask, torch.randint(-127, 128, (texts * words, width), dtype=torch.int8) * mask.to(torch.int8)[:, None]
+
+
+def check_reals(
+    found: NDArray[np.generic], wanted: NDArray[np.generic], levels: float, short: NDArray[np.generic], rounded: NDArray[np.generic]
+) -> None:
+    """Compare float32, and the int8 rounded from it: a number within a rounding of the middle between two int8 may fall on either side."""
+    np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=2e-6)
+    scaled = wanted.astype(np.float64) * levels
+    middle = np.abs(scaled - np.floor(scaled) - 0.5) < 3e-6 * levels
+    np.testing.assert_array_equal(short[~middle], rounded[~middle])
+    assert middle.mean() < 0.02
