@@ -72,8 +72,13 @@ def add_parser(
         raise ZooError(f"{run}: a training run is under way here, or was stopped: finish it first, its state is no parser")
     sets = choose_data_sets(data)
     checkpoint = load_checkpoint(run)
-    facts = _without_texts(checkpoint.facts, _languages(checkpoint.facts, languages))
     figures = _choose_figures(results, work, beside) if results is not None else ()
+    for each in figures:
+        if each.work == work and each.metric == "weights" and each.value != (run / WEIGHTS).stat().st_size:
+            raise ZooError(
+                f"{results}: {work!r} is about weights of {each.value:,.0f} bytes, and those of {run} have {(run / WEIGHTS).stat().st_size:,}: another parser"
+            )
+    facts = _without_texts(checkpoint.facts, _languages(checkpoint.facts, languages))
     shelf.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=shelf, prefix=f".{name}.") as place:
         fresh = Path(place) / name

@@ -76,7 +76,7 @@ def _describe(entry: Entry, facts: Facts[ModelConfig]) -> str:
 def _numbers(entry: Entry, facts: Facts[ModelConfig]) -> str:
     dev = facts.metrics.get("dev", {})
     rows = [
-        ("development split, while training", name.replace("_", " "), _share(each["value"], each["low"], each["high"]), f"{each['n']:,.0f}")
+        ("development split", name.replace("_", " "), _share(each["value"], each["low"], each["high"]), f"{each['n']:,.0f}")
         for name, each in dev.items()
     ]
     rows += [(each.work, each.metric, _value(each), "" if each.n is None else f"{each.n:,}") for each in entry.figures]
@@ -89,7 +89,7 @@ def _numbers(entry: Entry, facts: Facts[ModelConfig]) -> str:
 def _value(figure: Figure) -> str:
     if figure.metric.startswith(_SHARES):
         return _share(figure.value, figure.low, figure.high)
-    return f"{figure.value:,.6g}"
+    return f"{figure.value:,.0f}" if figure.value == int(figure.value) else f"{figure.value:.6g}"
 
 
 def _share(value: float, low: float | None, high: float | None) -> str:

@@ -40,6 +40,7 @@ def results(tmp_path: Path) -> Path:
     rows = [
         {"work": "small int8", "metric": "exact match", "value": 0.8125, "low": 0.75, "high": 0.875, "n": 64},
         {"work": "small int8", "metric": "exact match, utterances not in train", "value": 0.7725, "low": 0.7, "high": 0.8, "n": 60},
+        {"work": "another int8", "metric": "weights", "value": 1234, "unit": "bytes"},
         {"work": "small int8", "metric": "intent flips", "value": 3, "n": 64},
         {"work": "small teacher", "metric": "exact match", "value": 0.9125, "low": 0.8, "high": 0.95, "n": 64, "peer": "x"},
         {"work": "another", "metric": "exact match", "value": 0.1234},
@@ -109,6 +110,7 @@ def test_golden_texts_are_of_the_languages(tmp_path: Path, shelf: Path) -> None:
         ({"data": ["mtop", "nothing"]}, "nothing is no data set"),
         ({"data": []}, "mtop"),
         ({"results": "results", "work": "small int4"}, "small int8"),
+        ({"results": "results", "work": "another int8"}, "1,234 bytes"),
         ({"results": "results", "work": "small int8", "beside": ["nobody"]}, "nobody"),
     ],
 )
