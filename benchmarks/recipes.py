@@ -81,12 +81,13 @@ _SUPERVISED = [
     *_one("tag refinements", "model.refinements", 0),
     *_one("misspelled words", "training.misspell", 0.0, 0.1),
     # Everything grows together: the points between 100 kB and 4 MB of quality against bytes.
+    _width("1/8", 64, 32, 24),
     _width("1/6", 128, 48, 32),
     _width("1/4", 192, 64, 48),
     _width("1/3", 256, 96, 64),
     _width("1/2", 256, 128, 96),
     _width("2/3", 384, 192, 128),
-    _width("3/2", 768, 384, 288),
+    _width("3/2", 640, 384, 272),
 ]
 _DISTILLED = [
     *_one("temperature", "distillation.temperature", 1.0, 4.0),
