@@ -30,12 +30,12 @@ from torch.nn import functional
 from pqrnn.unicode_table import BLOCK_BITS, REPLACEMENT, BreakClass, load_unicode_table
 
 _VERSION = 1
-_FEATURES_PER_HASH = 16
-_MULTIPLIER = 0x9E3779B1  # odd, so that it has an inverse modulo 2^32
-_CHARACTER_SALT = 0x27D4EB2F
-_START_MARK = 0x165667B1
-_END_MARK = 0x2545F491
-_SHAPE_SALT = 0x7FEB352D
+FEATURES_PER_HASH = 16
+MULTIPLIER = 0x9E3779B1  # odd, so that it has an inverse modulo 2^32
+CHARACTER_SALT = 0x27D4EB2F
+START_MARK = 0x165667B1
+END_MARK = 0x2545F491
+SHAPE_SALT = 0x7FEB352D
 
 
 class _Characters(NamedTuple):
@@ -132,8 +132,8 @@ class Projection(nn.Module):
         """
         super().__init__()
         parts = (config.word_features, config.ngram_features)
-        if any(part < 0 or part % _FEATURES_PER_HASH for part in parts) or not sum(parts):
-            raise ValueError(f"word_features and ngram_features must be multiples of {_FEATURES_PER_HASH}, not both 0: {config}")
+        if any(part < 0 or part % FEATURES_PER_HASH for part in parts) or not sum(parts):
+            raise ValueError(f"word_features and ngram_features must be multiples of {FEATURES_PER_HASH}, not both 0: {config}")
         if min(config.ngrams, default=0) < 2 or len(set(config.ngrams)) < len(config.ngrams):
             raise ValueError(f"ngrams must be at least 2 long and all different: {config}")
         if not 1 <= config.ngram_limit <= 127:
@@ -161,7 +161,7 @@ class Projection(nn.Module):
             words: W, rows of the result.
         """
         characters, member, first, spans, count = self._segment(text, words)
-        hashes = mix(characters.folded * to_int32(_MULTIPLIER) + to_int32(_CHARACTER_SALT))
+        hashes = mix(characters.folded * to_int32(MULTIPLIER) + to_int32(CHARACTER_SALT))
         features = [self._word_features(hashes, characters, member, first)]
         if self.config.ngram_features:
             features.append(self._ngram_features(hashes, characters, member, first))
@@ -238,10 +238,10 @@ class Projection(nn.Module):
         for order in range(2, max(self.config.ngrams) + 1):
             # The n-gram from here is this character and the shorter n-gram from the next one, which ends in the same place.
             next_ = follow(torch.stack([value, end_owner, end_mark], -1))
-            value, end_owner, end_mark = hashes + next_[..., 0] * to_int32(_MULTIPLIER), next_[..., 1], next_[..., 2]
+            value, end_owner, end_mark = hashes + next_[..., 0] * to_int32(MULTIPLIER), next_[..., 1], next_[..., 2]
             if order in self.config.ngrams:
                 valid = inside * (owner == end_owner).to(torch.int32)
-                marked = value + characters.starts * to_int32(_START_MARK) + end_mark * to_int32(_END_MARK) + to_int32(mix_number(order))
+                marked = value + characters.starts * to_int32(START_MARK) + end_mark * to_int32(END_MARK) + to_int32(mix_number(order))
                 total = total + self._ternary(marked, self.ngram_seeds) * valid[..., None]
         # Sums of small integers are exact in float32.
         sums = torch.matmul(member.float(), total.float())
@@ -252,7 +252,7 @@ class Projection(nn.Module):
             + (first * characters.upper[:, None, :]).sum(-1, dtype=torch.int32) * 2
             + ((member * characters.upper[:, None, :]).sum(-1, dtype=torch.int32) > 1).to(torch.int32)
         )
-        hashed = mix(shape * to_int32(_MULTIPLIER) + to_int32(_SHAPE_SALT))
+        hashed = mix(shape * to_int32(MULTIPLIER) + to_int32(SHAPE_SALT))
         present = first.sum(-1, dtype=torch.int32)
         shape_features = self._ternary(hashed, self.ngram_seeds) * present[..., None]
         return torch.clamp(sums + shape_features.float(), -float(self.config.ngram_limit), float(self.config.ngram_limit))
@@ -262,7 +262,7 @@ class Projection(nn.Module):
         words = mix(torch.bitwise_xor(value[..., None], seeds))
         pairs = torch.bitwise_right_shift(words[..., None], self.bits)
         ternary = torch.bitwise_and(pairs, 1) - torch.bitwise_and(shift_right(pairs, 1), 1)
-        return ternary.reshape(*value.shape, seeds.shape[0] * _FEATURES_PER_HASH)
+        return ternary.reshape(*value.shape, seeds.shape[0] * FEATURES_PER_HASH)
 
 
 def unpack_bytes(text: Tensor) -> Tensor:
@@ -352,13 +352,13 @@ def _prefix_sum(value: Tensor, place: Tensor) -> Tensor:
 
 
 def _seeds(offset: int, features: int) -> Tensor:
-    first, last = offset // _FEATURES_PER_HASH, (offset + features) // _FEATURES_PER_HASH
+    first, last = offset // FEATURES_PER_HASH, (offset + features) // FEATURES_PER_HASH
     return torch.tensor([to_int32(mix_number(i + 1)) for i in range(first, last)], dtype=torch.int32)
 
 
 def _powers(count: int) -> tuple[Tensor, Tensor]:
     """Powers of the multiplier and of its inverse modulo 2^32: int32[count, 1] each."""
-    inverse = pow(_MULTIPLIER, -1, 1 << 32)
-    powers = [to_int32(pow(_MULTIPLIER, i, 1 << 32)) for i in range(count)]
+    inverse = pow(MULTIPLIER, -1, 1 << 32)
+    powers = [to_int32(pow(MULTIPLIER, i, 1 << 32)) for i in range(count)]
     inverses = [to_int32(pow(inverse, i, 1 << 32)) for i in range(count)]
     return torch.tensor(powers, dtype=torch.int32)[:, None], torch.tensor(inverses, dtype=torch.int32)[:, None]
