@@ -30,6 +30,7 @@ from benchmarks.results import FOLDER, ResultRow, load_results, merge_results
 from pqrnn.checkpoint import FACTS, WEIGHTS, load_checkpoint, load_facts
 from pqrnn.data.examples import Example
 from pqrnn.data.loader import load_examples
+from pqrnn.data.unlabelled import load_unlabelled
 from pqrnn.lessons import Lessons, read_lessons
 from pqrnn.preparation import quantise_checkpoint
 from pqrnn.randomness import make_random
@@ -59,7 +60,17 @@ class Budget(NamedTuple):
 class Laboratory:
     """Data, teachers and a place for runs: makes students and keeps what they score."""
 
-    def __init__(self, work: str, folder: Path, spec: str, lang: str | None, teachers: Sequence[Path], base: Recipe, limit: int | None) -> None:
+    def __init__(
+        self,
+        work: str,
+        folder: Path,
+        spec: str,
+        lang: str | None,
+        teachers: Sequence[Path],
+        base: Recipe,
+        limit: int | None,
+        unlabelled: Sequence[str] = (),
+    ) -> None:
         """Load the data.
 
         Args:
@@ -70,6 +81,7 @@ class Laboratory:
             teachers: folders of trained teachers.
             base: the default.
             limit: how many training utterances are used; None for all.
+            unlabelled: further data whose texts may be answered by the teachers.
         """
         everything = load_examples(spec, split="train", locale=lang)
         self.training = choose_part(everything, limit)
@@ -78,6 +90,7 @@ class Laboratory:
         self.budget = Budget(base.training.epochs, len(self.training), len(everything))
         self.work = f"{work}, {self.budget.text}"
         self.folder = folder / _slug(self.work)
+        self.unlabelled = load_unlabelled(unlabelled, spec, lang, self.development)
         self._lessons: tuple[str, Lessons] | None = None
 
     def measure(self, setting: Setting, seed: int) -> list[ResultRow]:
@@ -95,12 +108,13 @@ class Laboratory:
     def _label(self, recipe: Recipe) -> Lessons:
         """Return the answers of the first teachers to the texts of a recipe, made once for all runs that want the same."""
         teachers = self.teachers[: recipe.teachers]
-        decisive = [msgspec.to_builtins(recipe.lessons), [str(each.resolve()) for each in teachers]]
+        texts = self.unlabelled if recipe.unlabelled else []
+        decisive = [msgspec.to_builtins(recipe.lessons), [str(each.resolve()) for each in teachers], len(texts)]
         key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:12]
         if self._lessons is None or self._lessons[0] != key:
             folder = self.folder / "lessons" / key
             config: LessonConfig = recipe.lessons
-            label_examples(folder, teachers, self.training, (), config, precision=recipe.training.precision, on_progress=_show_labelling)
+            label_examples(folder, teachers, self.training, texts, config, precision=recipe.training.precision, on_progress=_show_labelling)
             self._lessons = key, read_lessons(folder)
         return self._lessons[1]
 
@@ -169,12 +183,12 @@ def main() -> None:
     teachers = [Path(each) for each in arguments.teacher]
     base = default_recipe(len(teachers), overrides)
     languages = {example.locale for example in load_examples(arguments.data, split="dev", locale=arguments.lang)}
-    settings = _choose(list_settings(len(teachers), len(languages)), arguments.only)
+    settings = _choose(list_settings(len(teachers), len(languages), bool(arguments.unlabelled)), arguments.only)
     if arguments.list:
         for setting in settings:
             print(setting.name, setting.changes or "")
         return
-    laboratory = Laboratory(arguments.work, arguments.runs, arguments.data, arguments.lang, teachers, base, arguments.limit)
+    laboratory = Laboratory(arguments.work, arguments.runs, arguments.data, arguments.lang, teachers, base, arguments.limit, arguments.unlabelled)
     plan = [(setting, seed) for seed in range(arguments.seeds) for setting in settings]
     print(f"{laboratory.work}: {len(plan)} runs, development split of {len(laboratory.development):,} utterances", flush=True)
     begin = time.monotonic()
@@ -251,6 +265,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--teacher", action="append", default=[], help="folder of a teacher; again for more, which are averaged; none: labels alone")
     parser.add_argument("--finished", action="append", default=[], metavar="NAME=RUN", help="take in a run that is there; again for more")
     parser.add_argument("--no-budget", dest="budget", action="store_false", help="with --finished: leave epochs and utterances out of the rows' name")
+    parser.add_argument("--unlabelled", action="append", default=[], help="further data whose texts the teachers answer in one of the settings")
     parser.add_argument("--epochs", type=int, help="of every run, instead of the default's")
     parser.add_argument("--limit", type=int, help="training utterances; by default all")
     parser.add_argument("--seeds", type=int, default=1, help="how many times each, with another seed")

@@ -30,6 +30,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         distillation: how the teachers' answers are weighed.
         lessons: what the teachers are asked about.
         teachers: how many of the given ones are averaged; 0 learns from labels alone, and then the two above count for nothing.
+        unlabelled: whether the teachers also answer texts of further data.
     """
 
     projection: ProjectionConfig
@@ -38,6 +39,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     distillation: DistillationConfig
     lessons: LessonConfig
     teachers: int
+    unlabelled: bool = False
 
     @property
     def shape(self) -> ModelConfig:
@@ -105,17 +107,19 @@ _DISTILLED = [
 ]
 
 
-def list_settings(teachers: int, languages: int) -> list[Setting]:
+def list_settings(teachers: int, languages: int, further: bool = False) -> list[Setting]:
     """Return the default and every setting that differs from it in one thing and means something here.
 
     Args:
         teachers: that there are.
         languages: of the data; code-switching needs two.
+        further: whether there are texts without labels.
     """
     if not teachers:
         return [DEFAULT, *_SUPERVISED, *_one("swapped slot values", "training.swap", 0.0, 0.6)]
     taught = [each for each in _DISTILLED if languages > 1 or "lessons.switch" not in each.changes]
-    return [DEFAULT, *_SUPERVISED, *taught, *_one("teachers", "teachers", *range(1, teachers))]
+    texts = [Setting("unlabelled texts", "", {"unlabelled": True})] if further else []
+    return [DEFAULT, *_SUPERVISED, *taught, *texts, *_one("teachers", "teachers", *range(1, teachers))]
 
 
 def default_recipe(teachers: int, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -152,7 +156,7 @@ def change_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         struct = getattr(recipe, part, None) if part else recipe
         if struct is None or field not in getattr(struct, "__struct_fields__", ()):
             known = [f"{group}.{each}" for group in Recipe.__struct_fields__ for each in getattr(getattr(recipe, group), "__struct_fields__", ())]
-            raise ValueError(f"{name}: no such setting; expected one of teachers, {', '.join(known)}")
+            raise ValueError(f"{name}: no such setting; expected one of teachers, unlabelled, {', '.join(known)}")
         changed = (
             msgspec.convert({**msgspec.structs.asdict(struct), field: value}, type(struct))
             if part

@@ -12,6 +12,7 @@ from benchmarks.pareto import draw_pareto, find_points
 from benchmarks.recipes import DEFAULT, Setting, change_recipe, default_recipe, list_settings
 from benchmarks.results import ResultRow, load_results, merge_results
 from pqrnn.data.examples import Example, Slot
+from pqrnn.lessons import read_lessons
 from pqrnn.model import ParserModel
 
 _SMALL = {
@@ -28,7 +29,7 @@ _SMALL = {
 @pytest.mark.parametrize("teachers", [0, 1, 3])
 def test_every_setting_differs_from_the_default_and_makes_a_parser(teachers: int) -> None:
     default = default_recipe(teachers)
-    settings = list_settings(teachers, 2)
+    settings = list_settings(teachers, 2, teachers > 0)
     assert settings[0] == DEFAULT
     assert len({setting.name for setting in settings}) == len(settings)
     for setting in settings[1:]:
@@ -103,7 +104,13 @@ def test_runs_are_made_once_and_measured_in_8_bits(data: Path, tmp_path: Path) -
     taught.measure(Setting("temperature", "4", {"distillation.temperature": 4.0}), 1)
     assert list((taught.folder / "lessons").iterdir()) == lessons  # the same answers
     taught.measure(Setting("variants", "2", {"lessons.variants": 2}), 1)
-    assert len(list((taught.folder / "lessons").iterdir())) == 2
+    known = set((taught.folder / "lessons").iterdir())
+    assert len(known) == 2
+    (tmp_path / "more.jsonl").write_text('{"text": "turn the radio on", "intent": "radio", "slots": [], "locale": "en"}\n')
+    more = Laboratory("taught", tmp_path / "runs", str(data), "en", [folder], default_recipe(1, _SMALL), 40, [str(tmp_path / "more.jsonl")])
+    more.measure(Setting("unlabelled texts", "", {"unlabelled": True}), 1)
+    (made,) = set((taught.folder / "lessons").iterdir()) - known
+    assert len(read_lessons(made).drafts) == len(read_lessons(lessons[0]).drafts) + 1
     assert all(row.note == "seed 1" for row in first)
 
 
