@@ -17,13 +17,14 @@ from runtime_py.manifest import Bucket
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
+    from compile.kernels.modules import KernelParser
     from pqrnn.model import ParserModel
 
 
 class _Entry(nn.Module):
-    """The model with its number of words fixed: int32[1, N/4] to the four outputs of ABI 1. All entries hold the same model, so they share its weights."""
+    """The model with its number of words fixed: int32[B, N/4] to the four outputs of ABI 1. All entries hold the same model, so they share its weights."""
 
-    def __init__(self, model: ParserModel, words: int) -> None:
+    def __init__(self, model: ParserModel | KernelParser, words: int) -> None:
         super().__init__()
         self.model = model
         self.words = words
@@ -45,22 +46,25 @@ def _squeeze(value: Tensor, dims: int | Sequence[int]) -> Tensor:
     return value.reshape([size for dim, size in enumerate(value.shape) if dim not in wanted or size != 1])
 
 
-def _decompositions() -> dict[Any, Any]:
+def decompositions() -> dict[Any, Any]:
     """Return PyTorch's own, and of `squeeze` (also in `unbind`), whose decomposed form the importer does not know: a reshape."""
     table = dict(torch.export.default_decompositions())
     return table | {torch.ops.aten.squeeze.dim: _squeeze, torch.ops.aten.squeeze.dims: _squeeze}
 
 
-def export_entries(model: ParserModel, buckets: Sequence[Bucket], on_entry: Callable[[Bucket], None] = lambda _: None) -> dict[str, ExportedProgram]:
+def export_entries(
+    model: ParserModel | KernelParser, buckets: Sequence[Bucket], on_entry: Callable[[Bucket], None] = lambda _: None, batch: int = 1
+) -> dict[str, ExportedProgram]:
     """Trace the model for every bucket.
 
     Args:
         model: In evaluation mode, with its norms folded (`ParserModel.folded`).
         buckets: Shapes and names of the entries.
-        on_entry: Called before each.
+        on_entry: Called before each bucket.
+        batch: More than 1 gives every bucket a second entry, for that many texts at once.
 
     Returns:
-        By entry name: a program of int32[1, bytes / 4] to intent float32[1, I], tags float32[1, words, L], spans int32[1, words, 2], count int32[1].
+        By entry name: a program of int32[B, bytes / 4] to intent float32[B, I], tags float32[B, words, L], spans int32[B, words, 2], count int32[B].
 
     Raises:
         ExportFailed: PyTorch cannot trace the model.
@@ -68,19 +72,24 @@ def export_entries(model: ParserModel, buckets: Sequence[Bucket], on_entry: Call
     programs: dict[str, ExportedProgram] = {}
     for bucket in buckets:
         on_entry(bucket)
-        example = torch.zeros((1, bucket.bytes // 4), dtype=torch.int32)
-        try:
-            with torch.no_grad(), _quiet():
-                # Not strict: the model is traced as Python runs it. Decomposed: the importer does not know the operators of Python (`^`, `>>`).
-                traced = torch.export.export(_Entry(model, bucket.words), (example,), strict=False).run_decompositions(_decompositions())
-        except Exception as error:
-            raise ExportFailed(
-                f"{bucket.entry}: PyTorch cannot trace the model for {bucket.words} words",
-                f"{type(error).__name__}: {error}",
-                {"traceback.txt": traceback.format_exc().encode()},
-            ) from error
-        programs[bucket.entry] = traced
+        programs[bucket.entry] = _trace(model, bucket, 1)
+        if batch > 1:
+            programs[bucket.batched] = _trace(model, bucket, batch)
     return programs
+
+
+def _trace(model: ParserModel | KernelParser, bucket: Bucket, batch: int) -> ExportedProgram:
+    example = torch.zeros((batch, bucket.bytes // 4), dtype=torch.int32)
+    try:
+        with torch.no_grad(), _quiet():
+            # Not strict: the model is traced as Python runs it. Decomposed: the importer does not know the operators of Python (`^`, `>>`).
+            return torch.export.export(_Entry(model, bucket.words), (example,), strict=False).run_decompositions(decompositions())
+    except Exception as error:
+        raise ExportFailed(
+            f"{bucket.entry}: PyTorch cannot trace the model for {bucket.words} words",
+            f"{type(error).__name__}: {error}",
+            {"traceback.txt": traceback.format_exc().encode()},
+        ) from error
 
 
 def split_softmax(programs: dict[str, ExportedProgram]) -> dict[str, ExportedProgram]:

@@ -74,6 +74,7 @@ def compile_checkpoint(
     jobs: int | None = None,
     cache: bool = True,
     kernels: bool = True,
+    batch: int = 1,
     timeout: float = DEFAULT_TIMEOUT,
     known: Registry | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
@@ -93,6 +94,7 @@ def compile_checkpoint(
         jobs: How many targets are worked on at a time; by default as many as there are processor cores.
         cache: Whether modules are taken from and kept in the cache (`compile.cache`).
         kernels: Whether a parser in int8 gets this project's own matrix kernels where a target has the instructions (`compile.kernels`).
+        batch: More than 1 gives every bucket a second entry for that many texts at once, for servers (`Parser.parse_batch`).
         timeout: Seconds for one run of the compiler.
         known: Where targets are looked up; by default those of this project.
         on_progress: Called at every step, by one thread at a time.
@@ -103,7 +105,7 @@ def compile_checkpoint(
         TargetError: A target is unknown or its file is not valid.
     """
     check_destination(out, replace)
-    return _Compilation(out, jobs, cache, kernels, timeout, on_progress).run(checkpoint, targets, buckets, known or registry(), replace)
+    return _Compilation(out, jobs, cache, kernels, batch, timeout, on_progress).run(checkpoint, targets, buckets, known or registry(), replace)
 
 
 def preview_compilation(
@@ -116,6 +118,7 @@ def preview_compilation(
     jobs: int | None = None,
     cache: bool = True,
     kernels: bool = True,
+    batch: int = 1,
     known: Registry | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Preview:
@@ -124,7 +127,7 @@ def preview_compilation(
     Arguments and errors as `compile_checkpoint`.
     """
     check_destination(out, replace)
-    return _Compilation(out, jobs, cache, kernels, DEFAULT_TIMEOUT, on_progress).preview(checkpoint, targets, buckets, known or registry())
+    return _Compilation(out, jobs, cache, kernels, batch, DEFAULT_TIMEOUT, on_progress).preview(checkpoint, targets, buckets, known or registry())
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +152,18 @@ class _Prepared:
 class _Compilation:
     """One run of the stages: where it writes, whom it tells, and how long each stage took."""
 
-    def __init__(self, out: Path, jobs: int | None, cache: bool, kernels: bool, timeout: float, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, out: Path, jobs: int | None, cache: bool, kernels: bool, batch: int, timeout: float, on_progress: Callable[[Progress], None]
+    ) -> None:
         if jobs is not None and jobs < 1:
             raise PlanError(f"{jobs} jobs were asked for, expected at least 1")
+        if batch < 1:
+            raise PlanError(f"batches of {batch} texts were asked for, expected at least 1")
         self.out = out
         self.jobs = jobs or usable_cores()
         self.cache = Cache(module_folder()) if cache else None
         self.kernels = kernels
+        self.batch = batch
         self.timeout = timeout
         self.report = Reporter(on_progress)
         self.stopwatch = Stopwatch()
@@ -251,7 +259,7 @@ class _Compilation:
         modules: dict[str, Path] = {}
         for family in dict.fromkeys(plan.family for plan in prepared.plans):
             with self.stopwatch.measure("export"):
-                programs = export_entries(with_kernels(prepared.model, family) if family else prepared.model, prepared.buckets, tell)
+                programs = export_entries(with_kernels(prepared.model, family) if family else prepared.model, prepared.buckets, tell, self.batch)
             with self._stage("import", f"{len(prepared.buckets)} entries{f' for {family.name}' if family else ''}"):
                 wanted = {plan.mlir: plan for plan in prepared.plans if plan.family == family}
                 if family is None:
@@ -267,7 +275,7 @@ class _Compilation:
         name = self.out.name.removesuffix(".pqrnn")
         parameters = prepared.model.parameters_count()
         facts, buckets = prepared.checkpoint.facts, prepared.buckets
-        return lambda variants: describe_package(name, facts, parameters, buckets, variants, golden)
+        return lambda variants: describe_package(name, facts, parameters, buckets, variants, golden, self.batch)
 
     def _build(self, prepared: _Prepared, golden: GoldenSet, mlir: dict[str, Path], folder: Path) -> Builder:
         from compile.build import Builder, Inputs, group_modules

@@ -175,7 +175,8 @@ def same_bits(first: Logits, second: Logits) -> bool:
 def check_parser(parser: Parser, repeats: int = 3) -> CheckResult:
     """Replay the golden vectors of a loaded package.
 
-    The whole set is replayed in rounds, so that every text follows another one each time and leftovers of an earlier text would show.
+    The whole set is replayed in rounds, so that every text follows another one each time and leftovers of an earlier text would show. A package with functions
+    for several texts at once answers the set through these, too.
 
     Args:
         parser: The loaded package.
@@ -199,7 +200,13 @@ def check_parser(parser: Parser, repeats: int = 3) -> CheckResult:
         comparison.add(index, [outputs[index] for outputs in rounds])
     machine, gpu = this_machine(), parser.selection.gpu
     emulator = gpu.title if gpu is not None and gpu.software else ""
+    batched = Comparison(golden, parser.manifest.golden.tolerance)
+    if parser.batch > 1:
+        for index, logits in enumerate(parser.logits_batch(golden.texts)):
+            batched.add(index, [logits])
     parity = comparison.parity(repeats, machine.cpu or machine.architecture, f"iree {machine.runtime}, {parser.device}", emulator)
+    if wrong := [f"{parser.batch} texts at once: {failure}" for failure in batched.failures()]:
+        parity = msgspec.structs.replace(parity, passed=False, failures=parity.failures + wrong)
     return CheckResult(str(parser.package.path), parser.variant.target, parser.selection.reason, parity, comparison.worst())
 
 

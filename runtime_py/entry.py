@@ -5,6 +5,7 @@ input buffer (mapped for good; a call copies the text into it), the argument lis
 buffer of its call alive. That works where results lie in the memory of this process, on the CPU; `runtime_py.staging` fetches them from a GPU.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from runtime_py.errors import DeviceError, PackageError
 from runtime_py.manifest import Bucket
 
 FLOAT, INT = np.dtype(np.float32), np.dtype(np.int32)
+TYPES: tuple[np.dtype[Any], ...] = (FLOAT, FLOAT, INT, INT)
 
 
 @dataclass(slots=True, eq=False)
@@ -38,9 +40,23 @@ class Outputs:
 class Entry:
     """The compiled function of one length bucket, with the buffers of its calls. Not safe for use by two threads at once."""
 
-    __slots__ = ("_arguments", "_checked", "_function", "_intents", "_invoke", "_results", "_shapes", "_tags", "_text", "bucket", "bytes", "words")
+    __slots__ = (
+        "_arguments",
+        "_checked",
+        "_function",
+        "_intents",
+        "_invoke",
+        "_results",
+        "_shapes",
+        "_tags",
+        "_text",
+        "batch",
+        "bucket",
+        "bytes",
+        "words",
+    )
 
-    def __init__(self, device: Any, context: Any, module: Any, bucket: Bucket, intents: int, tags: int, where: str) -> None:  # noqa: ANN401
+    def __init__(self, device: Any, context: Any, module: Any, bucket: Bucket, intents: int, tags: int, where: str, batch: int = 1) -> None:  # noqa: ANN401
         """Look the function up and allocate its input.
 
         Args:
@@ -51,22 +67,24 @@ class Entry:
             intents: Number of intents.
             tags: Number of tags.
             where: How error messages call the module.
+            batch: Texts of a call; more than 1 for the function that takes several.
 
         Raises:
             PackageError: The module has no such function.
             DeviceError: The device has no memory for the text.
         """
-        self.bucket, self.words, self.bytes = bucket, bucket.words, bucket.bytes
+        self.bucket, self.words, self.bytes, self.batch = bucket, bucket.words, bucket.bytes, batch
         self._intents, self._tags = (intents,), (bucket.words, tags)
-        self._shapes = ([1, intents], [1, bucket.words, tags], [1, bucket.words, 2], [1])
+        self._shapes = ((batch, intents), (batch, bucket.words, tags), (batch, bucket.words, 2), (batch,))
         self._checked = False
         self._invoke = context.invoke
-        self._function = module.lookup_function(bucket.entry)
+        name = bucket.entry if batch == 1 else bucket.batched
+        self._function = module.lookup_function(name)
         if self._function is None:
             exported = ", ".join(name for name in module.function_names if not name.startswith("__"))
-            raise PackageError(f"{where}: the module exports no function {bucket.entry!r}; it has: {exported}. Compile the package again.")
-        buffer, self._text = map_buffer(device, bucket.bytes)
-        view = rt.HalBufferView(buffer, [1, bucket.bytes // 4], rt.HalElementType.SINT_32)
+            raise PackageError(f"{where}: the module exports no function {name!r}; it has: {exported}. Compile the package again.")
+        buffer, self._text = map_buffer(device, batch * bucket.bytes)
+        view = rt.HalBufferView(buffer, [batch, bucket.bytes // 4], rt.HalElementType.SINT_32)
         self._arguments = rt.VmVariantList(1)
         self._arguments.push_ref(view)
         self._results = rt.VmVariantList(4)
@@ -87,7 +105,7 @@ class Entry:
             raise DeviceError(f"{self.bucket.entry}: the device failed ({error}).") from error
 
     def outputs(self, view_type: type = rt.HalBufferView, array: type = np.ndarray) -> Outputs:
-        """Return the results of the last ``invoke``."""
+        """Return the results of the last ``invoke`` for one text."""
         get = self._results.get_as_object
         if not self._checked:
             self._check_results()
@@ -104,12 +122,29 @@ class Entry:
         self.invoke()
         return self.outputs()
 
+    def fetch(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+        """Return the results of the last ``invoke`` for all texts of a call: the arrays of `Outputs`, each with the text as first dimension."""
+        if not self._checked:
+            self._check_results()
+        views = (self._results.get_as_object(index, rt.HalBufferView).map() for index in range(4))
+        intent, tags, spans, count = (np.ndarray(shape, dtype, view) for shape, dtype, view in zip(self._shapes, TYPES, views, strict=True))
+        return intent, tags, spans, count
+
+    def run_batch(self, raws: Sequence[bytes]) -> list[Outputs]:
+        """Run one to ``batch`` texts of at most ``bytes`` bytes each; where they are fewer, empty ones fill the call up."""
+        if not 1 <= len(raws) <= self.batch:
+            raise ValueError(f"{len(raws)} texts, expected 1 to {self.batch}")
+        self._text[:] = b"".join(raw.ljust(self.bytes, b"\0") for raw in raws).ljust(self.batch * self.bytes, b"\0")
+        self.invoke()
+        intent, tags, spans, count = self.fetch()
+        return [Outputs(intent[row], tags[row], spans[row], int(count[row])) for row in range(len(raws))]
+
     def _check_results(self) -> None:
         """Compare shapes and types with the manifest, once: the arrays above trust them."""
         views = [self._results.get_as_object(index, rt.HalBufferView) for index in range(len(self._results))]
         # A compiled module says int32 without a sign, which counts as another type, so NumPy's types are compared.
-        got = [(list(view.shape), np.dtype(rt.HalElementType.map_to_dtype(view.element_type))) for view in views]
-        wanted = list(zip(self._shapes, (FLOAT, FLOAT, INT, INT), strict=True))
+        got = [(tuple(view.shape), np.dtype(rt.HalElementType.map_to_dtype(view.element_type))) for view in views]
+        wanted = list(zip(self._shapes, TYPES, strict=True))
         if got != wanted:
             raise PackageError(
                 f"{self.bucket.entry}: returns {_describe(got)}; expected {_describe(wanted)}. "
@@ -118,8 +153,8 @@ class Entry:
         self._checked = True
 
 
-def _describe(arrays: list[tuple[list[int], np.dtype[Any]]]) -> str:
-    return ", ".join(f"{dtype}{shape}" for shape, dtype in arrays)
+def _describe(arrays: list[tuple[tuple[int, ...], np.dtype[Any]]]) -> str:
+    return ", ".join(f"{dtype}{list(shape)}" for shape, dtype in arrays)
 
 
 def map_buffer(device: Any, size: int) -> tuple[Any, memoryview]:  # noqa: ANN401

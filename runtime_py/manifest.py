@@ -1,4 +1,4 @@
-"""The manifest of a package, schema 1.1: typed, strictly decoded, and checked for sense before anything trusts it.
+"""The manifest of a package, schema 1.2: typed, strictly decoded, and checked for sense before anything trusts it.
 
 A package is a directory ``NAME.pqrnn`` with ``manifest.json``, one compiled module per variant and the golden
 vectors. The format version (``schema``) is apart from the version of the project: another major version is refused, a
@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from runtime_py.errors import SchemaError
 
-SCHEMA = "1.1"
+SCHEMA = "1.2"
 ABI = 1
 MANIFEST_NAME = "manifest.json"
 ANY = "any"  # as triple and cpu: the code is for no processor in particular
@@ -71,6 +71,11 @@ class Bucket(Struct, frozen=True, forbid_unknown_fields=True):
     words: Positive
     bytes: Annotated[int, Meta(ge=4, multiple_of=4)]
     entry: Entry
+
+    @property
+    def batched(self) -> str:
+        """Name of the function for several texts at once, in packages that have them."""
+        return f"{self.entry}_batch"
 
 
 class Golden(Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,7 +164,10 @@ class FileEntry(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything that a reader has to know before it loads code."""
+    """Everything that a reader has to know before it loads code.
+
+    Where ``batch`` is more than 1, every bucket has a second function, ``<entry>_batch``, which takes that many texts at once.
+    """
 
     schema: str = SCHEMA
     abi: int = ABI
@@ -172,6 +180,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     variants: list[Variant]
     golden: Golden
     files: dict[str, FileEntry]
+    batch: Positive = 1
 
 
 class _Header(Struct):

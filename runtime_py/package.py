@@ -7,19 +7,21 @@ bytes that it hands out), and `Package.verify` all of them.
 import hashlib
 import mmap
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from runtime_py.errors import DigestError, PackageError
-from runtime_py.golden import GoldenVectors, load_golden
 from runtime_py.manifest import MANIFEST_NAME, FileEntry, Manifest, Variant, check_relative_name, decode_manifest, encode_manifest
 
+if TYPE_CHECKING:
+    from runtime_py.golden import GoldenVectors
+
+# What only writing and checking need is imported there: a start that parses is quicker without.
 _LARGEST_MANIFEST = 16 << 20
 
 
@@ -95,12 +97,14 @@ class Package:
         elif self.file(name).stat().st_size:  # an empty file cannot be mapped
             raise DigestError(f"{self.path / name}: is empty in the manifest. Copy or compile the package again.")
 
-    def golden(self) -> GoldenVectors:
+    def golden(self) -> "GoldenVectors":
         """Return the self-test vectors, after their digest was verified.
 
         Raises:
             PackageError: They are missing, not what the manifest says, or of another form.
         """
+        from runtime_py.golden import load_golden
+
         entry = self.manifest.golden
         self.map_file(entry.path).close()
         vectors = load_golden(self.file(entry.path))
@@ -185,6 +189,8 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: It cannot be written; what stood there stays.
     """
+    import tempfile
+
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -251,6 +257,9 @@ def new_directory(destination: str | Path, kind: str, mark: str, replace: bool =
     Raises:
         PackageError: The destination exists and may not be replaced.
     """
+    import shutil
+    import tempfile
+
     destination = Path(os.path.abspath(destination))  # noqa: PTH100 - resolve() would follow a link at the destination
     _check_destination(destination, kind, mark, replace)
     destination.parent.mkdir(parents=True, exist_ok=True)
@@ -274,6 +283,9 @@ def _check_destination(destination: Path, kind: str, mark: str, replace: bool) -
 
 def _swap(staging: Path, destination: Path) -> None:
     """Move the new directory into its place; a directory cannot be replaced in one step, so the old one steps aside first."""
+    import shutil
+    import tempfile
+
     if not destination.exists():
         staging.rename(destination)
         return

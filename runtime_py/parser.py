@@ -57,6 +57,7 @@ class Parser:
         self.on_long: OnLong = on_long
         self._session: Session | None = session
         self._entries: tuple[Entry, ...] = session.entries
+        self._batches: tuple[Entry, ...] = session.batches
         self._decoder = Decoder(package.manifest.labels.intents, package.manifest.labels.tags)
         self._lock = threading.Lock()
 
@@ -160,33 +161,43 @@ class Parser:
         return self._decoder.parse(shown, raw, intent, tags, spans, truncated)
 
     def parse_batch(self, texts: Iterable[str | bytes]) -> list[Parse]:
-        """Parse several texts, one after the other; the results are those of single calls.
+        """Parse several texts; the results are in their order, and decide as single calls do.
+
+        In a package that was compiled with ``--batch N``, N texts of one length bucket share a call, which is faster than N calls; in others, and for what is
+        left over, it is one call a text. Logits of the two differ by rounding.
 
         Raises:
             InputTooLong: As for one text; the message says which.
         """
-        parses = []
-        for index, text in enumerate(texts):
-            try:
-                parses.append(self(text))
-            except InputTooLong as error:
-                raise InputTooLong(f"text {index} of the batch: {error}") from error
-        return parses
+        encoded = [encode_text(text) for text in texts]
+        pairs = zip(encoded, self._logits_batch(encoded), strict=True)
+        return [self._decoder.parse(shown, raw, found.intent, found.tags, found.spans, found.truncated) for (shown, raw), found in pairs]
 
     def logits(self, text: str | bytes) -> Logits:
         """Return the numbers behind a parse; raises as a call does."""
         return self._logits(*encode_text(text))
+
+    def logits_batch(self, texts: Iterable[str | bytes]) -> list[Logits]:
+        """Return the numbers behind `parse_batch`; raises as it does."""
+        return self._logits_batch([encode_text(text) for text in texts])
+
+    @property
+    def batch(self) -> int:
+        """How many texts share a call of `parse_batch`; 1 in packages that were not compiled for more."""
+        return self.manifest.batch
 
     def warmup(self) -> None:
         """Run every length bucket once, so that the first real text does not pay for page faults and lazy set-up."""
         with self._lock:
             for entry in self._open_entries():
                 entry.run(b"a")
+            for entry in self._batches:
+                entry.run_batch([b"a"])
 
     def close(self) -> None:
         """Let the module and its buffers go. Results stay valid; further calls raise. Closing twice is fine."""
         with self._lock:
-            self._entries = ()
+            self._entries = self._batches = ()
             self._session = None
 
     @property
@@ -251,6 +262,36 @@ class Parser:
                     outputs = entry.run(raw)
         return self._trim(outputs, entry, cut)
 
+    def _logits_batch(self, encoded: list[tuple[str, bytes]]) -> list[Logits]:
+        found: dict[int, Logits] = {}
+        for entry, group in self._group(encoded):
+            for first in range(0, len(group), entry.batch):
+                places = group[first : first + entry.batch]
+                if 2 * len(places) < entry.batch:  # a call costs the same however many texts are in it
+                    break
+                with self._lock:
+                    self._open_entries()
+                    outputs = entry.run_batch([encoded[place][1] for place in places])
+                # The others have more words than was guessed, and run again by themselves.
+                found |= {place: self._trim(each, entry, False) for place, each in zip(places, outputs, strict=True) if each.count <= entry.words}
+        for place, (shown, raw) in enumerate(encoded):
+            if place not in found:
+                try:
+                    found[place] = self._logits(shown, raw)
+                except InputTooLong as error:
+                    raise InputTooLong(f"text {place} of the batch: {error}") from error
+        return [found[place] for place in range(len(encoded))]
+
+    def _group(self, encoded: list[tuple[str, bytes]]) -> list[tuple[Entry, list[int]]]:
+        """Sort texts that are not too long by the bucket that is guessed for them: the bucket's function for several texts, and places of texts."""
+        groups: dict[int, list[int]] = {}
+        if self._batches:
+            limit, numbers = self._entries[-1].bytes, {entry.words: number for number, entry in enumerate(self._entries)}
+            for place, (shown, raw) in enumerate(encoded):
+                if len(raw) <= limit:
+                    groups.setdefault(numbers[self._choose(len(raw), guess_words(shown, raw)).words], []).append(place)
+        return [(self._batches[number], places) for number, places in groups.items()]
+
     def _trim(self, outputs: Outputs, entry: Entry, cut: bool) -> Logits:
         count = outputs.count
         if count > entry.words:
@@ -271,7 +312,7 @@ def _open(package: Package, selection: Selection, threads: int, verify: bool, se
         reason = why_untrusted(package, variant, gpu)
         if reason is not None:
             raise DeviceError(f"{where}: {reason}.")
-    return Session(code, manifest.buckets, len(manifest.labels.intents), len(manifest.labels.tags), threads, where, gpu)
+    return Session(code, manifest.buckets, len(manifest.labels.intents), len(manifest.labels.tags), threads, where, manifest.batch, gpu)
 
 
 _ADVICE = "Shorten it, load the parser with on_long='truncate', or compile the package with a larger length bucket."

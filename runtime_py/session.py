@@ -24,6 +24,7 @@ class Session:
         tags: int,
         threads: int = 1,
         where: str = "module",
+        batch: int = 1,
         gpu: "VulkanDevice | None" = None,
     ) -> None:
         """Load the module.
@@ -35,6 +36,7 @@ class Session:
             tags: Number of tags.
             threads: 1 runs on the calling thread; more run on that many worker threads of this session's own. For the CPU only.
             where: How error messages call the module.
+            batch: Texts of a call of the functions for several texts; 1: the module has none.
             gpu: The Vulkan device to run on, or None for the CPU.
 
         Raises:
@@ -49,7 +51,9 @@ class Session:
             self.context = rt.VmContext(instance, [rt.create_hal_module(instance, self.device), self.module])
         except (RuntimeError, ValueError) as error:
             raise DeviceError(f"{where}: the runtime refuses the module ({error}). Compile the package again with the matching compiler.") from error
-        self.entries = tuple(kind(self.device, self.context, self.module, bucket, intents, tags, where) for bucket in buckets)
+        parts = (self.device, self.context, self.module)
+        self.entries = tuple(kind(*parts, bucket, intents, tags, where) for bucket in buckets)
+        self.batches = tuple(kind(*parts, bucket, intents, tags, where, batch) for bucket in buckets) if batch > 1 else ()
 
 
 def _open(gpu: "VulkanDevice | None", threads: int) -> tuple[Any, type[Entry]]:

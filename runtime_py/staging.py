@@ -14,7 +14,7 @@ import iree.runtime as rt
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_py.entry import FLOAT, INT, Entry, Outputs, map_buffer
+from runtime_py.entry import TYPES, Entry, Outputs, map_buffer
 from runtime_py.errors import DeviceError
 from runtime_py.manifest import VULKAN, Bucket
 from runtime_py.vulkan import VulkanDevice
@@ -25,10 +25,10 @@ class StagedEntry(Entry):
 
     __slots__ = ("__weakref__", "_arrays", "_copy", "_done", "_staging", "_turn")
 
-    def __init__(self, device: Any, context: Any, module: Any, bucket: Bucket, intents: int, tags: int, where: str) -> None:  # noqa: ANN401
+    def __init__(self, device: Any, context: Any, module: Any, bucket: Bucket, intents: int, tags: int, where: str, batch: int = 1) -> None:  # noqa: ANN401
         """Allocate the buffers; arguments and errors as for every entry."""
-        super().__init__(device, context, module, bucket, intents, tags, where)
-        shapes = ((self._intents, FLOAT), (self._tags, FLOAT), ((bucket.words, 2), INT), ((1,), INT))
+        super().__init__(device, context, module, bucket, intents, tags, where, batch)
+        shapes = tuple(zip(self._shapes, TYPES, strict=True))
         mapped = [map_buffer(device, int(np.prod(shape)) * dtype.itemsize) for shape, dtype in shapes]
         self._staging = [buffer for buffer, _ in mapped]
         self._arrays: list[NDArray[Any]] = [
@@ -39,7 +39,12 @@ class StagedEntry(Entry):
         _ENTRIES.add(self)
 
     def outputs(self, view_type: type = rt.HalBufferView, array: type = np.ndarray) -> Outputs:
-        """Return the results of the last ``invoke``; `array` is for the CPU."""
+        """Return the results of the last ``invoke`` for one text; the arguments are for the CPU."""
+        intent, tags, spans, count = self.fetch()
+        return Outputs(intent[0], tags[0], spans[0], int(count[0]))
+
+    def fetch(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+        """Return the results of the last ``invoke`` for all texts of a call."""
         get = self._results.get_as_object
         if not self._checked:
             self._check_results()
@@ -48,13 +53,13 @@ class StagedEntry(Entry):
             for index, staging in enumerate(self._staging):
                 self._turn += 1
                 after = [(self._done, self._turn)]
-                self._copy(get(index, view_type).get_buffer(), staging, before, after)
+                self._copy(get(index, rt.HalBufferView).get_buffer(), staging, before, after)
                 before = after
             self._done.wait(self._turn)
         except (RuntimeError, ValueError) as error:
             raise DeviceError(f"{self.bucket.entry}: the results cannot be fetched from the GPU ({error}).") from error
         intent, tags, spans, count = self._arrays
-        return Outputs(intent.copy(), tags.copy(), spans.copy(), int(count[0]))
+        return intent.copy(), tags.copy(), spans.copy(), count.copy()
 
     def release(self) -> None:
         """Let everything on the device go; the entry cannot run any more."""

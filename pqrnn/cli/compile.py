@@ -47,8 +47,12 @@ def compile_run(
         bool, typer.Option("--cache/--no-cache", help="Take from the cache what was compiled before, and keep what is compiled now.")
     ] = True,
     kernels: Annotated[
-        bool, typer.Option("--kernels/--no-kernels", help="For a parser in int8: this project's own matrix kernels where a target has the instructions.")
+        bool,
+        typer.Option("--kernels/--no-kernels", help="For a parser in int8: this project's own matrix kernels where a target has the instructions."),
     ] = True,
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, help="Also compile functions for this many texts at once, for servers: `Parser.parse_batch` uses them.")
+    ] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, with the exact commands, and write nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -60,14 +64,14 @@ def compile_run(
     wanted = target or ["host"]
     if dry_run:
         with show_progress(json) as tell:
-            preview = preview_compilation(run, out, wanted, replace=replace, jobs=jobs, cache=cache, kernels=kernels, on_progress=tell)
+            preview = preview_compilation(run, out, wanted, replace=replace, jobs=jobs, cache=cache, kernels=kernels, batch=batch, on_progress=tell)
         if json:
             print_json(preview)
         else:
             _show_preview(preview)
         raise typer.Exit(1 if preview.refused else 0)
     with show_progress(json) as tell:
-        outcome = compile_checkpoint(run, out, wanted, replace=replace, jobs=jobs, cache=cache, kernels=kernels, on_progress=tell)
+        outcome = compile_checkpoint(run, out, wanted, replace=replace, jobs=jobs, cache=cache, kernels=kernels, batch=batch, on_progress=tell)
     if json:
         print_json(_describe(outcome))
     else:

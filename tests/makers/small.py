@@ -48,9 +48,9 @@ def answer_golden(model: ParserModel, buckets: Sequence[Bucket] = BUCKETS) -> Go
     return make_golden(Oracle(model, buckets), [text.encode() for text in TEXTS], buckets)
 
 
-def import_small(model: ParserModel, destination: Path, buckets: Sequence[Bucket] = BUCKETS) -> Path:
+def import_small(model: ParserModel, destination: Path, buckets: Sequence[Bucket] = BUCKETS, batch: int = 1) -> Path:
     """Write a folded model as MLIR."""
-    return import_programs(export_entries(model, buckets), destination)
+    return import_programs(export_entries(model, buckets, batch=batch), destination)
 
 
 def compile_for(module: Path, *flags: str) -> bytes:
@@ -99,7 +99,9 @@ def _variant(target: str, device: str, triple: str, vulkan: VulkanNeeds | None) 
     )
 
 
-def write_package(destination: Path, golden: GoldenSet, pairs: Sequence[tuple[Variant, bytes]], buckets: Sequence[Bucket] = BUCKETS) -> Manifest:
+def write_package(
+    destination: Path, golden: GoldenSet, pairs: Sequence[tuple[Variant, bytes]], buckets: Sequence[Bucket] = BUCKETS, batch: int = 1
+) -> Manifest:
     """Write a package of some modules with golden vectors."""
     manifest = Manifest(
         name="small",
@@ -111,6 +113,7 @@ def write_package(destination: Path, golden: GoldenSet, pairs: Sequence[tuple[Va
         variants=[variant for variant, _ in pairs],
         golden=Golden(path="golden/golden.npz", texts=len(golden.vectors), words=len(golden.vectors.tags), tolerance=golden.tolerance),
         files={},
+        batch=batch,
     )
     with new_package(destination, replace=True) as directory:
         (directory / "golden").mkdir()

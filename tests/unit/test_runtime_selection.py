@@ -187,7 +187,7 @@ class TestLoad:
         tried: list[VulkanDevice | None] = []
 
         class FakeSession:
-            entries = ()
+            entries = batches = ()
 
             def __init__(self, *arguments: Any) -> None:
                 tried.append(arguments[-1])
