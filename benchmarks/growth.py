@@ -8,7 +8,7 @@ All points of an axis take turns, round after round. Memory is that of a fresh p
 the point.
 
 The exponent is the slope of the line through log(time) against log(size), over all points and over the upper half, where the constant part of a call counts
-for less. Rows are kept in `results/growth.json`, the picture in `results/growth.png`.
+for less. Rows are kept in `results/growth.json`, the picture in `results/growth-f32.png` (or `-int8`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import torch
 from benchmarks.calls import Call, measure_memory, run_call
 from benchmarks.machine import threads_here
 from benchmarks.modules import compile_entries
-from benchmarks.results import FOLDER, ResultRow, keep_results
+from benchmarks.results import FOLDER, ResultRow, keep_results, print_rows
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.loader import load_examples
 from pqrnn.features import segment_texts
@@ -60,8 +60,10 @@ def main() -> None:
     for row in rows:
         print(f"  {row.metric:52} {row.value:12.5g} {row.unit}")
     if arguments.keep:
-        keep_results("growth", rows, f"python -m benchmarks.growth {shlex.join(sys.argv[1:])}", replace_works=[arguments.name])
         draw_growth(rows, FOLDER / f"growth-{arguments.name.split(',')[0]}.png")
+        keep_results("growth", rows, f"python -m benchmarks.growth {shlex.join(sys.argv[1:])}", replace_works=[arguments.name])
+    else:
+        print_rows("growth", rows)
 
 
 def measure_axis(axis: str, points: Sequence[Call], work: str, rounds: int) -> list[ResultRow]:

@@ -3,7 +3,7 @@
     python -m benchmarks.latency RUN PACKAGE --data DATA --lang en --name mtop-en --int8 RUN PACKAGE --teacher RUN
 
 One thread each. Ours reads UTF-8 bytes and includes decoding, segmentation, hashing and features; the peers get the finished features, as a graph that was
-made for exactly the number of words of each utterance (`benchmarks.peers`), in the forms and settings that are fastest for each length. Every utterance is
+made for exactly the number of words of each utterance, in the form and setting that is fastest around that length (`benchmarks.peers`). Every utterance is
 timed in every round by every peer, in an order that turns from round to round; the figure of an utterance is its median over the rounds, and the reported
 figure the median over the utterances. MTOP has hardly an utterance of 32 words, so pairs of utterances that have 16 each, joined, stand for those.
 
@@ -32,7 +32,7 @@ from benchmarks.machine import Limits, measure_limits
 from benchmarks.peers import all_peers
 from benchmarks.peers.encoder import count_products, digest_weights, project_texts
 from benchmarks.peers.peer import PEERS, Call, Features, Peer
-from benchmarks.results import ResultRow, keep_results
+from benchmarks.results import ResultRow, keep_results, print_rows
 from benchmarks.samples import keep_samples
 from benchmarks.starts import PACKAGE, measure_start
 from pqrnn.checkpoint import load_checkpoint
@@ -107,6 +107,8 @@ def main() -> None:
     counts = texts.counts
     print(f"{texts.real} utterances of {counts[: texts.real].min()} to {counts[: texts.real].max()} words, {arguments.rounds} rounds", flush=True)
     contenders, absent = _make_contenders(arguments, model, texts)
+    if arguments.prepare:
+        return
     agreement = _check_agreement(contenders, texts)
     for name, samples in time_interleaved({each.name: each.call for each in contenders}, len(texts.raw), arguments.rounds).items():
         next(each for each in contenders if each.name == name).samples = samples
@@ -127,6 +129,8 @@ def main() -> None:
         keep_samples(f"latency-{arguments.name}", {each.name: each.samples for each in contenders}, counts)
         works = sorted({row.work for row in rows})
         keep_results("latency", rows, f"python -m benchmarks.latency {shlex.join(sys.argv[1:])}", replace_works=works)
+    else:
+        print_rows("latency", rows)
 
 
 def _read_texts(arguments: argparse.Namespace, model: ParserModel) -> Texts:
@@ -177,23 +181,28 @@ def _ours(name: str, precision: str, package: Path, texts: Texts) -> Contender:
 
 
 def _peer(peer: Peer, model: ParserModel, texts: Texts, folder: Path) -> Contender:
-    calls: dict[int, Call] = {}
+    lengths = sorted(set(texts.counts.tolist()))
+    examples = {words: next(each for each in texts.features if each.shape[1] == words) for words in lengths}
     files: dict[int, Path] = {}
-    for words in sorted(set(texts.counts.tolist())):
-        print(f"\r  {peer.name}: {words} words ", end="", flush=True)
-        paths = peer.convert(model, words, folder)
-        example = next(each for each in texts.features if each.shape[1] == words)
-        opened = [peer.open(path) for path in paths]
-        best = fastest(opened, example)
-        calls[words], files[words] = opened[best], paths[best]
+    forms: dict[int, str] = {}
+    for words in dict.fromkeys([lengths[0], lengths[len(lengths) // 2], lengths[-1]]):
+        print(f"\r  {peer.name}: {words} words, {len(peer.forms)} forms ", end="", flush=True)
+        paths = [peer.convert(model, words, form, folder) for form in peer.forms]
+        best = fastest([peer.open(path) for path in paths], examples[words])
+        forms[words], files[words] = peer.forms[best], paths[best]
+    for words in lengths:
+        form = forms[min(forms, key=lambda tried: abs(tried - words))]
+        print(f"\r  {peer.name}: {words} words, {form} ", end="", flush=True)
+        files[words] = peer.convert(model, words, form, folder)
+    calls = {words: peer.open(path) for words, path in files.items()}
     print(flush=True)
     usual = int(np.median(texts.counts[: texts.real]))
     near = min(files, key=lambda words: abs(words - usual))
-    note = f"encoder alone, from features; file: one of {len(files)}, for {near} words"
+    note = f"encoder alone, from features; {', '.join(dict.fromkeys(forms.values()))}; file: one of {len(files)}, for {near} words"
     features = texts.features
     return Contender(
         peer.name,
-        str(peer.precision),
+        peer.precision,
         lambda place: calls[features[place].shape[1]](features[place]),
         (peer.name, files[near]),
         files[near].stat().st_size,
@@ -437,6 +446,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--starts", type=int, default=7, help="fresh processes for each contender; 0: none")
     parser.add_argument("--peers", nargs="*", metavar="NAME", help="only these peers (default: all that are there)")
+    parser.add_argument("--prepare", action="store_true", help="only convert the encoder for the peers, which takes long and is kept in .peers")
     parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
     return parser.parse_args()
 

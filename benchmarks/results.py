@@ -96,5 +96,10 @@ def _write(name: str, rows: Sequence[ResultRow], command: str, stays: Callable[[
         name=name, date=date, revision=read_revision(), command="\n".join(commands), environment=describe_environment(), rows=[*kept, *rows]
     )
     replace_file(FOLDER / f"{name}.json", msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
-    print(json.dumps({"name": name, "rows": [msgspec.to_builtins(row) for row in rows]}))
+    print_rows(name, rows)
     return result
+
+
+def print_rows(name: str, rows: Sequence[ResultRow]) -> None:
+    """Print rows as one JSON line, which is the last of every benchmark."""
+    print(json.dumps({"name": name, "rows": [msgspec.to_builtins(row) for row in rows]}))

@@ -1,7 +1,8 @@
 """The same encoder under other runtimes, each behind one interface (`benchmarks.peers.peer.Peer`).
 
 Peers get the features of the words as input, so without the text part that ours includes: none of them is given it by its own exporter. Each gets a graph
-for exactly the number of words (its best setting), in both forms of the recurrence and whatever else it can be told, and the fastest of a length is taken.
+for exactly the number of words (its best setting). Both forms of the recurrence and whatever else it can be told are tried for the shortest, a middle and the
+longest text, and the fastest is taken for the lengths around each.
 """
 
 from __future__ import annotations

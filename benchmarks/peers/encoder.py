@@ -64,6 +64,6 @@ def make_example(model: ParserModel, words: int) -> Tensor:
     return torch.randint(-1, 2, (1, words, model.config.projection.features), generator=generator).float()
 
 
-def both_forms(model: ParserModel) -> dict[str, Encoder]:
-    """Return the encoder with each form of the recurrence, by a name for files."""
-    return {"loop": Encoder(model, scan=False).eval(), "scan": Encoder(model, scan=True).eval()}
+def make_encoder(model: ParserModel, form: str) -> Encoder:
+    """Return the encoder with the recurrence as a "loop" or a "scan"."""
+    return Encoder(model, scan=form == "scan").eval()

@@ -25,24 +25,17 @@ class LiteRt(Peer):
         self.name = "LiteRT" if precision == "f32" else "LiteRT int8"
 
     def why_absent(self) -> str:
-        """See `Peer.why_absent`; the converter runs in its own environment, since it needs packages of other versions than ours."""
+        """See `Peer.why_absent`; the converter runs in its own environment, so that its packages stay out of ours."""
         return super().why_absent() or ("" if _converter() else f"its converter litert-torch is not installed in {PEERS.name}/{self.environment}")
 
-    def convert(self, model: ParserModel, words: int, folder: Path) -> list[Path]:
+    def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
         """See `Peer.convert`."""
         import torch
 
-        from benchmarks.peers.encoder import both_forms, make_example
+        from benchmarks.peers.encoder import make_encoder
 
-        paths = []
-        for form, encoder in both_forms(model).items():
-            target = folder / f"litert-{self.precision}-{form}-{words}.tflite"
-            if not target.is_file():
-                source = folder / f"encoder-{form}.pt"
-                write_once(source, partial(torch.save, (encoder, make_example(model, words).shape[-1])))
-                write_once(target, partial(_convert, source, words, self.precision))
-            paths.append(target)
-        return paths
+        source = write_once(folder / f"encoder-{form}.pt", partial(torch.save, (make_encoder(model, form), model.config.projection.features)))
+        return write_once(folder / f"litert-{self.precision}-{form}-{words}.tflite", partial(_convert, source, words, self.precision))
 
     def open(self, path: Path) -> Call:
         """See `Peer.open`."""

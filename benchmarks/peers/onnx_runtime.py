@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from benchmarks.peers.peer import Call, Peer, write_once
 
 if TYPE_CHECKING:
-    from benchmarks.peers.encoder import Encoder
     from pqrnn.model import ParserModel
 
 
@@ -21,11 +20,13 @@ class OnnxRuntime(Peer):
     name, precision = "ONNX Runtime", "f32"
     packages, modules = ("onnxruntime",), ("onnxruntime", "onnxscript")
 
-    def convert(self, model: ParserModel, words: int, folder: Path) -> list[Path]:
+    def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
         """See `Peer.convert`."""
-        from benchmarks.peers.encoder import both_forms
+        from benchmarks.peers.encoder import make_encoder, make_example
+        from compile.onnx_export import write_onnx
 
-        return [_export(encoder, model, words, folder / f"onnx-{form}-{words}.onnx") for form, encoder in both_forms(model).items()]
+        encoder, example = make_encoder(model, form), make_example(model, words)
+        return write_once(folder / f"onnx-{form}-{words}.onnx", lambda path: write_onnx(encoder, (example,), path, ["features"], ["intent", "tags"]))
 
     def open(self, path: Path) -> Call:
         """See `Peer.open`."""
@@ -44,22 +45,13 @@ class OnnxRuntimeInt8(OnnxRuntime):
     """Weights in int8, for each output or for all together, activations quantised at run time to uint8: the settings of `quantize_dynamic`."""
 
     name, precision = "ONNX Runtime int8", "int8"
+    forms = ("loop", "loop, channels", "scan", "scan, channels")
 
-    def convert(self, model: ParserModel, words: int, folder: Path) -> list[Path]:
+    def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
         """See `Peer.convert`."""
-        paths = []
-        for source in super().convert(model, words, folder):
-            for per_channel in (False, True):
-                target = source.with_name(source.name.replace("onnx-", f"onnx-int8{'-channels' if per_channel else ''}-"))
-                paths.append(write_once(target, partial(_quantise, source, per_channel)))
-        return paths
-
-
-def _export(encoder: Encoder, model: ParserModel, words: int, target: Path) -> Path:
-    from benchmarks.peers.encoder import make_example
-    from compile.onnx_export import write_onnx
-
-    return write_once(target, lambda path: write_onnx(encoder, (make_example(model, words),), path, ["features"], ["intent", "tags"]))
+        recurrence, _, channels = form.partition(", ")
+        source = super().convert(model, words, recurrence, folder)
+        return write_once(folder / f"onnx-int8{channels}-{recurrence}-{words}.onnx", partial(_quantise, source, bool(channels)))
 
 
 def _quantise(source: Path, per_channel: bool, target: Path) -> None:

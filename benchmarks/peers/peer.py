@@ -32,6 +32,7 @@ class Peer(ABC):
     Attributes:
         name: as in tables.
         precision: "f32" or "int8".
+        forms: ways to write the encoder, each worth trying: forms of the recurrence, settings of a quantisation.
         packages: distributions that it is made of, the first one giving its version.
         modules: what has to be importable for it.
         environment: folder below `.peers` of a virtual environment that has it, where it is not installed beside ours; used behind our own packages.
@@ -39,13 +40,14 @@ class Peer(ABC):
 
     name: str
     precision: str = "f32"
+    forms: tuple[str, ...] = ("loop", "scan")
     packages: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[tuple[str, ...]] = ()
     environment: ClassVar[str] = ""
 
     @abstractmethod
-    def convert(self, model: ParserModel, words: int, folder: Path) -> list[Path]:
-        """Write the encoder for exactly so many words, in every form worth trying; files that are there are taken as they are."""
+    def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
+        """Write the encoder for exactly so many words in one of `forms`; a file that is there is taken as it is."""
 
     @abstractmethod
     def open(self, path: Path) -> Call:

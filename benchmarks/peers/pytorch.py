@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 class Eager(Peer):
     """One operation after the other, as `pqrnn evaluate` runs; with the loop form, the faster one there. The file is the exported program."""
 
-    name, packages, modules = "PyTorch eager", ("torch",), ("torch",)
+    name, packages, modules, forms = "PyTorch eager", ("torch",), ("torch",), ("loop",)
 
-    def convert(self, model: ParserModel, words: int, folder: Path) -> list[Path]:
+    def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
         """See `Peer.convert`."""
         import torch
 
-        from benchmarks.peers.encoder import Encoder
+        from benchmarks.peers.encoder import make_encoder
 
-        return [write_once(folder / "eager.pt", partial(torch.save, Encoder(model, scan=False).eval()))]
+        return write_once(folder / "eager.pt", partial(torch.save, make_encoder(model, form)))
 
     def open(self, path: Path) -> Call:
         """See `Peer.open`."""
@@ -47,14 +47,11 @@ class AotInductor(Peer):
 
     name, packages, modules = "PyTorch AOTInductor", ("torch",), ("torch",)
 
-    def convert(self, model: ParserModel, words: int, folder: Path) -> list[Path]:
+    def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
         """See `Peer.convert`."""
-        from benchmarks.peers.encoder import both_forms, make_example
+        from benchmarks.peers.encoder import make_encoder, make_example
 
-        return [
-            write_once(folder / f"inductor-{form}-{words}.pt2", partial(_compile, encoder, make_example(model, words)))
-            for form, encoder in both_forms(model).items()
-        ]
+        return write_once(folder / f"inductor-{form}-{words}.pt2", partial(_compile, make_encoder(model, form), make_example(model, words)))
 
     def open(self, path: Path) -> Call:
         """See `Peer.open`."""

@@ -27,19 +27,13 @@ class ExecuTorch(Peer):
         self.precision = precision
         self.name = "ExecuTorch XNNPACK" if precision == "f32" else "ExecuTorch XNNPACK int8"
 
-    def convert(self, model: ParserModel, words: int, folder: Path) -> list[Path]:
+    def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
         """See `Peer.convert`."""
-        from benchmarks.peers.encoder import both_forms, make_example
+        from benchmarks.peers.encoder import make_encoder, make_example
 
         self._reach()
-        example = make_example(model, words)
-        return [
-            write_once(
-                folder / f"executorch-{self.precision}-{form}-{words}.pte",
-                partial(self._lower, encoder, example),
-            )
-            for form, encoder in both_forms(model).items()
-        ]
+        name = f"executorch-{self.precision}-{form}-{words}.pte"
+        return write_once(folder / name, partial(self._lower, make_encoder(model, form), make_example(model, words)))
 
     def open(self, path: Path) -> Call:
         """See `Peer.open`."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from makers.int8 import make_int8
 from makers.small import LABELS, TEXTS, make_model
 from torch import Tensor, nn
 from typer.testing import CliRunner
@@ -22,7 +23,7 @@ import onnxruntime
 from compile.buckets import make_buckets
 from compile.errors import PlanError, VerificationFailed
 from compile.golden import TRICKY, make_golden
-from compile.onnx_export import METADATA, compare_golden, export_onnx, open_onnx, write_onnx
+from compile.onnx_export import INPUT, METADATA, OUTPUTS, TextEntry, compare_golden, export_onnx, open_onnx, write_onnx
 from compile.reference import Oracle
 from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.cli.app import app
@@ -139,3 +140,29 @@ def test_a_file_that_is_there_stays(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="exists already"):
         export_onnx(checkpoint, tmp_path, bucket=BUCKET, replace=True)
     assert there.read_bytes() == b"precious"
+
+
+def test_a_parser_in_8_bits_is_computed_in_the_same_integers(tmp_path: Path) -> None:
+    """Sums are equal exactly; what lies between two roundings differs by float32's own errors, which may turn an int8 by one."""
+    model = make_int8(1).folded()
+    write_onnx(
+        TextEntry(model, BUCKET.words),
+        (torch.zeros((2, BUCKET.bytes // 4), dtype=torch.int32),),
+        tmp_path / "int8.onnx",
+        [INPUT],
+        OUTPUTS,
+        batch=True,
+    )
+    kinds = {node.op_type for node in onnx.load(tmp_path / "int8.onnx").graph.node}
+    assert "MatMulInteger" in kinds
+    packed = pack_texts([text.encode()[: BUCKET.bytes] for text in TEXTS], BUCKET.bytes)
+    with torch.inference_mode():
+        wanted = model(packed, BUCKET.words)
+    intent, tags, spans, count = open_onnx(tmp_path / "int8.onnx")(packed.numpy())
+    assert np.array_equal(spans, wanted.spans.numpy())
+    assert np.array_equal(count, wanted.word_count.numpy())
+    spread = float(wanted.intent.std())
+    assert np.abs(intent - wanted.intent.numpy()).max() < 0.02 * spread
+    assert np.array_equal(intent.argmax(-1), wanted.intent.argmax(-1).numpy())
+    for row, words in enumerate(count):
+        assert np.abs(tags[row, :words] - wanted.tags[row, :words].numpy()).max(initial=0) < 0.02 * float(wanted.tags.std())
