@@ -15,11 +15,13 @@ class Buffer:
         name: In the code, as `%left`.
         shape: Of the tensor.
         element: Its type, as `i8`.
+        seen: Element and shape that the code sees in the same bytes, where these are others.
     """
 
     name: str
     shape: tuple[int, ...]
     element: str
+    seen: tuple[str, tuple[int, ...]] | None = None
 
     @property
     def tensor(self) -> str:
@@ -29,7 +31,7 @@ class Buffer:
     @property
     def memory(self) -> str:
         """MLIR's type of it as memory."""
-        return memory_of(self.shape, self.element)
+        return memory_of(self.shape, self.element) if self.seen is None else memory_of(self.seen[1], self.seen[0])
 
 
 @dataclass(frozen=True, slots=True)

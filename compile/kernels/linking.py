@@ -6,11 +6,13 @@ The code of a kernel is for one target, so the module says itself which that is,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from iree.compiler import ir
+from numpy.typing import NDArray
 
 from compile.errors import ImportFailed
 from compile.kernels.families import Family
@@ -19,6 +21,8 @@ from compile.kernels.kernel import Kernel, write_executable
 from compile.kernels.layer import layer_kernel
 from compile.kernels.operators import NAMESPACE
 from compile.kernels.product import product_kernel, rectified_kernel, scaled_kernel
+from compile.kernels.projection import TextSizes, projection_kernel
+from pqrnn.projection import ProjectionConfig
 
 _PREFIX = f"torch.{NAMESPACE}."
 _DEVICE = re.compile(r"#hal\.device\.target<.*>(?= : |$)")
@@ -78,12 +82,20 @@ def _head(call: _Call) -> Kernel:
     return head_kernel(call.name, call.family, Sizes(rows // words, words, width, heads, intents, labels, peaks, rounds))
 
 
+def _projection(call: _Call) -> Kernel:
+    (texts, quarters), (stage1, _), (stage2, _), _ = (read.shape for read in call.reads)
+    words, word_features, ngram_features, limit, *ngrams, lanes = call.numbers
+    config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngram_limit=limit, ngrams=tuple(ngrams))
+    return projection_kernel(call.name, lanes, TextSizes(texts, 4 * quarters, words, config), (stage1, stage2))
+
+
 _MAKERS: dict[str, Callable[[_Call], Kernel]] = {
     "integer_product": _integer,
     "scaled_product": _scaled,
     "rectified": _rectified,
     "layer": _layer,
     "head": _head,
+    "projection": _projection,
 }
 
 
@@ -138,8 +150,13 @@ def read_target(resolved: str) -> tuple[str, str]:
     return device[0], target[0]
 
 
-def write_module(kernels: Iterable[Kernel], resolved: str) -> str:
-    """Return a module of kernels alone, each a function of its name on tensors: for tests and measurements.
+def write_module(kernels: Iterable[Kernel], resolved: str, constants: Mapping[str, Mapping[str, NDArray[np.generic]]] | None = None) -> str:
+    """Return a module of kernels alone, each a function `run_<name>` on tensors: for tests and measurements.
+
+    Args:
+        kernels: Which.
+        resolved: As `link_kernels`.
+        constants: By kernel and by name of the buffer, what is in the module instead of being an argument.
 
     Raises:
         ImportFailed: As `link_kernels`.
@@ -147,12 +164,19 @@ def write_module(kernels: Iterable[Kernel], resolved: str) -> str:
     device, target = read_target(resolved)
     parts = []
     for kernel in kernels:
-        arguments = ", ".join(f"{buffer.name}: {buffer.tensor}" for buffer in kernel.reads)
+        known = (constants or {}).get(kernel.name, {})
+        fixed = "\n  ".join(
+            f'{buffer.name} = arith.constant dense<"0x{known[buffer.name].tobytes().hex()}"> : {buffer.tensor}'
+            for buffer in kernel.reads
+            if buffer.name in known
+        )
+        arguments = ", ".join(f"{buffer.name}: {buffer.tensor}" for buffer in kernel.reads if buffer.name not in known)
         names, kinds = (", ".join(each) for each in zip(*((buffer.name, buffer.tensor) for buffer in kernel.reads), strict=True))
         results = ", ".join(buffer.tensor for buffer in kernel.writes)
         returned = ", ".join(f"%r#{number}" for number in range(len(kernel.writes)))
         parts.append(write_executable(kernel, target))
         parts.append(f"""util.func public @run_{kernel.name}({arguments}) -> ({results}) {{
+  {fixed}
   %r:{len(kernel.writes)} = util.call @{kernel.name}({names}) : ({kinds}) -> ({results})
   util.return {returned} : {results}
 }}""")
@@ -178,7 +202,7 @@ def _replace(operation: ir.Operation, family: Family) -> Kernel:
     if name not in _MAKERS or len(results) != len(operation.results):
         raise ImportFailed(f"{_PREFIX}{name}: there is no kernel for this operator")
     reads = [found for _, found in operands]
-    numbers = [ir.IntegerAttr(value.owner.attributes["value"]).value for value in operation.operands if str(value.type) == "!torch.int"]
+    numbers = [number for value in operation.operands for number in _numbers(value)]
     shapes = "_".join("x".join(map(str, found.shape)) for found in (reads[0], *results))
     # The same name is the same kernel: every size that a kernel depends on is in it.
     unique = "_".join([name, shapes, *map(str, numbers)])
@@ -195,6 +219,15 @@ def _replace(operation: ir.Operation, family: Family) -> Kernel:
             old.replace_all_uses_with(_create("torch_c.from_builtin_tensor", [str(old.type)], [new])[0])
     operation.erase()
     return kernel
+
+
+def _numbers(value: ir.Value) -> Iterator[int]:
+    """Yield the whole numbers that an operand stands for."""
+    if str(value.type) == "!torch.int":
+        yield ir.IntegerAttr(value.owner.attributes["value"]).value
+    elif str(value.type) == "!torch.list<int>":
+        for each in value.owner.operands:
+            yield from _numbers(each)
 
 
 def _create(name: str, results: list[str], operands: list[ir.Value]) -> list[ir.Value]:

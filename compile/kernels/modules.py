@@ -17,6 +17,7 @@ from compile.kernels.layer import GATES
 from compile.kernels.packing import offset_sums, pack_weights
 from pqrnn.integer import IntegerLinear, Range
 from pqrnn.model import Parse, ParserModel, QrnnLayer
+from pqrnn.projection import Projection, Words
 
 Arrange = Callable[[Tensor], Tensor]
 
@@ -113,8 +114,35 @@ class KernelLayer(nn.Module):
         return real.reshape(batch, words, -1)
 
 
+class KernelProjection(nn.Module):
+    """What `Projection` does, in one kernel."""
+
+    seeds: Tensor
+
+    def __init__(self, projection: Projection, lanes: int) -> None:
+        """Make it for vectors of so many 32-bit numbers."""
+        super().__init__()
+        self.config, self.lanes = projection.config, lanes
+        self.register_buffer("stage1", projection.stage1)
+        self.register_buffer("stage2", projection.stage2)
+        self.register_buffer("seeds", torch.cat([projection.word_seeds, projection.ngram_seeds]))
+
+    def find(self, text: Tensor, words: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return features int8[B * W, F], mask float32[B * W], spans int32[B * W, 2] and word count int32[B]."""
+        config = self.config
+        shape = (words, config.word_features, config.ngram_features, config.ngram_limit, list(config.ngrams), self.lanes)
+        found = torch.ops.pqrnn.projection(text, self.get_buffer("stage1"), self.get_buffer("stage2"), self.seeds, *shape)
+        return cast(tuple[Tensor, Tensor, Tensor, Tensor], found)
+
+    def forward(self, text: Tensor, words: int) -> Words:
+        """As `Projection.forward`."""
+        features, _, spans, count = self.find(text, words)
+        batch = text.shape[0]
+        return Words(features.float().reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
+
+
 class KernelParser(nn.Module):
-    """A folded `ParserModel` in integers, with int8 from kernel to kernel: one for the bottleneck, one a layer, one for the rest."""
+    """A folded `ParserModel` in integers, with int8 from kernel to kernel: one for the words, one for the bottleneck, one a layer, one for the rest."""
 
     offsets: Tensor
     scale: Tensor
@@ -126,7 +154,7 @@ class KernelParser(nn.Module):
         super().__init__()
         self.family, self.config = family.name, model.config
         self.labels = (cast(IntegerLinear, model.intent).weight.shape[1], cast(IntegerLinear, model.tags).weight.shape[1])
-        self.projection = model.projection
+        self.projection = KernelProjection(model.projection, family.lanes)
         self.bottleneck = PackedLinear(cast(IntegerLinear, model.bottleneck), family)
         self.layers = nn.ModuleList(KernelLayer(cast(QrnnLayer, layer), family) for layer in model.layers)
         after = cast(KernelLayer, self.layers[0]).linear
@@ -152,9 +180,8 @@ class KernelParser(nn.Module):
 
     def forward(self, text: Tensor, words: int) -> Parse:
         """As `ParserModel.forward`."""
-        found = self.projection(text, words)
-        mask = (torch.arange(words, dtype=torch.int32, device=text.device) < found.word_count[:, None]).float().reshape(-1)
-        features = found.features.to(torch.int8).reshape(mask.shape[0], -1)
+        batch = text.shape[0]
+        features, mask, spans, count = self.projection.find(text, words)
         first = self.bottleneck
         short, inputs = torch.ops.pqrnn.rectified(
             features, first.weights, first.offsets, first.scale, first.bias, mask, self.levels, first.columns, self.family
@@ -165,8 +192,8 @@ class KernelParser(nn.Module):
         shape = (words, self.config.pool_heads, *self.labels, self.config.refinements)
         intent, tags = torch.ops.pqrnn.head(short, states, mask, *weights, self.offsets, self.scale, self.bias, *shape, self.family)
         if self.intent_from_inputs is not None:
-            intent = intent + self.intent_from_inputs(inputs.reshape(text.shape[0], words, -1).amax(1))
-        return Parse(intent, tags.reshape(text.shape[0], words, -1), found.spans, found.word_count)
+            intent = intent + self.intent_from_inputs(inputs.reshape(batch, words, -1).amax(1))
+        return Parse(intent, tags.reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
 
 
 def has_products(model: nn.Module) -> bool:
@@ -187,6 +214,7 @@ def with_kernels(model: ParserModel, family: Family) -> ParserModel | KernelPars
     if fits_parser(model, family):
         return KernelParser(model, family)
     changed = copy.deepcopy(model)
+    changed.set_submodule("projection", KernelProjection(model.projection, family.lanes))
     for name, module in list(changed.named_modules()):
         if isinstance(module, QrnnLayer) and isinstance(module.product, IntegerLinear):
             changed.set_submodule(name, KernelLayer(module, family))

@@ -5,7 +5,7 @@ The importer leaves an operator that it does not know as it is, and `compile.ker
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from compile.kernels.families import find_family
 from compile.kernels.head import Sizes
 from compile.kernels.packing import unpack_weights
 from pqrnn.integer import multiply
+from pqrnn.projection import Projection, ProjectionConfig
 from pqrnn.recurrence import recur_by_loop
 
 NAMESPACE = "pqrnn"
@@ -75,6 +76,63 @@ def _sums(left: Tensor, weights: Tensor, offsets: Tensor, columns: int, family: 
     if kind.unsigned:  # the kernel adds 128 to the left side; here nothing does
         shifted = shifted + 128 * plain.sum(0, dtype=torch.int32)
     return multiply(left, plain) + shifted
+
+
+def _projection_shape(
+    text: Tensor,
+    stage1: Tensor,
+    stage2: Tensor,
+    seeds: Tensor,
+    words: int,
+    word_features: int,
+    ngram_features: int,
+    limit: int,
+    ngrams: Sequence[int],
+    lanes: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    rows = text.shape[0] * words
+    features = text.new_empty((rows, word_features + ngram_features), dtype=torch.int8)
+    return features, text.new_empty(rows, dtype=torch.float32), text.new_empty((rows, 2)), text.new_empty(text.shape[0])
+
+
+@_define(
+    "projection(Tensor text, Tensor stage1, Tensor stage2, Tensor seeds, int words, int word_features, int ngram_features, int limit, "
+    "int[] ngrams, int lanes) -> (Tensor, Tensor, Tensor, Tensor)",
+    _projection_shape,
+)
+def projection(
+    text: Tensor,
+    stage1: Tensor,
+    stage2: Tensor,
+    seeds: Tensor,
+    words: int,
+    word_features: int,
+    ngram_features: int,
+    limit: int,
+    ngrams: Sequence[int],
+    lanes: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the words of texts (`pqrnn.projection.Projection`).
+
+    Args:
+        text: int32[B, N / 4].
+        stage1: the projection's table of that name, int32[n, 1].
+        stage2: likewise.
+        seeds: of word features and then of n-gram features, int32[features / 16].
+        words: W, rows of each text.
+        word_features: of the projection's settings, as what follows.
+        ngram_features: likewise.
+        limit: of sums over n-grams.
+        ngrams: lengths of n-grams.
+        lanes: 32-bit numbers in a vector register of the target.
+
+    Returns:
+        features int8[B * W, features], mask float32[B * W] with one where a word is, spans int32[B * W, 2], word count int32[B].
+    """
+    config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngram_limit=limit, ngrams=tuple(ngrams))
+    found = Projection(config)(text, words)
+    mask = (torch.arange(words, dtype=torch.int32) < found.word_count[:, None]).float()
+    return found.features.to(torch.int8).flatten(0, 1), mask.reshape(-1), found.spans.flatten(0, 1), found.word_count
 
 
 def _rectified_shape(

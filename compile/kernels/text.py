@@ -86,17 +86,22 @@ class Code:
             return values
         if start + step >= stop:
             return list(body(self.index(start), values))
+        return self.loop(self.index(start), self.index(stop), self.index(step), carried, body)
+
+    def loop(
+        self, start: Value, stop: Value, step: Value, carried: Sequence[tuple[Value, str]], body: Callable[[Value, list[Value]], Sequence[Value]]
+    ) -> list[Value]:
+        """Add a loop as `repeat` does, between bounds that need not be known."""
         number, inside = self._name(), [self._name() for _ in carried]
         types = ", ".join(kind for _, kind in carried)
-        begin, end, stride = self.index(start), self.index(stop), self.index(step)
         if not carried:
-            self.line(f"scf.for {number} = {begin} to {end} step {stride} {{")
+            self.line(f"scf.for {number} = {start} to {stop} step {step} {{")
             body(number, [])
             self.line("}")
             return []
         result = self._name()
-        initial = ", ".join(f"{name} = {value}" for name, value in zip(inside, values, strict=True))
-        self.line(f"{result}:{len(carried)} = scf.for {number} = {begin} to {end} step {stride} iter_args({initial}) -> ({types}) {{")
+        initial = ", ".join(f"{name} = {value}" for name, (value, _) in zip(inside, carried, strict=True))
+        self.line(f"{result}:{len(carried)} = scf.for {number} = {start} to {stop} step {step} iter_args({initial}) -> ({types}) {{")
         self.line(f"scf.yield {', '.join(body(number, inside))} : {types}")
         self.line("}")
         return [f"{result}#{place}" for place in range(len(carried))]

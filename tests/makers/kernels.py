@@ -147,9 +147,10 @@ def head_case(family: Family, sizes: Sizes) -> Case:
     mask, short = _rows(sizes.texts, sizes.words, sizes.width)
     mask[: sizes.words] = 0.0
     products = sizes.products(family.lanes)
-    packed = [
-        PackedLinear(set_weights(IntegerLinear(*products[name], Range.SHARE if name == "neighbours" else Range.SIGNED)), family) for name in NAMES
-    ]
+    linears = {name: set_weights(IntegerLinear(*products[name], Range.SHARE if name == "neighbours" else Range.SIGNED)) for name in NAMES}
+    linears["neighbours"].weight[sizes.tags :] = 0  # rows that only fill up
+    linears["neighbours"].derive()
+    packed = [PackedLinear(linears[name], family) for name in NAMES]
     rows = [torch.cat([each.get_buffer(part) for each in packed]) for part in ("offsets", "scale", "bias")]
     tensors = (short, short.float() / 127.0, mask, *(each.weights for each in packed), *rows)
     numbers = (sizes.words, sizes.heads, sizes.intents, sizes.tags, sizes.rounds)
