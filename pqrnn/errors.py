@@ -60,6 +60,10 @@ class QuantisationError(PqrnnError):
     """A parser cannot be quantised."""
 
 
+class AveragingError(PqrnnError):
+    """Parsers cannot be averaged."""
+
+
 class ZooError(PqrnnError):
     """A trained parser is not in the zoo, or cannot be put there."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pqrnn.cli import (
+    average,
     bench,
     check,
     compile,
@@ -23,6 +24,7 @@ from pqrnn.cli import (
 )
 
 __all__ = [
+    "average",
     "bench",
     "check",
     "compile",
