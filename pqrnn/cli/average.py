@@ -17,7 +17,7 @@ from pqrnn.cli.places import find_run
 @app.command(epilog="Example:  `pqrnn average runs/en-a runs/en-b runs/en-c --data mtop:DATA/mtop/spans --lang en --out runs/en`")
 def average(
     runs: Annotated[
-        list[str], typer.Argument(help="Folders of trained parsers that went on learning from the same weights (`--initial`).", metavar="RUN...")
+        list[Path], typer.Argument(help="Folders of trained parsers that went on learning from the same weights (`--initial`).", metavar="RUN...")
     ],
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the parser.")],
