@@ -1,0 +1,172 @@
+"""A parser in 8 bits, compiled: its integers are those of PyTorch, its products are of 8 bits, and what is wrong by one step is found."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import iree.runtime as rt
+import pytest
+import torch
+from makers.int8 import make_int8
+from makers.small import BUCKETS, LABELS, TEXTS, answer_golden, compile_for, cpu_flags, cpu_variant, import_small, make_model, write_package
+from torch import Tensor, nn
+
+from compile.compiler import STRIP_FLAGS, compile_module, compiler_path
+from compile.errors import VerificationFailed
+from compile.export import decompositions
+from compile.golden import TRICKY, GoldenSet
+from compile.importing import import_programs
+from compile.parity import compare_decisions
+from compile.pipeline import compile_checkpoint
+from compile.verification import judge_entries
+from pqrnn.checkpoint import Facts, load_checkpoint, save_checkpoint
+from pqrnn.integer import IntegerLinear, multiply
+from pqrnn.model import ParserModel
+from pqrnn.projection import pack_texts
+from pqrnn.quantisation import QuantisedLinear
+from runtime_py import Parser
+from runtime_py.answers import EntryAnswers
+from runtime_py.replay import collect
+
+CPU = (*cpu_flags("generic"), "--iree-global-opt-data-tiling", "--iree-llvmcpu-stack-allocation-limit=131072")
+PRODUCTS = 9  # bottleneck, two layers, pool, tags, tags of the pool, intent, two rounds of neighbours
+
+
+@pytest.fixture(scope="module")
+def model() -> ParserModel:
+    return make_int8(1).folded()
+
+
+@pytest.fixture(scope="module")
+def golden(model: ParserModel) -> GoldenSet:
+    return answer_golden(model)
+
+
+@pytest.fixture(scope="module")
+def module(model: ParserModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return import_small(model, tmp_path_factory.mktemp("module") / "module.mlirbc")
+
+
+@pytest.fixture(scope="module")
+def entries(module: Path, golden: GoldenSet, tmp_path_factory: pytest.TempPathFactory) -> tuple[EntryAnswers, ...]:
+    path = tmp_path_factory.mktemp("packages") / "small.pqrnn"
+    write_package(path, golden, [(cpu_variant(), compile_for(module, *CPU))])
+    with Parser.load(path) as parser:
+        return collect(parser, golden.vectors.texts, whole=False).entries
+
+
+def test_it_answers_as_pytorch_does_in_integers(entries: tuple[EntryAnswers, ...], golden: GoldenSet) -> None:
+    numerics = judge_entries(entries, BUCKETS, golden)
+    assert numerics.samples > 500
+    assert 0 < numerics.largest <= golden.settled_tolerance < 1e-4
+
+
+@pytest.mark.parametrize("name", ["layers.0.product", "layers.1.product", "tags", "intent", "neighbours"])
+def test_weights_that_are_off_by_one_step_are_found(entries: tuple[EntryAnswers, ...], name: str) -> None:
+    other = make_int8(1).folded()
+    layer = other.get_submodule(name)
+    assert isinstance(layer, IntegerLinear)
+    layer.weight[:, 0] += torch.where(layer.weight[:, 0] < 127, 1, -1).to(torch.int8)
+    layer.derive()
+    with pytest.raises(VerificationFailed, match="does not answer as PyTorch does"):
+        judge_entries(entries, BUCKETS, answer_golden(other))
+
+
+def test_another_rounding_is_found(entries: tuple[EntryAnswers, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    right = IntegerLinear.place
+    monkeypatch.setattr(IntegerLinear, "place", lambda layer, value: right(layer, value) - 0.25)  # up from three quarters
+    with pytest.raises(VerificationFailed, match="does not answer as PyTorch does"):
+        judge_entries(entries, BUCKETS, answer_golden(make_int8(1).folded()))
+
+
+class _Integers(nn.Module):
+    """The model, but what it gives are all activations in int8 and all sums in int32."""
+
+    def __init__(self, model: ParserModel, words: int) -> None:
+        super().__init__()
+        self.model, self.words = model, words
+
+    def forward(self, text: Tensor) -> Tensor:
+        seen: list[Tensor] = []
+
+        def see(layer: nn.Module, inputs: tuple[Tensor]) -> None:
+            assert isinstance(layer, IntegerLinear)
+            given = layer.quantise(inputs[0])
+            seen.extend([given.to(torch.int32).reshape(-1), multiply(given.reshape(-1, given.shape[-1]), layer.weight).reshape(-1)])
+
+        hooks = [layer.register_forward_pre_hook(see) for layer in self.model.modules() if isinstance(layer, IntegerLinear)]
+        self.model(text, self.words)
+        for hook in hooks:
+            hook.remove()
+        return torch.cat(seen)
+
+
+def test_every_integer_is_that_of_pytorch(golden: GoldenSet, tmp_path: Path) -> None:
+    words, size = 8, 48
+    integers = _Integers(make_int8(1).folded(), words)
+    with torch.no_grad():
+        traced = torch.export.export(integers, (torch.zeros((1, size // 4), dtype=torch.int32),), strict=False).run_decompositions(decompositions())
+    source = import_programs({"integers": traced}, tmp_path / "integers.mlirbc")
+    code = compile_module(source, tmp_path / "integers.vmfb", (*CPU, *STRIP_FLAGS)).path.read_bytes()
+    context = rt.SystemContext(config=rt.Config("local-sync"))
+    context.add_vm_module(rt.VmModule.copy_buffer(context.instance, code))
+    checked = 0
+    for reference, settled in zip(golden.references, golden.settled, strict=True):
+        if not settled or len(reference.text) > size or len(reference.single.spans) > words:
+            continue
+        packed = pack_texts([reference.text], size)
+        with torch.inference_mode():
+            wanted = integers(packed)
+        assert torch.equal(torch.from_numpy(context.modules.module["integers"](packed.numpy()).to_host().copy()), wanted), reference.text
+        checked += len(reference.single.spans) > 0
+    assert checked > 10
+    assert wanted.numel() > 3000
+
+
+def test_products_are_of_8_bits_in_the_compiler_too(module: Path, tmp_path: Path) -> None:
+    """No product whose factors were widened to 32 bits first: three times as slow."""
+    flow = tmp_path / "flow.mlir"
+    # Just before executables are made of it: what is a product then is run as one.
+    subprocess.run([compiler_path(), module, *CPU, "--compile-to=flow", "--mlir-elide-elementsattrs-if-larger=4", "-o", flow], check=True)
+    products = re.findall(r"linalg\.(?:\w*matmul\w*|\w*mmt4d|\w*matvec|\w*vecmat|\w*contract)\b[^:]*: ([^)]*)\)", flow.read_text())
+    kinds = ["x".join(re.findall(r"x([a-z]+\d+)>", operands)) for operands in products]
+    assert set(kinds) == {"i8xi8", "f32xf32"}
+    dispatched = re.findall(r"flow\.dispatch @\S+::@\S*mmt4d_\S*_i8xi8xi32", flow.read_text())
+    assert len(dispatched) == PRODUCTS * len(BUCKETS)
+
+
+def test_from_a_checkpoint_to_a_package(tmp_path: Path) -> None:
+    quantised = make_int8(1)
+    with torch.no_grad():  # far apart, so that no text is too undecided to be kept
+        for head in (quantised.intent, quantised.tags):
+            assert isinstance(head, QuantisedLinear)
+            head.bias.add_(torch.arange(float(head.out_features)).flip(0))
+    facts = Facts(
+        config=quantised.config,
+        labels=LABELS,
+        data={},
+        revision="0123abc",
+        training={},
+        metrics={},
+        lengths=[(4, 16, 10), (8, 40, 20)],
+        golden_texts=TEXTS,
+    )
+    save_checkpoint(tmp_path / "run", quantised, facts)
+    outcome = compile_checkpoint(tmp_path / "run", tmp_path / "small.pqrnn", buckets=BUCKETS)
+    (host,) = outcome.manifest.variants
+    assert outcome.manifest.model.precision == "int8"
+    assert outcome.manifest.model.parameters == make_model(1).parameters_count()
+    assert host.parity is not None
+    assert host.parity.passed
+    assert host.parity.texts > len(TRICKY) - 5
+    tables = 4 * sum(buffer.numel() for buffer in quantised.projection.buffers())
+    sums = 8 * sum(layer.scale.numel() * layer.taps for layer in quantised.folded().modules() if isinstance(layer, IntegerLinear))
+    constant = outcome.statistics["host"].constant_bytes
+    # Weights are stored once for both entries, a byte each; columns are padded to the 16 that a processor takes at a time.
+    assert outcome.manifest.model.parameters <= constant < 1.15 * (outcome.manifest.model.parameters + tables) + sums + 60_000
+    with Parser.load(outcome.package) as parser:
+        found = compare_decisions(load_checkpoint(tmp_path / "run"), parser, TEXTS)
+    assert found.equal
+    assert found.words > 10
