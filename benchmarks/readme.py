@@ -18,6 +18,7 @@ from typing import NamedTuple
 from benchmarks.results import ResultFile, ResultRow, load_results
 
 README = Path(__file__).parent.parent / "README.md"
+_SHOWN_WORDS = (4, 8, 12, 16, 32)
 _MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -71,19 +72,40 @@ def _flips(found: ResultFile, work: str) -> str:
 
 
 def render_latency() -> str:
-    """Median times beside peers."""
+    """Times beside peers, how near they are to what the machine allows, and what a start costs; what was not measured is left blank."""
     found = load_results("latency")
     rows = []
-    for work in _works(found):
+    for work in (work for work in _works(found) if _find_any(found, work, "ratio to best peer")):
         for row in found.rows:
             if row.work == work and row.metric == "median":
-                by_length = [_find(found, work, f"median at {words} words", row.peer) for words in (4, 8, 12, 16)]
-                rows.append([work, row.peer, f"**{row.value:.0f}**", *(f"{each.value:.0f}" for each in by_length)])
-        alone = _find(found, work, "median of the compiled call alone")
-        rows.append([work, f"{alone.peer}: the compiled function alone", f"{alone.value:.0f}", "", "", "", ""])
-        ratio = _find(found, work, "ratio to best peer")
-        rows.append([work, f"ours / {ratio.peer}", f"**{ratio.value:.2f}**", "", "", "", ""])
-    return _table(("work", "median us a call", "all", "4 words", "8", "12", "16"), rows) + _source(found)
+
+                def show(metric: str, form: str = ".0f", scale: float = 1.0, work: str = work, peer: str = row.peer) -> str:
+                    figure = next((each for each in found.rows if (each.work, each.metric, each.peer) == (work, metric, peer)), None)
+                    return "" if figure is None else format(figure.value * scale, form)
+
+                rows.append(
+                    [
+                        work,
+                        row.peer,
+                        f"**{row.value:.0f}**",
+                        *(show(f"median at {words} words") for words in _SHOWN_WORDS),
+                        show("share of the roofline", ".0%"),
+                        show("processor time a call"),
+                        show("process start to first answer"),
+                        show("fresh process: load", ".1f"),
+                        show("fresh process: peak memory", ".0f", 1e-6),
+                        show("file", ".2f", 1e-6),
+                    ]
+                )
+        alone, ratio = (_find(found, work, metric) for metric in ("median of the compiled call alone", "ratio to best peer"))
+        share = _find_any(found, work, "share of the roofline, compiled call alone")
+        blank = [""] * len(_SHOWN_WORDS)
+        shown = "" if share is None else f"{share.value:.0%}"
+        rows.append([work, f"{alone.peer}: the compiled function alone", f"{alone.value:.0f}", *blank, shown, *[""] * 5])
+        rows.append([work, f"ours / {ratio.peer}", f"**{ratio.value:.2f}**", *blank, *[""] * 6])
+    words = [f"{words} words" if words == _SHOWN_WORDS[0] else str(words) for words in _SHOWN_WORDS]
+    head = ("work", "median us a call", "all", *words, "of the roofline", "processor us", "start to answer, ms", "load, ms", "peak MB", "file MB")
+    return _table(head, rows) + _source(found)
 
 
 def render_size() -> str:
@@ -186,7 +208,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _source(found: ResultFile) -> str:
     versions = found.environment["versions"]
-    named = ", ".join(f"{name} {versions[name]}" for name in ("torch", "iree-base-compiler", "onnxruntime") if name in versions)
+    named = ", ".join(
+        f"{name} {versions[name]}" for name in ("torch", "iree-base-compiler", "onnxruntime", "executorch", "ai-edge-litert") if name in versions
+    )
     commands = "".join(f"\n    {command}" for command in found.command.split("\n"))
     return f"\nMeasured {found.date[:10]} at revision {found.revision[:12]} on {found.environment['cpu']}, one thread; {named}. Reproduce with\n{commands}\n\n"
 
