@@ -10,20 +10,28 @@ import iree.runtime as rt
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from makers.kernels import (
     HEADS,
     SHAPES,
     TARGETS,
+    TEXT_SIZES,
     WORDS,
     check_reals,
     compile_kernels,
     head_case,
     layer_case,
+    make_projection_kernel,
     processor_of,
     product_case,
+    project,
+    projection_inputs,
     rectified_case,
     set_weights,
 )
+from oracles.effort import examples
+from oracles.texts import DAMAGE, PIECES, byte_texts
 from torch import Tensor, nn
 
 from compile.compiler import compile_module
@@ -34,6 +42,7 @@ from compile.kernels.linking import link_kernels, read_target
 from compile.kernels.modules import KernelLinear
 from compile.kernels.packing import offset_sums, pack_weights
 from pqrnn.integer import IntegerLinear, Range, multiply
+from pqrnn.projection import Projection, pack_texts
 from runtime_py.preflight import missing_features, this_machine
 from targets import registry
 
@@ -85,6 +94,44 @@ def test_layers_and_heads_say_what_their_operators_say(family: Family, tmp_path:
         for found, wanted in zip(_run(module, case.function, case.inputs), case.wanted, strict=True):
             assert np.abs(wanted).max() > 0.3
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-5, err_msg=case.function)
+
+
+class _Projections:
+    """Kernels of projections of all sizes, in one module."""
+
+    def __init__(self, family: Family, folder: Path) -> None:
+        kernels = [make_projection_kernel(f"projection_{number}", family.lanes, sizes) for number, sizes in enumerate(TEXT_SIZES)]
+        self.module = _load(compile_kernels(kernels, TARGETS[family.name], folder))
+
+    def check(self, texts: Sequence[bytes]) -> None:
+        """Compare with PyTorch, in groups; texts are cut off where they are too long."""
+        for number, sizes in enumerate(TEXT_SIZES):
+            for begin in range(0, len(texts), sizes.texts):
+                group = [text[: sizes.size] for text in texts[begin : begin + sizes.texts]]
+                group += [b""] * (sizes.texts - len(group))
+                packed = pack_texts(group, sizes.size).numpy()
+                found = _run(self.module, f"run_projection_{number}", (packed, *projection_inputs(Projection(sizes.config))))
+                for one, other in zip(found, project(sizes, group), strict=True):
+                    np.testing.assert_array_equal(one, other, err_msg=repr(group))
+
+
+@pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.name)
+def projections(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> _Projections:
+    if not _runs_here(request.param):
+        pytest.skip(f"this machine has no {request.param.name}")
+    return _Projections(request.param, tmp_path_factory.mktemp("projections"))
+
+
+def test_projections_are_those_of_pytorch_to_the_last_bit(projections: _Projections) -> None:
+    scripts = ["".join(pieces).encode() for pieces in PIECES.values()]
+    spaced = [" ".join(pieces).encode() for pieces in PIECES.values()]
+    projections.check([b"", b"a", b" ", b"x" * 512, b"Wake ME up at 7:30", "🇩🇪🇫🇷🇬".encode(), *scripts, *spaced, *DAMAGE, b"".join(DAMAGE)])
+
+
+@given(texts=st.lists(byte_texts(96), min_size=1, max_size=4))
+@examples(60)
+def test_projections_of_any_bytes_are_those_of_pytorch(projections: _Projections, texts: list[bytes]) -> None:
+    projections.check(texts)
 
 
 class _Products(nn.Module):

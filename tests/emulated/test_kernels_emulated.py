@@ -7,7 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from makers.kernels import HEADS, SHAPES, TARGETS, Case, check_reals, compile_kernels, head_case, layer_case, processor_of, product_case
+from makers.kernels import (
+    HEADS,
+    SHAPES,
+    TARGETS,
+    TEXT_SIZES,
+    Case,
+    check_reals,
+    compile_kernels,
+    head_case,
+    layer_case,
+    make_projection_kernel,
+    processor_of,
+    product_case,
+    project,
+    projection_inputs,
+)
 
 from compile.compiler import compile_module
 from compile.emulation.counting import CannotCount, count_instructions
@@ -16,6 +31,7 @@ from compile.kernels.families import Family, find_family
 from compile.kernels.product import product_kernel
 from compile.process import run_tool
 from compile.static_checks import check_machine_code, find_objdump
+from pqrnn.projection import Projection, pack_texts
 
 ARM = pytest.mark.parametrize(("name", "cpu"), [("dotprod", "cortex-a76"), ("i8mm", "max,sve=off")])
 ROWS, DEPTH, COLUMNS = 8, 256, 384
@@ -53,6 +69,21 @@ def test_layers_and_heads_say_what_their_operators_say(name: str, cpu: str, emul
     for case in heads:
         for found, wanted in zip(_run(runner, module, case, tmp_path), case.wanted, strict=True):
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-5)
+
+
+def test_projections_are_those_of_pytorch_to_the_last_bit(emulated: Callable[..., Runner], tmp_path: Path) -> None:
+    runner, sizes = emulated("qemu-aarch64", "cortex-a76"), TEXT_SIZES[0]
+    kernel = make_projection_kernel("projection", find_family("dotprod").lanes, sizes)
+    module = compile_kernels([kernel], TARGETS["dotprod"], tmp_path)
+    for texts in (
+        [b"Wake ME up at 7:30", b""],
+        ["réveille-moi à 7h 😀🇩🇪🇫🇷".encode(), "ปลุกฉันตอนเจ็ดโมง".encode()],
+        [b"x" * 96, b"\xff\xfe broken \xe2\x82"],
+    ):
+        inputs = (pack_texts(texts, sizes.size).numpy(), *projection_inputs(Projection(sizes.config)))
+        case = Case(kernel, inputs, project(sizes, texts))
+        for found, wanted in zip(_run(runner, module, case, tmp_path), case.wanted, strict=True):
+            np.testing.assert_array_equal(found, wanted)
 
 
 def _count(module: Path, function: str, kinds: list[str], cpu: str) -> int:

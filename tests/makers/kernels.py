@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +20,11 @@ from compile.kernels.linking import write_module
 from compile.kernels.modules import KernelLayer, PackedLinear
 from compile.kernels.packing import offset_sums, pack_weights
 from compile.kernels.product import product_kernel, rectified_kernel
+from compile.kernels.projection import TextSizes, projection_kernel
 from compile.machine import Processor, resolve_processor
 from pqrnn.integer import IntegerLinear, Range
 from pqrnn.model import ModelConfig, QrnnLayer
+from pqrnn.projection import Projection, ProjectionConfig, pack_texts
 from targets import registry
 
 # By family a target that has it.
@@ -47,6 +50,13 @@ HEADS = (  # texts, words, width, heads, intents, tags, peaks, rounds
     Sizes(2, 5, 32, 1, 16, 32, False, 3),
     Sizes(1, 17, 48, 3, 7, 149, True, 1),
 )
+# The shipped features for two texts; and sizes that vectors do not divide, one kind of features only, other n-grams and limits.
+TEXT_SIZES = (
+    TextSizes(2, 96, 16, ProjectionConfig()),
+    TextSizes(1, 36, 3, ProjectionConfig(word_features=48, ngram_features=0)),
+    TextSizes(3, 40, 2, ProjectionConfig(word_features=0, ngram_features=80, ngrams=(5, 2), ngram_limit=127)),
+    TextSizes(1, 512, 64, ProjectionConfig(word_features=64, ngram_features=64, ngrams=(3,), ngram_limit=2)),
+)
 WORDS = ((1, 8, 8, 2), (3, 5, 3, 1), (4, 16, 16, 2), (9, 20, 24, 3), (13, 7, 17, 2), (33, 12, 5, 2))  # words, width, state, taps
 
 
@@ -71,8 +81,8 @@ class Case:
     """What a kernel is given, and what it has to give."""
 
     kernel: Kernel
-    inputs: tuple[NDArray[np.generic], ...]
-    wanted: tuple[NDArray[np.generic], ...]
+    inputs: tuple[NDArray[Any], ...]
+    wanted: tuple[NDArray[Any], ...]
 
     @property
     def function(self) -> str:
@@ -170,7 +180,7 @@ def _rows(texts: int, words: int, width: int) -> tuple[torch.Tensor, torch.Tenso
 
 
 def check_reals(
-    found: NDArray[np.generic], wanted: NDArray[np.generic], levels: float, short: NDArray[np.generic], rounded: NDArray[np.generic]
+    found: NDArray[Any], wanted: NDArray[Any], levels: float, short: NDArray[Any], rounded: NDArray[Any]
 ) -> None:
     """Compare float32, and the int8 rounded from it: a number within a rounding of the middle between two int8 may fall on either side."""
     np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=2e-6)
@@ -178,3 +188,28 @@ def check_reals(
     middle = np.abs(scaled - np.floor(scaled) - 0.5) < 3e-6 * levels
     np.testing.assert_array_equal(short[~middle], rounded[~middle])
     assert middle.mean() < 0.02
+
+
+def projection_inputs(projection: Projection) -> tuple[NDArray[Any], ...]:
+    """What the projection's kernel reads beside texts."""
+    seeds = torch.cat([projection.word_seeds, projection.ngram_seeds])
+    return projection.stage1.numpy(), projection.stage2.numpy(), seeds.numpy()
+
+
+def make_projection_kernel(name: str, lanes: int, sizes: TextSizes) -> Kernel:
+    """The kernel with the tables that ship."""
+    projection = Projection(sizes.config)
+    return projection_kernel(name, lanes, sizes, (projection.stage1.shape[0], projection.stage2.shape[0]))
+
+
+def project(sizes: TextSizes, texts: list[bytes]) -> tuple[NDArray[Any], ...]:
+    """What the kernel has to say of texts."""
+    found = Projection(sizes.config)(pack_texts(texts, sizes.size), sizes.words)
+    mask = np.arange(sizes.words) < found.word_count.numpy()[:, None]
+    rows = sizes.texts * sizes.words
+    return (
+        found.features.numpy().reshape(rows, -1),
+        mask.reshape(-1).astype(np.float32),
+        found.spans.numpy().reshape(rows, 2),
+        found.word_count.numpy(),
+    )
