@@ -3,7 +3,7 @@
     python -m benchmarks.kernels
 
 Products with weights that the compiler knows, as both lay them out when they compile. Both are called in turns in one process on one thread, and medians
-and smallest times are kept: on a machine with other work the smallest says more. From each time that of a product of one number is taken off, which is
+and smallest times are kept: other work on the machine shows in the medians. From each time that of a product of one number is taken off, which is
 what a call costs. 64-bit ARM is emulated, where only counts of instructions mean something. Rows are kept in `results/kernels.json`.
 """
 
@@ -38,13 +38,13 @@ SHAPES = ((1024, 256), (256, 2304), (384, 2304), (384, 149))  # depth, columns: 
 ROWS = (4, 8, 12, 16, 24, 32, 64)
 NATIVE = {"vnni512": "linux-x86_64-vnni", "vnni256": "linux-x86_64-avxvnni"}
 EMULATED = {"dotprod": ("linux-aarch64-dotprod", "cortex-a76"), "i8mm": ("linux-aarch64-i8mm", "max")}
-_SECONDS = 0.004  # of calls a turn
+_CALLS = 20  # a turn
 
 
 def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=60, help="turns that each product gets")
+    parser.add_argument("--rounds", type=int, default=40, help="turns that each product gets")
     parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
     arguments = parser.parse_args()
     rows: list[ResultRow] = []
@@ -77,22 +77,29 @@ def measure(family: Family, target: str, rounds: int) -> list[ResultRow]:
             np.testing.assert_array_equal(found(left).to_host(), left.astype(np.int32) @ _weights(*shape[1:]).astype(np.int32))
             calls[side, shape] = partial(found, _device(left))
     samples: dict[tuple[str, tuple[int, int, int]], list[float]] = {key: [] for key in calls}
-    counts = {key: max(1, round(_SECONDS / _time(call, 20))) for key, call in calls.items()}
     for _ in range(rounds):
         for key, call in calls.items():
-            samples[key].append(_time(call, counts[key]) * 1e6)
-    empty = {side: min(samples[side, (1, 1, 1)]) for side in modules}
-    rows = [ResultRow(work=family.name, metric="call", value=round(empty[side], 2), n=rounds, unit="us", peer=side) for side in modules]
+            samples[key] += _time(call)
+    empty = {side: statistics.median(samples[side, (1, 1, 1)]) for side in modules}
+    rows = [ResultRow(work=family.name, metric="call", value=round(empty[side], 2), n=rounds * _CALLS, unit="us", peer=side) for side in modules]
     for (side, shape), times in samples.items():
         if shape == (1, 1, 1):
             continue
         work, label = f"{family.name}, {shape[1]} x {shape[2]}", f"{shape[0]} rows"
         best, middle = (max(each(times) - empty[side], 0.01) for each in (min, statistics.median))
-        rows.append(ResultRow(work=work, metric=f"{label}, time", value=round(middle, 2), low=round(best, 2), n=rounds, unit="us", peer=side))
+        rows.append(
+            ResultRow(work=work, metric=f"{label}, time", value=round(middle, 2), low=round(best, 2), n=rounds * _CALLS, unit="us", peer=side)
+        )
         speed = 2e-3 * shape[0] * shape[1] * shape[2]
         rows.append(
             ResultRow(
-                work=work, metric=f"{label}, speed", value=round(speed / middle, 1), high=round(speed / best, 1), n=rounds, unit="GOP/s", peer=side
+                work=work,
+                metric=f"{label}, speed",
+                value=round(speed / middle, 1),
+                high=round(speed / best, 1),
+                n=rounds * _CALLS,
+                unit="GOP/s",
+                peer=side,
             )
         )
     return rows
@@ -192,12 +199,14 @@ def _device(value: NDArray[np.int8]) -> Any:
     return rt.asdevicearray(_config().device, value)
 
 
-def _time(call: Callable[[], Any], count: int) -> float:
-    """Return the seconds of one call, the mean of `count`."""
-    start = time.perf_counter()
-    for _ in range(count):
+def _time(call: Callable[[], Any]) -> list[float]:
+    """Return the microseconds of each call of a turn; the first only brings its weights into the caches and is left out."""
+    times = []
+    for _ in range(1 + _CALLS):
+        start = time.perf_counter()
         call()
-    return (time.perf_counter() - start) / count
+        times.append((time.perf_counter() - start) * 1e6)
+    return times[1:]
 
 
 if __name__ == "__main__":

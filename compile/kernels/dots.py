@@ -154,6 +154,8 @@ class _Tile:
         return [self._multiply(total, one, other) for total, (one, other) in zip(sums, pairs(left, weights), strict=True)]
 
     def _multiply(self, total: Value, left: Value, right: Value) -> Value:
+        if self.family.name == "dotprod":  # whose second factor may be a lane of a register
+            left, right = right, left
         kinds = f"({self.sums}, {self.bytes}, {self.bytes}) -> {self.sums}"
         return self.code.value(f'llvm.call_intrinsic "{_INTRINSICS[self.family.name]}"({total}, {left}, {right}) : {kinds}')
 

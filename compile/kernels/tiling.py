@@ -27,9 +27,9 @@ class Tiling:
 
 
 def choose_tiling(family: Family, rows: int, blocks: int) -> Tiling:
-    """Choose the cut that takes the fewest cycles by a simple model: a step of a tile is its products, its loads, or the wait for the first product."""
+    """Choose the cut that takes the fewest cycles by a simple model (`_cost`)."""
     options = [_cut(rows, height, blocks, width) for height in range(1, min(rows, _TALLEST) + 1) if (width := _width(family, height)) > 0]
-    return min(options, key=_cost)
+    return min(options, key=lambda tiling: _cost(family, tiling))
 
 
 def choose_rows(family: Family, rows: int, blocks: int) -> tuple[int, ...]:
@@ -59,8 +59,9 @@ def runs(heights: Sequence[int]) -> list[tuple[int, int, int]]:
 
 def _width(family: Family, height: int) -> int:
     """Return how many blocks there are registers for: sums, weights, the left side, and a constant."""
-    pairs = -(-height // 2) * 2 if family.pair < family.lanes else height  # sums of two rows share a register
-    return (family.registers - 1 - (height if family.keeps else 1)) // (pairs + 1)
+    paired = family.pair < family.lanes  # sums of two rows share a register, and a block's weights are in two
+    sums = -(-height // 2) * 2 if paired else height
+    return (family.registers - 1 - (height if family.keeps else 1)) // (sums + 1 + paired)
 
 
 def _cut(rows: int, height: int, blocks: int, width: int) -> Tiling:
@@ -69,6 +70,10 @@ def _cut(rows: int, height: int, blocks: int, width: int) -> Tiling:
     return Tiling((low + 1,) * more + (low,) * (tiles - more), -(-blocks // groups), groups)
 
 
-def _cost(tiling: Tiling) -> tuple[int, int]:
-    steps = [(height * tiling.blocks, height + tiling.blocks) for height in tiling.rows]
-    return tiling.groups * sum(max(products, loads, _LATENCY) for products, loads in steps), tiling.groups * sum(loads for _, loads in steps)
+def _cost(family: Family, tiling: Tiling) -> float:
+    """Return what a step takes over all tiles, in products: these, or the wait for the first of them, and half as much for every load."""
+    steps = 0.0
+    for height in tiling.rows:
+        left = height * family.depth / 16 if family.keeps else height  # what is kept is loaded 16 bytes at a time
+        steps += max(height * tiling.blocks, _LATENCY) + (left + tiling.blocks * family.lanes / family.pair) / 2
+    return tiling.groups * steps
