@@ -93,7 +93,7 @@ def compile_checkpoint(
         replace: Whether a package at `out` may be replaced.
         jobs: How many targets are worked on at a time; by default as many as there are processor cores.
         cache: Whether modules are taken from and kept in the cache (`compile.cache`).
-        kernels: Whether a parser in int8 gets this project's own matrix kernels where a target has the instructions (`compile.kernels`).
+        kernels: Whether a parser gets this project's own kernels where a target has the instructions (`compile.kernels`).
         batch: More than 1 gives every bucket a second entry for that many texts at once, for servers (`Parser.parse_batch`).
         timeout: Seconds for one run of the compiler.
         known: Where targets are looked up; by default those of this project.
@@ -234,9 +234,9 @@ class _Compilation:
             checkpoint = load_checkpoint(source)
             model = checkpoint.model.folded()
             chosen = tuple(buckets) if buckets is not None else choose_buckets(checkpoint.facts.lengths)
-        if self.kernels and has_products(model):
-            plans = [plan.with_kernels() for plan in plans]
-        self.report.expect(len(chosen) * len({plan.family for plan in plans}) - 1)
+        if self.kernels:
+            plans = [plan.with_kernels(has_products(model)) for plan in plans]
+        self.report.expect(len(chosen) * len({plan.kernels for plan in plans}) - 1)
         return _Prepared(checkpoint, model, chosen, plans, failures)
 
     def _golden(self, prepared: _Prepared) -> GoldenSet:
@@ -257,16 +257,19 @@ class _Compilation:
             self.report.step("export", f"{bucket.entry} ({bucket.bytes} bytes)")
 
         modules: dict[str, Path] = {}
-        for family in dict.fromkeys(plan.family for plan in prepared.plans):
+        for kernels in dict.fromkeys(plan.kernels for plan in prepared.plans):
             with self.stopwatch.measure("export"):
-                programs = export_entries(with_kernels(prepared.model, family) if family else prepared.model, prepared.buckets, tell, self.batch)
-            with self._stage("import", f"{len(prepared.buckets)} entries{f' for {family.name}' if family else ''}"):
-                wanted = {plan.mlir: plan for plan in prepared.plans if plan.family == family}
-                if family is None:
+                model = with_kernels(prepared.model, kernels) if kernels else prepared.model
+                programs = export_entries(model, prepared.buckets, tell, self.batch)
+            with self._stage("import", f"{len(prepared.buckets)} entries{f' for {kernels.name}' if kernels else ''}"):
+                wanted = {plan.mlir: plan for plan in prepared.plans if plan.kernels == kernels}
+                if kernels is None:
                     modules |= {name: import_programs(split_softmax(programs) if name == ARM else programs, folder / name) for name in sorted(wanted)}
                 else:
-                    imported = import_programs(programs, folder / f"{family.name}.mlirbc")
-                    modules |= {name: link_kernels(imported, folder / name, family, plan.processor.resolved) for name, plan in sorted(wanted.items())}
+                    imported = import_programs(programs, folder / f"{kernels.name}.mlirbc")
+                    modules |= {
+                        name: link_kernels(imported, folder / name, kernels, plan.processor.resolved) for name, plan in sorted(wanted.items())
+                    }
         return modules
 
     def _describe(self, prepared: _Prepared, golden: GoldenSet) -> Callable[[Sequence[Variant]], Manifest]:

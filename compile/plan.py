@@ -12,7 +12,7 @@ from pathlib import Path
 
 from compile.compiler import target_flags
 from compile.errors import CompileError, PlanError
-from compile.kernels.families import Family, choose_family
+from compile.kernels.families import Kernels, choose_kernels
 from compile.machine import Processor, resolve_processor
 from runtime_py.manifest import MANIFEST_NAME
 from targets import Registry, Target, TargetError
@@ -24,24 +24,24 @@ USUAL, ARM = "module.mlirbc", "module-arm.mlirbc"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One target of a compilation: what it is, what the compiler is told, what its processor comes down to, and whose kernels it gets (None: the compiler's)."""
+    """One target of a compilation: what it is, what the compiler is told, what its processor comes down to, and which kernels it gets."""
 
     target: Target
     device: str
     flags: tuple[str, ...]
     processor: Processor
-    family: Family | None = None
+    kernels: Kernels | None = None
 
     @property
     def mlir(self) -> str:
         """The name of the module that is compiled for it: one for all, for 32-bit ARM another one (`compile.export.split_softmax`), and with kernels one a processor."""
-        if self.family is not None:
-            return f"module-{self.family.name}-{hashlib.sha256(self.processor.resolved.encode()).hexdigest()[:12]}.mlirbc"
+        if self.kernels is not None:
+            return f"module-{self.kernels.name}-{hashlib.sha256(self.processor.resolved.encode()).hexdigest()[:12]}.mlirbc"
         return ARM if architecture_of(self.processor.triple) == "arm" else USUAL
 
-    def with_kernels(self) -> Plan:
-        """Return the plan with the kernels that its processor has instructions for (`compile.kernels`)."""
-        return replace(self, family=choose_family(self.processor.triple, self.processor.features))
+    def with_kernels(self, integers: bool) -> Plan:
+        """Return the plan with the kernels that its processor has instructions for (`compile.kernels`); `integers`: whether there are integer products."""
+        return replace(self, kernels=choose_kernels(self.processor.triple, self.processor.features, integers))
 
 
 def check_destination(out: Path, replace: bool) -> None:

@@ -55,6 +55,39 @@ def choose_family(triple: str, features: Iterable[str]) -> Family | None:
     return next((family for family in FAMILIES if family.architecture == architecture and family.features <= declared), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """The kernels that a parser gets on a target.
+
+    Attributes:
+        lanes: 32-bit numbers in a vector register, for kernels that need no special instruction.
+        family: Of integer products; None where they are the compiler's own, or where there are none.
+    """
+
+    lanes: int
+    family: Family | None
+
+    @property
+    def name(self) -> str:
+        """What files and messages call them."""
+        return self.family.name if self.family is not None else f"vectors{32 * self.lanes}"
+
+
+def choose_kernels(triple: str, features: Iterable[str], integers: bool) -> Kernels | None:
+    """Return the kernels for a processor, or None where it has not been seen that they work.
+
+    Args:
+        triple: LLVM triple.
+        features: What the target declares.
+        integers: Whether the parser has integer products.
+    """
+    declared = frozenset(features)
+    lanes = {"x86_64": 16 if "avx512f" in declared else 8 if "avx2" in declared else 4, "aarch64": 4}.get(architecture_of(triple) or "")
+    if lanes is None:
+        return None
+    return Kernels(lanes, choose_family(triple, declared) if integers else None)
+
+
 def find_family(name: str) -> Family:
     """Return a family by its name.
 

@@ -15,7 +15,7 @@ from iree.compiler import ir
 from numpy.typing import NDArray
 
 from compile.errors import ImportFailed
-from compile.kernels.families import Family
+from compile.kernels.families import Family, Kernels
 from compile.kernels.head import Sizes, head_kernel
 from compile.kernels.kernel import Kernel, write_executable
 from compile.kernels.layer import layer_kernel
@@ -47,11 +47,18 @@ class Tensor:
 class _Call:
     """An operator where it is called: its tensors, and its whole numbers in their order."""
 
-    family: Family
+    kernels: Kernels
     name: str
     reads: list[Tensor]
     writes: list[Tensor]
     numbers: list[int]
+
+    @property
+    def family(self) -> Family:
+        """Of its integer products."""
+        if self.kernels.family is None:
+            raise ImportFailed(f"{self.name}: {self.kernels.name} has no integer products")
+        return self.kernels.family
 
 
 def _integer(call: _Call) -> Kernel:
@@ -99,13 +106,13 @@ _MAKERS: dict[str, Callable[[_Call], Kernel]] = {
 }
 
 
-def link_kernels(source: Path, destination: Path, family: Family, resolved: str) -> Path:
+def link_kernels(source: Path, destination: Path, kernels: Kernels, resolved: str) -> Path:
     """Put kernels into an imported module.
 
     Args:
         source: The module with operators, bytecode or text.
         destination: The module to write, likewise.
-        family: Of whose instructions kernels are made.
+        kernels: Of whose instructions they are made.
         resolved: What the compiler makes of the target's flags (`compile.machine.Processor.resolved`).
 
     Returns:
@@ -118,11 +125,11 @@ def link_kernels(source: Path, destination: Path, family: Family, resolved: str)
     with ir.Context() as context, ir.Location.unknown():
         context.allow_unregistered_dialects = False
         module = ir.Module.parse(source.read_bytes())
-        kernels: dict[str, Kernel] = {}
+        found: dict[str, Kernel] = {}
         for operation in list(_operators(module.operation)):
-            kernel = _replace(operation, family)
-            kernels[kernel.name] = kernel
-        for kernel in kernels.values():
+            kernel = _replace(operation, kernels)
+            found[kernel.name] = kernel
+        for kernel in found.values():
             written = ir.Module.parse(write_executable(kernel, target))
             for part in list(written.body.operations):
                 part.detach_from_parent()
@@ -194,7 +201,7 @@ def _operators(operation: ir.Operation) -> Iterator[ir.Operation]:
                 yield from _operators(inner)
 
 
-def _replace(operation: ir.Operation, family: Family) -> Kernel:
+def _replace(operation: ir.Operation, kernels: Kernels) -> Kernel:
     """Put the call of a kernel where an operator is, and return the kernel."""
     name = ir.StringAttr(operation.attributes["name"]).value.removeprefix(_PREFIX)
     operands = [(value, found) for value in operation.operands if (found := _tensor(str(value.type)))]
@@ -206,7 +213,7 @@ def _replace(operation: ir.Operation, family: Family) -> Kernel:
     shapes = "_".join("x".join(map(str, found.shape)) for found in (reads[0], *results))
     # The same name is the same kernel: every size that a kernel depends on is in it.
     unique = "_".join([name, shapes, *map(str, numbers)])
-    kernel = _MAKERS[name](_Call(family, unique, reads, results, numbers))
+    kernel = _MAKERS[name](_Call(kernels, unique, reads, results, numbers))
     with ir.InsertionPoint(operation), operation.location:
         given = [_create("torch_c.to_builtin_tensor", [found.builtin], [value])[0] for value, found in operands]
         call = ir.Operation.create(

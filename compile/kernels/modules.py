@@ -1,4 +1,4 @@
-"""A parser in integers with kernels in it: `compile.kernels.operators` called with weights that are packed once, whatever the number of entries."""
+"""A parser with kernels in it: `compile.kernels.operators` called with weights that are packed once, whatever the number of entries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from compile.kernels import operators  # noqa: F401  (defines what is called by its name)
-from compile.kernels.families import Family
+from compile.kernels.families import Family, Kernels
 from compile.kernels.head import DEPTH_STEP, NAMES, Sizes
 from compile.kernels.layer import GATES
 from compile.kernels.packing import offset_sums, pack_weights
@@ -209,12 +209,15 @@ def fits_parser(model: ParserModel, family: Family) -> bool:
     return isinstance(first, IntegerLinear) and first.kind is Range.POSITIVE and sizes.fits(family.lanes)
 
 
-def with_kernels(model: ParserModel, family: Family) -> ParserModel | KernelParser:
-    """Return a parser that calls kernels of a family; `model` is folded and in integers, and stays as it is."""
-    if fits_parser(model, family):
+def with_kernels(model: ParserModel, kernels: Kernels) -> ParserModel | KernelParser:
+    """Return a parser that calls kernels; `model` is folded, and stays as it is."""
+    family = kernels.family
+    if family is not None and fits_parser(model, family):
         return KernelParser(model, family)
     changed = copy.deepcopy(model)
-    changed.set_submodule("projection", KernelProjection(model.projection, family.lanes))
+    changed.set_submodule("projection", KernelProjection(model.projection, kernels.lanes))
+    if family is None:
+        return changed
     for name, module in list(changed.named_modules()):
         if isinstance(module, QrnnLayer) and isinstance(module.product, IntegerLinear):
             changed.set_submodule(name, KernelLayer(module, family))

@@ -48,7 +48,7 @@ def compile_run(
     ] = True,
     kernels: Annotated[
         bool,
-        typer.Option("--kernels/--no-kernels", help="For a parser in int8: this project's own matrix kernels where a target has the instructions."),
+        typer.Option("--kernels/--no-kernels", help="This project's own kernels where a target has the instructions, or the compiler's code alone."),
     ] = True,
     batch: Annotated[
         int, typer.Option("--batch", min=1, help="Also compile functions for this many texts at once, for servers: `Parser.parse_batch` uses them.")

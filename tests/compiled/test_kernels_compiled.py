@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from compile.compiler import compile_module
 from compile.errors import ImportFailed
 from compile.importing import import_programs
-from compile.kernels.families import FAMILIES, Family
+from compile.kernels.families import FAMILIES, Family, Kernels
 from compile.kernels.linking import link_kernels, read_target
 from compile.kernels.modules import KernelLinear
 from compile.kernels.packing import offset_sums, pack_weights
@@ -170,7 +170,7 @@ def test_a_module_with_kernels_has_the_integers_of_one_without(family: Family, t
         examples = {f"run_{number}": torch.zeros((number, 40), dtype=torch.int8) for number in rows}
         programs = {each: torch.export.export(model.eval(), (value,), strict=False).run_decompositions() for each, value in examples.items()}
         imported.append(import_programs(programs, tmp_path / f"{name}.mlirbc"))
-    imported[1] = link_kernels(imported[1], tmp_path / "kernels.mlirbc", family, processor.resolved)
+    imported[1] = link_kernels(imported[1], tmp_path / "kernels.mlirbc", Kernels(family.lanes, family), processor.resolved)
     stock, kernels = (_load(compile_module(path, path.with_suffix(".vmfb"), flags).path) for path in imported)
     for number in rows:
         value = np.random.default_rng(number).integers(-128, 128, (number, 40), dtype=np.int8)
@@ -187,7 +187,7 @@ def test_weights_are_stored_once_for_all_entries_and_as_they_are_read(family: Fa
     kernel = KernelLinear(linear, family)
     programs = {f"run_{rows}": torch.export.export(kernel, (torch.zeros(rows, 256),), strict=False).run_decompositions() for rows in (2, 3, 4)}
     source = import_programs(programs, tmp_path / "operators.mlirbc")
-    linked = link_kernels(source, tmp_path / "kernels.mlirbc", family, processor.resolved)
+    linked = link_kernels(source, tmp_path / "kernels.mlirbc", Kernels(family.lanes, family), processor.resolved)
     code = compile_module(linked, tmp_path / "kernels.vmfb", flags).path.read_bytes()
     packed = kernel.packed.weights.numpy().tobytes()
     assert code.count(packed) == 1
@@ -203,11 +203,11 @@ def test_only_known_operators_and_targets_are_linked(tmp_path: Path) -> None:
     program = torch.export.export(Other(), (torch.zeros((4, 4), dtype=torch.int8),), strict=False).run_decompositions()
     source = import_programs({"run": program}, tmp_path / "module.mlirbc")
     with pytest.raises(ImportFailed, match="not understood"):
-        link_kernels(source, tmp_path / "out.mlirbc", FAMILIES[0], "#hal.device.target<nothing>")
+        link_kernels(source, tmp_path / "out.mlirbc", Kernels(16, FAMILIES[0]), "#hal.device.target<nothing>")
     with pytest.raises(ImportFailed, match="not understood"):
         read_target("")
     _, processor = processor_of("linux-x86_64-vnni")
-    link_kernels(source, tmp_path / "out.mlirbc", FAMILIES[0], processor.resolved)  # a module without operators stays one
+    link_kernels(source, tmp_path / "out.mlirbc", Kernels(16, FAMILIES[0]), processor.resolved)  # a module without operators stays one
     text = tmp_path / "unknown.mlir"
     text.write_text("""module {
   func.func @run(%a: !torch.vtensor<[2],f32>) -> !torch.vtensor<[2],f32> {
@@ -216,4 +216,4 @@ def test_only_known_operators_and_targets_are_linked(tmp_path: Path) -> None:
   }
 }""")
     with pytest.raises(ImportFailed, match="no kernel for this operator"):
-        link_kernels(text, tmp_path / "out.mlirbc", FAMILIES[0], processor.resolved)
+        link_kernels(text, tmp_path / "out.mlirbc", Kernels(16, FAMILIES[0]), processor.resolved)

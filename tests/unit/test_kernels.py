@@ -9,12 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from makers.kernels import SHAPES, TARGETS, layer_case, make_layer, set_weights
-from makers.small import CONFIG, LABELS
+from makers.small import CONFIG, LABELS, make_model
 from msgspec.structs import replace
 
-from compile.kernels.families import FAMILIES, Family, choose_family, find_family
+from compile.kernels.families import FAMILIES, Family, Kernels, choose_family, choose_kernels, find_family
 from compile.kernels.layer import layer_kernel
-from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, has_products, with_kernels
+from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, KernelProjection, has_products, with_kernels
 from compile.kernels.packing import offset_sums, pack_weights, unpack_weights
 from compile.kernels.product import product_kernel
 from compile.kernels.tiling import choose_rows, choose_tiling, runs
@@ -35,6 +35,19 @@ def test_targets_get_the_family_of_their_features_and_no_other() -> None:
     for name in ("linux-x86_64-v2", "linux-x86_64-v3", "linux-x86_64-v4", "linux-aarch64", "linux-armv7-neon", "linux-riscv64-v"):
         target = known.get(name)
         assert choose_family(target.triple, target.features) is None, name
+
+
+def test_every_processor_gets_vectors_as_wide_as_it_has() -> None:
+    known = registry()
+    wanted = {"linux-x86_64-v2": 4, "linux-x86_64-v3": 8, "linux-x86_64-v4": 16, "linux-x86_64-vnni": 16, "linux-aarch64": 4, "linux-aarch64-i8mm": 4}
+    for name, lanes in wanted.items():
+        target = known.get(name)
+        assert choose_kernels(target.triple, target.features, False) == Kernels(lanes, None)
+        assert choose_kernels(target.triple, target.features, True) == Kernels(lanes, choose_family(target.triple, target.features))
+    for name in ("linux-armv7-neon", "linux-riscv64-v"):
+        assert choose_kernels(known.get(name).triple, known.get(name).features, True) is None
+    assert choose_kernels("any", [], True) is None
+    assert Kernels(8, None).name == "vectors256"
 
 
 def test_features_of_another_architecture_are_none() -> None:
@@ -149,13 +162,24 @@ def _parser(**changes: object) -> ParserModel:
 )
 def test_a_parser_with_kernels_answers_as_before(family: Family, changes: dict[str, object], whole: bool) -> None:
     folded = _parser(**changes)
-    changed = with_kernels(folded, family)
+    changed = with_kernels(folded, Kernels(family.lanes, family))
     assert isinstance(changed, KernelParser) == (whole or (changes == {"state": 18} and family.lanes == 4))
     texts = [b"wake me at seven", b"", b"a b c d e f g h"]
     text = pack_texts(texts, 32)
     with torch.no_grad():
         for one, other in zip(folded(text, 4), changed(text, 4), strict=True):
             assert (one - other).abs().max() < 2e-5  # the order of sums in softmax and recurrence; an int8 that fell the other way would make more
+
+
+def test_a_parser_without_integer_products_gets_the_projection() -> None:
+    for model in (_parser(), make_model(2).folded()):
+        changed = with_kernels(model, Kernels(8, None))
+        assert isinstance(changed.projection, KernelProjection)
+        assert has_products(changed) == has_products(model)
+        text = pack_texts([b"wake me at seven", b""], 32)
+        with torch.no_grad():
+            for one, other in zip(model(text, 4), changed(text, 4), strict=True):
+                assert torch.equal(one, other)
 
 
 def test_only_integers_are_for_kernels() -> None:
