@@ -47,7 +47,7 @@ def quantise(
     restart: Annotated[bool, typer.Option("--restart", help="Throw away a run that is in --out.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Turn a trained parser into one in 8 bits: a quarter of the bytes, and several times as fast where it is compiled.
+    """Turn a trained parser into one in 8 bits: a quarter of the bytes, and products of matrices that processors compute several at a time.
 
     Weights and activations become int8, sums int32: what is evaluated, compiled and shipped computes in integers. Give the data that the parser was trained on: it
     says how large activations become. With `--epochs` the parser goes on learning under the roundings of 8 bits, with the settings of its own training.
