@@ -90,10 +90,10 @@ def _head(call: _Call) -> Kernel:
 
 
 def _projection(call: _Call) -> Kernel:
-    (texts, quarters), (stage1, _), (stage2, _), _ = (read.shape for read in call.reads)
+    (texts, quarters), *tables, _ = (read.shape for read in call.reads)
     words, word_features, ngram_features, limit, *ngrams, lanes = call.numbers
     config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngram_limit=limit, ngrams=tuple(ngrams))
-    return projection_kernel(call.name, lanes, TextSizes(texts, 4 * quarters, words, config), (stage1, stage2))
+    return projection_kernel(call.name, lanes, TextSizes(texts, 4 * quarters, words, config), [size for (size,) in tables])
 
 
 _MAKERS: dict[str, Callable[[_Call], Kernel]] = {

@@ -14,7 +14,7 @@ from compile.kernels import operators  # noqa: F401  (defines what is called by 
 from compile.kernels.families import Family, Kernels
 from compile.kernels.head import DEPTH_STEP, NAMES, Sizes
 from compile.kernels.layer import GATES
-from compile.kernels.packing import offset_sums, pack_weights
+from compile.kernels.packing import offset_sums, pack_table, pack_weights
 from pqrnn.integer import IntegerLinear, Range
 from pqrnn.model import Parse, ParserModel, QrnnLayer
 from pqrnn.projection import Projection, Words
@@ -123,15 +123,16 @@ class KernelProjection(nn.Module):
         """Make it for vectors of so many 32-bit numbers."""
         super().__init__()
         self.config, self.lanes = projection.config, lanes
-        self.register_buffer("stage1", projection.stage1)
-        self.register_buffer("stage2", projection.stage2)
+        for name, part in zip(("blocks", "numbers", "entries"), pack_table(projection.stage1, projection.stage2), strict=True):
+            self.register_buffer(name, part)
         self.register_buffer("seeds", torch.cat([projection.word_seeds, projection.ngram_seeds]))
 
     def find(self, text: Tensor, words: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return features int8[B * W, F], mask float32[B * W], spans int32[B * W, 2] and word count int32[B]."""
         config = self.config
         shape = (words, config.word_features, config.ngram_features, config.ngram_limit, list(config.ngrams), self.lanes)
-        found = torch.ops.pqrnn.projection(text, self.get_buffer("stage1"), self.get_buffer("stage2"), self.seeds, *shape)
+        table = [self.get_buffer(name) for name in ("blocks", "numbers", "entries")]
+        found = torch.ops.pqrnn.projection(text, *table, self.seeds, *shape)
         return cast(tuple[Tensor, Tensor, Tensor, Tensor], found)
 
     def forward(self, text: Tensor, words: int) -> Words:

@@ -80,8 +80,9 @@ def _sums(left: Tensor, weights: Tensor, offsets: Tensor, columns: int, family: 
 
 def _projection_shape(
     text: Tensor,
-    stage1: Tensor,
-    stage2: Tensor,
+    blocks: Tensor,
+    numbers: Tensor,
+    entries: Tensor,
     seeds: Tensor,
     words: int,
     word_features: int,
@@ -96,14 +97,15 @@ def _projection_shape(
 
 
 @_define(
-    "projection(Tensor text, Tensor stage1, Tensor stage2, Tensor seeds, int words, int word_features, int ngram_features, int limit, "
+    "projection(Tensor text, Tensor blocks, Tensor numbers, Tensor entries, Tensor seeds, int words, int word_features, int ngram_features, int limit, "
     "int[] ngrams, int lanes) -> (Tensor, Tensor, Tensor, Tensor)",
     _projection_shape,
 )
 def projection(
     text: Tensor,
-    stage1: Tensor,
-    stage2: Tensor,
+    blocks: Tensor,
+    numbers: Tensor,
+    entries: Tensor,
     seeds: Tensor,
     words: int,
     word_features: int,
@@ -116,8 +118,9 @@ def projection(
 
     Args:
         text: int32[B, N / 4].
-        stage1: the projection's table of that name, int32[n, 1].
-        stage2: likewise.
+        blocks: int8[n], of the table of code points (`compile.kernels.packing.pack_table`).
+        numbers: int8[m], likewise.
+        entries: int32[e], likewise.
         seeds: of word features and then of n-gram features, int32[features / 16].
         words: W, rows of each text.
         word_features: of the projection's settings, as what follows.

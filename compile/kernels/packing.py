@@ -46,3 +46,22 @@ def offset_sums(weights: Tensor, family: Family) -> Tensor:
     width = -(-columns // family.lanes) * family.lanes
     sums = -ZERO_POINT * weights.to(torch.int32).sum(0, dtype=torch.int32) if family.unsigned else torch.zeros(columns, dtype=torch.int32)
     return functional.pad(sums, (0, width - columns))
+
+
+def pack_table(stage1: Tensor, stage2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Make the table of code points (`pqrnn.unicode_table`) a quarter as large: few of its entries differ.
+
+    Args:
+        stage1: int32[n, 1], blocks.
+        stage2: int32[m, 1], entries by block.
+
+    Returns:
+        Blocks uint8[n] as int8, numbers of entries uint8[m] as int8, and the entries int32[e].
+
+    Raises:
+        ValueError: There are more than 256 blocks, or more than 256 entries that differ.
+    """
+    entries, numbers = torch.unique(stage2, return_inverse=True)
+    if stage1.max() > 255 or len(entries) > 256:
+        raise ValueError(f"{int(stage1.max()) + 1} blocks and {len(entries)} different entries, expected at most 256 of each")
+    return stage1.reshape(-1).to(torch.uint8).view(torch.int8), numbers.reshape(-1).to(torch.uint8).view(torch.int8), entries

@@ -96,11 +96,11 @@ class _Integers:
         return whole
 
 
-def projection_kernel(name: str, lanes: int, sizes: TextSizes, tables: tuple[int, int]) -> Kernel:
+def projection_kernel(name: str, lanes: int, sizes: TextSizes, tables: Sequence[int]) -> Kernel:
     """Return the kernel of a projection.
 
-    It reads texts int32[texts, size / 4], the tables int32[n, 1] of `Projection` (whose lengths are `tables`), and the seeds of both kinds of features
-    as one int32[features / 16]. It writes features int8[texts * words, features], the mask float32[texts * words] of words that are there, spans
+    It reads texts int32[texts, size / 4], the table of code points as `compile.kernels.packing.pack_table` has it (three parts, whose lengths are
+    `tables`), and the seeds of both kinds of features as one int32[features / 16]. It writes features int8[texts * words, features], the mask float32[texts * words] of words that are there, spans
     int32[texts * words, 2], and how many words there are, int32[texts].
     """
     return _Projection(lanes, sizes, tables).write(name)
@@ -109,7 +109,7 @@ def projection_kernel(name: str, lanes: int, sizes: TextSizes, tables: tuple[int
 class _Projection:
     """The kernel in the making."""
 
-    def __init__(self, lanes: int, sizes: TextSizes, tables: tuple[int, int]) -> None:
+    def __init__(self, lanes: int, sizes: TextSizes, tables: Sequence[int]) -> None:
         config = sizes.config
         self.sizes, self.config = sizes, config
         self.hashes = (config.word_features // FEATURES_PER_HASH, config.ngram_features // FEATURES_PER_HASH)
@@ -119,7 +119,8 @@ class _Projection:
         self.code = Code()
         self.one, self.many = _Integers(self.code), _Integers(self.code, self.lanes)
         self.text = Buffer("%text", (sizes.texts, sizes.size // 4), "i32", seen=("i8", (sizes.texts, sizes.size)))
-        self.stage1, self.stage2 = Buffer("%stage1", (tables[0], 1), "i32"), Buffer("%stage2", (tables[1], 1), "i32")
+        kinds = ("%blocks", "i8"), ("%numbers", "i8"), ("%entries", "i32")
+        self.tables = [Buffer(table, (size,), element) for (table, element), size in zip(kinds, tables, strict=True)]
         self.seeds = Buffer("%seeds", (sum(self.hashes),), "i32")
         self.features = Buffer("%features", (rows, config.features), "i8")
         self.mask, self.spans = Buffer("%mask", (rows,), "f32"), Buffer("%spans", (rows, 2), "i32")
@@ -137,7 +138,7 @@ class _Projection:
         self._decode()
         self._cut()
         self.code.repeat(0, self.sizes.words, 1, (), self._word)
-        reads, writes = (self.text, self.stage1, self.stage2, self.seeds), (self.features, self.mask, self.spans, self.count)
+        reads, writes = (self.text, *self.tables, self.seeds), (self.features, self.mask, self.spans, self.count)
         return Kernel(name, reads, writes, self.sizes.texts, str(self.code))
 
     def _array(self, size: int) -> Buffer:
@@ -270,10 +271,14 @@ class _Projection:
 
     def _entry(self, point: Value) -> Value:
         """Look a code point up."""
-        one, origin = self.one, self.code.index(0)
-        block = self.code.value(f"memref.load %stage1[{self._to_index(one.do('shrui', point, BLOCK_BITS))}, {origin}] : {self.stage1.memory}")
+        one, (blocks, numbers, entries) = self.one, self.tables
+
+        def look(table: Buffer, place: Value) -> Value:
+            return self.code.value(f"arith.extui {self._load(table, self._to_index(place))} : i8 to i32")
+
+        block = look(blocks, one.do("shrui", point, BLOCK_BITS))
         place = one.do("addi", one.do("muli", block, 1 << BLOCK_BITS), one.do("andi", point, (1 << BLOCK_BITS) - 1))
-        return self.code.value(f"memref.load %stage2[{self._to_index(place)}, {origin}] : {self.stage2.memory}")
+        return self._load(entries, self._to_index(look(numbers, place)))
 
     def _starts(self, kind: Value, position: Value, before: Value, base: Value, other: Value) -> Value:
         """Add the rules of words: whether a character begins one. `before`, `base` and `other` are as in `Projection._find_starts`."""

@@ -18,7 +18,7 @@ from compile.kernels.kernel import Kernel
 from compile.kernels.layer import layer_kernel
 from compile.kernels.linking import write_module
 from compile.kernels.modules import KernelLayer, PackedLinear
-from compile.kernels.packing import offset_sums, pack_weights
+from compile.kernels.packing import offset_sums, pack_table, pack_weights
 from compile.kernels.product import product_kernel, rectified_kernel
 from compile.kernels.projection import TextSizes, projection_kernel
 from compile.machine import Processor, resolve_processor
@@ -179,9 +179,7 @@ def _rows(texts: int, words: int, width: int) -> tuple[torch.Tensor, torch.Tenso
     return mask, torch.randint(-127, 128, (texts * words, width), dtype=torch.int8) * mask.to(torch.int8)[:, None]
 
 
-def check_reals(
-    found: NDArray[Any], wanted: NDArray[Any], levels: float, short: NDArray[Any], rounded: NDArray[Any]
-) -> None:
+def check_reals(found: NDArray[Any], wanted: NDArray[Any], levels: float, short: NDArray[Any], rounded: NDArray[Any]) -> None:
     """Compare float32, and the int8 rounded from it: a number within a rounding of the middle between two int8 may fall on either side."""
     np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=2e-6)
     scaled = wanted.astype(np.float64) * levels
@@ -193,13 +191,13 @@ def check_reals(
 def projection_inputs(projection: Projection) -> tuple[NDArray[Any], ...]:
     """What the projection's kernel reads beside texts."""
     seeds = torch.cat([projection.word_seeds, projection.ngram_seeds])
-    return projection.stage1.numpy(), projection.stage2.numpy(), seeds.numpy()
+    return tuple(part.numpy() for part in (*pack_table(projection.stage1, projection.stage2), seeds))
 
 
 def make_projection_kernel(name: str, lanes: int, sizes: TextSizes) -> Kernel:
     """The kernel with the tables that ship."""
     projection = Projection(sizes.config)
-    return projection_kernel(name, lanes, sizes, (projection.stage1.shape[0], projection.stage2.shape[0]))
+    return projection_kernel(name, lanes, sizes, [len(part) for part in pack_table(projection.stage1, projection.stage2)])
 
 
 def project(sizes: TextSizes, texts: list[bytes]) -> tuple[NDArray[Any], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -15,12 +16,13 @@ from msgspec.structs import replace
 from compile.kernels.families import FAMILIES, Family, Kernels, choose_family, choose_kernels, find_family
 from compile.kernels.layer import layer_kernel
 from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, KernelProjection, has_products, with_kernels
-from compile.kernels.packing import offset_sums, pack_weights, unpack_weights
+from compile.kernels.packing import offset_sums, pack_table, pack_weights, unpack_weights
 from compile.kernels.product import product_kernel
 from compile.kernels.tiling import choose_rows, choose_tiling, runs
 from pqrnn.integer import IntegerLinear, Range, multiply
 from pqrnn.model import ParserModel
-from pqrnn.projection import pack_texts
+from pqrnn.projection import Projection, pack_texts
+from pqrnn.unicode_table import BLOCK_BITS, load_unicode_table
 from targets import registry
 
 FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -169,6 +171,17 @@ def test_a_parser_with_kernels_answers_as_before(family: Family, changes: dict[s
     with torch.no_grad():
         for one, other in zip(folded(text, 4), changed(text, 4), strict=True):
             assert (one - other).abs().max() < 2e-5  # the order of sums in softmax and recurrence; an int8 that fell the other way would make more
+
+
+def test_a_packed_table_says_the_same_of_every_code_point() -> None:
+    projection = Projection(CONFIG.projection)
+    blocks, numbers, entries = pack_table(projection.stage1, projection.stage2)
+    assert blocks.nbytes + numbers.nbytes + entries.nbytes < (projection.stage1.nbytes + projection.stage2.nbytes) / 3
+    code = torch.arange(0x110000)
+    place = blocks.view(torch.uint8)[code >> BLOCK_BITS].long() * (1 << BLOCK_BITS) + code % (1 << BLOCK_BITS)
+    assert np.array_equal(entries[numbers.view(torch.uint8)[place].long()].numpy(), load_unicode_table().entries())
+    with pytest.raises(ValueError, match="300 different entries"):
+        pack_table(projection.stage1, torch.arange(300, dtype=torch.int32)[:, None])
 
 
 def test_a_parser_without_integer_products_gets_the_projection() -> None:
