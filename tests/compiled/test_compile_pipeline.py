@@ -110,7 +110,9 @@ def test_what_ran_here_has_its_numbers_and_what_did_not_says_why(outcome: Outcom
     reason = board.unverified_reason or ""
     assert reason.startswith("compiled and checked statically (64-bit ELF for riscv64, no undefined symbols")
     assert "never run, because nothing here can: this machine: it is for riscv64" in reason
-    assert [variant.dispatches for variant in outcome.manifest.variants] == [outcome.statistics[name].dispatches for name in ("host", "linux-riscv64")]
+    assert [variant.dispatches for variant in outcome.manifest.variants] == [
+        outcome.statistics[name].dispatches for name in ("host", "linux-riscv64")
+    ]
 
 
 def test_code_of_this_machine_only_is_marked_in_the_package(outcome: Outcome) -> None:
@@ -133,7 +135,11 @@ def test_progress_goes_through_the_stages_to_its_end(outcome: Outcome, steps: li
     assert steps[-1].done == steps[-1].total - 1  # the last one begins, and then nothing is told any more
     assert set(outcome.seconds) == set(STAGES)
     for name in ("host", "linux-riscv64"):
-        assert [(step.stage, step.state) for step in steps if step.target == name] == [("compile", "running"), ("verify", "running"), ("verify", "done")]
+        assert [(step.stage, step.state) for step in steps if step.target == name] == [
+            ("compile", "running"),
+            ("verify", "running"),
+            ("verify", "done"),
+        ]
 
 
 def test_the_package_decides_as_pytorch_does(checkpoint: Path, parser: Parser) -> None:
@@ -178,29 +184,37 @@ def test_a_text_that_the_parser_cuts_counts_as_different(checkpoint: Path, outco
 
 
 def test_two_compilations_give_the_same_bytes(checkpoint: Path, code: bytes, tmp_path: Path) -> None:
-    """Also from another process, with another hash seed, in another folder; without names of folders of this machine. Else the cache would find nothing."""
-    here = import_programs(export_entries(load_checkpoint(checkpoint).model.folded(), BUCKETS), tmp_path / "here.mlirbc")
-    (tmp_path / "elsewhere").mkdir()
-    command = [sys.executable, "-c", _IMPORT_AGAIN, str(checkpoint), "there.mlirbc"]
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path / "elsewhere", env=os.environ | {"PYTHONHASHSEED": "7"})
-    mlir = here.read_bytes()
-    assert (tmp_path / "elsewhere" / "there.mlirbc").read_bytes() == mlir
-    assert compile_module(here, tmp_path / "again.vmfb", HOST).path.read_bytes() == code
+    """Also from other processes, with another hash seed, in another folder; without names of folders of this machine. Else the cache would find nothing."""
+    found = []
+    for name, seed in (("here", "1"), ("elsewhere", "7")):
+        (tmp_path / name).mkdir()
+        command = [sys.executable, "-c", _IMPORT, str(checkpoint), "module.mlirbc"]
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path / name, env=os.environ | {"PYTHONHASHSEED": seed})
+        found.append((tmp_path / name / "module.mlirbc").read_bytes())
+    mlir, again = found
+    assert again == mlir
+    assert compile_module(tmp_path / "here" / "module.mlirbc", tmp_path / "again.vmfb", HOST).path.read_bytes() == code
     assert b"pqrnn/model.py" in mlir
     for place in (Path(compile.pipeline.__file__).parents[1], Path(torch.__file__).parents[1], tmp_path):
         assert str(place).encode() not in mlir
         assert str(place).encode() not in code
 
 
-_IMPORT_AGAIN = """
+_IMPORT = """
 import sys
 from pathlib import Path
 from compile.buckets import make_buckets
 from compile.export import export_entries
 from compile.importing import import_programs
+from compile.kernels.linking import link_kernels
+from compile.kernels.modules import with_kernels
+from compile.plan import plan_targets
 from pqrnn.checkpoint import load_checkpoint
-model = load_checkpoint(Path(sys.argv[1])).model.folded()
-import_programs(export_entries(model, make_buckets([(4, 32), (16, 96)])), Path(sys.argv[2]))
+from targets import registry
+model, out = load_checkpoint(Path(sys.argv[1])).model.folded(), Path(sys.argv[2])
+plan = plan_targets([registry().get("host")], registry())[0][0].with_kernels(False)
+programs = export_entries(with_kernels(model, plan.kernels), make_buckets([(4, 32), (16, 96)]))
+link_kernels(import_programs(programs, out.with_name("operators.mlirbc")), out, plan.kernels, plan.processor.resolved)
 """
 
 
@@ -334,7 +348,9 @@ def test_a_preview_says_what_would_be_done_and_writes_nothing(checkpoint: Path, 
     out = tmp_path / "home.pqrnn"
     compile_checkpoint(checkpoint, out, ["host"], buckets=BUCKETS)
     before = sorted(tmp_path.rglob("*"))
-    preview = preview_compilation(checkpoint, out, ["host", "raspberry-pi-3", "raspberry-pi-4", "linux-riscv64"], buckets=BUCKETS, replace=True, jobs=3)
+    preview = preview_compilation(
+        checkpoint, out, ["host", "raspberry-pi-3", "raspberry-pi-4", "linux-riscv64"], buckets=BUCKETS, replace=True, jobs=3
+    )
     assert sorted(tmp_path.rglob("*")) == before
     assert len(compiled_before) == 1
     host, three, four, riscv = preview.targets
@@ -342,7 +358,9 @@ def test_a_preview_says_what_would_be_done_and_writes_nothing(checkpoint: Path, 
     assert [one.same_as for one in preview.targets] == ["", "", "raspberry-pi-3", ""]
     assert (host.runs, host.verified, riscv.runs) == (True, "this machine", False)
     assert "riscv64" in riscv.verified
-    assert shlex.split(host.command) == ["iree-compile", "module.mlirbc", "-o", "host.vmfb", *HOST]
+    source = next(name for name in preview.mlir if name in host.command)
+    assert source.startswith("module-vectors")  # what has kernels in it is for one processor
+    assert shlex.split(host.command) == ["iree-compile", source, "-o", "host.vmfb", *HOST]
     assert three.command == four.command
     assert preview.mlir["module.mlirbc"].bytes == len("module {}")
     assert (preview.jobs, preview.buckets, list(preview.refused)) == (3, BUCKETS, [])
