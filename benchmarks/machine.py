@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-_SECONDS = 0.4
+_SECONDS = 1.0
 _FLOAT_SIZES = ((256, 256, 256), (384, 384, 384), (512, 512, 512), (768, 768, 768), (64, 512, 2048))
 _FAR = 256 << 20
 

@@ -34,8 +34,11 @@ class LiteRt(Peer):
 
         from benchmarks.peers.encoder import make_encoder
 
-        source = write_once(folder / f"encoder-{form}.pt", partial(torch.save, (make_encoder(model, form), model.config.projection.features)))
-        return write_once(folder / f"litert-{self.precision}-{form}-{words}.tflite", partial(_convert, source, words, self.precision))
+        encoder = write_once(folder / f"encoder-{form}.pt", partial(torch.save, (make_encoder(model, form), model.config.projection.features)))
+        whole = write_once(folder / f"litert-f32-{form}-{words}.tflite", partial(_run, "convert", encoder, words))
+        if self.precision == "f32":
+            return whole
+        return write_once(folder / f"litert-int8-{form}-{words}.tflite", partial(_run, "quantise", whole, words))
 
     def open(self, path: Path) -> Call:
         """See `Peer.open`."""
@@ -61,33 +64,31 @@ def _converter() -> Path | None:
     return place / "bin" / "python" if list(place.glob("lib/python3.*/site-packages/litert_torch")) else None
 
 
-def _convert(source: Path, words: int, precision: str, target: Path) -> None:
-    """Run this very file in the converter's environment."""
-    command = [str(_converter()), "-m", "benchmarks.peers.litert", str(source), str(words), precision, str(target)]
+def _run(step: str, source: Path, words: int, target: Path) -> None:
+    """Run a step of this very file in the converter's environment."""
+    command = [str(_converter()), "-m", "benchmarks.peers.litert", step, str(source), str(words), str(target)]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        raise RuntimeError(f"litert-torch cannot convert the encoder for {words} words: {lines[-1] if lines else done.returncode}")
+        raise RuntimeError(f"litert-torch cannot {step} the encoder for {words} words: {lines[-1] if lines else done.returncode}")
 
 
-def _convert_here(source: str, words: str, precision: str, target: str) -> None:
+def _convert(source: Path, words: int, target: Path) -> None:
     import litert_torch
     import torch
 
     encoder, width = torch.load(source, weights_only=False)
-    example = torch.randint(-1, 2, (1, int(words), width)).float()
-    whole = Path(f"{target}.tflite")
+    whole = target.with_name(f"{target.name}.tflite")  # it refuses other endings
     with torch.no_grad():
-        litert_torch.convert(encoder.eval(), (example,)).export(str(whole))
-    if precision == "int8":
-        from ai_edge_quantizer import quantizer, recipe
+        litert_torch.convert(encoder.eval(), (torch.randint(-1, 2, (1, words, width)).float(),)).export(str(whole))
+    whole.replace(target)
 
-        made = quantizer.Quantizer(str(whole), recipe.dynamic_wi8_afp32())
-        Path(target).write_bytes(made.quantize().quantized_model)
-        whole.unlink()
-    else:
-        whole.replace(target)
+
+def _quantise(source: Path, words: int, target: Path) -> None:
+    from ai_edge_quantizer import quantizer, recipe
+
+    target.write_bytes(quantizer.Quantizer(str(source), recipe.dynamic_wi8_afp32()).quantize().quantized_model)
 
 
 if __name__ == "__main__":
-    _convert_here(*sys.argv[1:5])
+    {"convert": _convert, "quantise": _quantise}[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
