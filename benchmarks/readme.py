@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.results import ResultFile, ResultRow, load_results
+from benchmarks.results import FOLDER, ResultFile, ResultRow, load_results
 
 README = Path(__file__).parent.parent / "README.md"
 _SHOWN_WORDS = (4, 8, 12, 16, 32)
@@ -171,6 +171,28 @@ def render_targets() -> str:
     return _table(head, rows) + _source(found)
 
 
+def render_growth() -> str:
+    """Time of a call against its size on every axis, the exponents, and the picture."""
+    found = load_results("growth")
+    rows = []
+    for work in _works(found):
+        points: dict[str, list[tuple[int, float]]] = {}
+        for row in found.rows:
+            name, _, figure = row.metric.partition(": ")
+            if row.work == work and figure == "time":
+                axis, _, size = name.partition(" ")
+                points.setdefault(axis, []).append((int(size), row.value))
+        for axis, values in points.items():
+            shown = ", ".join(f"{size}: {value / 1e3:.2f}" for size, value in values)
+            exponents = [_find_any(found, work, f"{axis}: exponent of time{part}") for part in ("", ", upper half")]
+            most = _find_any(found, work, f"{axis} {values[-1][0]}: memory of a call")
+            cells = ["" if each is None else f"{each.value:.2f}" for each in exponents]
+            rows.append([work, axis, shown, *cells, "" if most is None else f"{most.value / 1e6:.1f}"])
+    head = ("work", "axis", "size: ms a call", "exponent", "exponent, upper half", "MB that the largest call takes")
+    pictures = "".join(f"\n![Growth of {work}](benchmarks/results/growth-{work.split(',')[0]}.png)\n" for work in _works(found))
+    return _table(head, rows) + pictures + _source(found)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "quality": render_quality,
     "latency": render_latency,
@@ -178,6 +200,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "ablations": render_ablations,
     "targets": render_targets,
 }
+if (FOLDER / "growth.json").is_file():
+    TABLES["growth"] = render_growth
 
 
 def render_readme(text: str) -> str:
