@@ -17,6 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from pqrnn.checkpoint import Labels
+from pqrnn.distributed import gather_team, is_leader, team_rank, team_size, tell_team
 from pqrnn.errors import TeacherError
 from pqrnn.files import replace_file
 
@@ -107,6 +108,8 @@ def write_lessons(
 ) -> Index:
     """Label drafts, or those that are left of an earlier call with the same fingerprint.
 
+    Processes that work together take a shard each, round by round; the leader notes what is finished after every round.
+
     Args:
         folder: is made where it does not exist.
         drafts: what to label, always in the same order.
@@ -121,16 +124,18 @@ def write_lessons(
         TeacherError: the folder holds lessons of another fingerprint.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    index = _begin(folder, Index(fingerprint=fingerprint, labels=labels, teachers=list(teachers), rows=rows, drafts=len(drafts), shards={}))
-    for first in range(0, len(drafts), SHARD):
-        part = drafts[first : first + SHARD]
-        name = f"{first // SHARD:05}.safetensors"
-        if _digest(folder / name) != index.shards.get(name, "-"):
-            data = save(_pack(part, label(part)))
-            replace_file(folder / name, data)
-            index.shards[name] = hashlib.sha256(data).hexdigest()
+    new = Index(fingerprint=fingerprint, labels=labels, teachers=list(teachers), rows=rows, drafts=len(drafts), shards={})
+    index, left = tell_team(_begin(folder, new) if is_leader() else (new, []))
+    for first in range(0, len(left), team_size()):
+        on_progress(len(drafts) - sum(len(_take(drafts, number)) for number in left[first:]), len(drafts))
+        mine = left[first + team_rank() : first + team_rank() + 1]
+        index.shards.update(
+            pair for pairs in gather_team([_write_shard(folder, number, _take(drafts, number), label) for number in mine]) for pair in pairs
+        )
+        if is_leader():
             _write_index(folder, index)
-        on_progress(first + len(part), len(drafts))
+    tell_team(None)  # nobody reads before the leader has written the index
+    on_progress(len(drafts), len(drafts))
     return index
 
 
@@ -160,14 +165,33 @@ def read_lessons(folder: Path) -> Lessons:
     return Lessons(index, drafts, torch.cat(intents), torch.cat(tags))
 
 
-def _begin(folder: Path, index: Index) -> Index:
-    if not (folder / INDEX).is_file():
+def _begin(folder: Path, index: Index) -> tuple[Index, list[int]]:
+    """Return the index of a folder, which is made from `index` where there is none, and the numbers of the shards that are missing or damaged."""
+    if (folder / INDEX).is_file():
+        found = _read_index(folder)
+        if found.fingerprint != index.fingerprint:
+            raise TeacherError(f"{folder}: holds lessons of another teacher, data or settings; choose another folder, or remove it")
+        index = found
+    else:
         _write_index(folder, index)
-        return index
-    found = _read_index(folder)
-    if found.fingerprint != index.fingerprint:
-        raise TeacherError(f"{folder}: holds lessons of another teacher, data or settings; choose another folder, or remove it")
-    return found
+    shards = range(-(-index.drafts // SHARD))
+    return index, [number for number in shards if _digest(folder / _name(number)) != index.shards.get(_name(number), "-")]
+
+
+def _name(number: int) -> str:
+    return f"{number:05}.safetensors"
+
+
+def _take(drafts: Sequence[Draft], number: int) -> Sequence[Draft]:
+    """Return the drafts of a shard."""
+    return drafts[number * SHARD : (number + 1) * SHARD]
+
+
+def _write_shard(folder: Path, number: int, drafts: Sequence[Draft], label: Callable[[Sequence[Draft]], Answers]) -> tuple[str, str]:
+    """Label and write a shard, and return its name and its SHA-256."""
+    data = save(_pack(drafts, label(drafts)))
+    replace_file(folder / _name(number), data)
+    return _name(number), hashlib.sha256(data).hexdigest()
 
 
 def _read_index(folder: Path) -> Index:

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from torch import Tensor
 from torch.nn import functional
 
 IGNORED = -100
 
 
-def joint_loss(intent_logits: Tensor, tag_logits: Tensor, intents: Tensor, tags: Tensor, smoothing: float = 0.0, intent_weight: float = 1.0) -> Tensor:
+class Totals(NamedTuple):
+    """What sums over a batch are divided by: its utterances, and those whose intent is known.
+
+    A process that learns a share of a batch together with others divides by the batch's numbers over the number of processes, so that the mean over the
+    processes is the batch's own loss.
+    """
+
+    utterances: float
+    known: float
+
+
+def joint_loss(
+    intent_logits: Tensor,
+    tag_logits: Tensor,
+    intents: Tensor,
+    tags: Tensor,
+    smoothing: float = 0.0,
+    intent_weight: float = 1.0,
+    totals: Totals | None = None,
+) -> Tensor:
     """Mean over utterances of `-w log p(intent) - sum_t log p(tag_t)`: for w = 1 the negative log likelihood of an exact match.
 
     Args:
@@ -18,12 +39,15 @@ def joint_loss(intent_logits: Tensor, tag_logits: Tensor, intents: Tensor, tags:
         tags: int64[B, W], `IGNORED` where there is no word or its tag is unknown.
         smoothing: label smoothing of the intent (Szegedy et al. 2016, arXiv:1512.00567).
         intent_weight: w.
+        totals: of the batch that these utterances are a share of; by default they are all of it.
     """
-    known = int((intents != IGNORED).sum())
+    totals = totals or Totals(len(intents), int((intents != IGNORED).sum()))
     # The mean over utterances whose intent is known; nothing, where none is.
-    intent = functional.cross_entropy(intent_logits, intents, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing) / max(known, 1)
+    intent = functional.cross_entropy(intent_logits, intents, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing) / (
+        totals.known or 1.0
+    )
     tag = functional.cross_entropy(tag_logits.flatten(0, 1), tags.flatten(), ignore_index=IGNORED, reduction="sum")
-    return intent_weight * intent + tag / len(intents)
+    return intent_weight * intent + tag / totals.utterances
 
 
 def soft_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -37,7 +61,14 @@ def soft_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 def distillation_loss(
-    intent_logits: Tensor, tag_logits: Tensor, intent_targets: Tensor, tag_targets: Tensor, mask: Tensor, temperature: float, intent_weight: float = 1.0
+    intent_logits: Tensor,
+    tag_logits: Tensor,
+    intent_targets: Tensor,
+    tag_targets: Tensor,
+    mask: Tensor,
+    temperature: float,
+    intent_weight: float = 1.0,
+    totals: Totals | None = None,
 ) -> Tensor:
     """Mean over utterances of `w KL(intent) + sum_t KL(tag_t)`, each as `soft_loss`: `joint_loss` with a teacher's distributions for labels.
 
@@ -49,7 +80,8 @@ def distillation_loss(
         mask: float32[B, W, 1], one where a word is.
         temperature: T.
         intent_weight: w.
+        totals: as of `joint_loss`.
     """
-    intent = soft_loss(intent_logits, intent_targets, temperature).mean()
+    intent = soft_loss(intent_logits, intent_targets, temperature).sum()
     tag = (soft_loss(tag_logits, tag_targets, temperature) * mask[..., 0]).sum()
-    return intent_weight * intent + tag / len(intent_logits)
+    return (intent_weight * intent + tag) / (totals.utterances if totals else len(intent_logits))

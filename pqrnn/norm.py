@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pqrnn.distributed import sum_over_team
+
 
 class MaskedBatchNorm(nn.Module):
     """Batch norm (Ioffe and Szegedy 2015) over the positions of a mask.
 
     The variance is E[(x - mean)^2] over the words that exist, and the running statistics follow the usual convention `old * (1 - momentum) + new *
-    momentum`: pQRNN's open code differs in both, by mistake.
+    momentum`: pQRNN's open code differs in both, by mistake. Processes that learn together share the statistics of their whole batch, so that the result
+    does not depend on how many there are.
     """
 
     def __init__(self, width: int, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
@@ -27,11 +30,11 @@ class MaskedBatchNorm(nn.Module):
     def forward(self, value: Tensor, mask: Tensor) -> Tensor:
         """Normalise float32[..., width] with a float32[..., 1] mask of ones and zeros."""
         if self.training:
-            total = mask.sum().clamp(min=1.0)
             dims = tuple(range(value.ndim - 1))
-            mean = (value * mask).sum(dims) / total
+            total = sum_over_team(mask.sum()).clamp(min=1.0)
+            mean = sum_over_team((value * mask).sum(dims)) / total
             centred = value - mean
-            variance = (centred.square() * mask).sum(dims) / total
+            variance = sum_over_team((centred.square() * mask).sum(dims)) / total
             with torch.no_grad():
                 self.mean.lerp_(mean, self.momentum)
                 self.variance.lerp_(variance, self.momentum)

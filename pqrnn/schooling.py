@@ -13,7 +13,7 @@ from pqrnn.augmentation import Row
 from pqrnn.checkpoint import Labels
 from pqrnn.errors import TrainingError
 from pqrnn.lessons import Lessons
-from pqrnn.losses import distillation_loss
+from pqrnn.losses import Totals, distillation_loss
 from pqrnn.network import Encoding, WordTable
 
 
@@ -70,9 +70,9 @@ class Schooling(NamedTuple):
             return rows[0]
         return rows[rng.randrange(1, len(rows))]
 
-    def blend(self, hard: Tensor, encoding: Encoding, rows: Sequence[Row], mask: Tensor) -> Tensor:
-        """Return the loss of a batch: `hard`, that of the gold labels, and the distance from the teacher, each with its weight."""
+    def blend(self, hard: Tensor, encoding: Encoding, rows: Sequence[Row], mask: Tensor, totals: Totals | None = None) -> Tensor:
+        """Return the loss of a batch: `hard`, that of the gold labels, and the distance from the teacher, each with its weight; `totals` as of the losses."""
         config = self.config
         targets = self.lessons.targets([row.lesson for row in rows], mask.shape[1])
-        soft = distillation_loss(encoding.intent, encoding.tags, targets.intent, targets.tags, mask, config.temperature, config.intent_weight)
+        soft = distillation_loss(encoding.intent, encoding.tags, targets.intent, targets.tags, mask, config.temperature, config.intent_weight, totals)
         return config.hard * hard + config.soft * soft

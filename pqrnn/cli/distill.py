@@ -29,6 +29,7 @@ from pqrnn.cli.options import (
     ThreadsOption,
 )
 from pqrnn.cli.output import require_extra
+from pqrnn.cli.places import find_run
 
 if TYPE_CHECKING:
     from pqrnn.data.examples import Example
@@ -67,6 +68,13 @@ def distill(
     temperature: Annotated[float, typer.Option(min=0.1, help="That softens the answers.")] = 2.0,
     hard: Annotated[float, typer.Option(min=0.0, help="Weight of the gold labels.")] = 0.3,
     soft: Annotated[float, typer.Option(min=0.0, help="Weight of the teacher's answers.")] = 0.7,
+    original: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the steps in which an utterance is learned as it is, not as one of its variants.")
+    ] = 0.3,
+    initial: Annotated[
+        Path | None,
+        typer.Option(help="A trained parser of the same shape to go on from, as after a first round with unlabelled texts."),
+    ] = None,
     intent_weight: IntentWeightOption = 2.0,
     soft_intent_weight: Annotated[float, typer.Option(min=0.0, help="Of the intent in the loss on the teacher's answers.")] = 2.0,
     smoothing: SmoothingOption = 0.0,
@@ -92,6 +100,8 @@ def distill(
     nothing: the same command goes on.
     """
     require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
+    from pqrnn.checkpoint import load_checkpoint
+    from pqrnn.data.unlabelled import load_unlabelled
     from pqrnn.schooling import DistillationConfig, Schooling
     from pqrnn.teacher.labelling import LessonConfig
 
@@ -108,10 +118,11 @@ def distill(
         seed=seed,
         threads=threads,
     )
-    how = DistillationConfig(temperature=temperature, hard=hard, soft=soft, intent_weight=soft_intent_weight)
+    how = DistillationConfig(temperature=temperature, hard=hard, soft=soft, intent_weight=soft_intent_weight, original=original)
     training, development = load_data(data, dev, lang)
-    texts = _load_texts(unlabelled or [], data, lang, development)
+    texts = load_unlabelled(unlabelled or [], data, lang, development)
     asked = LessonConfig(variants=variants, swap=swap, cross=cross, drop=drop, switch=switch, misspell=misspell_variants)
+    weights = load_checkpoint(find_run(initial)).model.state_dict() if initial is not None else None
     made = _label(lessons or out / "lessons", teacher, training, texts, asked, config.precision, quiet=json)
     run_training(
         out,
@@ -119,23 +130,11 @@ def distill(
         model,
         config,
         schooling=Schooling(made, how),
+        initial=weights,
         source={"spec": data, "locale": lang or "", "unlabelled": ",".join(unlabelled or [])},
         restart=restart,
         json=json,
     )
-
-
-def _load_texts(specs: list[str], data: str, lang: str | None, development: list[Example]) -> list[str]:
-    """Return the training texts of further data; none that is to be evaluated on, not even without its label."""
-    from pqrnn.data.loader import available_splits, load_examples
-
-    if not specs:
-        return []
-    held = {example.text.lower() for example in development}
-    if "test" in available_splits(data, locale=lang):
-        held |= {example.text.lower() for example in load_examples(data, split="test", locale=lang)}
-    found = [example.text for spec in specs for example in load_examples(spec, split="train" if available_splits(spec) else "all", locale=lang)]
-    return [text for text in dict.fromkeys(found) if text.lower() not in held]
 
 
 def _label(
@@ -144,9 +143,12 @@ def _label(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from pqrnn.distributed import is_leader, join_team
     from pqrnn.lessons import read_lessons
     from pqrnn.teacher.labelling import label_examples
 
+    join_team()
+    quiet = quiet or not is_leader()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True, quiet=quiet), disable=quiet, refresh_per_second=2) as progress:
         task = progress.add_task("the teacher answers", total=None)

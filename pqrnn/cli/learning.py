@@ -66,16 +66,23 @@ def run_training(
     restart: bool,
     json: bool,
 ) -> None:
-    """Train, or go on, with a progress bar, and print the outcome; a stop by Ctrl-C is said and ends with status 130."""
+    """Train, or go on, with a progress bar, and print the outcome; a stop by Ctrl-C is said and ends with status 130.
+
+    Processes that `torchrun` started learn together, and the first one speaks.
+    """
+    from pqrnn.distributed import is_leader, join_team
     from pqrnn.training import train
 
-    reporter = make_reporter(quiet=json)
+    join_team()
+    reporter = make_reporter(quiet=json or not is_leader())
     try:
         with reporter:
             outcome = train(out, *data, model, config, schooling=schooling, initial=initial, source=source, restart=restart, reporter=reporter)
     except KeyboardInterrupt:
         typer.secho(f"stopped; what was learned is in {out}: the same command goes on from there", fg="yellow", err=True)
         raise typer.Exit(130) from None
+    if not is_leader():
+        return
     if json:
         print_json({"folder": str(outcome.folder), "ended": outcome.ended, "metrics": outcome.metrics})
     else:

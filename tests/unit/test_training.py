@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -61,6 +63,26 @@ def test_resumes_when_the_last_state_is_older_than_the_kill(finished: Path, tmp_
         train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG, stop_after=10)  # in epoch 4; the state is that of epoch 3
     train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG)
     assert (tmp_path / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("place", ["update_average", "draw_curves"])
+def test_ctrl_c_in_the_middle_of_a_change_waits_for_its_end(finished: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a step's change of the weights and that of their average, or between an epoch's count and its log: the state that is kept is whole."""
+    original, calls = getattr(training, place), []
+
+    def interrupted(*arguments: Any) -> None:
+        calls.append(0)
+        if len(calls) == 4:
+            signal.raise_signal(signal.SIGINT)
+        original(*arguments)
+
+    monkeypatch.setattr(training, place, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG)
+    assert (tmp_path / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
+    assert (tmp_path / "log.jsonl").read_text() == (finished / "log.jsonl").read_text()
 
 
 def test_another_seed_gives_other_weights(finished: Path, tmp_path: Path) -> None:

@@ -1,0 +1,221 @@
+"""Two processes learn and label what one does; killed, they go on; one that is alone says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pqrnn.checkpoint import load_checkpoint
+from pqrnn.distributed import gather_team, is_leader, join_team, share_items, sum_over_team, team_size, tell_team
+from pqrnn.errors import TrainingError
+from pqrnn.losses import IGNORED, Totals, distillation_loss, joint_loss
+from pqrnn.projection import pack_texts
+
+_ROOT = Path(__file__).parents[2]
+
+_ROUNDING = 2e-3  # of logits that spread by 0.1
+
+# What every process of a team runs; `argv`: what to do, and a folder.
+_WORK = """
+import sys
+from pathlib import Path
+
+import torch
+
+from pqrnn import lessons, training
+from pqrnn.checkpoint import Labels
+from pqrnn.data.examples import Example, Slot
+from pqrnn.distributed import join_team, team_rank
+from pqrnn.lessons import Answers, Draft, read_lessons, write_lessons
+from pqrnn.model import ModelConfig
+from pqrnn.projection import ProjectionConfig
+from pqrnn.schooling import DistillationConfig, Schooling
+from pqrnn.training import TrainingConfig, train
+
+torch.set_num_threads(1)
+join_team()
+task, folder = sys.argv[1], Path(sys.argv[2])
+LABELS = Labels(("dim", "off", "on"), ("O", "B-room", "I-room"))
+
+
+def examples():
+    made = []
+    for verb, intent in (("switch on", "on"), ("turn off", "off"), ("dim", "dim")):
+        for room in ("kitchen", "hall", "living room", "cellar", "garage"):
+            for pattern in ("{v} the {r} lights", "please {v} lights in the {r}", "{v} {r}"):
+                text = pattern.format(v=verb, r=room)
+                made.append(Example(text, intent, (Slot("room", text.index(room), text.index(room) + len(room)),)))
+    made.append(Example("stop", "off"))
+    return made
+
+
+def label(part):
+    counts = [len(draft.words) for draft in part]
+    generator = torch.Generator().manual_seed(len(part) + part[0].source)
+    return Answers(torch.randn(len(part), 3, generator=generator), torch.randn(sum(counts), 3, generator=generator))
+
+
+def make_lessons(place):
+    lessons.SHARD = 8
+    drafts = []
+    for number, example in enumerate(examples()):
+        words = tuple(example.text.encode().split())
+        drafts += [Draft(number, words, (0,) * len(words), LABELS.intents.index(example.intent)), Draft(number, words + (b"now",), None, -1)]
+    return write_lessons(place, drafts, label, fingerprint="f", labels=LABELS, teachers=["t"], rows=len(examples()))
+
+
+# Without anything random within a step: what is left between one process and two is the order of sums.
+shape = ModelConfig(
+    projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16, dropout=0.0, word_dropout=0.0, zoneout=0.0
+)
+config = TrainingConfig(epochs=3, batch=9, learning_rate=3e-3, patience=0, misspell=0.1)
+if task == "label":
+    make_lessons(folder)
+elif task == "train":
+    train(folder, examples(), examples()[::3], shape, config)
+elif task == "killed":
+    training._SAVE_SECONDS = 0.0
+    try:
+        train(folder, examples(), examples()[::3], shape, config, stop_after=8)
+    except KeyboardInterrupt:
+        pass
+elif task == "distill":
+    made = make_lessons(folder / "lessons")
+    schooling = Schooling(read_lessons(folder / "lessons"), DistillationConfig())
+    train(folder, examples(), examples()[::3], shape, config, schooling=schooling)
+elif task == "apart":  # every process with a folder of its own
+    training._SAVE_SECONDS = 0.0
+    if (folder / "0").exists():
+        train(folder / str(team_rank()), examples(), examples()[::3], shape, config)
+    else:
+        try:
+            train(folder / "0", examples(), examples()[::3], shape, config, stop_after=4)
+        except KeyboardInterrupt:
+            pass
+"""
+
+
+def _run(size: int, task: str, folder: Path, expect: int = 0) -> str:
+    """Run a task in so many processes; return what they said."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for rank in range(size):
+        team = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", _WORK, task, str(folder)]
+        processes.append(
+            subprocess.Popen(command, cwd=_ROOT, env={**os.environ, **team}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        )
+    said = [process.communicate(timeout=300)[0] for process in processes]
+    assert {process.returncode for process in processes} == {expect}, "\n".join(said)
+    return "\n".join(said)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alone")
+    _run(1, "train", folder)
+    return folder
+
+
+def _assert_same_run(folder: Path, other: Path) -> None:
+    """The answers up to float32's rounding in another order of sums, and losses and scores of every epoch.
+
+    Not the weights: where a norm follows, the gradient of a bias is nothing but rounding, and Adam makes steps of it.
+    """
+    texts = pack_texts([b"please dim the lights in the hall", b"stop", b"switch on the living room lights now"], 48)
+    found, expected = (load_checkpoint(place).model(texts, 8) for place in (folder, other))
+    torch.testing.assert_close(found.intent, expected.intent, rtol=0.0, atol=_ROUNDING)
+    torch.testing.assert_close(found.tags, expected.tags, rtol=0.0, atol=_ROUNDING)
+    lines = [[json.loads(line) for line in (place / "log.jsonl").read_text().splitlines()] for place in (folder, other)]
+    assert len(lines[0]) == len(lines[1]) == 3
+    for mine, yours in zip(*lines, strict=True):
+        assert mine["loss"] == pytest.approx(yours["loss"], rel=1e-3)
+        assert mine["dev"]["exact_match"]["value"] == pytest.approx(yours["dev"]["exact_match"]["value"], abs=0.07)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_several_processes_learn_what_one_does(alone: Path, tmp_path: Path, size: int) -> None:
+    """Also where the last batch has fewer utterances than there are processes: 46 in batches of 9 leave 1."""
+    _run(size, "train", tmp_path)
+    _assert_same_run(tmp_path, alone)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["checkpoint.json", "curves.png", "log.jsonl", "model.safetensors"]
+
+
+def test_a_killed_team_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    _run(2, "train", tmp_path / "whole")
+    _run(2, "killed", tmp_path / "parts")
+    assert not (tmp_path / "parts" / "checkpoint.json").exists()
+    _run(2, "train", tmp_path / "parts")
+    assert (tmp_path / "parts" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+    assert (tmp_path / "parts" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+
+
+def test_a_team_labels_the_same_lessons_and_learns_the_same_from_them(tmp_path: Path) -> None:
+    _run(1, "distill", tmp_path / "one")
+    _run(2, "distill", tmp_path / "two")
+    shards = sorted(path.name for path in (tmp_path / "one" / "lessons").iterdir())
+    assert len(shards) == 13  # 92 drafts in shards of 8, and the index
+    for name in shards:
+        mine, yours = ((tmp_path / place / "lessons" / name).read_bytes() for place in ("two", "one"))
+        assert json.loads(mine) == json.loads(yours) if name.endswith("json") else mine == yours
+    _assert_same_run(tmp_path / "two", tmp_path / "one")
+
+
+def test_a_team_labels_what_is_missing(tmp_path: Path) -> None:
+    _run(2, "label", tmp_path)
+    index = (tmp_path / "lessons.json").read_bytes()
+    lost = {name: (tmp_path / name).read_bytes() for name in ("00003.safetensors", "00004.safetensors", "00011.safetensors")}
+    kept = (tmp_path / "00005.safetensors").stat().st_mtime_ns
+    for name in lost:
+        (tmp_path / name).unlink()
+    _run(2, "label", tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in lost} == lost
+    assert (tmp_path / "00005.safetensors").stat().st_mtime_ns == kept
+    assert json.loads((tmp_path / "lessons.json").read_bytes()) == json.loads(index)
+
+
+def test_processes_that_do_not_share_a_folder_are_told(tmp_path: Path) -> None:
+    _run(2, "apart", tmp_path)
+    assert "a folder that all share" in _run(2, "apart", tmp_path, expect=1)
+
+
+def test_a_process_alone_is_a_team_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    join_team()
+    assert team_size() == 1 and is_leader()
+    assert tell_team({"a": 1}) == {"a": 1} and gather_team(3) == [3]
+    assert share_items([1, 2, 3]).items == [1, 2, 3]
+    value = torch.ones(2)
+    assert sum_over_team(value) is value
+
+
+def test_a_process_that_misses_the_others_says_how_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(TrainingError, match="start all by torchrun"):
+        join_team()
+
+
+def test_the_mean_of_the_shares_losses_is_the_loss_of_the_whole() -> None:
+    """Shares of unlike sizes, one of them without a known intent."""
+    torch.manual_seed(0)
+    intent, tags = torch.randn(5, 4), torch.randn(5, 3, 6)
+    intents, words = torch.tensor([1, 2, IGNORED, 3, IGNORED]), torch.randint(0, 6, (5, 3))
+    words[1, 2] = words[4, 1] = IGNORED
+    mask, targets = torch.ones(5, 3, 1), (torch.randn(5, 4), torch.randn(5, 3, 6))
+    totals = Totals(5 / 2, 3 / 2)
+    shares = [[0, 1, 3], [2, 4]]
+    hard = [joint_loss(intent[s], tags[s], intents[s], words[s], 0.1, 2.0, totals) for s in shares]
+    soft = [distillation_loss(intent[s], tags[s], targets[0][s], targets[1][s], mask[s], 2.0, 3.0, totals) for s in shares]
+    assert float(sum(hard)) / 2 == pytest.approx(float(joint_loss(intent, tags, intents, words, 0.1, 2.0)), rel=1e-5)
+    assert float(sum(soft)) / 2 == pytest.approx(float(distillation_loss(intent, tags, *targets, mask, 2.0, 3.0)), rel=1e-5)
