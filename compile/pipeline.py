@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from compile.buckets import choose_buckets
+from compile.buckets import FINE_STEP, STEP, choose_buckets
 from compile.cache import Cache
 from compile.compiler import DEFAULT_TIMEOUT, Statistics
 from compile.errors import CompileError, PackagingFailed, PlanError, TargetsFailed
@@ -233,9 +233,11 @@ class _Compilation:
 
             checkpoint = load_checkpoint(source)
             model = checkpoint.model.folded()
-            chosen = tuple(buckets) if buckets is not None else choose_buckets(checkpoint.facts.lengths)
+            integers = has_products(model)
+            step = FINE_STEP if self.kernels and integers else STEP
+            chosen = tuple(buckets) if buckets is not None else choose_buckets(checkpoint.facts.lengths, step=step)
         if self.kernels:
-            plans = [plan.with_kernels(has_products(model)) for plan in plans]
+            plans = [plan.with_kernels(integers) for plan in plans]
         self.report.expect(len(chosen) * len({plan.kernels for plan in plans}) - 1)
         return _Prepared(checkpoint, model, chosen, plans, failures)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compile.buckets import COVERED, LAST, LONGEST, WORTH, choose_buckets, make_buckets
+from compile.buckets import COVERED, FINE_STEP, LAST, LONGEST, STEP, WORTH, choose_buckets, make_buckets
 from compile.errors import PlanError
 
 lengths = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 200), st.integers(1, 50)), min_size=1, max_size=12)
@@ -18,11 +18,11 @@ def padded_words(sizes: tuple[int, ...], texts: list[tuple[int, int, int]]) -> i
     return sum(count * min(size for size in sizes if size >= words) for words, _, count in texts)
 
 
-@given(lengths, st.integers(1, 4))
-def test_no_other_choice_computes_fewer_words(texts: list[tuple[int, int, int]], most: int) -> None:
-    chosen = tuple(bucket.words for bucket in choose_buckets(texts, most))
+@given(lengths, st.integers(1, 3), st.sampled_from([STEP, FINE_STEP]))
+def test_no_other_choice_computes_fewer_words(texts: list[tuple[int, int, int]], most: int, step: int) -> None:
+    chosen = tuple(bucket.words for bucket in choose_buckets(texts, most, step))
     assert len(chosen) <= most
-    candidates = (4, *range(8, LAST[0], 8))
+    candidates = (4, *range(8, LAST[0], step))
     for number in range(len(chosen)):
         for others in combinations(candidates, number):
             assert padded_words(chosen, texts) <= padded_words((*others, LAST[0]), texts)
