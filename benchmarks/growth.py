@@ -185,7 +185,10 @@ def draw_growth(rows: Sequence[ResultRow], path: Path) -> None:
     left.set(title=f"milliseconds a call ({rows[0].work})", xlabel="size", xscale="log", yscale="log")
     right.set(title="megabytes that a call takes", xlabel="size", xscale="log", yscale="log")
     for axes in (left, right):
-        axes.grid(alpha=0.3, which="both")
+        for scale in (axes.xaxis, axes.yaxis):
+            scale.set_major_formatter("{x:g}")
+            scale.set_minor_formatter("")
+        axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
