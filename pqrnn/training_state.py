@@ -25,10 +25,11 @@ class Progress(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         step: optimiser steps done.
         epoch: epochs finished.
         best: highest development exact match so far.
-        best_epoch: the latest epoch that had it, which is kept.
+        best_epoch: the latest epoch that had it, which is kept; 0 for the weights that the run began with.
         improved_epoch: the first epoch that had it, from which patience counts.
         loss_sum: sum of the losses of the epoch under way.
         log: a record for each finished epoch.
+        start: development scores of the weights that the run began with, where they were given.
     """
 
     settings: str
@@ -39,6 +40,7 @@ class Progress(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     improved_epoch: int = 0
     loss_sum: float = 0.0
     log: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    start: dict[str, Any] | None = None
 
 
 def save_state(path: Path, progress: Progress, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:

@@ -135,3 +135,16 @@ def test_what_makes_no_sense_is_said_in_a_sentence(run: Path, data: Path, tmp_pa
     assert _quantise(run, data, tmp_path / "c").exit_code == 0
     assert "in 8 bits already" in str(_quantise(tmp_path / "c", data, tmp_path / "d").exception)
     assert not (tmp_path / "a").exists()
+
+
+def test_learning_never_ends_with_less_than_it_began_with(run: Path, tmp_path: Path) -> None:
+    prepared = prepare_quantised(load_checkpoint(run).model, [example.text for example in _examples()])
+    config = TrainingConfig(epochs=2, batch=8, learning_rate=10.0, warmup=0, average=0.0, patience=0)  # nothing sensible comes of that
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "killed", _examples(), _examples(), prepared.config, config, initial=prepared.state_dict(), stop_after=8)
+    for name in ("whole", "killed"):
+        outcome = train(tmp_path / name, _examples(), _examples(), prepared.config, config, initial=prepared.state_dict())
+        log = [json.loads(line)["dev"]["exact_match"]["value"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        assert max(log) < outcome.metrics["dev"]["exact_match"]["value"]
+        kept, wanted = load_checkpoint(tmp_path / name).model.state_dict(), prepared.folded().state_dict()
+        assert all(torch.equal(kept[key], wanted[key]) for key in wanted)
