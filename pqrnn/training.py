@@ -28,12 +28,15 @@ from pqrnn.curves import draw_curves
 from pqrnn.data.alignment import list_intents, list_tags
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
+from pqrnn.distributed import gather_team, is_leader, make_learner, share_items, sum_over_team, team_rank, team_size, tell_team
 from pqrnn.errors import TrainingError
 from pqrnn.files import replace_file
-from pqrnn.losses import joint_loss
+from pqrnn.interrupts import postpone_interrupts
+from pqrnn.losses import Totals, joint_loss
 from pqrnn.metrics import score_frames
 from pqrnn.misspelling import Misspeller
 from pqrnn.network import Network
+from pqrnn.optimisation import group_parameters, update_average
 from pqrnn.prediction import predict_corpus
 from pqrnn.randomness import make_random
 from pqrnn.schooling import Schooling
@@ -154,7 +157,7 @@ def train(
         stop_after: raise `KeyboardInterrupt` after this step without saving: a kill, for tests.
 
     Raises:
-        TrainingError: no data, lessons of other data, or `folder` holds a run with other settings.
+        TrainingError: no data, lessons of other data, weights of another shape, or `folder` holds a run with other settings.
     """
     if not training or not development:
         raise TrainingError(f"nothing to learn from: {len(training)} training and {len(development)} development utterances")
@@ -167,8 +170,9 @@ def train(
     if initial is not None:
         data["initial"] = _digest(initial)
     settings = _fingerprint(model_config, config, data, schooling)
-    if restart:
+    if restart and is_leader():
         discard(folder)
+    tell_team(None)  # nobody looks into the folder before the leader has cleared it
     finished = _check_folder(folder, settings, type(model_config))
     if finished is not None:
         return Outcome(folder, finished.metrics, "was finished")
@@ -199,7 +203,10 @@ class _Run:
         torch.manual_seed(config.seed)
         self.model = make_network(model_config, self.labels)
         if initial is not None:
-            self.model.load_state_dict(initial)
+            try:
+                self.model.load_state_dict(initial)
+            except RuntimeError as error:
+                raise TrainingError(f"the weights to start from are of another shape, or for other labels: {error}") from error
         self.average = copy.deepcopy(self.model).eval()
         self.table = self.model.make_table()
         with torch.inference_mode():
@@ -215,16 +222,13 @@ class _Run:
         self.total = self.batches * config.epochs
         self.progress = Progress(settings=settings)
         self.begun = initial is not None
+        self.learner: nn.Module = self.model
         self.modules: dict[str, nn.Module] = {"model": self.model, "average": self.average}
 
     def finish(self, stop_after: int | None) -> Outcome:
         """Run all epochs that are left and write the result."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        state = self.folder / STATE
-        if state.is_file():
-            if read_progress(state).best >= 0.0:
-                self.modules["best"] = copy.deepcopy(self.average)
-            self.progress = load_state(state, self.modules, self.optimizer)
+        self._take_up()
         self.reporter.start(self.total, self.progress.step, self._describe())
         progress, saved = self.progress, time.monotonic()
         if self.begun and progress.start is None:
@@ -245,9 +249,20 @@ class _Run:
             if stop_after is None:
                 self._save()
             raise
-        metrics = self._write_checkpoint()
-        state.unlink()
-        return Outcome(self.folder, metrics, "early stop" if progress.epoch < self.config.epochs else "done")
+        if is_leader():
+            self._write_checkpoint()
+            (self.folder / STATE).unlink()
+        return Outcome(self.folder, tell_team(self._metrics()), "early stop" if progress.epoch < self.config.epochs else "done")
+
+    def _take_up(self) -> None:
+        state = self.folder / STATE
+        if state.is_file():
+            if read_progress(state).best >= 0.0:
+                self.modules["best"] = copy.deepcopy(self.average)
+            self.progress = load_state(state, self.modules, self.optimizer)
+        if len(set(gather_team(self.progress.step))) > 1:
+            raise TrainingError(f"{self.folder}: the processes find different states there; on several machines it has to be a folder that all share")
+        self.learner = make_learner(self.model, self.table)
 
     def _is_hopeless(self) -> bool:
         return bool(self.config.patience) and self.progress.epoch - self.progress.improved_epoch >= self.config.patience
@@ -256,27 +271,32 @@ class _Run:
         """One optimiser step on the training rows `rows`; `number` is the step's, from 0."""
         config = self.config
         rng = make_random(config.seed, "step", number)
-        torch.manual_seed(rng.getrandbits(48))
+        torch.manual_seed(rng.getrandbits(48) + team_rank())
         self.model.train()
         chosen = [self._augment(self.rows[row][0] if self.schooling is None else self.schooling.choose(self.rows[row], rng), rng) for row in rows]
-        batch = collate(chosen)
+        share = share_items(chosen)
+        totals = Totals(len(share.all) / team_size(), sum(row.intent >= 0 for row in share.all) / team_size())
+        batch = collate(share.items)
         rate = learning_rate(config, number, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-            encoding = self.model.encode_words(self.table, batch.words, batch.mask)
-        loss = joint_loss(encoding.intent, encoding.tags, batch.intents, batch.tags, config.smoothing, config.intent_weight)
+            encoding = self.learner(batch.words, batch.mask)
+        loss = joint_loss(encoding.intent, encoding.tags, batch.intents, batch.tags, config.smoothing, config.intent_weight, totals)
         if self.schooling is not None:
-            loss = self.schooling.blend(loss, encoding, chosen, batch.mask)
+            loss = self.schooling.blend(loss, encoding, share.items, batch.mask, totals)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
-        self.optimizer.step()
-        # The average begins short, so that the first weights are soon forgotten.
-        update_average(self.average, self.model, min(config.average, (1 + number) / (10 + number)))
-        self.progress.step = number + 1
-        self.progress.loss_sum += loss.item()
-        self.reporter.step(number + 1, loss.item())
+        with torch.no_grad():
+            value = sum_over_team(loss.detach()).item() / team_size()
+        with postpone_interrupts():
+            self.optimizer.step()
+            # The average begins short, so that the first weights are soon forgotten.
+            update_average(self.average, self.model, min(config.average, (1 + number) / (10 + number)))
+            self.progress.step = number + 1
+            self.progress.loss_sum += value
+        self.reporter.step(number + 1, value)
 
     def _augment(self, row: Row, rng: random.Random) -> Row:
         if self.config.swap and row.lesson < 0:  # a lesson's answers are about its own words
@@ -302,16 +322,22 @@ class _Run:
 
     def _judge_start(self) -> None:
         """Score the weights that the run begins with: they are kept if nothing that is learned is as good."""
-        self.progress.start = self._score()
-        self.progress.best = self.progress.start["exact_match"]["value"]
+        scores = tell_team(self._score() if is_leader() else {})
+        self.progress.start, self.progress.best = scores, scores["exact_match"]["value"]
         self.modules["best"] = copy.deepcopy(self.average)
+
+    def _end_epoch(self) -> None:
+        # The leader alone decides what is best: other machines might round differently.
+        scores = tell_team(self._score() if is_leader() else {})
+        with postpone_interrupts():
+            self._note_epoch(scores)
+        self.reporter.epoch(self.progress.log[-1])
 
     def _score(self) -> dict[str, Any]:
         return score_frames(self.gold, predict_corpus(self.average, self.decoder, self.development, self.table)).as_dict()
 
-    def _end_epoch(self) -> None:
+    def _note_epoch(self, scores: dict[str, Any]) -> None:
         progress = self.progress
-        scores = self._score()
         progress.epoch += 1
         record = {
             "epoch": progress.epoch,
@@ -328,14 +354,19 @@ class _Run:
         if score >= progress.best:  # of equals the later one: it has seen more
             progress.best, progress.best_epoch = score, progress.epoch
             self.modules["best"] = copy.deepcopy(self.average)
-        replace_file(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in progress.log).encode())
-        draw_curves(progress.log, self.folder / CURVES)
-        self.reporter.epoch(record)
+        if is_leader():
+            replace_file(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in progress.log).encode())
+            draw_curves(progress.log, self.folder / CURVES)
 
     def _save(self) -> None:
-        save_state(self.folder / STATE, self.progress, self.modules, self.optimizer)
+        if is_leader():
+            save_state(self.folder / STATE, self.progress, self.modules, self.optimizer)
 
-    def _write_checkpoint(self) -> dict[str, Any]:
+    def _metrics(self) -> dict[str, Any]:
+        progress = self.progress
+        return {"dev": progress.log[progress.best_epoch - 1]["dev"] if progress.best_epoch else progress.start}
+
+    def _write_checkpoint(self) -> None:
         facts: Facts[Any] = Facts(
             config=self.model_config,
             labels=self.labels,
@@ -351,14 +382,13 @@ class _Run:
                 "best_epoch": self.progress.best_epoch,
                 "settings": self.settings,
             },
-            metrics={"dev": self.progress.log[self.progress.best_epoch - 1]["dev"] if self.progress.best_epoch else self.progress.start},
+            metrics=self._metrics(),
             lengths=measure_lengths(self.training),
             golden_texts=_choose_golden(self.training, self.config.seed),
         )
         best = self.modules["best"]
         assert isinstance(best, Network)
         save_checkpoint(self.folder, best, facts)
-        return facts.metrics
 
     def _make_misspeller(self) -> Misspeller:
         raw = [example.text.encode() for example in self.training.examples]
@@ -379,31 +409,9 @@ def list_labels(training: Sequence[Example]) -> Labels:
     return Labels(tuple(list_intents(training)), tuple(list_tags(training)))
 
 
-def group_parameters(model: Network, weight_decay: float) -> list[dict[str, Any]]:
-    """Return the optimiser's groups of trained parameters: only matrices decay, and a group's rate is `scale` times the schedule's."""
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups.setdefault((model.rate_scale(name), parameter.ndim <= 1), []).append(parameter)
-    return [
-        {"params": part, "scale": scale, "weight_decay": 0.0 if vectors else weight_decay}
-        for (scale, vectors), part in sorted(groups.items(), key=lambda each: each[0])
-    ]
-
-
 def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
     """Return the rate of a step, from 0: linear up over `warmup` steps (a tenth of all, if that is less), times a half cosine down to zero (Loshchilov and Hutter, 1608.03983)."""
     return config.learning_rate * min(1.0, (step + 1) / max(min(config.warmup, total // 10), 1)) * 0.5 * (1.0 + math.cos(math.pi * step / total))
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move `average` towards `model`: `average * decay + model * (1 - decay)`, trained parameters and floating-point buffers."""
-    pairs = [(kept, new) for kept, new in zip(average.parameters(), model.parameters(), strict=True) if new.requires_grad]
-    torch._foreach_lerp_([kept for kept, _ in pairs], [new for _, new in pairs], 1.0 - decay)
-    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(new, 1.0 - decay)
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:
