@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from makers.int8 import make_int8
 from makers.kernels import (
     HEADS,
     SHAPES,
@@ -30,6 +31,7 @@ from makers.kernels import (
     rectified_case,
     set_weights,
 )
+from makers.small import BUCKETS, LABELS, TEXTS
 from oracles.effort import examples
 from oracles.texts import DAMAGE, PIECES, byte_texts
 from torch import Tensor, nn
@@ -37,12 +39,15 @@ from torch import Tensor, nn
 from compile.compiler import compile_module
 from compile.errors import ImportFailed
 from compile.importing import import_programs
-from compile.kernels.families import FAMILIES, Family, Kernels
+from compile.kernels.families import FAMILIES, Family, Kernels, choose_kernels
 from compile.kernels.linking import link_kernels, read_target
 from compile.kernels.modules import KernelLinear
 from compile.kernels.packing import offset_sums, pack_weights
+from compile.pipeline import Outcome, compile_checkpoint
+from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.integer import IntegerLinear, Range, multiply
 from pqrnn.projection import Projection, pack_texts
+from runtime_py import Parser
 from runtime_py.preflight import missing_features, this_machine
 from targets import registry
 
@@ -217,3 +222,49 @@ def test_only_known_operators_and_targets_are_linked(tmp_path: Path) -> None:
 }""")
     with pytest.raises(ImportFailed, match="no kernel for this operator"):
         link_kernels(text, tmp_path / "out.mlirbc", Kernels(16, FAMILIES[0]), processor.resolved)
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Outcome]:
+    """The small parser in int8 for this machine, with kernels and without."""
+    folder = tmp_path_factory.mktemp("int8")
+    facts = Facts(
+        config=make_int8(1).config,
+        labels=LABELS,
+        data={"train": "sha256:0123"},
+        revision="0123abc",
+        training={},
+        metrics={},
+        lengths=[(4, 16, 10), (8, 40, 20)],
+        golden_texts=TEXTS,
+    )
+    save_checkpoint(folder / "run", make_int8(1), facts)
+    found = {}
+    for kernels in (True, False):
+        found[kernels] = compile_checkpoint(folder / "run", folder / f"{kernels}.pqrnn", ["host"], buckets=BUCKETS, kernels=kernels)
+    return found
+
+
+def test_a_parser_in_int8_is_five_launches_and_decides_as_without_kernels(packages: dict[bool, Outcome]) -> None:
+    _, processor = processor_of("host")
+    kernels = choose_kernels(processor.triple, processor.features, True)
+    counts = {which: outcome.statistics["host"].dispatches for which, outcome in packages.items()}
+    assert counts[False] > 100 * len(BUCKETS)
+    assert counts[True] < counts[False]
+    if kernels is None or kernels.family is None:
+        pytest.skip(f"this machine has no integer kernels: {counts[True]} launches")
+    assert counts[True] == 5 * len(BUCKETS)
+    with Parser.load(packages[True].package) as ours, Parser.load(packages[False].package) as stock:
+        for text in TEXTS:
+            one, other = ours.logits(text), stock.logits(text)
+            assert np.array_equal(one.spans, other.spans)
+            np.testing.assert_allclose(one.intent, other.intent, rtol=0, atol=1e-3)
+            np.testing.assert_allclose(one.tags, other.tags, rtol=0, atol=1e-3)
+
+
+def test_nothing_is_packed_when_a_package_is_loaded(packages: dict[bool, Outcome]) -> None:
+    """Weights take the room of int8 and no more: packed at load they would be there twice, or be initialised by code."""
+    ours, stock = (packages[which].statistics["host"].constant_bytes for which in (True, False))
+    weights = packages[True].manifest.model.parameters
+    assert ours < 1.3 * weights + 60_000  # blocks that are filled up, and the table of code points
+    assert ours < stock + 0.3 * weights
