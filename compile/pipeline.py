@@ -238,7 +238,7 @@ class _Compilation:
             chosen = tuple(buckets) if buckets is not None else choose_buckets(checkpoint.facts.lengths, step=step)
         if self.kernels:
             plans = [plan.with_kernels(integers) for plan in plans]
-        self.report.expect(len(chosen) * len({plan.kernels for plan in plans}) - 1)
+        self.report.expect((len(chosen) + 1) * len({plan.kernels for plan in plans}) - 2)  # one of each is expected already
         return _Prepared(checkpoint, model, chosen, plans, failures)
 
     def _golden(self, prepared: _Prepared) -> GoldenSet:
