@@ -270,7 +270,7 @@ def compiled_before(code: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path_facto
         destination.write_bytes(code)
         return Compiled(destination, flags, 0.0, Statistics(1, 1, 1, 1))
 
-    monkeypatch.setattr(compile.export, "export_entries", lambda model, buckets, on_entry: {})
+    monkeypatch.setattr(compile.export, "export_entries", lambda *_: {})
     monkeypatch.setattr(compile.importing, "import_programs", import_nothing)
     monkeypatch.setattr(compile.build, "compile_module", copy_module)
     return calls
