@@ -43,10 +43,31 @@ class Draft(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """Logits for some drafts: `intent` float32[n, I], `tags` float32[words of all, L]."""
+    """Logits for some drafts, and, where asked for, how their words relate.
+
+    Attributes:
+        intent: float32[n, I].
+        tags: float32[words of all, L].
+        relations: probabilities (`pqrnn.losses.relate`), of each draft float[R, W, W] in a row, all in one; None where nobody asked.
+    """
 
     intent: Tensor
     tags: Tensor
+    relations: Tensor | None = None
+
+
+class Targets(NamedTuple):
+    """Answers for a batch.
+
+    Attributes:
+        intent: float32[B, I].
+        tags: float32[B, W, L], zero past the last word.
+        relations: float32[B, R, W, W], zero past the last word; None where they were not kept.
+    """
+
+    intent: Tensor
+    tags: Tensor
+    relations: Tensor | None
 
 
 class Index(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -68,14 +89,18 @@ class Lessons:
         index: of the folder.
         drafts: the texts.
         intent: the teacher's logits, float16[n, I].
+        heads: of the relations between words that were kept, 0 where none were.
     """
 
-    def __init__(self, index: Index, drafts: list[Draft], intent: Tensor, tags: Tensor) -> None:
-        """`tags`: float16[words of all drafts, L]."""
+    def __init__(self, index: Index, drafts: list[Draft], intent: Tensor, tags: Tensor, relations: Tensor) -> None:
+        """`tags`: float16[words of all drafts, L]; `relations`: float16, empty where they were not kept."""
         self.index, self.drafts, self.intent = index, drafts, intent
-        self._tags = tags
+        self._tags, self._relations = tags, relations
         counts = torch.tensor([0, *(len(draft.words) for draft in drafts)])
         self._starts = counts.cumsum(0).tolist()
+        squares = counts.square().cumsum(0).tolist()
+        self.heads = len(relations) // squares[-1]
+        self._squares = [self.heads * square for square in squares]
 
     @property
     def digest(self) -> str:
@@ -86,13 +111,23 @@ class Lessons:
         """Return the teacher's logits for the words of one draft, float16[W, L]."""
         return self._tags[self._starts[number] : self._starts[number + 1]]
 
-    def targets(self, numbers: Sequence[int], width: int) -> Answers:
-        """Return the logits for a batch: intent float32[B, I], tags float32[B, width, L], zero past the last word."""
+    def relations(self, number: int) -> Tensor:
+        """Return how the words of one draft relate, float16[heads, W, W]."""
+        words = len(self.drafts[number].words)
+        return self._relations[self._squares[number] : self._squares[number + 1]].reshape(self.heads, words, words)
+
+    def targets(self, numbers: Sequence[int], width: int) -> Targets:
+        """Return the answers for a batch, `width` words wide."""
         tags = torch.zeros((len(numbers), width, self._tags.shape[1]))
         for place, number in enumerate(numbers):
             own = self.tags(number)
             tags[place, : len(own)] = own
-        return Answers(self.intent[torch.tensor(numbers)].float(), tags)
+        relations = torch.zeros((len(numbers), self.heads, width, width)) if self.heads else None
+        if relations is not None:
+            for place, number in enumerate(numbers):
+                words = len(self.drafts[number].words)
+                relations[place, :, :words, :words] = self.relations(number)
+        return Targets(self.intent[torch.tensor(numbers)].float(), tags, relations)
 
 
 def write_lessons(
@@ -149,7 +184,7 @@ def read_lessons(folder: Path) -> Lessons:
     if len(index.shards) * SHARD < index.drafts:
         raise TeacherError(f"{folder}: {len(index.shards) * SHARD} of {index.drafts} texts are labelled; run the same command again to finish")
     drafts: list[Draft] = []
-    intents, tags = [], []
+    intents, tags, relations = [], [], []
     for name, digest in sorted(index.shards.items()):
         path = folder / name
         data = path.read_bytes() if path.is_file() else b""
@@ -162,7 +197,8 @@ def read_lessons(folder: Path) -> Lessons:
         drafts += _unpack(content)
         intents.append(content["intent"])
         tags.append(content["tags"])
-    return Lessons(index, drafts, torch.cat(intents), torch.cat(tags))
+        relations.append(content.get("relations", torch.zeros(0, dtype=torch.float16)))
+    return Lessons(index, drafts, torch.cat(intents), torch.cat(tags), torch.cat(relations))
 
 
 def _begin(folder: Path, index: Index) -> tuple[Index, list[int]]:
@@ -224,6 +260,7 @@ def _pack(drafts: Sequence[Draft], answers: Answers) -> dict[str, Tensor]:
         "gold_tags": torch.tensor(gold, dtype=torch.int32),
         "intent": answers.intent.half().contiguous(),
         "tags": answers.tags.half().contiguous(),
+        **({} if answers.relations is None else {"relations": answers.relations.half().contiguous()}),
     }
 
 

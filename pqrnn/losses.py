@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 IGNORED = -100
+SHARPNESS = 5.0  # of relations between words: the cosines of two states, from -1 to 1, become logits from -5 to 5
 
 
 class Totals(NamedTuple):
@@ -85,3 +86,38 @@ def distillation_loss(
     intent = soft_loss(intent_logits, intent_targets, temperature).sum()
     tag = (soft_loss(tag_logits, tag_targets, temperature) * mask[..., 0]).sum()
     return (intent_weight * intent + tag) / (totals.utterances if totals else len(intent_logits))
+
+
+def relate(states: Tensor, mask: Tensor, heads: int) -> Tensor:
+    """Return how each word of an utterance relates to each: `log softmax_j(s cos(h_i, h_j))` for every head's share of the channels.
+
+    After MiniLMv2 (Wang et al. 2021, arXiv:2012.15828, section 3.2), which compares softmaxed scaled dot products of queries, keys and values of two
+    transformers. A QRNN has none of these, and its states are bounded by gates where a transformer's are not: here the relations are those of the words' states
+    themselves, and the cosine with a fixed sharpness s takes the place of the scaled dot product. As there, widths may differ; only heads are common.
+
+    Args:
+        states: float32[B, W, d].
+        mask: float32[B, W, 1], one where a word is.
+        heads: R, a divisor of d.
+
+    Returns:
+        float32[B, R, W, W], log probabilities over the last dimension, very small for padding.
+    """
+    batch, words, width = states.shape
+    parts = functional.normalize(states.reshape(batch, words, heads, width // heads).transpose(1, 2), dim=-1)
+    logits = SHARPNESS * parts @ parts.transpose(2, 3) + (mask.reshape(batch, 1, 1, words) - 1.0) * 1e6
+    return functional.log_softmax(logits, -1)
+
+
+def relation_loss(states: Tensor, targets: Tensor, mask: Tensor, totals: Totals | None = None) -> Tensor:
+    """Mean over utterances of `sum_i mean_r KL(teacher's relations of word i in head r || student's)` (`relate`), a sum over words as in `joint_loss`.
+
+    Args:
+        states: the student's, float32[B, W, d].
+        targets: the teacher's relations as probabilities, float32[B, R, W, W].
+        mask: float32[B, W, 1], one where a word is.
+        totals: as of `joint_loss`.
+    """
+    found = relate(states, mask, targets.shape[1])
+    distance = functional.kl_div(found, targets, reduction="none").sum(-1).mean(1)
+    return (distance * mask[..., 0]).sum() / (totals.utterances if totals else len(states))

@@ -206,7 +206,7 @@ class ParserModel(Network):
         words = value
         for layer in self.layers:
             value = layer(self._drop(value), mask, scan=scan)
-        value = self._drop(value)
+        states, value = value, self._drop(value)
         pooled = self._pool(value, mask)
         unary = widen(self.tags(value)) + widen(self.tags_from_pool(pooled))[:, None, :]
         if config.pool_peaks:
@@ -220,7 +220,7 @@ class ParserModel(Network):
                 intent = widen(self.intent(torch.cat([pooled, inputs], -1)))
             else:
                 intent = widen(self.intent(pooled)) + widen(self.intent_from_inputs(inputs))
-        return Encoding(intent, self._refine(unary, mask))
+        return Encoding(intent, self._refine(unary, mask), states)
 
     def _pool(self, value: Tensor, mask: Tensor) -> Tensor:
         """Attention pooling, float32[B, W, width] to [B, width]: each head weighs the words for its own share of the channels."""

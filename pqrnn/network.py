@@ -12,10 +12,11 @@ from pqrnn.projection import Projection
 
 
 class Encoding(NamedTuple):
-    """`intent` float32[B, I] logits and `tags` float32[B, W, L] logits."""
+    """`intent` float32[B, I] logits, `tags` float32[B, W, L] logits, and `states` float32[B, W, d], the words' last hidden states."""
 
     intent: Tensor
     tags: Tensor
+    states: Tensor
 
 
 class WordTable(Protocol):

@@ -13,7 +13,7 @@ from pqrnn.augmentation import Row
 from pqrnn.checkpoint import Labels
 from pqrnn.errors import TrainingError
 from pqrnn.lessons import Lessons
-from pqrnn.losses import Totals, distillation_loss
+from pqrnn.losses import Totals, distillation_loss, relation_loss
 from pqrnn.network import Encoding, WordTable
 
 
@@ -26,6 +26,7 @@ class DistillationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         soft: weight of the loss on the teacher's distributions.
         intent_weight: of the intent's term in the loss on the teacher's distributions, against the sum over the tags (that of the loss on gold labels is
             `pqrnn.training.TrainingConfig.intent_weight`).
+        relations: weight of the loss on how words relate in the teacher's states (`pqrnn.losses.relation_loss`); lessons have to hold relations for it.
         original: share of the steps in which an utterance is learned as it is, not as one of its variants.
     """
 
@@ -33,6 +34,7 @@ class DistillationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     hard: float = 0.3
     soft: float = 0.7
     intent_weight: float = 2.0
+    relations: float = 0.0
     original: float = 0.3
 
 
@@ -53,6 +55,8 @@ class Schooling(NamedTuple):
             raise TrainingError(f"the lessons are about {index.rows} training utterances, and there are {utterances}: label these")
         if index.labels != labels:
             raise TrainingError("the lessons name other intents or slots than the training data: train the teacher on the same data")
+        if self.config.relations and not self.lessons.heads:
+            raise TrainingError("the lessons hold no relations between words to learn from: label anew with relations, or give them the weight 0")
 
     def gather(self, table: WordTable) -> list[list[Row]]:
         """Return the rows that may stand for each training utterance, itself first, and after them those of texts without labels."""
@@ -75,4 +79,7 @@ class Schooling(NamedTuple):
         config = self.config
         targets = self.lessons.targets([row.lesson for row in rows], mask.shape[1])
         soft = distillation_loss(encoding.intent, encoding.tags, targets.intent, targets.tags, mask, config.temperature, config.intent_weight, totals)
-        return config.hard * hard + config.soft * soft
+        loss = config.hard * hard + config.soft * soft
+        if config.relations and targets.relations is not None:
+            loss = loss + config.relations * relation_loss(encoding.states, targets.relations, mask, totals)
+        return loss

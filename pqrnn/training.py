@@ -222,7 +222,7 @@ class _Run:
         self.total = self.batches * config.epochs
         self.progress = Progress(settings=settings)
         self.begun = initial is not None
-        self.learner: nn.Module = self.model
+        self.learner = make_learner(self.model, self.table)
         self.modules: dict[str, nn.Module] = {"model": self.model, "average": self.average}
 
     def finish(self, stop_after: int | None) -> Outcome:
@@ -262,7 +262,6 @@ class _Run:
             self.progress = load_state(state, self.modules, self.optimizer)
         if len(set(gather_team(self.progress.step))) > 1:
             raise TrainingError(f"{self.folder}: the processes find different states there; on several machines it has to be a folder that all share")
-        self.learner = make_learner(self.model, self.table)
 
     def _is_hopeless(self) -> bool:
         return bool(self.config.patience) and self.progress.epoch - self.progress.improved_epoch >= self.config.patience

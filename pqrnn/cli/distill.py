@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from pqrnn.teacher.labelling import LessonConfig
 
 
+_HEADS = 8  # of the relations between words; a divisor of the widths of teachers and students
+
+
 @app.command(epilog="Example:  `pqrnn distill --teacher runs/teacher-en --data mtop:DATA/mtop/spans --lang en --out runs/mtop-en-distilled`")
 def distill(
     teacher: Annotated[
@@ -78,6 +81,9 @@ def distill(
     intent_weight: IntentWeightOption = 2.0,
     soft_intent_weight: Annotated[float, typer.Option(min=0.0, help="Of the intent in the loss on the teacher's answers.")] = 2.0,
     smoothing: SmoothingOption = 0.0,
+    relations: Annotated[
+        float, typer.Option(min=0.0, help="Weight of how words relate in the teacher's hidden states; its answers get larger files.")
+    ] = 0.0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training utterances, each in one of its variants.")] = 60,
     batch: BatchOption = 64,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="AdamW's highest.")] = 3e-3,
@@ -102,9 +108,12 @@ def distill(
     require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
     from pqrnn.checkpoint import load_checkpoint
     from pqrnn.data.unlabelled import load_unlabelled
+    from pqrnn.errors import TrainingError
     from pqrnn.schooling import DistillationConfig, Schooling
     from pqrnn.teacher.labelling import LessonConfig
 
+    if relations and 2 * state % _HEADS:
+        raise TrainingError(f"--relations compares {_HEADS} parts of the states: --state {state} has to be a multiple of {_HEADS // 2}")
     model = make_shape(features, ngram_features, bottleneck=bottleneck, state=state, layers=layers, dropout=dropout)
     config = make_config(
         precision,
@@ -118,10 +127,12 @@ def distill(
         seed=seed,
         threads=threads,
     )
-    how = DistillationConfig(temperature=temperature, hard=hard, soft=soft, intent_weight=soft_intent_weight, original=original)
+    how = DistillationConfig(temperature=temperature, hard=hard, soft=soft, intent_weight=soft_intent_weight, original=original, relations=relations)
     training, development = load_data(data, dev, lang)
     texts = load_unlabelled(unlabelled or [], data, lang, development)
-    asked = LessonConfig(variants=variants, swap=swap, cross=cross, drop=drop, switch=switch, misspell=misspell_variants)
+    asked = LessonConfig(
+        variants=variants, swap=swap, cross=cross, drop=drop, switch=switch, misspell=misspell_variants, relations=_HEADS if relations else 0
+    )
     weights = load_checkpoint(find_run(initial)).model.state_dict() if initial is not None else None
     made = _label(lessons or out / "lessons", teacher, training, texts, asked, config.precision, quiet=json)
     run_training(

@@ -20,6 +20,7 @@ from pqrnn.data.fingerprint import fingerprint_examples
 from pqrnn.errors import TeacherError
 from pqrnn.features import segment_texts
 from pqrnn.lessons import Answers, Draft, Index, write_lessons
+from pqrnn.losses import relate
 from pqrnn.misspelling import Misspeller
 from pqrnn.network import Network
 from pqrnn.projection import Projection, ProjectionConfig
@@ -40,6 +41,8 @@ class LessonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         drop: share of variants that lack one of their slots.
         switch: share of slot values, and of the utterances that variants go on as, that are taken from another language (code-switching).
         misspell: share of words misspelled in a variant.
+        relations: heads of the relations between words that are kept beside the answers (`pqrnn.losses.relate`), a divisor of the widths of teacher and student;
+            0 keeps none: they are large.
         seed: of everything random.
     """
 
@@ -49,6 +52,7 @@ class LessonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     drop: float = 0.0
     switch: float = 0.0
     misspell: float = 0.0
+    relations: int = 0
     seed: int = 0
 
 
@@ -124,11 +128,16 @@ def _vary(corpus: Corpus, lexicon: Lexicon, labels: Labels, config: LessonConfig
     return drafts
 
 
-def answer(teacher: Network, drafts: Sequence[Draft], precision: str = "float32") -> Answers:
-    """Return a teacher's logits for drafts; `precision` of matrix products, "float32" or "bfloat16"."""
+def answer(teacher: Network, drafts: Sequence[Draft], precision: str = "float32", relations: int = 0) -> Answers:
+    """Return a teacher's logits for drafts, and its words' relations in so many heads; `precision` of matrix products, "float32" or "bfloat16".
+
+    Raises:
+        TeacherError: the heads do not divide the teacher's width.
+    """
     table = teacher.make_table()
     intents: list[torch.Tensor | None] = [None] * len(drafts)
     tags: list[torch.Tensor | None] = [None] * len(drafts)
+    related: list[torch.Tensor] = [torch.zeros(0)] * len(drafts)
     order = sorted(range(len(drafts)), key=lambda number: len(drafts[number].words))
     rows = [table.index(draft.words) for draft in drafts]
     with torch.inference_mode():
@@ -140,11 +149,19 @@ def answer(teacher: Network, drafts: Sequence[Draft], precision: str = "float32"
             for place, number in enumerate(part):
                 intents[number] = encoding.intent[place].float()
                 tags[number] = encoding.tags[place, : len(drafts[number].words)].float()
-    return Answers(torch.stack([each for each in intents if each is not None]), torch.cat([each for each in tags if each is not None]))
+            if relations:
+                if encoding.states.shape[-1] % relations:
+                    raise TeacherError(f"relations in {relations} heads: they do not divide the teacher's width, {encoding.states.shape[-1]}")
+                found = relate(encoding.states.float(), mask, relations).exp()
+                for place, number in enumerate(part):
+                    count = len(drafts[number].words)
+                    related[number] = found[place, :, :count, :count].flatten()
+    answers = Answers(torch.stack([each for each in intents if each is not None]), torch.cat([each for each in tags if each is not None]))
+    return answers._replace(relations=torch.cat(related)) if relations else answers
 
 
 def average_answers(answers: Sequence[Answers]) -> Answers:
-    """Return logits of the mean of the teachers' probabilities (an ensemble, Hinton et al. 2015, arXiv:1503.02531, section 1)."""
+    """Return logits of the mean of the teachers' probabilities (an ensemble, Hinton et al. 2015, arXiv:1503.02531, section 1), and the mean of relations."""
     if len(answers) == 1:
         return answers[0]
 
@@ -152,7 +169,9 @@ def average_answers(answers: Sequence[Answers]) -> Answers:
         # Log probabilities below this are of no use and would leave float16's range.
         return torch.logsumexp(torch.stack([part.log_softmax(-1) for part in parts]), 0).sub(torch.tensor(float(len(parts))).log()).clamp(min=-60.0)
 
-    return Answers(mean([each.intent for each in answers]), mean([each.tags for each in answers]))
+    relations = [each.relations for each in answers if each.relations is not None]
+    together = torch.stack(relations).mean(0) if relations else None
+    return Answers(mean([each.intent for each in answers]), mean([each.tags for each in answers]), together)
 
 
 def label_examples(
@@ -203,7 +222,7 @@ def label_examples(
     return write_lessons(
         folder,
         drafts,
-        lambda part: average_answers([answer(model, part, precision) for model in load_teachers()]),
+        lambda part: average_answers([answer(model, part, precision, config.relations) for model in load_teachers()]),
         fingerprint=hashlib.sha256(json.dumps(decisive).encode()).hexdigest(),
         labels=labels,
         teachers=[place.name for place in teachers],

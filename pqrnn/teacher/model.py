@@ -63,8 +63,9 @@ class TeacherModel(Network):
         seen = batch.attention[..., None].to(states.dtype)
         pooled = torch.cat([states[:, 0], (states * seen).sum(1) / seen.sum(1)], -1)
         starts = batch.starts[:, :, None].expand(-1, -1, states.shape[-1])
-        placed = torch.cat([states.gather(1, starts), pooled[:, None, states.shape[-1] :].expand(-1, starts.shape[1], -1)], -1)
-        return Encoding(self.intent(self.dropout(pooled)).float(), self.tags(self.dropout(placed)).float())
+        begins = states.gather(1, starts)
+        placed = torch.cat([begins, pooled[:, None, states.shape[-1] :].expand(-1, starts.shape[1], -1)], -1)
+        return Encoding(self.intent(self.dropout(pooled)).float(), self.tags(self.dropout(placed)).float(), begins.float())
 
     def rate_scale(self, name: str) -> float:
         """Return `head_scale` for the heads."""

@@ -72,3 +72,9 @@ def test_changes_of_lessons_come_from_the_command_line_and_are_off_unless_asked_
     assert given["lessons"] == LessonConfig(variants=3, swap=0.1, cross=0.2, drop=0.3, switch=0.4, misspell=0.5)
     off = distilled()["lessons"]
     assert (off.cross, off.drop, off.switch, off.misspell) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_relations_are_kept_only_where_they_are_learned(distilled: Any) -> None:
+    assert distilled()["lessons"].relations == 0 and distilled()["schooling"].config.relations == 0.0
+    given = distilled("--relations", "0.5")
+    assert given["lessons"].relations == 8 and given["schooling"].config.relations == 0.5

@@ -18,7 +18,7 @@ from pqrnn.checkpoint import Labels, load_checkpoint
 from pqrnn.data.examples import Example, Slot
 from pqrnn.errors import CheckpointError, TeacherError, TrainingError
 from pqrnn.lessons import Answers, Draft, read_lessons, write_lessons
-from pqrnn.losses import IGNORED, distillation_loss, joint_loss, soft_loss
+from pqrnn.losses import IGNORED, SHARPNESS, Totals, distillation_loss, joint_loss, relate, relation_loss, soft_loss
 from pqrnn.model import ModelConfig
 from pqrnn.network import Encoding
 from pqrnn.projection import ProjectionConfig
@@ -120,6 +120,50 @@ def test_joint_loss_leaves_out_unknown_labels() -> None:
     assert float(both) == pytest.approx(float(intent_part + (known - intent_part) / 2), rel=1e-5)
     nothing = joint_loss(intent, tags, torch.tensor([IGNORED] * 2), torch.full((2, 3), IGNORED))
     assert float(nothing) == 0.0
+
+
+def _relations(states: list[list[float]], heads: int) -> list[list[list[float]]]:
+    """The definition, in plain Python: [head][word][word]."""
+    size = len(states[0]) // heads
+
+    def cosine(left: list[float], right: list[float]) -> float:
+        dot = sum(a * b for a, b in zip(left, right, strict=True))
+        return dot / math.sqrt(sum(a * a for a in left) * sum(b * b for b in right))
+
+    made = []
+    for head in range(heads):
+        parts = [row[head * size : (head + 1) * size] for row in states]
+        powers = [[math.exp(SHARPNESS * cosine(left, right)) for right in parts] for left in parts]
+        made.append([[power / sum(row) for power in row] for row in powers])
+    return made
+
+
+def test_relations_are_softmaxed_cosines_of_each_heads_share() -> None:
+    torch.manual_seed(2)
+    states, mask = torch.randn(2, 4, 6), torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0]])[..., None]
+    found = relate(states, mask, 3).exp()
+    for row, words in ((0, 4), (1, 2)):
+        torch.testing.assert_close(found[row, :, :words, :words], torch.tensor(_relations(states[row, :words].tolist(), 3)), rtol=1e-4, atol=1e-6)
+    assert not found[1, :, :2, 2:].any()  # nothing relates to padding
+
+
+def test_relation_loss_is_the_divergence_by_head_and_word_and_knows_no_widths() -> None:
+    torch.manual_seed(3)
+    mask = torch.tensor([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]])[..., None]
+    teacher, student = torch.randn(2, 3, 8), torch.randn(2, 3, 4, requires_grad=True)  # of unlike width
+    targets = relate(teacher, mask, 2).exp()
+    expected = 0.0
+    for row, words in ((0, 3), (1, 2)):
+        theirs, ours = (_relations(states[row, :words].tolist(), 2) for states in (teacher, student.detach()))
+        for head in range(2):
+            expected += sum(p * math.log(p / q) for ps, qs in zip(theirs[head], ours[head], strict=True) for p, q in zip(ps, qs, strict=True)) / 2 / 2
+    found = relation_loss(student, targets, mask)
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-3)
+    assert float(relation_loss(student.detach(), targets, mask, Totals(1.0, 1.0))) == pytest.approx(2 * expected, rel=1e-3)
+    found.backward()
+    assert student.grad is not None and student.grad[1, 2].abs().sum() == 0.0 and student.grad[0].abs().sum() > 0.0
+    assert float(relation_loss(teacher, targets, mask)) == pytest.approx(0.0, abs=1e-5)
+    assert bool(torch.isfinite(relation_loss(torch.zeros(2, 3, 4), targets, mask)))  # states of a dropped word
 
 
 def _drafts(number: int) -> list[Draft]:
@@ -321,13 +365,52 @@ def test_the_loss_of_a_lesson_is_the_weighed_sum_of_both(tmp_path: Path) -> None
     lessons = read_lessons(tmp_path)
     rows = [Row([0, 1, 2], None, 0, lesson) for lesson in (3, 1)]
     mask = torch.ones(2, 3, 1)
-    encoding = Encoding(torch.randn(2, 2), torch.randn(2, 3, 2))
+    encoding = Encoding(torch.randn(2, 2), torch.randn(2, 3, 2), torch.randn(2, 3, 4))
     targets = lessons.targets([3, 1], 3)
     intent = sum(_kl(targets.intent[row].tolist(), encoding.intent[row].tolist(), 3.0) for row in range(2)) / 2
     tags = sum(_kl(targets.tags[row, word].tolist(), encoding.tags[row, word].tolist(), 3.0) for row in range(2) for word in range(3)) / 2
     schooling = Schooling(lessons, DistillationConfig(temperature=3.0, hard=0.25, soft=0.5, intent_weight=8.0))
     found = schooling.blend(torch.tensor(10.0), encoding, rows, mask)
     assert float(found) == pytest.approx(0.25 * 10.0 + 0.5 * (8.0 * intent + tags), rel=1e-4)
+
+
+def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher: Path, tmp_path: Path) -> None:
+    label_examples(tmp_path / "lessons", [teacher, teacher], _examples(), ["dim the attic"], LessonConfig(variants=1, relations=4))
+    made = read_lessons(tmp_path / "lessons")
+    model, _ = load_teacher(teacher)
+    numbers = [3, len(made.drafts) - 1]
+    targets = made.targets(numbers, 9)
+    for place, number in enumerate(numbers):
+        draft = made.drafts[number]
+        table = model.make_table()
+        words, mask = torch.tensor([table.index(draft.words)]), torch.ones(1, len(draft.words), 1)
+        with torch.inference_mode():
+            expected = relate(model.encode_words(table, words, mask).states, mask, 4).exp()[0]
+        assert targets.relations is not None
+        torch.testing.assert_close(targets.relations[place, :, : len(draft.words), : len(draft.words)], expected, rtol=0, atol=2e-3)
+        assert not targets.relations[place, :, len(draft.words) :].any() and not targets.relations[place, :, :, len(draft.words) :].any()
+    config = TrainingConfig(epochs=15, batch=4, learning_rate=1e-2, patience=0, swap=0.0, misspell=0.0)
+    distances = []
+    for weight in (0.0, 5.0):
+        how = Schooling(made, DistillationConfig(relations=weight))
+        train(tmp_path / str(weight), _examples(), _examples(), _MODEL, config, schooling=how)
+        student, _ = load_teacher(tmp_path / str(weight))
+        found = answer(student, made.drafts, relations=4).relations
+        assert found is not None
+        theirs = torch.cat([made.relations(number).flatten() for number in range(len(made.drafts))]).float()
+        distances.append(float((found - theirs).abs().mean()))
+    assert distances[1] < 0.7 * distances[0]
+
+
+def test_relations_that_were_not_kept_or_do_not_fit_are_said(teacher: Path, tmp_path: Path) -> None:
+    label_examples(tmp_path / "lessons", [teacher], _examples(), [], LessonConfig(variants=0))
+    plain = read_lessons(tmp_path / "lessons")
+    assert plain.heads == 0 and plain.targets([0], 8).relations is None
+    assert "relations" not in load_file(tmp_path / "lessons" / "00000.safetensors")
+    with pytest.raises(TrainingError, match="hold no relations"):
+        train(tmp_path / "run", _examples(), _examples(), _MODEL, _CONFIG, schooling=Schooling(plain, DistillationConfig(relations=1.0)))
+    with pytest.raises(TeacherError, match="do not divide the teacher's width, 32"):
+        label_examples(tmp_path / "odd", [teacher], _examples(), [], LessonConfig(variants=0, relations=5))
 
 
 def test_soft_answers_alone_pull_the_student_to_the_teacher(teacher: Path, tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def test_every_verb_has_help(verb: str) -> None:
         (("train", "--data", "home:en", "--out", "never", "--norm", "layer"), "'layer'"),
         (("train", "--data", "home:en", "--out", "never", "--features", "100"), "16"),
         (("train", "--data", "home:en", "--out", "never", "--precision", "float16"), "float16"),
+        (("distill", "--teacher", "nowhere", "--data", "home:en", "--out", "never", "--relations", "1", "--state", "30"), "multiple of 4"),
         (("compile", "nowhere", "--out", "never.pqrnn"), "zoo"),
         (("compile", "runs/nowhere", "--out", "never.pqrnn"), "checkpoint.json"),
         (("targets", "show", "linux-x86_64-v33"), "linux-x86_64-v3"),
