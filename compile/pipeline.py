@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from compile.buckets import FINE_STEP, STEP, choose_buckets
 from compile.cache import Cache
 from compile.compiler import DEFAULT_TIMEOUT, Statistics
 from compile.errors import CompileError, PackagingFailed, PlanError, TargetsFailed
-from compile.plan import ARM, Plan, check_destination, choose_targets, plan_targets, usable_cores
+from compile.plan import ARM, GPU, Plan, check_destination, choose_targets, plan_targets, usable_cores
 from compile.process import tool_group
 from compile.progress import STAGES, Progress, Reporter
 from compile.reproduction import clear_evidence, failure_folder, keep_evidence
@@ -236,8 +237,7 @@ class _Compilation:
             integers = has_products(model)
             step = FINE_STEP if self.kernels and integers else STEP
             chosen = tuple(buckets) if buckets is not None else choose_buckets(checkpoint.facts.lengths, step=step)
-        if self.kernels:
-            plans = [plan.with_kernels(integers) for plan in plans]
+        plans = [plan.with_kernels(integers) if self.kernels else dataclasses.replace(plan, integers=integers) for plan in plans]
         self.report.expect((len(chosen) + 1) * len({plan.kernels for plan in plans}) - 2)  # one of each is expected already
         return _Prepared(checkpoint, model, chosen, plans, failures)
 
@@ -250,7 +250,7 @@ class _Compilation:
             return make_golden(Oracle(prepared.model, prepared.buckets), [text.encode("utf-8", "replace") for text in texts], prepared.buckets)
 
     def _import(self, prepared: _Prepared, folder: Path) -> dict[str, Path]:
-        from compile.export import export_entries, split_softmax
+        from compile.export import export_entries, split_softmax, widen_products
         from compile.importing import import_programs
         from compile.kernels.linking import link_kernels
         from compile.kernels.modules import with_kernels
@@ -266,7 +266,8 @@ class _Compilation:
             with self._stage("import", f"{len(prepared.buckets)} entries{f' for {kernels.name}' if kernels else ''}"):
                 wanted = {plan.mlir: plan for plan in prepared.plans if plan.kernels == kernels}
                 if kernels is None:
-                    modules |= {name: import_programs(split_softmax(programs) if name == ARM else programs, folder / name) for name in sorted(wanted)}
+                    forms = {ARM: split_softmax, GPU: widen_products}
+                    modules |= {name: import_programs(forms[name](programs) if name in forms else programs, folder / name) for name in sorted(wanted)}
                 else:
                     imported = import_programs(programs, folder / f"{kernels.name}.mlirbc")
                     modules |= {

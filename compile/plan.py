@@ -14,34 +14,41 @@ from compile.compiler import target_flags
 from compile.errors import CompileError, PlanError
 from compile.kernels.families import Kernels, choose_kernels
 from compile.machine import Processor, resolve_processor
-from runtime_py.manifest import MANIFEST_NAME
+from runtime_py.manifest import MANIFEST_NAME, VULKAN
 from targets import Registry, Target, TargetError
 from targets.isa import architecture_of
 
 ALL = "all"
-USUAL, ARM = "module.mlirbc", "module-arm.mlirbc"
+USUAL, ARM, GPU = "module.mlirbc", "module-arm.mlirbc", "module-gpu.mlirbc"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One target of a compilation: what it is, what the compiler is told, what its processor comes down to, and which kernels it gets."""
+    """One target of a compilation: what it is, what the compiler is told, what its processor comes down to, which kernels it gets, and whether the model that
+    is compiled for it has integer products.
+    """  # noqa: D205
 
     target: Target
     device: str
     flags: tuple[str, ...]
     processor: Processor
     kernels: Kernels | None = None
+    integers: bool = False
 
     @property
     def mlir(self) -> str:
-        """The name of the module that is compiled for it: one for all, for 32-bit ARM another one (`compile.export.split_softmax`), and with kernels one a processor."""
+        """The name of the module that is compiled for it: one for all, others for 32-bit ARM (`compile.export.split_softmax`) and for integer products on GPUs
+        (`compile.export.widen_products`), and with kernels one a processor.
+        """  # noqa: D205
         if self.kernels is not None:
             return f"module-{self.kernels.name}-{hashlib.sha256(self.processor.resolved.encode()).hexdigest()[:12]}.mlirbc"
+        if self.integers and self.device == VULKAN:
+            return GPU
         return ARM if architecture_of(self.processor.triple) == "arm" else USUAL
 
     def with_kernels(self, integers: bool) -> Plan:
         """Return the plan with the kernels that its processor has instructions for (`compile.kernels`); `integers`: whether there are integer products."""
-        return replace(self, kernels=choose_kernels(self.processor.triple, self.processor.features, integers))
+        return replace(self, kernels=choose_kernels(self.processor.triple, self.processor.features, integers), integers=integers)
 
 
 def check_destination(out: Path, replace: bool) -> None:
