@@ -44,7 +44,11 @@ def main() -> None:
     starts = {"pqrnn --help, whole process": ["-m", "pqrnn", "--help"], "import runtime_py.parser, whole process": ["-c", "import runtime_py.parser"]}
     for name, command in starts.items():
         seconds = [time_process(command) for _ in range(_STARTS)]
-        rows.append(ResultRow(work=work, metric=name, value=round(statistics.median(seconds) * 1e3, 1), low=round(min(seconds) * 1e3, 1), n=_STARTS, unit="ms"))
+        rows.append(
+            ResultRow(
+                work=work, metric=name, value=round(statistics.median(seconds) * 1e3, 1), low=round(min(seconds) * 1e3, 1), n=_STARTS, unit="ms"
+            )
+        )
     for row in rows:
         print(f"  {row.metric:40} {row.value:14,.2f} {row.unit}")
     if arguments.keep:

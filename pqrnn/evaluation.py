@@ -31,11 +31,15 @@ class Scope(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Scores over all utterances, over those whose text is not among the training texts (None where that is unknown or none), and of the scope."""
+    """Scores over all utterances, over those whose text is not among the training texts (None where that is unknown or none), and of the scope.
+
+    `slots`: whether any gold label has one; where none has, the F1 over slots says nothing.
+    """
 
     scores: Scores
     fresh: Scores | None
     scope: Scope | None
+    slots: bool = True
 
     def figures(self) -> dict[str, Figure]:
         """Return all figures by the names that results and tables give them."""
@@ -44,7 +48,7 @@ class Evaluation(NamedTuple):
             found |= _name(self.fresh, f", {FRESH}")
         if self.scope is not None:
             found |= {"in-scope accuracy": self.scope.in_scope_accuracy, "out-of-scope AUROC": self.scope.auroc}
-        return found
+        return found if self.slots else {name: figure for name, figure in found.items() if not name.startswith("slot f1")}
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON."""
@@ -79,6 +83,7 @@ def evaluate_answers(
         scores=score_frames(gold, frames),
         fresh=score_frames([gold[row] for row in fresh], [frames[row] for row in fresh]) if fresh and len(fresh) < len(gold) else None,
         scope=_score_scope(examples, answers, decoder, out_of_scope) if out_of_scope else None,
+        slots=any(slots for _, slots in gold),
     )
 
 

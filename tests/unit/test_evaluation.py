@@ -49,6 +49,14 @@ def test_utterances_of_the_training_set_are_left_out() -> None:
     assert evaluate_answers(examples, answers, _DECODER).scope is None
 
 
+def test_an_f1_over_slots_is_given_only_where_there_are_slots() -> None:
+    without = [Example("hello there", _DECODER.intents[0]), Example("and again", _DECODER.intents[1])]
+    answers = [_answer(0, 0, 2), _answer(1, 0, 2)]
+    assert "slot f1" not in evaluate_answers(without, answers, _DECODER).figures()
+    one = [without[0], Example("and again", _DECODER.intents[1], (Slot("x", 4, 9),))]
+    assert "slot f1" in evaluate_answers(one, answers, _DECODER).figures()
+
+
 def test_what_is_out_of_scope_is_told_by_the_intents_in_scope() -> None:
     examples = [Example("turn light", "on"), Example("stop light", "off"), Example("what light", "oos"), Example("why light", "oos")]
     # The third is called out of scope, which leaves little for the others; the last is surer of "on" than the second is of "off".
