@@ -121,8 +121,8 @@ class Oracle:
             mask = (torch.arange(bucket.words) < count[:, None]).double()[..., None]
             for draw in range(DRAWS):
                 with self._roundings.disturb(reach, draw):
-                    intent, tags = self._exact.encode(self._exact.bottleneck(features.double()), mask, scan=True)
-                changed = Answer(intent[0].numpy(), tags[0, :words].numpy(), reference.double.spans)
+                    found = self._exact.encode(self._exact.bottleneck(features.double()), mask, scan=True)
+                changed = Answer(found.intent[0].numpy(), found.tags[0, :words].numpy(), reference.double.spans)
                 largest = max(largest, float(np.abs(flat_logits([changed]) - flat_logits([reference.double])).max()))
         return largest
 

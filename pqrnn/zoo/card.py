@@ -115,7 +115,8 @@ def _teacher(facts: Facts[ModelConfig], story: Story) -> str:
 
 def _recipe(facts: Facts[ModelConfig], story: Story) -> str:
     commands = "".join(f"    {command}\n" for command in story.commands)
-    settings = {**{key: value for key, value in facts.training.items() if key not in _HIDDEN}, **facts.training.get("distillation", {})}
+    lessons = {f"distillation: {key}": value for key, value in facts.training.get("distillation", {}).items()}
+    settings = {key: value for key, value in facts.training.items() if key not in _HIDDEN} | lessons
     rows = [(key.replace("_", " "), str(value)) for key, value in settings.items() if not isinstance(value, dict | list)]
     data = [(f"data: {key}", str(value)) for key, value in facts.data.items() if value]
     shape = msgspec.json.encode(facts.config).decode()
