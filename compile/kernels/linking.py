@@ -91,9 +91,9 @@ def _head(call: _Call) -> Kernel:
 
 def _projection(call: _Call) -> Kernel:
     (texts, quarters), *tables, _ = (read.shape for read in call.reads)
-    words, word_features, ngram_features, limit, *ngrams, lanes = call.numbers
+    words, word_features, ngram_features, limit, *ngrams, lanes, real = call.numbers
     config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngram_limit=limit, ngrams=tuple(ngrams))
-    return projection_kernel(call.name, lanes, TextSizes(texts, 4 * quarters, words, config), [size for (size,) in tables])
+    return projection_kernel(call.name, lanes, TextSizes(texts, 4 * quarters, words, config, bool(real)), [size for (size,) in tables])
 
 
 _MAKERS: dict[str, Callable[[_Call], Kernel]] = {

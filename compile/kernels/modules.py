@@ -127,19 +127,20 @@ class KernelProjection(nn.Module):
             self.register_buffer(name, part)
         self.register_buffer("seeds", torch.cat([projection.word_seeds, projection.ngram_seeds]))
 
-    def find(self, text: Tensor, words: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return features int8[B * W, F], mask float32[B * W], spans int32[B * W, 2] and word count int32[B]."""
+    def find(self, text: Tensor, words: int, *, real: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return features int8 (or float32)[B * W, F], mask float32[B * W], spans int32[B * W, 2] and word count int32[B]."""
         config = self.config
-        shape = (words, config.word_features, config.ngram_features, config.ngram_limit, list(config.ngrams), self.lanes)
+        shape = (words, config.word_features, config.ngram_features, config.ngram_limit, list(config.ngrams), self.lanes, int(real))
         table = [self.get_buffer(name) for name in ("blocks", "numbers", "entries")]
         found = torch.ops.pqrnn.projection(text, *table, self.seeds, *shape)
         return cast(tuple[Tensor, Tensor, Tensor, Tensor], found)
 
     def forward(self, text: Tensor, words: int) -> Words:
         """As `Projection.forward`."""
-        features, _, spans, count = self.find(text, words)
+        # In float32 from the kernel on: the compiler makes a slow product of int8 that it widens itself.
+        features, _, spans, count = self.find(text, words, real=True)
         batch = text.shape[0]
-        return Words(features.float().reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
+        return Words(features.reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
 
 
 class KernelParser(nn.Module):

@@ -90,15 +90,16 @@ def _projection_shape(
     limit: int,
     ngrams: Sequence[int],
     lanes: int,
+    real: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rows = text.shape[0] * words
-    features = text.new_empty((rows, word_features + ngram_features), dtype=torch.int8)
+    features = text.new_empty((rows, word_features + ngram_features), dtype=torch.float32 if real else torch.int8)
     return features, text.new_empty(rows, dtype=torch.float32), text.new_empty((rows, 2)), text.new_empty(text.shape[0])
 
 
 @_define(
     "projection(Tensor text, Tensor blocks, Tensor numbers, Tensor entries, Tensor seeds, int words, int word_features, int ngram_features, int limit, "
-    "int[] ngrams, int lanes) -> (Tensor, Tensor, Tensor, Tensor)",
+    "int[] ngrams, int lanes, int real) -> (Tensor, Tensor, Tensor, Tensor)",
     _projection_shape,
 )
 def projection(
@@ -113,6 +114,7 @@ def projection(
     limit: int,
     ngrams: Sequence[int],
     lanes: int,
+    real: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the words of texts (`pqrnn.projection.Projection`).
 
@@ -128,14 +130,16 @@ def projection(
         limit: of sums over n-grams.
         ngrams: lengths of n-grams.
         lanes: 32-bit numbers in a vector register of the target.
+        real: whether features are float32 instead of int8.
 
     Returns:
-        features int8[B * W, features], mask float32[B * W] with one where a word is, spans int32[B * W, 2], word count int32[B].
+        features int8 or float32[B * W, features], mask float32[B * W] with one where a word is, spans int32[B * W, 2], word count int32[B].
     """
     config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngram_limit=limit, ngrams=tuple(ngrams))
     found = Projection(config)(text, words)
     mask = (torch.arange(words, dtype=torch.int32) < found.word_count[:, None]).float()
-    return found.features.to(torch.int8).flatten(0, 1), mask.reshape(-1), found.spans.flatten(0, 1), found.word_count
+    features = found.features.to(torch.float32 if real else torch.int8)
+    return features.flatten(0, 1), mask.reshape(-1), found.spans.flatten(0, 1), found.word_count
 
 
 def _rectified_shape(

@@ -39,12 +39,14 @@ class TextSizes:
         size: Bytes of each, a multiple of 4.
         words: Rows that each gets.
         config: Of the features.
+        real: Whether they are float32 instead of int8.
     """
 
     texts: int
     size: int
     words: int
     config: ProjectionConfig
+    real: bool = False
 
 
 class _Integers:
@@ -100,7 +102,7 @@ def projection_kernel(name: str, lanes: int, sizes: TextSizes, tables: Sequence[
     """Return the kernel of a projection.
 
     It reads texts int32[texts, size / 4], the table of code points as `compile.kernels.packing.pack_table` has it (three parts, whose lengths are
-    `tables`), and the seeds of both kinds of features as one int32[features / 16]. It writes features int8[texts * words, features], the mask float32[texts * words] of words that are there, spans
+    `tables`), and the seeds of both kinds of features as one int32[features / 16]. It writes features int8 (or float32)[texts * words, features], the mask float32[texts * words] of words that are there, spans
     int32[texts * words, 2], and how many words there are, int32[texts].
     """
     return _Projection(lanes, sizes, tables).write(name)
@@ -122,7 +124,7 @@ class _Projection:
         kinds = ("%blocks", "i8"), ("%numbers", "i8"), ("%entries", "i32")
         self.tables = [Buffer(table, (size,), element) for (table, element), size in zip(kinds, tables, strict=True)]
         self.seeds = Buffer("%seeds", (sum(self.hashes),), "i32")
-        self.features = Buffer("%features", (rows, config.features), "i8")
+        self.features = Buffer("%features", (rows, config.features), "f32" if sizes.real else "i8")
         self.mask, self.spans = Buffer("%mask", (rows,), "f32"), Buffer("%spans", (rows, 2), "i32")
         self.count = Buffer("%count", (sizes.texts,), "i32")
         wide, slots = sizes.size + 2 * _MARGIN, sizes.words + 1
@@ -320,7 +322,7 @@ class _Projection:
 
     def _clear(self, row: Value) -> None:
         step = 16  # the number of features is a multiple of it
-        zero = self.code.constant(f"dense<0> : {vector_of(step, 'i8')}")
+        zero = self.code.constant(f"dense<{'0.0' if self.sizes.real else '0'}> : {vector_of(step, self.features.element)}")
 
         def store(column: Value, _: Sequence[Value]) -> tuple[()]:
             store_vector(self.code, zero, self.features, (row, column), step, step)
@@ -431,6 +433,8 @@ class _Projection:
 
         whole = join(join(quads[0], quads[1], self.lanes, 1), join(quads[2], quads[3], self.lanes, 1), 2 * self.lanes, 2)
         bytes_ = code.value(f"vector.bitcast {whole} : {vector_of(wide, 'i32')} to {vector_of(4 * wide, 'i8')}")
+        if self.sizes.real:
+            bytes_ = code.value(f"arith.sitofp {bytes_} : {vector_of(4 * wide, 'i8')} to {vector_of(4 * wide, 'f32')}")
         store_vector(code, bytes_, self.features, (row, column), 4 * wide, 4 * wide)
 
     def _range(

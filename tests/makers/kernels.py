@@ -53,7 +53,7 @@ HEADS = (  # texts, words, width, heads, intents, tags, peaks, rounds
 # The shipped features for two texts; and sizes that vectors do not divide, one kind of features only, other n-grams and limits.
 TEXT_SIZES = (
     TextSizes(2, 96, 16, ProjectionConfig()),
-    TextSizes(1, 36, 3, ProjectionConfig(word_features=48, ngram_features=0)),
+    TextSizes(1, 36, 3, ProjectionConfig(word_features=48, ngram_features=0), real=True),
     TextSizes(3, 40, 2, ProjectionConfig(word_features=0, ngram_features=80, ngrams=(5, 2), ngram_limit=127)),
     TextSizes(1, 512, 64, ProjectionConfig(word_features=64, ngram_features=64, ngrams=(3,), ngram_limit=2)),
 )
