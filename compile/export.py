@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
     from compile.kernels.modules import KernelParser
     from pqrnn.model import ParserModel
-
-
-_EXACT = 1024  # 1024 * 128 * 127 < 2^24
 
 
 class _Entry(nn.Module):
@@ -104,31 +100,6 @@ def split_softmax(programs: dict[str, ExportedProgram]) -> dict[str, ExportedPro
     """
     with _quiet():
         return {name: program.run_decompositions({torch.ops.aten._softmax.default: _softmax}) for name, program in programs.items()}
-
-
-def widen_products(programs: dict[str, ExportedProgram]) -> dict[str, ExportedProgram]:
-    """Return the programs with integer products computed in float32, which holds whole numbers and sums of them up to 2^24: the very same integers.
-
-    For GPUs. Many cannot store 8 bits, and the compiler's code for them is wrong without an error (`vp_android_baseline_2022`), or there is none (`adreno`).
-    """
-    aten = torch.ops.aten
-    with _quiet():
-        return {
-            name: program.run_decompositions({aten._int_mm.default: _wide_product, aten._to_copy.default: _widen})
-            for name, program in programs.items()
-        }
-
-
-def _wide_product(left: Tensor, weights: Tensor) -> Tensor:
-    """int8[M, K] or the same numbers in int32, times int8[K, N]: int32[M, N]; in parts of K of which no sum reaches 2^24."""
-    pairs = [(left, weights)] if left.shape[1] <= _EXACT else zip(left.split(_EXACT, 1), weights.split(_EXACT), strict=True)
-    parts = [torch.matmul(some.float(), others.float()).to(torch.int32) for some, others in pairs]
-    return functools.reduce(torch.add, parts)
-
-
-def _widen(value: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
-    """Turn numbers into int32 where int8 was asked for; they are within -128 and 127 already."""
-    return value.to(torch.int32, copy=True) if dtype is torch.int8 else NotImplemented
 
 
 @contextmanager

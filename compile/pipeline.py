@@ -30,6 +30,7 @@ from targets import Registry, Target, registry
 if TYPE_CHECKING:
     from compile.build import Builder, Inputs, Module
     from compile.golden import GoldenSet
+    from compile.kernels.families import Kernels
     from compile.preview import Preview
     from compile.proof import Proved
     from pqrnn.checkpoint import Checkpoint
@@ -238,7 +239,7 @@ class _Compilation:
             step = FINE_STEP if self.kernels and integers else STEP
             chosen = tuple(buckets) if buckets is not None else choose_buckets(checkpoint.facts.lengths, step=step)
         plans = [plan.with_kernels(integers) if self.kernels else dataclasses.replace(plan, integers=integers) for plan in plans]
-        self.report.expect((len(chosen) + 1) * len({plan.kernels for plan in plans}) - 2)  # one of each is expected already
+        self.report.expect((len(chosen) + 1) * len({_form(plan) for plan in plans}) - 2)  # one of each is expected already
         return _Prepared(checkpoint, model, chosen, plans, failures)
 
     def _golden(self, prepared: _Prepared) -> GoldenSet:
@@ -250,24 +251,24 @@ class _Compilation:
             return make_golden(Oracle(prepared.model, prepared.buckets), [text.encode("utf-8", "replace") for text in texts], prepared.buckets)
 
     def _import(self, prepared: _Prepared, folder: Path) -> dict[str, Path]:
-        from compile.export import export_entries, split_softmax, widen_products
+        from compile.export import export_entries, split_softmax
         from compile.importing import import_programs
         from compile.kernels.linking import link_kernels
         from compile.kernels.modules import with_kernels
+        from pqrnn.integer import widen_weights
 
         def tell(bucket: Bucket) -> None:
             self.report.step("export", f"{bucket.entry} ({bucket.bytes} bytes)")
 
         modules: dict[str, Path] = {}
-        for kernels in dict.fromkeys(plan.kernels for plan in prepared.plans):
+        for kernels, wide in dict.fromkeys(_form(plan) for plan in prepared.plans):
             with self.stopwatch.measure("export"):
-                model = with_kernels(prepared.model, kernels) if kernels else prepared.model
+                model = with_kernels(prepared.model, kernels) if kernels else widen_weights(prepared.model) if wide else prepared.model
                 programs = export_entries(model, prepared.buckets, tell, self.batch)
             with self._stage("import", f"{len(prepared.buckets)} entries{f' for {kernels.name}' if kernels else ''}"):
-                wanted = {plan.mlir: plan for plan in prepared.plans if plan.kernels == kernels}
+                wanted = {plan.mlir: plan for plan in prepared.plans if _form(plan) == (kernels, wide)}
                 if kernels is None:
-                    forms = {ARM: split_softmax, GPU: widen_products}
-                    modules |= {name: import_programs(forms[name](programs) if name in forms else programs, folder / name) for name in sorted(wanted)}
+                    modules |= {name: import_programs(split_softmax(programs) if name == ARM else programs, folder / name) for name in sorted(wanted)}
                 else:
                     imported = import_programs(programs, folder / f"{kernels.name}.mlirbc")
                     modules |= {
@@ -322,6 +323,11 @@ class _Compilation:
         self.report.step(stage, detail)
         with self.stopwatch.measure(stage):
             yield
+
+
+def _form(plan: Plan) -> tuple[Kernels | None, bool]:
+    """Return what a plan's module is exported for: kernels, and whether its integer products are computed in float32."""
+    return plan.kernels, plan.mlir == GPU
 
 
 def _store_modules(folder: Path, proved: Sequence[Proved]) -> list[Variant]:

@@ -38,7 +38,7 @@ class Plan:
     @property
     def mlir(self) -> str:
         """The name of the module that is compiled for it: one for all, others for 32-bit ARM (`compile.export.split_softmax`) and for integer products on GPUs
-        (`compile.export.widen_products`), and with kernels one a processor.
+        (`pqrnn.integer.widen_weights`: many cannot store 8 bits, and the code for them is wrong in silence), and with kernels one a processor.
         """  # noqa: D205
         if self.kernels is not None:
             return f"module-{self.kernels.name}-{hashlib.sha256(self.processor.resolved.encode()).hexdigest()[:12]}.mlirbc"

@@ -9,10 +9,17 @@ call into a library on some, and no two devices can differ in what becomes of a 
 
 from __future__ import annotations
 
+import copy
+import functools
 from enum import StrEnum
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+_EXACT = 1024  # 1024 * 128 * 127 < 2^24
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class Range(StrEnum):
@@ -37,9 +44,22 @@ class Range(StrEnum):
 def multiply(left: Tensor, weights: Tensor) -> Tensor:
     """Multiply int8[M, K] by int8[K, N] into int32[M, N], exactly.
 
-    All integer products of a parser are this call, so that a compiler has one operation to look for. `weights` is always a buffer of a module.
+    All integer products of a parser are this call, so that a compiler has one operation to look for. `weights` is always a buffer of a module. Both may be
+    the same numbers in float32 (`widen_weights`): the products are then taken in parts of K of which no sum reaches 2^24, so that they are exact, too.
     """
-    return torch._int_mm(left, weights)
+    if weights.dtype is torch.int8:
+        return torch._int_mm(left, weights)
+    pairs = [(left, weights)] if left.shape[1] <= _EXACT else zip(left.split(_EXACT, 1), weights.split(_EXACT), strict=True)
+    return functools.reduce(torch.add, [torch.matmul(some, others).to(torch.int32) for some, others in pairs])
+
+
+def widen_weights(model: Model) -> Model:
+    """Return a copy of a model whose integer products are computed in float32: the very same integers, for processors that cannot store 8 bits."""
+    wide = copy.deepcopy(model)
+    for layer in wide.modules():
+        if isinstance(layer, IntegerLinear):
+            layer.weight = layer.weight.float()
+    return wide
 
 
 def expand_taps(scale: Tensor, taps: int) -> Tensor:
@@ -54,7 +74,7 @@ class IntegerLinear(nn.Module):
     """A linear layer in 8 bits, float32[..., K] to float32[..., N]: what `pqrnn.quantisation.QuantisedLinear` becomes.
 
     Attributes:
-        weight: int8[K, N], -127 to 127.
+        weight: int8[K, N], -127 to 127; the activations take its type (`widen_weights`).
         scale: float32[N / taps], of the weights; numbers that float16 holds, as it is stored.
         bias: float32[N] or None; likewise.
         largest: float32[], end of the range of a `Range.POSITIVE` input, else 1.
@@ -113,8 +133,8 @@ class IntegerLinear(nn.Module):
     def quantise(self, value: Tensor) -> Tensor:
         """Return the int8 that stand for an activation."""
         if self.kind is Range.INTEGERS:
-            return value.to(torch.int8)
-        return (self.place(value).to(torch.int32) - 128).to(torch.int8)
+            return value.to(self.weight.dtype)
+        return (self.place(value).to(torch.int32) - 128).to(self.weight.dtype)
 
     def forward(self, value: Tensor) -> Tensor:
         """Quantise, multiply in integers, and scale back."""

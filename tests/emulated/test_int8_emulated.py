@@ -1,0 +1,54 @@
+"""A parser in 8 bits on machines that are not this one: GPUs that cannot store 8 bits, and ARM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from makers.int8 import make_int8
+from makers.small import LABELS, TEXTS
+
+from compile.buckets import make_buckets
+from compile.emulation.runner import Runner
+from compile.pipeline import compile_checkpoint
+from pqrnn.checkpoint import Facts, save_checkpoint
+from pqrnn.quantisation import QuantisedLinear
+
+BUCKETS = make_buckets([(8, 64)])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    model = make_int8(1)
+    with torch.no_grad():  # far apart, so that no text is too undecided to be kept
+        for head in (model.intent, model.tags):
+            assert isinstance(head, QuantisedLinear)
+            head.bias.add_(torch.arange(float(head.out_features)).flip(0))
+    facts = Facts(config=model.config, labels=LABELS, data={}, revision="", training={}, metrics={}, lengths=[(4, 16, 1)], golden_texts=TEXTS)
+    save_checkpoint(folder, model, facts)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "cpu", "lanes"),
+    [
+        ("vulkan", "lavapipe", "", 8),  # stores no 8 bits
+        ("vulkan-mali-valhall", "lavapipe", "", 16),
+        ("linux-aarch64", "qemu-aarch64", "cortex-a53", 0),
+        ("linux-aarch64-dotprod", "qemu-aarch64", "cortex-a76", 0),
+    ],
+)
+def test_integers_are_those_of_pytorch_there_too(
+    target: str, kind: str, cpu: str, lanes: int, run: Path, tmp_path: Path, emulated: Callable[..., Runner]
+) -> None:
+    emulated(kind, cpu, lanes)
+    outcome = compile_checkpoint(run, tmp_path / "small.pqrnn", [target], buckets=BUCKETS)
+    (variant,) = outcome.manifest.variants
+    assert variant.parity is not None
+    assert variant.parity.passed
+    assert variant.parity.emulator
+    # All texts of the small model are settled: one other integer would change a logit a thousand times as much.
+    assert max(variant.parity.intent_max_abs, variant.parity.tags_max_abs) < 1e-5
