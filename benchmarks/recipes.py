@@ -139,7 +139,7 @@ def default_recipe(teachers: int, overrides: Mapping[str, Any] | None = None) ->
         model=ModelConfig(**_fields(ModelConfig, given, "precision")),
         training=TrainingConfig(**{**_fields(TrainingConfig, given, "precision", "swap"), "swap": learned["swap"], "patience": 0}),
         distillation=DistillationConfig(**{**_fields(DistillationConfig, taught, "intent_weight"), "intent_weight": taught["soft_intent_weight"]}),
-        lessons=LessonConfig(**_fields(LessonConfig, taught, "seed", "misspell")),
+        lessons=LessonConfig(**_fields(LessonConfig, taught, "seed", "misspell", "relations")),  # the option of that name is a weight
         teachers=teachers,
     )
     return change_recipe(recipe, overrides or {})

@@ -145,9 +145,9 @@ def test_tags_depend_on_both_sides_and_on_their_own_word() -> None:
 def train_once(model: ParserModel, value: Tensor, mask: Tensor) -> Tensor:
     """A loss that needs every output of the words, with its gradients."""
     model.zero_grad()
-    intent, tags = model.encode(value, mask)
-    loss = torch.nn.functional.cross_entropy(intent, torch.arange(len(intent)) % INTENTS)
-    loss = loss + (torch.log_softmax(tags, -1)[..., 1] * mask[..., 0]).sum()
+    found = model.encode(value, mask)
+    loss = torch.nn.functional.cross_entropy(found.intent, torch.arange(len(found.intent)) % INTENTS)
+    loss = loss + (torch.log_softmax(found.tags, -1)[..., 1] * mask[..., 0]).sum()
     loss.backward()
     return loss.detach()
 
