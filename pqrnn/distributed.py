@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 from collections.abc import Sequence
 from datetime import timedelta
@@ -20,6 +21,7 @@ Item = TypeVar("Item")
 
 # One process may work alone for long (it evaluates, or labels a last shard). When another one dies, torchrun ends all: nobody waits for the dead.
 _PATIENCE = timedelta(hours=6)
+_PARTING = timedelta(seconds=20)
 
 
 def join_team() -> None:
@@ -36,7 +38,17 @@ def join_team() -> None:
         raise TrainingError(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the other processes cannot be reached: {error}; start all by torchrun"
         ) from error
-    atexit.register(distributed.destroy_process_group)
+    atexit.register(_leave_team)
+
+
+def _leave_team() -> None:
+    """Part when all are done: a process that closes its connections while another still uses them can bring that one down."""
+    gc.collect()  # learners that an exception kept alive hold on to the group
+    try:
+        distributed.monitored_barrier(timeout=_PARTING)
+    except (ValueError, RuntimeError):
+        pass  # another one died, and torchrun tells of it
+    distributed.destroy_process_group()
 
 
 def team_size() -> int:
