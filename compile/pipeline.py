@@ -17,7 +17,7 @@ from compile.buckets import FINE_STEP, STEP, choose_buckets
 from compile.cache import Cache
 from compile.compiler import DEFAULT_TIMEOUT, Statistics
 from compile.errors import CompileError, PackagingFailed, PlanError, TargetsFailed
-from compile.plan import ARM, GPU, Plan, check_destination, choose_targets, plan_targets, usable_cores
+from compile.plan import ARM, WIDE, Plan, check_destination, choose_targets, plan_targets, usable_cores
 from compile.process import tool_group
 from compile.progress import STAGES, Progress, Reporter
 from compile.reproduction import clear_evidence, failure_folder, keep_evidence
@@ -327,7 +327,7 @@ class _Compilation:
 
 def _form(plan: Plan) -> tuple[Kernels | None, bool]:
     """Return what a plan's module is exported for: kernels, and whether its integer products are computed in float32."""
-    return plan.kernels, plan.mlir == GPU
+    return plan.kernels, plan.mlir == WIDE
 
 
 def _store_modules(folder: Path, proved: Sequence[Proved]) -> list[Variant]:

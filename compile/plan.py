@@ -14,12 +14,12 @@ from compile.compiler import target_flags
 from compile.errors import CompileError, PlanError
 from compile.kernels.families import Kernels, choose_kernels
 from compile.machine import Processor, resolve_processor
-from runtime_py.manifest import MANIFEST_NAME, VULKAN
+from runtime_py.manifest import ANY, MANIFEST_NAME
 from targets import Registry, Target, TargetError
 from targets.isa import architecture_of
 
 ALL = "all"
-USUAL, ARM, GPU = "module.mlirbc", "module-arm.mlirbc", "module-gpu.mlirbc"
+USUAL, ARM, WIDE = "module.mlirbc", "module-arm.mlirbc", "module-wide.mlirbc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,13 @@ class Plan:
     @property
     def mlir(self) -> str:
         """The name of the module that is compiled for it: one for all, others for 32-bit ARM (`compile.export.split_softmax`) and for integer products on GPUs
-        (`pqrnn.integer.widen_weights`: many cannot store 8 bits, and the code for them is wrong in silence), and with kernels one a processor.
+        and in the interpreter (`pqrnn.integer.widen_weights`: many GPUs cannot store 8 bits, and the code for both is wrong in silence), and with kernels one
+        a processor.
         """  # noqa: D205
         if self.kernels is not None:
             return f"module-{self.kernels.name}-{hashlib.sha256(self.processor.resolved.encode()).hexdigest()[:12]}.mlirbc"
-        if self.integers and self.device == VULKAN:
-            return GPU
+        if self.integers and self.processor.triple == ANY:
+            return WIDE
         return ARM if architecture_of(self.processor.triple) == "arm" else USUAL
 
     def with_kernels(self, integers: bool) -> Plan:

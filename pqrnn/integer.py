@@ -54,7 +54,7 @@ def multiply(left: Tensor, weights: Tensor) -> Tensor:
 
 
 def widen_weights(model: Model) -> Model:
-    """Return a copy of a model whose integer products are computed in float32: the very same integers, for processors that cannot store 8 bits."""
+    """Return a copy of a model whose integer products are computed in float32: the very same integers, for what cannot store 8 bits or cut off."""
     wide = copy.deepcopy(model)
     for layer in wide.modules():
         if isinstance(layer, IntegerLinear):
@@ -134,7 +134,9 @@ class IntegerLinear(nn.Module):
         """Return the int8 that stand for an activation."""
         if self.kind is Range.INTEGERS:
             return value.to(self.weight.dtype)
-        return (self.place(value).to(torch.int32) - 128).to(self.weight.dtype)
+        if self.weight.dtype is not torch.int8:  # IREE's interpreter rounds where it should cut off
+            return torch.floor(self.place(value)) - 128.0
+        return (self.place(value).to(torch.int32) - 128).to(torch.int8)
 
     def forward(self, value: Tensor) -> Tensor:
         """Quantise, multiply in integers, and scale back."""

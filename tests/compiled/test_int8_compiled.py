@@ -154,8 +154,10 @@ def test_from_a_checkpoint_to_a_package(tmp_path: Path) -> None:
         golden_texts=TEXTS,
     )
     save_checkpoint(tmp_path / "run", quantised, facts)
-    outcome = compile_checkpoint(tmp_path / "run", tmp_path / "small.pqrnn", buckets=BUCKETS)
-    (host,) = outcome.manifest.variants
+    outcome = compile_checkpoint(tmp_path / "run", tmp_path / "small.pqrnn", ["host", "vmvx"], buckets=BUCKETS)
+    host, interpreted = outcome.manifest.variants
+    assert interpreted.parity is not None
+    assert interpreted.parity.passed
     assert outcome.manifest.model.precision == "int8"
     assert outcome.manifest.model.parameters == make_model(1).parameters_count()
     assert host.parity is not None
@@ -166,7 +168,7 @@ def test_from_a_checkpoint_to_a_package(tmp_path: Path) -> None:
     constant = outcome.statistics["host"].constant_bytes
     # Weights are stored once for both entries, a byte each; columns are padded to the 16 that a processor takes at a time.
     assert outcome.manifest.model.parameters <= constant < 1.15 * (outcome.manifest.model.parameters + tables) + sums + 60_000
-    with Parser.load(outcome.package) as parser:
+    with Parser.load(outcome.package, variant="host") as parser:
         found = compare_decisions(load_checkpoint(tmp_path / "run"), parser, TEXTS)
     assert found.equal
     assert found.words > 10
