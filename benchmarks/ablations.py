@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import json
 import re
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ import msgspec
 
 from benchmarks.pareto import draw_pareto
 from benchmarks.recipes import Recipe, Setting, change_recipe, default_recipe, list_settings
-from benchmarks.results import FOLDER, ResultRow, load_results, merge_results
+from benchmarks.results import FOLDER, ResultRow, load_results, merge_results, tell_command
 from pqrnn.checkpoint import FACTS, WEIGHTS, load_checkpoint, load_facts
 from pqrnn.data.examples import Example
 from pqrnn.data.loader import load_examples
@@ -218,7 +217,7 @@ def _take_in(arguments: argparse.Namespace) -> None:
 
 def _keep(rows: Sequence[ResultRow], keep: bool) -> None:
     if keep:
-        found = merge_results(NAME, rows, f"python -m benchmarks.ablations {shlex.join(sys.argv[1:])}")
+        found = merge_results(NAME, rows, tell_command("benchmarks.ablations"))
         draw_pareto(found.rows, PICTURE)
 
 

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import shlex
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +27,7 @@ import torch
 from benchmarks.calls import Call, measure_memory, run_call
 from benchmarks.machine import threads_here
 from benchmarks.modules import compile_entries
-from benchmarks.results import FOLDER, ResultRow, keep_results, print_rows
+from benchmarks.results import FOLDER, ResultRow, keep_results, print_rows, tell_command
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.loader import load_examples
 from pqrnn.features import segment_texts
@@ -61,7 +59,7 @@ def main() -> None:
         print(f"  {row.metric:52} {row.value:12.5g} {row.unit}")
     if arguments.keep:
         draw_growth(rows, FOLDER / f"growth-{arguments.name.split(',')[0]}.png")
-        keep_results("growth", rows, f"python -m benchmarks.growth {shlex.join(sys.argv[1:])}", replace_works=[arguments.name])
+        keep_results("growth", rows, tell_command("benchmarks.growth"), replace_works=[arguments.name])
     else:
         print_rows("growth", rows)
 

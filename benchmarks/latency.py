@@ -16,8 +16,6 @@ Rows are kept in `results/latency.json` under the works "f32, NAME", "int8, NAME
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +30,7 @@ from benchmarks.machine import Limits, measure_limits
 from benchmarks.peers import all_peers
 from benchmarks.peers.encoder import count_products, digest_weights, project_texts
 from benchmarks.peers.peer import PEERS, Call, Features, Peer
-from benchmarks.results import ResultRow, keep_results, print_rows
+from benchmarks.results import ResultRow, keep_results, print_rows, tell_command
 from benchmarks.samples import keep_samples
 from benchmarks.starts import PACKAGE, measure_start
 from pqrnn.checkpoint import load_checkpoint
@@ -128,7 +126,7 @@ def main() -> None:
     if arguments.keep:
         keep_samples(f"latency-{arguments.name}", {each.name: each.samples for each in contenders}, counts)
         works = sorted({row.work for row in rows})
-        keep_results("latency", rows, f"python -m benchmarks.latency {shlex.join(sys.argv[1:])}", replace_works=works)
+        keep_results("latency", rows, tell_command("benchmarks.latency"), replace_works=works)
     else:
         print_rows("latency", rows)
 

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import shlex
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import ResultRow, keep_results, load_results
+from benchmarks.results import ResultRow, keep_results, load_results, tell_command
 from compile.parity import Decisions, check_labels, compare_answers
 from pqrnn.checkpoint import FACTS, WEIGHTS, Checkpoint
 from pqrnn.data.loader import load_examples
@@ -168,7 +166,7 @@ def _report(rows: Sequence[ResultRow], work: str, keep: bool) -> None:
         interval = f"  [{row.low:.4f}, {row.high:.4f}]" if row.low is not None else ""
         print(f"  {row.metric:40} {row.value:12.6g}{interval}")
     if keep:
-        keep_results(NAME, rows, f"python -m benchmarks.quality {shlex.join(sys.argv[1:])}", replace_works=[work])
+        keep_results(NAME, rows, tell_command("benchmarks.quality"), replace_works=[work])
 
 
 def _row(work: str, metric: str, figure: Figure) -> ResultRow:

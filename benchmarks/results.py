@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import shlex
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,17 @@ def load_results(name: str) -> ResultFile:
         msgspec.ValidationError: the file is not of this form.
     """
     return msgspec.json.decode((FOLDER / f"{name}.json").read_bytes(), type=ResultFile)
+
+
+def tell_command(module: str) -> str:
+    """Return the command that this process is, as others would type it: `python -m module` and its arguments, the home folder as `~`."""
+    home = f"{Path.home()}/"
+    return " ".join(
+        [
+            f"python -m {module}",
+            *(f"~/{shlex.quote(each.removeprefix(home))}" if each.startswith(home) else shlex.quote(each) for each in sys.argv[1:]),
+        ]
+    )
 
 
 def keep_results(name: str, rows: Sequence[ResultRow], command: str, *, replace_works: Iterable[str] | None = None) -> ResultFile:

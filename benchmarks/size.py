@@ -8,14 +8,13 @@ Rows are kept in `results/size.json`.
 from __future__ import annotations
 
 import argparse
-import shlex
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from benchmarks.results import ResultRow, keep_results
+from benchmarks.results import ResultRow, keep_results, tell_command
 from runtime_py.bench import benchmark_package
 
 _STARTS = 9
@@ -52,7 +51,7 @@ def main() -> None:
     for row in rows:
         print(f"  {row.metric:40} {row.value:14,.2f} {row.unit}")
     if arguments.keep:
-        keep_results("size", rows, f"python -m benchmarks.size {shlex.join(sys.argv[1:])}", replace_works=[work])
+        keep_results("size", rows, tell_command("benchmarks.size"), replace_works=[work])
 
 
 def time_process(arguments: list[str]) -> float:

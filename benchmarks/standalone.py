@@ -9,12 +9,10 @@ Every n-th test utterance, and golden texts in other scripts, emoji and invalid 
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.results import ResultRow, keep_results
+from benchmarks.results import ResultRow, keep_results, tell_command
 from benchmarks.targets import choose_texts, describe_decisions
 from compile.buckets import choose_buckets
 from compile.compiler import target_flags
@@ -57,7 +55,7 @@ def main() -> None:
             rows += found
             print(f"{name}: " + ", ".join(f"{row.metric} {row.value:g}" for row in found) + f" ({found[-1].note})", flush=True)
     if arguments.keep:
-        keep_results("targets", rows, f"python -m benchmarks.standalone {shlex.join(sys.argv[1:])}", replace_works={row.work for row in rows})
+        keep_results("targets", rows, tell_command("benchmarks.standalone"), replace_works={row.work for row in rows})
 
 
 def describe_artifact(work: str, figures: Figures) -> list[ResultRow]:

@@ -11,14 +11,13 @@ Rows are kept in `results/targets.json`.
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.results import ResultRow, keep_results
+from benchmarks.results import ResultRow, keep_results, tell_command
 from compile.emulation.runner import NoRunner, Runner, find_runner
 from compile.golden import TRICKY
 from compile.parity import Decisions, check_labels, compare_answers
@@ -80,7 +79,7 @@ def main() -> None:
             else:
                 rows.append(ResultRow(work=work, metric="executed", value=0, note=variant.unverified_reason or machine))
     if arguments.keep:
-        keep_results("targets", rows, f"python -m benchmarks.targets {shlex.join(sys.argv[1:])}", replace_works={row.work for row in rows})
+        keep_results("targets", rows, tell_command("benchmarks.targets"), replace_works={row.work for row in rows})
 
 
 def find_machine(variant: Variant) -> Runner | str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from benchmarks import results
 from benchmarks.readme import README, TABLES, render_readme
-from benchmarks.results import ResultRow, keep_results, load_results
+from benchmarks.results import ResultRow, keep_results, load_results, tell_command
 
 _KEPT = sorted(path.stem for path in results.FOLDER.glob("*.json"))
 
@@ -20,6 +21,13 @@ def test_kept_results_can_be_read_and_name_themselves(name: str) -> None:
     assert found.rows
     assert found.command
     assert found.environment["versions"]
+    assert not [part for command in found.command.split("\n") for part in shlex.split(command) if part.startswith("/")], "a path of one machine"
+
+
+def test_a_command_is_told_as_others_would_type_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["x", f"{Path.home()}/a package", "--work", "a b", "runs/c"])
+    told = tell_command("benchmarks.size")
+    assert told == "python -m benchmarks.size ~/'a package' --work 'a b' runs/c"
 
 
 def test_readme_tables_are_up_to_date() -> None:
