@@ -17,9 +17,8 @@ from torch import Tensor
 from pqrnn.checkpoint import FACTS, Checkpoint, load_checkpoint, read_revision, save_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError
-from pqrnn.metrics import score_frames
-from pqrnn.prediction import predict_texts
-from pqrnn.scoring import frame_of_example, frame_of_parse
+from pqrnn.evaluation import evaluate_answers
+from pqrnn.prediction import answer_texts
 from runtime_py.decoding import Decoder
 
 _OF_TRAINING = {"dropout", "word_dropout", "zoneout"}  # may differ: they are no part of what is shipped
@@ -58,8 +57,8 @@ def average_checkpoints(folders: Sequence[Path], development: Sequence[Example],
         _check(folder, parser, folders[0], parsers[0])
     model, facts = parsers[0].model, parsers[0].facts
     model.load_state_dict(average_weights([parser.model.state_dict() for parser in parsers]))
-    parses = predict_texts(model.folded(), Decoder(facts.labels.intents, facts.labels.tags), [example.text for example in development])
-    scores = score_frames([frame_of_example(each) for each in development], [frame_of_parse(each) for each in parses])
+    answers = answer_texts(model.folded(), [example.text for example in development])
+    scores = evaluate_answers(development, answers, Decoder(facts.labels.intents, facts.labels.tags)).scores
     facts = msgspec.structs.replace(
         facts,
         revision=read_revision(),

@@ -13,12 +13,11 @@ from torch import Tensor
 from pqrnn.checkpoint import FACTS, Checkpoint, read_revision, save_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.errors import QuantisationError
+from pqrnn.evaluation import evaluate_answers
 from pqrnn.features import WordFeatures, segment_texts
-from pqrnn.metrics import score_frames
 from pqrnn.model import ModelConfig, ParserModel
-from pqrnn.prediction import predict_texts
+from pqrnn.prediction import answer_texts
 from pqrnn.quantisation import QuantisedLinear
-from pqrnn.scoring import frame_of_example, frame_of_parse
 from runtime_py.decoding import Decoder
 
 _BATCH = 4096
@@ -88,8 +87,8 @@ def quantise_checkpoint(checkpoint: Checkpoint, training: Sequence[Example], dev
         raise QuantisationError(f"{folder}: holds a trained parser; choose another --out, or --restart to throw it away")
     quantised = prepare_quantised(checkpoint.model, (example.text for example in training))
     labels = checkpoint.facts.labels
-    parses = predict_texts(quantised.folded(), Decoder(labels.intents, labels.tags), [example.text for example in development])
-    scores = score_frames([frame_of_example(each) for each in development], [frame_of_parse(each) for each in parses])
+    answers = answer_texts(quantised.folded(), [example.text for example in development])
+    scores = evaluate_answers(development, answers, Decoder(labels.intents, labels.tags)).scores
     facts = msgspec.structs.replace(
         checkpoint.facts,
         config=quantised.config,
