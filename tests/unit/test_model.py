@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import given
+from makers.trained import pretend_trained
 from oracles.effort import examples
 from oracles.model import encode
 from oracles.texts import byte_texts
@@ -26,15 +27,7 @@ def make_model(seed: int = 0, **options: Any) -> ParserModel:
     """A small model in evaluation mode, its norms and biases as if after training."""
     torch.manual_seed(seed)
     model = ParserModel(ModelConfig(**{name: getattr(SMALL, name) for name in ("projection", "bottleneck", "state")}, **options), INTENTS, TAGS)
-    with torch.no_grad():
-        for name, value in [*model.named_parameters(), *model.named_buffers()]:
-            if name.endswith((".bias", ".mean")):
-                value.normal_(0.0, 0.5)
-            elif name.endswith(("norm.weight", ".variance")):
-                value.uniform_(0.3, 2.0)
-            elif name == "neighbours.weight":  # begins at zero
-                value.normal_(0.0, 0.5)
-    return model.eval()
+    return pretend_trained(model)
 
 
 def parse(model: ParserModel, texts: list[str] | list[bytes], words: int = 32, size: int = 128) -> Parse:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from makers.trained import pretend_trained
 from oracles.effort import examples
 from safetensors.torch import load_file
 from torch import Tensor
@@ -33,15 +34,7 @@ def make_float(seed: int = 0, **options: Any) -> ParserModel:
     torch.manual_seed(seed)
     config = ModelConfig(projection=ProjectionConfig(word_features=32, ngram_features=32), bottleneck=24, state=12, **options)
     model = ParserModel(config, INTENTS, TAGS)
-    with torch.no_grad():
-        for name, value in [*model.named_parameters(), *model.named_buffers()]:
-            if name.endswith((".bias", ".mean")):
-                value.normal_(0.0, 0.5)
-            elif name.endswith(("norm.weight", ".variance")):
-                value.uniform_(0.3, 2.0)
-            elif name == "neighbours.weight":  # begins at zero
-                value.normal_(0.0, 0.5)
-    return model.eval()
+    return pretend_trained(model)
 
 
 def make_quantised(seed: int = 0, **options: Any) -> ParserModel:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from makers.rooms import make_rooms
 from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
 from pqrnn import training
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.cli.app import app
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example
 from pqrnn.data.writer import write_jsonl
 from pqrnn.integer import IntegerLinear
 from pqrnn.model import ModelConfig
@@ -23,26 +24,13 @@ from pqrnn.projection import ProjectionConfig
 from pqrnn.training import TrainingConfig, train
 
 _MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)
-_ROOMS = ("kitchen", "hall", "living room", "cellar", "garage", "bedroom", "attic", "office")
-_VERBS = (("switch on", "on"), ("turn off", "off"), ("dim", "dim"))
-
-
-def _examples() -> list[Example]:
-    made = []
-    for verb, intent in _VERBS:
-        for room in _ROOMS:
-            for pattern in ("{v} the {r} lights", "please {v} lights in the {r}"):
-                text = pattern.format(v=verb, r=room)
-                start = text.index(room)
-                made.append(Example(text, intent, (Slot("room", start, start + len(room)),)))
-    return made
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that is training and development data."""
     path = tmp_path_factory.mktemp("data") / "rooms.jsonl"
-    write_jsonl(_examples(), path)
+    write_jsonl(make_rooms(), path)
     return path
 
 
@@ -50,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "float"
     config = TrainingConfig(epochs=12, batch=8, learning_rate=1e-2, patience=0, swap=0.3, misspell=0.1, smoothing=0.05, seed=3)
-    train(folder, _examples(), _examples(), _MODEL, config)
+    train(folder, make_rooms(), make_rooms(), _MODEL, config)
     return folder
 
 
@@ -74,7 +62,7 @@ def test_as_it_is(run: Path, data: Path, tmp_path: Path) -> None:
     assert checkpoint.facts.golden_texts == before.facts.golden_texts
     assert checkpoint.facts.training["quantised"] == "after training"
     assert json.loads(done.stdout)["metrics"] == checkpoint.facts.metrics
-    assert abs(_dev(out) - _dev(run)) <= 1 / len(_examples())
+    assert abs(_dev(out) - _dev(run)) <= 1 / len(make_rooms())
     assert (out / "model.safetensors").stat().st_size < 0.4 * (run / "model.safetensors").stat().st_size
     again = _quantise(run, data, out)
     assert "holds a trained parser" in str(again.exception)
@@ -102,11 +90,11 @@ def test_after_learning_with_the_settings_of_its_own_training(run: Path, data: P
 @pytest.mark.parametrize("kills", [[1], [2, 5]])
 def test_learning_resumes_after_kills_to_the_same_integers(run: Path, tmp_path: Path, kills: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "_SAVE_SECONDS", 0.0)
-    prepared = prepare_quantised(load_checkpoint(run).model, [example.text for example in _examples()])
+    prepared = prepare_quantised(load_checkpoint(run).model, [example.text for example in make_rooms()])
     config = TrainingConfig(epochs=2, batch=8, learning_rate=1e-3, patience=0)
 
     def learn(name: str, **more: Any) -> None:
-        train(tmp_path / name, _examples()[::2], _examples()[1::2], prepared.config, config, initial=prepared.state_dict(), **more)
+        train(tmp_path / name, make_rooms()[::2], make_rooms()[1::2], prepared.config, config, initial=prepared.state_dict(), **more)
 
     learn("whole")
     for step in kills:
@@ -117,13 +105,13 @@ def test_learning_resumes_after_kills_to_the_same_integers(run: Path, tmp_path: 
 
 
 def test_other_weights_to_start_from_are_other_settings(run: Path, tmp_path: Path) -> None:
-    prepared = prepare_quantised(load_checkpoint(run).model, [example.text for example in _examples()])
+    prepared = prepare_quantised(load_checkpoint(run).model, [example.text for example in make_rooms()])
     config = TrainingConfig(epochs=1, batch=8, patience=0)
     initial = prepared.state_dict()
-    train(tmp_path, _examples(), _examples(), prepared.config, config, initial=initial)
-    assert train(tmp_path, _examples(), _examples(), prepared.config, config, initial=initial).ended == "was finished"
+    train(tmp_path, make_rooms(), make_rooms(), prepared.config, config, initial=initial)
+    assert train(tmp_path, make_rooms(), make_rooms(), prepared.config, config, initial=initial).ended == "was finished"
     with pytest.raises(training.TrainingError, match="other settings"):
-        train(tmp_path, _examples(), _examples(), prepared.config, config, initial={**initial, "tags.bias": initial["tags.bias"] + 1.0})
+        train(tmp_path, make_rooms(), make_rooms(), prepared.config, config, initial={**initial, "tags.bias": initial["tags.bias"] + 1.0})
 
 
 def test_what_makes_no_sense_is_said_in_a_sentence(run: Path, data: Path, tmp_path: Path) -> None:
@@ -138,12 +126,12 @@ def test_what_makes_no_sense_is_said_in_a_sentence(run: Path, data: Path, tmp_pa
 
 
 def test_learning_never_ends_with_less_than_it_began_with(run: Path, tmp_path: Path) -> None:
-    prepared = prepare_quantised(load_checkpoint(run).model, [example.text for example in _examples()])
+    prepared = prepare_quantised(load_checkpoint(run).model, [example.text for example in make_rooms()])
     config = TrainingConfig(epochs=2, batch=8, learning_rate=10.0, warmup=0, average=0.0, patience=0)  # nothing sensible comes of that
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "killed", _examples(), _examples(), prepared.config, config, initial=prepared.state_dict(), stop_after=8)
+        train(tmp_path / "killed", make_rooms(), make_rooms(), prepared.config, config, initial=prepared.state_dict(), stop_after=8)
     for name in ("whole", "killed"):
-        outcome = train(tmp_path / name, _examples(), _examples(), prepared.config, config, initial=prepared.state_dict())
+        outcome = train(tmp_path / name, make_rooms(), make_rooms(), prepared.config, config, initial=prepared.state_dict())
         log = [json.loads(line)["dev"]["exact_match"]["value"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
         assert max(log) < outcome.metrics["dev"]["exact_match"]["value"]
         kept, wanted = load_checkpoint(tmp_path / name).model.state_dict(), prepared.folded().state_dict()

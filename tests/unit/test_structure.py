@@ -19,6 +19,29 @@ _ALLOWED = {
 }
 
 
+_VERBS = (
+    "average",
+    "bench",
+    "check",
+    "compile",
+    "conformance",
+    "data",
+    "deploy",
+    "distill",
+    "doctor",
+    "evaluate",
+    "export",
+    "export-c",
+    "finetune",
+    "inspect",
+    "parse",
+    "quantise",
+    "targets",
+    "train",
+    "zoo",
+)
+
+
 def _imports(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -61,46 +84,11 @@ def test_help_needs_no_heavy_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    for verb in (
-        "train",
-        "evaluate",
-        "compile",
-        "parse",
-        "check",
-        "bench",
-        "inspect",
-        "data",
-        "targets",
-        "deploy",
-        "conformance",
-        "doctor",
-        "zoo",
-        "export",
-        "export-c",
-    ):
+    for verb in _VERBS:
         assert verb in done.stdout
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        "train",
-        "evaluate",
-        "compile",
-        "parse",
-        "check",
-        "bench",
-        "inspect",
-        "data",
-        "targets",
-        "deploy",
-        "conformance",
-        "doctor",
-        "zoo",
-        "export",
-        "export-c",
-    ],
-)
+@pytest.mark.parametrize("verb", _VERBS)
 def test_every_verb_has_help(verb: str) -> None:
     done = _run(verb, "--help")
     assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from makers.rooms import make_rooms
 
 from pqrnn import training
 from pqrnn.checkpoint import load_checkpoint
@@ -24,25 +25,12 @@ from runtime_py.decoding import Decoder
 
 _MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)
 _CONFIG = TrainingConfig(epochs=6, batch=8, learning_rate=1e-2, patience=0, swap=0.3, misspell=0.1)
-_ROOMS = ("kitchen", "hall", "living room", "cellar", "garage", "bedroom", "attic", "office")
-_VERBS = (("switch on", "on"), ("turn off", "off"), ("dim", "dim"))
-
-
-def _examples() -> list[Example]:
-    made = []
-    for verb, intent in _VERBS:
-        for room in _ROOMS:
-            for pattern in ("{v} the {r} lights", "please {v} lights in the {r}"):
-                text = pattern.format(v=verb, r=room)
-                start = text.index(room)
-                made.append(Example(text, intent, (Slot("room", start, start + len(room)),)))
-    return made
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "whole"
-    train(folder, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG)
+    train(folder, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG)
     return folder
 
 
@@ -51,17 +39,17 @@ def test_resumes_after_kills_to_the_same_weights(finished: Path, tmp_path: Path,
     monkeypatch.setattr(training, "_SAVE_SECONDS", 0.0)  # a state after every step: kills fall between any two
     for step in kills:
         with pytest.raises(KeyboardInterrupt):
-            train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG, stop_after=step)
+            train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG, stop_after=step)
         assert not (tmp_path / "checkpoint.json").exists()
-    train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG)
+    train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG)
     assert (tmp_path / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
     assert (tmp_path / "log.jsonl").read_text() == (finished / "log.jsonl").read_text()
 
 
 def test_resumes_when_the_last_state_is_older_than_the_kill(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG, stop_after=10)  # in epoch 4; the state is that of epoch 3
-    train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG)
+        train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG, stop_after=10)  # in epoch 4; the state is that of epoch 3
+    train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG)
     assert (tmp_path / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
 
 
@@ -78,25 +66,25 @@ def test_ctrl_c_in_the_middle_of_a_change_waits_for_its_end(finished: Path, tmp_
 
     monkeypatch.setattr(training, place, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG)
+        train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG)
+    train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG)
     assert (tmp_path / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
     assert (tmp_path / "log.jsonl").read_text() == (finished / "log.jsonl").read_text()
 
 
 def test_another_seed_gives_other_weights(finished: Path, tmp_path: Path) -> None:
-    train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, TrainingConfig(**{**_settings(_CONFIG), "seed": 1}))
+    train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, TrainingConfig(**{**_settings(_CONFIG), "seed": 1}))
     assert (tmp_path / "model.safetensors").read_bytes() != (finished / "model.safetensors").read_bytes()
 
 
 def test_learns_and_reads_back(tmp_path: Path) -> None:
     config = TrainingConfig(**{**_settings(_CONFIG), "epochs": 40, "swap": 0.0, "misspell": 0.0})
-    outcome = train(tmp_path, _examples(), _examples(), _MODEL, config)
+    outcome = train(tmp_path, make_rooms(), make_rooms(), _MODEL, config)
     checkpoint = load_checkpoint(tmp_path)
     decoder = Decoder(checkpoint.facts.labels.intents, checkpoint.facts.labels.tags)
-    parses = predict_texts(checkpoint.model, decoder, [example.text for example in _examples()])
-    scores = score_frames([frame_of_example(each) for each in _examples()], [frame_of_parse(each) for each in parses])
+    parses = predict_texts(checkpoint.model, decoder, [example.text for example in make_rooms()])
+    scores = score_frames([frame_of_example(each) for each in make_rooms()], [frame_of_parse(each) for each in parses])
     assert scores.exact_match.value > 0.95
     # The score from bytes is the score that training saw with cached features.
     assert scores.exact_match.value == pytest.approx(outcome.metrics["dev"]["exact_match"]["value"], abs=1e-6)
@@ -106,36 +94,36 @@ def test_learns_and_reads_back(tmp_path: Path) -> None:
 
 def test_stops_early(tmp_path: Path) -> None:
     config = TrainingConfig(**{**_settings(_CONFIG), "epochs": 30, "patience": 2, "learning_rate": 0.0})
-    outcome = train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, config)
+    outcome = train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, config)
     assert outcome.ended == "early stop"
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 3
 
 
 def test_a_finished_run_is_not_run_again(finished: Path) -> None:
     before = (finished / "model.safetensors").stat().st_mtime_ns
-    assert train(finished, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG).ended == "was finished"
+    assert train(finished, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG).ended == "was finished"
     assert (finished / "model.safetensors").stat().st_mtime_ns == before
 
 
 def test_other_settings_are_refused_and_restart_obeys(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, _CONFIG, stop_after=4)
+        train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG, stop_after=4)
     other = TrainingConfig(**{**_settings(_CONFIG), "epochs": 1})
     for folder in (finished, tmp_path):
         with pytest.raises(TrainingError, match="--restart"):
-            train(folder, _examples()[::2], _examples()[1::2], _MODEL, other)
-    assert train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, other, restart=True).ended == "done"
+            train(folder, make_rooms()[::2], make_rooms()[1::2], _MODEL, other)
+    assert train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, other, restart=True).ended == "done"
 
 
 def test_no_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="nothing to learn from"):
-        train(tmp_path, [], _examples(), _MODEL, _CONFIG)
+        train(tmp_path, [], make_rooms(), _MODEL, _CONFIG)
 
 
 def test_rows_that_cannot_be_tagged_train_the_intent(tmp_path: Path) -> None:
     odd = Example("switch on the kitchen lights", "on", (Slot("room", 14, 18), Slot("room", 16, 21)))
     config = TrainingConfig(**{**_settings(_CONFIG), "epochs": 1})
-    train(tmp_path, [*_examples(), odd], [odd], _MODEL, config)
+    train(tmp_path, [*make_rooms(), odd], [odd], _MODEL, config)
     assert json.loads((tmp_path / "checkpoint.json").read_text())["metrics"]["dev"]["exact_match"]["value"] == 0.0
 
 
@@ -145,8 +133,8 @@ def test_checkpoint_holds_no_pickle_and_says_where_it_is_from(finished: Path) ->
     assert facts.labels.intents == ("dim", "off", "on")
     assert facts.labels.tags == ("O", "B-room", "I-room")
     assert len(facts.data["train"]) == len(facts.data["dev"]) == 64
-    assert sum(count for *_, count in facts.lengths) == len(_examples()[::2])
-    assert set(facts.golden_texts) <= {example.text for example in _examples()[::2]}
+    assert sum(count for *_, count in facts.lengths) == len(make_rooms()[::2])
+    assert set(facts.golden_texts) <= {example.text for example in make_rooms()[::2]}
 
 
 @pytest.mark.parametrize("damage", ["checkpoint.json", "model.safetensors"])
@@ -170,7 +158,7 @@ def test_learning_rate_rises_then_falls_to_nothing() -> None:
 
 def test_bfloat16_products_train_too(tmp_path: Path) -> None:
     config = TrainingConfig(**{**_settings(_CONFIG), "epochs": 2, "precision": "bfloat16"})
-    train(tmp_path, _examples()[::2], _examples()[1::2], _MODEL, config)
+    train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, config)
     assert all(value.dtype == torch.float32 for value in load_checkpoint(tmp_path).model.state_dict().values())
 
 
