@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from runtime_py.decoding import TagScheme
+
 
 class Row(NamedTuple):
     """One utterance as numbers.
@@ -38,9 +40,10 @@ class TagSet:
     """A model's tag list, for cutting rows into slot values and writing them anew."""
 
     def __init__(self, tags: Sequence[str]) -> None:
-        """`tags`: "O", "B-x", "I-x"."""
-        self._labels = ["" if tag == "O" else tag[2:] for tag in tags]
-        self._begins = [tag.startswith("B-") for tag in tags]
+        """`tags`: "O", "B-x", "I-x"; a word of which only the end is a slot (B2-x) has no value that could stand elsewhere, so it counts as outside."""
+        scheme = TagScheme(tags)
+        self._labels = ["" if tail else label for label, tail in zip(scheme.labels, scheme.tails, strict=True)]
+        self._begins = scheme.begins
         self._numbers = {tag: number for number, tag in enumerate(tags)}
 
     def cut(self, tags: Sequence[int]) -> list[Run]:

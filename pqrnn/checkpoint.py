@@ -23,7 +23,7 @@ Config = TypeVar("Config", bound=msgspec.Struct)
 
 
 class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Names of the outputs: `intents` in the order of the intent logits, `tags` ("O", "B-x", "I-x") in that of the tag logits."""
+    """Names of the outputs: `intents` in the order of the intent logits, `tags` ("O", "B-x", "I-x", "B2-x") in that of the tag logits."""
 
     intents: tuple[str, ...]
     tags: tuple[str, ...]

@@ -50,7 +50,7 @@ def build_corpus(examples: Sequence[Example], projection: Projection, table: Wor
     """Segment, align and number examples; new words are added to `table`."""
     raw = [example.text.encode() for example in examples]
     spans = segment_texts(projection, raw)
-    tagged, report = align_examples(examples, spans)
+    tagged, report = align_examples(examples, spans, frozenset(tags))
     intent_numbers = {name: i for i, name in enumerate(intents)}
     tag_numbers = {name: i for i, name in enumerate(tags)}
     words = [[text[start:end] for start, end in places] for text, places in zip(raw, spans, strict=True)]

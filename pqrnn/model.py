@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pqrnn.distributed import team_size
 from pqrnn.features import WordFeatures
+from pqrnn.fusion import pack_words, run_direction
 from pqrnn.integer import IntegerLinear, Range
 from pqrnn.network import Encoding, Network, WordTable
 from pqrnn.norm import MaskedBatchNorm, fold_into_linear
@@ -100,6 +102,8 @@ class QrnnLayer(nn.Module):
 
     def forward(self, value: Tensor, mask: Tensor, *, scan: bool) -> Tensor:
         """Encode float32[B, T, width], zero where `mask` (float32[B, T, 1]) is, into float32[B, T, 2 * state], zero there too."""
+        if self._learns_alone(value, mask):
+            return self._learn(value, mask)
         words = value.shape[1]
         # In training the product may be of lower precision (autocast); what follows it never is.
         taps = widen(self.product(value)).chunk(2 * self.kernel, -1)
@@ -121,6 +125,30 @@ class QrnnLayer(nn.Module):
             update = (1.0 - forget) * torch.tanh(candidate) * mask
             outs.append(torch.sigmoid(output) * recur(forget, update, reverse=number == 1))
         return torch.cat(outs, -1) * mask
+
+    def _learns_alone(self, value: Tensor, mask: Tensor) -> bool:
+        """Say whether `_learn` can do it: in training on one processor, in floating point and with a norm, whose statistics no other process shares."""
+        trained = self.norm is not None and self.norm.training and self.training
+        return trained and type(self.product) is nn.Linear and value.device.type == "cpu" and team_size() == 1 and bool(mask.any())
+
+    def _learn(self, value: Tensor, mask: Tensor) -> Tensor:
+        """Do what `forward` does, several times as fast (`pqrnn.fusion`)."""
+        assert self.norm is not None
+        packing = pack_words(mask)
+        rows = value.flatten(0, 1)[packing.places]
+        weights = self.product.weight.unflatten(0, (2, self.kernel, -1))
+        scales, shifts = self.norm.weight.chunk(2), (self.norm.bias + self.bias).chunk(2)
+        outs, means, variances = [], [], []
+        for number in range(2):
+            out, mean, variance = run_direction(
+                rows, weights[number], scales[number], shifts[number], packing, epsilon=self.norm.epsilon, zoneout=self.zoneout, reverse=number == 1
+            )
+            outs.append(out)
+            means.append(mean)
+            variances.append(variance)
+        self.norm.follow(torch.cat(means), torch.cat(variances))
+        result = value.new_zeros((mask.numel(), 2 * self.state))
+        return result.index_copy(0, packing.places, torch.cat(outs, -1)).unflatten(0, mask.shape[:2])
 
     def fold(self) -> None:
         """Work the norm's statistics into the product and the bias, and turn what has 8 bits into integers."""

@@ -35,12 +35,16 @@ class MaskedBatchNorm(nn.Module):
             mean = sum_over_team((value * mask).sum(dims)) / total
             centred = value - mean
             variance = sum_over_team((centred.square() * mask).sum(dims)) / total
-            with torch.no_grad():
-                self.mean.lerp_(mean, self.momentum)
-                self.variance.lerp_(variance, self.momentum)
+            self.follow(mean, variance)
             return centred * (variance + self.epsilon).rsqrt() * self.weight + self.bias
         scale, shift = self.affine()
         return value * scale + shift
+
+    @torch.no_grad()
+    def follow(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics, float32[width] each, towards those of a batch."""
+        self.mean.lerp_(mean, self.momentum)
+        self.variance.lerp_(variance, self.momentum)
 
     def affine(self) -> tuple[Tensor, Tensor]:
         """Return the scale and shift, float32[width] each, that evaluation applies."""

@@ -30,6 +30,7 @@ from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
 from pqrnn.distributed import gather_team, is_leader, make_learner, share_items, sum_over_team, team_rank, team_size, tell_team
 from pqrnn.errors import TrainingError
+from pqrnn.features import segment_texts
 from pqrnn.files import replace_file
 from pqrnn.interrupts import postpone_interrupts
 from pqrnn.losses import Totals, joint_loss
@@ -38,6 +39,7 @@ from pqrnn.misspelling import Misspeller
 from pqrnn.network import Network
 from pqrnn.optimisation import group_parameters, update_average
 from pqrnn.prediction import predict_corpus
+from pqrnn.projection import Projection, ProjectionConfig
 from pqrnn.randomness import make_random
 from pqrnn.schooling import Schooling
 from pqrnn.scoring import frame_of_example
@@ -405,7 +407,9 @@ class _Run:
 
 def list_labels(training: Sequence[Example]) -> Labels:
     """Return the names of the outputs of whatever is trained on these utterances."""
-    return Labels(tuple(list_intents(training)), tuple(list_tags(training)))
+    slotted = [example for example in training if example.slots]
+    words = segment_texts(Projection(ProjectionConfig()), [example.text.encode() for example in slotted])
+    return Labels(list_intents(training), list_tags(slotted, words))
 
 
 def learning_rate(config: TrainingConfig, step: int, total: int) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from runtime_py.decoding import TagScheme, cut_text
+from runtime_py.decoding import TagScheme, cut_text, place_run
 from runtime_py.errors import ConformanceError
 from runtime_py.golden import GoldenVectors
 from runtime_py.manifest import ABI, Bucket, Count, FileEntry, Name
@@ -178,7 +178,7 @@ def _case(index: int, golden: GoldenVectors, intents: list[str], scheme: TagSche
         tag_logits=[_exact(row) for row in tags],
         intent=intents[best],
         score=round(1.0 / float(np.exp(intent.astype(np.float64) - float(intent[best])).sum()), 6),
-        slots=[ByteSlot(label, spans[first][0], spans[last - 1][1]) for label, first, last in runs],
+        slots=[ByteSlot(run.label, *place_run(run, raw, spans)) for run in runs],
     )
 
 

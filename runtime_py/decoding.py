@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 _LONGEST_TAIL = 64  # bytes that may be given up to end a cut text at a space
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_TAG = re.compile(r"(I|B([1-9][0-9]?)?)-(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +69,48 @@ class Parse:
 
 
 class WordSpan(NamedTuple):
-    """A labelled run of words, end exclusive."""
+    """A labelled run of words, end exclusive; of the first word only the last `tail` code points, if that is not 0."""
 
     label: str
     start: int
     end: int
+    tail: int = 0
+
+
+def split_tag(tag: str) -> tuple[bool, int, str]:
+    """Return whether a tag begins a slot, of how many last code points of its word (0: the whole word), and the slot's label ("" outside of slots).
+
+    Raises:
+        ValueError: It is of no known form.
+    """
+    if tag == "O":
+        return False, 0, ""
+    parts = _TAG.fullmatch(tag)
+    if parts is None:
+        raise ValueError(f"tag {tag!r} is neither 'O' nor 'B-label' nor 'I-label' nor 'B2-label' (of the word's last two characters)")
+    return parts[1] != "I", int(parts[2] or 0), parts[3]
 
 
 class TagScheme:
     """The tag list of a model, prepared for decoding."""
 
-    __slots__ = ("begins", "labels", "outside", "tags")
+    __slots__ = ("begins", "labels", "outside", "tags", "tails")
 
     def __init__(self, tags: Sequence[str]) -> None:
         """Prepare the tags.
 
         Args:
-            tags: ``O``, ``B-label`` and ``I-label``, in the order of the logits.
+            tags: ``O``, ``B-label``, ``I-label``, and ``B2-label`` where a slot begins two code points before the end of its word (``recuérda|me``),
+                in the order of the logits.
 
         Raises:
             ValueError: A tag is of another form.
         """
         self.tags = tuple(tags)
-        self.labels: tuple[str, ...] = tuple("" if tag == "O" else tag[2:] for tag in self.tags)
-        self.begins: tuple[bool, ...] = tuple(tag.startswith("B-") for tag in self.tags)
-        for tag, label in zip(self.tags, self.labels, strict=True):
-            if tag != "O" and (tag[:2] not in ("B-", "I-") or not label):
-                raise ValueError(f"tag {tag!r} is neither 'O' nor 'B-label' nor 'I-label'")
+        parts = [split_tag(tag) for tag in self.tags]
+        self.begins: tuple[bool, ...] = tuple(begins for begins, _, _ in parts)
+        self.tails: tuple[int, ...] = tuple(tail for _, tail, _ in parts)
+        self.labels: tuple[str, ...] = tuple(label for _, _, label in parts)
         self.outside = self.tags.index("O") if "O" in self.tags else -1
 
     def spans(self, tag_ids: Sequence[int]) -> list[WordSpan]:
@@ -111,16 +127,16 @@ class TagScheme:
             The runs from left to right; they do not overlap.
         """
         found: list[WordSpan] = []
-        label, start = "", 0
+        label, start, tail = "", 0, 0
         for position, tag_id in enumerate(tag_ids):
             current = self.labels[tag_id]
             if label and (current != label or self.begins[tag_id]):
-                found.append(WordSpan(label, start, position))
+                found.append(WordSpan(label, start, position, tail))
                 label = ""
             if current and not label:
-                label, start = current, position
+                label, start, tail = current, position, self.tails[tag_id]
         if label:
-            found.append(WordSpan(label, start, len(tag_ids)))
+            found.append(WordSpan(label, start, len(tag_ids), tail))
         return found
 
 
@@ -171,6 +187,24 @@ def code_point_span(raw: bytes, start: int, end: int) -> tuple[int, int]:
         position = len(raw[:start].decode("utf-8", "replace"))
         return position, position
     return len(raw[: start + 1].decode("utf-8", "replace")) - 1, len(raw[:end].decode("utf-8", "replace"))
+
+
+def find_tail(raw: bytes, start: int, end: int, points: int) -> int:
+    """Return the byte at which the last so many code points of ``raw[start:end]`` begin, ``start`` where it has no more of them.
+
+    The range begins and ends between two characters, as words do.
+    """
+    kept = len(raw[start:end].decode("utf-8", "replace")) - points
+    if kept <= 0 or points <= 0:
+        return start
+    # Going back, the first prefix with so many characters ends between two: one that ends inside a character counts the begun part.
+    return next(bound for bound in range(end, start, -1) if len(raw[start:bound].decode("utf-8", "replace")) == kept)
+
+
+def place_run(run: WordSpan, raw: bytes, spans: Sequence[Sequence[int]]) -> tuple[int, int]:
+    """Return the first byte of a labelled run and the one after its last; `spans` are those of all words."""
+    start, end = spans[run.start][0], spans[run.end - 1][1]
+    return (find_tail(raw, start, spans[run.start][1], run.tail) if run.tail else start), end
 
 
 def cut_bytes(raw: bytes, limit: int) -> bytes:
@@ -240,9 +274,9 @@ class Decoder:
     def _slots(self, text: str, raw: bytes, runs: list[WordSpan], spans: list[list[int]]) -> tuple[Slot, ...]:
         slots = []
         plain = len(text) == len(raw)
-        for label, first, last in runs:
-            start, end = spans[first][0], spans[last - 1][1]
+        for run in runs:
+            start, end = place_run(run, raw, spans)
             if not plain:
                 start, end = code_point_span(raw, start, end)
-            slots.append(Slot(label, text[start:end], start, end))
+            slots.append(Slot(run.label, text[start:end], start, end))
         return tuple(slots)

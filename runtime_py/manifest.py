@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from runtime_py.decoding import split_tag
 from runtime_py.errors import SchemaError
 
 SCHEMA = "1.2"
@@ -308,8 +309,10 @@ def _check_labels(labels: Labels, where: str) -> None:
     if labels.tags[0] != "O":
         raise SchemaError(f"{where}: the first tag is {labels.tags[0]!r}, expected 'O'.")
     for tag in labels.tags[1:]:
-        if tag[:2] not in ("B-", "I-") or len(tag) < 3:
-            raise SchemaError(f"{where}: tag {tag!r} is neither 'O' nor 'B-label' nor 'I-label'.")
+        try:
+            split_tag(tag)
+        except ValueError as error:
+            raise SchemaError(f"{where}: {error}.") from error
 
 
 def _check_buckets(buckets: list[Bucket], where: str) -> None:

@@ -96,7 +96,8 @@ typedef struct {{
   int32_t spans[PQRNN_MOST_WORDS][2];         /* first byte of every word, and the byte after its last */
 }} pqrnn_result;
 
-/* Names, in the order of the logits. A tag is "O", "B-slot" where a slot begins, or "I-slot" where it goes on. */
+/* Names, in the order of the logits. A tag is "O", "B-slot" where a slot begins, "I-slot" where it goes on,
+   or "B2-slot" where one begins two characters before the end of its word. */
 extern const char *const pqrnn_intents[PQRNN_INTENTS];
 extern const char *const pqrnn_tags[PQRNN_TAGS];
 

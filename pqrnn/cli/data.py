@@ -47,7 +47,7 @@ def show(data: SpecArgument, lang: LangOption = None, json: JsonOption = False) 
     """Count a data set: utterances, intents, slots, and rows that cannot be written as one tag a word."""
     from importlib.util import find_spec
 
-    from pqrnn.data.alignment import AlignmentReport, align_examples
+    from pqrnn.data.alignment import AlignmentReport, align_examples, list_tags
     from pqrnn.data.loader import available_splits, load_examples
 
     rows, reports = [], {}
@@ -61,7 +61,7 @@ def show(data: SpecArgument, lang: LangOption = None, json: JsonOption = False) 
             from pqrnn.projection import Projection, ProjectionConfig
 
             spans = segment_texts(Projection(ProjectionConfig()), [example.text.encode() for example in examples])
-            _, report = align_examples(examples, spans)
+            _, report = align_examples(examples, spans, frozenset(list_tags(examples, spans)))
         reports[split] = report
         rows.append((split, len(examples), len(intents), len(labels), sum(labels.values()), report.unrepresentable if report else None))
     if json:

@@ -1,5 +1,7 @@
 """From slots (code points of a text) to tags (one for each word), and an account of what does not fit; `runtime_py.decoding` has the way back.
 
+A slot may also be the end of a word, as clitics are (`recuérda|me`): its tag says how many code points it has.
+
 Words come as byte offsets into ``text.encode()``, as the projection finds them. Slots are compared and aligned with the
 white space at their edges left out: no word covers it, so no parser could ever answer with it.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -22,6 +24,8 @@ Spans = Sequence[tuple[int, int]]
 # ZERO WIDTH SPACE and the byte order mark separate words, though Python does not count them as white space.
 _INVISIBLE_SPACES = frozenset("\u200b\ufeff")
 _SHOWN = 5
+_LONGEST_TAIL = 99  # code points: two digits of a tag
+_LEAST_TAILS = 10  # rows that a tag for the ends of words needs; rarer ones are slips of annotators
 
 
 class Reason(StrEnum):
@@ -50,7 +54,7 @@ def normalise_slots(text: str, slots: Iterable[Slot]) -> tuple[Slot, ...]:
 
 
 def write_tags(text: str, slots: Iterable[Slot], words: Spans) -> tuple[str, ...] | Reason:
-    """Return one tag (``O``, ``B-label``, ``I-label``) for each word, or the reason why there are none.
+    """Return one tag (``O``, ``B-label``, ``I-label``, ``B2-label`` for the last two code points) for each word, or the reason why there are none.
 
     Where there are tags, decoding them gives back exactly the normalised slots.
     """
@@ -71,16 +75,29 @@ def write_tags(text: str, slots: Iterable[Slot], words: Spans) -> tuple[str, ...
     for slot in placed:
         start, end = offsets[slot.start], offsets[slot.end]
         first, last = firsts.get(start), lasts.get(end)
+        if first is None and last is not None and words[last][0] < start and slot.end - slot.start <= _LONGEST_TAIL:
+            tags[last] = f"B{slot.end - slot.start}-{slot.label}"
+            continue
         if first is None or last is None:
             return Reason.INSIDE_WORD if _cuts_word(words, start, end) else Reason.NO_WORD
         tags[first : last + 1] = [f"B-{slot.label}", *[f"I-{slot.label}"] * (last - first)]
     return tuple(tags)
 
 
-def list_tags(examples: Iterable[Example]) -> tuple[str, ...]:
-    """Return the tag inventory: ``O`` first, then ``B-x`` and ``I-x`` for each label in sorted order."""
+def list_tags(examples: Sequence[Example], words: Iterable[Spans] = ()) -> tuple[str, ...]:
+    """Return the tag inventory: ``O`` first, then ``B-x`` and ``I-x`` for each label in sorted order, then those for the ends of words.
+
+    Args:
+        examples: The rows.
+        words: The words of each row's text; without them there are no tags for the ends of words.
+    """
     labels = sorted({slot.label for example in examples for slot in example.slots})
-    return (OUTSIDE, *(f"{mark}-{label}" for label in labels for mark in "BI"))
+    plain = (OUTSIDE, *(f"{mark}-{label}" for label in labels for mark in "BI"))
+    counts: Counter[str] = Counter()
+    for example, spans in zip(examples, words, strict=False):
+        tags = write_tags(example.text, example.slots, spans)
+        counts.update(() if isinstance(tags, Reason) else set(tags).difference(plain))
+    return (*plain, *sorted(tag for tag, count in counts.items() if count >= _LEAST_TAILS))
 
 
 def list_intents(examples: Iterable[Example]) -> tuple[str, ...]:
@@ -130,12 +147,13 @@ class AlignmentReport:
         return "\n".join(lines)
 
 
-def align_examples(examples: Sequence[Example], words: Iterable[Spans]) -> tuple[list[tuple[str, ...] | None], AlignmentReport]:
+def align_examples(examples: Sequence[Example], words: Iterable[Spans], known: Container[str] | None = None) -> tuple[list[tuple[str, ...] | None], AlignmentReport]:
     """Return the tags of each row, None where there are none, and the account of it.
 
     Args:
         examples: The rows.
         words: The words of each row's text.
+        known: The tags that there are; all, if None. A row that needs another one for the end of a word has none.
 
     Raises:
         ValueError: There are not as many ``words`` as ``examples``.
@@ -144,6 +162,8 @@ def align_examples(examples: Sequence[Example], words: Iterable[Spans]) -> tuple
     tagged: list[tuple[str, ...] | None] = []
     for example, spans in zip(examples, words, strict=True):
         outcome = write_tags(example.text, example.slots, spans)
+        if known is not None and not isinstance(outcome, Reason) and any(tag[1:2].isdigit() and tag not in known for tag in outcome):
+            outcome = Reason.INSIDE_WORD
         report.add(example, outcome)
         tagged.append(None if isinstance(outcome, Reason) else outcome)
     return tagged, report

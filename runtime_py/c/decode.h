@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PQRNN_ABI 1
@@ -24,7 +25,7 @@ typedef struct {
   int32_t bucket_count, intent_count, tag_count;
   const pqrnn_bucket_t *buckets;  // they grow
   const char *const *intents;
-  const char *const *tags;  // "O", "B-label", "I-label"
+  const char *const *tags;  // "O", "B-label", "I-label", "B2-label" (begins two code points before the end of its word)
 } pqrnn_package_t;
 
 // The numbers of one text, as an entry gives them.
@@ -123,25 +124,40 @@ static inline const char *pqrnn_tag(const pqrnn_package_t *package, const pqrnn_
   return package->tags[pqrnn_largest(outputs->tags + (size_t)word * (size_t)package->tag_count, package->tag_count)];
 }
 
-// Finds the next slot at or after *word, of so many words, and moves *word behind it; returns 0 where there is none. B- always begins a slot, I- goes on
-// with one of its label and begins one where there is none.
-static inline int pqrnn_next_slot(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, int32_t *word, pqrnn_slot_t *slot) {
+// Returns the label of a tag that is not "O": what stands behind its first dash.
+static inline const char *pqrnn_label(const char *tag) { return strchr(tag, '-') + 1; }
+
+// Returns the byte at which the last so many characters of text[start, end) begin: start where it has no more of them.
+static inline int32_t pqrnn_find_tail(const uint8_t *text, int32_t start, int32_t end, int characters) {
+  int32_t at = start;
+  int count = 0;
+  for (; at < end; at += (int32_t)pqrnn_character(text + at, (size_t)(end - at))) ++count;
+  for (at = start; count > characters; --count) at += (int32_t)pqrnn_character(text + at, (size_t)(end - at));
+  return at;
+}
+
+// Finds the next slot at or after *word, of so many words of a text, and moves *word behind it; returns 0 where there is none. B- always begins a slot, I-
+// goes on with one of its label and begins one where there is none; B2- begins one two characters before the end of its word.
+static inline int pqrnn_next_slot(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, const uint8_t *text, int32_t words, int32_t *word,
+                                  pqrnn_slot_t *slot) {
   const char *tag = "O";
   while (*word < words && strcmp(tag = pqrnn_tag(package, outputs, *word), "O") == 0) ++*word;
   if (*word >= words) return 0;
-  slot->label = tag + 2;
+  slot->label = pqrnn_label(tag);
   slot->start = outputs->spans[2 * *word];
+  if (tag[1] != '-') slot->start = pqrnn_find_tail(text, slot->start, outputs->spans[2 * *word + 1], atoi(tag + 1));
   do {
     slot->end = outputs->spans[2 * *word + 1];
     ++*word;
     if (*word < words) tag = pqrnn_tag(package, outputs, *word);
-  } while (*word < words && tag[0] == 'I' && strcmp(tag + 2, slot->label) == 0);
+  } while (*word < words && tag[0] == 'I' && strcmp(pqrnn_label(tag), slot->label) == 0);
   return 1;
 }
 
 // Prints the answer for one text as one line of JSON, in the form that `pqrnn conformance --answers` judges.
 // `cut` is the number of bytes that were read of a text that was too long, or 0; `bucket` is the one that ran.
-static inline void pqrnn_print_answer(FILE *file, const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t bucket, long id, size_t cut) {
+static inline void pqrnn_print_answer(FILE *file, const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, const uint8_t *text, int32_t bucket,
+                                      long id, size_t cut) {
   const int32_t limit = package->buckets[bucket].words;
   const int32_t words = outputs->count < limit ? outputs->count : limit;
   const int32_t best = pqrnn_largest(outputs->intent, package->intent_count);
@@ -152,7 +168,7 @@ static inline void pqrnn_print_answer(FILE *file, const pqrnn_package_t *package
   fprintf(file, ",\"score\":%.6g,\"slots\":", (double)(1 / sum));
   pqrnn_slot_t slot;
   const char *separator = "[";
-  for (int32_t word = 0; pqrnn_next_slot(package, outputs, words, &word, &slot); separator = ",") {
+  for (int32_t word = 0; pqrnn_next_slot(package, outputs, text, words, &word, &slot); separator = ",") {
     fprintf(file, "%s{\"label\":", separator);
     pqrnn_print_name(file, slot.label);
     fprintf(file, ",\"start\":%d,\"end\":%d}", (int)slot.start, (int)slot.end);

@@ -128,7 +128,7 @@ static iree_status_t answer(host_t *host, const uint8_t *text, size_t size, long
     }
     if (!cut) cut = size;
   }
-  pqrnn_print_answer(stdout, package, &outputs, chosen, id, cut);
+  pqrnn_print_answer(stdout, package, &outputs, text, chosen, id, cut);
   return iree_ok_status();
 }
 

@@ -11,7 +11,7 @@ from pqrnn.data.offsets import number_code_points
 def read_slots(text: str, tags: Sequence[str], words: Sequence[tuple[int, int]]) -> tuple[Slot, ...]:
     """Return the slots that ``tags`` write, in code points.
 
-    An ``I-x`` with nothing of its label before it begins a slot. Tags past the last word are ignored.
+    An ``I-x`` with nothing of its label before it begins a slot, and ``B2-x`` one of the last two code points of its word. Tags past the last word are ignored.
     """
     points = number_code_points(text)
     slots: list[Slot] = []
@@ -22,6 +22,6 @@ def read_slots(text: str, tags: Sequence[str], words: Sequence[tuple[int, int]])
         elif tag[0] == "I" and tag[2:] == label:
             slots[-1] = Slot(label, slots[-1].start, points[end])
         else:
-            label = tag[2:]
-            slots.append(Slot(label, points[start], points[end]))
+            mark, _, label = tag.partition("-")
+            slots.append(Slot(label, max(points[start], points[end] - int(mark[1:])) if mark[1:] else points[start], points[end]))
     return tuple(slots)

@@ -16,22 +16,22 @@ from oracles.host import Host
 from runtime_fakes import fake_manifest
 
 from runtime_py.c_header import c_header
-from runtime_py.decoding import TagScheme, cut_text
+from runtime_py.decoding import TagScheme, cut_text, place_run, split_tag
 from runtime_py.manifest import FileEntry, Labels, Manifest
 
 _C = Path(__file__).parents[2] / "runtime_py" / "c"
-_TAGS = ["O", "B-time", "I-time", "B-place", "I-place", 'B-"odd\\?\n\x01é"']
+_TAGS = ["O", "B-time", "I-time", "B-place", "I-place", 'B-"odd\\?\n\x01é"', "B2-time", "B13-pl-ace"]
 _WRAPPER = """
 #include "package.h"
 size_t cut(const uint8_t *text, size_t size, size_t limit) { return pqrnn_cut(text, size, limit); }
 int32_t choose(size_t bytes, int32_t words) { return pqrnn_choose(&pqrnn_package, bytes, words); }
-int32_t slots(const float *tags, const int32_t *spans, int32_t words, int32_t *found) {
+int32_t slots(const uint8_t *text, const float *tags, const int32_t *spans, int32_t words, int32_t *found) {
   const pqrnn_outputs_t outputs = {0, tags, spans, words};
   pqrnn_slot_t slot;
   int32_t count = 0;
-  for (int32_t word = 0; pqrnn_next_slot(&pqrnn_package, &outputs, words, &word, &slot); ++count) {
+  for (int32_t word = 0; pqrnn_next_slot(&pqrnn_package, &outputs, text, words, &word, &slot); ++count) {
     int32_t label = 0;
-    while (strcmp(pqrnn_tags[label] + 2, slot.label) != 0 || label == 0) ++label;
+    while (label == 0 || strcmp(pqrnn_label(pqrnn_tags[label]), slot.label) != 0) ++label;
     found[3 * count] = label, found[3 * count + 1] = slot.start, found[3 * count + 2] = slot.end;
   }
   return count;
@@ -88,16 +88,19 @@ def test_the_oracle_cuts_as_python_does(raw: bytes, limit: int) -> None:
         assert host._prefix(raw, limit) == len(cut_text(raw, limit))
 
 
-@given(tags=st.lists(st.integers(0, len(_TAGS) - 1), max_size=12))
-def test_c_reads_slots_as_python_does(library: ctypes.CDLL, tags: Sequence[int]) -> None:
+@given(words=st.lists(st.tuples(_PIECES, st.integers(0, len(_TAGS) - 1)), max_size=12))
+def test_c_reads_slots_as_python_does(library: ctypes.CDLL, words: Sequence[tuple[bytes, int]]) -> None:
+    tags = [tag for _, tag in words]
+    raw = b" ".join(word for word, _ in words)  # a space begins a character whatever stands before it
     logits = np.full((len(tags), len(_TAGS)), -1.0, np.float32)
     logits[range(len(tags)), tags] = 2.0
-    spans = np.array([(3 * word, 3 * word + 2) for word in range(len(tags))], np.int32).reshape(-1, 2)
+    ends = np.cumsum([len(word) + 1 for word, _ in words], dtype=np.int32) - 1
+    spans = np.stack([ends - [len(word) for word, _ in words], ends], 1).astype(np.int32) if words else np.zeros((0, 2), np.int32)
     found = np.zeros((len(tags) + 1, 3), np.int32)
     pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (logits, spans, found)]
-    count = library.slots(pointers[0], pointers[1], len(tags), pointers[2])
-    expected = [(run.label, spans[run.start][0], spans[run.end - 1][1]) for run in TagScheme(_TAGS).spans(tags)]
-    assert [(_TAGS[label][2:], start, end) for label, start, end in found[:count].tolist()] == expected
+    count = library.slots(raw, pointers[0], pointers[1], len(tags), pointers[2])
+    expected = [(run.label, *place_run(run, raw, spans.tolist())) for run in TagScheme(_TAGS).spans(tags)]
+    assert [(split_tag(_TAGS[label])[2], start, end) for label, start, end in found[:count].tolist()] == expected
 
 
 @pytest.mark.parametrize(("size", "words", "bucket"), [(0, 0, 0), (64, 8, 0), (65, 1, 1), (10, 9, 1), (128, 16, 1), (10, 99, 1)])

@@ -123,7 +123,8 @@ def test_any_slots_either_come_back_exactly_or_have_a_reason(case: Tagged, label
         ([Slot("a", 0, 8), Slot("b", 5, 8)], Reason.OVERLAP),
         ([Slot("a", 5, 8), Slot("a", 5, 8)], Reason.OVERLAP),
         ([Slot("a", 0, 3)], Reason.INSIDE_WORD),
-        ([Slot("a", 1, 4)], Reason.INSIDE_WORD),
+        ([Slot("a", 1, 8)], Reason.INSIDE_WORD),
+        ([Slot("a", 1, 2), Slot("b", 2, 4)], Reason.INSIDE_WORD),
         ([Slot("a", 4, 5)], Reason.EMPTY),
         ([Slot("a", 2, 2)], Reason.EMPTY),
         ([Slot("a", 8, 9)], Reason.NO_WORD),
@@ -133,6 +134,23 @@ def test_any_slots_either_come_back_exactly_or_have_a_reason(case: Tagged, label
 def test_reasons(slots: list[Slot], reason: Reason) -> None:
     # The words end before the mark, as when a text has been cut.
     assert write_tags("wake mää!", slots, [(0, 4), (5, 10)]) is reason
+
+
+def test_the_end_of_a_word_can_be_a_slot() -> None:
+    text, words = "recuérdame eso", [(0, 11), (12, 15)]
+    assert write_tags(text, [Slot("who", 8, 10), Slot("what", 11, 14)], words) == ("B2-who", "B-what")
+    assert read_slots(text, ["B2-who", "I-who"], words) == (Slot("who", 8, 14),)
+    assert read_slots(text, ["B12-who", "O"], words) == (Slot("who", 0, 10),)
+
+
+def test_only_usual_ends_of_words_have_a_tag() -> None:
+    often = [Example("dime", "x", (Slot("who", 2, 4),))] * 10
+    rare = [Example("dime", "x", (Slot("what", 1, 4),))] * 9
+    tags = list_tags([*often, *rare], [[(0, 4)]] * 19)
+    assert tags == ("O", "B-what", "I-what", "B-who", "I-who", "B2-who")
+    tagged, report = align_examples([often[0], rare[0]], [[(0, 4)]] * 2, frozenset(tags))
+    assert tagged == [("B2-who",), None]
+    assert report.counts == {Reason.INSIDE_WORD: 1}
 
 
 def test_a_stray_inside_tag_begins_a_slot_and_extra_tags_are_padding() -> None:
@@ -150,7 +168,7 @@ def test_inventories_are_sorted_and_begin_with_outside() -> None:
 
 
 def test_report_counts_every_row_and_shows_the_first_few() -> None:
-    cut = [Example("wake", "x", (Slot("a", 1, 4),), source=f"f:{line}") for line in range(1, 8)]
+    cut = [Example("wake", "x", (Slot("a", 0, 3),), source=f"f:{line}") for line in range(1, 8)]
     examples = [*cut, Example("wake", "x", (Slot("a", 0, 4),)), Example("wake me", "x", (Slot("a", 4, 5),))]
     tags, report = align_examples(examples, [[(0, 4)]] * 8 + [[(0, 4), (5, 7)]])
     assert tags == [None] * 7 + [("B-a",), None]

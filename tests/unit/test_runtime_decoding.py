@@ -8,14 +8,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from runtime_py.decoding import Decoder, Parse, Slot, TagScheme, code_point_span, cut_bytes, encode_text, softmax
+from runtime_py.decoding import Decoder, Parse, Slot, TagScheme, code_point_span, cut_bytes, encode_text, find_tail, softmax
 
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b", "B-c", "I-c")
 
 
 @given(st.lists(st.integers(0, len(TAGS) - 1), max_size=12))
 def test_spans_follow_seqeval_outside_its_strict_mode(tag_ids: list[int]) -> None:
-    expected = [(label, first, last + 1) for label, first, last in get_entities([TAGS[i] for i in tag_ids])]
+    expected = [(label, first, last + 1, 0) for label, first, last in get_entities([TAGS[i] for i in tag_ids])]
     assert [tuple(span) for span in TagScheme(TAGS).spans(tag_ids)] == expected
 
 
@@ -31,15 +31,37 @@ def test_spans_follow_seqeval_outside_its_strict_mode(tag_ids: list[int]) -> Non
     ],
 )
 def test_repair_rule(tags: str, spans: list[tuple[str, int, int]]) -> None:
-    assert [tuple(span) for span in TagScheme(TAGS).spans([TAGS.index(tag) for tag in tags.split()])] == spans
+    assert [tuple(span) for span in TagScheme(TAGS).spans([TAGS.index(tag) for tag in tags.split()])] == [(*span, 0) for span in spans]
 
 
 def test_labels_may_hold_hyphens_and_any_order() -> None:
     scheme = TagScheme(["I-date-time", "O", "B-date-time"])
-    assert [tuple(span) for span in scheme.spans([2, 0, 1, 0])] == [("date-time", 0, 2), ("date-time", 3, 4)]
+    assert [tuple(span) for span in scheme.spans([2, 0, 1, 0])] == [("date-time", 0, 2, 0), ("date-time", 3, 4, 0)]
 
 
-@pytest.mark.parametrize("tag", ["", "B-", "X-a", "B", "o"])
+@given(st.lists(st.tuples(st.text(min_size=1, max_size=4), st.integers(0, 2)), min_size=1, max_size=5))
+def test_a_tail_begins_so_many_code_points_before_the_end_of_its_word(words: list[tuple[str, int]]) -> None:
+    tags = ("O", "B-a", "B2-a")
+    text, spans, expected, place = "", [], [], 0
+    for word, tag in words:
+        word = word.encode("utf-8", "replace").decode()
+        spans.append((len((text).encode()), len((text + word).encode())))
+        if tag:
+            start = place + (max(len(word) - 2, 0) if tag == 2 else 0)
+            expected.append((start, place + len(word)))
+        text += word + " "
+        place = len(text)
+    raw = text.encode()
+    parse = Decoder(["i"], tags).parse(text, raw, np.zeros(1, np.float32), one_hot([tag for _, tag in words], 3), np.array(spans, np.int32))
+    assert [(slot.start, slot.end) for slot in parse.slots] == expected
+
+
+@pytest.mark.parametrize(("raw", "points", "byte"), [(b"a\xff\xe0\xa0b", 1, 4), (b"a\xff\xe0\xa0b", 2, 2), (b"a\xff\xe0\xa0b", 3, 1), (b"ab", 0, 0), (b"ab", 5, 0)])
+def test_tails_of_invalid_bytes(raw: bytes, points: int, byte: int) -> None:
+    assert find_tail(raw, 0, len(raw), points) == byte
+
+
+@pytest.mark.parametrize("tag", ["", "B-", "X-a", "B", "o", "B0-a", "I2-a", "B100-a"])
 def test_a_tag_of_another_form_is_refused(tag: str) -> None:
     with pytest.raises(ValueError, match="neither"):
         TagScheme(["O", tag])
