@@ -91,11 +91,11 @@ class Oracle:
             features = self._model.projection(packed, bucket.words)[0]
             mask = (torch.arange(bucket.words) < count[:, None]).float()[..., None]
             with _SummedInOrder():
-                ordered = self._model.encode(self._model.bottleneck(features), mask, scan=True)
+                ordered = self._model.encode(self._model.embed(features), mask, scan=True)
             with self._roundings.record() as roundings:
-                exact = self._exact.encode(self._exact.bottleneck(features.double()), mask.double(), scan=True)
+                exact = self._exact.encode(self._exact.embed(features.double()), mask.double(), scan=True)
             with self._roundings.compare(roundings):
-                self._model.encode(self._model.bottleneck(features), mask, scan=True)
+                self._model.encode(self._model.embed(features), mask, scan=True)
         if not exact.intent.dtype == exact.tags.dtype == torch.float64:
             raise TypeError("the model turns float64 into another type on its way, so there is no reference to measure errors against")
         words = int(count[0])
@@ -121,7 +121,7 @@ class Oracle:
             mask = (torch.arange(bucket.words) < count[:, None]).double()[..., None]
             for draw in range(DRAWS):
                 with self._roundings.disturb(reach, draw):
-                    found = self._exact.encode(self._exact.bottleneck(features.double()), mask, scan=True)
+                    found = self._exact.encode(self._exact.embed(features.double()), mask, scan=True)
                 changed = Answer(found.intent[0].numpy(), found.tags[0, :words].numpy(), reference.double.spans)
                 largest = max(largest, float(np.abs(flat_logits([changed]) - flat_logits([reference.double])).max()))
         return largest

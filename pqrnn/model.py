@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from pqrnn.distributed import team_size
 from pqrnn.features import WordFeatures
-from pqrnn.fusion import pack_words, run_direction
+from pqrnn.fusion import pack_words, run_layer
 from pqrnn.integer import IntegerLinear, Range
 from pqrnn.network import Encoding, Network, WordTable
 from pqrnn.norm import MaskedBatchNorm, fold_into_linear
@@ -31,6 +31,7 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     Attributes:
         projection: of bytes to ternary features.
         bottleneck: width of the dense layer over the features.
+        context: ternary features of each pair and each triple of neighbouring words (`add_context`); 0 for none, at most half of the word features.
         state: QRNN state per direction; a layer's output is twice as wide.
         layers: QRNN layers.
         kernel: words that a gate sees: this one and `kernel - 1` before it (after it, backwards).
@@ -47,6 +48,7 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     projection: ProjectionConfig = ProjectionConfig()
     bottleneck: int = 256
+    context: int = 0
     state: int = 192
     layers: int = 2
     kernel: int = 2
@@ -59,6 +61,11 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     word_dropout: float = 0.05
     zoneout: float = 0.1
     precision: str = "float32"
+
+    @property
+    def features(self) -> int:
+        """Inputs of the bottleneck per word."""
+        return self.projection.features + 3 * self.context
 
     def make_linear(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True, taps: int = 1) -> nn.Linear:
         """Return an untrained linear layer whose inputs lie in a range, `taps` of its outputs in one scale."""
@@ -79,6 +86,28 @@ class Parse(NamedTuple):
 def widen(value: Tensor) -> Tensor:
     """Return bfloat16 and float16 as float32, anything else as it is."""
     return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
+
+
+def add_context(features: Tensor, width: int) -> Tensor:
+    """Return the features of words beside those of their bigrams and trigrams, which are products of ternary features and so ternary again.
+
+    A product of independent hashes is a hash of the pair (as tensor sketches have it: Pham and Pagh 2013, doi:10.1145/2487575.2487591), not 0 with
+    probability 1/4 (of a triple 1/8). Scripts without spaces, whose words are single graphemes here, get their character n-grams from it.
+
+    Args:
+        features: [B, W, F] of a signed type, the first `2 * width` of the F ternary, zero where no word is.
+        width: of each kind; 0 for none.
+
+    Returns:
+        [B, W, F + 3 * width] of the same type: the features, then this word with the next one, with the one before, and with both.
+    """
+    if not width:
+        return features
+    first, second, third = features[..., :width], features[..., width : 2 * width], features[..., width // 2 : width // 2 + width]
+    after = functional.pad(first[:, :-1] * second[:, 1:], (0, 0, 0, 1))
+    before = functional.pad(after[:, :-1], (0, 0, 1, 0))
+    both = functional.pad(before[:, :-1] * third[:, 1:], (0, 0, 0, 1))
+    return torch.cat([features, after, before, both], -1)
 
 
 class QrnnLayer(nn.Module):
@@ -136,19 +165,13 @@ class QrnnLayer(nn.Module):
         assert self.norm is not None
         packing = pack_words(mask)
         rows = value.flatten(0, 1)[packing.places]
-        weights = self.product.weight.unflatten(0, (2, self.kernel, -1))
-        scales, shifts = self.norm.weight.chunk(2), (self.norm.bias + self.bias).chunk(2)
-        outs, means, variances = [], [], []
-        for number in range(2):
-            out, mean, variance = run_direction(
-                rows, weights[number], scales[number], shifts[number], packing, epsilon=self.norm.epsilon, zoneout=self.zoneout, reverse=number == 1
-            )
-            outs.append(out)
-            means.append(mean)
-            variances.append(variance)
-        self.norm.follow(torch.cat(means), torch.cat(variances))
+        weight = self.product.weight.unflatten(0, (2, self.kernel, -1))
+        out, mean, variance = run_layer(
+            rows, weight, self.norm.weight, self.norm.bias + self.bias, packing, epsilon=self.norm.epsilon, zoneout=self.zoneout
+        )
+        self.norm.follow(mean, variance)
         result = value.new_zeros((mask.numel(), 2 * self.state))
-        return result.index_copy(0, packing.places, torch.cat(outs, -1)).unflatten(0, mask.shape[:2])
+        return result.index_copy(0, packing.places, out).unflatten(0, mask.shape[:2])
 
     def fold(self) -> None:
         """Work the norm's statistics into the product and the bias, and turn what has 8 bits into integers."""
@@ -182,10 +205,12 @@ class ParserModel(Network):
             raise ValueError(f"precision must be 'float32' or 'int8', not {config.precision!r}")
         if config.precision == "int8" and config.norm != "none":
             raise ValueError("a parser in int8 has no norm: it is worked into the weights before they are quantised")
+        if not 0 <= 2 * config.context <= config.projection.word_features:
+            raise ValueError(f"context must be at most half of the word features: {config.context}, {config.projection.word_features}")
         self.config = config
         self.projection = Projection(config.projection)
         width = 2 * config.state
-        self.bottleneck = config.make_linear(config.projection.features, config.bottleneck, Range.INTEGERS)
+        self.bottleneck = config.make_linear(config.features, config.bottleneck, Range.INTEGERS)
         self.bottleneck_norm = MaskedBatchNorm(config.bottleneck) if config.norm == "batch" else None
         self.layers = nn.ModuleList(QrnnLayer(config.bottleneck if i == 0 else width, config, i + 1) for i in range(config.layers))
         self.pool = config.make_linear(width, config.pool_heads, Range.SIGNED)
@@ -205,7 +230,7 @@ class ParserModel(Network):
         """Parse int32[B, N/4] (`pqrnn.projection.pack_texts`), the first `words` words of each text."""
         found = self.projection(text, words)
         mask = (torch.arange(words, dtype=torch.int32, device=text.device) < found.word_count[:, None]).float()[..., None]
-        encoding = self.encode(self.bottleneck(found.features), mask, scan=True)
+        encoding = self.encode(self.embed(found.features), mask, scan=True)
         return Parse(encoding.intent, encoding.tags, found.spans, found.word_count)
 
     def make_table(self) -> WordFeatures:
@@ -214,13 +239,21 @@ class ParserModel(Network):
 
     def encode_words(self, table: WordTable, words: Tensor, mask: Tensor) -> Encoding:
         """Encode utterances, int64[B, W] rows of the table."""
-        return self.encode(cast(WordFeatures, table).project(words, self.bottleneck), mask)
+        known = cast(WordFeatures, table)
+        if not self.config.context:
+            return self.encode(known.project(words, self.bottleneck), mask)  # of each distinct word once
+        return self.encode(self.embed(known.table[words] * mask), mask)
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Return the bottleneck's products, float32[B, W, bottleneck], of the words of texts: float32[B, W, F], zero where no word is."""
+        product: Tensor = self.bottleneck(add_context(features, self.config.context))
+        return product
 
     def encode(self, value: Tensor, mask: Tensor, *, scan: bool = False) -> Encoding:
         """Encode the bottleneck's products.
 
         Args:
-            value: float32[B, W, bottleneck], `self.bottleneck` of the features.
+            value: float32[B, W, bottleneck], of `embed`.
             mask: float32[B, W, 1], one where a word is.
             scan: recurrence without a loop (`pqrnn.recurrence`).
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,14 @@ def measure_bottleneck(folded: ParserModel, texts: Iterable[str]) -> Tensor:
     """Return the largest output of the bottleneck over the words of texts, float32[]; 1 where none is positive."""
     raw = [text.encode() for text in texts]
     table = WordFeatures(folded.projection)
-    table.index({text[start:end]: None for text, spans in zip(raw, segment_texts(folded.projection, raw), strict=True) for start, end in spans})
-    largest = max((float(folded.bottleneck(part.float()).amax()) for part in table.table.split(_BATCH) if len(part)), default=0.0)
+    words = [[text[start:end] for start, end in spans] for text, spans in zip(raw, segment_texts(folded.projection, raw), strict=True)]
+    table.index(dict.fromkeys(chain.from_iterable(words)))
+    if not folded.config.context:
+        parts: Iterable[Tensor] = (folded.bottleneck(part.float()) for part in table.table.split(_BATCH) if len(part))
+    else:
+        rows = (torch.tensor(table.index(each)) for each in words if each)
+        parts = (folded.embed(table.table[each][None].float()) for each in rows)
+    largest = max((float(part.amax()) for part in parts), default=0.0)
     return torch.tensor(largest if largest > 0.0 else 1.0)
 
 

@@ -28,7 +28,7 @@ class Encoder(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """float32[1, W, F] to intent logits [1, I] and tag logits [1, W, L]."""
         mask = torch.ones_like(features[..., :1])
-        encoding = self.model.encode(self.model.bottleneck(features), mask, scan=self.scan)
+        encoding = self.model.encode(self.model.embed(features), mask, scan=self.scan)
         return encoding.intent, encoding.tags
 
 

@@ -16,7 +16,7 @@ from compile.kernels.head import DEPTH_STEP, NAMES, Sizes
 from compile.kernels.layer import GATES
 from compile.kernels.packing import offset_sums, pack_table, pack_weights
 from pqrnn.integer import IntegerLinear, Range
-from pqrnn.model import Parse, ParserModel, QrnnLayer
+from pqrnn.model import Parse, ParserModel, QrnnLayer, add_context
 from pqrnn.projection import Projection, Words
 
 Arrange = Callable[[Tensor], Tensor]
@@ -184,6 +184,8 @@ class KernelParser(nn.Module):
         """As `ParserModel.forward`."""
         batch = text.shape[0]
         features, mask, spans, count = self.projection.find(text, words)
+        if self.config.context:
+            features = add_context(features.reshape(batch, words, -1), self.config.context).flatten(0, 1)
         first = self.bottleneck
         short, inputs = torch.ops.pqrnn.rectified(
             features, first.weights, first.offsets, first.scale, first.bias, mask, self.levels, first.columns, self.family

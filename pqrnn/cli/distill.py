@@ -12,6 +12,7 @@ from pqrnn.cli.learning import load_data, make_config, make_shape, run_training
 from pqrnn.cli.options import (
     BatchOption,
     BottleneckOption,
+    ContextOption,
     DataOption,
     DevOption,
     DropoutOption,
@@ -92,6 +93,7 @@ def distill(
     features: FeaturesOption = 512,
     ngram_features: NgramFeaturesOption = 512,
     bottleneck: BottleneckOption = 256,
+    context: ContextOption = 0,
     state: StateOption = 192,
     layers: LayersOption = 2,
     precision: PrecisionOption = "auto",
@@ -114,7 +116,7 @@ def distill(
 
     if relations and 2 * state % _HEADS:
         raise TrainingError(f"--relations compares {_HEADS} parts of the states: --state {state} has to be a multiple of {_HEADS // 2}")
-    model = make_shape(features, ngram_features, bottleneck=bottleneck, state=state, layers=layers, dropout=dropout)
+    model = make_shape(features, ngram_features, bottleneck=bottleneck, context=context, state=state, layers=layers, dropout=dropout)
     config = make_config(
         precision,
         epochs=epochs,

@@ -39,6 +39,7 @@ DropoutOption = Annotated[float, typer.Option("--dropout", min=0.0, max=1.0, hel
 FeaturesOption = Annotated[int, typer.Option("--features", help="Ternary features of a word's own hash.")]
 NgramFeaturesOption = Annotated[int, typer.Option("--ngram-features", help="Ternary features of its character n-grams; 0: none.")]
 BottleneckOption = Annotated[int, typer.Option("--bottleneck", min=1, help="Width of the layer over the features.")]
+ContextOption = Annotated[int, typer.Option("--context", min=0, help="Ternary features of each pair and triple of neighbouring words; 256 for Thai, Chinese, Japanese.")]
 StateOption = Annotated[int, typer.Option("--state", min=1, help="QRNN state per direction.")]
 LayersOption = Annotated[int, typer.Option("--layers", min=1, help="QRNN layers.")]
 PrecisionOption = Annotated[

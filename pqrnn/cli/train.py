@@ -12,6 +12,7 @@ from pqrnn.cli.learning import load_data, make_config, make_shape, run_training
 from pqrnn.cli.options import (
     BatchOption,
     BottleneckOption,
+    ContextOption,
     DataOption,
     DevOption,
     DropoutOption,
@@ -56,6 +57,7 @@ def train(
     ngram_features: NgramFeaturesOption = 512,
     ngram_limit: Annotated[int, typer.Option(min=1, max=127, help="Bound of the n-gram sums; 1: ternary.")] = 1,
     bottleneck: BottleneckOption = 256,
+    context: ContextOption = 0,
     state: StateOption = 192,
     layers: LayersOption = 2,
     kernel: Annotated[int, typer.Option(min=1, help="Words a gate sees.")] = 2,
@@ -80,6 +82,7 @@ def train(
         ngram_features,
         ngram_limit,
         bottleneck=bottleneck,
+        context=context,
         state=state,
         layers=layers,
         kernel=kernel,

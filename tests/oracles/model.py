@@ -37,7 +37,8 @@ def encode(weights: Mapping[str, Array], features: Array, config: Config) -> tup
         features: of the text's words, [words, F].
         config: of the network.
     """
-    values = [np.maximum(_norm(weights, "bottleneck_norm", _linear(weights, "bottleneck", word)), 0.0) for word in features]
+    seen = [np.concatenate([word, _context(features, place, config.context)]) for place, word in enumerate(features)]
+    values = [np.maximum(_norm(weights, "bottleneck_norm", _linear(weights, "bottleneck", word)), 0.0) for word in seen]
     lexical = np.array(values).max(0) if values else np.zeros(len(weights["bottleneck.bias"]))
     for layer in range(config.layers):
         values = _layer(weights, f"layers.{layer}", values, config.kernel)
@@ -67,6 +68,17 @@ def _refine(weights: Mapping[str, Array], unary: list[Array], rounds: int) -> li
             right = from_right @ likely[place + 1] if place + 1 < len(unary) else 0.0
             tags.append(own + left + right)
     return tags
+
+
+def _context(features: Array, place: int, width: int) -> Array:
+    """Features of this word with the next one, with the one before, and with both; zero where there is none."""
+    found = np.zeros((3, width))
+    for column in range(width):
+        word = lambda offset, shift, column=column: features[place + offset, shift + column] if 0 <= place + offset < len(features) else 0.0  # noqa: E731
+        found[0, column] = word(0, 0) * word(1, width)
+        found[1, column] = word(-1, 0) * word(0, width)
+        found[2, column] = word(-1, 0) * word(0, width) * word(1, width // 2)
+    return found.reshape(-1)
 
 
 def _layer(weights: Mapping[str, Array], name: str, values: list[Array], kernel: int) -> list[Array]:

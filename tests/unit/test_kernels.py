@@ -156,6 +156,7 @@ def _parser(**changes: object) -> ParserModel:
         ({}, True),
         ({"layers": 1, "kernel": 3, "refinements": 1}, True),
         ({"pool_inputs": True}, True),
+        ({"context": 16}, True),
         ({"pool_peaks": False}, True),
         ({"pool_heads": 3, "state": 48}, True),
         ({"refinements": 0}, False),

@@ -51,6 +51,8 @@ VARIANTS = [
     {"pool_heads": 4, "pool_peaks": False},
     {"pool_inputs": True},
     {"refinements": 3},
+    {"context": 16},
+    {"context": 6, "layers": 1},
 ]
 
 
@@ -74,7 +76,7 @@ def test_loop_and_scan_agree(options: dict[str, Any]) -> None:
     model = make_model(**options)
     found = model.projection(pack_texts([text.encode() for text in TEXTS], 128), 32)
     mask = (torch.arange(32) < found.word_count[:, None]).float()[..., None]
-    value = model.bottleneck(found.features)
+    value = model.embed(found.features)
     for by_loop, by_scan in zip(model.encode(value, mask), model.encode(value, mask, scan=True), strict=True):
         close(by_loop, by_scan)
 
@@ -155,7 +157,7 @@ def some_batch(model: ParserModel) -> tuple[Tensor, Tensor]:
 def test_every_parameter_learns(options: dict[str, Any]) -> None:
     model = make_model(**options, dropout=0.0, word_dropout=0.0, zoneout=0.0).train()
     features, mask = some_batch(model)
-    train_once(model, model.bottleneck(features), mask)
+    train_once(model, model.embed(features), mask)
     still = {name for name, parameter in model.named_parameters() if parameter.grad is None or parameter.grad.abs().max() < 1e-5}
     # Neither has any effect: attention does not change when all scores rise, nor batch norm when all values do.
     idle = {"pool.bias", *(["bottleneck.bias"] if model.config.norm == "batch" else [])}
@@ -168,7 +170,7 @@ def test_padding_has_no_part_in_training() -> None:
     for fill in (0.0, 100.0):
         model = make_model(dropout=0.0, word_dropout=0.0, zoneout=0.0).train()
         features, mask = some_batch(model)
-        value = torch.where(mask > 0, model.bottleneck(features), torch.full((), fill)).detach().requires_grad_()
+        value = torch.where(mask > 0, model.embed(features), torch.full((), fill)).detach().requires_grad_()
         loss = train_once(model, value, mask)
         assert value.grad is not None and not value.grad[(mask == 0).expand_as(value)].any()
         results.append([loss, *(p.grad for p in model.parameters() if p.grad is not None), *(b.clone() for b in model.buffers())])
@@ -181,7 +183,7 @@ def test_noise_is_in_training_only_and_repeats_with_the_seed(rate: str) -> None:
     rates: dict[str, Any] = {"dropout": 0.0, "word_dropout": 0.0, "zoneout": 0.0, rate: 0.5}
     model = make_model(**rates)
     features, mask = some_batch(model)
-    value = model.bottleneck(features).detach()
+    value = model.embed(features).detach()
 
     def run(seed: int) -> Tensor:
         torch.manual_seed(seed)
@@ -199,7 +201,7 @@ def test_zoneout_of_everything_keeps_the_first_state() -> None:
     """All forget gates are 1 and nothing is added, so that the states stay zero and only biases are left."""
     model = make_model(dropout=0.0, word_dropout=0.0, zoneout=1.0).train()
     features, mask = some_batch(model)
-    encoding = model.encode(model.bottleneck(features), mask)
+    encoding = model.encode(model.embed(features), mask)
     torch.testing.assert_close(encoding.intent, model.intent.bias.expand_as(encoding.intent))
 
 

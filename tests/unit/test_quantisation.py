@@ -26,7 +26,7 @@ from pqrnn.quantisation import QuantisedLinear, shorten
 
 INTENTS, TAGS = 5, 7
 TEXTS = ["", "stop", "wake me up at 7:30, please", "क्या समय हुआ?", "明天七点叫我。", "a b c d e f g h i j k l m n o p q r s t u v w x y z"]
-VARIANTS = [{}, {"kernel": 1}, {"kernel": 3, "layers": 3}, {"refinements": 0}, {"pool_heads": 4, "pool_peaks": False}, {"pool_inputs": True}]
+VARIANTS = [{}, {"kernel": 1}, {"kernel": 3, "layers": 3}, {"refinements": 0}, {"pool_heads": 4, "pool_peaks": False}, {"pool_inputs": True}, {"context": 16}]
 
 
 def make_float(seed: int = 0, **options: Any) -> ParserModel:
