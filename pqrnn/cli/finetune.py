@@ -31,18 +31,15 @@ def finetune(
     encoder: Annotated[
         str,
         typer.Option(
-            help="Pre-trained encoder: `minilm` (English, comes as a package), a folder, an id on the Hugging Face hub; or `use-multilingual`: subword "
-            "vectors of 16 languages (a package, too) under a parser several times as wide as the student."
+            help="Pre-trained encoder: `minilm` (English, comes as a package), a folder, or an id on the Hugging Face hub. Without one for your languages, "
+            "`pqrnn train` a wide parser: `distill` takes it as a teacher, too."
         ),
     ] = "minilm",
     lang: LangOption = None,
     dev: DevOption = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training data.")] = 12,
-    batch: Annotated[int | None, typer.Option(min=1, help="Utterances a step; 32 for an encoder, 64 for vectors.")] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(min=0.0, help="AdamW's highest; 2e-4 for an encoder, whose heads learn five times as fast, 3e-3 for vectors."),
-    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 32,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="AdamW's highest; the heads learn five times as fast.")] = 2e-4,
     patience: PatienceOption = 0,
     swap: SwapOption = 0.3,
     misspell: MisspellOption = 0.03,
@@ -58,25 +55,21 @@ def finetune(
     It learns the intent and a tag at every word's first subword, for the words that the student reads. Stop it whenever you like: the same command goes on.
     """
     require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
-    from pqrnn.teacher.hybrid import HybridConfig
     from pqrnn.teacher.model import TeacherConfig
-    from pqrnn.teacher.vectors import USE
 
-    model: TeacherConfig | HybridConfig
-    if encoder == USE:
-        model, usual = HybridConfig(), {"batch": 64, "learning_rate": 3e-3, "warmup": 200, "clip": 5.0, "average": 0.999}
-    else:
-        model = TeacherConfig(encoder=encoder, train_embeddings=train_embeddings)
-        usual = {"batch": 32, "learning_rate": 2e-4, "warmup": 300, "clip": 1.0, "average": 0.998}
-    chosen = {name: value for name, value in (("batch", batch), ("learning_rate", learning_rate)) if value is not None}
+    model = TeacherConfig(encoder=encoder, train_embeddings=train_embeddings)
     config = make_config(
         precision,
         epochs=epochs,
+        batch=batch,
+        learning_rate=learning_rate,
         patience=patience,
         swap=swap,
         misspell=misspell,
+        warmup=300,
+        clip=1.0,
+        average=0.998,
         seed=seed,
         threads=threads,
-        **usual | chosen,
     )
     run_training(out, load_data(data, dev, lang), model, config, source={"spec": data, "locale": lang or ""}, restart=restart, json=json)

@@ -9,10 +9,9 @@ from pqrnn.checkpoint import Facts, Labels, load_checkpoint, load_weights, read_
 from pqrnn.errors import CheckpointError
 from pqrnn.model import ModelConfig, ParserModel
 from pqrnn.network import Network
-from pqrnn.teacher.hybrid import HybridConfig, HybridTeacher
 from pqrnn.teacher.model import TeacherConfig, TeacherModel
 
-NetworkConfig = ModelConfig | TeacherConfig | HybridConfig
+NetworkConfig = ModelConfig | TeacherConfig
 
 
 def make_network(config: NetworkConfig, labels: Labels) -> Network:
@@ -22,23 +21,19 @@ def make_network(config: NetworkConfig, labels: Labels) -> Network:
         TeacherError: what a teacher starts from cannot be loaded.
     """
     intents, tags = len(labels.intents), len(labels.tags)
-    if isinstance(config, ModelConfig):
-        return ParserModel(config, intents, tags)
-    return TeacherModel(config, intents, tags) if isinstance(config, TeacherConfig) else HybridTeacher(config, intents, tags)
+    return ParserModel(config, intents, tags) if isinstance(config, ModelConfig) else TeacherModel(config, intents, tags)
 
 
 def read_teacher(folder: Path) -> Facts[Any]:
-    """Read what a fine-tuned encoder, a hybrid teacher, or a parser that is to teach another one, says of itself.
+    """Read what a fine-tuned encoder, or a parser that is to teach another one, says of itself.
 
     Raises:
         CheckpointError: there is none of them.
     """
-    for kind in (TeacherConfig, HybridConfig):
-        try:
-            return read_facts(folder, kind)
-        except CheckpointError:
-            continue
-    return read_facts(folder, ModelConfig)
+    try:
+        return read_facts(folder, TeacherConfig)
+    except CheckpointError:
+        return read_facts(folder, ModelConfig)
 
 
 def load_teacher(folder: Path) -> tuple[Network, Facts[Any]]:
