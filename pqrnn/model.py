@@ -161,7 +161,7 @@ class QrnnLayer(nn.Module):
         return trained and type(self.product) is nn.Linear and value.device.type == "cpu" and team_size() == 1 and bool(mask.any())
 
     def _learn(self, value: Tensor, mask: Tensor) -> Tensor:
-        """Do what `forward` does, several times as fast (`pqrnn.fusion`)."""
+        """Do what `forward` does, in less time (`pqrnn.fusion`)."""
         assert self.norm is not None
         packing = pack_words(mask)
         rows = value.flatten(0, 1)[packing.places]
