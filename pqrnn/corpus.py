@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from pqrnn.augmentation import Row
-from pqrnn.data.alignment import AlignmentReport, align_examples
+from pqrnn.checkpoint import Labels
+from pqrnn.data.alignment import AlignmentReport, align_examples, list_intents, list_tags
 from pqrnn.data.examples import Example
 from pqrnn.features import segment_texts
 from pqrnn.losses import IGNORED
 from pqrnn.network import WordTable
-from pqrnn.projection import Projection
+from pqrnn.projection import Projection, ProjectionConfig
 
 Spans = list[tuple[int, int]]
 
@@ -44,6 +45,13 @@ class Batch(NamedTuple):
     mask: Tensor
     tags: Tensor
     intents: Tensor
+
+
+def list_labels(training: Sequence[Example]) -> Labels:
+    """Return the names of the outputs of whatever is trained on these utterances."""
+    slotted = [example for example in training if example.slots]
+    words = segment_texts(Projection(ProjectionConfig()), [example.text.encode() for example in slotted])
+    return Labels(list_intents(training), list_tags(slotted, words))
 
 
 def build_corpus(examples: Sequence[Example], projection: Projection, table: WordTable, intents: Sequence[str], tags: Sequence[str]) -> Corpus:

@@ -22,15 +22,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pqrnn.augmentation import Row, SlotSwap
-from pqrnn.checkpoint import Facts, Labels, read_facts, read_revision, save_checkpoint
-from pqrnn.corpus import Corpus, build_corpus, collate, measure_lengths
+from pqrnn.checkpoint import Facts, read_facts, read_revision, save_checkpoint
+from pqrnn.corpus import Corpus, build_corpus, collate, list_labels, measure_lengths
 from pqrnn.curves import draw_curves
-from pqrnn.data.alignment import list_intents, list_tags
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
 from pqrnn.distributed import gather_team, is_leader, make_learner, share_items, sum_over_team, team_rank, team_size, tell_team
 from pqrnn.errors import TrainingError
-from pqrnn.features import segment_texts
 from pqrnn.files import replace_file
 from pqrnn.interrupts import postpone_interrupts
 from pqrnn.losses import Totals, joint_loss
@@ -39,7 +37,6 @@ from pqrnn.misspelling import Misspeller
 from pqrnn.network import Network
 from pqrnn.optimisation import group_parameters, update_average
 from pqrnn.prediction import predict_corpus
-from pqrnn.projection import Projection, ProjectionConfig
 from pqrnn.randomness import make_random
 from pqrnn.schooling import Schooling
 from pqrnn.scoring import frame_of_example
@@ -403,13 +400,6 @@ class _Run:
             f"{(len(labels.tags) - 1) // 2} slots, {len(self.table)} distinct words, {self.model.parameters_count():,} parameters\n"
             f"training: {self.training.report.describe()}\ndevelopment: {self.development.report.describe()}"
         )
-
-
-def list_labels(training: Sequence[Example]) -> Labels:
-    """Return the names of the outputs of whatever is trained on these utterances."""
-    slotted = [example for example in training if example.slots]
-    words = segment_texts(Projection(ProjectionConfig()), [example.text.encode() for example in slotted])
-    return Labels(list_intents(training), list_tags(slotted, words))
 
 
 def learning_rate(config: TrainingConfig, step: int, total: int) -> float:

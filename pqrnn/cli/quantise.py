@@ -54,9 +54,10 @@ def quantise(
     """
     require_extra("train", "torch", "safetensors", "matplotlib")
     from pqrnn.checkpoint import load_checkpoint
+    from pqrnn.corpus import list_labels
     from pqrnn.errors import QuantisationError
     from pqrnn.preparation import prepare_quantised, quantise_checkpoint
-    from pqrnn.training import discard, list_labels
+    from pqrnn.training import discard
 
     source = find_run(run)
     if out.resolve() == source.resolve():

@@ -8,13 +8,14 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import torch
 
 from pqrnn.augmentation import Row, SlotSwap
 from pqrnn.checkpoint import Labels
-from pqrnn.corpus import Corpus, build_corpus, pad_words
+from pqrnn.corpus import Corpus, build_corpus, list_labels, pad_words
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
 from pqrnn.errors import TeacherError
@@ -29,6 +30,7 @@ from pqrnn.recombination import Recombination
 from pqrnn.teacher.networks import load_teacher, read_teacher
 
 _BATCH = 64
+_SHOWN = 5
 
 
 class LessonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -128,8 +130,35 @@ def _vary(corpus: Corpus, lexicon: Lexicon, labels: Labels, config: LessonConfig
     return drafts
 
 
-def answer(teacher: Network, drafts: Sequence[Draft], precision: str = "float32", relations: int = 0) -> Answers:
-    """Return a teacher's logits for drafts, and its words' relations in so many heads; `precision` of matrix products, "float32" or "bfloat16".
+class Columns(NamedTuple):
+    """Which of a teacher's logits the lessons hold, in their order."""
+
+    intents: list[int]
+    tags: list[int]
+
+
+def choose_labels(teacher: Path, known: Labels, wanted: Labels) -> Columns:
+    """Return where the labels of the training data stand among those that a teacher knows; it may know more, as one of more languages does.
+
+    Raises:
+        TeacherError: it does not know one of them.
+    """
+    places = [{name: place for place, name in enumerate(names)} for names in (known.intents, known.tags)]
+    missing = [name for place, names in zip(places, (wanted.intents, wanted.tags), strict=True) for name in names if name not in place]
+    if missing:
+        raise TeacherError(f"{teacher}: does not know {', '.join(missing[:_SHOWN])}, which the training data have; train the teacher on these data, too")
+    return Columns([places[0][name] for name in wanted.intents], [places[1][name] for name in wanted.tags])
+
+
+def answer(teacher: Network, drafts: Sequence[Draft], precision: str = "float32", relations: int = 0, columns: Columns | None = None) -> Answers:
+    """Return a teacher's logits for drafts, and its words' relations in so many heads.
+
+    Args:
+        teacher: in evaluation mode.
+        drafts: what is asked.
+        precision: of matrix products, "float32" or "bfloat16".
+        relations: heads; 0 for none.
+        columns: the logits that are wanted; all, if None.
 
     Raises:
         TeacherError: the heads do not divide the teacher's width.
@@ -147,8 +176,9 @@ def answer(teacher: Network, drafts: Sequence[Draft], precision: str = "float32"
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
                 encoding = teacher.encode_words(table, words, mask)
             for place, number in enumerate(part):
-                intents[number] = encoding.intent[place].float()
-                tags[number] = encoding.tags[place, : len(drafts[number].words)].float()
+                intent, tag = encoding.intent[place], encoding.tags[place, : len(drafts[number].words)]
+                intents[number] = (intent if columns is None else intent[columns.intents]).float()
+                tags[number] = (tag if columns is None else tag[:, columns.tags]).float()
             if relations:
                 if encoding.states.shape[-1] % relations:
                     raise TeacherError(f"relations in {relations} heads: they do not divide the teacher's width, {encoding.states.shape[-1]}")
@@ -196,16 +226,14 @@ def label_examples(
         on_progress: called with texts labelled so far, and all.
 
     Raises:
-        TeacherError: no teacher, or teachers of different labels, or lessons of something else in the folder.
+        TeacherError: no teacher, or one that does not know a label of the training data, or lessons of something else in the folder.
         CheckpointError: a teacher cannot be read.
     """
     if not teachers:
         raise TeacherError("no teacher to learn from")
     known = [read_teacher(place) for place in teachers]
-    labels: Labels = known[0].labels
-    for place, facts in zip(teachers, known, strict=True):
-        if facts.labels != labels:
-            raise TeacherError(f"{place}: was trained for other labels than {teachers[0]}; train all teachers on the same data")
+    labels = list_labels(training)
+    chosen = [choose_labels(place, facts.labels, labels) for place, facts in zip(teachers, known, strict=True)]
     drafts = make_drafts(training, unlabelled, labels, config)
     decisive = [
         msgspec.to_builtins(config),
@@ -222,7 +250,7 @@ def label_examples(
     return write_lessons(
         folder,
         drafts,
-        lambda part: average_answers([answer(model, part, precision, config.relations) for model in load_teachers()]),
+        lambda part: average_answers([answer(model, part, precision, config.relations, mine) for model, mine in zip(load_teachers(), chosen, strict=True)]),
         fingerprint=hashlib.sha256(json.dumps(decisive).encode()).hexdigest(),
         labels=labels,
         teachers=[place.name for place in teachers],

@@ -359,6 +359,20 @@ def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, t
         train(tmp_path / "other", _examples()[:5], _examples(), _MODEL, _CONFIG, schooling=schooling)
 
 
+def test_a_teacher_of_more_labels_teaches_those_of_the_data(teacher: Path, tmp_path: Path) -> None:
+    some = [Example(example.text, example.intent) for example in _examples() if example.intent == "on"]
+    label_examples(tmp_path / "lessons", [teacher], some, [], LessonConfig(variants=0))
+    made = read_lessons(tmp_path / "lessons")
+    assert made.index.labels == Labels(("on",), ("O",))
+    network, facts = load_teacher(teacher)
+    whole = answer(network, made.drafts)
+    columns = facts.labels.intents.index("on"), facts.labels.tags.index("O")
+    torch.testing.assert_close(made.intent.float(), whole.intent[:, [columns[0]]], rtol=2e-3, atol=2e-3)  # kept in float16
+    other = [*some, Example("dim the attic", "dim", (Slot("level", 0, 3),))]
+    with pytest.raises(TeacherError, match="does not know dim, B-level, I-level"):
+        label_examples(tmp_path / "other", [teacher], other, [], LessonConfig(variants=0))
+
+
 def test_the_loss_of_a_lesson_is_the_weighed_sum_of_both(tmp_path: Path) -> None:
     """Each weight multiplies its own part, that of the intent under the teacher's answers only there."""
     _write(tmp_path, _drafts(4))
