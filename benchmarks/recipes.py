@@ -75,6 +75,7 @@ def _width(name: str, features: int, bottleneck: int, state: int) -> Setting:
 _SUPERVISED = [
     *_one("word features", "projection.word_features", 128, 256, 1024),
     *_one("n-gram features", "projection.ngram_features", 0, 128, 256, 1024),
+    *_one("context features", "model.context", 64, 256),
     *_one("bottleneck", "model.bottleneck", 64, 128, 384),
     *_one("state", "model.state", 64, 128, 256),
     *_one("layers", "model.layers", 1, 3),
