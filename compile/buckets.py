@@ -4,13 +4,15 @@ A text runs in the smallest entry that holds it, and pays for all of that entry'
 
 1. Candidates are 4 and the multiples of 8: the compiler's own matrix kernels work on rows in steps of 8 (16 with AVX-512, and narrower ones up to 8), so a
    size in between costs as much as the next one (seen with AVX-512: 12 words take 97 % of the time of 16). The kernels for int8 (`compile.kernels`) work on
-   any number of rows, and a parser that gets them has the multiples of 4 as candidates.
+   any number of rows, and a package of which some targets get them has the multiples of 4 as candidates.
 2. Among all choices of at most `most` candidates, the last of them fixed, take the one with the fewest words computed per training text (a dynamic
    programme). A bucket that saves less than `WORTH` of the words is left out: each is some 80 KB of code and a few seconds of compilation.
 3. A bucket's bytes are the `COVERED` quantile over the texts that it is meant for, rounded up to 16, and never less than the bucket before has.
    A text with few words and more bytes than that runs in a later bucket.
 4. The last bucket is generous: 64 words and 512 bytes, either doubled where a training text has more (graphemes of Thai
    count as words).
+5. Where all targets get a whole parser of kernels there is only the last bucket: these kernels compute the words that a text has, and no more, so that a text
+   of 4 to 16 words takes 1 to 4 us more of 40 to 90 than in an entry of its own size, and an entry is 50 KB of code.
 """
 
 from __future__ import annotations

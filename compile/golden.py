@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from compile.numerics import TOLERATED, tolerance
 from compile.reference import Oracle, Reference, flat_logits, one_thread
@@ -11,6 +15,7 @@ from compile.roundings import measure_reach
 from runtime_py.golden import GoldenVectors, join_golden
 from runtime_py.manifest import Bucket
 
+_STEPS = 16
 _DRAWN = 2.0  # a draw turns half of the undecided roundings; a device may turn all
 
 # Each is here because something has gone wrong with its like, in some tokenizer or on some device.
@@ -81,6 +86,22 @@ class GoldenSet:
     basis: str
     too_long: int
     undecided: int
+
+    @property
+    def step(self) -> float:
+        """What logits in a package are multiples of: a power of two, at most a sixteenth of the tolerance. Rounded like this they take half the room packed."""
+        return 2.0 ** math.floor(math.log2(self.tolerance / _STEPS))
+
+    @property
+    def stored(self) -> GoldenVectors:
+        """The vectors as a package has them."""
+        intent, tags = ((np.round(logits / self.step) * self.step).astype(np.float32) for logits in (self.vectors.intent, self.vectors.tags))
+        return dataclasses.replace(self.vectors, intent=intent, tags=tags)
+
+    @property
+    def stored_tolerance(self) -> float:
+        """How far any logit may be from the stored vectors: half a step more."""
+        return self.tolerance + self.step / 2
 
 
 def make_golden(oracle: Oracle, texts: Iterable[bytes], buckets: Sequence[Bucket]) -> GoldenSet:

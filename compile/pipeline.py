@@ -230,15 +230,19 @@ class _Compilation:
             raise next(iter(failures.values())) if len(failures) == 1 else TargetsFailed(failures)
         with self._stage("plan", f"checkpoint {source}"):
             # Only now: PyTorch takes seconds to load, and a misspelt target should not.
-            from compile.kernels.modules import has_products
+            from compile.kernels.modules import counts_words, has_products
             from pqrnn.checkpoint import load_checkpoint
 
             checkpoint = load_checkpoint(source)
             model = checkpoint.model.folded()
             integers = has_products(model)
-            step = FINE_STEP if self.kernels and integers else STEP
-            chosen = tuple(buckets) if buckets is not None else choose_buckets(checkpoint.facts.lengths, step=step)
-        plans = [plan.with_kernels(integers) if self.kernels else dataclasses.replace(plan, integers=integers) for plan in plans]
+            plans = [plan.with_kernels(integers) if self.kernels else dataclasses.replace(plan, integers=integers) for plan in plans]
+            if buckets is not None:
+                chosen = tuple(buckets)
+            elif all(counts_words(model, plan.kernels) for plan in plans):
+                chosen = choose_buckets(checkpoint.facts.lengths, most=1)
+            else:
+                chosen = choose_buckets(checkpoint.facts.lengths, step=FINE_STEP if self.kernels and integers else STEP)
         self.report.expect((len(chosen) + 1) * len({_form(plan) for plan in plans}) - 2)  # one of each is expected already
         return _Prepared(checkpoint, model, chosen, plans, failures)
 
@@ -304,7 +308,7 @@ class _Compilation:
                 manifest = describe(_store_modules(staging, proved))
                 vectors = staging / manifest.golden.path
                 vectors.parent.mkdir(parents=True, exist_ok=True)
-                save_golden(vectors, golden.vectors)
+                save_golden(vectors, golden.stored)
                 seal(staging, manifest)
                 manifest = open_package(staging).manifest
         except PackageError as error:

@@ -107,7 +107,7 @@ def _write_package(package: Path, code: Path, manifest: Manifest, golden: Golden
         shutil.copyfile(code, destination)
     vectors = package / manifest.golden.path
     vectors.parent.mkdir(parents=True, exist_ok=True)
-    save_golden(vectors, golden.vectors)
+    save_golden(vectors, golden.stored)
     seal(package, manifest)
 
 

@@ -78,14 +78,14 @@ def join_golden(
 
 
 def save_golden(path: Path, vectors: GoldenVectors) -> None:
-    """Write the archive; equal vectors give equal bytes.
+    """Write the archive, packed; equal vectors give equal bytes.
 
     Raises:
         PackageError: The arrays do not fit one another, or hold a number that is not finite.
     """
     _check(vectors, str(path))
     _check_finite(vectors, str(path))
-    np.savez(path, allow_pickle=False, **vector_arrays(vectors))
+    np.savez_compressed(path, allow_pickle=False, **vector_arrays(vectors))
 
 
 def load_golden(path: Path) -> GoldenVectors:

@@ -35,6 +35,8 @@ class Operands:
         return Buffer(self.weights, (self.blocks, -(-self.depth // self.family.depth), self.family.lanes * self.family.depth), "i8")
 
 
+_LINE = 64  # bytes that come from memory at a time
+
 Starts = Mapping[tuple[int, int], Value]
 
 _INTRINSICS = {
@@ -45,7 +47,9 @@ _INTRINSICS = {
 }
 
 
-def multiply_tile(code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], starts: Starts) -> dict[tuple[int, int], Value]:
+def multiply_tile(
+    code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], starts: Starts, ahead: int = 0
+) -> dict[tuple[int, int], Value]:
     """Add the sums of a tile.
 
     Args:
@@ -54,19 +58,21 @@ def multiply_tile(code: Code, operands: Operands, rows: Sequence[Value], blocks:
         rows: Which rows of the left side, indices.
         blocks: Which blocks of the weights, indices.
         starts: By place in `rows` and in `blocks`, what the sums start from, vector<lanes x i32>.
+        ahead: How many blocks further on weights are asked for that will be wanted next; 0: none.
 
     Returns:
         By place in `rows` and in `blocks`: vector<lanes x i32>.
     """
-    tile = _PairedTile(code, operands, rows, blocks) if operands.family.name == "i8mm" else _Tile(code, operands, rows, blocks)
+    tile = (_PairedTile if operands.family.name == "i8mm" else _Tile)(code, operands, rows, blocks, ahead)
     return tile.finish(tile.loop(tile.begin(starts)))
 
 
 class _Tile:
     """One row of the left side an accumulator: its `depth` next numbers in every lane, against `lanes` columns."""
 
-    def __init__(self, code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value]) -> None:
+    def __init__(self, code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], ahead: int) -> None:
         self.code, self.operands, self.family = code, operands, operands.family
+        self.ahead = ahead if self.family.lanes * self.family.depth >= _LINE else 0
         self.rows, self.blocks = list(rows), list(blocks)
         self.sums = vector_of(self.family.lanes, "i32")
         self.bytes = vector_of(self.family.lanes * 4, "i8")
@@ -151,6 +157,9 @@ class _Tile:
 
     def _dot(self, step: Value, sums: list[Value], left: list[Value]) -> list[Value]:
         weights = [self._weights(step, block) for block in self.blocks]
+        for block in self.blocks if self.ahead else ():
+            place = f"{self.code.add(block, self.code.index(self.ahead))}, {step}, {self.code.index(0)}"
+            self.code.line(f"memref.prefetch {self.operands.weights}[{place}], read, locality<2>, data : {self.operands.packed.memory}")
         return [self._multiply(total, one, other) for total, (one, other) in zip(sums, pairs(left, weights), strict=True)]
 
     def _multiply(self, total: Value, left: Value, right: Value) -> Value:
@@ -163,8 +172,8 @@ class _Tile:
 class _PairedTile(_Tile):
     """Two rows of the left side an accumulator: 2 x 8 numbers against 8 x 2. An odd last row is multiplied twice, and one result dropped."""
 
-    def __init__(self, code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value]) -> None:
-        super().__init__(code, operands, rows, blocks)
+    def __init__(self, code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], ahead: int) -> None:
+        super().__init__(code, operands, rows, blocks, ahead)
         self.couples = [(self.rows[n], self.rows[min(n + 1, len(rows) - 1)]) for n in range(0, len(rows), 2)]
 
     def begin(self, starts: Starts) -> list[Value]:

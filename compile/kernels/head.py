@@ -1,7 +1,8 @@
 """The head kernel: all that follows the last QRNN layer, for one text a group.
 
 Attention pooling, peaks, the intent, the tags and their rounds of refinement (`pqrnn.model.ParserModel`): a dozen small products with a few hundred
-numbers between them, for which launches of code would take longer than the code.
+numbers between them, for which launches of code would take longer than the code. Only words that are there are computed; the neighbours' product has no bias,
+so that a word that is not there says nothing to the one before it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from compile.kernels.dots import Operands
 from compile.kernels.families import Family
 from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
-from compile.kernels.product import Ending, Product, add_product, load_spread, load_vector, scale_sums, store_vector
+from compile.kernels.product import Ending, Product, add_product, load_count, load_spread, load_vector, scale_sums, store_vector
 from compile.kernels.text import Code, Value
 
 NAMES = ("pool", "intent", "tags", "pooled", "neighbours")
@@ -70,8 +71,8 @@ class Sizes:
 def head_kernel(name: str, family: Family, sizes: Sizes) -> Kernel:
     """Return the kernel of a head.
 
-    It reads the last layer's outputs as int8 and float32[texts * words, width] and the mask float32[texts * words]; the packed weights of the products
-    `NAMES`; and their offsets, scales and biases, one behind the other, each filled up to whole blocks. It writes the intent's logits
+    It reads the last layer's outputs as int8 and float32[texts * words, width], the mask float32[texts * words], and how many words each text has, int32[texts];
+    the packed weights of the products `NAMES`; and their offsets, scales and biases, one behind the other, each filled up to whole blocks. It writes the intent's logits
     float32[texts, intents] and the tags' float32[texts * words, tags].
     """
     return _Head(family, sizes).write(name)
@@ -88,6 +89,7 @@ class _Head:
         self.products = sizes.products(family.lanes)
         total = sum(_fill(columns, family.lanes) for _, columns in self.products.values())
         self.short, self.states = Buffer("%short", (rows, sizes.width), "i8"), Buffer("%states", (rows, sizes.width), "f32")
+        self.counts = Buffer("%counts", (texts,), "i32")
         self.mask, self.offsets = Buffer("%mask", (rows,), "f32"), Buffer("%offsets", (total,), "i32")
         self.scale, self.bias = Buffer("%scale", (total,), "f32"), Buffer("%bias", (total,), "f32")
         self.intent, self.tags = Buffer("%intent", (texts, sizes.intents), "f32"), Buffer("%tags", (rows, sizes.tags), "f32")
@@ -99,19 +101,19 @@ class _Head:
         self.sides = Buffer("%sides", (rows, 2 * wide), "f32")
         self.text = "%group"
         self.row = self.code.times(self.text, sizes.words)
+        self.count = load_count(self.code, self.counts, self.text, sizes.words)
 
     def write(self, name: str) -> Kernel:
         self._pool()
         self._multiply("intent", self.pooled, 1, self._store_scaled(self.intent), self.text)
         self._multiply("pooled", self.pooled, 1, self._store_scaled(self.common), self.text)
         self._multiply("tags", self.short, self.sizes.words, self._store_unary, self.row)
-        for number in range(self.sizes.rounds):
-            self._share(self.logits if number else self.unary)
-            self._multiply("neighbours", self.shares, self.sizes.words, self._store_scaled(self.sides), self.row)
-            self._combine(self.tags if number == self.sizes.rounds - 1 else self.logits)
+        self._copy(self.unary, self.logits)
+        self.code.repeat(0, self.sizes.rounds, 1, (), lambda _, __: self._refine())
+        self._copy(self.logits, self.tags)
         weights = tuple(self._operands(each, self.short).packed for each in NAMES)
         scratch = (self.scores, self.pooled, self.common, self.unary, self.logits, self.shares, self.sides)
-        reads = (self.short, self.states, self.mask, *weights, self.offsets, self.scale, self.bias)
+        reads = (self.short, self.states, self.mask, self.counts, *weights, self.offsets, self.scale, self.bias)
         return Kernel(name, reads, (self.intent, self.tags), self.sizes.texts, str(self.code), scratch)
 
     def _operands(self, name: str, left: Buffer) -> Operands:
@@ -125,7 +127,8 @@ class _Head:
     def _multiply(self, name: str, left: Buffer, rows: int, end: Callable[[Callable[[Value, Value], Value]], Ending], row: Value) -> None:
         """Add a product; `end` is given what makes float32 of sums."""
         place = self._place(name)
-        product = Product(self._operands(name, left), self.offsets, self.products[name][1], rows, place)
+        count = self.count if rows > 1 else None
+        product = Product(self._operands(name, left), self.offsets, self.products[name][1], rows, place, count, name != "intent")
 
         def prepare(code: Code, columns: Sequence[Value]) -> Ending:
             return end(scale_sums(code, self.lanes, self.scale, self.bias, place, columns))
@@ -205,6 +208,26 @@ class _Head:
         rounded = self.real.to_bytes(self.real.add(self.real.multiply(value, self.real.number(127.0)), self.real.number(128.5)))
         store_vector(self.code, rounded, self.pooled, (self.text, column), self.lanes, self.lanes)
 
+    def _copy(self, source: Buffer, destination: Buffer) -> None:
+        """Add a copy of the tags' logits of every word."""
+
+        def word(row: Value, _: list[Value]) -> list[Value]:
+            def block(column: Value, count: int) -> None:
+                value = load_vector(self.code, source, (row, column), self.lanes)
+                store_vector(self.code, value, destination, (row, column), self.lanes, count if destination is self.tags else self.lanes)
+
+            self._blocks(self.sizes.tags, block)
+            return []
+
+        self._words([], word)
+
+    def _refine(self) -> tuple[()]:
+        """Add a round of refinement."""
+        self._share(self.logits)
+        self._multiply("neighbours", self.shares, self.sizes.words, self._store_scaled(self.sides), self.row)
+        self._combine()
+        return ()
+
     def _share(self, logits: Buffer) -> None:
         """Add the softmax over tags of every word, rounded to int8; powers go where the products will be."""
 
@@ -244,36 +267,39 @@ class _Head:
 
         return self._tag_blocks([self.real.number(start)], add)[0]
 
-    def _combine(self, out: Buffer) -> None:
+    def _combine(self) -> None:
         """Add what the neighbours make of each word's tags."""
-        last = self.sizes.words - 1
         wide = self.unary.shape[1]
+        code, zero, one = self.code, self.code.index(0), self.code.index(1)
+        none = self.real.number(0.0)
+        last = code.value(f"arith.subi {self.count}, {one} : index")
 
-        def word(row: Value, before: bool, after: bool) -> None:
-            def block(column: Value, count: int) -> None:
-                value = load_vector(self.code, self.unary, (row, column), self.lanes)
-                for there, step, shift in ((before, -1, 0), (after, 1, wide)):
-                    if there:
-                        neighbour = self.code.add(row, self.code.index(step))
-                        place = (neighbour, self.code.add(column, self.code.index(shift)))
-                        value = self.real.add(value, load_vector(self.code, self.sides, place, self.lanes))
-                store_vector(self.code, value, out, (row, column), self.lanes, self.lanes if out is self.logits else count)
+        def word(number: Value, _: list[Value]) -> tuple[()]:
+            row = code.add(self.row, number)
+            # Of a word without a neighbour its own row is read, and dropped.
+            sides = []
+            for end, step, shift in ((zero, "subi", 0), (last, "addi", wide)):
+                there = code.value(f"arith.cmpi ne, {number}, {end} : index")
+                moved = code.value(f"arith.{step} {row}, {one} : index")
+                sides.append((there, code.value(f"arith.select {there}, {moved}, {row} : index"), shift))
+
+            def block(column: Value, _: int) -> None:
+                value = load_vector(code, self.unary, (row, column), self.lanes)
+                for there, neighbour, shift in sides:
+                    found = load_vector(code, self.sides, (neighbour, code.add(column, code.index(shift))), self.lanes)
+                    value = self.real.add(value, code.value(f"arith.select {there}, {found}, {none} : {self.real.kind}"))
+                store_vector(code, value, self.logits, (row, column), self.lanes, self.lanes)
 
             self._blocks(self.sizes.tags, block)
-
-        word(self.row, False, True)
-
-        def inner(place: Value, _: list[Value]) -> tuple[()]:
-            word(self.code.add(self.row, place), True, True)
             return ()
 
-        self.code.repeat(1, last, 1, (), inner)
-        word(self.code.add(self.row, self.code.index(last)), True, False)
+        code.loop(zero, self.count, one, (), word)
 
     def _words(self, start: list[Value], body: Callable[[Value, list[Value]], list[Value]]) -> list[Value]:
         """Add a loop over the words of the text; `body` is given the row."""
         carried = [(value, self.real.kind) for value in start]
-        return self.code.repeat(0, self.sizes.words, 1, carried, lambda place, values: body(self.code.add(self.row, place), values))
+        zero, one = self.code.index(0), self.code.index(1)
+        return self.code.loop(zero, self.count, one, carried, lambda place, values: body(self.code.add(self.row, place), values))
 
     def _blocks(self, columns: int, body: Callable[[Value, int], None]) -> None:
         """Add a loop over blocks; `body` is given the first column and how many there are."""

@@ -1,21 +1,24 @@
 """The layer kernel: a whole bidirectional QRNN layer, product, gates and recurrence, without anything in between in memory.
 
-A group has one block of channels of one direction of one text. The words are gone through in the order of the recurrence, a tile of them at a time: the sums of the
-three gates in registers, over all taps; then the gates, the state, and the outputs as int8 for the next product and as float32.
+A group has one block of channels of one direction of one text; the groups of a block follow each other, so that its weights are read from afar once. The words that
+there are, and no more, are gone through in the order of the recurrence, a tile of them at a time: the sums of the three gates in registers, over all taps; then the
+gates, the state, and the outputs as int8 for the next product and as float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
 
 from compile.kernels.dots import Operands, multiply_tile
 from compile.kernels.families import Family
 from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
-from compile.kernels.product import load_spread, load_vector, store_vector
+from compile.kernels.product import add_tiles, keep_sums, load_count, load_spread, load_vector, place_sums, store_vector
 from compile.kernels.text import Code, Value
-from compile.kernels.tiling import choose_rows, runs
+from compile.kernels.tiling import choose_height
 
 GATES = 3
 
@@ -35,8 +38,8 @@ def layer_kernel(name: str, family: Family, texts: int, words: int, depth: int, 
     """Return the kernel of a layer.
 
     It reads the input int8[texts * words, depth]; weights, offsets, scale and bias as `compile.kernels.modules.KernelLayer` lays them out, by direction, block of
-    channels, tap and gate (scale and bias have no taps); and the mask float32[texts * words]. It writes int8[texts * words, 2 * state] of step 1/127 and float32 of the
-    same shape.
+    channels, tap and gate (scale and bias have no taps); the mask float32[texts * words]; and how many words each text has, int32[texts]. It writes
+    int8[texts * words, 2 * state] of step 1/127 and float32 of the same shape; rows past a text's words are left as they are.
     """
     lanes = family.lanes
     blocks = -(-state // lanes)
@@ -45,66 +48,71 @@ def layer_kernel(name: str, family: Family, texts: int, words: int, depth: int, 
     operands = Operands(family, left, "%weights", depth, 2 * blocks * taps * GATES)
     offsets = Buffer("%offsets", (operands.blocks * lanes,), "i32")
     scale, bias = (Buffer(each, (2 * blocks * GATES * lanes,), "f32") for each in ("%scale", "%bias"))
-    mask = Buffer("%mask", (rows,), "f32")
+    mask, counts = Buffer("%mask", (rows,), "f32"), Buffer("%counts", (texts,), "i32")
     short, real = Buffer("%short", (rows, 2 * state), "i8"), Buffer("%real", (rows, 2 * state), "f32")
     code = Code()
     vectors = Real(code, lanes)
     # Forwards in the first half of the groups, backwards in the second.
-    text = code.value(f"arith.divui %group, {code.index(2 * blocks)} : index")
-    group = code.value(f"arith.remui %group, {code.index(2 * blocks)} : index")
+    text = code.index(0) if texts == 1 else code.value(f"arith.remui %group, {code.index(texts)} : index")
+    group = "%group" if texts == 1 else code.value(f"arith.divui %group, {code.index(texts)} : index")
     backwards = code.value(f"arith.cmpi uge, {group}, {code.index(blocks)} : index")
-    order = _Order(code.add(code.times(text, words), _select(code, backwards, words - 1, 0)), _select(code, backwards, -1, 1))
-    block = code.value(f"arith.subi {group}, {_select(code, backwards, blocks, 0)} : index")
-    column = code.add(_select(code, backwards, state, 0), code.times(block, lanes))
+    zero, one, less, half, whole = (code.index(number) for number in (0, 1, -1, blocks, state))
+    count = load_count(code, counts, text, words)
+    final = code.value(f"arith.subi {count}, {one} : index")
+    order = _Order(code.add(code.times(text, words), _select(code, backwards, final, zero)), _select(code, backwards, less, one))
+    block = code.value(f"arith.subi {group}, {_select(code, backwards, half, zero)} : index")
+    column = code.add(_select(code, backwards, whole, zero), code.times(block, lanes))
     first = code.times(group, taps * GATES)
     panels = [[code.add(first, code.index(tap * GATES + gate)) for gate in range(GATES)] for tap in range(taps)]
     starts = [[load_vector(code, offsets, (code.times(panel, lanes),), lanes) for panel in gates] for gates in panels]
+    # By number of taps: their offsets together.
+    offsets_of = list(
+        accumulate(starts, lambda one, other: [code.value(f"arith.addi {a}, {b} : {vectors.whole}") for a, b in zip(one, other, strict=True)])
+    )
     gate = [code.times(code.add(code.times(group, GATES), code.index(number)), lanes) for number in range(GATES)]
     factors, shifts = ([load_vector(code, each, (place,), lanes) for place in gate] for each in (scale, bias))
     last = state - (blocks - 1) * lanes
 
-    def sums(places: Sequence[Value], begin: int | None) -> dict[tuple[int, int], Value]:
-        """Add the sums of gates at places; `begin` is the first of these where it is known, since the first words have no word before them."""
-        total: dict[tuple[int, int], Value] = {}
-        for tap in range(taps):
-            rows = [row for row in range(len(places)) if begin is None or begin + row >= tap]
-            before = [order.position(code, code.value(f"arith.subi {places[row]}, {code.index(tap)} : index")) for row in rows]
-            # The other taps' offsets come on top of the sums so far.
-            given = {
-                (number, each): starts[tap][each] if tap == 0 else code.value(f"arith.addi {total[row, each]}, {starts[tap][each]} : {vectors.whole}")
-                for number, row in enumerate(rows)
-                for each in range(GATES)
-            }
-            found = multiply_tile(code, operands, before, panels[tap], given)
-            total |= {(rows[number], each): value for (number, each), value in found.items()}
-        return total
-
-    def tile(place: Value, carried: Value, height: int, begin: int | None) -> Value:
+    def multiply(first: bool, place: Value, height: int) -> None:
+        """Add the sums of gates of a tile; the first words have no word before them."""
         places = [code.add(place, code.index(row)) for row in range(height)]
-        total = sums(places, begin)
-        for row, each in enumerate(places):
-            position = order.position(code, each)
+        # The offsets of all taps that a row has: rows past the first ones have them all.
+        reach = [min(row + 1, taps) if first else taps for row in range(height)]
+        total = {(row, gate): offsets_of[count - 1][gate] for row, count in enumerate(reach) for gate in range(GATES)}
+        for tap in range(max(reach)):
+            rows = [row for row, count in enumerate(reach) if tap < count]
+            before = [order.position(code, code.value(f"arith.subi {places[row]}, {code.index(tap)} : index")) for row in rows]
+            given = {(number, each): total[row, each] for number, row in enumerate(rows) for each in range(GATES)}
+            found = multiply_tile(code, operands, before, panels[tap], given, GATES if first else taps * GATES)
+            total |= {(rows[number], each): value for (number, each), value in found.items()}
+        for (row, each), value in total.items():
+            keep_sums(code, kept, row, each, value)
+
+    def tile(begin: Value, height: Value) -> None:
+        with code.when(code.value(f"arith.cmpi eq, {begin}, {zero} : index")) as otherwise:
+            code.switch(height, range(1, tallest + 1), partial(multiply, True, begin))
+            otherwise()
+            code.switch(height, range(1, tallest + 1), partial(multiply, False, begin))
+
+    def advance(begin: Value, height: Value, values: list[Value]) -> list[Value]:
+        def step(row: Value, values: list[Value]) -> list[Value]:
+            position = order.position(code, code.add(begin, row))
             present = load_spread(code, mask, (position,), lanes)
-            inputs = [vectors.add(vectors.multiply(vectors.from_integers(total[row, n]), factors[n]), shifts[n]) for n in range(GATES)]
-            carried, output = _advance(vectors, carried, inputs, present)
+            total = [load_vector(code, kept, (row, code.index(each), zero), lanes) for each in range(GATES)]
+            inputs = [vectors.add(vectors.multiply(vectors.from_integers(total[n]), factors[n]), shifts[n]) for n in range(GATES)]
+            carried, output = _advance(vectors, values[0], inputs, present)
             rounded = vectors.to_bytes(vectors.add(vectors.multiply(output, vectors.number(127.0)), vectors.number(128.5)))
             _store(code, short, rounded, position, column, (block, blocks, last), lanes)
             _store(code, real, output, position, column, (block, blocks, last), lanes)
-        return carried
+            return [carried]
 
-    carried = vectors.number(0.0)
-    for height, start, stop in runs(choose_rows(family, words, GATES)):
-        while start < min(taps - 1, stop):
-            carried = tile(code.index(start), carried, height, start)
-            start += height
-        carried = code.repeat(
-            start,
-            stop,
-            height,
-            [(carried, vectors.kind)],
-            lambda place, values, height=height: [tile(place, values[0], height, None)],  # type: ignore[misc]
-        )[0]
-    return Kernel(name, (left, operands.packed, offsets, scale, bias, mask), (short, real), texts * 2 * blocks, str(code))
+        return code.loop(zero, height, one, [(values[0], vectors.kind)], step)
+
+    # At least as tall as what the first words lack, so that only the first tile lacks anything.
+    tallest = max(choose_height(family, words, GATES), min(taps - 1, words))
+    kept = place_sums(code, tallest, GATES, lanes)
+    add_tiles(code, count, tallest, tile, advance, [(vectors.number(0.0), vectors.kind)])
+    return Kernel(name, (left, operands.packed, offsets, scale, bias, mask, counts), (short, real), texts * 2 * blocks, str(code))
 
 
 def _advance(vectors: Real, state: Value, inputs: Sequence[Value], present: Value) -> tuple[Value, Value]:
@@ -123,8 +131,8 @@ def _advance(vectors: Real, state: Value, inputs: Sequence[Value], present: Valu
     return state, vectors.multiply(vectors.divide(state, vectors.add(one, c)), present)
 
 
-def _select(code: Code, condition: Value, yes: int, no: int) -> Value:
-    return code.value(f"arith.select {condition}, {code.index(yes)}, {code.index(no)} : index")
+def _select(code: Code, condition: Value, yes: Value, no: Value) -> Value:
+    return code.value(f"arith.select {condition}, {yes}, {no} : index")
 
 
 def _store(code: Code, buffer: Buffer, value: Value, row: Value, column: Value, block: tuple[Value, int, int], lanes: int) -> None:

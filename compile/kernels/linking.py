@@ -72,8 +72,8 @@ def _scaled(call: _Call) -> Kernel:
 
 
 def _rectified(call: _Call) -> Kernel:
-    rows, depth = call.reads[0].shape
-    return rectified_kernel(call.name, call.family, rows, depth, *call.numbers)
+    (rows, depth), (texts,) = call.reads[0].shape, call.reads[-1].shape
+    return rectified_kernel(call.name, call.family, texts, rows // texts, depth, *call.numbers)
 
 
 def _layer(call: _Call) -> Kernel:
@@ -83,7 +83,7 @@ def _layer(call: _Call) -> Kernel:
 
 
 def _head(call: _Call) -> Kernel:
-    (rows, width), intent = call.reads[0].shape, call.reads[4]
+    (rows, width), intent = call.reads[0].shape, call.reads[5]
     words, heads, intents, labels, rounds = call.numbers
     peaks = intent.shape[1] * call.family.depth >= 2 * width
     return head_kernel(call.name, call.family, Sizes(rows // words, words, width, heads, intents, labels, peaks, rounds))
@@ -91,9 +91,9 @@ def _head(call: _Call) -> Kernel:
 
 def _projection(call: _Call) -> Kernel:
     (texts, quarters), *tables, _ = (read.shape for read in call.reads)
-    words, word_features, ngram_features, limit, *ngrams, lanes, real = call.numbers
+    words, word_features, ngram_features, limit, *ngrams, lanes, real, rest = call.numbers
     config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngram_limit=limit, ngrams=tuple(ngrams))
-    return projection_kernel(call.name, lanes, TextSizes(texts, 4 * quarters, words, config, bool(real)), [size for (size,) in tables])
+    return projection_kernel(call.name, lanes, TextSizes(texts, 4 * quarters, words, config, bool(real), bool(rest)), [size for (size,) in tables])
 
 
 _MAKERS: dict[str, Callable[[_Call], Kernel]] = {

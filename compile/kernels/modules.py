@@ -101,16 +101,20 @@ class KernelLayer(nn.Module):
         self.register_buffer("scale", arrange(self.linear.factor.reshape(2, layer.kernel, -1)[:, 0].reshape(1, -1), 1)[0])
         self.register_buffer("bias", arrange(layer.bias.detach()[None], 1)[0])
 
-    def advance(self, left: Tensor, mask: Tensor, words: int) -> tuple[Tensor, Tensor]:
-        """Return int8 of step 1/127 and float32[B * T, 2 * state] of int8[B * T, width] and the mask float32[B * T]."""
+    def advance(self, left: Tensor, mask: Tensor, counts: Tensor, words: int) -> tuple[Tensor, Tensor]:
+        """Return int8 of step 1/127 and float32[B * T, 2 * state] of int8[B * T, width], the mask float32[B * T], and the rows of each text to compute int32[B]."""
         packed = self.packed
-        found = torch.ops.pqrnn.layer(left, packed.weights, packed.offsets, self.scale, self.bias, mask, words, self.state, self.taps, self.family)
+        found = torch.ops.pqrnn.layer(
+            left, packed.weights, packed.offsets, self.scale, self.bias, mask, counts, words, self.state, self.taps, self.family
+        )
         return cast(tuple[Tensor, Tensor], found)
 
     def forward(self, value: Tensor, mask: Tensor, *, scan: bool) -> Tensor:
         """As `QrnnLayer.forward`; the recurrence has one form."""
         batch, words, width = value.shape
-        _, real = self.advance(self.linear.quantise(value).reshape(-1, width), mask.expand(batch, words, 1).reshape(-1), words)
+        # All rows: what follows is no kernel, and reads them all.
+        counts = torch.full((batch,), words, dtype=torch.int32)
+        _, real = self.advance(self.linear.quantise(value).reshape(-1, width), mask.expand(batch, words, 1).reshape(-1), counts, words)
         return real.reshape(batch, words, -1)
 
 
@@ -127,10 +131,10 @@ class KernelProjection(nn.Module):
             self.register_buffer(name, part)
         self.register_buffer("seeds", torch.cat([projection.word_seeds, projection.ngram_seeds]))
 
-    def find(self, text: Tensor, words: int, *, real: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return features int8 (or float32)[B * W, F], mask float32[B * W], spans int32[B * W, 2] and word count int32[B]."""
+    def find(self, text: Tensor, words: int, *, real: bool = False, rest: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return features int8 (or float32)[B * W, F], mask float32[B * W], spans int32[B * W, 2] and word count int32[B]; `rest`: features of no word are 0."""
         config = self.config
-        shape = (words, config.word_features, config.ngram_features, config.ngram_limit, list(config.ngrams), self.lanes, int(real))
+        shape = (words, config.word_features, config.ngram_features, config.ngram_limit, list(config.ngrams), self.lanes, int(real), int(rest))
         table = [self.get_buffer(name) for name in ("blocks", "numbers", "entries")]
         found = torch.ops.pqrnn.projection(text, *table, self.seeds, *shape)
         return cast(tuple[Tensor, Tensor, Tensor, Tensor], found)
@@ -138,7 +142,7 @@ class KernelProjection(nn.Module):
     def forward(self, text: Tensor, words: int) -> Words:
         """As `Projection.forward`."""
         # In float32 from the kernel on: the compiler makes a slow product of int8 that it widens itself.
-        features, _, spans, count = self.find(text, words, real=True)
+        features, _, spans, count = self.find(text, words, real=True, rest=True)
         batch = text.shape[0]
         return Words(features.reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
 
@@ -183,20 +187,22 @@ class KernelParser(nn.Module):
     def forward(self, text: Tensor, words: int) -> Parse:
         """As `ParserModel.forward`."""
         batch = text.shape[0]
-        features, mask, spans, count = self.projection.find(text, words)
-        if self.config.context:
-            features = add_context(features.reshape(batch, words, -1), self.config.context).flatten(0, 1)
+        context = self.config.context
+        features, mask, spans, count = self.projection.find(text, words, rest=context > 0)
+        if context:
+            features = add_context(features.reshape(batch, words, -1), context).flatten(0, 1)
         first = self.bottleneck
         short, inputs = torch.ops.pqrnn.rectified(
-            features, first.weights, first.offsets, first.scale, first.bias, mask, self.levels, first.columns, self.family
+            features, first.weights, first.offsets, first.scale, first.bias, mask, self.levels, count, first.columns, self.family
         )
         for layer in self.layers:
-            short, states = cast(KernelLayer, layer).advance(short, mask, words)
+            short, states = cast(KernelLayer, layer).advance(short, mask, count, words)
         weights = [self.get_buffer(f"{name}_weights") for name in NAMES]
         shape = (words, self.config.pool_heads, *self.labels, self.config.refinements)
-        intent, tags = torch.ops.pqrnn.head(short, states, mask, *weights, self.offsets, self.scale, self.bias, *shape, self.family)
+        intent, tags = torch.ops.pqrnn.head(short, states, mask, count, *weights, self.offsets, self.scale, self.bias, *shape, self.family)
         if self.intent_from_inputs is not None:
-            intent = intent + self.intent_from_inputs(inputs.reshape(batch, words, -1).amax(1))
+            there = mask.reshape(batch, words, 1) > 0.0  # other rows are not written
+            intent = intent + self.intent_from_inputs(torch.where(there, inputs.reshape(batch, words, -1), 0.0).amax(1))
         return Parse(intent, tags.reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
 
 
@@ -211,6 +217,13 @@ def fits_parser(model: ParserModel, family: Family) -> bool:
     sizes = Sizes(1, 2, 2 * config.state, config.pool_heads, 1, 1, config.pool_peaks, config.refinements)
     first = model.layers[0].product if len(model.layers) else None
     return isinstance(first, IntegerLinear) and first.kind is Range.POSITIVE and sizes.fits(family.lanes)
+
+
+def counts_words(model: ParserModel, kernels: Kernels | None) -> bool:
+    """Say whether a model with these kernels takes as long as a text has words, however many there is room for in an entry."""
+    if kernels is None or kernels.family is None or not has_products(model) or not fits_parser(model, kernels.family):
+        return False
+    return not model.config.context and not model.config.pool_inputs  # which are no kernels, and go over all rows
 
 
 def with_kernels(model: ParserModel, kernels: Kernels) -> ParserModel | KernelParser:

@@ -91,6 +91,7 @@ def _projection_shape(
     ngrams: Sequence[int],
     lanes: int,
     real: int,
+    rest: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rows = text.shape[0] * words
     features = text.new_empty((rows, word_features + ngram_features), dtype=torch.float32 if real else torch.int8)
@@ -99,7 +100,7 @@ def _projection_shape(
 
 @_define(
     "projection(Tensor text, Tensor blocks, Tensor numbers, Tensor entries, Tensor seeds, int words, int word_features, int ngram_features, int limit, "
-    "int[] ngrams, int lanes, int real) -> (Tensor, Tensor, Tensor, Tensor)",
+    "int[] ngrams, int lanes, int real, int rest) -> (Tensor, Tensor, Tensor, Tensor)",
     _projection_shape,
 )
 def projection(
@@ -115,6 +116,7 @@ def projection(
     ngrams: Sequence[int],
     lanes: int,
     real: int,
+    rest: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the words of texts (`pqrnn.projection.Projection`).
 
@@ -131,6 +133,7 @@ def projection(
         ngrams: lengths of n-grams.
         lanes: 32-bit numbers in a vector register of the target.
         real: whether features are float32 instead of int8.
+        rest: whether rows past a text's words, and the first, are zeros. Otherwise the kernel leaves them as they are; here they always are.
 
     Returns:
         features int8 or float32[B * W, features], mask float32[B * W] with one where a word is, spans int32[B * W, 2], word count int32[B].
@@ -143,19 +146,38 @@ def projection(
 
 
 def _rectified_shape(
-    left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, levels: Tensor, columns: int, family: str
+    left: Tensor,
+    weights: Tensor,
+    offsets: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    mask: Tensor,
+    levels: Tensor,
+    counts: Tensor,
+    columns: int,
+    family: str,
 ) -> tuple[Tensor, Tensor]:
     shape = (left.shape[0], columns)
     return left.new_empty(shape), left.new_empty(shape, dtype=torch.float32)
 
 
 @_define(
-    "rectified(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, Tensor levels, int columns, str family) "
+    "rectified(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, Tensor levels, Tensor counts, int columns, "
+    "str family) "
     "-> (Tensor, Tensor)",
     _rectified_shape,
 )
 def rectified(
-    left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, levels: Tensor, columns: int, family: str
+    left: Tensor,
+    weights: Tensor,
+    offsets: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    mask: Tensor,
+    levels: Tensor,
+    counts: Tensor,
+    columns: int,
+    family: str,
 ) -> tuple[Tensor, Tensor]:
     """Return a scaled product that is cut off at zero, and zero where there is no word.
 
@@ -167,6 +189,7 @@ def rectified(
         bias: likewise.
         mask: float32[M], one where a word is.
         levels: float32[1], the steps that one is divided into.
+        counts: int32[B], words of every text. The kernel computes no more rows than these; here all are.
         columns: N.
         family: of instructions, by name.
 
@@ -178,19 +201,40 @@ def rectified(
 
 
 def _layer_shape(
-    left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, words: int, state: int, taps: int, family: str
+    left: Tensor,
+    weights: Tensor,
+    offsets: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    mask: Tensor,
+    counts: Tensor,
+    words: int,
+    state: int,
+    taps: int,
+    family: str,
 ) -> tuple[Tensor, Tensor]:
     shape = (left.shape[0], 2 * state)
     return left.new_empty(shape), left.new_empty(shape, dtype=torch.float32)
 
 
 @_define(
-    "layer(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, int words, int state, int taps, str family) "
+    "layer(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, Tensor counts, int words, int state, int taps, "
+    "str family) "
     "-> (Tensor, Tensor)",
     _layer_shape,
 )
 def layer(
-    left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, words: int, state: int, taps: int, family: str
+    left: Tensor,
+    weights: Tensor,
+    offsets: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    mask: Tensor,
+    counts: Tensor,
+    words: int,
+    state: int,
+    taps: int,
+    family: str,
 ) -> tuple[Tensor, Tensor]:
     """Return the outputs of a QRNN layer (`pqrnn.model.QrnnLayer`).
 
@@ -201,6 +245,7 @@ def layer(
         scale: float32, in the same order but without taps.
         bias: float32, like `scale`.
         mask: float32[B * T], one where a word is.
+        counts: int32[B], words of every text. The kernel computes no more rows than these; here all are.
         words: T.
         state: channels a direction.
         taps: words that a gate sees.
@@ -229,13 +274,13 @@ def layer(
     return _round_signed(real), real
 
 
-def _head_shape(short: Tensor, states: Tensor, mask: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+def _head_shape(short: Tensor, states: Tensor, mask: Tensor, counts: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     words, _, intents, tags = rest[-6:-2]
     return states.new_empty((short.shape[0] // words, intents)), states.new_empty((short.shape[0], tags))
 
 
 @_define(
-    "head(Tensor short, Tensor states, Tensor mask, Tensor pool, Tensor intent, Tensor tags, Tensor pooled, Tensor neighbours, "
+    "head(Tensor short, Tensor states, Tensor mask, Tensor counts, Tensor pool, Tensor intent, Tensor tags, Tensor pooled, Tensor neighbours, "
     "Tensor offsets, Tensor scale, Tensor bias, int words, int heads, int intents, int labels, int rounds, str family) -> (Tensor, Tensor)",
     _head_shape,
 )
@@ -243,6 +288,7 @@ def head(
     short: Tensor,
     states: Tensor,
     mask: Tensor,
+    counts: Tensor,
     pool: Tensor,
     intent: Tensor,
     tags: Tensor,
@@ -264,6 +310,7 @@ def head(
         short: int8[B * T, width] of step 1/127, the last layer's outputs.
         states: float32[B * T, width], the same.
         mask: float32[B * T], one where a word is.
+        counts: int32[B], words of every text. The kernel computes no more rows of tags than these; here all are.
         pool: packed weights of the pooling's scores.
         intent: packed weights of the intent; its depth says whether there are peaks.
         tags: packed weights of the tags.

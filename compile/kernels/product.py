@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from compile.kernels.dots import Operands, multiply_tile
 from compile.kernels.families import Family
 from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.text import Code, Value, memory_of, vector_of
-from compile.kernels.tiling import Tiling, choose_tiling, runs
+from compile.kernels.tiling import choose_shape, choose_tiling, runs
 
 # Given what is written, the row, the first column, how many columns there are, and their sums: puts them where they belong.
 Ending = Callable[[Code, Value, Value, int, Value], None]
@@ -26,8 +27,10 @@ class Product:
         operands: What is multiplied.
         offsets: What sums start from, int32.
         columns: Of the product; the blocks may have more.
+        rows: How many rows of the left side are multiplied, or may be.
         place: Where in `offsets` its first column is.
-        rows: How many rows of the left side are multiplied.
+        count: How many rows really are, 1 to `rows`, where that is known only when the kernel runs.
+        filled: Whether there is room for whole blocks where its columns go.
     """
 
     operands: Operands
@@ -35,33 +38,145 @@ class Product:
     columns: int
     rows: int
     place: int = 0
+    count: Value | None = None
+    filled: bool = False
 
     @property
-    def tiling(self) -> Tiling:
-        """How it is cut."""
-        return choose_tiling(self.operands.family, self.rows, self.operands.blocks)
+    def blocks(self) -> int:
+        """Blocks of columns in a group."""
+        choose = choose_tiling if self.count is None else choose_shape
+        return choose(self.operands.family, self.rows, self.operands.blocks).blocks
+
+    @property
+    def groups(self) -> int:
+        """Groups of blocks of columns."""
+        return -(-self.operands.blocks // self.blocks)
+
+    @property
+    def even(self) -> bool:
+        """Whether the last group is like the others."""
+        whole = self.filled or self.columns % self.operands.family.lanes == 0
+        return whole and self.operands.blocks % self.blocks == 0
 
 
 def add_group(code: Code, product: Product, group: Value, whole: bool, prepare: Preparation, row: Value | None = None) -> None:
     """Add a group of blocks: `whole`, or the last one, of whose last block only some columns are there; from a row of the left side on."""
-    tiling, operands, lanes = product.tiling, product.operands, product.operands.family.lanes
-    count = tiling.blocks if whole else operands.blocks - (tiling.groups - 1) * tiling.blocks
-    last = lanes if whole else product.columns - (operands.blocks - 1) * lanes
-    first = code.times(group, tiling.blocks)
+    operands, lanes = product.operands, product.operands.family.lanes
+    count = product.blocks if whole else operands.blocks - (product.groups - 1) * product.blocks
+    last = lanes if whole or product.filled else product.columns - (operands.blocks - 1) * lanes
+    first = code.times(group, product.blocks)
     numbers = [code.add(first, code.index(block)) for block in range(count)]
     columns = [code.times(number, lanes) for number in numbers]
     starts = [load_vector(code, product.offsets, (code.add(column, code.index(product.place)),), lanes) for column in columns]
     end = prepare(code, columns)
 
-    def tile(begin: Value, height: int) -> tuple[()]:
+    def multiply(begin: Value, height: int) -> Iterator[tuple[int, int, Value]]:
         places = [code.add(code.add(row or code.index(0), begin), code.index(number)) for number in range(height)]
         given = {(number, block): start for number in range(height) for block, start in enumerate(starts)}
         for (number, block), sums in multiply_tile(code, operands, places, numbers, given).items():
-            end(code, places[number], columns[block], last if block == count - 1 else lanes, sums)
+            yield number, block, sums
+
+    def finish(place: Value, block: int, sums: Value) -> None:
+        end(code, code.add(row or code.index(0), place), columns[block], last if block == count - 1 else lanes, sums)
+
+    if product.count is None:
+        _add_known(code, product, multiply, finish)
+    else:
+        _add_counted(code, product, product.count, count, multiply, finish)
+
+
+_Multiply = Callable[[Value, int], Iterator[tuple[int, int, Value]]]
+_Finish = Callable[[Value, int, Value], None]
+
+
+def _add_known(code: Code, product: Product, multiply: _Multiply, finish: _Finish) -> None:
+    """Add the tiles of a number of rows that is known."""
+
+    def tile(begin: Value, height: int) -> tuple[()]:
+        for number, block, sums in multiply(begin, height):
+            finish(code.add(begin, code.index(number)), block, sums)
         return ()
 
-    for height, start, stop in runs(tiling.rows):
+    for height, start, stop in runs(choose_tiling(product.operands.family, product.rows, product.operands.blocks).rows):
         code.repeat(start, stop, height, (), lambda begin, _, height=height: tile(begin, height))  # type: ignore[misc]
+
+
+def _add_counted(code: Code, product: Product, rows: Value, blocks: int, multiply: _Multiply, finish: _Finish) -> None:
+    """Add the tiles of a number of rows that is known only when the kernel runs: products for every height, and what follows them once."""
+    family = product.operands.family
+    shape = choose_shape(family, product.rows, product.operands.blocks)
+    kept = place_sums(code, shape.height, shape.blocks, family.lanes)
+
+    def keep(begin: Value, height: int) -> None:
+        for number, block, sums in multiply(begin, height):
+            keep_sums(code, kept, number, block, sums)
+
+    def tile(begin: Value, height: Value, _: Sequence[Value]) -> tuple[()]:
+        def finish_row(number: Value, _: Sequence[Value]) -> tuple[()]:
+            for block in range(blocks):
+                finish(code.add(begin, number), block, load_vector(code, kept, (number, code.index(block), code.index(0)), family.lanes))
+            return ()
+
+        code.loop(code.index(0), height, code.index(1), (), finish_row)
+        return ()
+
+    heights = range(1, shape.height + 1)
+    add_tiles(code, rows, shape.height, lambda begin, height: code.switch(height, heights, partial(keep, begin)), tile, ())
+
+
+def add_tiles(
+    code: Code,
+    count: Value,
+    tallest: int,
+    multiply: Callable[[Value, Value], None],
+    finish: Callable[[Value, Value, list[Value]], Sequence[Value]],
+    carried: Sequence[tuple[Value, str]],
+) -> list[Value]:
+    """Add a loop over tiles of rows whose number is known only when the kernel runs: as few as possible, of nearly the same height.
+
+    Args:
+        code: Where it is added.
+        count: How many rows, at least 1.
+        tallest: Rows of the tallest tile.
+        multiply: Given the first row of a tile and its height, adds its sums.
+        finish: Given these and the values, adds what becomes of the sums, and returns the next values.
+        carried: Values from tile to tile, with their types.
+
+    Returns:
+        The values after the last tile.
+    """
+    tiles = code.value(f"arith.ceildivui {count}, {code.index(tallest)} : index")
+    low = code.value(f"arith.divui {count}, {tiles} : index")
+    more = code.value(f"arith.remui {count}, {tiles} : index")
+
+    def tile(number: Value, values: list[Value]) -> Sequence[Value]:
+        begin = code.add(code.value(f"arith.muli {number}, {low} : index"), code.value(f"arith.minui {number}, {more} : index"))
+        taller = code.value(f"arith.cmpi ult, {number}, {more} : index")
+        height = code.add(low, code.value(f"arith.select {taller}, {code.index(1)}, {code.index(0)} : index"))
+        multiply(begin, height)
+        return finish(begin, height, values)
+
+    return code.loop(code.index(0), tiles, code.index(1), carried, tile)
+
+
+def place_sums(code: Code, height: int, blocks: int, lanes: int) -> Buffer:
+    """Add memory for the sums of a tile, int32[height, blocks, lanes]."""
+    shape = (height, blocks, lanes)
+    return Buffer(code.place(shape, "i32"), shape, "i32")
+
+
+def keep_sums(code: Code, kept: Buffer, row: int, block: int, total: Value) -> None:
+    """Add a store of a vector of sums."""
+    lanes = kept.shape[2]
+    store_vector(code, total, kept, (code.index(row), code.index(block), code.index(0)), lanes, lanes)
+
+
+def load_count(code: Code, counts: Buffer, text: Value, words: int) -> Value:
+    """Add a load of how many rows of a text are computed: one for each of its words, of which there may be more than there are rows; and one where there is no word."""
+    count = code.value(f"memref.load {counts.name}[{text}] : {counts.memory}")
+    fewer = code.value(f"arith.minsi {count}, {code.constant(f'{words} : i32')} : i32")
+    rows = code.value(f"arith.maxsi {fewer}, {code.constant('1 : i32')} : i32")
+    return code.value(f"arith.index_cast {rows} : i32 to index")
 
 
 def add_product(code: Code, product: Product, prepare: Preparation, row: Value | None = None) -> None:
@@ -71,9 +186,9 @@ def add_product(code: Code, product: Product, prepare: Preparation, row: Value |
         add_group(code, product, number, True, prepare, row)
         return ()
 
-    groups = product.tiling.groups
-    code.repeat(0, groups - 1, 1, (), group)
-    add_group(code, product, code.index(groups - 1), False, prepare, row)
+    code.repeat(0, product.groups - 1 + product.even, 1, (), group)
+    if not product.even:
+        add_group(code, product, code.index(product.groups - 1), False, prepare, row)
 
 
 def scale_sums(code: Code, lanes: int, scale: Buffer, bias: Buffer, place: int, columns: Sequence[Value]) -> Callable[[Value, Value], Value]:
@@ -109,15 +224,15 @@ def scaled_kernel(name: str, family: Family, rows: int, depth: int, columns: int
     return _kernel(name, family, (rows, depth, columns), (scale, bias), (out,), prepare)
 
 
-def rectified_kernel(name: str, family: Family, rows: int, depth: int, columns: int) -> Kernel:
+def rectified_kernel(name: str, family: Family, texts: int, words: int, depth: int, columns: int) -> Kernel:
     """Return the kernel of a scaled product that is cut off at zero, and zero where there is no word.
 
-    As `scaled_kernel`, with the mask float32[rows] and the steps that one is divided into, float32[1]; to int8[rows, columns] of `pqrnn.integer`'s
-    `Range.POSITIVE`, and to float32 of that shape.
+    As `scaled_kernel` for `texts * words` rows, with the mask float32[rows], the steps that one is divided into, float32[1], and how many words each text has,
+    int32[texts]; to int8[rows, columns] of `pqrnn.integer`'s `Range.POSITIVE`, and to float32 of that shape. Rows past a text's words are left as they are.
     """
-    lanes = family.lanes
+    lanes, rows = family.lanes, texts * words
     scale, bias = _factors(columns, lanes)
-    mask, levels = Buffer("%mask", (rows,), "f32"), Buffer("%levels", (1,), "f32")
+    mask, levels, counts = Buffer("%mask", (rows,), "f32"), Buffer("%levels", (1,), "f32"), Buffer("%counts", (texts,), "i32")
     short, real = Buffer("%short", (rows, columns), "i8"), Buffer("%real", (rows, columns), "f32")
 
     def prepare(code: Code, firsts: Sequence[Value]) -> Ending:
@@ -134,7 +249,7 @@ def rectified_kernel(name: str, family: Family, rows: int, depth: int, columns: 
 
         return end
 
-    return _kernel(name, family, (rows, depth, columns), (scale, bias, mask, levels), (short, real), prepare)
+    return _kernel(name, family, (rows, depth, columns), (scale, bias, mask, levels, counts), (short, real), prepare, counts)
 
 
 def _factors(columns: int, lanes: int) -> tuple[Buffer, Buffer]:
@@ -143,24 +258,44 @@ def _factors(columns: int, lanes: int) -> tuple[Buffer, Buffer]:
 
 
 def _kernel(
-    name: str, family: Family, shape: tuple[int, int, int], more: tuple[Buffer, ...], outs: tuple[Buffer, ...], prepare: Preparation
+    name: str,
+    family: Family,
+    shape: tuple[int, int, int],
+    more: tuple[Buffer, ...],
+    outs: tuple[Buffer, ...],
+    prepare: Preparation,
+    counts: Buffer | None = None,
 ) -> Kernel:
+    """Make a kernel of a product: of all rows, or of as many of every text as `counts` says."""
     rows, depth, columns = shape
     blocks = -(-columns // family.lanes)
     left = Buffer("%left", (rows, depth), "i8")
     operands = Operands(family, left, "%weights", depth, blocks)
     offsets = Buffer("%offsets", (blocks * family.lanes,), "i32")
-    product = Product(operands, offsets, columns, rows)
-    groups = product.tiling.groups
     code = Code()
-    if groups > 1 and (blocks < groups * product.tiling.blocks or columns % family.lanes):
-        whole = code.value(f"arith.cmpi ult, %group, {code.index(groups - 1)} : index")
-        with code.when(whole) as otherwise:
-            add_group(code, product, "%group", True, prepare)
-            otherwise()
-            add_group(code, product, "%group", False, prepare)
+
+    def add(product: Product, row: Value | None = None) -> int:
+        if product.groups > 1 and not product.even:
+            whole = code.value(f"arith.cmpi ult, %group, {code.index(product.groups - 1)} : index")
+            with code.when(whole) as otherwise:
+                add_group(code, product, "%group", True, prepare, row)
+                otherwise()
+                add_group(code, product, "%group", False, prepare, row)
+        else:
+            add_group(code, product, "%group", False, prepare, row)
+        return product.groups
+
+    if counts is None:
+        groups = add(Product(operands, offsets, columns, rows))
     else:
-        add_group(code, product, "%group", False, prepare)
+        texts, words = counts.shape[0], rows // counts.shape[0]
+
+        def add_text(text: Value, _: Sequence[Value]) -> tuple[()]:
+            nonlocal groups
+            groups = add(Product(operands, offsets, columns, words, count=load_count(code, counts, text, words)), code.times(text, words))
+            return ()
+
+        code.repeat(0, texts, 1, (), add_text)
     return Kernel(name, (left, operands.packed, offsets, *more), outs, groups, str(code))
 
 

@@ -40,6 +40,7 @@ class TextSizes:
         words: Rows that each gets.
         config: Of the features.
         real: Whether they are float32 instead of int8.
+        rest: Whether all rows past a text's words are zeros, and not only the first of a text without any.
     """
 
     texts: int
@@ -47,6 +48,7 @@ class TextSizes:
     words: int
     config: ProjectionConfig
     real: bool = False
+    rest: bool = False
 
 
 class _Integers:
@@ -103,7 +105,8 @@ def projection_kernel(name: str, lanes: int, sizes: TextSizes, tables: Sequence[
 
     It reads texts int32[texts, size / 4], the table of code points as `compile.kernels.packing.pack_table` has it (three parts, whose lengths are
     `tables`), and the seeds of both kinds of features as one int32[features / 16]. It writes features int8 (or float32)[texts * words, features], the mask float32[texts * words] of words that are there, spans
-    int32[texts * words, 2], and how many words there are, int32[texts].
+    int32[texts * words, 2], and how many words there are, int32[texts]. Rows past a text's words are left
+    as they are, but for the first, or are zeros (`TextSizes.rest`).
     """
     return _Projection(lanes, sizes, tables).write(name)
 
@@ -136,7 +139,7 @@ class _Projection:
         self.row = self.code.times("%group", sizes.words)
 
     def write(self, name: str) -> Kernel:
-        self._unpack()
+        self.stop = self._unpack()
         self._decode()
         self._cut()
         self.code.repeat(0, self.sizes.words, 1, (), self._word)
@@ -163,21 +166,24 @@ class _Projection:
         """Load from an array over bytes, some bytes further on."""
         return load_vector(self.code, array, (self.code.add(place, self.code.index(_MARGIN + offset)),), lanes)
 
-    def _unpack(self) -> None:
-        """Add bytes as int32, with zeros around them, and zeros where words will be."""
+    def _unpack(self) -> Value:
+        """Add bytes as int32, with zeros around them, and zeros where words will be. Return where the text ends: after it are but zero bytes, which are spaces."""
         code, over = self.code, self.over
         zero = code.constant(f"dense<0> : {vector_of(_MARGIN, 'i32')}")
         for array in (self.bytes, self.claimed):
             for place in (0, array.shape[0] - _MARGIN):
                 store_vector(code, zero, array, (code.index(place),), _MARGIN, _MARGIN)
 
-        def load(place: Value, _: Sequence[Value]) -> tuple[()]:
+        def load(place: Value, state: Sequence[Value]) -> list[Value]:
             kinds = f"{vector_of(over, 'i8')} to {vector_of(over, 'i32')}"
             bytes_ = code.value(f"vector.load %text[%group, {place}] : {self.text.memory}, {vector_of(over, 'i8')}")
-            store_vector(code, code.value(f"arith.extui {bytes_} : {kinds}"), self.bytes, (code.add(place, code.index(_MARGIN)),), over, over)
-            return ()
+            wide = code.value(f"arith.extui {bytes_} : {kinds}")
+            store_vector(code, wide, self.bytes, (code.add(place, code.index(_MARGIN)),), over, over)
+            any_ = code.value(f"vector.reduction <or>, {wide} : {vector_of(over, 'i32')} into i32")
+            there = self.one.compare("ne", any_, 0)
+            return [code.value(f"arith.select {there}, {code.add(place, code.index(over))}, {state[0]} : index")]
 
-        code.repeat(0, self.sizes.size, over, (), load)
+        stop = code.repeat(0, self.sizes.size, over, [(code.index(0), "index")], load)[0]
 
         def clear(place: Value, _: Sequence[Value]) -> tuple[()]:
             for array in (self.first, self.next, self.start, self.end, self.kind, self.upper, self.before, self.after):
@@ -185,6 +191,7 @@ class _Projection:
             return ()
 
         code.repeat(0, self.sizes.words + 1, 1, (), clear)
+        return stop
 
     def _decode(self) -> None:
         """Add `pqrnn.projection.decode_utf8`: code point and length where a character begins, else zeros."""
@@ -224,8 +231,8 @@ class _Projection:
                 store_vector(code, lane.select(taken, 0, self._look(source, place, 0, over)), destination, at, over, over)
             return ()
 
-        code.repeat(0, self.sizes.size, over, (), decode)
-        code.repeat(0, self.sizes.size, over, (), begin)
+        for body in (decode, begin):
+            code.loop(code.index(0), self.stop, code.index(over), (), body)
 
     def _cut(self) -> None:
         """Add the walk over characters that finds words: what is kept of each word, and the hashes of its characters."""
@@ -268,7 +275,7 @@ class _Projection:
             ]
 
         # One more place than characters: what is written there after the last is never read.
-        result = code.repeat(0, self.sizes.size, 1, [(zero, "i32")] * 6, step)
+        result = self._range(code.index(0), self.stop, [(zero, "i32")] * 6, step)
         self._store(result[3], self.count, "%group")
 
     def _entry(self, point: Value) -> Value:
@@ -317,7 +324,8 @@ class _Projection:
             if self.hashes[1]:
                 self._gram_part(row, word, begin, end)
             otherwise()
-            self._clear(row)
+            with code.when(code.constant("true") if self.sizes.rest else code.value(f"arith.cmpi eq, {word}, {code.index(0)} : index")):
+                self._clear(row)
         return ()
 
     def _clear(self, row: Value) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 Value = str
@@ -29,12 +29,13 @@ class Code:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._constants: dict[str, Value] = {}
+        self._places: list[str] = []
         self._lines: list[str] = []
         self._names = 0
 
     def __str__(self) -> str:
         head = [f"{name} = arith.constant {literal}" for literal, name in self._constants.items()]
-        return "\n".join([*head, *self._lines])
+        return "\n".join([*head, *self._places, *self._lines])
 
     def line(self, text: str) -> None:
         """Add an operation without a result."""
@@ -55,6 +56,13 @@ class Code:
         if literal not in self._constants:
             self._constants[literal] = self._name()
         return self._constants[literal]
+
+    def place(self, shape: Sequence[int], element: str) -> Value:
+        """Return memory on the stack, the same in every step of a loop."""
+        name = self._name()
+        settings = "<{alignment = 64 : i64, operandSegmentSizes = array<i32: 0, 0>}>"
+        self._places.append(f'{name} = "memref.alloca"() {settings} : () -> {memory_of(shape, element)}')
+        return name
 
     def add(self, left: Value, right: Value) -> Value:
         """Add two indices."""
@@ -105,6 +113,15 @@ class Code:
         self.line(f"scf.yield {', '.join(body(number, inside))} : {types}")
         self.line("}")
         return [f"{result}#{place}" for place in range(len(carried))]
+
+    def switch(self, number: Value, cases: Iterable[int], body: Callable[[int], None]) -> None:
+        """Add what is done for an index that is one of some numbers."""
+        self.line(f"scf.index_switch {number}")
+        for case in cases:
+            self.line(f"case {case} {{")
+            body(case)
+            self.line("scf.yield\n}")
+        self.line("default {\n}")
 
     @contextmanager
     def when(self, condition: Value) -> Iterator[Callable[[], None]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from compile.kernels.families import Family
 
 _TALLEST = 12
+_USUAL = 16  # words of an utterance
 _LATENCY = 10  # products that have to be on their way at a time: two a cycle, each taking five
 
 
@@ -26,14 +27,35 @@ class Tiling:
     groups: int
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Of tiles that rows are cut into when a kernel runs.
+
+    Attributes:
+        height: Rows of the tallest.
+        blocks: Blocks of columns in a group.
+    """
+
+    height: int
+    blocks: int
+
+
 def choose_tiling(family: Family, rows: int, blocks: int) -> Tiling:
     """Choose the cut that takes the fewest cycles by a simple model (`_cost`)."""
     options = [_cut(rows, height, blocks, width) for height in range(1, min(rows, _TALLEST) + 1) if (width := _width(family, height)) > 0]
     return min(options, key=lambda tiling: _cost(family, tiling))
 
 
-def choose_rows(family: Family, rows: int, blocks: int) -> tuple[int, ...]:
-    """Cut rows only, for tiles of all blocks.
+def choose_shape(family: Family, rows: int, blocks: int) -> Shape:
+    """Choose tiles for a number of rows that is known only when a kernel runs, at most `rows`: the shape that is best over the lengths that texts usually have."""
+    usual = range(1, min(rows, _USUAL) + 1)
+    heights = range(1, min(rows, _TALLEST) + 1)
+    options = [Shape(height, _cut(height, height, blocks, width).blocks) for height in heights if (width := _width(family, height)) > 0]
+    return min(options, key=lambda shape: sum(_cost(family, _cut(count, shape.height, blocks, shape.blocks)) for count in usual))
+
+
+def choose_height(family: Family, rows: int, blocks: int) -> int:
+    """Return the greatest height of tiles of so many blocks.
 
     Raises:
         ValueError: So many blocks do not fit into the registers.
@@ -41,7 +63,7 @@ def choose_rows(family: Family, rows: int, blocks: int) -> tuple[int, ...]:
     fitting = [height for height in range(1, min(rows, _TALLEST) + 1) if _width(family, height) >= blocks]
     if not fitting:
         raise ValueError(f"{blocks} blocks at a time are more than {family.name} has registers for")
-    return _cut(rows, fitting[-1], blocks, blocks).rows
+    return fitting[-1]
 
 
 def runs(heights: Sequence[int]) -> list[tuple[int, int, int]]:

@@ -1,18 +1,30 @@
-"""What speed rests on and can be counted: launches, bytes of code and of weights, memory that does not grow; and several texts in one call."""
+"""What speed rests on and can be counted: launches, bytes of code and of weights, products in int8, memory that does not grow; several texts in one call."""
 
 from __future__ import annotations
 
 import gc
+import re
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
+import torch
+from makers.int8 import make_int8
+from makers.kernels import processor_of
 from makers.small import BUCKETS, TEXTS, answer_golden, compile_for, cpu_flags, cpu_variant, import_small, make_model, write_package
+from torch import Tensor, nn
 
+from compile.compiler import compile_module
 from compile.golden import TRICKY
+from compile.importing import import_programs
+from compile.kernels.families import choose_kernels
+from compile.kernels.linking import link_kernels
+from compile.kernels.modules import with_kernels
 from compile.target_bench import ModuleSizes, count_dispatches, measure_module
+from pqrnn.model import ParserModel
 from runtime_py import Parser
 from runtime_py.check import check_package, check_parser
 from runtime_py.entry import Entry, Outputs
@@ -23,6 +35,9 @@ BATCH = 3
 # Counted, with a little room. More is a regression to look into.
 LAUNCHES = {"parse_4": 132, "parse_16": 148}
 CODE_BYTES = 110_000
+# In the compiler's own code: a product of matrices whose result is whole numbers, and one of numbers that are as wide.
+_PRODUCT = re.compile(r"linalg\.(\w*mat\w*|\w*mmt4d|contract)\b.* outs\(.*xi(32|64)>")
+_WIDE = re.compile(r" ins\([^)]*: [^)]*xi(32|64)>[^)]*\)")
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +168,41 @@ def _fits(parser: Parser, text: str | bytes) -> bool:
     except InputTooLong:
         return False
     return True
+
+
+class _Widened(nn.Module):
+    """An integer product as it must never be written: of int8 that are made int32 first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.ones((64, 32), dtype=torch.int8))
+
+    def forward(self, value: Tensor) -> Tensor:
+        return torch.matmul(value.to(torch.int32), self.get_buffer("weights").to(torch.int32))
+
+
+def _compiled_products(source: Path, target: str) -> tuple[list[str], list[str]]:
+    """Compile a module, and return the integer products that are left to the compiler: those of int8, and those of wider integers."""
+    flags, _ = processor_of(target)
+    dumped = source.with_suffix("")
+    compile_module(source, source.with_suffix(".vmfb"), (*flags, f"--iree-hal-dump-executable-sources-to={dumped}"))
+    code = [path.read_text() for path in dumped.iterdir()]
+    assert code
+    products = [line for part in code for line in part.splitlines() if _PRODUCT.search(line)]
+    wide = [line for line in products if _WIDE.search(line)]
+    return [line for line in products if line not in wide], wide
+
+
+def test_no_integer_product_is_left_to_the_compiler_or_widened(tmp_path: Path) -> None:
+    """With kernels every product is one of them; without, the compiler sees int8, which it has instructions for; and both would be seen."""
+    model, target = make_int8(1).folded(), "linux-x86_64-vnni"
+    _, processor = processor_of(target)
+    kernels = choose_kernels(processor.triple, processor.features, True)
+    assert kernels is not None
+    operators = import_small(cast(ParserModel, with_kernels(model, kernels)), tmp_path / "operators.mlirbc", BUCKETS[:1])
+    linked = link_kernels(operators, tmp_path / "kernels.mlirbc", kernels, processor.resolved)
+    assert _compiled_products(linked, target) == ([], [])
+    narrow, wide = _compiled_products(import_small(model, tmp_path / "stock.mlirbc", BUCKETS[:1]), target)
+    assert len(narrow) >= 7 and not wide  # bottleneck, two layers, pooling, intent, tags, neighbours
+    program = torch.export.export(_Widened(), (torch.zeros((4, 64), dtype=torch.int8),), strict=False).run_decompositions()
+    assert _compiled_products(import_programs({"run": program}, tmp_path / "widened.mlirbc"), target)[1]

@@ -53,8 +53,8 @@ HEADS = (  # texts, words, width, heads, intents, tags, peaks, rounds
 # The shipped features for two texts; and sizes that vectors do not divide, one kind of features only, other n-grams and limits.
 TEXT_SIZES = (
     TextSizes(2, 96, 16, ProjectionConfig()),
-    TextSizes(1, 36, 3, ProjectionConfig(word_features=48, ngram_features=0), real=True),
-    TextSizes(3, 40, 2, ProjectionConfig(word_features=0, ngram_features=80, ngrams=(5, 2), ngram_limit=127)),
+    TextSizes(1, 36, 3, ProjectionConfig(word_features=48, ngram_features=0), real=True, rest=True),
+    TextSizes(3, 40, 2, ProjectionConfig(word_features=0, ngram_features=80, ngrams=(5, 2), ngram_limit=127), rest=True),
     TextSizes(1, 512, 64, ProjectionConfig(word_features=64, ngram_features=64, ngrams=(3,), ngram_limit=2)),
 )
 WORDS = ((1, 8, 8, 2), (3, 5, 3, 1), (4, 16, 16, 2), (9, 20, 24, 3), (13, 7, 17, 2), (33, 12, 5, 2))  # words, width, state, taps
@@ -78,15 +78,21 @@ def compile_kernels(kernels: Iterable[Kernel], target: str, folder: Path) -> Pat
 
 @dataclass(frozen=True)
 class Case:
-    """What a kernel is given, and what it has to give."""
+    """What a kernel is given, and what it has to give, in the rows that it computes where it does not compute them all."""
 
     kernel: Kernel
     inputs: tuple[NDArray[Any], ...]
     wanted: tuple[NDArray[Any], ...]
+    computed: NDArray[np.bool_] | None = None
 
     @property
     def function(self) -> str:
         return f"run_{self.kernel.name}"
+
+    def pairs(self, found: Sequence[NDArray[Any]]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """What was found beside what is wanted."""
+        kept = [slice(None) if self.computed is None or len(each) != len(self.computed) else self.computed for each in self.wanted]
+        return [(one[rows], other[rows]) for one, other, rows in zip(found, self.wanted, kept, strict=True)]
 
 
 def product_case(family: Family, shape: tuple[int, int, int]) -> Case:
@@ -129,54 +135,65 @@ def set_weights(linear: IntegerLinear) -> IntegerLinear:
 
 
 def layer_case(family: Family, texts: int, shape: tuple[int, int, int, int]) -> Case:
-    """A layer over texts that end before the last word; what is wanted is what its operator says."""
+    """A layer over texts of different lengths; what is wanted is what its operator says."""
     words, width, state, taps = shape
     layer = KernelLayer(make_layer(width, state, taps), family)
-    mask, left = _rows(texts, words, width)
-    tensors = (left, layer.packed.weights, layer.packed.offsets, layer.scale, layer.bias, mask)
+    counts = _counts(texts, words)
+    mask, left = _rows(counts, words, width)
+    tensors = (left, layer.packed.weights, layer.packed.offsets, layer.scale, layer.bias, mask, counts)
     kernel = layer_kernel(f"layer_{texts}_{words}_{width}_{state}_{taps}", family, texts, words, width, state, taps)
-    return _case(kernel, tensors, torch.ops.pqrnn.layer(*tensors, words, state, taps, family.name))
+    return _case(kernel, tensors, torch.ops.pqrnn.layer(*tensors, words, state, taps, family.name), counts, words)
 
 
-def rectified_case(family: Family, shape: tuple[int, int, int]) -> Case:
+def rectified_case(family: Family, texts: int, shape: tuple[int, int, int]) -> Case:
     """A scaled product of ternary numbers, cut off at zero and at the largest activation."""
-    rows, depth, columns = shape
-    torch.manual_seed(rows + depth + columns)
+    words, depth, columns = shape
+    torch.manual_seed(words + depth + columns)
     linear = set_weights(IntegerLinear(depth, columns, Range.INTEGERS))
     packed = PackedLinear(linear, family)
-    mask = (torch.arange(rows) < rows - rows // 4).float()
-    left = torch.randint(-1, 2, (rows, depth), dtype=torch.int8)
-    tensors = (left, packed.weights, packed.offsets, packed.scale, packed.bias, mask, torch.tensor([100.0]))
-    kernel = rectified_kernel(f"rectified_{rows}_{depth}_{columns}", family, rows, depth, columns)
-    return _case(kernel, tensors, torch.ops.pqrnn.rectified(*tensors, columns, family.name))
+    counts = _counts(texts, words)
+    mask, _ = _rows(counts, words, depth)
+    left = torch.randint(-1, 2, (texts * words, depth), dtype=torch.int8)
+    tensors = (left, packed.weights, packed.offsets, packed.scale, packed.bias, mask, torch.tensor([100.0]), counts)
+    kernel = rectified_kernel(f"rectified_{texts}_{words}_{depth}_{columns}", family, texts, words, depth, columns)
+    return _case(kernel, tensors, torch.ops.pqrnn.rectified(*tensors, columns, family.name), counts, words)
 
 
 def head_case(family: Family, sizes: Sizes) -> Case:
-    """A head over texts that end before the last word, of which the first has no word at all."""
+    """A head over texts of different lengths, of which the first has no word at all."""
     torch.manual_seed(sizes.words)
-    mask, short = _rows(sizes.texts, sizes.words, sizes.width)
-    mask[: sizes.words] = 0.0
+    counts = _counts(sizes.texts, sizes.words)
+    counts[0] = 0
+    mask, short = _rows(counts, sizes.words, sizes.width)
     products = sizes.products(family.lanes)
-    linears = {name: set_weights(IntegerLinear(*products[name], Range.SHARE if name == "neighbours" else Range.SIGNED)) for name in NAMES}
+    kinds = {name: Range.SHARE if name == "neighbours" else Range.SIGNED for name in NAMES}
+    linears = {name: set_weights(IntegerLinear(*products[name], kind, bias=name != "neighbours")) for name, kind in kinds.items()}
     linears["neighbours"].weight[sizes.tags :] = 0  # rows that only fill up
     linears["neighbours"].derive()
     packed = [PackedLinear(linears[name], family) for name in NAMES]
     rows = [torch.cat([each.get_buffer(part) for each in packed]) for part in ("offsets", "scale", "bias")]
-    tensors = (short, short.float() / 127.0, mask, *(each.weights for each in packed), *rows)
+    tensors = (short, short.float() / 127.0, mask, counts, *(each.weights for each in packed), *rows)
     numbers = (sizes.words, sizes.heads, sizes.intents, sizes.tags, sizes.rounds)
     kernel = head_kernel(f"head_{'_'.join(map(str, numbers))}_{sizes.texts}_{int(sizes.peaks)}", family, sizes)
-    return _case(kernel, tensors, torch.ops.pqrnn.head(*tensors, *numbers, family.name))
+    return _case(kernel, tensors, torch.ops.pqrnn.head(*tensors, *numbers, family.name), counts, sizes.words)
 
 
-def _case(kernel: Kernel, tensors: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor]) -> Case:
-    return Case(kernel, tuple(value.numpy() for value in tensors), tuple(value.numpy() for value in wanted))
+def _case(kernel: Kernel, tensors: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor], counts: torch.Tensor, words: int) -> Case:
+    """A case of texts, of which as many rows are computed as they have words, and one where they have none."""
+    computed = torch.arange(words) < counts.clamp(1, words)[:, None]
+    return Case(kernel, tuple(value.numpy() for value in tensors), tuple(value.numpy() for value in wanted), computed.reshape(-1).numpy())
 
 
-def _rows(texts: int, words: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mask and int8 of texts that end before the last word."""
+def _counts(texts: int, words: int) -> torch.Tensor:
+    """Words of texts: all rows, more than there are rows, and fewer."""
+    return torch.tensor([words, words + 3, words - words // 4, words // 2, 0], dtype=torch.int32)[(torch.arange(texts) + words) % 5]
+
+
+def _rows(counts: torch.Tensor, words: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mask and int8 of texts."""
     torch.manual_seed(words)
-    mask = (torch.arange(words) < words - words // 4).float().repeat(texts)
-    return mask, torch.randint(-127, 128, (texts * words, width), dtype=torch.int8) * mask.to(torch.int8)[:, None]
+    mask = (torch.arange(words) < counts[:, None]).float().reshape(-1)
+    return mask, torch.randint(-127, 128, (len(mask), width), dtype=torch.int8) * mask.to(torch.int8)[:, None]
 
 
 def check_reals(found: NDArray[Any], wanted: NDArray[Any], levels: float, short: NDArray[Any], rounded: NDArray[Any]) -> None:

@@ -18,7 +18,7 @@ from compile.kernels.layer import layer_kernel
 from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, KernelProjection, has_products, with_kernels
 from compile.kernels.packing import offset_sums, pack_table, pack_weights, unpack_weights
 from compile.kernels.product import product_kernel
-from compile.kernels.tiling import choose_rows, choose_tiling, runs
+from compile.kernels.tiling import choose_height, choose_shape, choose_tiling, runs
 from pqrnn.integer import IntegerLinear, Range, multiply
 from pqrnn.model import ParserModel
 from pqrnn.projection import Projection, pack_texts
@@ -85,16 +85,18 @@ def test_tiles_cover_everything_and_fit_into_the_registers(family: Family, rows:
     tiling = choose_tiling(family, rows, blocks)
     assert sum(tiling.rows) == rows
     assert (tiling.groups - 1) * tiling.blocks < blocks <= tiling.groups * tiling.blocks
-    for height in tiling.rows:
-        sums = (height + height % 2 if family.name == "i8mm" else height) * tiling.blocks
-        assert sums + tiling.blocks * family.lanes // family.pair + (height if family.keeps else 1) + 1 <= family.registers
+    shape = choose_shape(family, rows, blocks)
+    assert 1 <= shape.height <= rows and 1 <= shape.blocks <= blocks
+    for height, width in [*((height, tiling.blocks) for height in tiling.rows), (shape.height, shape.blocks)]:
+        sums = (height + height % 2 if family.name == "i8mm" else height) * width
+        assert sums + width * family.lanes // family.pair + (height if family.keeps else 1) + 1 <= family.registers
 
 
 def test_rows_are_cut_into_tiles_that_follow_each_other() -> None:
     assert runs((4, 4, 3, 3, 3)) == [(4, 0, 8), (3, 8, 17)]
-    assert sum(choose_rows(FAMILIES[0], 13, 3)) == 13
+    assert [choose_height(FAMILIES[0], rows, 3) for rows in (1, 5, 13, 64)] == [1, 5, 9, 9]
     with pytest.raises(ValueError, match="40 blocks"):
-        choose_rows(FAMILIES[0], 4, 40)
+        choose_height(FAMILIES[0], 4, 40)
 
 
 @FAMILY
@@ -130,7 +132,7 @@ def test_linear_layers_keep_every_bit(family: Family, kind: Range, bias: bool) -
 def test_whole_layers_differ_by_roundings_only(family: Family, taps: int) -> None:
     layer = make_layer(12, 20, taps)
     case = layer_case(family, 2, (9, 12, 20, taps))
-    value, mask = torch.from_numpy(case.inputs[0]).reshape(2, 9, 12).float() / 127.0, torch.from_numpy(case.inputs[-1]).reshape(2, 9, 1)
+    value, mask = torch.from_numpy(case.inputs[0]).reshape(2, 9, 12).float() / 127.0, torch.from_numpy(case.inputs[-2]).reshape(2, 9, 1)
     with torch.no_grad():
         wanted, found = layer(value, mask, scan=False), KernelLayer(layer, family)(value, mask, scan=False)
     assert wanted.abs().max() > 0.2
