@@ -4,11 +4,16 @@
 
 One thread each. Ours reads UTF-8 bytes and includes decoding, segmentation, hashing and features; the peers get the finished features, as a graph that was
 made for exactly the number of words of each utterance, in the form and setting that is fastest around that length (`benchmarks.peers`). Every utterance is
-timed in every round by every peer, in an order that turns from round to round; the figure of an utterance is its median over the rounds, and the reported
-figure the median over the utterances. MTOP has hardly an utterance of 32 words, so pairs of utterances that have 16 each, joined, stand for those.
+timed in every round by every peer, in an order that is drawn anew each time, so that nobody always comes after the same one and finds its code still in the
+caches; the figure of an utterance is its median over the rounds, and the reported figure the median over the utterances. MTOP has hardly an utterance of 32
+words, so pairs of utterances that have 16 each, joined, stand for those.
 
-The roofline is the shortest time that this machine allows (`benchmarks.machine`): the encoder's multiply-adds for exactly the words that are there at the
-measured peak of the data type, or one reading of the weights at the measured bandwidth, whichever takes longer. The text part counts as no work at all.
+The roofline is the shortest time that this machine allows: the encoder's multiply-adds for exactly the words that are there at the measured peak of the data
+type (`benchmarks.machine`), or one reading of the weights, whichever takes longer. The text part counts as no work at all. How long reading takes depends on
+where the weights are, so there are two of it, each under the conditions of the times that it is held against:
+
+- taking turns: a block as large as the weights is read once in every turn, as if it were one more peer, and is pushed out of the caches like theirs;
+- again and again: the block is read over and over, and so is called what is held against it.
 
 Rows are kept in `results/latency.json` under the works "f32, NAME", "int8, NAME" and "machine"; every raw time in `results/latency-NAME.npz`.
 """
@@ -26,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.machine import Limits, measure_limits
+from benchmarks.machine import Limits, measure_limits, read_block
 from benchmarks.peers import all_peers
 from benchmarks.peers.encoder import count_products, digest_weights, project_texts
 from benchmarks.peers.peer import PEERS, Call, Features, Peer
@@ -39,6 +44,7 @@ from pqrnn.model import ParserModel
 from runtime_py import Parser
 
 OURS = "ours, bytes to logits"
+READING = "reading"
 SHOWN = (4, 8, 12, 16, 32)
 _JOINED = 32
 _TRIES = 60
@@ -108,17 +114,22 @@ def main() -> None:
     if arguments.prepare:
         return
     agreement = _check_agreement(contenders, texts)
-    for name, samples in time_interleaved({each.name: each.call for each in contenders}, len(texts.raw), arguments.rounds).items():
-        next(each for each in contenders if each.name == name).samples = samples
+    matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
+    readings = {precision: read_block(matrices * size) for precision, size in (("f32", 4), ("int8", 1))}
+    reading = {f"{READING} {precision}": lambda _, read=read: read() for precision, read in readings.items()}
+    samples = time_interleaved({each.name: each.call for each in contenders} | reading, len(texts.raw), arguments.rounds)
+    for each in contenders:
+        each.samples = samples[each.name]
     for each in contenders:
         each.cpu = measure_cpu(each.call, texts.real)
-    kernels = {each.name: measure_kernel(each, texts, arguments.rounds) for each in contenders if each.ours}
-    matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
+    again = {each.name: measure_again(each, texts, arguments.rounds) for each in contenders if each.ours}
     limits = {precision: measure_limits(matrices * size) for precision, size in (("f32", 4), ("int8", 1))}
     rows = _machine_rows(limits)
     for precision in ("f32", "int8"):
         if any(each.ours and each.precision == precision for each in contenders):
-            rows += _make_rows(f"{precision}, {arguments.name}", precision, contenders, texts, model, limits[precision], kernels, agreement, absent)
+            read = np.median(samples[f"{READING} {precision}"], axis=0)
+            measured = Measured(texts, model, limits[precision], read, again, agreement, absent)
+            rows += _make_rows(f"{precision}, {arguments.name}", precision, contenders, measured)
     if arguments.starts:
         rows += _start_rows(arguments.name, contenders, texts, arguments.starts)
     for row in rows:
@@ -223,15 +234,16 @@ def fastest(calls: Sequence[Call], features: Features, rounds: int = _TRIES) -> 
 
 
 def time_interleaved(calls: Mapping[str, Callable[[int], object]], count: int, rounds: int) -> dict[str, Seconds]:
-    """Return the seconds of every call, after a few that are not counted."""
+    """Return the seconds of every call, after a few that are not counted; in an order that is drawn for every place in every round, the same each time."""
     samples = {name: np.zeros((rounds, count)) for name in calls}
-    names = list(calls)
+    names, generator = list(calls), np.random.default_rng(0)
     for place in range(min(count, 50)):
         for name in names * _WARM_UPS:
             calls[name](place)
     for turn in range(rounds):
         for place in range(count):
-            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            for number in generator.permutation(len(names)).tolist():
+                name = names[number]
                 call = calls[name]
                 start = time.perf_counter()
                 call(place)
@@ -248,19 +260,23 @@ def measure_cpu(call: Callable[[int], object], count: int, most: int = 1000) -> 
     return (time.process_time() - start) / len(places)
 
 
-def measure_kernel(contender: Contender, texts: Texts, rounds: int) -> Seconds:
-    """Return the seconds of the compiled function alone, called again and again, without copying in and out."""
+def measure_again(contender: Contender, texts: Texts, rounds: int) -> tuple[Seconds, Seconds]:
+    """Return the seconds of a call that follows one of the same text: from bytes to logits, and the compiled function alone."""
     assert contender.start is not None
-    seconds = np.zeros((rounds, texts.real))
+    whole, alone = np.zeros((2, rounds, len(texts.raw)))
     with Parser.load(contender.start[1]) as parser:
-        prepared = [parser.prepare(text) for text in texts.raw[: texts.real]]
+        prepared = [parser.prepare(text) for text in texts.raw]
         for turn in range(rounds):
             for place, (_, entry, raw) in enumerate(prepared):
+                parser.logits(raw)
+                start = time.perf_counter()
+                parser.logits(raw)
+                whole[turn, place] = time.perf_counter() - start
                 entry.set_text(raw)
                 start = time.perf_counter()
                 entry.invoke()
-                seconds[turn, place] = time.perf_counter() - start
-    return seconds
+                alone[turn, place] = time.perf_counter() - start
+    return whole, alone
 
 
 def _check_agreement(contenders: Sequence[Contender], texts: Texts) -> dict[str, float]:
@@ -314,23 +330,39 @@ def _machine_rows(limits: Mapping[str, Limits]) -> list[ResultRow]:
     return rows
 
 
-def _make_rows(
-    work: str,
-    precision: str,
-    contenders: Sequence[Contender],
-    texts: Texts,
-    model: ParserModel,
-    limits: Limits,
-    kernels: Mapping[str, Seconds],
-    agreement: Mapping[str, float],
-    absent: Mapping[str, str],
-) -> list[ResultRow]:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What rows are made from, beside the samples of the contenders.
+
+    Attributes:
+        texts: that were parsed.
+        model: whose encoder runs.
+        limits: of this machine, for weights of this precision.
+        read: seconds of reading the weights among the peers, [texts].
+        again: by name of ours, what `measure_again` found.
+        agreement: by name, the share of decisions that are those of float32.
+        absent: by name, why a peer was not measured.
+    """
+
+    texts: Texts
+    model: ParserModel
+    limits: Limits
+    read: npt.NDArray[np.float64]
+    again: Mapping[str, tuple[Seconds, Seconds]]
+    agreement: Mapping[str, float]
+    absent: Mapping[str, str]
+
+
+def _make_rows(work: str, precision: str, contenders: Sequence[Contender], measured: Measured) -> list[ResultRow]:
+    texts, model, limits, agreement = measured.texts, measured.model, measured.limits, measured.agreement
     counts, n = texts.counts, texts.real
     real = np.arange(len(counts)) < n
     matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
     size = matrices * (1 if precision == "int8" else 4)
-    products = {words: count_products(model, words) for words in set(counts.tolist())}
-    shortest = np.array([limits.shortest(products[words], size, precision) for words in counts.tolist()]) * 1e6
+    seconds = {words: limits.compute(count_products(model, words), precision) for words in set(counts.tolist())}
+    computing = np.array([seconds[words] for words in counts.tolist()])
+    shortest = np.maximum(computing, measured.read) * 1e6
+    shortest_again = np.maximum(computing, limits.read(size)) * 1e6
     shown = [each for each in contenders if each.precision == precision]
     rows = []
     for each in shown:
@@ -358,30 +390,20 @@ def _make_rows(
         rows.append(ResultRow(work=work, metric="file", value=each.size, unit="bytes", peer=each.name))
         if each.name in agreement:
             rows.append(ResultRow(work=work, metric="decides like float32", value=round(agreement[each.name], 4), peer=each.name))
-            share = shortest / values
-            rows.append(ResultRow(work=work, metric="share of the roofline", value=round(float(np.median(share[real])), 4), n=n, peer=each.name))
-            for words in (12, 32):
-                if (counts == words).any():
-                    at = round(float(np.median(share[counts == words])), 4)
-                    rows.append(ResultRow(work=work, metric=f"share of the roofline at {words} words", value=at, peer=each.name))
-    for name, reason in absent.items():
+            rows += _share_rows(work, each.name, "", shortest / values, counts, real)
+    for name, reason in measured.absent.items():
         if ("int8" in name) == (precision == "int8"):
             rows.append(ResultRow(work=work, metric="not measured", value=0, peer=name, note=reason))
     ours = next(each for each in shown if each.ours)
-    alone = np.median(kernels[ours.name], axis=0) * 1e6
-    rows.append(ResultRow(work=work, metric="median of the compiled call alone", value=_round(np.median(alone)), unit="us", n=n, peer=ours.name))
-    kernel_share = round(float(np.median(shortest[real] / alone)), 4)
-    rows.append(ResultRow(work=work, metric="share of the roofline, compiled call alone", value=kernel_share, n=n, peer=ours.name))
-    rows.append(
-        ResultRow(
-            work=work,
-            metric="roofline",
-            value=_round(np.median(shortest[real])),
-            unit="us",
-            n=n,
-            note=f"{matrices:,} weights of {size // matrices} byte",
-        )
-    )
+    whole, alone = (np.median(each, axis=0) * 1e6 for each in measured.again[ours.name])
+    for metric, times in (("median, called again and again", whole), ("median of the compiled call alone", alone)):
+        rows.append(ResultRow(work=work, metric=metric, value=_round(np.median(times[real])), unit="us", n=n, peer=ours.name))
+    rows += _share_rows(work, ours.name, ", called again and again", shortest_again / whole, counts, real)
+    rows += _share_rows(work, ours.name, ", compiled call alone", shortest_again / alone, counts, real)
+    note = f"{matrices:,} weights of {size // matrices} byte"
+    limits_in = {"roofline": shortest, "roofline, called again and again": shortest_again, "reading the weights in turn": measured.read * 1e6}
+    for metric, times in limits_in.items():
+        rows.append(ResultRow(work=work, metric=metric, value=_round(np.median(times[real])), unit="us", n=n, note=note))
     rivals = [each for each in shown if each.name in agreement and not each.ours]
     if rivals:
         best = min(rivals, key=lambda each: float(np.median(each.microseconds[real])))
@@ -393,6 +415,18 @@ def _make_rows(
     rows.append(ResultRow(work=work, metric="weight bytes a call reads", value=size, unit="bytes", note="lower limit of memory traffic"))
     rows.append(ResultRow(work=work, metric="multiply-adds at 12 words", value=count_products(model, 12), note="matrix products of the encoder"))
     return rows
+
+
+def _share_rows(
+    work: str, peer: str, how: str, share: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], real: npt.NDArray[np.bool_]
+) -> list[ResultRow]:
+    """Rows about the share of the roofline: of all utterances, and of those of 12 and 32 words."""
+    chosen = {"": real} | {f" at {words} words": counts == words for words in (12, 32)}
+    return [
+        ResultRow(work=work, metric=f"share of the roofline{which}{how}", value=round(float(np.median(share[rows])), 4), n=int(rows.sum()), peer=peer)
+        for which, rows in chosen.items()
+        if rows.any()
+    ]
 
 
 def _start_rows(name: str, contenders: Sequence[Contender], texts: Texts, starts: int) -> list[ResultRow]:

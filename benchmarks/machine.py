@@ -36,10 +36,13 @@ class Limits:
     near: float
     far: float
 
-    def shortest(self, products: int, size: int, precision: str) -> float:
-        """Return the roofline's seconds for so many multiply-adds on so many bytes of weights: whichever limit is the stricter."""
-        peak = self.int8 if precision == "int8" else self.float32
-        return max(products / peak, size / self.near)
+    def compute(self, products: int, precision: str) -> float:
+        """Return the seconds that so many multiply-adds take at least."""
+        return products / (self.int8 if precision == "int8" else self.float32)
+
+    def read(self, size: int) -> float:
+        """Return the seconds that reading a block like the weights takes at least, again and again."""
+        return size / self.near
 
 
 def measure_limits(weight_bytes: int) -> Limits:
@@ -83,6 +86,13 @@ def _bandwidth(size: int) -> float:
     block = torch.ones(max(size // 4, 1024))
     left, right = block.chunk(2) if len(block) % 2 == 0 else block[:-1].chunk(2)
     return max(block.numel() * 4 / _fastest(read) for read in (block.sum, lambda: torch.dot(left, right), block.amax))
+
+
+def read_block(size: int) -> Callable[[], object]:
+    """Return what reads a block of so many bytes of its own once, as quickly as PyTorch can."""
+    block = torch.ones(max(size // 4, 1024))
+    ways: list[Callable[[], object]] = [block.sum, block.amax]
+    return min(ways, key=_fastest)
 
 
 def _fastest(call: Callable[[], object]) -> float:
