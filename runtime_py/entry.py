@@ -26,8 +26,8 @@ class Outputs:
 
     Attributes:
         intent: Logits, float32 [intents].
-        tags: Logits, float32 [bucket words, tags]; rows past ``count`` are padding.
-        spans: Start and end byte of each word, int32 [bucket words, 2].
+        tags: Logits of each word, float32 [words, tags]; of as many as the bucket holds.
+        spans: Start and end byte of the same words, int32 [words, 2].
         count: Words in the text; more than the bucket's words means that the bucket was too small.
     """
 
@@ -74,7 +74,7 @@ class Entry:
             DeviceError: The device has no memory for the text.
         """
         self.bucket, self.words, self.bytes, self.batch = bucket, bucket.words, bucket.bytes, batch
-        self._intents, self._tags = (intents,), (bucket.words, tags)
+        self._intents, self._tags = (intents,), tags
         self._shapes = ((batch, intents), (batch, bucket.words, tags), (batch, bucket.words, 2), (batch,))
         self._checked = False
         self._invoke = context.invoke
@@ -109,11 +109,13 @@ class Entry:
         get = self._results.get_as_object
         if not self._checked:
             self._check_results()
+        count = int.from_bytes(get(3, view_type).map(), "little", signed=True)
+        rows = min(count, self.words)
         return Outputs(
             array(self._intents, FLOAT, get(0, view_type).map()),
-            array(self._tags, FLOAT, get(1, view_type).map()),
-            array((self.words, 2), INT, get(2, view_type).map()),
-            int.from_bytes(get(3, view_type).map(), "little", signed=True),
+            array((rows, self._tags), FLOAT, get(1, view_type).map()),
+            array((rows, 2), INT, get(2, view_type).map()),
+            count,
         )
 
     def run(self, raw: bytes) -> Outputs:
@@ -137,7 +139,8 @@ class Entry:
         self._text[:] = b"".join(raw.ljust(self.bytes, b"\0") for raw in raws).ljust(self.batch * self.bytes, b"\0")
         self.invoke()
         intent, tags, spans, count = self.fetch()
-        return [Outputs(intent[row], tags[row], spans[row], int(count[row])) for row in range(len(raws))]
+        counts = count.tolist()
+        return [Outputs(intent[row], tags[row, : counts[row]], spans[row, : counts[row]], counts[row]) for row in range(len(raws))]
 
     def _check_results(self) -> None:
         """Compare shapes and types with the manifest, once: the arrays above trust them."""

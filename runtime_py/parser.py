@@ -253,14 +253,15 @@ class Parser:
             raw = cut_text(raw, limit)
         size = len(raw)
         with self._lock:
-            entry = self._open_entries()[-1] if cut else self._choose(size, guess_words(shown, raw))
+            entries = self._open_entries()
+            entry = entries[-1] if cut or len(entries) == 1 else self._choose(size, guess_words(shown, raw))
             outputs = entry.run(raw)
             if outputs.count > entry.words:
                 larger = self._choose(size, outputs.count)
                 if larger is not entry:
                     entry = larger
                     outputs = entry.run(raw)
-        return self._trim(outputs, entry, cut)
+        return self._wrap(outputs, entry, cut)
 
     def _logits_batch(self, encoded: list[tuple[str, bytes]]) -> list[Logits]:
         found: dict[int, Logits] = {}
@@ -273,7 +274,7 @@ class Parser:
                     self._open_entries()
                     outputs = entry.run_batch([encoded[place][1] for place in places])
                 # The others have more words than was guessed, and run again by themselves.
-                found |= {place: self._trim(each, entry, False) for place, each in zip(places, outputs, strict=True) if each.count <= entry.words}
+                found |= {place: self._wrap(each, entry, False) for place, each in zip(places, outputs, strict=True) if each.count <= entry.words}
         for place, (shown, raw) in enumerate(encoded):
             if place not in found:
                 try:
@@ -292,13 +293,12 @@ class Parser:
                     groups.setdefault(numbers[self._choose(len(raw), guess_words(shown, raw)).words], []).append(place)
         return [(self._batches[number], places) for number, places in groups.items()]
 
-    def _trim(self, outputs: Outputs, entry: Entry, cut: bool) -> Logits:
-        count = outputs.count
-        if count > entry.words:
+    def _wrap(self, outputs: Outputs, entry: Entry, cut: bool) -> Logits:
+        if outputs.count > entry.words:
             if self.on_long == "error":
-                raise InputTooLong(f"the text has {count} words, this package reads up to {entry.words}. {_ADVICE}")
-            return Logits(outputs.intent, outputs.tags, outputs.spans, True, entry.words)
-        return Logits(outputs.intent, outputs.tags[:count], outputs.spans[:count], cut, entry.words)
+                raise InputTooLong(f"the text has {outputs.count} words, this package reads up to {entry.words}. {_ADVICE}")
+            cut = True
+        return Logits(outputs.intent, outputs.tags, outputs.spans, cut, entry.words)
 
 
 def _open(package: Package, selection: Selection, threads: int, verify: bool, self_test: bool) -> Session:

@@ -41,7 +41,8 @@ class StagedEntry(Entry):
     def outputs(self, view_type: type = rt.HalBufferView, array: type = np.ndarray) -> Outputs:
         """Return the results of the last ``invoke`` for one text; the arguments are for the CPU."""
         intent, tags, spans, count = self.fetch()
-        return Outputs(intent[0], tags[0], spans[0], int(count[0]))
+        words = int(count[0])
+        return Outputs(intent[0], tags[0, :words], spans[0, :words], words)
 
     def fetch(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
         """Return the results of the last ``invoke`` for all texts of a call."""
