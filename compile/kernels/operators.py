@@ -78,21 +78,8 @@ def _sums(left: Tensor, weights: Tensor, offsets: Tensor, columns: int, family: 
     return multiply(left, plain) + shifted
 
 
-def _projection_shape(
-    text: Tensor,
-    blocks: Tensor,
-    numbers: Tensor,
-    entries: Tensor,
-    seeds: Tensor,
-    words: int,
-    word_features: int,
-    ngram_features: int,
-    limit: int,
-    ngrams: Sequence[int],
-    lanes: int,
-    real: int,
-    rest: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _projection_shape(text: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    words, word_features, ngram_features, *_, real, _ = rest[4:]
     rows = text.shape[0] * words
     features = text.new_empty((rows, word_features + ngram_features), dtype=torch.float32 if real else torch.int8)
     return features, text.new_empty(rows, dtype=torch.float32), text.new_empty((rows, 2)), text.new_empty(text.shape[0])
@@ -145,18 +132,8 @@ def projection(
     return features.flatten(0, 1), mask.reshape(-1), found.spans.flatten(0, 1), found.word_count
 
 
-def _rectified_shape(
-    left: Tensor,
-    weights: Tensor,
-    offsets: Tensor,
-    scale: Tensor,
-    bias: Tensor,
-    mask: Tensor,
-    levels: Tensor,
-    counts: Tensor,
-    columns: int,
-    family: str,
-) -> tuple[Tensor, Tensor]:
+def _rectified_shape(left: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    columns, _ = rest[-2:]
     shape = (left.shape[0], columns)
     return left.new_empty(shape), left.new_empty(shape, dtype=torch.float32)
 
@@ -200,19 +177,8 @@ def rectified(
     return (((real * levels).clamp(max=255.0) + 0.5).to(torch.int32) - 128).to(torch.int8), real
 
 
-def _layer_shape(
-    left: Tensor,
-    weights: Tensor,
-    offsets: Tensor,
-    scale: Tensor,
-    bias: Tensor,
-    mask: Tensor,
-    counts: Tensor,
-    words: int,
-    state: int,
-    taps: int,
-    family: str,
-) -> tuple[Tensor, Tensor]:
+def _layer_shape(left: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    state, _, _ = rest[-3:]
     shape = (left.shape[0], 2 * state)
     return left.new_empty(shape), left.new_empty(shape, dtype=torch.float32)
 
@@ -274,7 +240,7 @@ def layer(
     return _round_signed(real), real
 
 
-def _head_shape(short: Tensor, states: Tensor, mask: Tensor, counts: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+def _head_shape(short: Tensor, states: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     words, _, intents, tags = rest[-6:-2]
     return states.new_empty((short.shape[0] // words, intents)), states.new_empty((short.shape[0], tags))
 
