@@ -10,8 +10,9 @@ import torch
 from makers.small import CONFIG, make_model
 
 from benchmarks import samples
+from benchmarks.contenders import fastest
 from benchmarks.growth import fit_exponent, join_texts
-from benchmarks.latency import fastest, time_interleaved
+from benchmarks.latency import time_interleaved
 from benchmarks.machine import Limits, measure_limits
 from benchmarks.peers import all_peers, find_peer
 from benchmarks.peers.encoder import Encoder, count_products, make_example, project_texts

@@ -1,0 +1,167 @@
+"""Who takes part in `benchmarks.latency`: ours, the peers and the teacher, and the utterances that they are given."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.peers import all_peers
+from benchmarks.peers.encoder import digest_weights, project_texts
+from benchmarks.peers.peer import PEERS, Call, Features, Peer
+from benchmarks.starts import PACKAGE
+from pqrnn.data.loader import load_examples
+from pqrnn.model import ParserModel
+from runtime_py import Parser
+
+OURS = "ours, bytes to logits"
+JOINED = 32
+_TRIES = 60
+
+Seconds = npt.NDArray[np.float64]  # [rounds, texts]
+
+
+@dataclass(slots=True)
+class Contender:
+    """One row of the table.
+
+    Attributes:
+        name: in the table.
+        precision: "f32" or "int8".
+        call: answers the text of that number.
+        start: what `measure_start` is given: kind and file; None for what has no start of its own.
+        size: bytes of that file.
+        version: of the runtime.
+        note: what is measured.
+    """
+
+    name: str
+    precision: str
+    call: Callable[[int], object]
+    start: tuple[str, Path] | None
+    size: int
+    version: str = ""
+    note: str = "encoder alone, from features"
+    samples: Seconds = field(default_factory=lambda: np.zeros((0, 0)))
+    cpu: float = 0.0
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is this project's parser."""
+        return self.name.startswith("ours")
+
+    @property
+    def microseconds(self) -> npt.NDArray[np.float64]:
+        """Median over the rounds for every text."""
+        return np.median(self.samples, axis=0) * 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What is parsed: the real utterances first, then the joined ones, which count for 32 words only."""
+
+    raw: list[bytes]
+    features: list[Features]
+    real: int
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Words of each."""
+        return np.array([each.shape[1] for each in self.features])
+
+
+def read_texts(arguments: argparse.Namespace, model: ParserModel) -> Texts:
+    """Return the utterances of the test split, evenly chosen, and pairs of those that have half of 32 words."""
+    raw = [example.text.encode() for example in load_examples(arguments.data, split="test", locale=arguments.lang) if example.text]
+    raw = raw[:: max(1, len(raw) // arguments.utterances)]
+    features = project_texts(model, raw)
+    halves = [text for text, each in zip(raw, features, strict=True) if each.shape[1] == JOINED // 2]
+    joined = [b" ".join(pair) for pair in zip(halves[::2], halves[1::2], strict=False)][:50]
+    return Texts([*raw, *joined], [*features, *project_texts(model, joined)], len(raw))
+
+
+def make_contenders(arguments: argparse.Namespace, model: ParserModel, texts: Texts) -> tuple[list[Contender], dict[str, str]]:
+    """Return all that can run here, and why the others cannot."""
+    contenders = [_ours(OURS, "f32", arguments.package, texts)]
+    if arguments.int8:
+        contenders.append(_ours(f"{OURS}, int8", "int8", Path(arguments.int8[1]), texts))
+    folder = PEERS / "graphs" / digest_weights(arguments.run)
+    absent: dict[str, str] = {}
+    for peer in all_peers():
+        if arguments.peers and peer.name not in arguments.peers:
+            continue
+        reason = peer.why_absent()
+        try:
+            if not reason:
+                contenders.append(_peer(peer, model, texts, folder))
+        except Exception as error:  # a peer that cannot take the encoder is a finding, not a failure of the benchmark
+            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+        if reason:
+            absent[peer.name] = reason
+            print(f"  {peer.name}: not measured: {reason}", flush=True)
+    if arguments.teacher:
+        from benchmarks.peers.teacher import NAME, CompiledTeacher
+
+        teacher = CompiledTeacher(arguments.teacher, texts.raw, PEERS / "graphs" / digest_weights(arguments.teacher))
+        note = f"{teacher.parameters / 1e6:.1f} M parameters, from ids of subwords"
+        contenders.append(Contender(NAME, "f32", teacher, None, teacher.path.stat().st_size, note=note))
+    return contenders, absent
+
+
+def _ours(name: str, precision: str, package: Path, texts: Texts) -> Contender:
+    parser = Parser.load(package)
+    parser.warmup()
+    size = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
+    version = parser.manifest.producer.iree_compiler
+    return Contender(
+        name, precision, lambda place: parser.logits(texts.raw[place]), (PACKAGE, package), size, version, f"bytes to logits, {parser.variant.target}"
+    )
+
+
+def _peer(peer: Peer, model: ParserModel, texts: Texts, folder: Path) -> Contender:
+    lengths = sorted(set(texts.counts.tolist()))
+    examples = {words: next(each for each in texts.features if each.shape[1] == words) for words in lengths}
+    files: dict[int, Path] = {}
+    forms: dict[int, str] = {}
+    for words in dict.fromkeys([lengths[0], lengths[len(lengths) // 2], lengths[-1]]):
+        print(f"\r  {peer.name}: {words} words, {len(peer.forms)} forms ", end="", flush=True)
+        paths = [peer.convert(model, words, form, folder) for form in peer.forms]
+        best = fastest([peer.open(path) for path in paths], examples[words])
+        forms[words], files[words] = peer.forms[best], paths[best]
+    for words in lengths:
+        form = forms[min(forms, key=lambda tried: abs(tried - words))]
+        print(f"\r  {peer.name}: {words} words, {form} ", end="", flush=True)
+        files[words] = peer.convert(model, words, form, folder)
+    calls = {words: peer.open(path) for words, path in files.items()}
+    print(flush=True)
+    usual = int(np.median(texts.counts[: texts.real]))
+    near = min(files, key=lambda words: abs(words - usual))
+    note = f"encoder alone, from features; {', '.join(dict.fromkeys(forms.values()))}; file: one of {len(files)}, for {near} words"
+    features = texts.features
+    return Contender(
+        peer.name,
+        peer.precision,
+        lambda place: calls[features[place].shape[1]](features[place]),
+        (peer.name, files[near]),
+        files[near].stat().st_size,
+        peer.version(),
+        note,
+    )
+
+
+def fastest(calls: Sequence[Call], features: Features, rounds: int = _TRIES) -> int:
+    """Return the number of the call with the smallest median time."""
+    if len(calls) == 1:
+        return 0
+    times = np.zeros((len(calls), rounds))
+    for turn in range(rounds):
+        for number, call in enumerate(calls):
+            start = time.perf_counter()
+            call(features)
+            times[number, turn] = time.perf_counter() - start
+    return int(np.median(times, axis=1).argmin())

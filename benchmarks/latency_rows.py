@@ -1,0 +1,179 @@
+"""The rows that `benchmarks.latency` keeps: medians, shares of the roofline, ratios, starts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.contenders import JOINED, Contender, Seconds, Texts
+from benchmarks.machine import Limits
+from benchmarks.peers.encoder import count_products
+from benchmarks.results import ResultRow
+from benchmarks.starts import PACKAGE, measure_start
+from pqrnn.model import ParserModel
+
+SHOWN = (4, 8, 12, 16, 32)
+
+
+def machine_rows(limits: Mapping[str, Limits]) -> list[ResultRow]:
+    """Return what the machine can do, by precision of the weights."""
+    any_ = limits["f32"]
+    rows = [
+        ResultRow(
+            work="machine",
+            metric="multiply-adds in float32",
+            value=_round(any_.float32 / 1e9),
+            unit="G/s",
+            note="one thread, best of PyTorch's products",
+        ),
+        ResultRow(
+            work="machine", metric="multiply-adds in int8", value=_round(any_.int8 / 1e9), unit="G/s", note="one thread, best of PyTorch's products"
+        ),
+        ResultRow(work="machine", metric="bandwidth of memory", value=_round(any_.far / 1e9), unit="GB/s"),
+    ]
+    rows += [
+        ResultRow(work="machine", metric=f"bandwidth of a block like the {name} weights", value=_round(each.near / 1e9), unit="GB/s")
+        for name, each in limits.items()
+    ]
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What rows are made from, beside the samples of the contenders.
+
+    Attributes:
+        texts: that were parsed.
+        model: whose encoder runs.
+        limits: of this machine, for weights of this precision.
+        read: seconds of reading the weights among the peers, [texts].
+        again: by name of ours, what `measure_again` found.
+        agreement: by name, the share of decisions that are those of float32.
+        absent: by name, why a peer was not measured.
+    """
+
+    texts: Texts
+    model: ParserModel
+    limits: Limits
+    read: npt.NDArray[np.float64]
+    again: Mapping[str, tuple[Seconds, Seconds]]
+    agreement: Mapping[str, float]
+    absent: Mapping[str, str]
+
+
+def make_rows(work: str, precision: str, contenders: Sequence[Contender], measured: Measured) -> list[ResultRow]:
+    """Return the rows of all contenders of a precision, and of the limits that they are held against."""
+    texts, model, limits, agreement = measured.texts, measured.model, measured.limits, measured.agreement
+    counts, n = texts.counts, texts.real
+    real = np.arange(len(counts)) < n
+    matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
+    size = matrices * (1 if precision == "int8" else 4)
+    seconds = {words: limits.compute(count_products(model, words), precision) for words in set(counts.tolist())}
+    computing = np.array([seconds[words] for words in counts.tolist()])
+    shortest = np.maximum(computing, measured.read) * 1e6
+    shortest_again = np.maximum(computing, limits.read(size)) * 1e6
+    shown = [each for each in contenders if each.precision == precision]
+    rows = []
+    for each in shown:
+        values = each.microseconds
+        low, high = np.quantile(values[real], [0.1, 0.9])
+        median = float(np.median(values[real]))
+        version = f"{each.version}; " if each.version else ""
+        rows.append(ResultRow(work=work, metric="median", value=_round(median), unit="us", n=n, peer=each.name, note=f"{version}{each.note}"))
+        rows.append(
+            ResultRow(
+                work=work, metric="10 % and 90 % of utterances", value=_round(median), low=_round(low), high=_round(high), unit="us", peer=each.name
+            )
+        )
+        for words in SHOWN:
+            chosen = counts == words
+            if chosen.any():
+                at = _round(np.median(values[chosen]))
+                note = "utterances joined in pairs" if words == JOINED and not (chosen & real).any() else ""
+                rows.append(
+                    ResultRow(work=work, metric=f"median at {words} words", value=at, unit="us", n=int(chosen.sum()), peer=each.name, note=note)
+                )
+        rows.append(
+            ResultRow(work=work, metric="processor time a call", value=_round(each.cpu * 1e6), unit="us", peer=each.name, note="mean, all threads")
+        )
+        rows.append(ResultRow(work=work, metric="file", value=each.size, unit="bytes", peer=each.name))
+        if each.name in agreement:
+            rows.append(ResultRow(work=work, metric="decides like float32", value=round(agreement[each.name], 4), peer=each.name))
+            rows += _share_rows(work, each.name, "", shortest / values, counts, real)
+    for name, reason in measured.absent.items():
+        if ("int8" in name) == (precision == "int8"):
+            rows.append(ResultRow(work=work, metric="not measured", value=0, peer=name, note=reason))
+    ours = next(each for each in shown if each.ours)
+    whole, alone = (np.median(each, axis=0) * 1e6 for each in measured.again[ours.name])
+    for metric, times in (("median, called again and again", whole), ("median of the compiled call alone", alone)):
+        rows.append(ResultRow(work=work, metric=metric, value=_round(np.median(times[real])), unit="us", n=n, peer=ours.name))
+    rows += _share_rows(work, ours.name, ", called again and again", shortest_again / whole, counts, real)
+    rows += _share_rows(work, ours.name, ", compiled call alone", shortest_again / alone, counts, real)
+    note = f"{matrices:,} weights of {size // matrices} byte"
+    limits_in = {"roofline": shortest, "roofline, called again and again": shortest_again, "reading the weights in turn": measured.read * 1e6}
+    for metric, times in limits_in.items():
+        rows.append(ResultRow(work=work, metric=metric, value=_round(np.median(times[real])), unit="us", n=n, note=note))
+    rivals = [each for each in shown if each.name in agreement and not each.ours]
+    if rivals:
+        best = min(rivals, key=lambda each: float(np.median(each.microseconds[real])))
+        ratio = float(np.median(ours.microseconds[real]) / np.median(best.microseconds[real]))
+        paired = float(np.median(ours.microseconds[real] / best.microseconds[real]))
+        note = "medians; bytes to logits over the encoder alone"
+        rows.append(ResultRow(work=work, metric="ratio to best peer", value=round(ratio, 4), n=n, peer=best.name, note=note))
+        rows.append(ResultRow(work=work, metric="ratio to best peer, median of pairs", value=round(paired, 4), n=n, peer=best.name))
+    rows.append(ResultRow(work=work, metric="weight bytes a call reads", value=size, unit="bytes", note="lower limit of memory traffic"))
+    rows.append(ResultRow(work=work, metric="multiply-adds at 12 words", value=count_products(model, 12), note="matrix products of the encoder"))
+    return rows
+
+
+def _share_rows(
+    work: str, peer: str, how: str, share: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], real: npt.NDArray[np.bool_]
+) -> list[ResultRow]:
+    """Rows about the share of the roofline: of all utterances, and of those of 12 and 32 words."""
+    chosen = {"": real} | {f" at {words} words": counts == words for words in (12, 32)}
+    return [
+        ResultRow(work=work, metric=f"share of the roofline{which}{how}", value=round(float(np.median(share[rows])), 4), n=int(rows.sum()), peer=peer)
+        for which, rows in chosen.items()
+        if rows.any()
+    ]
+
+
+def start_rows(name: str, contenders: Sequence[Contender], texts: Texts, starts: int) -> list[ResultRow]:
+    """Rows about starts in fresh processes, under the work of the contender's precision."""
+    rows = []
+    usual = int(np.median(texts.counts[: texts.real]))
+    with tempfile.TemporaryDirectory(prefix="pqrnn-latency-") as folder:
+        for each in contenders:
+            if each.start is None:
+                continue
+            kind, path = each.start
+            given = texts.raw[0].decode()
+            if kind != PACKAGE:
+                words = min(set(texts.counts.tolist()), key=lambda count: abs(count - usual))
+                given = str(Path(folder, "features.npy"))
+                np.save(given, next(one for one in texts.features if one.shape[1] == words))
+            start = measure_start(kind, path, given, starts)
+            work = f"{each.precision}, {name}"
+            figures = {
+                "process start to first answer": (start.first_answer * 1e3, "ms"),
+                "fresh process: import": (start.imports * 1e3, "ms"),
+                "fresh process: load": (start.load * 1e3, "ms"),
+                "fresh process: first call": (start.first_call * 1e3, "ms"),
+                "fresh process: processor time": (start.cpu * 1e3, "ms"),
+                "fresh process: resident memory": (start.resident, "bytes"),
+                "fresh process: peak memory": (start.peak, "bytes"),
+            }
+            rows += [
+                ResultRow(work=work, metric=metric, value=_round(value) if unit == "ms" else int(value), unit=unit, n=starts, peer=each.name)
+                for metric, (value, unit) in figures.items()
+            ]
+    return rows
+
+
+def _round(value: float) -> float:
+    return round(float(value), 2)
