@@ -175,7 +175,7 @@ class Parser:
 
     def logits(self, text: str | bytes) -> Logits:
         """Return the numbers behind a parse; raises as a call does."""
-        return self._logits(*encode_text(text))
+        return self._logits(None, text) if type(text) is bytes else self._logits(*encode_text(text))
 
     def logits_batch(self, texts: Iterable[str | bytes]) -> list[Logits]:
         """Return the numbers behind `parse_batch`; raises as it does."""
@@ -244,7 +244,7 @@ class Parser:
         limit = self._open_entries()[-1].bytes
         return len(raw) <= limit and self._choose(len(raw), guess_words(shown, raw)).words < self._logits(shown, raw).bucket
 
-    def _logits(self, shown: str, raw: bytes) -> Logits:
+    def _logits(self, shown: str | None, raw: bytes) -> Logits:
         limit = self._open_entries()[-1].bytes
         cut = len(raw) > limit
         if cut:
@@ -254,7 +254,10 @@ class Parser:
         size = len(raw)
         with self._lock:
             entries = self._open_entries()
-            entry = entries[-1] if cut or len(entries) == 1 else self._choose(size, guess_words(shown, raw))
+            if cut or len(entries) == 1:
+                entry = entries[-1]
+            else:
+                entry = self._choose(size, guess_words(raw.decode("utf-8", "replace") if shown is None else shown, raw))
             outputs = entry.run(raw)
             if outputs.count > entry.words:
                 larger = self._choose(size, outputs.count)
