@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from compile.kernels.families import FAMILIES, Family, Kernels, choose_family, choose_kernels, find_family
 from compile.kernels.layer import layer_kernel
-from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, KernelProjection, has_products, with_kernels
+from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, KernelProjection, counts_words, has_products, with_kernels
 from compile.kernels.packing import offset_sums, pack_table, pack_weights, unpack_weights
 from compile.kernels.product import product_kernel
 from compile.kernels.tiling import choose_height, choose_shape, choose_tiling, runs
@@ -196,6 +196,17 @@ def test_a_parser_without_integer_products_gets_the_projection() -> None:
         with torch.no_grad():
             for one, other in zip(model(text, 4), changed(text, 4), strict=True):
                 assert torch.equal(one, other)
+
+
+@FAMILY
+def test_one_entry_is_enough_where_kernels_compute_the_words_that_there_are(family: Family) -> None:
+    kernels = Kernels(family.lanes, family)
+    assert counts_words(_parser(), kernels)
+    for changes in ({"context": 16}, {"pool_inputs": True}, {"refinements": 0}):
+        assert not counts_words(_parser(**changes), kernels)
+    assert not counts_words(_parser(), None)
+    assert not counts_words(_parser(), Kernels(family.lanes, None))
+    assert not counts_words(make_model(2).folded(), kernels)
 
 
 def test_only_integers_are_for_kernels() -> None:

@@ -127,6 +127,15 @@ def test_settled_texts_are_held_to_the_error_of_float32(golden: GoldenSet) -> No
         assert reference.margin > 2 * allowed
 
 
+def test_stored_logits_are_rounded_by_less_than_the_tolerance_allows(golden: GoldenSet) -> None:
+    assert golden.tolerance / 32 < golden.step <= golden.tolerance / 16
+    assert golden.stored_tolerance == golden.tolerance + golden.step / 2
+    for stored, whole in ((golden.stored.intent, golden.vectors.intent), (golden.stored.tags, golden.vectors.tags)):
+        assert 0.25 * golden.step < abs(stored - whole).max() <= golden.step / 2 * (1 + 1e-3)
+        assert (stored / golden.step == (stored / golden.step).round()).all()
+        assert (stored.argmax(1) == whole.argmax(1)).all()
+
+
 def test_pytorch_in_float32_makes_the_same_integers_in_settled_texts(golden: GoldenSet) -> None:
     spans = [
         float(abs(one.single.tags - one.double.tags).max(initial=0.0)) for one, fine in zip(golden.references, golden.settled, strict=True) if fine
