@@ -168,9 +168,9 @@ def _record(package: Path, texts: list[bytes], table: Path) -> None:
         for raw in texts:
             for entry in parser._entries:
                 if len(raw) <= entry.bytes:
-                    found = entry.run(raw)
-                    arrays = (found.intent, found.tags, found.spans, struct.pack("<i", found.count))
-                    fields = [entry.bucket.entry.encode(), raw.ljust(entry.bytes, b"\0"), *(bytes(memoryview(array).cast("B")) for array in arrays)]
+                    entry.set_text(raw)
+                    entry.invoke()
+                    fields = [entry.bucket.entry.encode(), raw.ljust(entry.bytes, b"\0"), *(array.tobytes() for array in entry.fetch())]
                     parts += [struct.pack("<i", len(field)) + field for field in fields]
     table.write_bytes(b"".join(parts))
 
