@@ -397,7 +397,7 @@ class _Run:
         labels = self.labels
         return (
             f"{len(self.training.rows)} training and {len(self.development.rows)} development utterances, {len(labels.intents)} intents, "
-            f"{(len(labels.tags) - 1) // 2} slots, {len(self.table)} distinct words, {self.model.parameters_count():,} parameters\n"
+            f"{len(self.decoder.scheme.slots)} slots, {len(self.table)} distinct words, {self.model.parameters_count():,} parameters\n"
             f"training: {self.training.report.describe()}\ndevelopment: {self.development.report.describe()}"
         )
 

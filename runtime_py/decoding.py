@@ -113,6 +113,11 @@ class TagScheme:
         self.labels: tuple[str, ...] = tuple(label for _, _, label in parts)
         self.outside = self.tags.index("O") if "O" in self.tags else -1
 
+    @property
+    def slots(self) -> list[str]:
+        """The slots' labels, sorted, each once."""
+        return sorted(set(self.labels) - {""})
+
     def spans(self, tag_ids: Sequence[int]) -> list[WordSpan]:
         """Turn one tag per word into labelled runs of words.
 

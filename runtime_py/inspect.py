@@ -4,7 +4,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from runtime_py.decoding import split_tag
+from runtime_py.decoding import TagScheme
 from runtime_py.errors import PackageError, UnsupportedTarget
 from runtime_py.manifest import MANIFEST_NAME, Bucket, Parity, Producer, Variant, VulkanNeeds
 from runtime_py.package import Package, open_package
@@ -96,7 +96,7 @@ def inspect_package(path: str | Path) -> PackageFacts:
         metrics=manifest.model.metrics,
         intents=manifest.labels.intents,
         tags=manifest.labels.tags,
-        slot_labels=sorted({split_tag(tag)[2] for tag in manifest.labels.tags if tag != "O"}),
+        slot_labels=TagScheme(manifest.labels.tags).slots,
         buckets=manifest.buckets,
         variants=[_variant_facts(package, variant, chosen) for variant in manifest.variants],
         choice=chosen.reason if chosen is not None else "",

@@ -10,6 +10,7 @@ from pqrnn.checkpoint import Facts
 from pqrnn.model import ModelConfig
 from pqrnn.zoo.data_sets import DataSet
 from pqrnn.zoo.shelf import Entry, Figure
+from runtime_py.decoding import TagScheme
 
 _SHARES = ("exact match", "intent accuracy", "slot f1", "retention", "in-scope", "out-of-scope AUROC")
 _HIDDEN = ("settings", "teachers", "distillation")
@@ -64,7 +65,7 @@ def _describe(entry: Entry, facts: Facts[ModelConfig]) -> str:
     rows = [
         ("languages", ", ".join(entry.languages)),
         ("intents", str(len(labels.intents))),
-        ("slots", str((len(labels.tags) - 1) // 2)),
+        ("slots", str(len(TagScheme(labels.tags).slots))),
         ("weights", f"{entry.parameters:,} numbers, {entry.precision}"),
         ("bytes", f"{entry.bytes:,}: " + ", ".join(f"{name} {each.bytes:,}" for name, each in entry.files.items())),
         ("SHA-256 of the weights", entry.files["model.safetensors"].sha256),

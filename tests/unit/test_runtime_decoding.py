@@ -34,6 +34,10 @@ def test_repair_rule(tags: str, spans: list[tuple[str, int, int]]) -> None:
     assert [tuple(span) for span in TagScheme(TAGS).spans([TAGS.index(tag) for tag in tags.split()])] == [(*span, 0) for span in spans]
 
 
+def test_a_slot_with_a_tag_for_the_ends_of_words_counts_once() -> None:
+    assert TagScheme(["O", "B-b", "I-b", "B-a", "I-a", "B2-b", "B3-b"]).slots == ["a", "b"]
+
+
 def test_labels_may_hold_hyphens_and_any_order() -> None:
     scheme = TagScheme(["I-date-time", "O", "B-date-time"])
     assert [tuple(span) for span in scheme.spans([2, 0, 1, 0])] == [("date-time", 0, 2, 0), ("date-time", 3, 4, 0)]
