@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from benchmarks.peers import all_peers
 from benchmarks.peers.encoder import digest_weights, project_texts
-from benchmarks.peers.peer import PEERS, Call, Features, Peer
+from benchmarks.peers.peer import PEERS, Features, Peer
+from benchmarks.peers.peer import Call as PeerCall
 from benchmarks.starts import PACKAGE
 from pqrnn.data.loader import load_examples
 from pqrnn.model import ParserModel
@@ -23,6 +24,7 @@ OURS = "ours, bytes to logits"
 JOINED = 32
 _TRIES = 60
 
+Call = Callable[[int], object]  # answers the text of that number
 Seconds = npt.NDArray[np.float64]  # [rounds, texts]
 
 
@@ -38,16 +40,20 @@ class Contender:
         size: bytes of that file.
         version: of the runtime.
         note: what is measured.
+        samples: seconds of calls in a row.
+        samples_in_turn: and in turn with all others.
+        cpu: seconds of processor time a call, in a row.
     """
 
     name: str
     precision: str
-    call: Callable[[int], object]
+    call: Call
     start: tuple[str, Path] | None
     size: int
     version: str = ""
     note: str = "encoder alone, from features"
     samples: Seconds = field(default_factory=lambda: np.zeros((0, 0)))
+    samples_in_turn: Seconds = field(default_factory=lambda: np.zeros((0, 0)))
     cpu: float = 0.0
 
     @property
@@ -57,8 +63,13 @@ class Contender:
 
     @property
     def microseconds(self) -> npt.NDArray[np.float64]:
-        """Median over the rounds for every text."""
+        """Median over the rounds for every text, in a row."""
         return np.median(self.samples, axis=0) * 1e6
+
+    @property
+    def microseconds_in_turn(self) -> npt.NDArray[np.float64]:
+        """Median over the rounds for every text, in turn."""
+        return np.median(self.samples_in_turn, axis=0) * 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +165,7 @@ def _peer(peer: Peer, model: ParserModel, texts: Texts, folder: Path) -> Contend
     )
 
 
-def fastest(calls: Sequence[Call], features: Features, rounds: int = _TRIES) -> int:
+def fastest(calls: Sequence[PeerCall], features: Features, rounds: int = _TRIES) -> int:
     """Return the number of the call with the smallest median time."""
     if len(calls) == 1:
         return 0

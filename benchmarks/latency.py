@@ -3,17 +3,21 @@
     python -m benchmarks.latency RUN PACKAGE --data DATA --lang en --name mtop-en --int8 RUN PACKAGE --teacher RUN
 
 One thread each. Ours reads UTF-8 bytes and includes decoding, segmentation, hashing and features; the peers get the finished features, as a graph that was
-made for exactly the number of words of each utterance, in the form and setting that is fastest around that length (`benchmarks.peers`). Every utterance is
-timed in every round by every peer, in an order that is drawn anew each time, so that nobody always comes after the same one and finds its code still in the
-caches; the figure of an utterance is its median over the rounds, and the reported figure the median over the utterances. MTOP has hardly an utterance of 32
-words, so pairs of utterances that have 16 each, joined, stand for those.
+made for exactly the number of words of each utterance, in the form and setting that is fastest around that length (`benchmarks.peers`). The figure of an
+utterance is its median over the rounds, the reported figure the median over the utterances. MTOP has hardly an utterance of 32 words, so pairs of utterances
+that have 16 each, joined, stand for those.
+
+There are two ways to take rounds, and both are reported, since they answer different questions:
+
+- in a row: in every round each contender, in an order drawn anew, answers all utterances, one after another. Code and weights are where the call before left
+  them. This is how runtimes are compared elsewhere, and a server or a batch job runs so;
+- in turn: in every round every contender answers an utterance before the next one comes, in an order drawn anew each time. Each finds its code and weights pushed
+  out of the fast caches by all the others, as in a program that does much between two calls.
 
 The roofline is the shortest time that this machine allows: the encoder's multiply-adds for exactly the words that are there at the measured peak of the data
 type (`benchmarks.machine`), or one reading of the weights, whichever takes longer. The text part counts as no work at all. How long reading takes depends on
-where the weights are, so there are two of it, each under the conditions of the times that it is held against:
-
-- taking turns: a block as large as the weights is read once in every turn, as if it were one more peer, and is pushed out of the caches like theirs;
-- again and again: the block is read over and over, and so is called what is held against it.
+where the weights are: in a row is held against a block of their size that is read over and over; in turn against such a block that is read once in every turn,
+as if it were one more contender.
 
 Rows are kept in `results/latency.json` under the works "f32, NAME", "int8, NAME" and "machine"; every raw time in `results/latency-NAME.npz`.
 """
@@ -22,14 +26,14 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.contenders import OURS, Contender, Seconds, Texts, make_contenders, read_texts
+from benchmarks.contenders import OURS, Call, Contender, Seconds, Texts, make_contenders, read_texts
 from benchmarks.latency_rows import Measured, machine_rows, make_rows, start_rows
 from benchmarks.machine import measure_limits, read_block
 from benchmarks.results import keep_results, print_rows, tell_command
@@ -54,35 +58,35 @@ def main() -> None:
         return
     agreement = _check_agreement(contenders, texts)
     matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
-    readings = {precision: read_block(matrices * size) for precision, size in (("f32", 4), ("int8", 1))}
-    reading = {f"{READING} {precision}": lambda _, read=read: read() for precision, read in readings.items()}
-    samples = time_interleaved({each.name: each.call for each in contenders} | reading, len(texts.raw), arguments.rounds)
+    reads = {f"{READING} {precision}": read_block(matrices * size) for precision, size in (("f32", 4), ("int8", 1))}
+    calls = {each.name: each.call for each in contenders}
+    in_turn = time_in_turn(calls | {name: lambda _, read=read: read() for name, read in reads.items()}, len(texts.raw), arguments.rounds)
+    in_a_row = time_in_a_row(calls, len(texts.raw), arguments.rounds)
     for each in contenders:
-        each.samples = samples[each.name]
-    for each in contenders:
+        each.samples, each.samples_in_turn = in_a_row[each.name], in_turn[each.name]
         each.cpu = measure_cpu(each.call, texts.real)
-    again = {each.name: measure_again(each, texts, arguments.rounds) for each in contenders if each.ours}
+    alone = {each.precision: np.median(measure_alone(each, texts, arguments.rounds), axis=0) for each in contenders if each.ours}
     limits = {precision: measure_limits(matrices * size) for precision, size in (("f32", 4), ("int8", 1))}
     rows = machine_rows(limits)
     for precision in ("f32", "int8"):
         if any(each.ours and each.precision == precision for each in contenders):
-            read = np.median(samples[f"{READING} {precision}"], axis=0)
-            measured = Measured(texts, model, limits[precision], read, again, agreement, absent)
+            read = np.median(in_turn[f"{READING} {precision}"], axis=0)
+            measured = Measured(texts, model, limits[precision], read, alone[precision], agreement, absent)
             rows += make_rows(f"{precision}, {arguments.name}", precision, contenders, measured)
     if arguments.starts:
         rows += start_rows(arguments.name, contenders, texts, arguments.starts)
     for row in rows:
         print(f"  {row.work:16} {row.peer:34} {row.metric:44} {row.value:12.5g} {row.unit:8} {row.note}")
     if arguments.keep:
-        keep_samples(f"latency-{arguments.name}", {each.name: each.samples for each in contenders}, counts)
+        keep_samples(f"latency-{arguments.name}", in_a_row | {f"{name}, in turn": samples for name, samples in in_turn.items()}, counts)
         works = sorted({row.work for row in rows})
         keep_results("latency", rows, tell_command("benchmarks.latency"), replace_works=works)
     else:
         print_rows("latency", rows)
 
 
-def time_interleaved(calls: Mapping[str, Callable[[int], object]], count: int, rounds: int) -> dict[str, Seconds]:
-    """Return the seconds of every call, after a few that are not counted; in an order that is drawn for every place in every round, the same each time."""
+def time_in_turn(calls: Mapping[str, Call], count: int, rounds: int) -> dict[str, Seconds]:
+    """Return the seconds of every call where all answer a text before the next; in an order drawn for every text of every round, the same each time."""
     samples = {name: np.zeros((rounds, count)) for name in calls}
     names, generator = list(calls), np.random.default_rng(0)
     for place in range(min(count, 50)):
@@ -91,15 +95,31 @@ def time_interleaved(calls: Mapping[str, Callable[[int], object]], count: int, r
     for turn in range(rounds):
         for place in range(count):
             for number in generator.permutation(len(names)).tolist():
-                name = names[number]
-                call = calls[name]
-                start = time.perf_counter()
-                call(place)
-                samples[name][turn, place] = time.perf_counter() - start
+                samples[names[number]][turn, place] = _time(calls[names[number]], place)
     return samples
 
 
-def measure_cpu(call: Callable[[int], object], count: int, most: int = 1000) -> float:
+def time_in_a_row(calls: Mapping[str, Call], count: int, rounds: int) -> dict[str, Seconds]:
+    """Return the seconds of every call where each answers all texts before the next begins; in an order drawn for every round, the same each time."""
+    samples = {name: np.zeros((rounds, count)) for name in calls}
+    names, generator = list(calls), np.random.default_rng(0)
+    for turn in range(rounds):
+        for number in generator.permutation(len(names)).tolist():
+            call, row = calls[names[number]], samples[names[number]][turn]
+            for place in range(min(count, _WARM_UPS)):
+                call(place)
+            for place in range(count):
+                row[place] = _time(call, place)
+    return samples
+
+
+def _time(call: Call, place: int) -> float:
+    start = time.perf_counter()
+    call(place)
+    return time.perf_counter() - start
+
+
+def measure_cpu(call: Call, count: int, most: int = 1000) -> float:
     """Return the processor time of a call, all threads, in seconds: the mean over texts, one after the other."""
     places = range(0, count, max(1, count // most))
     start = time.process_time()
@@ -108,23 +128,19 @@ def measure_cpu(call: Callable[[int], object], count: int, most: int = 1000) -> 
     return (time.process_time() - start) / len(places)
 
 
-def measure_again(contender: Contender, texts: Texts, rounds: int) -> tuple[Seconds, Seconds]:
-    """Return the seconds of a call that follows one of the same text: from bytes to logits, and the compiled function alone."""
+def measure_alone(contender: Contender, texts: Texts, rounds: int) -> Seconds:
+    """Return the seconds of the compiled function alone, which finds the text in its buffer; texts in a row."""
     assert contender.start is not None
-    whole, alone = np.zeros((2, rounds, len(texts.raw)))
+    alone = np.zeros((rounds, len(texts.raw)))
     with Parser.load(contender.start[1]) as parser:
         prepared = [parser.prepare(text) for text in texts.raw]
         for turn in range(rounds):
             for place, (_, entry, raw) in enumerate(prepared):
-                parser.logits(raw)
-                start = time.perf_counter()
-                parser.logits(raw)
-                whole[turn, place] = time.perf_counter() - start
                 entry.set_text(raw)
                 start = time.perf_counter()
                 entry.invoke()
                 alone[turn, place] = time.perf_counter() - start
-    return whole, alone
+    return alone
 
 
 def _check_agreement(contenders: Sequence[Contender], texts: Texts) -> dict[str, float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.contenders import JOINED, Contender, Seconds, Texts
+from benchmarks.contenders import JOINED, Contender, Texts
 from benchmarks.machine import Limits
 from benchmarks.peers.encoder import count_products
 from benchmarks.results import ResultRow
@@ -18,6 +18,7 @@ from benchmarks.starts import PACKAGE, measure_start
 from pqrnn.model import ParserModel
 
 SHOWN = (4, 8, 12, 16, 32)
+IN_TURN = ", in turn"
 
 
 def machine_rows(limits: Mapping[str, Limits]) -> list[ResultRow]:
@@ -51,8 +52,8 @@ class Measured:
         texts: that were parsed.
         model: whose encoder runs.
         limits: of this machine, for weights of this precision.
-        read: seconds of reading the weights among the peers, [texts].
-        again: by name of ours, what `measure_again` found.
+        read: seconds of reading the weights in turn with the contenders, [texts].
+        alone: seconds of our compiled function alone, texts in a row, [texts].
         agreement: by name, the share of decisions that are those of float32.
         absent: by name, why a peer was not measured.
     """
@@ -61,7 +62,7 @@ class Measured:
     model: ParserModel
     limits: Limits
     read: npt.NDArray[np.float64]
-    again: Mapping[str, tuple[Seconds, Seconds]]
+    alone: npt.NDArray[np.float64]
     agreement: Mapping[str, float]
     absent: Mapping[str, str]
 
@@ -75,8 +76,8 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
     size = matrices * (1 if precision == "int8" else 4)
     seconds = {words: limits.compute(count_products(model, words), precision) for words in set(counts.tolist())}
     computing = np.array([seconds[words] for words in counts.tolist()])
-    shortest = np.maximum(computing, measured.read) * 1e6
-    shortest_again = np.maximum(computing, limits.read(size)) * 1e6
+    shortest = np.maximum(computing, limits.read(size)) * 1e6
+    shortest_in_turn = np.maximum(computing, measured.read) * 1e6
     shown = [each for each in contenders if each.precision == precision]
     rows = []
     for each in shown:
@@ -90,6 +91,8 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
                 work=work, metric="10 % and 90 % of utterances", value=_round(median), low=_round(low), high=_round(high), unit="us", peer=each.name
             )
         )
+        in_turn = each.microseconds_in_turn
+        rows.append(ResultRow(work=work, metric=f"median{IN_TURN}", value=_round(np.median(in_turn[real])), unit="us", n=n, peer=each.name))
         for words in SHOWN:
             chosen = counts == words
             if chosen.any():
@@ -105,30 +108,39 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
         if each.name in agreement:
             rows.append(ResultRow(work=work, metric="decides like float32", value=round(agreement[each.name], 4), peer=each.name))
             rows += _share_rows(work, each.name, "", shortest / values, counts, real)
+            rows += _share_rows(work, each.name, IN_TURN, shortest_in_turn / in_turn, counts, real)
     for name, reason in measured.absent.items():
         if ("int8" in name) == (precision == "int8"):
             rows.append(ResultRow(work=work, metric="not measured", value=0, peer=name, note=reason))
     ours = next(each for each in shown if each.ours)
-    whole, alone = (np.median(each, axis=0) * 1e6 for each in measured.again[ours.name])
-    for metric, times in (("median, called again and again", whole), ("median of the compiled call alone", alone)):
-        rows.append(ResultRow(work=work, metric=metric, value=_round(np.median(times[real])), unit="us", n=n, peer=ours.name))
-    rows += _share_rows(work, ours.name, ", called again and again", shortest_again / whole, counts, real)
-    rows += _share_rows(work, ours.name, ", compiled call alone", shortest_again / alone, counts, real)
+    alone = measured.alone * 1e6
+    rows.append(
+        ResultRow(work=work, metric="median of the compiled call alone", value=_round(np.median(alone[real])), unit="us", n=n, peer=ours.name)
+    )
+    rows += _share_rows(work, ours.name, ", compiled call alone", shortest / alone, counts, real)
     note = f"{matrices:,} weights of {size // matrices} byte"
-    limits_in = {"roofline": shortest, "roofline, called again and again": shortest_again, "reading the weights in turn": measured.read * 1e6}
+    limits_in = {"roofline": shortest, f"roofline{IN_TURN}": shortest_in_turn, f"reading the weights{IN_TURN}": measured.read * 1e6}
     for metric, times in limits_in.items():
         rows.append(ResultRow(work=work, metric=metric, value=_round(np.median(times[real])), unit="us", n=n, note=note))
     rivals = [each for each in shown if each.name in agreement and not each.ours]
     if rivals:
-        best = min(rivals, key=lambda each: float(np.median(each.microseconds[real])))
-        ratio = float(np.median(ours.microseconds[real]) / np.median(best.microseconds[real]))
-        paired = float(np.median(ours.microseconds[real] / best.microseconds[real]))
-        note = "medians; bytes to logits over the encoder alone"
-        rows.append(ResultRow(work=work, metric="ratio to best peer", value=round(ratio, 4), n=n, peer=best.name, note=note))
-        rows.append(ResultRow(work=work, metric="ratio to best peer, median of pairs", value=round(paired, 4), n=n, peer=best.name))
+        rows += _ratio_rows(work, "", ours, rivals, {each.name: each.microseconds[real] for each in shown})
+        rows += _ratio_rows(work, IN_TURN, ours, rivals, {each.name: each.microseconds_in_turn[real] for each in shown})
     rows.append(ResultRow(work=work, metric="weight bytes a call reads", value=size, unit="bytes", note="lower limit of memory traffic"))
     rows.append(ResultRow(work=work, metric="multiply-adds at 12 words", value=count_products(model, 12), note="matrix products of the encoder"))
     return rows
+
+
+def _ratio_rows(work: str, how: str, ours: Contender, rivals: Sequence[Contender], times: Mapping[str, npt.NDArray[np.float64]]) -> list[ResultRow]:
+    """Rows about our time over that of the rival with the smallest median."""
+    best = min(rivals, key=lambda each: float(np.median(times[each.name])))
+    mine, its = times[ours.name], times[best.name]
+    ratios = {"": float(np.median(mine) / np.median(its)), ", median of pairs": float(np.median(mine / its))}
+    note = "medians; bytes to logits over the encoder alone"
+    return [
+        ResultRow(work=work, metric=f"ratio to best peer{how}{which}", value=round(ratio, 4), n=len(mine), peer=best.name, note="" if which else note)
+        for which, ratio in ratios.items()
+    ]
 
 
 def _share_rows(

@@ -90,6 +90,8 @@ def render_latency() -> str:
                         f"**{row.value:.0f}**",
                         *(show(f"median at {words} words") for words in _SHOWN_WORDS),
                         show("share of the roofline", ".0%"),
+                        show("median, in turn"),
+                        show("share of the roofline, in turn", ".0%"),
                         show("processor time a call"),
                         show("process start to first answer"),
                         show("fresh process: load", ".1f"),
@@ -97,14 +99,28 @@ def render_latency() -> str:
                         show("file", ".2f", 1e-6),
                     ]
                 )
-        alone, ratio = (_find(found, work, metric) for metric in ("median of the compiled call alone", "ratio to best peer"))
+        alone = _find(found, work, "median of the compiled call alone")
+        ratio, in_turn = (_find(found, work, f"ratio to best peer{how}") for how in ("", ", in turn"))
         share = _find_any(found, work, "share of the roofline, compiled call alone")
         blank = [""] * len(_SHOWN_WORDS)
         shown = "" if share is None else f"{share.value:.0%}"
-        rows.append([work, f"{alone.peer}: the compiled function alone", f"{alone.value:.0f}", *blank, shown, *[""] * 5])
-        rows.append([work, f"ours / {ratio.peer}", f"**{ratio.value:.2f}**", *blank, *[""] * 6])
+        rows.append([work, f"{alone.peer}: the compiled function alone", f"{alone.value:.0f}", *blank, shown, *[""] * 7])
+        rows.append([work, f"ours / {ratio.peer}", f"**{ratio.value:.2f}**", *blank, "", f"**{in_turn.value:.2f}**", *[""] * 6])
     words = [f"{words} words" if words == _SHOWN_WORDS[0] else str(words) for words in _SHOWN_WORDS]
-    head = ("work", "median us a call", "all", *words, "of the roofline", "processor us", "start to answer, ms", "load, ms", "peak MB", "file MB")
+    head = (
+        "work",
+        "median us a call",
+        "all",
+        *words,
+        "of the roofline",
+        "all, in turn",
+        "of the roofline",
+        "processor us",
+        "start to answer, ms",
+        "load, ms",
+        "peak MB",
+        "file MB",
+    )
     return _table(head, rows) + _source(found)
 
 

@@ -12,7 +12,7 @@ from makers.small import CONFIG, make_model
 from benchmarks import samples
 from benchmarks.contenders import fastest
 from benchmarks.growth import fit_exponent, join_texts
-from benchmarks.latency import time_interleaved
+from benchmarks.latency import time_in_a_row, time_in_turn
 from benchmarks.machine import Limits, measure_limits
 from benchmarks.peers import all_peers, find_peer
 from benchmarks.peers.encoder import Encoder, count_products, make_example, project_texts
@@ -82,12 +82,24 @@ def test_a_file_that_fails_halfway_is_not_kept(tmp_path: Path) -> None:
 
 def test_every_call_is_timed_in_every_round_and_takes_turns() -> None:
     order: list[str] = []
-    found = time_interleaved({name: lambda place, name=name: order.append(f"{name}{place}") for name in "abc"}, 2, 3)
+    found = time_in_turn({name: lambda place, name=name: order.append(f"{name}{place}") for name in "abc"}, 2, 3)
     assert all(times.shape == (3, 2) and (times > 0).all() for times in found.values())
     turns = [order[place : place + 3] for place in range(len(order) - 18, len(order), 3)]
     assert [{each[1] for each in turn} for turn in turns] == [{"0"}, {"1"}] * 3
     assert all(sorted(each[0] for each in turn) == ["a", "b", "c"] for turn in turns)
     assert len({tuple(each[0] for each in turn) for turn in turns}) > 2  # nobody always comes after the same one
+
+
+def test_in_a_row_each_answers_all_texts_before_the_next() -> None:
+    order: list[str] = []
+    found = time_in_a_row({name: lambda place, name=name: order.append(f"{name}{place}") for name in "abc"}, 3, 4)
+    assert all(times.shape == (4, 3) and (times > 0).all() for times in found.values())
+    turns = [order[place : place + 5] for place in range(0, len(order), 5)]
+    assert all([each[1] for each in turn] == list("01012") for turn in turns)  # two that are not counted come first
+    assert all(len({each[0] for each in turn}) == 1 for turn in turns)
+    rounds = [tuple(turn[0][0] for turn in turns[place : place + 3]) for place in range(0, len(turns), 3)]
+    assert all(sorted(each) == ["a", "b", "c"] for each in rounds)
+    assert len(set(rounds)) > 1
 
 
 def test_the_fastest_is_found() -> None:
