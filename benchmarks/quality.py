@@ -29,7 +29,6 @@ from pqrnn.network import Network
 from pqrnn.prediction import Answer, answer_texts
 from pqrnn.teacher.networks import load_teacher
 from runtime_py import Parser
-from runtime_py.decoding import Decoder
 
 NAME = "quality"
 _AVERAGED = ("exact match", "intent accuracy", "slot f1", f"exact match, {FRESH}", "exact match less float", "retention")
@@ -72,7 +71,7 @@ def measure(arguments: argparse.Namespace, work: str, language: str | None, mode
             check_labels(checkpoint, parser.manifest.labels)
             answers = [Answer(each.intent, each.tags, each.spans) for each in map(parser.logits, texts)]
         parity = _parity_rows(work, compare_answers(checkpoint, texts, framework, answers), len(texts), model.config.precision)
-    evaluation = evaluate_answers(examples, answers, Decoder(facts.labels.intents, facts.labels.tags), known, arguments.out_of_scope)
+    evaluation = evaluate_answers(examples, answers, facts.labels.decoder(), known, arguments.out_of_scope)
     print(f"{work}: {len(texts)} utterances in {time.perf_counter() - started:.1f} s")
     scored = [_row(work, metric, figure) for metric, figure in evaluation.figures().items()]
     size = sum((arguments.run / name).stat().st_size for name in (WEIGHTS, FACTS))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pqrnn.prediction import Answer, answer_texts
-from runtime_py.decoding import Decoder, Parse, encode_text
+from runtime_py.decoding import Parse, encode_text
 
 if TYPE_CHECKING:
     from pqrnn.checkpoint import Checkpoint
@@ -96,7 +96,7 @@ def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
 
 def compare_answers(checkpoint: Checkpoint, texts: Sequence[str | bytes], framework: Sequence[Answer], compiled: Sequence[Answer]) -> Decisions:
     """Compare the answers of both, text by text, wherever the compiled ones were computed."""
-    decoder = Decoder(checkpoint.facts.labels.intents, checkpoint.facts.labels.tags)
+    decoder = checkpoint.facts.labels.decoder()
     said, parses, differences = [], [], []
     words = intent_flips = tag_flips = slot_flips = word_mismatches = 0
     largest = 0.0

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from runtime_py.decoding import TagScheme
+from runtime_py.tags import TagScheme
 
 
 class Row(NamedTuple):

@@ -19,7 +19,6 @@ from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError
 from pqrnn.evaluation import evaluate_answers
 from pqrnn.prediction import answer_texts
-from runtime_py.decoding import Decoder
 
 _OF_TRAINING = {"dropout", "word_dropout", "zoneout"}  # may differ: they are no part of what is shipped
 
@@ -58,7 +57,7 @@ def average_checkpoints(folders: Sequence[Path], development: Sequence[Example],
     model, facts = parsers[0].model, parsers[0].facts
     model.load_state_dict(average_weights([parser.model.state_dict() for parser in parsers]))
     answers = answer_texts(model.folded(), [example.text for example in development])
-    scores = evaluate_answers(development, answers, Decoder(facts.labels.intents, facts.labels.tags)).scores
+    scores = evaluate_answers(development, answers, facts.labels.decoder()).scores
     facts = msgspec.structs.replace(
         facts,
         revision=read_revision(),
@@ -80,7 +79,7 @@ def _check(folder: Path, parser: Checkpoint, other_folder: Path, other: Checkpoi
         raise AveragingError(
             f"{folder}: in 8 bits, and the mean of roundings is none: average the parsers that were trained in float32, then quantise"
         )
-    if parser.facts.labels != other.facts.labels:
+    if parser.facts.labels.outputs() != other.facts.labels.outputs():
         raise AveragingError(f"{folder}: was trained for other labels than {other_folder}")
     for name in [name for name in parser.facts.config.__struct_fields__ if name not in _OF_TRAINING]:
         mine, its = getattr(parser.facts.config, name), getattr(other.facts.config, name)

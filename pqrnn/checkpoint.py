@@ -14,6 +14,7 @@ from pqrnn.errors import CheckpointError
 from pqrnn.files import replace_file
 from pqrnn.model import ModelConfig, ParserModel
 from pqrnn.network import Network
+from runtime_py.decoding import Decoder
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
@@ -23,10 +24,25 @@ Config = TypeVar("Config", bound=msgspec.Struct)
 
 
 class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Names of the outputs: `intents` in the order of the intent logits, `tags` ("O", "B-x", "I-x", "B2-x") in that of the tag logits."""
+    """Names of the outputs, and what goes together.
+
+    Attributes:
+        intents: in the order of the intent logits.
+        tags: "O", "B-x", "I-x", "B2-x", in the order of the tag logits.
+        frames: for each intent the slots that it was seen with, as places in the sorted list of all slots' labels; empty: every slot goes with every intent.
+    """
 
     intents: tuple[str, ...]
     tags: tuple[str, ...]
+    frames: tuple[tuple[int, ...], ...] = ()
+
+    def outputs(self) -> Labels:
+        """Return the names alone: two networks with the same ones can take each other's place."""
+        return Labels(self.intents, self.tags)
+
+    def decoder(self) -> Decoder:
+        """Return what turns logits into a parse."""
+        return Decoder(self.intents, self.tags, self.frames)
 
 
 class Facts(msgspec.Struct, Generic[Config], frozen=True, forbid_unknown_fields=True, kw_only=True):

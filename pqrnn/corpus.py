@@ -18,6 +18,7 @@ from pqrnn.features import segment_texts
 from pqrnn.losses import IGNORED
 from pqrnn.network import WordTable
 from pqrnn.projection import Projection, ProjectionConfig
+from runtime_py.tags import TagScheme
 
 Spans = list[tuple[int, int]]
 
@@ -51,7 +52,18 @@ def list_labels(training: Sequence[Example]) -> Labels:
     """Return the names of the outputs of whatever is trained on these utterances."""
     slotted = [example for example in training if example.slots]
     words = segment_texts(Projection(ProjectionConfig()), [example.text.encode() for example in slotted])
-    return Labels(list_intents(training), list_tags(slotted, words))
+    intents, tags = list_intents(training), list_tags(slotted, words)
+    return Labels(intents, tags, _list_frames(slotted, intents, TagScheme(tags).slots))
+
+
+def _list_frames(slotted: Sequence[Example], intents: Sequence[str], slots: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """Return for each intent the places of the slots that it comes with."""
+    places = {label: place for place, label in enumerate(slots)}
+    seen: dict[str, set[int]] = {intent: set() for intent in intents}
+    for example in slotted:
+        if example.intent in seen:
+            seen[example.intent].update(places[slot.label] for slot in example.slots if slot.label in places)
+    return tuple(tuple(sorted(seen[intent])) for intent in intents)
 
 
 def build_corpus(examples: Sequence[Example], projection: Projection, table: WordTable, intents: Sequence[str], tags: Sequence[str]) -> Corpus:

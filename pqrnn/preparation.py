@@ -19,7 +19,6 @@ from pqrnn.features import WordFeatures, segment_texts
 from pqrnn.model import ModelConfig, ParserModel
 from pqrnn.prediction import answer_texts
 from pqrnn.quantisation import QuantisedLinear
-from runtime_py.decoding import Decoder
 
 _BATCH = 4096
 
@@ -95,7 +94,7 @@ def quantise_checkpoint(checkpoint: Checkpoint, training: Sequence[Example], dev
     quantised = prepare_quantised(checkpoint.model, (example.text for example in training))
     labels = checkpoint.facts.labels
     answers = answer_texts(quantised.folded(), [example.text for example in development])
-    scores = evaluate_answers(development, answers, Decoder(labels.intents, labels.tags)).scores
+    scores = evaluate_answers(development, answers, labels.decoder()).scores
     facts = msgspec.structs.replace(
         checkpoint.facts,
         config=quantised.config,

@@ -53,7 +53,7 @@ class Schooling(NamedTuple):
         index = self.lessons.index
         if index.rows != utterances:
             raise TrainingError(f"the lessons are about {index.rows} training utterances, and there are {utterances}: label these")
-        if index.labels != labels:
+        if index.labels != labels.outputs():
             raise TrainingError("the lessons name other intents or slots than the training data: train the teacher on the same data")
         if self.config.relations and not self.lessons.heads:
             raise TrainingError("the lessons hold no relations between words to learn from: label anew with relations, or give them the weight 0")

@@ -42,7 +42,6 @@ from pqrnn.schooling import Schooling
 from pqrnn.scoring import frame_of_example
 from pqrnn.teacher.networks import NetworkConfig, make_network
 from pqrnn.training_state import Progress, load_state, read_progress, save_state
-from runtime_py.decoding import Decoder
 
 STATE = "state/training.safetensors"
 LOG = "log.jsonl"
@@ -198,7 +197,7 @@ class _Run:
         self.folder, self.config, self.data, self.settings, self.reporter = folder, config, data, settings, reporter
         self.model_config = model_config
         self.labels = list_labels(training)
-        self.decoder = Decoder(self.labels.intents, self.labels.tags)
+        self.decoder = self.labels.decoder()
         torch.manual_seed(config.seed)
         self.model = make_network(model_config, self.labels)
         if initial is not None:

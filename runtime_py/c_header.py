@@ -3,12 +3,16 @@
 from collections.abc import Iterable
 
 from runtime_py.manifest import Manifest
+from runtime_py.tags import TagScheme
 
 
 def c_header(manifest: Manifest) -> str:
     """Return the header; it includes ``decode.h`` and defines ``pqrnn_package``."""
     buckets = [f"{{{bucket.words}, {bucket.bytes}, {_literal(bucket.entry)}}}" for bucket in manifest.buckets]
     labels = manifest.labels
+    scheme = TagScheme(labels.tags)
+    slots = scheme.slots
+    frames = (", ".join(str(int(place in frame)) for place in range(len(slots))) for frame in labels.frames)
     modules = [f"// {variant.target}: {variant.path}, SHA-256 {manifest.files[variant.path].sha256}" for variant in manifest.variants]
     return "\n".join(
         [
@@ -23,8 +27,11 @@ def c_header(manifest: Manifest) -> str:
             _array("pqrnn_bucket_t pqrnn_buckets", buckets),
             _array("char *const pqrnn_intents", map(_literal, labels.intents)),
             _array("char *const pqrnn_tags", map(_literal, labels.tags)),
-            f"static const pqrnn_package_t pqrnn_package = {{{manifest.abi}, {len(buckets)}, {len(labels.intents)}, {len(labels.tags)},",
-            "                                              pqrnn_buckets, pqrnn_intents, pqrnn_tags};",
+            _array("int16_t pqrnn_slots", (str(slots.index(label) if label else -1) for label in scheme.labels)),
+            *([_array("uint8_t pqrnn_frames", frames)] if labels.frames and slots else []),
+            "static const pqrnn_package_t pqrnn_package = {",
+            f"    {manifest.abi}, {len(buckets)}, {len(labels.intents)}, {len(labels.tags)}, {len(slots)}, pqrnn_buckets, pqrnn_intents, pqrnn_tags, pqrnn_slots,",
+            f"    {'pqrnn_frames' if labels.frames and slots else 'NULL'}}};",
             "#endif",
             "",
         ]

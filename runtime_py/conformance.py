@@ -14,13 +14,13 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from runtime_py.decoding import TagScheme, cut_text, place_run
+from runtime_py.decoding import Decoder, cut_text, place_run
 from runtime_py.errors import ConformanceError
 from runtime_py.golden import GoldenVectors
 from runtime_py.manifest import ABI, Bucket, Count, FileEntry, Name
 from runtime_py.package import Package
 
-SCHEMA = "1.0"
+SCHEMA = "2.0"
 _SHOWN = 5  # differences that a summary names
 _SCORE_TOLERANCE = 1e-3  # a probability moves by at most half the difference of two logits; a wrong softmax by far more
 
@@ -45,7 +45,7 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
         words: Start and end byte of each word.
         intent_logits: One for each intent.
         tag_logits: For each word, one for each tag.
-        intent: Name of the largest intent logit.
+        intent: Name of the intent of the best parse that makes sense.
         score: Its softmax probability.
         slots: From left to right.
     """
@@ -82,6 +82,7 @@ class Conformance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     created: Name
     intents: list[Name]
     tags: list[Name]
+    frames: list[list[Count]]
     buckets: list[Bucket]
     modules: dict[str, FileEntry]
     tolerance: Annotated[float, Meta(gt=0)]
@@ -149,13 +150,14 @@ def make_conformance(package: Package) -> Conformance:
     """
     manifest = package.manifest
     golden = package.golden()
-    scheme = TagScheme(manifest.labels.tags)
-    cases = [_case(index, golden, manifest.labels.intents, scheme) for index in range(len(golden))]
+    decoder = manifest.labels.decoder()
+    cases = [_case(index, golden, decoder) for index in range(len(golden))]
     return Conformance(
         package=manifest.name,
         created=manifest.created,
         intents=manifest.labels.intents,
         tags=manifest.labels.tags,
+        frames=manifest.labels.frames,
         buckets=manifest.buckets,
         modules={variant.target: manifest.files[variant.path] for variant in manifest.variants},
         tolerance=manifest.golden.tolerance,
@@ -165,18 +167,17 @@ def make_conformance(package: Package) -> Conformance:
     )
 
 
-def _case(index: int, golden: GoldenVectors, intents: list[str], scheme: TagScheme) -> Case:
+def _case(index: int, golden: GoldenVectors, decoder: Decoder) -> Case:
     raw, intent, rows = golden.texts[index], golden.intent[index], golden.words(index)
     tags, spans = golden.tags[rows], golden.spans[rows].tolist()
-    best = int(intent.argmax())
-    runs = scheme.spans(tags.argmax(axis=1).tolist())
+    best, runs = decoder.decide(intent, tags)
     return Case(
         id=index,
         text=base64.b64encode(raw).decode(),
         words=[(start, end) for start, end in spans],
         intent_logits=_exact(intent),
         tag_logits=[_exact(row) for row in tags],
-        intent=intents[best],
+        intent=decoder.intents[best],
         score=round(1.0 / float(np.exp(intent.astype(np.float64) - float(intent[best])).sum()), 6),
         slots=[ByteSlot(run.label, *place_run(run, raw, spans)) for run in runs],
     )

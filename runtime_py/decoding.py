@@ -8,14 +8,16 @@ that Unicode recommends, chapter 3.9, and that Python follows).
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_py.frames import Frames
+from runtime_py.tags import TagScheme, WordSpan
+
 _LONGEST_TAIL = 64  # bytes that may be given up to end a cut text at a space
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_TAG = re.compile(r"(I|B([1-9][0-9]?)?)-(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,83 +68,6 @@ class Parse:
             "words": self.words,
             "truncated": self.truncated,
         }
-
-
-class WordSpan(NamedTuple):
-    """A labelled run of words, end exclusive; of the first word only the last `tail` code points, if that is not 0."""
-
-    label: str
-    start: int
-    end: int
-    tail: int = 0
-
-
-def split_tag(tag: str) -> tuple[bool, int, str]:
-    """Return whether a tag begins a slot, of how many last code points of its word (0: the whole word), and the slot's label ("" outside of slots).
-
-    Raises:
-        ValueError: It is of no known form.
-    """
-    if tag == "O":
-        return False, 0, ""
-    parts = _TAG.fullmatch(tag)
-    if parts is None:
-        raise ValueError(f"tag {tag!r} is neither 'O' nor 'B-label' nor 'I-label' nor 'B2-label' (of the word's last two characters)")
-    return parts[1] != "I", int(parts[2] or 0), parts[3]
-
-
-class TagScheme:
-    """The tag list of a model, prepared for decoding."""
-
-    __slots__ = ("begins", "labels", "outside", "tags", "tails")
-
-    def __init__(self, tags: Sequence[str]) -> None:
-        """Prepare the tags.
-
-        Args:
-            tags: ``O``, ``B-label``, ``I-label``, and ``B2-label`` where a slot begins two code points before the end of its word (``recuérda|me``),
-                in the order of the logits.
-
-        Raises:
-            ValueError: A tag is of another form.
-        """
-        self.tags = tuple(tags)
-        parts = [split_tag(tag) for tag in self.tags]
-        self.begins: tuple[bool, ...] = tuple(begins for begins, _, _ in parts)
-        self.tails: tuple[int, ...] = tuple(tail for _, tail, _ in parts)
-        self.labels: tuple[str, ...] = tuple(label for _, _, label in parts)
-        self.outside = self.tags.index("O") if "O" in self.tags else -1
-
-    @property
-    def slots(self) -> list[str]:
-        """The slots' labels, sorted, each once."""
-        return sorted(set(self.labels) - {""})
-
-    def spans(self, tag_ids: Sequence[int]) -> list[WordSpan]:
-        """Turn one tag per word into labelled runs of words.
-
-        ``B-x`` always starts a run; ``I-x`` goes on with a run of the same label, and starts one where there is none
-        (after ``O``, at the start, or after another label). This is the repair of conlleval, and of seqeval outside
-        its strict mode.
-
-        Args:
-            tag_ids: Indices into the tag list, one per word.
-
-        Returns:
-            The runs from left to right; they do not overlap.
-        """
-        found: list[WordSpan] = []
-        label, start, tail = "", 0, 0
-        for position, tag_id in enumerate(tag_ids):
-            current = self.labels[tag_id]
-            if label and (current != label or self.begins[tag_id]):
-                found.append(WordSpan(label, start, position, tail))
-                label = ""
-            if current and not label:
-                label, start, tail = current, position, self.tails[tag_id]
-        if label:
-            found.append(WordSpan(label, start, len(tag_ids), tail))
-        return found
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -235,17 +160,19 @@ def cut_text(raw: bytes, limit: int) -> bytes:
 class Decoder:
     """Turns the logits of one text into a ``Parse``."""
 
-    __slots__ = ("intents", "scheme")
+    __slots__ = ("_frames", "intents", "scheme")
 
-    def __init__(self, intents: Sequence[str], tags: Sequence[str]) -> None:
+    def __init__(self, intents: Sequence[str], tags: Sequence[str], frames: Sequence[Sequence[int]] = ()) -> None:
         """Prepare the names.
 
         Args:
             intents: Names of the intents, in the order of the logits.
             tags: Names of the tags, in the order of the logits.
+            frames: For each intent the places of its slots in the sorted list of all slots' labels; empty, if every slot goes with every intent.
         """
         self.intents = tuple(intents)
         self.scheme = TagScheme(tags)
+        self._frames = Frames(self.scheme, frames)
 
     def parse(
         self,
@@ -266,15 +193,20 @@ class Decoder:
             spans: Start and end byte of each word, int32 [words, 2].
             truncated: Whether the end of the text was left out.
         """
-        best = intent.argmax()
+        best, runs = self.decide(intent, tags)
         score = 1.0 / float(np.exp(intent - intent[best]).sum())
-        words = len(tags)
-        slots: tuple[Slot, ...] = ()
-        if words:
-            runs = self.scheme.spans(tags.argmax(axis=1).tolist())
-            if runs:
-                slots = self._slots(text, raw, runs, spans.tolist())
-        return Parse(self.intents[best], score, slots, text, truncated, words)
+        slots = self._slots(text, raw, runs, spans.tolist()) if runs else ()
+        return Parse(self.intents[best], score, slots, text, truncated, len(tags))
+
+    def decide(self, intent: NDArray[np.float32], tags: NDArray[np.float32]) -> tuple[int, list[WordSpan]]:
+        """Return the number of the intent, and the slots as runs of words: the best parse that makes sense (`runtime_py.frames`).
+
+        Args:
+            intent: Logits, float32 [intents].
+            tags: Logits, float32 [words, tags].
+        """
+        best, chosen = self._frames.decide(intent, tags)
+        return best, self.scheme.spans(chosen)
 
     def _slots(self, text: str, raw: bytes, runs: list[WordSpan], spans: list[list[int]]) -> tuple[Slot, ...]:
         slots = []

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from runtime_py.decoding import TagScheme
 from runtime_py.errors import PackageError, UnsupportedTarget
 from runtime_py.manifest import MANIFEST_NAME, Bucket, Parity, Producer, Variant, VulkanNeeds
 from runtime_py.package import Package, open_package
 from runtime_py.preflight import this_machine, why_not
 from runtime_py.selection import Selection, select_variant
+from runtime_py.tags import TagScheme
 
 
 class PartSize(Struct, frozen=True):

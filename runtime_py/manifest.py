@@ -1,4 +1,4 @@
-"""The manifest of a package, schema 1.2: typed, strictly decoded, and checked for sense before anything trusts it.
+"""The manifest of a package, schema 1.3: typed, strictly decoded, and checked for sense before anything trusts it.
 
 A package is a directory ``NAME.pqrnn`` with ``manifest.json``, one compiled module per variant and the golden
 vectors. The format version (``schema``) is apart from the version of the project: another major version is refused, a
@@ -15,10 +15,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from runtime_py.decoding import split_tag
+from runtime_py.decoding import Decoder
 from runtime_py.errors import SchemaError
+from runtime_py.tags import split_tag
 
-SCHEMA = "1.2"
+SCHEMA = "1.3"
 ABI = 1
 MANIFEST_NAME = "manifest.json"
 ANY = "any"  # as triple and cpu: the code is for no processor in particular
@@ -60,10 +61,19 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Labels(Struct, frozen=True, forbid_unknown_fields=True):
-    """The names behind the logits. ``tags[0]`` is ``O``; the others are ``B-label`` or ``I-label`` (IOB2)."""
+    """The names behind the logits. ``tags[0]`` is ``O``; the others are ``B-label`` or ``I-label`` (IOB2).
+
+    ``frames`` has for each intent the slots that it comes with, as places in the sorted list of all slots' labels; where it is empty (and before schema
+    1.3), every slot goes with every intent.
+    """
 
     intents: Annotated[list[Name], Meta(min_length=1)]
     tags: Annotated[list[Name], Meta(min_length=1)]
+    frames: list[list[Count]] = []
+
+    def decoder(self) -> Decoder:
+        """Return what turns logits into a parse."""
+        return Decoder(self.intents, self.tags, self.frames)
 
 
 class Bucket(Struct, frozen=True, forbid_unknown_fields=True):
@@ -313,6 +323,12 @@ def _check_labels(labels: Labels, where: str) -> None:
             split_tag(tag)
         except ValueError as error:
             raise SchemaError(f"{where}: {error}.") from error
+    slots = len({split_tag(tag)[2] for tag in labels.tags} - {""})
+    if labels.frames and len(labels.frames) != len(labels.intents):
+        raise SchemaError(f"{where}: frames for {len(labels.frames)} intents, and there are {len(labels.intents)}.")
+    for intent, frame in zip(labels.intents, labels.frames, strict=False):
+        if frame != sorted(set(frame)) or any(slot >= slots for slot in frame):
+            raise SchemaError(f"{where}: the frame of intent {intent!r} is {frame}, expected growing places in a list of {slots} slots.")
 
 
 def _check_buckets(buckets: list[Bucket], where: str) -> None:

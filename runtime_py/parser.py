@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_py.decoding import Decoder, Parse, cut_text, encode_text
+from runtime_py.decoding import Parse, cut_text, encode_text
 from runtime_py.entry import Entry, Outputs
 from runtime_py.errors import DeviceError, DeviceFallback, InputTooLong, ParserClosed
 from runtime_py.manifest import Manifest, Variant
@@ -58,7 +58,7 @@ class Parser:
         self._session: Session | None = session
         self._entries: tuple[Entry, ...] = session.entries
         self._batches: tuple[Entry, ...] = session.batches
-        self._decoder = Decoder(package.manifest.labels.intents, package.manifest.labels.tags)
+        self._decoder = package.manifest.labels.decoder()
         self._lock = threading.Lock()
 
     @classmethod

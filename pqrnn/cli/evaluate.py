@@ -35,11 +35,10 @@ def evaluate(
     from pqrnn.evaluation import evaluate_answers, split_languages
     from pqrnn.prediction import answer_texts
     from pqrnn.teacher.networks import load_teacher
-    from runtime_py.decoding import Decoder
 
     model, facts = load_teacher(find_run(run))
     examples = load_examples(data, split=split, locale=lang)
-    decoder = Decoder(facts.labels.intents, facts.labels.tags)
+    decoder = facts.labels.decoder()
     answers = answer_texts(model, [example.text for example in examples])
     train = load_examples(data, split="train", locale=lang) if split != "train" and "train" in available_splits(data, locale=lang) else []
     known = [example.text for example in train]

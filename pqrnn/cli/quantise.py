@@ -64,7 +64,7 @@ def quantise(
         raise QuantisationError(f"{out}: that is the parser to quantise; choose another --out")
     checkpoint = load_checkpoint(source)
     training, development = load_data(data, dev, lang)
-    if list_labels(training) != checkpoint.facts.labels:
+    if list_labels(training).outputs() != checkpoint.facts.labels.outputs():
         raise QuantisationError(f"{data}: not the data that {run} was trained on: other intents or slots")
     if epochs:
         prepared = prepare_quantised(checkpoint.model, (example.text for example in training))

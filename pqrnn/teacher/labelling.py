@@ -232,7 +232,7 @@ def label_examples(
     if not teachers:
         raise TeacherError("no teacher to learn from")
     known = [read_teacher(place) for place in teachers]
-    labels = list_labels(training)
+    labels = list_labels(training).outputs()
     chosen = [choose_labels(place, facts.labels, labels) for place, facts in zip(teachers, known, strict=True)]
     drafts = make_drafts(training, unlabelled, labels, config)
     decisive = [

@@ -22,10 +22,12 @@ typedef struct {
 // What a host has to know of a package; `pqrnn conformance PACKAGE --header package.h` writes it.
 typedef struct {
   int32_t abi;
-  int32_t bucket_count, intent_count, tag_count;
+  int32_t bucket_count, intent_count, tag_count, slot_count;
   const pqrnn_bucket_t *buckets;  // they grow
   const char *const *intents;
   const char *const *tags;  // "O", "B-label", "I-label", "B2-label" (begins two code points before the end of its word)
+  const int16_t *slots;     // [tag_count]: the slot that a tag belongs to, -1 for "O"
+  const uint8_t *frames;    // [intent_count][slot_count]: 1 where the slot goes with the intent; NULL where every slot goes with every intent
 } pqrnn_package_t;
 
 // The numbers of one text, as an entry gives them.
@@ -119,13 +121,107 @@ typedef struct {
   int32_t start, end;
 } pqrnn_slot_t;
 
-// Returns the name of a word's tag.
-static inline const char *pqrnn_tag(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t word) {
-  return package->tags[pqrnn_largest(outputs->tags + (size_t)word * (size_t)package->tag_count, package->tag_count)];
-}
-
 // Returns the label of a tag that is not "O": what stands behind its first dash.
 static inline const char *pqrnn_label(const char *tag) { return strchr(tag, '-') + 1; }
+
+// Returns whether words with these tags make sense: every slot has a beginning, and goes with the intent.
+static inline int pqrnn_is_frame(const pqrnn_package_t *package, int32_t intent, const int32_t *tags, int32_t words) {
+  int32_t before = -1;
+  for (int32_t word = 0; word < words; ++word) {
+    const int32_t slot = package->slots[tags[word]];
+    if (slot >= 0) {
+      if (package->frames && !package->frames[(size_t)intent * (size_t)package->slot_count + (size_t)slot]) return 0;
+      if (slot != before && package->tags[tags[word]][0] == 'I') return 0;
+    }
+    before = slot;
+  }
+  return 1;
+}
+
+// How a word ends in a slot: the sum of logits up to it, and its tag.
+typedef struct {
+  double sum;
+  int32_t tag;
+} pqrnn_end_t;
+
+// Returns how many pqrnn_end_t `pqrnn_decide` works in for so many words.
+static inline size_t pqrnn_ends(const pqrnn_package_t *package, int32_t words) { return (size_t)(words + 1) * (size_t)(package->slot_count + 1); }
+
+// Finds the tags with the largest sum of logits among those that go with an intent, by the algorithm of Viterbi. Returns the sum, and leaves in `ends` for
+// each word how it ends in each slot, and behind those how it ends best: there `tag` is the slot, slot_count for none.
+static inline double pqrnn_follow(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, int32_t intent, pqrnn_end_t *ends) {
+  const int32_t slots = package->slot_count;
+  for (int32_t slot = 0; slot < slots; ++slot) ends[slot].sum = -INFINITY, ends[slot].tag = -1;
+  ends[slots].sum = 0, ends[slots].tag = slots;
+  for (int32_t word = 0; word < words; ++word) {
+    const float *row = outputs->tags + (size_t)word * (size_t)package->tag_count;
+    const pqrnn_end_t *before = ends + (size_t)word * (size_t)(slots + 1);
+    pqrnn_end_t *after = ends + (size_t)(word + 1) * (size_t)(slots + 1);
+    for (int32_t slot = 0; slot <= slots; ++slot) after[slot].sum = -INFINITY, after[slot].tag = slots;
+    for (int goes_on = 0; goes_on < 2; ++goes_on) {  // beginnings first: of equals they are taken
+      for (int32_t tag = 0; tag < package->tag_count; ++tag) {
+        const int32_t slot = package->slots[tag];
+        if (slot < 0 || (package->tags[tag][0] == 'I') != goes_on) continue;
+        if (package->frames && !package->frames[(size_t)intent * (size_t)slots + (size_t)slot]) continue;
+        const double sum = before[goes_on ? slot : slots].sum + (double)row[tag];
+        if (sum > after[slot].sum) after[slot].sum = sum, after[slot].tag = tag;
+      }
+    }
+    for (int32_t tag = 0; tag < package->tag_count; ++tag) {
+      if (package->slots[tag] < 0) after[slots].sum = before[slots].sum + (double)row[tag];
+    }
+    for (int32_t slot = 0; slot < slots; ++slot) {
+      if (after[slot].sum > after[slots].sum) after[slots].sum = after[slot].sum, after[slots].tag = slot;
+    }
+  }
+  return ends[(size_t)words * (size_t)(slots + 1) + (size_t)slots].sum;
+}
+
+// Decides on a text: returns the intent, and leaves each word's tag in `tags`. Where the largest logits make no sense together, it takes the intent and tags
+// with the largest sum of logits that do. `ends` is memory to work in, as much as `pqrnn_ends` says.
+static inline int32_t pqrnn_decide(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, pqrnn_end_t *ends, int32_t *tags) {
+  const int32_t slots = package->slot_count;
+  int32_t best = pqrnn_largest(outputs->intent, package->intent_count);
+  double most = 0;
+  for (int32_t word = 0; word < words; ++word) {
+    const float *row = outputs->tags + (size_t)word * (size_t)package->tag_count;
+    tags[word] = pqrnn_largest(row, package->tag_count);
+    most += (double)row[tags[word]];
+  }
+  if (pqrnn_is_frame(package, best, tags, words)) return best;
+  double largest = -INFINITY;
+  int32_t tried = -1;
+  for (int32_t number = 0; number < package->intent_count; ++number) {
+    // The next one from the largest logit down, of equals the first.
+    int32_t next = -1;
+    for (int32_t intent = 0; intent < package->intent_count; ++intent) {
+      const float value = outputs->intent[intent];
+      const int left = tried < 0 || value < outputs->intent[tried] || (value == outputs->intent[tried] && intent > tried);
+      if (left && (next < 0 || value > outputs->intent[next])) next = intent;
+    }
+    if (next < 0) break;
+    tried = next;
+    if (largest > -INFINITY && (double)outputs->intent[next] + most <= largest) break;
+    const double sum = pqrnn_follow(package, outputs, words, next, ends) + (double)outputs->intent[next];
+    if (sum > largest) {
+      largest = sum;
+      best = next;
+      for (int32_t word = words, slot = slots; word > 0; --word) {
+        const pqrnn_end_t *row = ends + (size_t)word * (size_t)(slots + 1);
+        if (slot == slots) slot = row[slots].tag;
+        if (slot == slots) {
+          int32_t outside = 0;
+          while (package->slots[outside] >= 0) ++outside;
+          tags[word - 1] = outside;
+        } else {
+          tags[word - 1] = row[slot].tag;
+          if (package->tags[row[slot].tag][0] != 'I') slot = slots;
+        }
+      }
+    }
+  }
+  return best;
+}
 
 // Returns the byte at which the last so many characters of text[start, end) begin: start where it has no more of them.
 static inline int32_t pqrnn_find_tail(const uint8_t *text, int32_t start, int32_t end, int characters) {
@@ -136,39 +232,40 @@ static inline int32_t pqrnn_find_tail(const uint8_t *text, int32_t start, int32_
   return at;
 }
 
-// Finds the next slot at or after *word, of so many words of a text, and moves *word behind it; returns 0 where there is none. B- always begins a slot, I-
-// goes on with one of its label and begins one where there is none; B2- begins one two characters before the end of its word.
-static inline int pqrnn_next_slot(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, const uint8_t *text, int32_t words, int32_t *word,
-                                  pqrnn_slot_t *slot) {
-  const char *tag = "O";
-  while (*word < words && strcmp(tag = pqrnn_tag(package, outputs, *word), "O") == 0) ++*word;
+// Finds the next slot at or after *word, of so many words of a text with the tags that `pqrnn_decide` chose, and moves *word behind it; returns 0 where there
+// is none. B2- begins one two characters before the end of its word.
+static inline int pqrnn_next_slot(const pqrnn_package_t *package, const int32_t *tags, const int32_t *spans, const uint8_t *text, int32_t words,
+                                  int32_t *word, pqrnn_slot_t *slot) {
+  while (*word < words && package->slots[tags[*word]] < 0) ++*word;
   if (*word >= words) return 0;
+  const char *tag = package->tags[tags[*word]];
+  const int32_t number = package->slots[tags[*word]];
   slot->label = pqrnn_label(tag);
-  slot->start = outputs->spans[2 * *word];
-  if (tag[1] != '-') slot->start = pqrnn_find_tail(text, slot->start, outputs->spans[2 * *word + 1], atoi(tag + 1));
+  slot->start = spans[2 * *word];
+  if (tag[1] != '-') slot->start = pqrnn_find_tail(text, slot->start, spans[2 * *word + 1], atoi(tag + 1));
   do {
-    slot->end = outputs->spans[2 * *word + 1];
+    slot->end = spans[2 * *word + 1];
     ++*word;
-    if (*word < words) tag = pqrnn_tag(package, outputs, *word);
-  } while (*word < words && tag[0] == 'I' && strcmp(pqrnn_label(tag), slot->label) == 0);
+  } while (*word < words && package->slots[tags[*word]] == number && package->tags[tags[*word]][0] == 'I');
   return 1;
 }
 
 // Prints the answer for one text as one line of JSON, in the form that `pqrnn conformance --answers` judges.
-// `cut` is the number of bytes that were read of a text that was too long, or 0; `bucket` is the one that ran.
+// `cut` is the number of bytes that were read of a text that was too long, or 0; `bucket` is the one that ran; `ends` and `tags` are memory to work in, for
+// as many words as the bucket has.
 static inline void pqrnn_print_answer(FILE *file, const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, const uint8_t *text, int32_t bucket,
-                                      long id, size_t cut) {
+                                      long id, size_t cut, pqrnn_end_t *ends, int32_t *tags) {
   const int32_t limit = package->buckets[bucket].words;
   const int32_t words = outputs->count < limit ? outputs->count : limit;
-  const int32_t best = pqrnn_largest(outputs->intent, package->intent_count);
-  float sum = 0;  // softmax, safe for large logits
+  const int32_t best = pqrnn_decide(package, outputs, words, ends, tags);
+  float sum = 0;  // softmax; the intent's logit is the largest, or near it
   for (int32_t i = 0; i < package->intent_count; ++i) sum += expf(outputs->intent[i] - outputs->intent[best]);
   fprintf(file, "{\"id\":%ld,\"intent\":", id);
   pqrnn_print_name(file, package->intents[best]);
   fprintf(file, ",\"score\":%.6g,\"slots\":", (double)(1 / sum));
   pqrnn_slot_t slot;
   const char *separator = "[";
-  for (int32_t word = 0; pqrnn_next_slot(package, outputs, text, words, &word, &slot); separator = ",") {
+  for (int32_t word = 0; pqrnn_next_slot(package, tags, outputs->spans, text, words, &word, &slot); separator = ",") {
     fprintf(file, "%s{\"label\":", separator);
     pqrnn_print_name(file, slot.label);
     fprintf(file, ",\"start\":%d,\"end\":%d}", (int)slot.start, (int)slot.end);

@@ -22,7 +22,8 @@ typedef struct {
   iree_hal_device_t *device;
   iree_runtime_session_t *session;
   float *intent, *tags;  // of the largest bucket
-  int32_t *spans;
+  int32_t *spans, *chosen;
+  pqrnn_end_t *ends;
 } host_t;
 
 static iree_status_t host_open(host_t *host, const char *module) {
@@ -30,7 +31,9 @@ static iree_status_t host_open(host_t *host, const char *module) {
   host->intent = malloc((size_t)pqrnn_package.intent_count * sizeof(float));
   host->tags = malloc((size_t)largest->words * (size_t)pqrnn_package.tag_count * sizeof(float));
   host->spans = malloc((size_t)largest->words * 2 * sizeof(int32_t));
-  if (!host->intent || !host->tags || !host->spans) return iree_status_from_code(IREE_STATUS_RESOURCE_EXHAUSTED);
+  host->ends = malloc(pqrnn_ends(&pqrnn_package, largest->words) * sizeof(pqrnn_end_t));
+  host->chosen = malloc((size_t)largest->words * sizeof(int32_t));
+  if (!host->intent || !host->tags || !host->spans || !host->ends || !host->chosen) return iree_status_from_code(IREE_STATUS_RESOURCE_EXHAUSTED);
   iree_runtime_instance_options_t instance_options;
   iree_runtime_instance_options_initialize(&instance_options);
   iree_runtime_instance_options_use_all_available_drivers(&instance_options);
@@ -49,6 +52,8 @@ static void host_close(host_t *host) {
   if (host->instance) iree_runtime_instance_release(host->instance);
   free(host->intent);
   free(host->tags);
+  free(host->ends);
+  free(host->chosen);
   free(host->spans);
 }
 
@@ -128,7 +133,7 @@ static iree_status_t answer(host_t *host, const uint8_t *text, size_t size, long
     }
     if (!cut) cut = size;
   }
-  pqrnn_print_answer(stdout, package, &outputs, text, chosen, id, cut);
+  pqrnn_print_answer(stdout, package, &outputs, text, chosen, id, cut, host->ends, host->chosen);
   return iree_ok_status();
 }
 

@@ -61,13 +61,13 @@ class Host:
         spans, tags = spans[:words], tags[:words]
         if self.characters:
             spans = [[len(raw[:bound].decode("utf-8", "replace")) for bound in span] for span in spans]
-        best = intent.index(max(intent))
+        best, ids = self._decide(intent, tags)
         answer: dict[str, Any] = {
             "id": number,
             "words": spans,
             "intent": self.manifest["labels"]["intents"][best],
             "score": math.exp(intent[best] - max(intent)) / sum(math.exp(value - max(intent)) for value in intent),
-            "slots": self._slots([row.index(max(row)) for row in tags], spans),
+            "slots": self._slots(ids, spans),
             "intent_logits": intent,
             "tag_logits": tags,
         }
@@ -98,6 +98,29 @@ class Host:
             spaces = [at for at in range(max(1, end - 64), end) if raw[at : at + 1] == b" "]
             end = spaces[-1] if spaces else end
         return end
+
+    def _decide(self, intent: list[float], tags: list[list[float]]) -> tuple[int, list[int]]:
+        """The largest sum of logits in which slots begin before they go on and go with the intent; over chains of tags, not of slots as elsewhere."""
+        names, frames = self.manifest["labels"]["tags"], self.manifest["labels"].get("frames") or []
+        labels = [name.partition("-")[2] for name in names]
+        places = sorted(set(labels) - {""})
+        found: list[tuple[float, int, list[int]]] = []
+        for number, logit in enumerate(intent):
+            allowed = [t for t, label in enumerate(labels) if not label or not frames or places.index(label) in frames[number]]
+            chains: dict[int, tuple[float, list[int]]] = {-1: (0.0, [])}
+            for row in tags:
+                longer: dict[int, tuple[float, list[int]]] = {}
+                for tag in allowed:
+                    before = [each for last, each in chains.items() if names[tag][0] != "I" or (last >= 0 and labels[last] == labels[tag])]
+                    if before:
+                        total, path = max(before, key=lambda each: each[0])
+                        longer[tag] = (total + row[tag], [*path, tag])
+                chains = longer
+            if chains:
+                total, path = max(chains.values(), key=lambda each: each[0])
+                found.append((total + logit, number, path))
+        _, best, ids = max(found, key=lambda each: each[0])
+        return best, ids
 
     def _slots(self, ids: list[int], spans: list[list[int]]) -> list[dict[str, Any]]:
         slots: list[dict[str, Any]] = []

@@ -16,25 +16,35 @@ from oracles.host import Host
 from runtime_fakes import fake_manifest
 
 from runtime_py.c_header import c_header
-from runtime_py.decoding import TagScheme, cut_text, place_run, split_tag
+from runtime_py.decoding import cut_text, place_run
+from runtime_py.frames import Frames
 from runtime_py.manifest import FileEntry, Labels, Manifest
+from runtime_py.tags import TagScheme, split_tag
 
 _C = Path(__file__).parents[2] / "runtime_py" / "c"
 _TAGS = ["O", "B-time", "I-time", "B-place", "I-place", 'B-"odd\\?\n\x01é"', "B2-time", "B13-pl-ace"]
+_INTENTS = ["a", "b", "c"]
+_FRAMES = [[0, 3], [1, 2], []]  # of "odd...", "pl-ace", "place", "time"
 _WRAPPER = """
 #include "package.h"
 size_t cut(const uint8_t *text, size_t size, size_t limit) { return pqrnn_cut(text, size, limit); }
 int32_t choose(size_t bytes, int32_t words) { return pqrnn_choose(&pqrnn_package, bytes, words); }
-int32_t slots(const uint8_t *text, const float *tags, const int32_t *spans, int32_t words, int32_t *found) {
-  const pqrnn_outputs_t outputs = {0, tags, spans, words};
+int32_t slots(const uint8_t *text, const int32_t *tags, const int32_t *spans, int32_t words, int32_t *found) {
   pqrnn_slot_t slot;
   int32_t count = 0;
-  for (int32_t word = 0; pqrnn_next_slot(&pqrnn_package, &outputs, text, words, &word, &slot); ++count) {
+  for (int32_t word = 0; pqrnn_next_slot(&pqrnn_package, tags, spans, text, words, &word, &slot); ++count) {
     int32_t label = 0;
     while (label == 0 || strcmp(pqrnn_label(pqrnn_tags[label]), slot.label) != 0) ++label;
     found[3 * count] = label, found[3 * count + 1] = slot.start, found[3 * count + 2] = slot.end;
   }
   return count;
+}
+int32_t decide(const float *intent, const float *logits, int32_t words, int32_t *tags, int any) {
+  const pqrnn_outputs_t outputs = {intent, logits, 0, words};
+  pqrnn_package_t package = pqrnn_package;
+  if (any) package.frames = NULL;
+  pqrnn_end_t ends[512];
+  return pqrnn_ends(&package, words) > 512 ? -1 : pqrnn_decide(&package, &outputs, words, ends, tags);
 }
 const char *tag(int32_t number) { return pqrnn_tags[number]; }
 """
@@ -43,7 +53,23 @@ const char *tag(int32_t number) { return pqrnn_tags[number]; }
 _PIECES = st.one_of(
     st.binary(max_size=4),
     st.text(max_size=3).map(lambda text: text.encode("utf-8", "replace")),
-    st.sampled_from([b" ", b"\xe0\x80", b"\xe0\xa0", b"\xed\xa0\x80", b"\xf0\x8f", b"\xf0\x90\x80", b"\xf4\x90", b"\xf4\x8f\xbf", b"\xc1\x80", b"\xf5", b"\xff", "é".encode(), "😀".encode()]),
+    st.sampled_from(
+        [
+            b" ",
+            b"\xe0\x80",
+            b"\xe0\xa0",
+            b"\xed\xa0\x80",
+            b"\xf0\x8f",
+            b"\xf0\x90\x80",
+            b"\xf4\x90",
+            b"\xf4\x8f\xbf",
+            b"\xc1\x80",
+            b"\xf5",
+            b"\xff",
+            "é".encode(),
+            "😀".encode(),
+        ]
+    ),
 )
 _BYTES = st.lists(_PIECES, max_size=40).map(b"".join)
 
@@ -53,7 +79,7 @@ def _manifest() -> Manifest:
 
     manifest = fake_manifest()
     files = {variant.path: FileEntry("0" * 64, 1) for variant in manifest.variants}
-    return replace(manifest, labels=Labels(manifest.labels.intents, _TAGS), files=files)
+    return replace(manifest, labels=Labels(_INTENTS, _TAGS, _FRAMES), files=files)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +91,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     (folder / "package.h").write_text(c_header(_manifest()), encoding="utf-8")
     (folder / "wrapper.c").write_text(_WRAPPER)
     flags = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wno-unused-function", "-shared", "-fPIC", f"-I{_C}"]
-    done = subprocess.run([compiler, *flags, str(folder / "wrapper.c"), "-lm", "-o", str(folder / "wrapper.so")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [compiler, *flags, str(folder / "wrapper.c"), "-lm", "-o", str(folder / "wrapper.so")], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     loaded = ctypes.CDLL(str(folder / "wrapper.so"))
     loaded.cut.restype = ctypes.c_size_t
@@ -92,15 +120,26 @@ def test_the_oracle_cuts_as_python_does(raw: bytes, limit: int) -> None:
 def test_c_reads_slots_as_python_does(library: ctypes.CDLL, words: Sequence[tuple[bytes, int]]) -> None:
     tags = [tag for _, tag in words]
     raw = b" ".join(word for word, _ in words)  # a space begins a character whatever stands before it
-    logits = np.full((len(tags), len(_TAGS)), -1.0, np.float32)
-    logits[range(len(tags)), tags] = 2.0
+    numbers = np.array(tags, np.int32)
     ends = np.cumsum([len(word) + 1 for word, _ in words], dtype=np.int32) - 1
     spans = np.stack([ends - [len(word) for word, _ in words], ends], 1).astype(np.int32) if words else np.zeros((0, 2), np.int32)
     found = np.zeros((len(tags) + 1, 3), np.int32)
-    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (logits, spans, found)]
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (numbers, spans, found)]
     count = library.slots(raw, pointers[0], pointers[1], len(tags), pointers[2])
     expected = [(run.label, *place_run(run, raw, spans.tolist())) for run in TagScheme(_TAGS).spans(tags)]
     assert [(split_tag(_TAGS[label])[2], start, end) for label, start, end in found[:count].tolist()] == expected
+
+
+# Few values, so that sums are often equal, and two is enough for a slot without a beginning to be worth a search.
+_LOGITS = st.sampled_from([-2.0, 0.0, 0.5, 1.0, 3.0])
+
+
+@given(intent=st.lists(_LOGITS, min_size=3, max_size=3), rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=6), any_=st.booleans())
+def test_c_decides_as_python_does(library: ctypes.CDLL, intent: Sequence[float], rows: Sequence[Sequence[float]], any_: bool) -> None:
+    logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
+    tags = np.zeros(len(rows), np.int32)
+    best = library.decide(*(array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits)), len(rows), tags.ctypes.data_as(ctypes.c_void_p), any_)
+    assert (best, tags.tolist()) == Frames(TagScheme(_TAGS), () if any_ else _FRAMES).decide(scores, logits)
 
 
 @pytest.mark.parametrize(("size", "words", "bucket"), [(0, 0, 0), (64, 8, 0), (65, 1, 1), (10, 9, 1), (128, 16, 1), (10, 99, 1)])

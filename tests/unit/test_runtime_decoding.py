@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from runtime_py.decoding import Decoder, Parse, Slot, TagScheme, code_point_span, cut_bytes, encode_text, find_tail, softmax
+from runtime_py.decoding import Decoder, Parse, Slot, code_point_span, cut_bytes, encode_text, find_tail, softmax
+from runtime_py.tags import TagScheme
 
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b", "B-c", "I-c")
 
@@ -60,7 +61,9 @@ def test_a_tail_begins_so_many_code_points_before_the_end_of_its_word(words: lis
     assert [(slot.start, slot.end) for slot in parse.slots] == expected
 
 
-@pytest.mark.parametrize(("raw", "points", "byte"), [(b"a\xff\xe0\xa0b", 1, 4), (b"a\xff\xe0\xa0b", 2, 2), (b"a\xff\xe0\xa0b", 3, 1), (b"ab", 0, 0), (b"ab", 5, 0)])
+@pytest.mark.parametrize(
+    ("raw", "points", "byte"), [(b"a\xff\xe0\xa0b", 1, 4), (b"a\xff\xe0\xa0b", 2, 2), (b"a\xff\xe0\xa0b", 3, 1), (b"ab", 0, 0), (b"ab", 5, 0)]
+)
 def test_tails_of_invalid_bytes(raw: bytes, points: int, byte: int) -> None:
     assert find_tail(raw, 0, len(raw), points) == byte
 
