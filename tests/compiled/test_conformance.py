@@ -66,7 +66,7 @@ def test_the_file_survives_writing_and_reading(package: Path) -> None:
     [
         ({"rerun": False}, "refused or cut, though it fits"),  # does not run a larger bucket when the program says so
         ({"rerun": False, "hide": True}, "words"),  # nor says so
-        ({"repair": False}, "slots"),  # takes I- after O for outside
+        ({"search": False}, "slots"),  # takes the largest logits, though a slot goes on that never began
         ({"merge": True}, "slots"),  # joins B- to the run before it
         ({"characters": True}, "words"),  # counts characters where bytes are meant
         ({"padding": b" "}, "intent"),  # pads with spaces

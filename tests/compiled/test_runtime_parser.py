@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -79,7 +80,9 @@ def test_slots_are_cut_out_of_any_string(parser: Parser, text: str) -> None:
         return
     # The same slots by another way: words as byte ranges, cut and decoded one by one.
     chosen = [TAGS[i] for i in tags.argmax(axis=1)]
-    begun = [i for i, tag in enumerate(chosen) if tag != "O" and (tag[0] == "B" or i == 0 or chosen[i - 1][2:] != tag[2:])]
+    if any(tag[0] == "I" and before[2:] != tag[2:] for before, tag in pairwise(["O", *chosen])):
+        return  # slots without a beginning are searched anew: tests of frames
+    begun = [i for i, tag in enumerate(chosen) if tag[0] == "B"]
     assert [slot.label for slot in parse.slots] == [chosen[i][2:] for i in begun]
     assert [raw[: spans[i][0]].decode() for i in begun] == [shown[: slot.start] for slot in parse.slots]
 

@@ -28,7 +28,7 @@ class Host:
         package: Path,
         *,
         rerun: bool = True,
-        repair: bool = True,
+        search: bool = True,
         merge: bool = False,
         characters: bool = False,
         padding: bytes = b"\0",
@@ -37,7 +37,7 @@ class Host:
     ) -> None:
         """Read the manifest, and compare the module with it before anything runs."""
         self.manifest = json.loads((package / "manifest.json").read_text())
-        self.rerun, self.repair, self.merge, self.characters, self.padding, self.cut, self.hide = rerun, repair, merge, characters, padding, cut, hide
+        self.rerun, self.search, self.merge, self.characters, self.padding, self.cut, self.hide = rerun, search, merge, characters, padding, cut, hide
         variant = self.manifest["variants"][0]
         self.module = package / variant["path"]
         code = self.module.read_bytes()
@@ -101,12 +101,15 @@ class Host:
 
     def _decide(self, intent: list[float], tags: list[list[float]]) -> tuple[int, list[int]]:
         """The largest sum of logits in which slots begin before they go on and go with the intent; over chains of tags, not of slots as elsewhere."""
+        if not self.search:
+            return intent.index(max(intent)), [row.index(max(row)) for row in tags]
         names, frames = self.manifest["labels"]["tags"], self.manifest["labels"].get("frames") or []
         labels = [name.partition("-")[2] for name in names]
         places = sorted(set(labels) - {""})
         found: list[tuple[float, int, list[int]]] = []
-        for number, logit in enumerate(intent):
+        for number in sorted(range(len(intent)), key=lambda each: -intent[each]):
             allowed = [t for t, label in enumerate(labels) if not label or not frames or places.index(label) in frames[number]]
+            allowed.sort(key=lambda t: (places.index(labels[t]) if labels[t] else -1, names[t][0] == "I"))  # of equal sums the first
             chains: dict[int, tuple[float, list[int]]] = {-1: (0.0, [])}
             for row in tags:
                 longer: dict[int, tuple[float, list[int]]] = {}
@@ -118,7 +121,7 @@ class Host:
                 chains = longer
             if chains:
                 total, path = max(chains.values(), key=lambda each: each[0])
-                found.append((total + logit, number, path))
+                found.append((total + intent[number], number, path))
         _, best, ids = max(found, key=lambda each: each[0])
         return best, ids
 
@@ -130,10 +133,8 @@ class Host:
             goes_on = tag != "O" and before[2:] == tag[2:] and (tag[0] == "I" or self.merge)
             if goes_on:
                 slots[-1]["end"] = ends
-            elif tag[0] == "B" or (tag[0] == "I" and self.repair):
+            elif tag != "O":
                 slots.append({"label": tag[2:], "start": starts, "end": ends})
-            else:
-                tag = "O"  # what was not begun cannot go on
             before = tag
         return slots
 
