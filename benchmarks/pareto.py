@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from benchmarks.results import ResultRow
 
+_NEAR = 0.008  # exact match: about the height of a label
+
 
 class Point(NamedTuple):
     """A setting: mean exact match in 8 bits over its seeds, bytes of its weights, and whether nothing smaller or equal is better."""
@@ -40,6 +42,17 @@ def _is_front(point: Point, points: Sequence[Point]) -> bool:
     )
 
 
+def _group(front: Sequence[Point]) -> list[list[Point]]:
+    """Put points together whose labels would fall on each other."""
+    groups: list[list[Point]] = []
+    for each in front:
+        if groups and each.bytes < 1.2 * groups[-1][-1].bytes and abs(each.quality - groups[-1][-1].quality) < _NEAR:
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    return groups
+
+
 def draw_pareto(rows: Sequence[ResultRow], path: Path) -> None:
     """Draw exact match in 8 bits against bytes, one colour a work, and write it as PNG."""
     import matplotlib
@@ -55,8 +68,9 @@ def draw_pareto(rows: Sequence[ResultRow], path: Path) -> None:
         colour = f"C{number}"
         axes.scatter([each.bytes for each in own], [each.quality for each in own], s=18, color=colour, alpha=0.45)
         axes.plot([each.bytes for each in front], [each.quality for each in front], marker="o", color=colour, label=work)
-        for each in front:
-            axes.annotate(each.name, (each.bytes, each.quality), textcoords="offset points", xytext=(4, -10), fontsize=7)
+        for together in _group(front):
+            names = "\n".join(each.name for each in reversed(together))
+            axes.annotate(names, (together[0].bytes, together[0].quality), textcoords="offset points", xytext=(-6, 1), fontsize=7, ha="right")
     axes.set_xscale("log")
     ticks = [100e3, 200e3, 500e3, 1e6, 2e6, 4e6]
     axes.set_xticks(ticks, [f"{tick / 1e3:,.0f} kB" if tick < 1e6 else f"{tick / 1e6:g} MB" for tick in ticks])
