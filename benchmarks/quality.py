@@ -18,6 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from benchmarks.results import ResultRow, keep_results, load_results, tell_command
 from compile.parity import Decisions, check_labels, compare_answers
 from pqrnn.checkpoint import FACTS, WEIGHTS, Checkpoint
@@ -29,9 +32,20 @@ from pqrnn.network import Network
 from pqrnn.prediction import Answer, answer_texts
 from pqrnn.teacher.networks import load_teacher
 from runtime_py import Parser
+from runtime_py.decoding import Decoder
+from runtime_py.tags import WordSpan
 
 NAME = "quality"
-_AVERAGED = ("exact match", "intent accuracy", "slot f1", f"exact match, {FRESH}", "exact match less float", "retention")
+PLAIN = "largest logits alone"
+_AVERAGED = ("exact match", "intent accuracy", "slot f1", f"exact match, {FRESH}", f"exact match, {PLAIN}", "exact match less float", "retention")
+
+
+class PlainDecoder(Decoder):
+    """Takes the largest logits, whether they make sense together or not: what a parse was before there was a search for the best that does."""
+
+    def decide(self, intent: npt.NDArray[np.float32], tags: npt.NDArray[np.float32]) -> tuple[int, list[WordSpan]]:
+        """Return the number of the intent, and the slots as runs of words; see `Decoder.decide`."""
+        return int(intent.argmax()), self.scheme.spans(tags.argmax(axis=1).tolist()) if len(tags) else []
 
 
 def main() -> None:
@@ -72,8 +86,10 @@ def measure(arguments: argparse.Namespace, work: str, language: str | None, mode
             answers = [Answer(each.intent, each.tags, each.spans) for each in map(parser.logits, texts)]
         parity = _parity_rows(work, compare_answers(checkpoint, texts, framework, answers), len(texts), model.config.precision)
     evaluation = evaluate_answers(examples, answers, facts.labels.decoder(), known, arguments.out_of_scope)
+    plain = evaluate_answers(examples, answers, PlainDecoder(facts.labels.intents, facts.labels.tags)).figures()
     print(f"{work}: {len(texts)} utterances in {time.perf_counter() - started:.1f} s")
     scored = [_row(work, metric, figure) for metric, figure in evaluation.figures().items()]
+    scored += [_row(work, f"{metric}, {PLAIN}", plain[metric]) for metric in ("exact match", "intent accuracy", "slot f1") if metric in plain]
     size = sum((arguments.run / name).stat().st_size for name in (WEIGHTS, FACTS))
     sizes = [
         ResultRow(work=work, metric="parameters", value=model.parameters_count()),

@@ -28,6 +28,7 @@ def render_quality() -> str:
     columns: dict[str, Callable[[str], str]] = {
         "work (test split)": str,
         "exact match [95 %]": lambda work: _interval(found, work, "exact match"),
+        "largest logits alone": lambda work: _share(found, work, "exact match, largest logits alone"),
         "not in train": lambda work: _share(found, work, "exact match, utterances not in train"),
         "intent": lambda work: _share(found, work, "intent accuracy"),
         "slot F1": lambda work: _share(found, work, "slot f1"),

@@ -67,6 +67,7 @@ def test_languages_averages_and_teachers(place: Path, monkeypatch: pytest.Monkey
     )
     assert rows["small-en teacher", "exact match"].value >= 0.5
     assert rows["small-en", "exact match"].value >= 0.5
+    assert 0 <= rows["small-en", "exact match, largest logits alone"].value <= 1
     assert rows["small-en", "intent accuracy"].n == 4
     assert rows["small-en", "intent accuracy, utterances not in train"].n == 3
     assert rows["small-de", "exact match, utterances not in train"].n == 2
