@@ -3,8 +3,8 @@
 A text runs in the smallest entry that holds it, and pays for all of that entry's words. The rule, from the lengths of the training texts:
 
 1. Candidates are 4 and the multiples of 8: the compiler's own matrix kernels work on rows in steps of 8 (16 with AVX-512, and narrower ones up to 8), so a
-   size in between costs as much as the next one (seen with AVX-512: 12 words take 97 % of the time of 16). The kernels for int8 (`compile.kernels`) work on
-   any number of rows, and a package of which some targets get them has the multiples of 4 as candidates.
+   size in between costs as much as the next one (seen with AVX-512: 12 words take 97 % of the time of 16). This project's kernels (`compile.kernels`) work on
+   any number of rows, and a package in int8 of which some targets get them has the multiples of 4 as candidates.
 2. Among all choices of at most `most` candidates, the last of them fixed, take the one with the fewest words computed per training text (a dynamic
    programme). A bucket that saves less than `WORTH` of the words is left out: each is some 80 KB of code and a few seconds of compilation.
 3. A bucket's bytes are the `COVERED` quantile over the texts that it is meant for, rounded up to 16, and never less than the bucket before has.

@@ -1,8 +1,8 @@
-"""Instruction families: the integer dot products that processors have, and how each wants its weights laid out.
+"""Instruction families: the products that processors have, of int8 and of float32, and how each wants its weights laid out.
 
 A family is chosen from what a target declares, never from the machine that compiles. A target without a family keeps the compiler's own code.
 
-All are exact for every pair of int8 numbers. AVX2 without VNNI is no family: its 8-bit multiply-add (`vpmaddubsw`) saturates at 16 bits.
+Those of integers are exact for every pair of int8 numbers. AVX2 without VNNI is none of them: its 8-bit multiply-add (`vpmaddubsw`) saturates at 16 bits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from targets.isa import architecture_of
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One way to multiply 8-bit integers.
+    """One way to multiply.
 
     Attributes:
         name: Of the family.
@@ -27,6 +27,7 @@ class Family:
         unsigned: Whether the left side is unsigned to the instruction: it is then given plus 128, and the weights' sums times 128 are taken off.
         registers: Vector registers.
         keeps: Whether every row of the left side keeps a register for several steps, instead of one after another using the same.
+        real: Whether it multiplies float32 instead of int8.
     """
 
     name: str
@@ -38,6 +39,22 @@ class Family:
     unsigned: bool
     registers: int
     keeps: bool
+    real: bool = False
+
+    @property
+    def element(self) -> str:
+        """Type of what is multiplied."""
+        return "f32" if self.real else "i8"
+
+    @property
+    def total(self) -> str:
+        """Type of the sums."""
+        return "f32" if self.real else "i32"
+
+    @property
+    def bytes(self) -> int:
+        """Of a row of the left side that one step takes in."""
+        return self.depth * (4 if self.real else 1)
 
 
 # In the order in which they are preferred.
@@ -47,12 +64,18 @@ FAMILIES = (
     Family("i8mm", "aarch64", frozenset({"i8mm"}), lanes=4, depth=8, pair=2, unsigned=False, registers=32, keeps=True),
     Family("dotprod", "aarch64", frozenset({"dotprod"}), lanes=4, depth=4, pair=4, unsigned=False, registers=32, keeps=True),
 )
+REAL_FAMILIES = (
+    Family("fma512", "x86_64", frozenset({"avx512f"}), lanes=16, depth=1, pair=16, unsigned=False, registers=32, keeps=False, real=True),
+    Family("fma256", "x86_64", frozenset({"avx2", "fma"}), lanes=8, depth=1, pair=8, unsigned=False, registers=16, keeps=False, real=True),
+    Family("neon", "aarch64", frozenset(), lanes=4, depth=1, pair=4, unsigned=False, registers=32, keeps=True, real=True),
+)
 
 
-def choose_family(triple: str, features: Iterable[str]) -> Family | None:
+def choose_family(triple: str, features: Iterable[str], real: bool = False) -> Family | None:
     """Return the family for a processor (LLVM triple and features), or None where the compiler's own code is the best there is."""
     architecture, declared = architecture_of(triple), frozenset(features)
-    return next((family for family in FAMILIES if family.architecture == architecture and family.features <= declared), None)
+    families = REAL_FAMILIES if real else FAMILIES
+    return next((family for family in families if family.architecture == architecture and family.features <= declared), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +84,7 @@ class Kernels:
 
     Attributes:
         lanes: 32-bit numbers in a vector register, for kernels that need no special instruction.
-        family: Of integer products; None where they are the compiler's own, or where there are none.
+        family: Of the products; None where they are the compiler's own.
     """
 
     lanes: int
@@ -79,13 +102,13 @@ def choose_kernels(triple: str, features: Iterable[str], integers: bool) -> Kern
     Args:
         triple: LLVM triple.
         features: What the target declares.
-        integers: Whether the parser has integer products.
+        integers: Whether the parser's products are of integers.
     """
     declared = frozenset(features)
     lanes = {"x86_64": 16 if "avx512f" in declared else 8 if "avx2" in declared else 4, "aarch64": 4}.get(architecture_of(triple) or "")
     if lanes is None:
         return None
-    return Kernels(lanes, choose_family(triple, declared) if integers else None)
+    return Kernels(lanes, choose_family(triple, declared, not integers))
 
 
 def find_family(name: str) -> Family:
@@ -94,4 +117,4 @@ def find_family(name: str) -> Family:
     Raises:
         KeyError: There is none of that name.
     """
-    return {family.name: family for family in FAMILIES}[name]
+    return {family.name: family for family in (*FAMILIES, *REAL_FAMILIES)}[name]

@@ -51,15 +51,16 @@ class Sizes:
         """Inputs of the intent."""
         return (1 + self.peaks) * self.width
 
-    def products(self, lanes: int) -> dict[str, tuple[int, int]]:
+    def products(self, lanes: int, real: bool = False) -> dict[str, tuple[int, int]]:
         """Return depth and columns by product; both sides of the neighbours lie behind each other, each filled up to whole blocks."""
         sides = 2 * _fill(self.tags, lanes)
+        shares = self.tags if real else _fill(self.tags, DEPTH_STEP)
         found = (
             (self.width, self.heads),
             (self.seen, self.intents),
             (self.width, self.tags),
             (self.width, self.tags),
-            (_fill(self.tags, DEPTH_STEP), sides),
+            (shares, sides),
         )
         return dict(zip(NAMES, found, strict=True))
 
@@ -73,7 +74,7 @@ def head_kernel(name: str, family: Family, sizes: Sizes) -> Kernel:
 
     It reads the last layer's outputs as int8 and float32[texts * words, width], the mask float32[texts * words], and how many words each text has, int32[texts];
     the packed weights of the products `NAMES`; and their offsets, scales and biases, one behind the other, each filled up to whole blocks. It writes the intent's logits
-    float32[texts, intents] and the tags' float32[texts * words, tags].
+    float32[texts, intents] and the tags' float32[texts * words, tags]. Of a family of float32 there is no int8, and of the last three only the biases.
     """
     return _Head(family, sizes).write(name)
 
@@ -86,18 +87,19 @@ class _Head:
         self.code = Code()
         self.real = Real(self.code, family.lanes)
         texts, rows, wide = sizes.texts, sizes.texts * sizes.words, _fill(sizes.tags, family.lanes)
-        self.products = sizes.products(family.lanes)
+        self.products = sizes.products(family.lanes, family.real)
         total = sum(_fill(columns, family.lanes) for _, columns in self.products.values())
-        self.short, self.states = Buffer("%short", (rows, sizes.width), "i8"), Buffer("%states", (rows, sizes.width), "f32")
+        self.states = Buffer("%states", (rows, sizes.width), "f32")
+        self.short = self.states if family.real else Buffer("%short", (rows, sizes.width), "i8")
         self.counts = Buffer("%counts", (texts,), "i32")
         self.mask, self.offsets = Buffer("%mask", (rows,), "f32"), Buffer("%offsets", (total,), "i32")
         self.scale, self.bias = Buffer("%scale", (total,), "f32"), Buffer("%bias", (total,), "f32")
         self.intent, self.tags = Buffer("%intent", (texts, sizes.intents), "f32"), Buffer("%tags", (rows, sizes.tags), "f32")
         self.scores = Buffer("%scores", (rows, _fill(sizes.heads, family.lanes)), "f32")
-        self.pooled = Buffer("%pooled", (texts, sizes.seen), "i8")
+        self.pooled = Buffer("%pooled", (texts, sizes.seen), family.element)
         self.common = Buffer("%common", (texts, wide), "f32")
         self.unary, self.logits = Buffer("%unary", (rows, wide), "f32"), Buffer("%logits", (rows, wide), "f32")
-        self.shares = Buffer("%shares", (rows, _fill(sizes.tags, DEPTH_STEP)), "i8")
+        self.shares = Buffer("%shares", (rows, _fill(sizes.tags, DEPTH_STEP)), family.element)
         self.sides = Buffer("%sides", (rows, 2 * wide), "f32")
         self.text = "%group"
         self.row = self.code.times(self.text, sizes.words)
@@ -113,7 +115,10 @@ class _Head:
         self._copy(self.logits, self.tags)
         weights = tuple(self._operands(each, self.short).packed for each in NAMES)
         scratch = (self.scores, self.pooled, self.common, self.unary, self.logits, self.shares, self.sides)
-        reads = (self.short, self.states, self.mask, self.counts, *weights, self.offsets, self.scale, self.bias)
+        if self.family.real:
+            reads = (self.states, self.mask, self.counts, *weights, self.bias)
+        else:
+            reads = (self.short, self.states, self.mask, self.counts, *weights, self.offsets, self.scale, self.bias)
         return Kernel(name, reads, (self.intent, self.tags), self.sizes.texts, str(self.code), scratch)
 
     def _operands(self, name: str, left: Buffer) -> Operands:
@@ -131,7 +136,7 @@ class _Head:
         product = Product(self._operands(name, left), self.offsets, self.products[name][1], rows, place, count, name != "intent")
 
         def prepare(code: Code, columns: Sequence[Value]) -> Ending:
-            return end(scale_sums(code, self.lanes, self.scale, self.bias, place, columns))
+            return end(scale_sums(code, self.family, self.scale, self.bias, place, columns))
 
         add_product(self.code, product, prepare, row)
 
@@ -153,7 +158,7 @@ class _Head:
         return end
 
     def _pool(self) -> None:
-        """Add attention pooling and peaks, rounded to int8."""
+        """Add attention pooling and peaks, of integers rounded to int8."""
         self._multiply("pool", self.short, self.sizes.words, self._store_scores, self.row)
         self._blocks(self.scores.shape[1], lambda column, _: self._normalise_scores(column))
         self._blocks(self.sizes.width, lambda column, _: self._pool_block(column))
@@ -205,8 +210,9 @@ class _Head:
             self._store_signed(self.real.multiply(peak, present), self.code.add(column, self.code.index(self.sizes.width)))
 
     def _store_signed(self, value: Value, column: Value) -> None:
-        rounded = self.real.to_bytes(self.real.add(self.real.multiply(value, self.real.number(127.0)), self.real.number(128.5)))
-        store_vector(self.code, rounded, self.pooled, (self.text, column), self.lanes, self.lanes)
+        if not self.family.real:
+            value = self.real.to_bytes(self.real.add(self.real.multiply(value, self.real.number(127.0)), self.real.number(128.5)))
+        store_vector(self.code, value, self.pooled, (self.text, column), self.lanes, self.lanes)
 
     def _copy(self, source: Buffer, destination: Buffer) -> None:
         """Add a copy of the tags' logits of every word."""
@@ -229,7 +235,7 @@ class _Head:
         return ()
 
     def _share(self, logits: Buffer) -> None:
-        """Add the softmax over tags of every word, rounded to int8; powers go where the products will be."""
+        """Add the softmax over tags of every word, of integers rounded to int8; powers go where the products will be."""
 
         def word(row: Value, _: list[Value]) -> list[Value]:
             largest = self._spread(self._fold_blocks(logits, row, _LOWEST, self.real.larger), self.real.larger)
@@ -246,9 +252,10 @@ class _Head:
 
             def store(column: Value, _: list[Value], __: Value | None) -> list[Value]:
                 share = self.real.divide(load_vector(self.code, self.sides, (row, column), self.lanes), total)
-                scaled = self.real.multiply(self.real.multiply(share, present), self.real.number(255.0))
-                rounded = self.real.to_bytes(self.real.add(scaled, self.real.number(0.5)))
-                store_vector(self.code, rounded, self.shares, (row, column), self.lanes, self.lanes)
+                found = self.real.multiply(share, present)
+                if not self.family.real:
+                    found = self.real.to_bytes(self.real.add(self.real.multiply(found, self.real.number(255.0)), self.real.number(0.5)))
+                store_vector(self.code, found, self.shares, (row, column), self.lanes, self.lanes)
                 return []
 
             self._tag_blocks([], store)

@@ -2,7 +2,7 @@
 
 A group has one block of channels of one direction of one text; the groups of a block follow each other, so that its weights are read from afar once. The words that
 there are, and no more, are gone through in the order of the recurrence, a tile of them at a time: the sums of the three gates in registers, over all taps; then the
-gates, the state, and the outputs as int8 for the next product and as float32.
+gates, the state, and the outputs as int8 for the next product and as float32. All in float32 there are no offsets and no scales.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from compile.kernels.dots import Operands, multiply_tile
 from compile.kernels.families import Family
 from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
-from compile.kernels.product import add_tiles, keep_sums, load_count, load_spread, load_vector, place_sums, store_vector
-from compile.kernels.text import Code, Value
+from compile.kernels.product import add_tiles, keep_sums, load_count, load_spread, load_start, load_vector, make_reals, place_sums, store_vector
+from compile.kernels.text import Code, Value, vector_of
 from compile.kernels.tiling import choose_height
 
 GATES = 3
@@ -39,12 +39,13 @@ def layer_kernel(name: str, family: Family, texts: int, words: int, depth: int, 
 
     It reads the input int8[texts * words, depth]; weights, offsets, scale and bias as `compile.kernels.modules.KernelLayer` lays them out, by direction, block of
     channels, tap and gate (scale and bias have no taps); the mask float32[texts * words]; and how many words each text has, int32[texts]. It writes
-    int8[texts * words, 2 * state] of step 1/127 and float32 of the same shape; rows past a text's words are left as they are.
+    int8[texts * words, 2 * state] of step 1/127 and float32 of the same shape; rows past a text's words are left as they are. Of a family of float32 the
+    input is that, there are no offsets and no scale, and no int8 is written.
     """
     lanes = family.lanes
     blocks = -(-state // lanes)
     rows = texts * words
-    left = Buffer("%left", (rows, depth), "i8")
+    left = Buffer("%left", (rows, depth), family.element)
     operands = Operands(family, left, "%weights", depth, 2 * blocks * taps * GATES)
     offsets = Buffer("%offsets", (operands.blocks * lanes,), "i32")
     scale, bias = (Buffer(each, (2 * blocks * GATES * lanes,), "f32") for each in ("%scale", "%bias"))
@@ -64,13 +65,11 @@ def layer_kernel(name: str, family: Family, texts: int, words: int, depth: int, 
     column = code.add(_select(code, backwards, whole, zero), code.times(block, lanes))
     first = code.times(group, taps * GATES)
     panels = [[code.add(first, code.index(tap * GATES + gate)) for gate in range(GATES)] for tap in range(taps)]
-    starts = [[load_vector(code, offsets, (code.times(panel, lanes),), lanes) for panel in gates] for gates in panels]
-    # By number of taps: their offsets together.
-    offsets_of = list(
-        accumulate(starts, lambda one, other: [code.value(f"arith.addi {a}, {b} : {vectors.whole}") for a, b in zip(one, other, strict=True)])
-    )
     gate = [code.times(code.add(code.times(group, GATES), code.index(number)), lanes) for number in range(GATES)]
-    factors, shifts = ([load_vector(code, each, (place,), lanes) for place in gate] for each in (scale, bias))
+    shifts = [load_vector(code, bias, (place,), lanes) for place in gate]
+    factors = [None if family.real else load_vector(code, scale, (place,), lanes) for place in gate]
+    # By number of taps: what the sums of gates start from.
+    starts_of = _add_offsets(code, family, offsets, panels)
     last = state - (blocks - 1) * lanes
 
     def multiply(first: bool, place: Value, height: int) -> None:
@@ -78,7 +77,7 @@ def layer_kernel(name: str, family: Family, texts: int, words: int, depth: int, 
         places = [code.add(place, code.index(row)) for row in range(height)]
         # The offsets of all taps that a row has: rows past the first ones have them all.
         reach = [min(row + 1, taps) if first else taps for row in range(height)]
-        total = {(row, gate): offsets_of[count - 1][gate] for row, count in enumerate(reach) for gate in range(GATES)}
+        total = {(row, gate): starts_of[count - 1][gate] for row, count in enumerate(reach) for gate in range(GATES)}
         for tap in range(max(reach)):
             rows = [row for row, count in enumerate(reach) if tap < count]
             before = [order.position(code, code.value(f"arith.subi {places[row]}, {code.index(tap)} : index")) for row in rows]
@@ -99,10 +98,11 @@ def layer_kernel(name: str, family: Family, texts: int, words: int, depth: int, 
             position = order.position(code, code.add(begin, row))
             present = load_spread(code, mask, (position,), lanes)
             total = [load_vector(code, kept, (row, code.index(each), zero), lanes) for each in range(GATES)]
-            inputs = [vectors.add(vectors.multiply(vectors.from_integers(total[n]), factors[n]), shifts[n]) for n in range(GATES)]
+            inputs = [make_reals(vectors, *each) for each in zip(total, shifts, factors, strict=True)]
             carried, output = _advance(vectors, values[0], inputs, present)
-            rounded = vectors.to_bytes(vectors.add(vectors.multiply(output, vectors.number(127.0)), vectors.number(128.5)))
-            _store(code, short, rounded, position, column, (block, blocks, last), lanes)
+            if not family.real:
+                rounded = vectors.to_bytes(vectors.add(vectors.multiply(output, vectors.number(127.0)), vectors.number(128.5)))
+                _store(code, short, rounded, position, column, (block, blocks, last), lanes)
             _store(code, real, output, position, column, (block, blocks, last), lanes)
             return [carried]
 
@@ -110,9 +110,19 @@ def layer_kernel(name: str, family: Family, texts: int, words: int, depth: int, 
 
     # At least as tall as what the first words lack, so that only the first tile lacks anything.
     tallest = max(choose_height(family, words, GATES), min(taps - 1, words))
-    kept = place_sums(code, tallest, GATES, lanes)
+    kept = place_sums(code, family, tallest, GATES)
     add_tiles(code, count, tallest, tile, advance, [(vectors.number(0.0), vectors.kind)])
-    return Kernel(name, (left, operands.packed, offsets, scale, bias, mask, counts), (short, real), texts * 2 * blocks, str(code))
+    constants, results = ((bias,), (real,)) if family.real else ((offsets, scale, bias), (short, real))
+    return Kernel(name, (left, operands.packed, *constants, mask, counts), results, texts * 2 * blocks, str(code))
+
+
+def _add_offsets(code: Code, family: Family, offsets: Buffer, panels: Sequence[Sequence[Value]]) -> list[list[Value]]:
+    """Add loads of what the sums of gates start from: with the first tap, with the first two together, and so on."""
+    starts = [[load_start(code, family, offsets, code.times(panel, family.lanes)) for panel in gates] for gates in panels]
+    if family.real:
+        return starts
+    whole = vector_of(family.lanes, "i32")
+    return list(accumulate(starts, lambda one, other: [code.value(f"arith.addi {a}, {b} : {whole}") for a, b in zip(one, other, strict=True)]))
 
 
 def _advance(vectors: Real, state: Value, inputs: Sequence[Value], present: Value) -> tuple[Value, Value]:

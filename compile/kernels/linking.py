@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from compile.errors import ImportFailed
 from compile.kernels.families import Family, Kernels
-from compile.kernels.head import Sizes, head_kernel
+from compile.kernels.head import head_kernel
 from compile.kernels.kernel import Kernel, write_executable
 from compile.kernels.layer import layer_kernel
-from compile.kernels.operators import NAMESPACE
+from compile.kernels.operators import NAMESPACE, REAL, read_sizes
 from compile.kernels.product import product_kernel, rectified_kernel, scaled_kernel
 from compile.kernels.projection import TextSizes, projection_kernel
 from pqrnn.projection import ProjectionConfig
@@ -49,16 +49,18 @@ class _Call:
 
     kernels: Kernels
     name: str
+    real: bool
     reads: list[Tensor]
     writes: list[Tensor]
     numbers: list[int]
 
     @property
     def family(self) -> Family:
-        """Of its integer products."""
-        if self.kernels.family is None:
-            raise ImportFailed(f"{self.name}: {self.kernels.name} has no integer products")
-        return self.kernels.family
+        """Of its products."""
+        family = self.kernels.family
+        if family is None or family.real != self.real:
+            raise ImportFailed(f"{self.name}: {self.kernels.name} has no such products")
+        return family
 
 
 def _integer(call: _Call) -> Kernel:
@@ -83,10 +85,8 @@ def _layer(call: _Call) -> Kernel:
 
 
 def _head(call: _Call) -> Kernel:
-    (rows, width), intent = call.reads[0].shape, call.reads[5]
-    words, heads, intents, labels, rounds = call.numbers
-    peaks = intent.shape[1] * call.family.depth >= 2 * width
-    return head_kernel(call.name, call.family, Sizes(rows // words, words, width, heads, intents, labels, peaks, rounds))
+    # Before it are the outputs of the last layer, in one type or two, mask, counts and the pooling's weights.
+    return head_kernel(call.name, call.family, read_sizes(call.reads[0].shape, call.reads[4 if call.real else 5].shape, call.family, call.numbers))
 
 
 def _projection(call: _Call) -> Kernel:
@@ -103,6 +103,10 @@ _MAKERS: dict[str, Callable[[_Call], Kernel]] = {
     "layer": _layer,
     "head": _head,
     "projection": _projection,
+    f"{REAL}product": _scaled,
+    f"{REAL}rectified": _rectified,
+    f"{REAL}layer": _layer,
+    f"{REAL}head": _head,
 }
 
 
@@ -210,10 +214,10 @@ def _replace(operation: ir.Operation, kernels: Kernels) -> Kernel:
         raise ImportFailed(f"{_PREFIX}{name}: there is no kernel for this operator")
     reads = [found for _, found in operands]
     numbers = [number for value in operation.operands for number in _numbers(value)]
-    shapes = "_".join("x".join(map(str, found.shape)) for found in (reads[0], *results))
+    shapes = "_".join("x".join(map(str, found.shape)) for found in (reads[0], reads[-1], *results))
     # The same name is the same kernel: every size that a kernel depends on is in it.
     unique = "_".join([name, shapes, *map(str, numbers)])
-    kernel = _MAKERS[name](_Call(kernels, unique, reads, results, numbers))
+    kernel = _MAKERS[name](_Call(kernels, unique, name.startswith(REAL), reads, results, numbers))
     with ir.InsertionPoint(operation), operation.location:
         given = [_create("torch_c.to_builtin_tensor", [found.builtin], [value])[0] for value, found in operands]
         call = ir.Operation.create(

@@ -23,11 +23,11 @@ Arrange = Callable[[Tensor], Tensor]
 
 
 class PackedLinear(nn.Module):
-    """What a kernel needs of an `IntegerLinear`: zero point and step are worked into `offsets` and `scale`.
+    """What a kernel needs of a linear layer: of an `IntegerLinear` zero point and step are worked into `offsets` and `scale`; one of float32 has a bias only.
 
     Attributes:
         columns: As the kernel has them, without those that fill up the last block.
-        weights: int8, packed.
+        weights: int8 or float32, packed.
         offsets: int32[blocks * lanes].
         scale: float32[blocks * lanes].
         bias: float32[blocks * lanes].
@@ -38,7 +38,7 @@ class PackedLinear(nn.Module):
     scale: Tensor
     bias: Tensor
 
-    def __init__(self, linear: IntegerLinear, family: Family, arrange: Arrange = lambda value: value, depth: int = 0) -> None:
+    def __init__(self, linear: IntegerLinear | nn.Linear, family: Family, arrange: Arrange = lambda value: value, depth: int = 0) -> None:
         """Pack the weights.
 
         Args:
@@ -48,7 +48,8 @@ class PackedLinear(nn.Module):
             depth: Rows to fill up to.
         """
         super().__init__()
-        weight = functional.pad(arrange(linear.weight), (0, 0, 0, max(depth - linear.weight.shape[0], 0)))
+        plain = linear.weight if isinstance(linear, IntegerLinear) else linear.weight.detach().T
+        weight = functional.pad(arrange(plain), (0, 0, 0, max(depth - plain.shape[0], 0)))
         self.columns = weight.shape[1]
         width = -(-self.columns // family.lanes) * family.lanes
 
@@ -56,29 +57,39 @@ class PackedLinear(nn.Module):
             return functional.pad(arrange(value[None])[0], (0, width - self.columns))
 
         self.register_buffer("weights", pack_weights(weight, family))
-        self.register_buffer("offsets", offset_sums(weight, family) + lay(linear.offset))
-        self.register_buffer("scale", lay(linear.factor))
-        self.register_buffer("bias", lay(linear.bias if linear.bias is not None else torch.zeros_like(linear.offset, dtype=torch.float32)))
+        self.register_buffer("bias", lay(linear.bias.detach() if linear.bias is not None else torch.zeros(plain.shape[1])))
+        if isinstance(linear, IntegerLinear):
+            self.register_buffer("offsets", offset_sums(weight, family) + lay(linear.offset))
+            self.register_buffer("scale", lay(linear.factor))
 
 
 class KernelLinear(nn.Module):
-    """What `IntegerLinear` does, in one kernel after the rounding."""
+    """What a linear layer does, in one kernel after the rounding to integers."""
 
-    def __init__(self, linear: IntegerLinear, family: Family) -> None:
+    def __init__(self, linear: IntegerLinear | nn.Linear, family: Family) -> None:
         """Pack the weights of `linear` for a family."""
         super().__init__()
         self.family = family.name
         self.linear, self.packed = linear, PackedLinear(linear, family)
 
     def forward(self, value: Tensor) -> Tensor:
-        """As `IntegerLinear.forward`."""
-        left, packed = self.linear.quantise(value).reshape(-1, value.shape[-1]), self.packed
+        """As the layer's own."""
+        packed = self.packed
+        left = _quantise(self.linear, value).reshape(-1, value.shape[-1])
+        if not isinstance(self.linear, IntegerLinear):
+            real = torch.ops.pqrnn.real_product(left, packed.weights, packed.bias, packed.columns, self.family)
+            return cast(Tensor, real).reshape(*value.shape[:-1], -1)
         product = torch.ops.pqrnn.scaled_product(left, packed.weights, packed.offsets, packed.scale, packed.bias, packed.columns, self.family)
         return cast(Tensor, product).reshape(*value.shape[:-1], -1)
 
 
+def _quantise(linear: nn.Module, value: Tensor) -> Tensor:
+    """Return what a layer multiplies."""
+    return linear.quantise(value) if isinstance(linear, IntegerLinear) else value
+
+
 class KernelLayer(nn.Module):
-    """What a folded `QrnnLayer` with an `IntegerLinear` does, in one kernel after the rounding."""
+    """What a folded `QrnnLayer` does, in one kernel after the rounding to integers."""
 
     scale: Tensor
     bias: Tensor
@@ -86,7 +97,7 @@ class KernelLayer(nn.Module):
     def __init__(self, layer: QrnnLayer, family: Family) -> None:
         """Pack the weights of `layer` for a family."""
         super().__init__()
-        self.linear = cast(IntegerLinear, layer.product)
+        self.linear = cast(IntegerLinear | nn.Linear, layer.product)
         self.family, self.state, self.taps = family.name, layer.state, layer.kernel
         blocks = -(-layer.state // family.lanes)
 
@@ -97,13 +108,20 @@ class KernelLayer(nn.Module):
             return filled.permute(0, 1, 4, 2, 3, 5).reshape(value.shape[0], -1)
 
         self.packed = PackedLinear(self.linear, family, arrange)
-        # The taps of a gate have one scale, and are added before it.
-        self.register_buffer("scale", arrange(self.linear.factor.reshape(2, layer.kernel, -1)[:, 0].reshape(1, -1), 1)[0])
         self.register_buffer("bias", arrange(layer.bias.detach()[None], 1)[0])
+        if isinstance(self.linear, IntegerLinear):
+            # The taps of a gate have one scale, and are added before it.
+            self.register_buffer("scale", arrange(self.linear.factor.reshape(2, layer.kernel, -1)[:, 0].reshape(1, -1), 1)[0])
 
     def advance(self, left: Tensor, mask: Tensor, counts: Tensor, words: int) -> tuple[Tensor, Tensor]:
-        """Return int8 of step 1/127 and float32[B * T, 2 * state] of int8[B * T, width], the mask float32[B * T], and the rows of each text to compute int32[B]."""
+        """Return int8 of step 1/127 and float32[B * T, 2 * state] of int8[B * T, width], the mask float32[B * T], and the rows of each text to compute int32[B].
+
+        In float32 the input is that, and both results are the same.
+        """
         packed = self.packed
+        if not isinstance(self.linear, IntegerLinear):
+            real = torch.ops.pqrnn.real_layer(left, packed.weights, self.bias, mask, counts, words, self.state, self.taps, self.family)
+            return real, real
         found = torch.ops.pqrnn.layer(
             left, packed.weights, packed.offsets, self.scale, self.bias, mask, counts, words, self.state, self.taps, self.family
         )
@@ -114,7 +132,7 @@ class KernelLayer(nn.Module):
         batch, words, width = value.shape
         # All rows: what follows is no kernel, and reads them all.
         counts = torch.full((batch,), words, dtype=torch.int32)
-        _, real = self.advance(self.linear.quantise(value).reshape(-1, width), mask.expand(batch, words, 1).reshape(-1), counts, words)
+        _, real = self.advance(_quantise(self.linear, value).reshape(-1, width), mask.expand(batch, words, 1).reshape(-1), counts, words)
         return real.reshape(batch, words, -1)
 
 
@@ -148,7 +166,7 @@ class KernelProjection(nn.Module):
 
 
 class KernelParser(nn.Module):
-    """A folded `ParserModel` in integers, with int8 from kernel to kernel: one for the words, one for the bottleneck, one a layer, one for the rest."""
+    """A folded `ParserModel` with all of it in kernels: one for the words, one for the bottleneck, one a layer, one for the rest; in integers int8 from one to the next."""
 
     offsets: Tensor
     scale: Tensor
@@ -158,70 +176,101 @@ class KernelParser(nn.Module):
     def __init__(self, model: ParserModel, family: Family) -> None:
         """Pack the weights of `model` for a family; `fits_parser` says whether that can be done."""
         super().__init__()
-        self.family, self.config = family.name, model.config
-        self.labels = (cast(IntegerLinear, model.intent).weight.shape[1], cast(IntegerLinear, model.tags).weight.shape[1])
+        self.family, self.real, self.config = family.name, family.real, model.config
         self.projection = KernelProjection(model.projection, family.lanes)
-        self.bottleneck = PackedLinear(cast(IntegerLinear, model.bottleneck), family)
+        self.bottleneck = PackedLinear(_linear(model.bottleneck), family)
         self.layers = nn.ModuleList(KernelLayer(cast(QrnnLayer, layer), family) for layer in model.layers)
         after = cast(KernelLayer, self.layers[0]).linear
-        self.register_buffer("levels", (after.kind.levels / after.largest).reshape(1))
+        if isinstance(after, IntegerLinear):
+            self.register_buffer("levels", (after.kind.levels / after.largest).reshape(1))
+        intent, from_inputs = _split_intent(model)
+        self.labels = (_outputs(intent), _outputs(_linear(model.tags)))
         count, lanes = self.labels[1], family.lanes
 
         def both_sides(value: Tensor) -> Tensor:
             return functional.pad(value.reshape(-1, 2, count), (0, -(-count // lanes) * lanes - count)).reshape(value.shape[0], -1)
 
-        linears = {"pool": model.pool, "intent": model.intent, "tags": model.tags, "pooled": model.tags_from_pool, "neighbours": model.neighbours}
+        linears = {"pool": model.pool, "intent": intent, "tags": model.tags, "pooled": model.tags_from_pool, "neighbours": model.neighbours}
+        depth = count if family.real else -(-count // DEPTH_STEP) * DEPTH_STEP
         packed = {
-            name: PackedLinear(cast(IntegerLinear, linears[name]), family)
+            name: PackedLinear(_linear(linears[name]), family)
             if name != "neighbours"
-            else PackedLinear(cast(IntegerLinear, linears[name]), family, both_sides, -(-count // DEPTH_STEP) * DEPTH_STEP)
+            else PackedLinear(_linear(linears[name]), family, both_sides, depth)
             for name in NAMES
         }
         for name in NAMES:
             self.register_buffer(f"{name}_weights", packed[name].weights)
-        for part in ("offsets", "scale", "bias"):
+        for part in ("bias",) if family.real else ("offsets", "scale", "bias"):
             self.register_buffer(part, torch.cat([packed[name].get_buffer(part) for name in NAMES]))
-        inputs = model.intent_from_inputs
-        self.intent_from_inputs = None if inputs is None else KernelLinear(cast(IntegerLinear, inputs), family)
+        self.intent_from_inputs = None if from_inputs is None else KernelLinear(from_inputs, family)
 
     def forward(self, text: Tensor, words: int) -> Parse:
         """As `ParserModel.forward`."""
         batch = text.shape[0]
         context = self.config.context
-        features, mask, spans, count = self.projection.find(text, words, rest=context > 0)
+        features, mask, spans, count = self.projection.find(text, words, real=self.real, rest=context > 0)
         if context:
             features = add_context(features.reshape(batch, words, -1), context).flatten(0, 1)
         first = self.bottleneck
-        short, inputs = torch.ops.pqrnn.rectified(
-            features, first.weights, first.offsets, first.scale, first.bias, mask, self.levels, count, first.columns, self.family
-        )
+        if self.real:
+            short = inputs = torch.ops.pqrnn.real_rectified(features, first.weights, first.bias, mask, count, first.columns, self.family)
+        else:
+            short, inputs = torch.ops.pqrnn.rectified(
+                features, first.weights, first.offsets, first.scale, first.bias, mask, self.levels, count, first.columns, self.family
+            )
         for layer in self.layers:
             short, states = cast(KernelLayer, layer).advance(short, mask, count, words)
         weights = [self.get_buffer(f"{name}_weights") for name in NAMES]
         shape = (words, self.config.pool_heads, *self.labels, self.config.refinements)
-        intent, tags = torch.ops.pqrnn.head(short, states, mask, count, *weights, self.offsets, self.scale, self.bias, *shape, self.family)
+        if self.real:
+            intent, tags = torch.ops.pqrnn.real_head(states, mask, count, *weights, self.bias, *shape, self.family)
+        else:
+            intent, tags = torch.ops.pqrnn.head(short, states, mask, count, *weights, self.offsets, self.scale, self.bias, *shape, self.family)
         if self.intent_from_inputs is not None:
             there = mask.reshape(batch, words, 1) > 0.0  # other rows are not written
             intent = intent + self.intent_from_inputs(torch.where(there, inputs.reshape(batch, words, -1), 0.0).amax(1))
         return Parse(intent, tags.reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
 
 
+def _linear(module: nn.Module | None) -> IntegerLinear | nn.Linear:
+    """Return a module that is known to be a linear layer."""
+    return cast(IntegerLinear | nn.Linear, module)
+
+
+def _outputs(linear: IntegerLinear | nn.Linear) -> int:
+    return linear.weight.shape[1] if isinstance(linear, IntegerLinear) else linear.out_features
+
+
+def _split_intent(model: ParserModel) -> tuple[IntegerLinear | nn.Linear, IntegerLinear | nn.Linear | None]:
+    """Return the intent's layer as far as it sees states, and what it sees of the bottleneck: in float32 both are columns of one matrix."""
+    intent = _linear(model.intent)
+    if isinstance(intent, IntegerLinear) or not model.config.pool_inputs:
+        return intent, None if model.intent_from_inputs is None else _linear(model.intent_from_inputs)
+    parts = []
+    for weight, bias in zip(intent.weight.detach().split(intent.in_features - model.config.bottleneck, 1), (intent.bias, None), strict=True):
+        part = nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
+        part.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias.detach()})
+        parts.append(part)
+    return parts[0], parts[1]
+
+
 def has_products(model: nn.Module) -> bool:
-    """Say whether a model has integer products, which are what kernels are for."""
+    """Say whether a model's products are of integers."""
     return any(isinstance(module, IntegerLinear) for module in model.modules())
 
 
 def fits_parser(model: ParserModel, family: Family) -> bool:
-    """Say whether `KernelParser` can stand for a model: layers with an input in int8, refinement, and pooling by whole blocks of channels."""
+    """Say whether `KernelParser` can stand for a model: layers, of integers the first with an input in int8, refinement, and pooling by whole blocks of channels."""
     config = model.config
     sizes = Sizes(1, 2, 2 * config.state, config.pool_heads, 1, 1, config.pool_peaks, config.refinements)
     first = model.layers[0].product if len(model.layers) else None
-    return isinstance(first, IntegerLinear) and first.kind is Range.POSITIVE and sizes.fits(family.lanes)
+    suits = isinstance(first, nn.Linear) if family.real else isinstance(first, IntegerLinear) and first.kind is Range.POSITIVE
+    return suits and sizes.fits(family.lanes)
 
 
 def counts_words(model: ParserModel, kernels: Kernels | None) -> bool:
     """Say whether a model with these kernels takes as long as a text has words, however many there is room for in an entry."""
-    if kernels is None or kernels.family is None or not has_products(model) or not fits_parser(model, kernels.family):
+    if kernels is None or kernels.family is None or not fits_parser(model, kernels.family):
         return False
     return not model.config.context and not model.config.pool_inputs  # which are no kernels, and go over all rows
 
@@ -236,9 +285,9 @@ def with_kernels(model: ParserModel, kernels: Kernels) -> ParserModel | KernelPa
     if family is None:
         return changed
     for name, module in list(changed.named_modules()):
-        if isinstance(module, QrnnLayer) and isinstance(module.product, IntegerLinear):
+        if isinstance(module, QrnnLayer):
             changed.set_submodule(name, KernelLayer(module, family))
     for name, module in list(changed.named_modules()):
-        if isinstance(module, IntegerLinear) and not name.endswith(".linear"):
+        if isinstance(module, IntegerLinear | nn.Linear) and not name.endswith(".linear"):
             changed.set_submodule(name, KernelLinear(module, family))
     return changed

@@ -1,6 +1,8 @@
 """The kernels as PyTorch operators: what a model calls where a kernel is to be, with the same result written in PyTorch.
 
 The importer leaves an operator that it does not know as it is, and `compile.kernels.linking` puts the kernel in its place.
+
+Those whose names begin with `real` are of float32 throughout: there is a bias, and nothing is scaled or rounded to int8.
 """
 
 from __future__ import annotations
@@ -12,14 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from compile.kernels.families import find_family
-from compile.kernels.head import Sizes
+from compile.kernels.families import Family, find_family
+from compile.kernels.head import NAMES, Sizes
 from compile.kernels.packing import unpack_weights
 from pqrnn.integer import multiply
 from pqrnn.projection import Projection, ProjectionConfig
 from pqrnn.recurrence import recur_by_loop
 
-NAMESPACE = "pqrnn"
+NAMESPACE, REAL = "pqrnn", "real_"
 _LIBRARY = torch.library.Library(NAMESPACE, "DEF")
 
 
@@ -76,6 +78,17 @@ def _sums(left: Tensor, weights: Tensor, offsets: Tensor, columns: int, family: 
     if kind.unsigned:  # the kernel adds 128 to the left side; here nothing does
         shifted = shifted + 128 * plain.sum(0, dtype=torch.int32)
     return multiply(left, plain) + shifted
+
+
+def _real_shape(left: Tensor, *rest: Any) -> Tensor:
+    columns, _ = rest[-2:]
+    return left.new_empty((left.shape[0], columns))
+
+
+@_define("real_product(Tensor left, Tensor weights, Tensor bias, int columns, str family) -> Tensor", _real_shape)
+def real_product(left: Tensor, weights: Tensor, bias: Tensor, columns: int, family: str) -> Tensor:
+    """Return `left weights + bias`, float32[M, N] of float32[M, K], packed weights, and float32[blocks * lanes]."""
+    return left @ unpack_weights(weights, left.shape[1], columns, find_family(family)) + bias[:columns]
 
 
 def _projection_shape(text: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -177,6 +190,12 @@ def rectified(
     return (((real * levels).clamp(max=255.0) + 0.5).to(torch.int32) - 128).to(torch.int8), real
 
 
+@_define("real_rectified(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int columns, str family) -> Tensor", _real_shape)
+def real_rectified(left: Tensor, weights: Tensor, bias: Tensor, mask: Tensor, counts: Tensor, columns: int, family: str) -> Tensor:
+    """Return what `rectified` does, in float32 only: float32[M, N]."""
+    return torch.relu(real_product(left, weights, bias, columns, family)) * mask[:, None]
+
+
 def _layer_shape(left: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     state, _, _ = rest[-3:]
     shape = (left.shape[0], 2 * state)
@@ -221,8 +240,32 @@ def layer(
         int8[B * T, 2 * state] of step 1/127, and float32 of that shape.
     """
     lanes = find_family(family).lanes
+    sums = _sums(left, weights, offsets, weights.shape[0] * lanes, family)
+    real = _recur(sums, scale, bias, mask, (words, state, taps, lanes))
+    return _round_signed(real), real
+
+
+def _real_layer_shape(left: Tensor, *rest: Any) -> Tensor:
+    state, _, _ = rest[-3:]
+    return left.new_empty((left.shape[0], 2 * state))
+
+
+@_define(
+    "real_layer(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int words, int state, int taps, str family) -> Tensor",
+    _real_layer_shape,
+)
+def real_layer(left: Tensor, weights: Tensor, bias: Tensor, mask: Tensor, counts: Tensor, words: int, state: int, taps: int, family: str) -> Tensor:
+    """Return what `layer` does, in float32 only: float32[B * T, 2 * state]."""
+    kind = find_family(family)
+    sums = left @ unpack_weights(weights, left.shape[1], weights.shape[0] * kind.lanes, kind)
+    return _recur(sums, torch.ones_like(bias), bias, mask, (words, state, taps, kind.lanes))
+
+
+def _recur(sums: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, sizes: tuple[int, int, int, int]) -> Tensor:
+    """Return the outputs of a layer, float32[B * T, 2 * state], of the sums of its product; `sizes`: words, state, taps and lanes."""
+    words, state, taps, lanes = sizes
     blocks = -(-state // lanes)
-    sums = _sums(left, weights, offsets, weights.shape[0] * lanes, family).reshape(-1, words, 2, blocks, taps, 3, lanes)
+    sums = sums.reshape(-1, words, 2, blocks, taps, 3, lanes)
     present = mask.reshape(-1, words, 1)
     outs = []
     for direction in (0, 1):
@@ -236,8 +279,7 @@ def layer(
         keep = torch.sigmoid(forget)
         update = (1.0 - keep) * torch.tanh(candidate) * present
         outs.append(torch.sigmoid(output) * recur_by_loop(keep, update, reverse=direction == 1))
-    real = (torch.cat(outs, -1) * present).reshape(-1, 2 * state)
-    return _round_signed(real), real
+    return (torch.cat(outs, -1) * present).reshape(-1, 2 * state)
 
 
 def _head_shape(short: Tensor, states: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
@@ -296,36 +338,101 @@ def head(
         float32[B, intents] and float32[B * T, labels], logits.
     """
     kind = find_family(family)
-    width = short.shape[1]
-    peaks = intent.shape[1] * kind.depth >= 2 * width
-    sizes = Sizes(short.shape[0] // words, words, width, heads, intents, labels, peaks, rounds)
-    places, place = {}, 0
-    for name, (_, columns) in sizes.products(kind.lanes).items():
-        places[name] = slice(place, place + -(-columns // kind.lanes) * kind.lanes)
-        place = places[name].stop
+    sizes = read_sizes(states.shape, intent.shape, kind, (words, heads, intents, labels, rounds))
+    products, places = sizes.products(kind.lanes), _places(sizes, kind)
+    packed = dict(zip(NAMES, (pool, intent, tags, pooled, neighbours), strict=True))
 
-    def multiply_scaled(name: str, left: Tensor, weights: Tensor) -> Tensor:
+    def multiply_scaled(name: str, left: Tensor) -> Tensor:
         part = places[name]
-        return scaled_product(left, weights, offsets[part], scale[part], bias[part], sizes.products(kind.lanes)[name][1], family)
+        filled = functional.pad(left, (0, products[name][0] - left.shape[1]))
+        return scaled_product(filled, packed[name], offsets[part], scale[part], bias[part], products[name][1], family)
 
+    return _answer(
+        sizes, short, states, mask, multiply_scaled, _round_signed, lambda share: ((share * 255.0 + 0.5).to(torch.int32) - 128).to(torch.int8)
+    )
+
+
+def _real_head_shape(states: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    words, _, intents, tags = rest[-6:-2]
+    return states.new_empty((states.shape[0] // words, intents)), states.new_empty((states.shape[0], tags))
+
+
+@_define(
+    "real_head(Tensor states, Tensor mask, Tensor counts, Tensor pool, Tensor intent, Tensor tags, Tensor pooled, Tensor neighbours, Tensor bias, "
+    "int words, int heads, int intents, int labels, int rounds, str family) -> (Tensor, Tensor)",
+    _real_head_shape,
+)
+def real_head(
+    states: Tensor,
+    mask: Tensor,
+    counts: Tensor,
+    pool: Tensor,
+    intent: Tensor,
+    tags: Tensor,
+    pooled: Tensor,
+    neighbours: Tensor,
+    bias: Tensor,
+    words: int,
+    heads: int,
+    intents: int,
+    labels: int,
+    rounds: int,
+    family: str,
+) -> tuple[Tensor, Tensor]:
+    """Return what `head` does, in float32 only; `bias` is that of the five products one behind the other."""
+    kind = find_family(family)
+    sizes = read_sizes(states.shape, intent.shape, kind, (words, heads, intents, labels, rounds))
+    products, places = sizes.products(kind.lanes, True), _places(sizes, kind)
+    packed = dict(zip(NAMES, (pool, intent, tags, pooled, neighbours), strict=True))
+
+    def multiply_real(name: str, left: Tensor) -> Tensor:
+        return real_product(left, packed[name], bias[places[name]], products[name][1], family)
+
+    return _answer(sizes, states, states, mask, multiply_real, lambda value: value, lambda share: share)
+
+
+def read_sizes(states: Sequence[int], intent: Sequence[int], family: Family, numbers: Sequence[int]) -> Sizes:
+    """Return the sizes of a head from the shapes of its inputs and of the intent's packed weights; `numbers`: words, heads, intents, labels, rounds."""
+    (rows, width), (words, heads, intents, labels, rounds) = states, numbers
+    return Sizes(rows // words, words, width, heads, intents, labels, intent[1] * family.depth >= 2 * width, rounds)
+
+
+def _places(sizes: Sizes, family: Family) -> dict[str, slice]:
+    """Return by product where its offsets are."""
+    places, place = {}, 0
+    for name, (_, columns) in sizes.products(family.lanes, family.real).items():
+        places[name] = slice(place, place + -(-columns // family.lanes) * family.lanes)
+        place = places[name].stop
+    return places
+
+
+def _answer(
+    sizes: Sizes,
+    inputs: Tensor,
+    states: Tensor,
+    mask: Tensor,
+    multiply_named: Callable[[str, Tensor], Tensor],
+    round_state: Callable[[Tensor], Tensor],
+    round_share: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Return the logits of a head, given its products by name and what rounds their inputs."""
+    words, width, heads, labels = sizes.words, sizes.width, sizes.heads, sizes.tags
     present = mask.reshape(-1, words, 1)
     value = states.reshape(-1, words, width)
-    scores = multiply_scaled("pool", short, pool).reshape(-1, words, heads) + (present - 1.0) * 1e6
+    scores = multiply_named("pool", inputs).reshape(-1, words, heads) + (present - 1.0) * 1e6
     share = torch.softmax(scores, 1).repeat_interleave(width // heads, 2)
-    mean = _round_signed((share * value).sum(1))
+    mean = round_state((share * value).sum(1))
     seen = mean
-    if peaks:
-        seen = torch.cat([mean, _round_signed((value + (present - 1.0) * 2.0).amax(1) * present[:, 0])], -1)
-    unary = multiply_scaled("tags", short, tags).reshape(-1, words, labels) + multiply_scaled("pooled", mean, pooled)[:, None]
+    if sizes.peaks:
+        seen = torch.cat([mean, round_state((value + (present - 1.0) * 2.0).amax(1) * present[:, 0])], -1)
+    unary = multiply_named("tags", inputs).reshape(-1, words, labels) + multiply_named("pooled", mean)[:, None]
     found = unary
-    depth, columns = sizes.products(kind.lanes)["neighbours"]
-    for _ in range(rounds):
-        rounded = ((torch.softmax(found, -1) * present * 255.0 + 0.5).to(torch.int32) - 128).to(torch.int8).reshape(-1, labels)
-        sides = multiply_scaled("neighbours", functional.pad(rounded, (0, depth - labels)), neighbours).reshape(-1, words, 2, columns // 2)[
-            ..., :labels
-        ]
+    for _ in range(sizes.rounds):
+        shares = round_share(torch.softmax(found, -1) * present).reshape(-1, labels)
+        both = multiply_named("neighbours", shares)
+        sides = both.reshape(-1, words, 2, both.shape[1] // 2)[..., :labels]
         found = unary + functional.pad(sides[:, :-1, 0], (0, 0, 1, 0)) + functional.pad(sides[:, 1:, 1], (0, 0, 0, 1))
-    return multiply_scaled("intent", seen, intent), found.reshape(-1, labels)
+    return multiply_named("intent", seen), found.reshape(-1, labels)
 
 
 def _round_signed(value: Tensor) -> Tensor:

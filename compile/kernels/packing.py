@@ -15,11 +15,11 @@ def pack_weights(weights: Tensor, family: Family) -> Tensor:
     """Lay weights out for a family.
 
     Args:
-        weights: int8[K, N].
+        weights: int8[K, N], or float32 for a family of these.
         family: Whose order.
 
     Returns:
-        int8[blocks, steps, lanes * depth], filled up with zeros: a step of a block is what is multiplied at a time, `pair` columns of `depth` rows each
+        Of the same type, [blocks, steps, lanes * depth], filled up with zeros: a step of a block is what is multiplied at a time, `pair` columns of `depth` rows each
         after another. Multiplying with the zeros changes no sum, so a tail needs no other code.
     """
     depth, columns = weights.shape
@@ -30,7 +30,7 @@ def pack_weights(weights: Tensor, family: Family) -> Tensor:
 
 
 def unpack_weights(packed: Tensor, depth: int, columns: int, family: Family) -> Tensor:
-    """Return int8[depth, columns] again."""
+    """Return the weights [depth, columns] again."""
     blocks, steps, _ = packed.shape
     parts = packed.reshape(blocks, steps, family.lanes // family.pair, family.pair, family.depth)
     return parts.permute(1, 4, 0, 2, 3).reshape(steps * family.depth, blocks * family.lanes)[:depth, :columns]

@@ -1,4 +1,8 @@
-"""The product kernel: int8[rows, depth] times packed weights, to int32 or, scaled, to float32."""
+"""The product kernel: int8[rows, depth] times packed weights, to int32 or, scaled, to float32; or all of it in float32, where there is nothing to scale.
+
+Of a family of float32 everything that is int8 or int32 here has that type, and there are neither offsets nor scales. Sums start from zero, not from the
+bias: beside a large one every product would be rounded as coarsely as the bias is.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ class Product:
 
     Attributes:
         operands: What is multiplied.
-        offsets: What sums start from, int32.
+        offsets: What sums start from, int32; not for float32.
         columns: Of the product; the blocks may have more.
         rows: How many rows of the left side are multiplied, or may be.
         place: Where in `offsets` its first column is.
@@ -67,7 +71,7 @@ def add_group(code: Code, product: Product, group: Value, whole: bool, prepare: 
     first = code.times(group, product.blocks)
     numbers = [code.add(first, code.index(block)) for block in range(count)]
     columns = [code.times(number, lanes) for number in numbers]
-    starts = [load_vector(code, product.offsets, (code.add(column, code.index(product.place)),), lanes) for column in columns]
+    starts = [load_start(code, operands.family, product.offsets, code.add(column, code.index(product.place))) for column in columns]
     end = prepare(code, columns)
 
     def multiply(begin: Value, height: int) -> Iterator[tuple[int, int, Value]]:
@@ -105,7 +109,7 @@ def _add_counted(code: Code, product: Product, rows: Value, blocks: int, multipl
     """Add the tiles of a number of rows that is known only when the kernel runs: products for every height, and what follows them once."""
     family = product.operands.family
     shape = choose_shape(family, product.rows, product.operands.blocks)
-    kept = place_sums(code, shape.height, shape.blocks, family.lanes)
+    kept = place_sums(code, family, shape.height, shape.blocks)
 
     def keep(begin: Value, height: int) -> None:
         for number, block, sums in multiply(begin, height):
@@ -159,10 +163,10 @@ def add_tiles(
     return code.loop(code.index(0), tiles, code.index(1), carried, tile)
 
 
-def place_sums(code: Code, height: int, blocks: int, lanes: int) -> Buffer:
-    """Add memory for the sums of a tile, int32[height, blocks, lanes]."""
-    shape = (height, blocks, lanes)
-    return Buffer(code.place(shape, "i32"), shape, "i32")
+def place_sums(code: Code, family: Family, height: int, blocks: int) -> Buffer:
+    """Add memory for the sums of a tile, [height, blocks, lanes]."""
+    shape = (height, blocks, family.lanes)
+    return Buffer(code.place(shape, family.total), shape, family.total)
 
 
 def keep_sums(code: Code, kept: Buffer, row: int, block: int, total: Value) -> None:
@@ -191,19 +195,36 @@ def add_product(code: Code, product: Product, prepare: Preparation, row: Value |
         add_group(code, product, code.index(product.groups - 1), False, prepare, row)
 
 
-def scale_sums(code: Code, lanes: int, scale: Buffer, bias: Buffer, place: int, columns: Sequence[Value]) -> Callable[[Value, Value], Value]:
-    """Load scale and bias of some columns, and return what makes float32 of the sums of a column's block."""
-    vectors = Real(code, lanes)
+def scale_sums(code: Code, family: Family, scale: Buffer, bias: Buffer, place: int, columns: Sequence[Value]) -> Callable[[Value, Value], Value]:
+    """Load scale and bias of some columns, and return what makes float32 of the sums of a column's block; sums of float32 only get the bias."""
+    vectors = Real(code, family.lanes)
     loaded = {
-        column: [load_vector(code, each, (code.add(column, code.index(place)),), lanes) for each in (scale, bias)]
+        column: [
+            load_vector(code, each, (code.add(column, code.index(place)),), family.lanes) for each in ((bias,) if family.real else (bias, scale))
+        ]
         for column in dict.fromkeys(columns)
     }
-    return lambda column, sums: vectors.add(vectors.multiply(vectors.from_integers(sums), loaded[column][0]), loaded[column][1])
+    return lambda column, sums: make_reals(vectors, sums, *loaded[column])
+
+
+def make_reals(vectors: Real, sums: Value, bias: Value, scale: Value | None = None) -> Value:
+    """Add what makes logits, or gates, of sums: int32 where there is a scale."""
+    return vectors.add(sums if scale is None else vectors.multiply(vectors.from_integers(sums), scale), bias)
+
+
+def load_start(code: Code, family: Family, offsets: Buffer, column: Value) -> Value:
+    """Add a load of what the sums of a block start from; float32 start from zero."""
+    if family.real:
+        return code.constant(f"dense<0.0> : {vector_of(family.lanes, 'f32')}")
+    return load_vector(code, offsets, (column,), family.lanes)
 
 
 def product_kernel(name: str, family: Family, rows: int, depth: int, columns: int) -> Kernel:
-    """Return the kernel of a product: left int8[rows, depth], packed weights and offsets (`compile.kernels.packing`) to int32[rows, columns]."""
-    out = Buffer("%out", (rows, columns), "i32")
+    """Return the kernel of a product: left int8[rows, depth], packed weights and offsets (`compile.kernels.packing`) to int32[rows, columns].
+
+    In float32 it has no offsets.
+    """
+    out = Buffer("%out", (rows, columns), family.total)
 
     def end(code: Code, row: Value, column: Value, count: int, sums: Value) -> None:
         store_vector(code, sums, out, (row, column), family.lanes, count)
@@ -212,16 +233,19 @@ def product_kernel(name: str, family: Family, rows: int, depth: int, columns: in
 
 
 def scaled_kernel(name: str, family: Family, rows: int, depth: int, columns: int) -> Kernel:
-    """Return the kernel of a product whose sums are scaled by column and shifted: as `product_kernel`, with scale and bias, to float32[rows, columns]."""
+    """Return the kernel of a product whose sums are scaled by column and shifted: as `product_kernel`, with scale and bias, to float32[rows, columns].
+
+    In float32 it has a bias and no scale.
+    """
     lanes = family.lanes
     scale, bias = _factors(columns, lanes)
     out = Buffer("%out", (rows, columns), "f32")
 
     def prepare(code: Code, firsts: Sequence[Value]) -> Ending:
-        make_real = scale_sums(code, lanes, scale, bias, 0, firsts)
+        make_real = scale_sums(code, family, scale, bias, 0, firsts)
         return lambda code, row, column, count, sums: store_vector(code, make_real(column, sums), out, (row, column), lanes, count)
 
-    return _kernel(name, family, (rows, depth, columns), (scale, bias), (out,), prepare)
+    return _kernel(name, family, (rows, depth, columns), (bias,) if family.real else (scale, bias), (out,), prepare)
 
 
 def rectified_kernel(name: str, family: Family, texts: int, words: int, depth: int, columns: int) -> Kernel:
@@ -229,6 +253,7 @@ def rectified_kernel(name: str, family: Family, texts: int, words: int, depth: i
 
     As `scaled_kernel` for `texts * words` rows, with the mask float32[rows], the steps that one is divided into, float32[1], and how many words each text has,
     int32[texts]; to int8[rows, columns] of `pqrnn.integer`'s `Range.POSITIVE`, and to float32 of that shape. Rows past a text's words are left as they are.
+    In float32 there are no offsets, scale and steps, and no int8.
     """
     lanes, rows = family.lanes, texts * words
     scale, bias = _factors(columns, lanes)
@@ -237,19 +262,23 @@ def rectified_kernel(name: str, family: Family, texts: int, words: int, depth: i
 
     def prepare(code: Code, firsts: Sequence[Value]) -> Ending:
         vectors = Real(code, lanes)
-        make_real = scale_sums(code, lanes, scale, bias, 0, firsts)
-        steps = load_spread(code, levels, (code.index(0),), lanes)
+        make_real = scale_sums(code, family, scale, bias, 0, firsts)
+        steps = None if family.real else load_spread(code, levels, (code.index(0),), lanes)
 
         def end(code: Code, row: Value, column: Value, count: int, sums: Value) -> None:
             positive = vectors.larger(make_real(column, sums), vectors.number(0.0))
             value = vectors.multiply(positive, load_spread(code, mask, (row,), lanes))
-            scaled = vectors.smaller(vectors.multiply(value, steps), vectors.number(255.0))
-            store_vector(code, vectors.to_bytes(vectors.add(scaled, vectors.number(0.5))), short, (row, column), lanes, count)
+            if steps is not None:
+                scaled = vectors.smaller(vectors.multiply(value, steps), vectors.number(255.0))
+                store_vector(code, vectors.to_bytes(vectors.add(scaled, vectors.number(0.5))), short, (row, column), lanes, count)
             store_vector(code, value, real, (row, column), lanes, count)
 
         return end
 
-    return _kernel(name, family, (rows, depth, columns), (scale, bias, mask, levels, counts), (short, real), prepare, counts)
+    shape = (rows, depth, columns)
+    if family.real:
+        return _kernel(name, family, shape, (bias, mask, counts), (real,), prepare, counts)
+    return _kernel(name, family, shape, (scale, bias, mask, levels, counts), (short, real), prepare, counts)
 
 
 def _factors(columns: int, lanes: int) -> tuple[Buffer, Buffer]:
@@ -269,7 +298,7 @@ def _kernel(
     """Make a kernel of a product: of all rows, or of as many of every text as `counts` says."""
     rows, depth, columns = shape
     blocks = -(-columns // family.lanes)
-    left = Buffer("%left", (rows, depth), "i8")
+    left = Buffer("%left", (rows, depth), family.element)
     operands = Operands(family, left, "%weights", depth, blocks)
     offsets = Buffer("%offsets", (blocks * family.lanes,), "i32")
     code = Code()
@@ -296,7 +325,7 @@ def _kernel(
             return ()
 
         code.repeat(0, texts, 1, (), add_text)
-    return Kernel(name, (left, operands.packed, offsets, *more), outs, groups, str(code))
+    return Kernel(name, (left, operands.packed, *(() if family.real else (offsets,)), *more), outs, groups, str(code))
 
 
 def load_spread(code: Code, buffer: Buffer, place: Sequence[Value], lanes: int) -> Value:

@@ -80,10 +80,10 @@ def runs(heights: Sequence[int]) -> list[tuple[int, int, int]]:
 
 
 def _width(family: Family, height: int) -> int:
-    """Return how many blocks there are registers for: sums, weights, the left side, and a constant."""
+    """Return how many blocks there are registers for: sums, weights, the left side, and of integers a constant."""
     paired = family.pair < family.lanes  # sums of two rows share a register, and a block's weights are in two
     sums = -(-height // 2) * 2 if paired else height
-    return (family.registers - 1 - (height if family.keeps else 1)) // (sums + 1 + paired)
+    return (family.registers - (not family.real) - (height if family.keeps else 1)) // (sums + 1 + paired)
 
 
 def _cut(rows: int, height: int, blocks: int, width: int) -> Tiling:
@@ -96,6 +96,6 @@ def _cost(family: Family, tiling: Tiling) -> float:
     """Return what a step takes over all tiles, in products: these, or the wait for the first of them, and half as much for every load."""
     steps = 0.0
     for height in tiling.rows:
-        left = height * family.depth / 16 if family.keeps else height  # what is kept is loaded 16 bytes at a time
+        left = height * family.bytes / 16 if family.keeps else height  # what is kept is loaded 16 bytes at a time
         steps += max(height * tiling.blocks, _LATENCY) + (left + tiling.blocks * family.lanes / family.pair) / 2
     return tiling.groups * steps

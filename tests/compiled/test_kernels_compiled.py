@@ -1,4 +1,6 @@
-"""Kernels compiled for and run on this machine: products to the last bit, layers to the last rounding, and modules with and without them."""
+"""Kernels compiled for and run on this machine: products to the last bit, layers to the last rounding, float32 as near to float64 as it can be; and modules with
+and without them.
+"""  # noqa: D205
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from makers.int8 import make_int8
 from makers.kernels import (
     HEADS,
+    REAL_TARGETS,
     SHAPES,
     TARGETS,
     TEXT_SIZES,
@@ -28,10 +31,14 @@ from makers.kernels import (
     product_case,
     project,
     projection_inputs,
+    real_head_case,
+    real_layer_case,
+    real_product_case,
+    real_rectified_case,
     rectified_case,
     set_weights,
 )
-from makers.small import BUCKETS, LABELS, TEXTS
+from makers.small import BUCKETS, LABELS, TEXTS, make_model
 from oracles.effort import examples
 from oracles.texts import DAMAGE, PIECES, byte_texts
 from torch import Tensor, nn
@@ -39,13 +46,14 @@ from torch import Tensor, nn
 from compile.compiler import compile_module
 from compile.errors import ImportFailed
 from compile.importing import import_programs
-from compile.kernels.families import FAMILIES, Family, Kernels, choose_kernels
+from compile.kernels.families import FAMILIES, REAL_FAMILIES, Family, Kernels, choose_kernels
 from compile.kernels.linking import link_kernels, read_target
 from compile.kernels.modules import KernelLinear
 from compile.kernels.packing import offset_sums, pack_weights
 from compile.pipeline import Outcome, compile_checkpoint
 from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.integer import IntegerLinear, Range, multiply
+from pqrnn.model import ParserModel
 from pqrnn.projection import Projection, pack_texts
 from runtime_py import Parser
 from runtime_py.preflight import missing_features, this_machine
@@ -53,15 +61,19 @@ from targets import registry
 
 
 def _runs_here(family: Family) -> bool:
-    target = registry().get(TARGETS[family.name])
+    target = registry().get((TARGETS | REAL_TARGETS)[family.name])
     return target.triple.startswith(this_machine().architecture) and not missing_features(sorted(target.features), this_machine())
 
 
-HERE = pytest.mark.parametrize(
-    "family",
-    [pytest.param(family, marks=() if _runs_here(family) else pytest.mark.skip(f"this machine has no {family.name}")) for family in FAMILIES],
-    ids=lambda family: family.name,
-)
+def _here(families: Sequence[Family]) -> pytest.MarkDecorator:
+    found = [
+        pytest.param(family, id=family.name, marks=() if _runs_here(family) else pytest.mark.skip(f"this machine has no {family.name}"))
+        for family in families
+    ]
+    return pytest.mark.parametrize("family", found)
+
+
+HERE, REAL_HERE = _here(FAMILIES), _here(REAL_FAMILIES)
 
 
 def _load(path: Path) -> Any:
@@ -99,6 +111,31 @@ def test_layers_and_heads_say_what_their_operators_say(family: Family, tmp_path:
         for found, wanted in case.pairs(_run(module, case.function, case.inputs)):
             assert np.abs(wanted).max() > 0.3
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-5, err_msg=case.function)
+
+
+@REAL_HERE
+def test_real_products_are_near_float64_for_every_tail(family: Family, tmp_path: Path) -> None:
+    generator = np.random.default_rng(11)
+    shapes = [*SHAPES, *((int(rows), int(depth), int(columns)) for rows, depth, columns in generator.integers(1, (80, 300, 200), (12, 3)))]
+    cases = [real_product_case(family, shape) for shape in shapes]
+    module = _load(compile_kernels([case.kernel for case, _ in cases], REAL_TARGETS[family.name], tmp_path))
+    for case, bound in cases:
+        (found,) = _run(module, case.function, case.inputs)
+        assert np.all(abs(found - case.wanted[0]) <= bound), case.function
+
+
+@REAL_HERE
+def test_real_layers_and_heads_are_near_float64(family: Family, tmp_path: Path) -> None:
+    layers = [real_layer_case(family, 1 + number % 3, shape) for number, shape in enumerate(WORDS)]
+    rectified = [real_rectified_case(family, texts, shape) for texts, shape in ((1, (8, 64, 33)), (5, (5, 20, 16)), (2, (19, 36, 80)))]
+    heads = [real_head_case(family, sizes) for sizes in HEADS if sizes.fits(family.lanes)]
+    assert len(heads) > 2
+    module = _load(compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], REAL_TARGETS[family.name], tmp_path))
+    for near, cases in ((2e-6, layers), (2e-6, rectified), (2e-5, heads)):
+        assert sum(abs(each).max() > 0.2 for case in cases for each in case.wanted) > 2
+        for case in cases:
+            for found, wanted in case.pairs(_run(module, case.function, case.inputs)):
+                np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=near, err_msg=case.function)
 
 
 class _Projections:
@@ -230,9 +267,18 @@ def test_only_known_operators_and_targets_are_linked(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Outcome]:
     """The small parser in int8 for this machine, with kernels and without."""
-    folder = tmp_path_factory.mktemp("int8")
+    return _compile_both(make_int8(1), tmp_path_factory.mktemp("int8"))
+
+
+@pytest.fixture(scope="module")
+def real_packages(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Outcome]:
+    """The small parser in float32 for this machine, with kernels and without."""
+    return _compile_both(make_model(1), tmp_path_factory.mktemp("real"))
+
+
+def _compile_both(model: ParserModel, folder: Path) -> dict[bool, Outcome]:
     facts = Facts(
-        config=make_int8(1).config,
+        config=model.config,
         labels=LABELS,
         data={"train": "sha256:0123"},
         revision="0123abc",
@@ -241,7 +287,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Outcome]:
         lengths=[(4, 16, 10), (8, 40, 20)],
         golden_texts=TEXTS,
     )
-    save_checkpoint(folder / "run", make_int8(1), facts)
+    save_checkpoint(folder / "run", model, facts)
     found = {}
     for kernels in (True, False):
         found[kernels] = compile_checkpoint(folder / "run", folder / f"{kernels}.pqrnn", ["host"], buckets=BUCKETS, kernels=kernels)
@@ -263,6 +309,23 @@ def test_a_parser_in_int8_is_five_launches_and_decides_as_without_kernels(packag
             assert np.array_equal(one.spans, other.spans)
             np.testing.assert_allclose(one.intent, other.intent, rtol=0, atol=1e-3)
             np.testing.assert_allclose(one.tags, other.tags, rtol=0, atol=1e-3)
+
+
+def test_a_parser_in_float32_is_five_launches_and_decides_as_without_kernels(real_packages: dict[bool, Outcome]) -> None:
+    _, processor = processor_of("host")
+    kernels = choose_kernels(processor.triple, processor.features, False)
+    counts = {which: outcome.statistics["host"].dispatches for which, outcome in real_packages.items()}
+    if kernels is None or kernels.family is None:
+        pytest.skip(f"this machine has no kernels of float32: {counts[True]} launches")
+    assert counts[True] == 5 * len(BUCKETS) < counts[False]
+    weights = 4 * real_packages[True].manifest.model.parameters
+    assert weights < real_packages[True].statistics["host"].constant_bytes < 1.3 * weights + 60_000  # once for all entries
+    with Parser.load(real_packages[True].package) as ours, Parser.load(real_packages[False].package) as stock:
+        for text in TEXTS:
+            one, other = ours.logits(text), stock.logits(text)
+            assert np.array_equal(one.spans, other.spans)
+            np.testing.assert_allclose(one.intent, other.intent, rtol=0, atol=1e-4)
+            np.testing.assert_allclose(one.tags, other.tags, rtol=0, atol=1e-4)
 
 
 def test_nothing_is_packed_when_a_package_is_loaded(packages: dict[bool, Outcome]) -> None:

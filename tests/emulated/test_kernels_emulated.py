@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from makers.kernels import (
     HEADS,
+    REAL_TARGETS,
     SHAPES,
     TARGETS,
     TEXT_SIZES,
@@ -22,6 +23,9 @@ from makers.kernels import (
     product_case,
     project,
     projection_inputs,
+    real_head_case,
+    real_layer_case,
+    real_product_case,
 )
 
 from compile.compiler import compile_module
@@ -69,6 +73,22 @@ def test_layers_and_heads_say_what_their_operators_say(name: str, cpu: str, emul
     for case in heads:
         for found, wanted in case.pairs(_run(runner, module, case, tmp_path)):
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-5)
+
+
+def test_float32_is_near_float64(emulated: Callable[..., Runner], tmp_path: Path) -> None:
+    """On the least of the 64-bit processors."""
+    runner, family = emulated("qemu-aarch64", "cortex-a53"), find_family("neon")
+    products = [real_product_case(family, shape) for shape in SHAPES]
+    layers = [real_layer_case(family, 1, (4, 16, 16, 2)), real_layer_case(family, 2, (9, 21, 10, 3))]
+    heads = [real_head_case(family, sizes) for sizes in HEADS[:2]]
+    cases = [*(case for case, _ in products), *layers, *heads]
+    module = compile_kernels([case.kernel for case in cases], REAL_TARGETS["neon"], tmp_path)
+    for case, bound in products:
+        assert np.all(abs(_run(runner, module, case, tmp_path)[0] - case.wanted[0]) <= bound), case.function
+    for near, others in ((2e-6, layers), (2e-5, heads)):
+        for case in others:
+            for found, wanted in case.pairs(_run(runner, module, case, tmp_path)):
+                np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=near, err_msg=case.function)
 
 
 def test_projections_are_those_of_pytorch_to_the_last_bit(emulated: Callable[..., Runner], tmp_path: Path) -> None:

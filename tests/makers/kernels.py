@@ -1,4 +1,4 @@
-"""Kernels compiled alone, and what they are given: numbers of all of int8, and their products in NumPy."""
+"""Kernels compiled alone, and what they are given: numbers of all of int8, or of float32, and their products in NumPy or in float64."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from compile.compiler import compile_module, target_flags
 from compile.kernels.families import Family
@@ -19,7 +20,7 @@ from compile.kernels.layer import layer_kernel
 from compile.kernels.linking import write_module
 from compile.kernels.modules import KernelLayer, PackedLinear
 from compile.kernels.packing import offset_sums, pack_table, pack_weights
-from compile.kernels.product import product_kernel, rectified_kernel
+from compile.kernels.product import product_kernel, rectified_kernel, scaled_kernel
 from compile.kernels.projection import TextSizes, projection_kernel
 from compile.machine import Processor, resolve_processor
 from pqrnn.integer import IntegerLinear, Range
@@ -29,6 +30,7 @@ from targets import registry
 
 # By family a target that has it.
 TARGETS = {"vnni512": "linux-x86_64-vnni", "vnni256": "linux-x86_64-avxvnni", "dotprod": "linux-aarch64-dotprod", "i8mm": "linux-aarch64-i8mm"}
+REAL_TARGETS = {"fma512": "linux-x86_64-v4", "fma256": "linux-x86_64-v3", "neon": "linux-aarch64"}
 # Rows, depth, columns: one of each, tails of everything, whole tiles, several tiles of rows, and the extremes of int8 in great depth.
 SHAPES = (
     (1, 1, 1),
@@ -106,6 +108,20 @@ def product_case(family: Family, shape: tuple[int, int, int]) -> Case:
     return Case(kernel, inputs, (left.astype(np.int32) @ right.astype(np.int32),))
 
 
+def real_product_case(family: Family, shape: tuple[int, int, int]) -> tuple[Case, NDArray[Any]]:
+    """A product of float32 with a bias, in float64; and how far any order of float32 sums may be from it (Higham 2002, section 3.1)."""
+    rows, depth, columns = shape
+    generator = np.random.default_rng(rows * 1_000_003 + depth * 1009 + columns)
+    left, right = (generator.standard_normal(size, np.float32) for size in ((rows, depth), (depth, columns)))
+    bias = np.zeros(-(-columns // family.lanes) * family.lanes, np.float32)
+    bias[:columns] = generator.standard_normal(columns)
+    wide = [each.astype(np.float64) for each in (left, right, bias[:columns])]
+    kernel = scaled_kernel(f"real_{rows}_{depth}_{columns}", family, rows, depth, columns)
+    inputs = (left, pack_weights(torch.from_numpy(right), family).numpy(), bias)
+    sizes = [abs(each) for each in wide]
+    return Case(kernel, inputs, (wide[0] @ wide[1] + wide[2],)), (depth + 2) * 2.0**-24 * (sizes[0] @ sizes[1] + sizes[2])
+
+
 def _extreme(generator: np.random.Generator, size: Sequence[int]) -> NDArray[np.int8]:
     plain = generator.integers(-128, 128, size)
     return np.where(generator.random(size) < 0.3, generator.choice([-128, 127], size), plain).astype(np.int8)
@@ -143,6 +159,59 @@ def layer_case(family: Family, texts: int, shape: tuple[int, int, int, int]) -> 
     tensors = (left, layer.packed.weights, layer.packed.offsets, layer.scale, layer.bias, mask, counts)
     kernel = layer_kernel(f"layer_{texts}_{words}_{width}_{state}_{taps}", family, texts, words, width, state, taps)
     return _case(kernel, tensors, torch.ops.pqrnn.layer(*tensors, words, state, taps, family.name), counts, words)
+
+
+def make_real_layer(width: int, state: int, taps: int) -> QrnnLayer:
+    """A layer in float32 whose gates are neither open nor shut."""
+    torch.manual_seed(width * 10_007 + state * 101 + taps)
+    layer = QrnnLayer(width, ModelConfig(state=state, kernel=taps, norm="none"), 2).eval()
+    with torch.no_grad():
+        layer.bias.normal_(0.0, 0.5)
+    return layer
+
+
+def real_layer_case(family: Family, texts: int, shape: tuple[int, int, int, int]) -> Case:
+    """A layer in float32 over texts of different lengths; what is wanted is what `QrnnLayer` says in float64."""
+    words, width, state, taps = shape
+    plain = make_real_layer(width, state, taps)
+    layer = KernelLayer(plain, family)
+    counts = _counts(texts, words)
+    mask, _ = _rows(counts, words, width)
+    left = torch.randn(texts * words, width) * mask[:, None]
+    kernel = layer_kernel(f"real_layer_{texts}_{words}_{width}_{state}_{taps}", family, texts, words, width, state, taps)
+    with torch.no_grad():
+        wanted = plain.double()(left.double().reshape(texts, words, width), mask.double().reshape(texts, words, 1), scan=False)
+    return _case(kernel, (left, layer.packed.weights, layer.bias, mask, counts), [wanted.flatten(0, 1)], counts, words)
+
+
+def real_rectified_case(family: Family, texts: int, shape: tuple[int, int, int]) -> Case:
+    """A product of ternary numbers in float32, cut off at zero; what is wanted is in float64."""
+    words, depth, columns = shape
+    torch.manual_seed(words + depth + columns)
+    linear = nn.Linear(depth, columns)
+    packed = PackedLinear(linear, family)
+    counts = _counts(texts, words)
+    mask, _ = _rows(counts, words, depth)
+    left = torch.randint(-1, 2, (texts * words, depth)).float()
+    kernel = rectified_kernel(f"real_rectified_{texts}_{words}_{depth}_{columns}", family, texts, words, depth, columns)
+    with torch.no_grad():
+        wanted = torch.relu(linear.double()(left.double())) * mask[:, None]
+    return _case(kernel, (left, packed.weights, packed.bias, mask, counts), [wanted], counts, words)
+
+
+def real_head_case(family: Family, sizes: Sizes) -> Case:
+    """A head in float32, of which the first text has no word at all; what is wanted is what its operator says in float64."""
+    torch.manual_seed(sizes.words)
+    counts = _counts(sizes.texts, sizes.words)
+    counts[0] = 0
+    mask, _ = _rows(counts, sizes.words, sizes.width)
+    states = (torch.rand(len(mask), sizes.width) * 2.0 - 1.0) * mask[:, None]
+    packed = [PackedLinear(nn.Linear(*size, bias=name != "neighbours"), family) for name, size in sizes.products(family.lanes, True).items()]
+    tensors = (states, mask, counts, *(each.weights for each in packed), torch.cat([each.bias for each in packed]))
+    numbers = (sizes.words, sizes.heads, sizes.intents, sizes.tags, sizes.rounds)
+    kernel = head_kernel(f"real_head_{'_'.join(map(str, numbers))}_{sizes.texts}_{int(sizes.peaks)}", family, sizes)
+    wide = [each.double() if each.is_floating_point() else each for each in tensors]
+    return _case(kernel, tensors, torch.ops.pqrnn.real_head(*wide, *numbers, family.name), counts, sizes.words)
 
 
 def rectified_case(family: Family, texts: int, shape: tuple[int, int, int]) -> Case:

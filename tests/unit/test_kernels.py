@@ -9,11 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from makers.kernels import SHAPES, TARGETS, layer_case, make_layer, set_weights
+from makers.kernels import REAL_TARGETS, SHAPES, TARGETS, layer_case, make_layer, make_real_layer, real_layer_case, set_weights
 from makers.small import CONFIG, LABELS, make_model
 from msgspec.structs import replace
 
-from compile.kernels.families import FAMILIES, Family, Kernels, choose_family, choose_kernels, find_family
+from compile.kernels.families import FAMILIES, REAL_FAMILIES, Family, Kernels, choose_family, choose_kernels, find_family
 from compile.kernels.layer import layer_kernel
 from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, KernelProjection, counts_words, has_products, with_kernels
 from compile.kernels.packing import offset_sums, pack_table, pack_weights, unpack_weights
@@ -26,6 +26,8 @@ from pqrnn.unicode_table import BLOCK_BITS, load_unicode_table
 from targets import registry
 
 FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+REAL = pytest.mark.parametrize("family", REAL_FAMILIES, ids=lambda family: family.name)
+ALL = pytest.mark.parametrize("family", (*FAMILIES, *REAL_FAMILIES), ids=lambda family: family.name)
 
 
 def test_targets_get_the_family_of_their_features_and_no_other() -> None:
@@ -37,6 +39,13 @@ def test_targets_get_the_family_of_their_features_and_no_other() -> None:
     for name in ("linux-x86_64-v2", "linux-x86_64-v3", "linux-x86_64-v4", "linux-aarch64", "linux-armv7-neon", "linux-riscv64-v"):
         target = known.get(name)
         assert choose_family(target.triple, target.features) is None, name
+    for name, wanted in REAL_TARGETS.items():
+        target = known.get(wanted)
+        found = choose_family(target.triple, target.features, real=True)
+        assert found is not None and found.name == name
+    for name in ("linux-x86_64-v2", "linux-armv7-neon", "linux-riscv64-v"):
+        target = known.get(name)
+        assert choose_family(target.triple, target.features, real=True) is None, name
 
 
 def test_every_processor_gets_vectors_as_wide_as_it_has() -> None:
@@ -44,7 +53,7 @@ def test_every_processor_gets_vectors_as_wide_as_it_has() -> None:
     wanted = {"linux-x86_64-v2": 4, "linux-x86_64-v3": 8, "linux-x86_64-v4": 16, "linux-x86_64-vnni": 16, "linux-aarch64": 4, "linux-aarch64-i8mm": 4}
     for name, lanes in wanted.items():
         target = known.get(name)
-        assert choose_kernels(target.triple, target.features, False) == Kernels(lanes, None)
+        assert choose_kernels(target.triple, target.features, False) == Kernels(lanes, choose_family(target.triple, target.features, real=True))
         assert choose_kernels(target.triple, target.features, True) == Kernels(lanes, choose_family(target.triple, target.features))
     for name in ("linux-armv7-neon", "linux-riscv64-v"):
         assert choose_kernels(known.get(name).triple, known.get(name).features, True) is None
@@ -57,19 +66,23 @@ def test_features_of_another_architecture_are_none() -> None:
     assert choose_family("aarch64-unknown-linux-gnu", ["avx512f", "avx512vnni", "avx2", "avxvnni"]) is None
     assert choose_family("armv7a-unknown-linux-gnueabihf", ["dotprod", "i8mm"]) is None
     assert choose_family("any", []) is None
+    assert choose_family("any", [], real=True) is None
+    assert choose_family("armv7a-unknown-linux-gnueabihf", ["neon"], real=True) is None
+    assert choose_family("x86_64-unknown-linux-gnu", ["avx2"], real=True) is None  # without FMA
 
 
-@FAMILY
+@ALL
 @given(depth=st.integers(1, 40), columns=st.integers(1, 40), seed=st.integers(0, 2**31))
 def test_packed_weights_hold_every_weight_once_and_zeros(family: Family, depth: int, columns: int, seed: int) -> None:
     weights = torch.randint(-128, 128, (depth, columns), dtype=torch.int8, generator=torch.Generator().manual_seed(seed))
+    weights = weights.float() if family.real else weights
     packed = pack_weights(weights, family)
     assert torch.equal(unpack_weights(packed, depth, columns, family), weights)
     assert packed.shape == (-(-columns // family.lanes), -(-depth // family.depth), family.lanes * family.depth)
     assert torch.equal(packed.long().abs().sum(), weights.long().abs().sum())
 
 
-@FAMILY
+@ALL
 def test_a_register_of_packed_weights_holds_columns_of_consecutive_rows(family: Family) -> None:
     row, column = torch.meshgrid(torch.arange(16), torch.arange(2 * family.lanes), indexing="ij")
     for part, number in ((row, 0), (column, 1)):
@@ -79,7 +92,7 @@ def test_a_register_of_packed_weights_holds_columns_of_consecutive_rows(family: 
         assert torch.equal(register.long(), (rows, columns)[number])
 
 
-@FAMILY
+@ALL
 @given(rows=st.integers(1, 130), blocks=st.integers(1, 200))
 def test_tiles_cover_everything_and_fit_into_the_registers(family: Family, rows: int, blocks: int) -> None:
     tiling = choose_tiling(family, rows, blocks)
@@ -89,12 +102,14 @@ def test_tiles_cover_everything_and_fit_into_the_registers(family: Family, rows:
     assert 1 <= shape.height <= rows and 1 <= shape.blocks <= blocks
     for height, width in [*((height, tiling.blocks) for height in tiling.rows), (shape.height, shape.blocks)]:
         sums = (height + height % 2 if family.name == "i8mm" else height) * width
-        assert sums + width * family.lanes // family.pair + (height if family.keeps else 1) + 1 <= family.registers
+        constant = 0 if family.real else 1
+        assert sums + width * family.lanes // family.pair + (height if family.keeps else 1) + constant <= family.registers
 
 
 def test_rows_are_cut_into_tiles_that_follow_each_other() -> None:
     assert runs((4, 4, 3, 3, 3)) == [(4, 0, 8), (3, 8, 17)]
     assert [choose_height(FAMILIES[0], rows, 3) for rows in (1, 5, 13, 64)] == [1, 5, 9, 9]
+    assert {family.name: choose_height(family, 64, 3) for family in REAL_FAMILIES} == {"fma512": 9, "fma256": 4, "neon": 7}
     with pytest.raises(ValueError, match="40 blocks"):
         choose_height(FAMILIES[0], 4, 40)
 
@@ -142,16 +157,38 @@ def test_whole_layers_differ_by_roundings_only(family: Family, taps: int) -> Non
     assert abs(short / 127.0 - real).max() <= 0.5 / 127.0 + 1e-6
 
 
-def _parser(**changes: object) -> ParserModel:
+@REAL
+def test_real_products_are_those_of_pytorch(family: Family) -> None:
+    torch.manual_seed(4)
+    for bias in (True, False):
+        linear = torch.nn.Linear(20, 33, bias)
+        value = torch.randn(3, 5, 20)
+        with torch.no_grad():
+            assert (KernelLinear(linear, family)(value) - linear(value)).abs().max() < 2e-6
+
+
+@REAL
+@pytest.mark.parametrize("taps", [1, 2, 3])
+def test_whole_real_layers_differ_by_roundings_only(family: Family, taps: int) -> None:
+    layer = make_real_layer(12, 20, taps)
+    case = real_layer_case(family, 2, (9, 12, 20, taps))
+    value, mask = torch.from_numpy(case.inputs[0]).reshape(2, 9, 12), torch.from_numpy(case.inputs[-2]).reshape(2, 9, 1)
+    with torch.no_grad():
+        found = KernelLayer(layer, family)(value, mask, scan=False).reshape(18, -1)
+    assert abs(case.wanted[0]).max() > 0.2
+    assert abs(found.numpy() - case.wanted[0]).max() < 1e-6
+
+
+def _parser(precision: str = "int8", **changes: object) -> ParserModel:
     torch.manual_seed(3)
-    model = ParserModel(replace(CONFIG, norm="none", precision="int8", **changes), len(LABELS.intents), len(LABELS.tags)).eval()
+    model = ParserModel(replace(CONFIG, norm="none", precision=precision, **changes), len(LABELS.intents), len(LABELS.tags)).eval()
     with torch.no_grad():
         for value in model.parameters():
             value.add_(torch.randn_like(value) * 0.1)
     return model.folded()
 
 
-@FAMILY
+@ALL
 @pytest.mark.parametrize(
     ("changes", "whole"),
     [
@@ -166,9 +203,11 @@ def _parser(**changes: object) -> ParserModel:
     ],
 )
 def test_a_parser_with_kernels_answers_as_before(family: Family, changes: dict[str, object], whole: bool) -> None:
-    folded = _parser(**changes)
+    folded = _parser("float32" if family.real else "int8", **changes)
     changed = with_kernels(folded, Kernels(family.lanes, family))
     assert isinstance(changed, KernelParser) == (whole or (changes == {"state": 18} and family.lanes == 4))
+    if not whole:
+        assert any(isinstance(module, KernelLayer) for module in changed.modules())
     texts = [b"wake me at seven", b"", b"a b c d e f g h"]
     text = pack_texts(texts, 32)
     with torch.no_grad():
@@ -187,7 +226,7 @@ def test_a_packed_table_says_the_same_of_every_code_point() -> None:
         pack_table(projection.stage1, torch.arange(300, dtype=torch.int32)[:, None])
 
 
-def test_a_parser_without_integer_products_gets_the_projection() -> None:
+def test_a_parser_without_a_family_gets_the_projection() -> None:
     for model in (_parser(), make_model(2).folded()):
         changed = with_kernels(model, Kernels(8, None))
         assert isinstance(changed.projection, KernelProjection)
@@ -198,20 +237,27 @@ def test_a_parser_without_integer_products_gets_the_projection() -> None:
                 assert torch.equal(one, other)
 
 
-@FAMILY
+@ALL
 def test_one_entry_is_enough_where_kernels_compute_the_words_that_there_are(family: Family) -> None:
-    kernels = Kernels(family.lanes, family)
-    assert counts_words(_parser(), kernels)
+    kernels, precision = Kernels(family.lanes, family), "float32" if family.real else "int8"
+    assert counts_words(_parser(precision), kernels)
     for changes in ({"context": 16}, {"pool_inputs": True}, {"refinements": 0}):
-        assert not counts_words(_parser(**changes), kernels)
-    assert not counts_words(_parser(), None)
-    assert not counts_words(_parser(), Kernels(family.lanes, None))
-    assert not counts_words(make_model(2).folded(), kernels)
+        assert not counts_words(_parser(precision, **changes), kernels)
+    assert not counts_words(_parser(precision), None)
+    assert not counts_words(_parser(precision), Kernels(family.lanes, None))
+    assert not counts_words(_parser("int8" if family.real else "float32"), kernels)
 
 
-def test_only_integers_are_for_kernels() -> None:
+def test_products_are_of_integers_or_not() -> None:
     assert has_products(_parser())
     assert not has_products(ParserModel(CONFIG, 3, 4).folded())
+
+
+@REAL
+def test_kernels_of_real_numbers_use_no_integers(family: Family) -> None:
+    for kernel in (product_kernel("p", family, 5, 64, 48), layer_kernel("l", family, 1, 8, 32, 16, 2)):
+        assert "vector.fma" in kernel.body and "call_intrinsic" not in kernel.body
+        assert {buffer.element for buffer in (*kernel.reads, *kernel.writes) if buffer.name != "%counts"} == {"f32"}
 
 
 def test_families_write_their_own_instruction() -> None:
