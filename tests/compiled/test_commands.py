@@ -47,7 +47,9 @@ def test_a_plan_is_shown_and_nothing_is_written(home: Path) -> None:
     targets = ("--target", "host", "--target", "raspberry-pi-4", "--target", "linux-riscv64")
     plan = json.loads(_pqrnn("compile", home / "run", *targets, "--out", out, "--dry-run", "--jobs", "2", "--json"))
     assert [one["target"] for one in plan["targets"]] == ["host", "raspberry-pi-4", "linux-riscv64"]
-    assert [one["cached"] for one in plan["targets"]] == [True, False, False]  # this machine's was compiled above
+    assert not any(one["cached"] for one in plan["targets"])  # with one among them that has no kernels, all get entries of several lengths
+    alone = json.loads(_pqrnn("compile", home / "run", "--target", "host", "--out", out, "--dry-run", "--json"))
+    assert [one["cached"] for one in alone["targets"]] == [True]  # was compiled above
     assert plan["mlir"]["module.mlirbc"]["bytes"] > 10_000
     shown = _pqrnn("compile", home / "run", *targets, "--out", out, "--dry-run")
     for one in plan["targets"]:
