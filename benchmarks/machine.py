@@ -3,8 +3,8 @@
 The peak of a data type is the best that any implementation here reaches on products of matrices large enough to be nothing but multiply-adds and small
 enough for the caches; PyTorch brings oneDNN and MKL. In float32 these do not use the widest instructions on every processor that has them; a quarter of the
 peak in int8 is the limit where that is more, since the instruction for int8 multiplies four times as many numbers as the one for float32, in registers of
-the same width. Bandwidth is that of reading a block
-as large as the weights again and again (what a parser does), and of reading far more than any cache holds.
+the same width. Bandwidth is that of reading a block as large as the weights again and again (what a parser does), and of reading far more than any cache
+holds.
 """
 
 from __future__ import annotations

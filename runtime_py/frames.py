@@ -89,9 +89,8 @@ class Frames:
         """Return the largest sum over the words, in float64, and the tags that have it; minus infinity where there are none."""
         slots = [self._slots[number] for number in numbers]
         best, ends = 0.0, [_NEVER] * len(slots)  # of the words so far: whatever the last one is, and where it is in that slot
-        steps: list[
-            tuple[int, list[tuple[int, bool]]]
-        ] = []  # for each word: the best slot, -1 for none; for each slot its tag, and whether it goes on
+        # For each word: the best slot, -1 for none; for each slot its tag, and whether it goes on.
+        steps: list[tuple[int, list[tuple[int, bool]]]] = []
         for row in rows:
             found, last = (best + row[self._outside] if self._outside >= 0 else _NEVER), -1
             choices = []

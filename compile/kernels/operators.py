@@ -283,8 +283,7 @@ def _recur(sums: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, sizes: tuple
 
 
 def _head_shape(short: Tensor, states: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-    words, _, intents, tags = rest[-6:-2]
-    return states.new_empty((short.shape[0] // words, intents)), states.new_empty((short.shape[0], tags))
+    return _real_head_shape(states, *rest)
 
 
 @_define(

@@ -303,12 +303,17 @@ def test_a_parser_in_int8_is_five_launches_and_decides_as_without_kernels(packag
     if kernels is None or kernels.family is None:
         pytest.skip(f"this machine has no integer kernels: {counts[True]} launches")
     assert counts[True] == 5 * len(BUCKETS)
+    _expect_alike(packages, 1e-3)
+
+
+def _expect_alike(packages: dict[bool, Outcome], bound: float) -> None:
+    """Parse with kernels and without."""
     with Parser.load(packages[True].package) as ours, Parser.load(packages[False].package) as stock:
         for text in TEXTS:
             one, other = ours.logits(text), stock.logits(text)
             assert np.array_equal(one.spans, other.spans)
-            np.testing.assert_allclose(one.intent, other.intent, rtol=0, atol=1e-3)
-            np.testing.assert_allclose(one.tags, other.tags, rtol=0, atol=1e-3)
+            np.testing.assert_allclose(one.intent, other.intent, rtol=0, atol=bound)
+            np.testing.assert_allclose(one.tags, other.tags, rtol=0, atol=bound)
 
 
 def test_a_parser_in_float32_is_five_launches_and_decides_as_without_kernels(real_packages: dict[bool, Outcome]) -> None:
@@ -320,12 +325,7 @@ def test_a_parser_in_float32_is_five_launches_and_decides_as_without_kernels(rea
     assert counts[True] == 5 * len(BUCKETS) < counts[False]
     weights = 4 * real_packages[True].manifest.model.parameters
     assert weights < real_packages[True].statistics["host"].constant_bytes < 1.3 * weights + 60_000  # once for all entries
-    with Parser.load(real_packages[True].package) as ours, Parser.load(real_packages[False].package) as stock:
-        for text in TEXTS:
-            one, other = ours.logits(text), stock.logits(text)
-            assert np.array_equal(one.spans, other.spans)
-            np.testing.assert_allclose(one.intent, other.intent, rtol=0, atol=1e-4)
-            np.testing.assert_allclose(one.tags, other.tags, rtol=0, atol=1e-4)
+    _expect_alike(real_packages, 1e-4)
 
 
 def test_nothing_is_packed_when_a_package_is_loaded(packages: dict[bool, Outcome]) -> None:

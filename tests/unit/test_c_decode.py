@@ -130,7 +130,7 @@ def test_c_reads_slots_as_python_does(library: ctypes.CDLL, words: Sequence[tupl
     assert [(split_tag(_TAGS[label])[2], start, end) for label, start, end in found[:count].tolist()] == expected
 
 
-# Few values, so that sums are often equal, and two is enough for a slot without a beginning to be worth a search.
+# Few values, so that sums are often equal, and the largest logits often make no sense together.
 _LOGITS = st.sampled_from([-2.0, 0.0, 0.5, 1.0, 3.0])
 
 
