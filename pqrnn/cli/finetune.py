@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,11 @@ from pqrnn.cli.options import (
     ThreadsOption,
 )
 from pqrnn.cli.output import require_extra
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pqrnn.data.examples import Example
 
 
 @app.command(epilog="Example:  `pqrnn finetune --encoder minilm --data mtop:DATA/mtop/spans --lang en --out runs/teacher-en`")
@@ -44,6 +49,10 @@ def finetune(
     swap: SwapOption = 0.3,
     misspell: MisspellOption = 0.03,
     train_embeddings: Annotated[bool, typer.Option(help="Train the embeddings of subwords, too.")] = False,
+    romanise: Annotated[bool, typer.Option(help="Spell words in Latin letters for the encoder: one of English then reads loanwords in any script.")] = False,
+    initial: Annotated[
+        Path | None, typer.Option(help="A teacher of the same encoder to go on from, as from one language to others; labels are matched by name.")
+    ] = None,
     precision: PrecisionOption = "auto",
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
@@ -57,7 +66,7 @@ def finetune(
     require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
     from pqrnn.teacher.model import TeacherConfig
 
-    model = TeacherConfig(encoder=encoder, train_embeddings=train_embeddings)
+    model = TeacherConfig(encoder=encoder, train_embeddings=train_embeddings, romanise=romanise)
     config = make_config(
         precision,
         epochs=epochs,
@@ -72,4 +81,18 @@ def finetune(
         seed=seed,
         threads=threads,
     )
-    run_training(out, load_data(data, dev, lang), model, config, source={"spec": data, "locale": lang or ""}, restart=restart, json=json)
+    examples = load_data(data, dev, lang)
+    weights = _carry(initial, examples[0]) if initial is not None else None
+    run_training(out, examples, model, config, initial=weights, source={"spec": data, "locale": lang or ""}, restart=restart, json=json)
+
+
+def _carry(folder: Path, training: list[Example]) -> dict[str, Tensor]:
+    from pqrnn.corpus import list_labels
+    from pqrnn.errors import TeacherError
+    from pqrnn.teacher.model import TeacherModel
+    from pqrnn.teacher.networks import carry_weights, load_teacher
+
+    teacher, facts = load_teacher(folder)
+    if not isinstance(teacher, TeacherModel):
+        raise TeacherError(f"{folder}: a parser, expected a fine-tuned encoder to go on from; `pqrnn distill --initial` goes on from parsers")
+    return carry_weights(teacher, facts.labels, list_labels(training))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pqrnn.network import Encoding, Network, WordTable
 from pqrnn.projection import Projection, ProjectionConfig
 from pqrnn.teacher.encoder import load_encoder
+from pqrnn.teacher.spelling import romanise
 from pqrnn.teacher.tokens import WordTokens
 
 
@@ -22,12 +23,14 @@ class TeacherConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         dropout: before the heads, in training.
         head_scale: the heads are new and learn that many times as fast as the encoder.
         train_embeddings: whether the embeddings of subwords are trained, too; fixed ones keep what they know of words that the data lack.
+        romanise: whether words are spelled in Latin letters first (`pqrnn.teacher.spelling`): an English encoder then knows loanwords of any script.
     """
 
     encoder: str = "minilm"
     dropout: float = 0.1
     head_scale: float = 5.0
     train_embeddings: bool = False
+    romanise: bool = False
 
 
 class TeacherModel(Network):
@@ -52,7 +55,7 @@ class TeacherModel(Network):
 
     def make_table(self) -> WordTokens:
         """Return an empty table of subwords."""
-        return WordTokens(self._tokenizer)
+        return WordTokens(self._tokenizer, romanise if self.config.romanise else None)
 
     def encode_words(self, table: WordTable, words: Tensor, mask: Tensor) -> Encoding:
         """Encode utterances, int64[B, W] rows of the table."""

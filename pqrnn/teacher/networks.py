@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from pqrnn.checkpoint import Facts, Labels, load_checkpoint, load_weights, read_facts
 from pqrnn.errors import CheckpointError
 from pqrnn.model import ModelConfig, ParserModel
@@ -34,6 +37,17 @@ def read_teacher(folder: Path) -> Facts[Any]:
         return read_facts(folder, TeacherConfig)
     except CheckpointError:
         return read_facts(folder, ModelConfig)
+
+
+def carry_weights(teacher: TeacherModel, known: Labels, wanted: Labels) -> dict[str, Tensor]:
+    """Return a teacher's weights for other labels: rows of the heads go by label, and a label that it does not know begins with zeros."""
+    weights = dict(teacher.state_dict())
+    for head, have, want in (("intent", known.intents, wanted.intents), ("tags", known.tags, wanted.tags)):
+        places = {label: row for row, label in enumerate(have)}
+        for part in (f"{head}.weight", f"{head}.bias"):
+            rows = weights[part]
+            weights[part] = torch.stack([rows[places[label]] if label in places else torch.zeros_like(rows[0]) for label in want])
+    return weights
 
 
 def load_teacher(folder: Path) -> tuple[Network, Facts[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,9 +20,14 @@ class TokenBatch(NamedTuple):
 class WordTokens:
     """Subword tokens of distinct words: a table that grows as words are met (`pqrnn.network.WordTable`)."""
 
-    def __init__(self, tokenizer: Any) -> None:
-        """`tokenizer`: of the Hugging Face library, one that cuts words into subwords."""
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, spell: Callable[[str], str] | None = None) -> None:
+        """Make an empty table.
+
+        Args:
+            tokenizer: of the Hugging Face library, one that cuts words into subwords.
+            spell: how a word is spelled for it, such as in Latin letters; None: as it is.
+        """
+        self._tokenizer, self._spell = tokenizer, spell
         self._rows: dict[bytes, int] = {}
         self._tokens: list[list[int]] = []
         first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
@@ -42,7 +47,8 @@ class WordTokens:
         fresh = list(dict.fromkeys(word for word in wanted if word not in self._rows))
         if fresh:
             # A space before each, as inside a sentence: byte-level tokenizers cut a word at the beginning differently.
-            texts = [f" {word.decode('utf-8', 'replace')}" for word in fresh]
+            texts = [word.decode("utf-8", "replace") for word in fresh]
+            texts = [f" {text if self._spell is None else self._spell(text)}" for text in texts]
             for word, ids in zip(fresh, self._tokenizer(texts, add_special_tokens=False)["input_ids"], strict=True):
                 self._rows[word] = len(self._tokens)
                 self._tokens.append(list(ids) or [self._unknown])
