@@ -40,7 +40,7 @@ def render_quality() -> str:
         "parameters": lambda work: _millions(found, work, "parameters", " M"),
         "weights": lambda work: _millions(found, work, "weights", " MB"),
     }
-    rows = [[cell(work) for cell in columns.values()] for work in _works(found)]
+    rows = [[cell(work) for cell in columns.values()] for work in sorted(_works(found))]
     shown = [place for place in range(len(columns)) if any(row[place] for row in rows)]
     return _table([list(columns)[place] for place in shown], [[row[place] for place in shown] for row in rows]) + _source(found)
 

@@ -87,7 +87,7 @@ def keep_results(name: str, rows: Sequence[ResultRow], command: str, *, replace_
         replace_works: keep earlier rows except those of these works; None replaces the whole file.
     """
     works = None if replace_works is None else set(replace_works)
-    return _write(name, rows, command, lambda row: works is not None and row.work not in works)
+    return _write(name, rows, command, lambda row: works is not None and row.work not in works, _named_work(command))
 
 
 def merge_results(name: str, rows: Sequence[ResultRow], command: str) -> ResultFile:
@@ -96,14 +96,15 @@ def merge_results(name: str, rows: Sequence[ResultRow], command: str) -> ResultF
     return _write(name, rows, command, lambda row: (row.work, row.metric, row.peer, row.note) not in new)
 
 
-def _write(name: str, rows: Sequence[ResultRow], command: str, stays: Callable[[ResultRow], bool]) -> ResultFile:
+def _write(name: str, rows: Sequence[ResultRow], command: str, stays: Callable[[ResultRow], bool], anew: str = "") -> ResultFile:
+    """`anew`: the work whose rows are all made anew, so that earlier commands for it have nothing left to show."""
     kept: list[ResultRow] = []
     commands = [command]
     if (FOLDER / f"{name}.json").is_file():
         earlier = load_results(name)
         kept = [row for row in earlier.rows if stays(row)]
         if kept:
-            commands = [each for each in earlier.command.split("\n") if each != command] + [command]
+            commands = [each for each in earlier.command.split("\n") if each != command and not (anew and _named_work(each) == anew)] + [command]
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     result = ResultFile(
         name=name, date=date, revision=read_revision(), command="\n".join(commands), environment=describe_environment(), rows=[*kept, *rows]
@@ -111,6 +112,12 @@ def _write(name: str, rows: Sequence[ResultRow], command: str, stays: Callable[[
     replace_file(FOLDER / f"{name}.json", msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
     print_rows(name, rows)
     return result
+
+
+def _named_work(command: str) -> str:
+    """Return what a command gives as `--work`, with `--average` where it has one; empty where it says none."""
+    words = shlex.split(command)
+    return " / ".join(words[place + 1] for place, word in enumerate(words[:-1]) if word in ("--work", "--average"))
 
 
 def print_rows(name: str, rows: Sequence[ResultRow]) -> None:

@@ -26,7 +26,8 @@ from pqrnn.schooling import DistillationConfig, Schooling
 from pqrnn.teacher.encoder import find_encoder, load_encoder
 from pqrnn.teacher.labelling import LessonConfig, answer, average_answers, label_examples, make_drafts
 from pqrnn.teacher.model import TeacherConfig, TeacherModel
-from pqrnn.teacher.networks import load_teacher
+from pqrnn.teacher.networks import carry_weights, load_teacher
+from pqrnn.teacher.spelling import romanise
 from pqrnn.teacher.tokens import WordTokens
 from pqrnn.training import TrainingConfig, train
 
@@ -235,6 +236,53 @@ def test_words_point_at_their_first_piece(encoder: Path) -> None:
     assert batch.attention.sum(1).tolist() == [7, 3]
     assert table.collate([rows * 20], 16).tokens.shape == (1, 16)  # cut where the encoder ends
     assert table.collate([[]], 16).tokens.tolist() == [[2, 3]]
+
+
+def test_words_of_any_script_can_be_read_in_latin_letters(encoder: Path) -> None:
+    tokenizer = load_encoder(str(encoder))[1]
+    pieces = (encoder / "vocab.txt").read_text().split("\n")
+
+    def read(table: WordTokens, word: str) -> list[str]:
+        batch = table.collate([table.index([word.encode()])], 40)
+        return [pieces[token] for token in batch.tokens[0, 1:-1].tolist()]
+
+    assert read(WordTokens(tokenizer), "अलार्म") == ["[UNK]"]
+    latin = WordTokens(tokenizer, romanise)
+    assert read(latin, "अलार्म") == ["a", "##l", "##a", "##r", "##m"]
+    assert read(latin, "alarm") == read(latin, "अलार्म")
+    assert romanise("größe") == "grosse" and romanise("\u200d") == "\u200d"  # nothing to read stays
+
+
+@given(st.text(max_size=20))
+def test_latin_letters_are_ascii_wherever_there_are_any(text: str) -> None:
+    spelled = romanise(text)
+    assert spelled == text or spelled.isascii()
+    if text.isascii():
+        assert spelled == text
+
+
+def test_a_teacher_goes_on_from_another_one_with_other_labels(teacher: Path, encoder: Path, tmp_path: Path) -> None:
+    model, facts = load_teacher(teacher)
+    assert isinstance(model, TeacherModel)
+    wanted = Labels(("dim", "on"), ("O", "B-room"))
+    weights = carry_weights(model, facts.labels, wanted)
+    known = model.state_dict()
+    assert not weights["intent.weight"][0].any() and torch.equal(weights["intent.weight"][1], known["intent.weight"][facts.labels.intents.index("on")])
+    assert torch.equal(weights["tags.bias"][1], known["tags.bias"][facts.labels.tags.index("B-room")])
+    other = TeacherModel(TeacherConfig(encoder=str(encoder)), 2, 2)
+    other.load_state_dict(weights)  # which says so if a shape or a name were wrong
+    drafts = [Draft(0, (b"turn", b"on"), None, -1)]
+    before, after = answer(model, drafts), answer(other.eval(), drafts)
+    torch.testing.assert_close(after.intent[:, 1], before.intent[:, facts.labels.intents.index("on")])
+    torch.testing.assert_close(after.tags[:, 1], before.tags[:, facts.labels.tags.index("B-room")])
+
+    from pqrnn.cli.finetune import _carry
+
+    student = tmp_path / "student"
+    train(student, _examples(), _examples(), _MODEL, _CONFIG)
+    with pytest.raises(TeacherError, match="a parser, expected a fine-tuned encoder"):
+        _carry(student, _examples())
+    assert torch.equal(_carry(teacher, _examples())["tags.weight"], known["tags.weight"])
 
 
 def test_a_teacher_is_trained_read_back_and_answers_by_word(teacher: Path) -> None:

@@ -43,5 +43,8 @@ def test_rows_of_other_works_are_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     found = load_results("some")
     assert [(row.work, row.value) for row in found.rows] == [("a", 1.0), ("b", 3.0)]
     assert found.command == "first\nsecond"
+    keep_results("some", [ResultRow(work="b", metric="m", value=5.0)], "run --work b --fast", replace_works=["b"])
+    keep_results("some", [ResultRow(work="b", metric="m", value=6.0)], "run --work b", replace_works=["b"])
+    assert load_results("some").command == "first\nsecond\nrun --work b"  # the faster one's rows are gone
     keep_results("some", [ResultRow(work="c", metric="m", value=4.0)], "third")
     assert [row.work for row in load_results("some").rows] == ["c"]
