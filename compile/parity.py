@@ -88,10 +88,13 @@ def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
     """Refuse a package of another checkpoint.
 
     Raises:
-        ValueError: The labels of the two are not the same.
+        ValueError: The labels of the two are not the same, or which slots go with which intent is not.
     """
-    if list(checkpoint.facts.labels.intents) != labels.intents or list(checkpoint.facts.labels.tags) != labels.tags:
+    own = checkpoint.facts.labels
+    if list(own.intents) != labels.intents or list(own.tags) != labels.tags:
         raise ValueError("the package was not compiled from this checkpoint: their labels differ")
+    if [list(frame) for frame in own.frames] != labels.frames:
+        raise ValueError("the package decides by other slots for its intents than this checkpoint does: compile it again")
 
 
 def compare_answers(checkpoint: Checkpoint, texts: Sequence[str | bytes], framework: Sequence[Answer], compiled: Sequence[Answer]) -> Decisions:

@@ -174,6 +174,11 @@ def test_another_model_decides_otherwise_and_that_is_counted(outcome: Outcome, c
     save_checkpoint(tmp_path, ParserModel(CONFIG, 1, 1), other)
     with pytest.raises(ValueError, match="labels differ"):
         compare_decisions(load_checkpoint(tmp_path), parser, TEXTS)
+    bound = Labels(facts.labels.intents, facts.labels.tags, ((),) * len(facts.labels.intents))
+    assert bound != facts.labels
+    save_checkpoint(tmp_path, make_model(2), Facts(**{name: getattr(facts, name) for name in facts.__struct_fields__} | {"labels": bound}))
+    with pytest.raises(ValueError, match="other slots for its intents"):
+        compare_decisions(load_checkpoint(tmp_path), parser, TEXTS)
 
 
 def test_a_text_that_the_parser_cuts_counts_as_different(checkpoint: Path, outcome: Outcome) -> None:
