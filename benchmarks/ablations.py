@@ -182,7 +182,7 @@ def main() -> None:
     teachers = [Path(each) for each in arguments.teacher]
     base = default_recipe(len(teachers), overrides)
     languages = {example.locale for example in load_examples(arguments.data, split="dev", locale=arguments.lang)}
-    settings = _choose(list_settings(len(teachers), len(languages), bool(arguments.unlabelled)), arguments.only)
+    settings = _choose(list_settings(base, len(teachers), len(languages), bool(arguments.unlabelled)), arguments.only)
     if arguments.list:
         for setting in settings:
             print(setting.name, setting.changes or "")

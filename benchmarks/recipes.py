@@ -6,12 +6,12 @@ The default is that of the command line (`pqrnn distill`, or `pqrnn train` where
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from pqrnn.cli.distill import distill
+from pqrnn.cli.distill import RELATION_HEADS, distill
 from pqrnn.cli.train import train
 from pqrnn.model import ModelConfig
 from pqrnn.projection import ProjectionConfig
@@ -105,22 +105,28 @@ _DISTILLED = [
     *_one("variants that lack a slot", "lessons.drop", 0.3),
     *_one("code-switched slot values", "lessons.switch", 0.3),
     *_one("misspelled words in variants", "lessons.misspell", 0.05),
+    Setting("relations of words", "", {"distillation.relations": 1.0, "lessons.relations": RELATION_HEADS}),
 ]
 
 
-def list_settings(teachers: int, languages: int, further: bool = False) -> list[Setting]:
+def list_settings(base: Recipe, teachers: int, languages: int, further: bool = False) -> list[Setting]:
     """Return the default and every setting that differs from it in one thing and means something here.
 
     Args:
-        teachers: that there are.
+        base: the default.
+        teachers: that there are, of which the default may use fewer.
         languages: of the data; code-switching needs two.
         further: whether there are texts without labels.
     """
     if not teachers:
-        return [DEFAULT, *_SUPERVISED, *_one("swapped slot values", "training.swap", 0.0, 0.6)]
+        return [DEFAULT, *_differing(base, [*_SUPERVISED, *_one("swapped slot values", "training.swap", 0.0, 0.6)])]
     taught = [each for each in _DISTILLED if languages > 1 or "lessons.switch" not in each.changes]
     texts = [Setting("unlabelled texts", "", {"unlabelled": True})] if further else []
-    return [DEFAULT, *_SUPERVISED, *taught, *texts, *_one("teachers", "teachers", *range(1, teachers))]
+    return [DEFAULT, *_differing(base, [*_SUPERVISED, *taught, *texts, *_one("teachers", "teachers", *range(1, teachers + 1))])]
+
+
+def _differing(base: Recipe, settings: Sequence[Setting]) -> list[Setting]:
+    return [each for each in settings if change_recipe(base, each.changes) != base]
 
 
 def default_recipe(teachers: int, overrides: Mapping[str, Any] | None = None) -> Recipe:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pqrnn.teacher.labelling import LessonConfig
 
 
-_HEADS = 8  # of the relations between words; a divisor of the widths of teachers and students
+RELATION_HEADS = 8  # of the relations between words; a divisor of the widths of teachers and students
 
 
 @app.command(epilog="Example:  `pqrnn distill --teacher runs/teacher-en --data mtop:DATA/mtop/spans --lang en --out runs/mtop-en-distilled`")
@@ -114,8 +114,8 @@ def distill(
     from pqrnn.schooling import DistillationConfig, Schooling
     from pqrnn.teacher.labelling import LessonConfig
 
-    if relations and 2 * state % _HEADS:
-        raise TrainingError(f"--relations compares {_HEADS} parts of the states: --state {state} has to be a multiple of {_HEADS // 2}")
+    if relations and 2 * state % RELATION_HEADS:
+        raise TrainingError(f"--relations compares {RELATION_HEADS} parts of the states: --state {state} has to be a multiple of {RELATION_HEADS // 2}")
     model = make_shape(features, ngram_features, bottleneck=bottleneck, context=context, state=state, layers=layers, dropout=dropout)
     config = make_config(
         precision,
@@ -133,7 +133,7 @@ def distill(
     training, development = load_data(data, dev, lang)
     texts = load_unlabelled(unlabelled or [], data, lang, development)
     asked = LessonConfig(
-        variants=variants, swap=swap, cross=cross, drop=drop, switch=switch, misspell=misspell_variants, relations=_HEADS if relations else 0
+        variants=variants, swap=swap, cross=cross, drop=drop, switch=switch, misspell=misspell_variants, relations=RELATION_HEADS if relations else 0
     )
     weights = load_checkpoint(find_run(initial)).model.state_dict() if initial is not None else None
     made = _label(lessons or out / "lessons", teacher, training, texts, asked, config.precision, quiet=json)

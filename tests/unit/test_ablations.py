@@ -29,7 +29,7 @@ _SMALL = {
 @pytest.mark.parametrize("teachers", [0, 1, 3])
 def test_every_setting_differs_from_the_default_and_makes_a_parser(teachers: int) -> None:
     default = default_recipe(teachers)
-    settings = list_settings(teachers, 2, teachers > 0)
+    settings = list_settings(default, teachers, 2, teachers > 0)
     assert settings[0] == DEFAULT
     assert len({setting.name for setting in settings}) == len(settings)
     for setting in settings[1:]:
@@ -40,6 +40,8 @@ def test_every_setting_differs_from_the_default_and_makes_a_parser(teachers: int
     assert {"word features", "n-gram features", "bottleneck", "state", "layers", "kernel", "norm"} <= axes
     assert ({"temperature", "labels and teacher", "variants"} <= axes) == (teachers > 0)
     assert ("teachers" in axes) == (teachers > 1)
+    wide = list_settings(change_recipe(default, {"model.state": 256}), teachers, 2)
+    assert "state 256" not in {each.name for each in wide} and len(wide) < len(settings)
 
 
 def test_the_default_is_that_of_the_command_line() -> None:
