@@ -2,6 +2,7 @@
 
     python -m benchmarks.quality RUN PACKAGE --data DATA --lang en --work "mtop-en distilled int8" --teacher-work "mtop-en teacher" --float-work "mtop-en distilled"
     python -m benchmarks.quality RUN --data DATA --lang en --work "mtop-en teacher"                    # without a package: PyTorch's answers
+    python -m benchmarks.quality RUN --with RUN2 --data DATA --lang en --work "mtop-en teachers"       # the mean of several, as it taught
     python -m benchmarks.quality RUN PACKAGE --data DATA --lang en,de --work "mtop-{lang} multilingual int8" --average "mtop two languages average int8"
     python -m benchmarks.quality --lang en,de --work "mtop-{lang} int8" --average "mtop two languages average int8"    # from rows that are kept
 
@@ -16,20 +17,23 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from benchmarks.results import ResultRow, keep_results, load_results, tell_command
 from compile.parity import Decisions, check_labels, compare_answers
 from pqrnn.checkpoint import FACTS, WEIGHTS, Checkpoint
 from pqrnn.data.loader import load_examples
 from pqrnn.evaluation import FRESH, evaluate_answers
+from pqrnn.lessons import Answers
 from pqrnn.metrics import Figure
 from pqrnn.model import ParserModel
 from pqrnn.network import Network
 from pqrnn.prediction import Answer, answer_texts
+from pqrnn.teacher.labelling import Columns, average_answers, choose_labels
 from pqrnn.teacher.networks import load_teacher
 from runtime_py import Parser
 from runtime_py.decoding import Decoder
@@ -54,30 +58,61 @@ def main() -> None:
     languages = [each for each in (arguments.lang or "").split(",") if each]
     if arguments.run is not None:
         model, facts = load_teacher(arguments.run)
+        voices = [Voice(arguments.run, model, None)]
+        for folder in arguments.others:
+            network, other = load_teacher(folder)
+            voices.append(Voice(folder, network, choose_labels(folder, other.labels, facts.labels)))
         train = load_examples(arguments.data, split="train", locale=arguments.lang)
         for language in languages if "{lang}" in arguments.work else [arguments.lang]:
             work = arguments.work.replace("{lang}", language or "")
-            _report(measure(arguments, work, language, model, facts, [example.text for example in train]), work, arguments.keep)
+            _report(measure(arguments, work, language, voices, facts, [example.text for example in train]), work, arguments.keep)
     if arguments.average:
         works = [arguments.work.replace("{lang}", language) for language in languages]
         _report(average_works(load_results(NAME).rows, works, arguments.average), arguments.average, arguments.keep)
 
 
-def measure(arguments: argparse.Namespace, work: str, language: str | None, model: Network, facts: Any, known: Sequence[str]) -> list[ResultRow]:
+class Voice(NamedTuple):
+    """One of the networks that answer together: its folder, itself in evaluation mode, and which of its logits are those of the first one's labels (all)."""
+
+    folder: Path
+    network: Network
+    columns: Columns | None
+
+
+def answer_together(voices: Sequence[Voice], texts: Sequence[str]) -> list[Answer]:
+    """Return what networks answer, or logits of the mean of their probabilities where there are several (`pqrnn.teacher.labelling.average_answers`)."""
+    said = [answer_texts(voice.network, texts) for voice in voices]
+    if len(said) == 1:
+        return said[0]
+    parts = []
+    for voice, answers in zip(voices, said, strict=True):
+        intent = torch.from_numpy(np.stack([each.intent for each in answers]))
+        tags = torch.from_numpy(np.concatenate([each.tags for each in answers]))
+        columns = voice.columns
+        parts.append(Answers(intent, tags) if columns is None else Answers(intent[:, columns.intents], tags[:, columns.tags]))
+    mean = average_answers(parts)
+    tags_of = mean.tags.split([len(each.tags) for each in said[0]])
+    return [Answer(intent.numpy(), tags.numpy(), each.spans) for intent, tags, each in zip(mean.intent, tags_of, said[0], strict=True)]
+
+
+def measure(
+    arguments: argparse.Namespace, work: str, language: str | None, voices: Sequence[Voice], facts: Any, known: Sequence[str]
+) -> list[ResultRow]:
     """Score the test split of one language, or of all together.
 
     Args:
         arguments: of the command line.
         work: name of the rows.
         language: or None.
-        model: in evaluation mode.
-        facts: of its checkpoint.
+        voices: what is scored; several answer together.
+        facts: of the first one's checkpoint.
         known: training texts.
     """
     examples = load_examples(arguments.data, split="test", locale=language)
     texts = [example.text for example in examples]
     started = time.perf_counter()
-    answers = answer_texts(model, texts)
+    answers = answer_together(voices, texts)
+    model = voices[0].network
     parity: list[ResultRow] = []
     if arguments.package is not None and isinstance(model, ParserModel):
         checkpoint, framework = Checkpoint(model, facts), answers
@@ -90,11 +125,11 @@ def measure(arguments: argparse.Namespace, work: str, language: str | None, mode
     print(f"{work}: {len(texts)} utterances in {time.perf_counter() - started:.1f} s")
     scored = [_row(work, metric, figure) for metric, figure in evaluation.figures().items()]
     scored += [_row(work, f"{metric}, {PLAIN}", plain[metric]) for metric in ("exact match", "intent accuracy", "slot f1") if metric in plain]
-    size = sum((arguments.run / name).stat().st_size for name in (WEIGHTS, FACTS))
+    weights, described = (sum((voice.folder / name).stat().st_size for voice in voices) for name in (WEIGHTS, FACTS))
     sizes = [
-        ResultRow(work=work, metric="parameters", value=model.parameters_count()),
-        ResultRow(work=work, metric="weights", value=(arguments.run / WEIGHTS).stat().st_size, unit="bytes"),
-        ResultRow(work=work, metric="checkpoint", value=size, unit="bytes", note="weights and all that is said of them"),
+        ResultRow(work=work, metric="parameters", value=sum(voice.network.parameters_count() for voice in voices)),
+        ResultRow(work=work, metric="weights", value=weights, unit="bytes"),
+        ResultRow(work=work, metric="checkpoint", value=weights + described, unit="bytes", note="weights and all that is said of them"),
     ]
     exact = next(row.value for row in scored if row.metric == "exact match")
     return [*scored, *_relative_rows(work, language, exact, arguments.teacher_work, arguments.float_work), *parity, *sizes]
@@ -202,7 +237,18 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--average", default="", help="also keep the mean over --lang of --work under this name")
     parser.add_argument("--out-of-scope", default="", metavar="INTENT", help="what gold labels call utterances that are out of scope, as oos")
     parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
+    parser.add_argument(
+        "--with",
+        dest="others",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="another one that answers, too: the mean is scored; again for more",
+    )
     arguments = parser.parse_args()
+    if arguments.others and (arguments.run is None or arguments.package is not None):
+        parser.error("--with is for networks that answer together, which no package does")
     if arguments.run is not None and not arguments.data:
         parser.error("a run is measured on --data")
     if arguments.run is None and not arguments.average:

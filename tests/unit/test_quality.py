@@ -6,16 +6,20 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from makers.runs import write_run
 from makers.small import LABELS
 
 from benchmarks import quality, results
-from benchmarks.quality import average_works
+from benchmarks.quality import Voice, answer_together, average_works
 from benchmarks.readme import render_quality
 from benchmarks.results import ResultRow, load_results
 from pqrnn.checkpoint import load_checkpoint
-from pqrnn.prediction import predict_texts
+from pqrnn.prediction import answer_texts, predict_texts
+from pqrnn.teacher.labelling import Columns
+from pqrnn.teacher.networks import load_teacher
 from runtime_py.decoding import Decoder, Parse
 
 
@@ -48,6 +52,34 @@ def _measure(monkeypatch: pytest.MonkeyPatch, place: Path, *words: str) -> dict[
     monkeypatch.setattr("sys.argv", ["x", *words, *data])
     quality.main()
     return {(row.work, row.metric): row for row in load_results("quality").rows}
+
+
+def test_networks_answer_together_with_the_mean_of_their_probabilities(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["wake me at seven", "wecke mich"]
+    networks = [load_teacher(place / name)[0] for name in ("run", "teacher")]
+    said = [answer_texts(network, texts) for network in networks]
+    labels = range(len(said[0][0].intent)), range(said[0][0].tags.shape[1])
+    turned = Columns(list(labels[0]), list(labels[1])[::-1])
+    found = answer_together([Voice(place / "run", networks[0], None), Voice(place / "teacher", networks[1], turned)], texts)
+    for mean, first, second in zip(found, *said, strict=True):
+        for whole, own, other in ((mean.intent, first.intent, second.intent), (mean.tags, first.tags, second.tags[:, ::-1])):
+            expected = (_softmax(own.astype(float)) + _softmax(other.astype(float))) / 2
+            np.testing.assert_allclose(np.exp(whole.astype(float)), expected, rtol=1e-4, atol=1e-6)
+        assert mean.spans.tolist() == first.spans.tolist()
+    alone = answer_together([Voice(place / "run", networks[0], None)], texts)
+    assert [each.intent.tolist() for each in alone] == [each.intent.tolist() for each in said[0]]
+
+    rows = _measure(monkeypatch, place, str(place / "run"), "--with", str(place / "teacher"), "--work", "small teachers")
+    one = _measure(monkeypatch, place, str(place / "run"), "--work", "small")
+    assert rows["small teachers", "parameters"].value == 2 * one["small", "parameters"].value
+    assert rows["small teachers", "weights"].value == 2 * one["small", "weights"].value
+    with pytest.raises(SystemExit):
+        _measure(monkeypatch, place, str(place / "run"), str(place / "package"), "--with", str(place / "teacher"), "--work", "small")
+
+
+def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
 
 
 def test_languages_averages_and_teachers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
