@@ -69,6 +69,10 @@ def distill(
     misspell_variants: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of words misspelled in a variant, as the teacher reads it.")
     ] = 0.0,
+    sampled: Annotated[
+        float, typer.Option(min=0.0, help="New texts for each training utterance, drawn from n-grams of all texts, that the teacher answers, too.")
+    ] = 0.0,
+    order: Annotated[int, typer.Option(min=2, help="Words of these n-grams; 8 where graphemes are words.")] = 4,
     temperature: Annotated[float, typer.Option(min=0.1, help="That softens the answers.")] = 2.0,
     hard: Annotated[float, typer.Option(min=0.0, help="Weight of the gold labels.")] = 0.3,
     soft: Annotated[float, typer.Option(min=0.0, help="Weight of the teacher's answers.")] = 0.7,
@@ -115,7 +119,9 @@ def distill(
     from pqrnn.teacher.labelling import LessonConfig
 
     if relations and 2 * state % RELATION_HEADS:
-        raise TrainingError(f"--relations compares {RELATION_HEADS} parts of the states: --state {state} has to be a multiple of {RELATION_HEADS // 2}")
+        raise TrainingError(
+            f"--relations compares {RELATION_HEADS} parts of the states: --state {state} has to be a multiple of {RELATION_HEADS // 2}"
+        )
     model = make_shape(features, ngram_features, bottleneck=bottleneck, context=context, state=state, layers=layers, dropout=dropout)
     config = make_config(
         precision,
@@ -133,7 +139,15 @@ def distill(
     training, development = load_data(data, dev, lang)
     texts = load_unlabelled(unlabelled or [], data, lang, development)
     asked = LessonConfig(
-        variants=variants, swap=swap, cross=cross, drop=drop, switch=switch, misspell=misspell_variants, relations=RELATION_HEADS if relations else 0
+        variants=variants,
+        swap=swap,
+        cross=cross,
+        drop=drop,
+        switch=switch,
+        misspell=misspell_variants,
+        sampled=sampled,
+        order=order,
+        relations=RELATION_HEADS if relations else 0,
     )
     weights = load_checkpoint(find_run(initial)).model.state_dict() if initial is not None else None
     made = _label(lessons or out / "lessons", teacher, training, texts, asked, config.precision, quiet=json)

@@ -27,10 +27,12 @@ from pqrnn.network import Network
 from pqrnn.projection import Projection, ProjectionConfig
 from pqrnn.randomness import make_random
 from pqrnn.recombination import Recombination
+from pqrnn.sampling import NgramSampler
 from pqrnn.teacher.networks import load_teacher, read_teacher
 
 _BATCH = 64
 _SHOWN = 5
+_TRIES = 4  # draws for each text that is wanted: many are known
 
 
 class LessonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,6 +45,8 @@ class LessonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         drop: share of variants that lack one of their slots.
         switch: share of slot values, and of the utterances that variants go on as, that are taken from another language (code-switching).
         misspell: share of words misspelled in a variant.
+        sampled: texts for each training utterance that are drawn from n-grams of all texts (`pqrnn.sampling`); only the teachers' answers to them are learned.
+        order: words of these n-grams.
         relations: heads of the relations between words that are kept beside the answers (`pqrnn.losses.relate`), a divisor of the widths of teacher and student;
             0 keeps none: they are large.
         seed: of everything random.
@@ -54,6 +58,8 @@ class LessonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     drop: float = 0.0
     switch: float = 0.0
     misspell: float = 0.0
+    sampled: float = 0.0
+    order: int = 4
     relations: int = 0
     seed: int = 0
 
@@ -82,7 +88,7 @@ class Lexicon:
 
 
 def make_drafts(training: Sequence[Example], unlabelled: Sequence[str], labels: Labels, config: LessonConfig) -> list[Draft]:
-    """Return every training utterance, its variants, and the texts without labels; none twice for one source.
+    """Return every training utterance, its variants, the texts without labels, and those drawn from n-grams; none twice for one source.
 
     A variant keeps the gold labels where its template is one that the training utterances have with this intent: always, where only values were replaced
     or words misspelled. Of others only the teachers' answers are learned.
@@ -101,7 +107,25 @@ def make_drafts(training: Sequence[Example], unlabelled: Sequence[str], labels: 
         if words and words not in known:
             known.add(words)
             drafts.append(Draft(len(training) + len(drafts), words, None, -1))
+    if config.sampled:
+        drafts += _sample(corpus, lexicon, drafts, known, config)
     return drafts
+
+
+def _sample(corpus: Corpus, lexicon: Lexicon, drafts: Sequence[Draft], known: set[tuple[bytes, ...]], config: LessonConfig) -> list[Draft]:
+    rows = len(corpus.rows)
+    learned = [tuple(lexicon.words[word] for word in row.words) for row in corpus.rows]
+    sampler = NgramSampler([*learned, *(draft.words for draft in drafts if draft.source >= rows)], config.order)
+    rng = make_random(config.seed, "sampled", 0)
+    found: dict[tuple[bytes, ...], None] = {}
+    wanted = round(config.sampled * rows)
+    for _ in range(_TRIES * wanted):
+        words = sampler.draw(rng)
+        if words and words not in known:
+            found[words] = None
+        if len(found) == wanted:
+            break
+    return [Draft(rows + len(drafts) + number, words, None, -1) for number, words in enumerate(found)]
 
 
 def _vary(corpus: Corpus, lexicon: Lexicon, labels: Labels, config: LessonConfig, misspell: Misspeller | None) -> list[Draft]:
