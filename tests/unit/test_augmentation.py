@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +15,7 @@ from pqrnn.augmentation import Row, SlotSwap
 from pqrnn.misspelling import Misspeller, make_variants, misspell
 from pqrnn.projection import Projection, ProjectionConfig
 from pqrnn.recombination import Recombination
+from pqrnn.sampling import NgramSampler
 from pqrnn.teacher.labelling import Lexicon
 
 _TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
@@ -190,3 +194,42 @@ def test_variants_are_single_words_and_reproducible() -> None:
     assert made[0] == made[1]
     assert b"on" not in made[0]
     assert all(variant != word and not variant.startswith(b"i") for word, variants in made[0].items() for variant in variants)
+
+
+_TEXTS = st.lists(st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"e"]), max_size=8), max_size=8)
+
+
+def _pairs(words: Sequence[bytes]) -> set[tuple[bytes | None, bytes | None]]:
+    return set(pairwise([None, *words, None]))
+
+
+@given(_TEXTS, st.integers(2, 5), st.integers(0, 2**32))
+def test_a_drawn_text_has_no_neighbours_that_the_given_ones_lack(texts: list[list[bytes]], order: int, seed: int) -> None:
+    drawn = NgramSampler(texts, order).draw(random.Random(seed))
+    given_ones = [words for words in texts if words]
+    if not given_ones:
+        assert drawn == ()
+    elif drawn:
+        assert _pairs(drawn) <= set().union(*map(_pairs, given_ones))
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(2, 5), st.integers(0, 2**32))
+def test_texts_that_share_nothing_are_drawn_as_they_are(sizes: list[int], order: int, seed: int) -> None:
+    texts = [tuple(b"%d-%d" % (number, place) for place in range(size)) for number, size in enumerate(sizes)]
+    assert NgramSampler(texts, order).draw(random.Random(seed)) in texts
+
+
+def test_longer_contexts_that_leave_a_choice_are_kept_to() -> None:
+    texts = [b"play some jazz now".split(), b"play some jazz later".split(), b"hear jazz today".split()]
+    rng = random.Random(0)
+    pairs, triples = ({NgramSampler(texts, order).draw(rng) for _ in range(200)} for order in (2, 3))
+    assert (b"hear", b"jazz", b"now") in pairs and (b"play", b"some", b"jazz", b"today") in pairs
+    assert (b"play", b"some", b"jazz", b"today") not in triples  # "some jazz" leaves a choice of its own
+    assert (b"hear", b"jazz", b"now") in triples  # "hear jazz" leaves none, "jazz" does
+    with pytest.raises(ValueError, match="order"):
+        NgramSampler(texts, 1)
+
+
+def test_a_text_that_grows_too_long_is_none() -> None:
+    assert NgramSampler([[b"%d" % word for word in range(70)]], 3).draw(random.Random(0)) == ()
+    assert len(NgramSampler([[b"%d" % word for word in range(64)]], 3).draw(random.Random(0))) == 64

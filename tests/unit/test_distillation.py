@@ -383,6 +383,18 @@ def test_misspelled_drafts_keep_gold_labels_and_originals_stay() -> None:
     assert make_drafts(_examples(), [], _ROOM_LABELS, LessonConfig(variants=5, swap=0.0, misspell=0.3, seed=1)) != drafts
 
 
+def test_drawn_texts_are_new_and_have_no_labels_of_their_own() -> None:
+    training, labels = _examples(), Labels(("off", "on"), ("O", "B-room", "I-room"))
+    plain = make_drafts(training, ["turn the fan on please"], labels, LessonConfig(variants=1))
+    drafts = make_drafts(training, ["turn the fan on please"], labels, LessonConfig(variants=1, sampled=0.5))
+    assert drafts[: len(plain)] == plain  # what was asked before stays as it was
+    drawn = drafts[len(plain) :]
+    assert 0 < len(drawn) <= 6 and {draft.words for draft in drawn}.isdisjoint(draft.words for draft in plain)
+    assert all(draft.tags is None and draft.intent == -1 for draft in drawn)
+    assert len({draft.source for draft in drafts}) == len({draft.source for draft in plain}) + len(drawn)
+    assert drafts == make_drafts(training, ["turn the fan on please"], labels, LessonConfig(variants=1, sampled=0.5))
+
+
 def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, tmp_path: Path) -> None:
     label_examples(tmp_path / "lessons", [teacher], _examples(), ["dim the attic"], LessonConfig(variants=2))
     made = read_lessons(tmp_path / "lessons")
