@@ -105,6 +105,7 @@ _DISTILLED = [
     *_one("variants that lack a slot", "lessons.drop", 0.3),
     *_one("code-switched slot values", "lessons.switch", 0.3),
     *_one("misspelled words in variants", "lessons.misspell", 0.05),
+    *_one("texts drawn from n-grams", "lessons.sampled", 3.0),
     Setting("relations of words", "", {"distillation.relations": 1.0, "lessons.relations": RELATION_HEADS}),
 ]
 
