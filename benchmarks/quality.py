@@ -58,10 +58,8 @@ def main() -> None:
     languages = [each for each in (arguments.lang or "").split(",") if each]
     if arguments.run is not None:
         model, facts = load_teacher(arguments.run)
-        voices = [Voice(arguments.run, model, None)]
-        for folder in arguments.others:
-            network, other = load_teacher(folder)
-            voices.append(Voice(folder, network, choose_labels(folder, other.labels, facts.labels)))
+        answering = [(arguments.run, model, facts), *((folder, *load_teacher(folder)) for folder in arguments.others)]
+        voices = [Voice(folder, network, choose_labels(folder, own.labels, facts.labels)) for folder, network, own in answering]
         train = load_examples(arguments.data, split="train", locale=arguments.lang)
         for language in languages if "{lang}" in arguments.work else [arguments.lang]:
             work = arguments.work.replace("{lang}", language or "")
@@ -72,11 +70,11 @@ def main() -> None:
 
 
 class Voice(NamedTuple):
-    """One of the networks that answer together: its folder, itself in evaluation mode, and which of its logits are those of the first one's labels (all)."""
+    """One of the networks that answer together: its folder, itself in evaluation mode, and which of its logits are those of the first one's labels."""
 
     folder: Path
     network: Network
-    columns: Columns | None
+    columns: Columns
 
 
 def answer_together(voices: Sequence[Voice], texts: Sequence[str]) -> list[Answer]:
@@ -86,10 +84,9 @@ def answer_together(voices: Sequence[Voice], texts: Sequence[str]) -> list[Answe
         return said[0]
     parts = []
     for voice, answers in zip(voices, said, strict=True):
-        intent = torch.from_numpy(np.stack([each.intent for each in answers]))
-        tags = torch.from_numpy(np.concatenate([each.tags for each in answers]))
-        columns = voice.columns
-        parts.append(Answers(intent, tags) if columns is None else Answers(intent[:, columns.intents], tags[:, columns.tags]))
+        intent = torch.from_numpy(np.stack([each.intent for each in answers])[:, voice.columns.intents])
+        tags = torch.from_numpy(np.concatenate([each.tags for each in answers])[:, voice.columns.tags])
+        parts.append(Answers(intent, tags))
     mean = average_answers(parts)
     tags_of = mean.tags.split([len(each.tags) for each in said[0]])
     return [Answer(intent.numpy(), tags.numpy(), each.spans) for intent, tags, each in zip(mean.intent, tags_of, said[0], strict=True)]

@@ -1,7 +1,7 @@
 """New texts that read like given ones, for a teacher to answer: drawn word by word from n-gram counts (Shannon 1948, section 3).
 
-A student that has few parameters learns what its teacher knows from many texts, not from many passes over a few: synthetic texts that a teacher answers
-are what Tang et al. 2019 (arXiv:1903.12136) distil BERT into a BiLSTM with, and He et al. 2021 (arXiv:2106.06168) draw them from a language model.
+Texts made up for a teacher to answer are what Tang et al. 2019 (arXiv:1903.12136) distil BERT into a BiLSTM with; He et al. 2021 (arXiv:2106.06168) draw
+them from a language model.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def distill(
     sampled: Annotated[
         float, typer.Option(min=0.0, help="New texts for each training utterance, drawn from n-grams of all texts, that the teacher answers, too.")
     ] = 0.0,
-    order: Annotated[int, typer.Option(min=2, help="Words of these n-grams; 8 where graphemes are words.")] = 4,
+    order: Annotated[int, typer.Option(min=2, help="Words of these n-grams; more where words are single graphemes.")] = 4,
     temperature: Annotated[float, typer.Option(min=0.1, help="That softens the answers.")] = 2.0,
     hard: Annotated[float, typer.Option(min=0.0, help="Weight of the gold labels.")] = 0.3,
     soft: Annotated[float, typer.Option(min=0.0, help="Weight of the teacher's answers.")] = 0.7,

@@ -59,14 +59,14 @@ def test_networks_answer_together_with_the_mean_of_their_probabilities(place: Pa
     networks = [load_teacher(place / name)[0] for name in ("run", "teacher")]
     said = [answer_texts(network, texts) for network in networks]
     labels = range(len(said[0][0].intent)), range(said[0][0].tags.shape[1])
-    turned = Columns(list(labels[0]), list(labels[1])[::-1])
-    found = answer_together([Voice(place / "run", networks[0], None), Voice(place / "teacher", networks[1], turned)], texts)
+    same, turned = Columns(list(labels[0]), list(labels[1])), Columns(list(labels[0]), list(labels[1])[::-1])
+    found = answer_together([Voice(place / "run", networks[0], same), Voice(place / "teacher", networks[1], turned)], texts)
     for mean, first, second in zip(found, *said, strict=True):
         for whole, own, other in ((mean.intent, first.intent, second.intent), (mean.tags, first.tags, second.tags[:, ::-1])):
             expected = (_softmax(own.astype(float)) + _softmax(other.astype(float))) / 2
             np.testing.assert_allclose(np.exp(whole.astype(float)), expected, rtol=1e-4, atol=1e-6)
         assert mean.spans.tolist() == first.spans.tolist()
-    alone = answer_together([Voice(place / "run", networks[0], None)], texts)
+    alone = answer_together([Voice(place / "run", networks[0], same)], texts)
     assert [each.intent.tolist() for each in alone] == [each.intent.tolist() for each in said[0]]
 
     rows = _measure(monkeypatch, place, str(place / "run"), "--with", str(place / "teacher"), "--work", "small teachers")
