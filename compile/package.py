@@ -83,7 +83,7 @@ def describe_package(
             data_fingerprint=str(facts.data.get("train", "")),
             metrics=dict(facts.metrics),
         ),
-        labels=Labels(list(facts.labels.intents), list(facts.labels.tags), [list(frame) for frame in facts.labels.frames]),
+        labels=msgspec.convert(msgspec.to_builtins(facts.labels), Labels),
         buckets=list(buckets),
         variants=list(variants),
         golden=Golden(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from pqrnn.prediction import Answer, answer_texts
@@ -90,10 +91,10 @@ def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
     Raises:
         ValueError: The labels of the two are not the same, or which slots go with which intent is not.
     """
-    own = checkpoint.facts.labels
-    if list(own.intents) != labels.intents or list(own.tags) != labels.tags:
+    own = msgspec.convert(msgspec.to_builtins(checkpoint.facts.labels), Labels)
+    if (own.intents, own.tags) != (labels.intents, labels.tags):
         raise ValueError("the package was not compiled from this checkpoint: their labels differ")
-    if [list(frame) for frame in own.frames] != labels.frames:
+    if own != labels:
         raise ValueError("the package decides by other slots for its intents than this checkpoint does: compile it again")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from pqrnn.features import segment_texts
 from pqrnn.losses import IGNORED
 from pqrnn.network import WordTable
 from pqrnn.projection import Projection, ProjectionConfig
+from runtime_py.frames import LONGEST
 from runtime_py.tags import TagScheme
 
 Spans = list[tuple[int, int]]
@@ -53,17 +54,28 @@ def list_labels(training: Sequence[Example]) -> Labels:
     slotted = [example for example in training if example.slots]
     words = segment_texts(Projection(ProjectionConfig()), [example.text.encode() for example in slotted])
     intents, tags = list_intents(training), list_tags(slotted, words)
-    return Labels(intents, tags, _list_frames(slotted, intents, TagScheme(tags).slots))
+    places = {label: place for place, label in enumerate(TagScheme(tags).slots)}
+    counts = _count_frames(training, intents, places)
+    return Labels(intents, tags, tuple(_join(each) for each in counts), tuple(_sort(each) for each in counts) if places else ())
 
 
-def _list_frames(slotted: Sequence[Example], intents: Sequence[str], slots: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-    """Return for each intent the places of the slots that it comes with."""
-    places = {label: place for place, label in enumerate(slots)}
-    seen: dict[str, set[int]] = {intent: set() for intent in intents}
-    for example in slotted:
+def _count_frames(training: Sequence[Example], intents: Sequence[str], places: Mapping[str, int]) -> list[Counter[tuple[int, ...]]]:
+    """Return for each intent how often it comes with which slots, as growing places."""
+    seen: dict[str, Counter[tuple[int, ...]]] = {intent: Counter() for intent in intents}
+    for example in training:
         if example.intent in seen:
-            seen[example.intent].update(places[slot.label] for slot in example.slots if slot.label in places)
-    return tuple(tuple(sorted(seen[intent])) for intent in intents)
+            seen[example.intent][tuple(sorted(places[slot.label] for slot in example.slots if slot.label in places))] += 1
+    return [seen[intent] for intent in intents]
+
+
+def _join(counts: Counter[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return all slots that an intent comes with."""
+    return tuple(sorted(set(chain.from_iterable(counts))))
+
+
+def _sort(counts: Counter[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """Return the counts of frames that are not too long to be counted."""
+    return tuple((times, *slots) for slots, times in sorted(counts.items()) if len(slots) <= LONGEST)
 
 
 def build_corpus(examples: Sequence[Example], projection: Projection, table: WordTable, intents: Sequence[str], tags: Sequence[str]) -> Corpus:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from runtime_py.decoding import Decoder, cut_text, place_run
 from runtime_py.errors import ConformanceError
 from runtime_py.golden import GoldenVectors
-from runtime_py.manifest import ABI, Bucket, Count, FileEntry, Name
+from runtime_py.manifest import ABI, Bucket, Count, FileEntry, FrameCount, Name
 from runtime_py.package import Package
 
 SCHEMA = "2.0"
@@ -83,6 +83,7 @@ class Conformance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     intents: list[Name]
     tags: list[Name]
     frames: list[list[Count]]
+    frame_counts: list[list[FrameCount]]
     buckets: list[Bucket]
     modules: dict[str, FileEntry]
     tolerance: Annotated[float, Meta(gt=0)]
@@ -158,6 +159,7 @@ def make_conformance(package: Package) -> Conformance:
         intents=manifest.labels.intents,
         tags=manifest.labels.tags,
         frames=manifest.labels.frames,
+        frame_counts=manifest.labels.frame_counts,
         buckets=manifest.buckets,
         modules={variant.target: manifest.files[variant.path] for variant in manifest.variants},
         tolerance=manifest.golden.tolerance,

@@ -162,17 +162,20 @@ class Decoder:
 
     __slots__ = ("_frames", "intents", "scheme")
 
-    def __init__(self, intents: Sequence[str], tags: Sequence[str], frames: Sequence[Sequence[int]] = ()) -> None:
+    def __init__(
+        self, intents: Sequence[str], tags: Sequence[str], frames: Sequence[Sequence[int]] = (), counts: Sequence[Sequence[Sequence[int]]] = ()
+    ) -> None:
         """Prepare the names.
 
         Args:
             intents: Names of the intents, in the order of the logits.
             tags: Names of the tags, in the order of the logits.
             frames: For each intent the places of its slots in the sorted list of all slots' labels; empty, if every slot goes with every intent.
+            counts: For each intent how often it came with which slots (`runtime_py.frames.Frames`); empty, if parses are not weighed by that.
         """
         self.intents = tuple(intents)
         self.scheme = TagScheme(tags)
-        self._frames = Frames(self.scheme, frames)
+        self._frames = Frames(self.scheme, frames, counts)
 
     def parse(
         self,

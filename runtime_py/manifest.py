@@ -1,4 +1,4 @@
-"""The manifest of a package, schema 1.3: typed, strictly decoded, and checked for sense before anything trusts it.
+"""The manifest of a package, schema 1.4: typed, strictly decoded, and checked for sense before anything trusts it.
 
 A package is a directory ``NAME.pqrnn`` with ``manifest.json``, one compiled module per variant and the golden
 vectors. The format version (``schema``) is apart from the version of the project: another major version is refused, a
@@ -17,9 +17,10 @@ from msgspec import Meta, Struct
 
 from runtime_py.decoding import Decoder
 from runtime_py.errors import SchemaError
+from runtime_py.frames import LONGEST
 from runtime_py.tags import split_tag
 
-SCHEMA = "1.3"
+SCHEMA = "1.4"
 ABI = 1
 MANIFEST_NAME = "manifest.json"
 ANY = "any"  # as triple and cpu: the code is for no processor in particular
@@ -35,6 +36,7 @@ _WINDOWS_DEVICES = frozenset(["con", "prn", "aux", "nul", *(f"{port}{n}" for por
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
+FrameCount = Annotated[list[Count], Meta(min_length=1, max_length=1 + LONGEST)]
 Name = Annotated[str, Meta(min_length=1)]
 Sha256 = Annotated[str, Meta(pattern=rf"^[0-9a-f]{{64}}{_END}")]
 Entry = Annotated[str, Meta(pattern=rf"^[A-Za-z_][A-Za-z0-9_]*{_END}")]
@@ -65,15 +67,18 @@ class Labels(Struct, frozen=True, forbid_unknown_fields=True):
 
     ``frames`` has for each intent the slots that it comes with, as places in the sorted list of all slots' labels; where it is empty (and before schema
     1.3), every slot goes with every intent.
+    ``frame_counts`` has for each intent how often it came with which slots in training, a list of ``[times, slot, slot, ...]``; where it is empty (and before
+    schema 1.4), parses are not weighed by that.
     """
 
     intents: Annotated[list[Name], Meta(min_length=1)]
     tags: Annotated[list[Name], Meta(min_length=1)]
     frames: list[list[Count]] = []
+    frame_counts: list[list[FrameCount]] = []
 
     def decoder(self) -> Decoder:
         """Return what turns logits into a parse."""
-        return Decoder(self.intents, self.tags, self.frames)
+        return Decoder(self.intents, self.tags, self.frames, self.frame_counts)
 
 
 class Bucket(Struct, frozen=True, forbid_unknown_fields=True):
@@ -323,12 +328,24 @@ def _check_labels(labels: Labels, where: str) -> None:
             split_tag(tag)
         except ValueError as error:
             raise SchemaError(f"{where}: {error}.") from error
-    slots = len({split_tag(tag)[2] for tag in labels.tags} - {""})
+    _check_frames(labels, len({split_tag(tag)[2] for tag in labels.tags} - {""}), where)
+
+
+def _check_frames(labels: Labels, slots: int, where: str) -> None:
     if labels.frames and len(labels.frames) != len(labels.intents):
         raise SchemaError(f"{where}: frames for {len(labels.frames)} intents, and there are {len(labels.intents)}.")
     for intent, frame in zip(labels.intents, labels.frames, strict=False):
         if frame != sorted(set(frame)) or any(slot >= slots for slot in frame):
             raise SchemaError(f"{where}: the frame of intent {intent!r} is {frame}, expected growing places in a list of {slots} slots.")
+    if labels.frame_counts and len(labels.frame_counts) != len(labels.intents):
+        raise SchemaError(f"{where}: counts of frames for {len(labels.frame_counts)} intents, and there are {len(labels.intents)}.")
+    for intent, counts, frame in zip(labels.intents, labels.frame_counts, labels.frames or [[*range(slots)]] * len(labels.intents), strict=False):
+        for times, *own in counts:
+            if times < 1 or own != sorted(own) or not set(own) <= set(frame):
+                raise SchemaError(
+                    f"{where}: intent {intent!r} came {times} times with slots {own}, expected once at least, and growing places of the slots that go with it."
+                )
+        _check_unique([str(own) for _, *own in counts], f"frame of {intent!r}:", where)
 
 
 def _check_buckets(buckets: list[Bucket], where: str) -> None:

@@ -19,6 +19,12 @@ typedef struct {
   const char *entry;
 } pqrnn_bucket_t;
 
+// Slots that an intent came with in training: slots[first, first + count), growing, and what they add to the logits.
+typedef struct {
+  double bonus;
+  int32_t first, count;
+} pqrnn_known_t;
+
 // What a host has to know of a package; `pqrnn conformance PACKAGE --header package.h` writes it.
 typedef struct {
   int32_t abi;
@@ -28,6 +34,11 @@ typedef struct {
   const char *const *tags;  // "O", "B-label", "I-label", "B2-label" (begins two code points before the end of its word)
   const int16_t *slots;     // [tag_count]: the slot that a tag belongs to, -1 for "O"
   const uint8_t *frames;    // [intent_count][slot_count]: 1 where the slot goes with the intent; NULL where every slot goes with every intent
+  const pqrnn_known_t *known;     // of each intent, the largest bonus first; NULL where parses are not weighed by that
+  const int16_t *known_slots;
+  const int32_t *known_of;  // [intent_count + 1]: those of an intent are known[known_of[intent], known_of[intent + 1])
+  const double *unseen;     // [intent_count]: the bonus of any other slots
+  int32_t widest;           // pqrnn_end_t that a word takes at most in pqrnn_place
 } pqrnn_package_t;
 
 // The numbers of one text, as an entry gives them.
@@ -144,8 +155,11 @@ typedef struct {
   int32_t tag;
 } pqrnn_end_t;
 
-// Returns how many pqrnn_end_t `pqrnn_decide` works in for so many words.
-static inline size_t pqrnn_ends(const pqrnn_package_t *package, int32_t words) { return (size_t)(words + 1) * (size_t)(package->slot_count + 1); }
+// Returns how many pqrnn_end_t `pqrnn_decide` works in for so many words: a table, and behind it room for one number a word.
+static inline size_t pqrnn_ends(const pqrnn_package_t *package, int32_t words) {
+  const int32_t width = package->slot_count + 1 > package->widest ? package->slot_count + 1 : package->widest;
+  return (size_t)(words + 1) * (size_t)(width + 1);
+}
 
 // Finds the tags with the largest sum of logits among those that go with an intent, by the algorithm of Viterbi. Returns the sum, and leaves in `ends` for
 // each word how it ends in each slot, and behind those how it ends best: there `tag` is the slot, slot_count for none.
@@ -177,46 +191,168 @@ static inline double pqrnn_follow(const pqrnn_package_t *package, const pqrnn_ou
   return ends[(size_t)words * (size_t)(slots + 1) + (size_t)slots].sum;
 }
 
-// Decides on a text: returns the intent, and leaves each word's tag in `tags`. Where the largest logits make no sense together, it takes the intent and tags
-// with the largest sum of logits that do. `ends` is memory to work in, as much as `pqrnn_ends` says.
-static inline int32_t pqrnn_decide(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, pqrnn_end_t *ends, int32_t *tags) {
+// Reads from what `pqrnn_follow` left each word's tag.
+static inline void pqrnn_trace(const pqrnn_package_t *package, const pqrnn_end_t *ends, int32_t words, int32_t *tags) {
   const int32_t slots = package->slot_count;
-  int32_t best = pqrnn_largest(outputs->intent, package->intent_count);
-  double most = 0;
+  for (int32_t word = words, slot = slots; word > 0; --word) {
+    const pqrnn_end_t *row = ends + (size_t)word * (size_t)(slots + 1);
+    if (slot == slots) slot = row[slots].tag;
+    if (slot == slots) {
+      int32_t outside = 0;
+      while (package->slots[outside] >= 0) ++outside;
+      tags[word - 1] = outside;
+    } else {
+      tags[word - 1] = row[slot].tag;
+      if (package->tags[row[slot].tag][0] != 'I') slot = slots;
+    }
+  }
+}
+
+// Finds the next intent in an order: from the largest value down, of equals the first; `last` is the one before, -1 at the start. The value of an intent is its
+// logit and the largest bonus that it has, where `weighed`. Returns -1 after the last one.
+static inline double pqrnn_bound(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t intent, int weighed) {
+  const double logit = (double)outputs->intent[intent];
+  if (!weighed) return logit;
+  const int32_t first = package->known_of[intent];
+  return logit + (first < package->known_of[intent + 1] ? package->known[first].bonus : package->unseen[intent]);
+}
+
+static inline int32_t pqrnn_next_intent(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t last, int weighed) {
+  int32_t next = -1;
+  double largest = 0;
+  const double before = last < 0 ? INFINITY : pqrnn_bound(package, outputs, last, weighed);
+  for (int32_t intent = 0; intent < package->intent_count; ++intent) {
+    const double value = pqrnn_bound(package, outputs, intent, weighed);
+    if ((value < before || (value == before && intent > last)) && (next < 0 || value > largest)) next = intent, largest = value;
+  }
+  return next;
+}
+
+// Returns what the slots of tagged words add to the logits.
+static inline double pqrnn_weigh(const pqrnn_package_t *package, int32_t intent, const int32_t *tags, int32_t words) {
+  for (int32_t at = package->known_of[intent]; at < package->known_of[intent + 1]; ++at) {
+    const pqrnn_known_t *known = package->known + at;
+    const int16_t *slots = package->known_slots + known->first;
+    int32_t count = 0, right = 1;
+    for (int32_t word = 0; word < words; ++word) count += package->tags[tags[word]][0] == 'B';
+    if (count != known->count) continue;
+    for (int32_t place = 0; place < count && right; ++place) {  // as many of this slot among the words as in the frame
+      int32_t own = 0, wanted = 0;
+      for (int32_t word = 0; word < words; ++word) own += package->tags[tags[word]][0] == 'B' && package->slots[tags[word]] == slots[place];
+      for (int32_t other = 0; other < count; ++other) wanted += slots[other] == slots[place];
+      right = own == wanted;
+    }
+    if (right) return known->bonus;
+  }
+  return package->unseen[intent];
+}
+
+// Finds the tags with the largest sum of logits among those with just these slots, which grow, each as often as it is given. Returns the sum, minus infinity
+// where there are no such tags, and leaves the tags in `tags`. The state is how many of each slot were placed so far, as one number; for each word and state
+// stands in `ends` how the word ends in each of the slots, and behind those how it ends best: there `tag` is the place of the slot, -1 for none.
+static inline double pqrnn_place(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, const int16_t *slots, int32_t count,
+                                 pqrnn_end_t *ends, int32_t *tags) {
+  int32_t kinds = 0, first[16], strides[17] = {1};
+  if (count > 16) return -INFINITY;  // no package has them
+  for (int32_t place = 0; place < count; ++place) {
+    if (place == 0 || slots[place] != slots[place - 1]) first[kinds++] = place, strides[kinds] = strides[kinds - 1];
+    strides[kinds] += strides[kinds - 1];
+  }
+  const int32_t states = strides[kinds], width = kinds + 1;
+  for (int32_t at = 0; at < states * width; ++at) ends[at].sum = -INFINITY, ends[at].tag = -1;
+  ends[kinds].sum = 0;
   for (int32_t word = 0; word < words; ++word) {
     const float *row = outputs->tags + (size_t)word * (size_t)package->tag_count;
-    tags[word] = pqrnn_largest(row, package->tag_count);
-    most += (double)row[tags[word]];
-  }
-  if (pqrnn_is_frame(package, best, tags, words)) return best;
-  double largest = -INFINITY;
-  int32_t tried = -1;
-  for (int32_t number = 0; number < package->intent_count; ++number) {
-    // The next one from the largest logit down, of equals the first.
-    int32_t next = -1;
-    for (int32_t intent = 0; intent < package->intent_count; ++intent) {
-      const float value = outputs->intent[intent];
-      const int left = tried < 0 || value < outputs->intent[tried] || (value == outputs->intent[tried] && intent > tried);
-      if (left && (next < 0 || value > outputs->intent[next])) next = intent;
-    }
-    if (next < 0) break;
-    tried = next;
-    if (largest > -INFINITY && (double)outputs->intent[next] + most <= largest) break;
-    const double sum = pqrnn_follow(package, outputs, words, next, ends) + (double)outputs->intent[next];
-    if (sum > largest) {
-      largest = sum;
-      best = next;
-      for (int32_t word = words, slot = slots; word > 0; --word) {
-        const pqrnn_end_t *row = ends + (size_t)word * (size_t)(slots + 1);
-        if (slot == slots) slot = row[slots].tag;
-        if (slot == slots) {
-          int32_t outside = 0;
-          while (package->slots[outside] >= 0) ++outside;
-          tags[word - 1] = outside;
-        } else {
-          tags[word - 1] = row[slot].tag;
-          if (package->tags[row[slot].tag][0] != 'I') slot = slots;
+    const pqrnn_end_t *before = ends + (size_t)word * (size_t)(states * width);
+    pqrnn_end_t *after = ends + (size_t)(word + 1) * (size_t)(states * width);
+    for (int32_t state = 0; state < states; ++state) {
+      pqrnn_end_t *own = after + state * width;
+      for (int32_t kind = 0; kind < width; ++kind) own[kind].sum = -INFINITY, own[kind].tag = -1;
+      for (int goes_on = 0; goes_on < 2; ++goes_on) {  // beginnings first: of equals they are taken
+        for (int32_t tag = 0; tag < package->tag_count; ++tag) {
+          if (package->slots[tag] < 0 || (package->tags[tag][0] == 'I') != goes_on) continue;
+          for (int32_t kind = 0; kind < kinds; ++kind) {
+            if (slots[first[kind]] != package->slots[tag] || state % strides[kind + 1] < strides[kind]) continue;
+            const double sum = (goes_on ? before[state * width + kind].sum : before[(state - strides[kind]) * width + kinds].sum) + (double)row[tag];
+            if (sum > own[kind].sum) own[kind].sum = sum, own[kind].tag = tag;
+          }
         }
+      }
+      for (int32_t tag = 0; tag < package->tag_count; ++tag) {
+        if (package->slots[tag] < 0) own[kinds].sum = before[state * width + kinds].sum + (double)row[tag];
+      }
+      for (int32_t kind = 0; kind < kinds; ++kind) {
+        if (own[kind].sum > own[kinds].sum) own[kinds].sum = own[kind].sum, own[kinds].tag = kind;
+      }
+    }
+  }
+  const double sum = ends[(size_t)(words * states + states - 1) * (size_t)width + (size_t)kinds].sum;
+  if (sum == -INFINITY) return sum;
+  for (int32_t word = words, state = states - 1, kind = -1; word > 0; --word) {
+    const pqrnn_end_t *row = ends + (size_t)(word * states + state) * (size_t)width;
+    if (kind < 0) kind = row[kinds].tag;
+    if (kind < 0) {
+      tags[word - 1] = 0;
+      while (package->slots[tags[word - 1]] >= 0) ++tags[word - 1];
+    } else {
+      tags[word - 1] = row[kind].tag;
+      if (package->tags[row[kind].tag][0] != 'I') state -= strides[kind], kind = -1;
+    }
+  }
+  return sum;
+}
+
+// Decides on a text by its logits alone: returns the intent, leaves each word's tag in `tags`, and the sum of logits in `value`. Where the largest logits make
+// no sense together, it takes the intent and tags with the largest sum of logits that do; minus infinity where none do.
+static inline int32_t pqrnn_decide_plainly(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, pqrnn_end_t *ends, int32_t *tags,
+                                           double most, double *value) {
+  int32_t best = pqrnn_largest(outputs->intent, package->intent_count);
+  for (int32_t word = 0; word < words; ++word) tags[word] = pqrnn_largest(outputs->tags + (size_t)word * (size_t)package->tag_count, package->tag_count);
+  *value = most + (double)outputs->intent[best];
+  if (pqrnn_is_frame(package, best, tags, words)) return best;
+  *value = -INFINITY;
+  for (int32_t next = -1; (next = pqrnn_next_intent(package, outputs, next, 0)) >= 0;) {
+    if (*value > -INFINITY && (double)outputs->intent[next] + most <= *value) break;
+    const double sum = pqrnn_follow(package, outputs, words, next, ends) + (double)outputs->intent[next];
+    if (sum > *value) {
+      *value = sum;
+      best = next;
+      pqrnn_trace(package, ends, words, tags);
+    }
+  }
+  return best;
+}
+
+// Decides on a text: returns the intent, and leaves each word's tag in `tags`: of all that make sense those with the largest sum of logits and of what their
+// slots add to it. `ends` is memory to work in, as much as `pqrnn_ends` says.
+static inline int32_t pqrnn_decide(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, pqrnn_end_t *ends, int32_t *tags) {
+  double most = 0, value;
+  for (int32_t word = 0; word < words; ++word) {
+    const float *row = outputs->tags + (size_t)word * (size_t)package->tag_count;
+    most += (double)row[pqrnn_largest(row, package->tag_count)];
+  }
+  const int32_t plain = pqrnn_decide_plainly(package, outputs, words, ends, tags, most, &value);
+  if (!package->known || value == -INFINITY) return plain;
+  value += pqrnn_weigh(package, plain, tags, words);
+  int32_t best = plain, *found = (int32_t *)(ends + pqrnn_ends(package, words) - (words + 1));
+  for (int32_t next = -1; (next = pqrnn_next_intent(package, outputs, next, 1)) >= 0;) {
+    if (most + pqrnn_bound(package, outputs, next, 1) <= value) break;
+    const double logit = (double)outputs->intent[next];
+    for (int32_t at = package->known_of[next] - (next != plain); at < package->known_of[next + 1]; ++at) {
+      double sum;
+      if (at < package->known_of[next]) {  // before those that are known the best one of the logits alone
+        sum = pqrnn_follow(package, outputs, words, next, ends) + logit;
+        pqrnn_trace(package, ends, words, found);
+        sum += pqrnn_weigh(package, next, found, words);
+      } else {
+        const pqrnn_known_t *known = package->known + at;
+        if (most + logit + known->bonus <= value) break;
+        sum = pqrnn_place(package, outputs, words, package->known_slots + known->first, known->count, ends, found) + logit + known->bonus;
+      }
+      if (sum > value) {
+        value = sum;
+        best = next;
+        memcpy(tags, found, (size_t)words * sizeof *tags);
       }
     }
   }

@@ -25,6 +25,7 @@ _C = Path(__file__).parents[2] / "runtime_py" / "c"
 _TAGS = ["O", "B-time", "I-time", "B-place", "I-place", 'B-"odd\\?\n\x01é"', "B2-time", "B13-pl-ace"]
 _INTENTS = ["a", "b", "c"]
 _FRAMES = [[0, 3], [1, 2], []]  # of "odd...", "pl-ace", "place", "time"
+_COUNTS = [[[2], [5, 0, 3], [1, 3], [9, 3, 3]], [[1, 1, 1, 2], [3, 2]], [[4]]]
 _WRAPPER = """
 #include "package.h"
 size_t cut(const uint8_t *text, size_t size, size_t limit) { return pqrnn_cut(text, size, limit); }
@@ -39,12 +40,13 @@ int32_t slots(const uint8_t *text, const int32_t *tags, const int32_t *spans, in
   }
   return count;
 }
-int32_t decide(const float *intent, const float *logits, int32_t words, int32_t *tags, int any) {
+int32_t decide(const float *intent, const float *logits, int32_t words, int32_t *tags, int any, int plain) {
   const pqrnn_outputs_t outputs = {intent, logits, 0, words};
   pqrnn_package_t package = pqrnn_package;
   if (any) package.frames = NULL;
-  pqrnn_end_t ends[512];
-  return pqrnn_ends(&package, words) > 512 ? -1 : pqrnn_decide(&package, &outputs, words, ends, tags);
+  if (plain) package.known = NULL;
+  pqrnn_end_t ends[1024];
+  return pqrnn_ends(&package, words) > 1024 ? -1 : pqrnn_decide(&package, &outputs, words, ends, tags);
 }
 const char *tag(int32_t number) { return pqrnn_tags[number]; }
 """
@@ -79,7 +81,7 @@ def _manifest() -> Manifest:
 
     manifest = fake_manifest()
     files = {variant.path: FileEntry("0" * 64, 1) for variant in manifest.variants}
-    return replace(manifest, labels=Labels(_INTENTS, _TAGS, _FRAMES), files=files)
+    return replace(manifest, labels=Labels(_INTENTS, _TAGS, _FRAMES, _COUNTS), files=files)
 
 
 @pytest.fixture(scope="module")
@@ -134,12 +136,19 @@ def test_c_reads_slots_as_python_does(library: ctypes.CDLL, words: Sequence[tupl
 _LOGITS = st.sampled_from([-2.0, 0.0, 0.5, 1.0, 3.0])
 
 
-@given(intent=st.lists(_LOGITS, min_size=3, max_size=3), rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=6), any_=st.booleans())
-def test_c_decides_as_python_does(library: ctypes.CDLL, intent: Sequence[float], rows: Sequence[Sequence[float]], any_: bool) -> None:
+@given(
+    intent=st.lists(_LOGITS, min_size=3, max_size=3),
+    rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=6),
+    any_=st.booleans(),
+    plain=st.booleans(),
+)
+def test_c_decides_as_python_does(library: ctypes.CDLL, intent: Sequence[float], rows: Sequence[Sequence[float]], any_: bool, plain: bool) -> None:
     logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
     tags = np.zeros(len(rows), np.int32)
-    best = library.decide(*(array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits)), len(rows), tags.ctypes.data_as(ctypes.c_void_p), any_)
-    assert (best, tags.tolist()) == Frames(TagScheme(_TAGS), () if any_ else _FRAMES).decide(scores, logits)
+    places = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
+    best = library.decide(places[0], places[1], len(rows), places[2], any_, plain)
+    frames = Frames(TagScheme(_TAGS), () if any_ else _FRAMES, () if plain else _COUNTS)
+    assert (best, tags.tolist()) == frames.decide(scores, logits)
 
 
 @pytest.mark.parametrize(("size", "words", "bucket"), [(0, 0, 0), (64, 8, 0), (65, 1, 1), (10, 9, 1), (128, 16, 1), (10, 99, 1)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from itertools import product
 
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime_py.decoding import Decoder
-from runtime_py.frames import Frames
+from runtime_py.frames import LONGEST, WEIGHT, Frames
 from runtime_py.tags import TagScheme
 
 _TAGS = ["O", "B-time", "I-time", "B-song", "I-song", "B2-time"]
@@ -55,13 +57,61 @@ def test_nothing_that_makes_sense_is_better(intent: list[float], rows: list[list
 
 
 @given(
-    intent=st.lists(_LOGITS, min_size=_INTENTS, max_size=_INTENTS), rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=6)
+    intent=st.lists(_LOGITS, min_size=_INTENTS, max_size=_INTENTS),
+    rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=6),
 )
 def test_the_largest_logits_are_kept_where_they_make_sense(intent: list[float], rows: list[list[float]]) -> None:
     scores, logits = np.array(intent, np.float32), np.array(rows, np.float32).reshape(-1, len(_TAGS))
     largest = int(scores.argmax()), tuple(int(row.argmax()) for row in logits)
     number, tags = Frames(TagScheme(_TAGS), _FRAMES).decide(scores, logits)
     assert ((number, tuple(tags)) == largest) == _makes_sense(*largest, _FRAMES)
+
+
+_COUNTS = [[[7], [2, 1], [1, 1, 1]], [[30, 0], [1, 0, 0]], [[3, 0, 1], [5, 0, 1, 1], [1, 1, 1, 1]]]
+
+
+def _bonus(intent: int, tags: tuple[int, ...]) -> float:
+    """What the slots add, by the formula, for tags that make sense."""
+    slots = Counter(_TAGS[tag].partition("-")[2] for tag in tags if _TAGS[tag][0] == "B")
+    seen = [times for times, *own in _COUNTS[intent] if slots == Counter(["song", "time"][slot] for slot in own)]
+    return WEIGHT * math.log((sum(seen) + 0.1) / (sum(times for times, *_ in _COUNTS[intent]) + 1))
+
+
+@given(
+    intent=st.lists(_LOGITS, min_size=_INTENTS, max_size=_INTENTS),
+    rows=st.lists(st.lists(st.integers(-8, 8).map(lambda number: number / 8), min_size=len(_TAGS), max_size=len(_TAGS)), max_size=4),
+    frames=st.sampled_from([_FRAMES, []]),
+)
+def test_nothing_is_better_with_what_its_slots_add(intent: list[float], rows: list[list[float]], frames: list[list[int]]) -> None:
+    scores, logits = np.array(intent, np.float32), np.array(rows, np.float32).reshape(-1, len(_TAGS))
+    number, tags = Frames(TagScheme(_TAGS), frames, _COUNTS).decide(scores, logits)
+    assert _makes_sense(number, tuple(tags), frames)
+    best = max(
+        _sum(scores, logits, each, chain) + _bonus(each, chain)
+        for each in range(_INTENTS)
+        for chain in product(range(len(_TAGS)), repeat=len(rows))
+        if _makes_sense(each, chain, frames)
+    )
+    assert _sum(scores, logits, number, tuple(tags)) + _bonus(number, tuple(tags)) == pytest.approx(best, abs=1e-12)
+
+
+def test_slots_that_come_together_win_over_those_that_never_do() -> None:
+    tags = np.full((2, len(_TAGS)), -5.0, np.float32)
+    tags[0, 3], tags[1, 3], tags[1, 4] = 4.0, 1.1, 1.0  # one song of two words, or two songs of which the second is a little more likely
+    spans = np.array([[0, 4], [5, 8]], np.int32)
+    counts = [[[99, 0], [1, 1]]]
+    said = [Decoder(["play"], _TAGS, [[0, 1]], own).parse("blue sky", b"blue sky", np.zeros(1, np.float32), tags, spans) for own in ([], counts)]
+    assert [[slot.text for slot in parse.slots] for parse in said] == [["blue", "sky"], ["blue sky"]]
+    tags[1, 3] = 9.0  # surely two
+    assert len(Decoder(["play"], _TAGS, [[0, 1]], counts).parse("blue sky", b"blue sky", np.zeros(1, np.float32), tags, spans).slots) == 2
+
+
+def test_more_slots_than_are_counted_are_as_good_as_unseen() -> None:
+    words = LONGEST + 1
+    tags = np.full((words, len(_TAGS)), -50.0, np.float32)
+    tags[:, 1] = 50.0
+    number, chosen = Frames(TagScheme(_TAGS), [[1]], [[[5, *[1] * LONGEST]]]).decide(np.zeros(1, np.float32), tags)
+    assert (number, chosen) == (0, [1] * words)
 
 
 def test_an_intent_gives_way_to_one_that_knows_the_slot() -> None:

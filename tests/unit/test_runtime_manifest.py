@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,7 +68,7 @@ def test_anything_else_is_no_manifest(data: bytes) -> None:
     ("version", "match"),
     [
         ("2.0", "pip install --upgrade"),
-        ("1.4", "pip install --upgrade"),
+        ("1.5", "pip install --upgrade"),
         ("0.9", "Compile the package again"),
         ("1", "major.minor"),
         ("1.0.0", "major.minor"),
@@ -84,7 +85,7 @@ def test_the_gate_takes_this_version_and_older_minors(monkeypatch: pytest.Monkey
     monkeypatch.setattr("runtime_py.manifest.SCHEMA", "1.3")
     check_schema("1.2")
     with pytest.raises(SchemaError):
-        check_schema("1.4")
+        check_schema("1.5")
 
 
 def test_a_package_of_the_first_format_is_read_and_rewritten_in_this_one(document: dict[str, Any]) -> None:
@@ -184,6 +185,29 @@ def with_labels(manifest: Manifest, intents: list[str], tags: list[str]) -> Mani
 def test_labels_have_to_make_sense(tmp_path: Path, intents: list[str], tags: list[str], match: str) -> None:
     with pytest.raises(SchemaError, match=match):
         encode_manifest(with_labels(write_fake(tmp_path / "a.pqrnn"), intents, tags))
+
+
+@pytest.mark.parametrize(
+    ("frames", "counts", "match"),
+    [
+        ([[0]], [], "frames for 1 intents, and there are 2"),
+        ([[1, 0], []], [], "frame of intent 'a'"),
+        ([[0], [2]], [], "frame of intent 'b'"),
+        ([], [[[1]]], "counts of frames for 1 intents"),
+        ([], [[[0, 1]], []], "came 0 times"),
+        ([], [[[1, 1, 0]], []], "growing places"),
+        ([], [[[1, 2]], []], "intent 'a' came 1 times with slots .2."),
+        ([[0], [1]], [[[1, 0]], [[3, 0, 1]]], "intent 'b' came 3 times with slots .0, 1."),
+        ([], [[[1, 0], [2, 0]], []], "frame of 'a': '.0.' appears twice"),
+        ([], [[[1, 0, 0, 0, 0, 0, 0]], []], "length <= 6"),
+        ([], [[[]], []], "length >= 1"),
+    ],
+)
+def test_frames_have_to_make_sense(document: dict[str, Any], frames: list[Any], counts: list[Any], match: str) -> None:
+    document["labels"] = {"intents": ["a", "b"], "tags": ["O", "B-x", "I-x", "B-y"], "frames": frames, "frame_counts": counts}
+    refuse(document, match)
+    document["labels"] |= {"frames": [[0], [0, 1]], "frame_counts": [[[1], [2, 0, 0]], [[3, 0, 1]]]}
+    assert decode_manifest(json.dumps(document).encode()).labels.decoder().decide(np.zeros(2, np.float32), np.zeros((0, 4), np.float32)) == (0, [])
 
 
 def test_buckets_have_to_grow(tmp_path: Path) -> None:
