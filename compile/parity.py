@@ -11,10 +11,10 @@ import numpy as np
 
 from pqrnn.prediction import Answer, answer_texts
 from runtime_py.decoding import Parse, encode_text
+from runtime_py.manifest import Labels
 
 if TYPE_CHECKING:
     from pqrnn.checkpoint import Checkpoint
-    from runtime_py.manifest import Labels
     from runtime_py.parser import Parser
 
 _WORST = 20
