@@ -169,7 +169,7 @@ class Frames:
         rows, hints = tags.tolist(), self._measure(tags, highest)
         for number in hopeful[np.argsort(-bounds[hopeful], kind="stable")].tolist():
             logit = float(intent[number])
-            if number != plain.intent and most + logit + self._tops[number] > best.value:
+            if number != plain.intent and most + logit + self.unseen[number] > best.value:  # with slots that it never came with
                 total, path = self._follow(rows, self._numbers(number))
                 best = max(best, _Parse(total + logit + self._weigh(number, path), number, path), key=_value)
             for bonus, slots in self.known[number]:

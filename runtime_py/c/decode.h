@@ -340,7 +340,8 @@ static inline int32_t pqrnn_decide(const pqrnn_package_t *package, const pqrnn_o
     const double logit = (double)outputs->intent[next];
     for (int32_t at = package->known_of[next] - (next != plain); at < package->known_of[next + 1]; ++at) {
       double sum;
-      if (at < package->known_of[next]) {  // before those that are known the best one of the logits alone
+      if (at < package->known_of[next]) {  // before those that are known the best one of the logits alone, for slots that the intent never came with
+        if (most + logit + package->unseen[next] <= value) continue;
         sum = pqrnn_follow(package, outputs, words, next, ends) + logit;
         pqrnn_trace(package, ends, words, found);
         sum += pqrnn_weigh(package, next, found, words);
