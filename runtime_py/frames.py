@@ -185,7 +185,8 @@ class Frames:
         nearest = losses.min(axis=0, initial=-_NEVER).tolist()
         begun = [min((nearest[tag] for tag in slot.begins), default=-_NEVER) for slot in self._slots]
         given_up = [0.0] * len(begun)
-        for tag, loss in zip(tags.argmax(axis=1).tolist(), np.partition(losses, 1, axis=1)[:, 1].tolist(), strict=True):
+        second = min(1, tags.shape[1] - 1)
+        for tag, loss in zip(tags.argmax(axis=1).tolist(), np.partition(losses, second, axis=1)[:, second].tolist(), strict=True):
             if self._number[tag] >= 0:
                 given_up[self._number[tag]] += loss
         return _Hints(begun, given_up)

@@ -137,3 +137,10 @@ def test_a_slot_begins_before_it_goes_on() -> None:
 def test_without_a_tag_for_outside_the_largest_logits_are_taken() -> None:
     frames = Frames(TagScheme(["B-a", "I-a"]), [[]])
     assert frames.decide(np.zeros(1, np.float32), np.array([[0.0, 1.0]], np.float32)) == (0, [1])
+
+
+def test_without_slots_the_largest_intent_is_taken_or_one_that_comes_without_more_often() -> None:
+    frames = Frames(TagScheme(["O"]), [[], []], [[], [[9]]])
+    logits = np.zeros((3, 1), np.float32)
+    assert frames.decide(np.array([9.0, 0.0], np.float32), logits) == (0, [0, 0, 0])
+    assert frames.decide(np.array([0.2, 0.0], np.float32), logits) == (1, [0, 0, 0])
