@@ -109,7 +109,7 @@ def _data(entry: Entry, sets: Mapping[str, DataSet]) -> str:
 
 def _teacher(facts: Facts[ModelConfig], story: Story) -> str:
     named = facts.training.get("teachers", [])
-    told = story.teacher or ("None: it learned from labels alone." if not named else "")
+    told = f"{story.teacher.rstrip('.')}." if story.teacher else "" if named else "None: it learned from labels alone."
     listed = f" Runs that taught it: {', '.join(map(str, named))}." if named else ""
     return f"{told}{listed}".strip()
 
