@@ -16,6 +16,7 @@ from runtime_py.manifest import Bucket, Golden, Labels, Manifest, Model, Produce
 
 if TYPE_CHECKING:
     from pqrnn.checkpoint import Facts
+    from pqrnn.checkpoint import Labels as TrainedLabels
 
 GOLDEN_PATH = "golden/golden.npz"
 _PENDING = "not run yet"
@@ -52,6 +53,11 @@ def describe_variant(plan: Plan, seconds: float, dispatches: int | None = None, 
     )
 
 
+def describe_labels(labels: TrainedLabels) -> Labels:
+    """Return the labels of a checkpoint as a package has them."""
+    return msgspec.convert(msgspec.to_builtins(labels), Labels)
+
+
 def describe_package(
     name: str, facts: Facts, parameters: int, buckets: Sequence[Bucket], variants: Sequence[Variant], golden: GoldenSet, batch: int = 1
 ) -> Manifest:
@@ -83,7 +89,7 @@ def describe_package(
             data_fingerprint=str(facts.data.get("train", "")),
             metrics=dict(facts.metrics),
         ),
-        labels=msgspec.convert(msgspec.to_builtins(facts.labels), Labels),
+        labels=describe_labels(facts.labels),
         buckets=list(buckets),
         variants=list(variants),
         golden=Golden(

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
+from compile.package import describe_labels
 from pqrnn.prediction import Answer, answer_texts
 from runtime_py.decoding import Parse, encode_text
-from runtime_py.manifest import Labels
 
 if TYPE_CHECKING:
     from pqrnn.checkpoint import Checkpoint
+    from runtime_py.manifest import Labels
     from runtime_py.parser import Parser
 
 _WORST = 20
@@ -91,7 +91,7 @@ def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
     Raises:
         ValueError: The labels of the two are not the same, or which slots go with which intent is not.
     """
-    own = msgspec.convert(msgspec.to_builtins(checkpoint.facts.labels), Labels)
+    own = describe_labels(checkpoint.facts.labels)
     if (own.intents, own.tags) != (labels.intents, labels.tags):
         raise ValueError("the package was not compiled from this checkpoint: their labels differ")
     if own != labels:

@@ -19,9 +19,9 @@ def c_header(manifest: Manifest) -> str:
     known = Frames(scheme, labels.frames, labels.frame_counts)
     places = list(accumulate((len(each.slots) for own in known.known for each in own), initial=0))
     listed = (f"{{{each.bonus!r}, {first}, {len(each.slots)}}}" for first, each in zip(places, chain.from_iterable(known.known), strict=False))
-    weighed = [
-        _array("pqrnn_known_t pqrnn_known", listed),
-        _array("int16_t pqrnn_known_slots", (str(slot) for own in known.known for each in own for slot in each.slots)),
+    weighed = [  # C has no empty arrays
+        _array("pqrnn_known_t pqrnn_known", list(listed) or ["{0, 0, 0}"]),
+        _array("int16_t pqrnn_known_slots", [str(slot) for own in known.known for each in own for slot in each.slots] or ["0"]),
         _array("int32_t pqrnn_known_of", map(str, accumulate((len(own) for own in known.known), initial=0))),
         _array("double pqrnn_unseen", map(repr, known.unseen)),
     ]
@@ -41,11 +41,11 @@ def c_header(manifest: Manifest) -> str:
             _array("char *const pqrnn_tags", map(_literal, labels.tags)),
             _array("int16_t pqrnn_slots", (str(slots.index(label) if label else -1) for label in scheme.labels)),
             *([_array("uint8_t pqrnn_frames", frames)] if labels.frames and slots else []),
-            *(weighed if places[-1] else []),
+            *(weighed if labels.frame_counts else []),
             "static const pqrnn_package_t pqrnn_package = {",
             f"    {manifest.abi}, {len(buckets)}, {len(labels.intents)}, {len(labels.tags)}, {len(slots)}, pqrnn_buckets, pqrnn_intents, pqrnn_tags, pqrnn_slots,",
             f"    {'pqrnn_frames' if labels.frames and slots else 'NULL'},",
-            f"    {f'pqrnn_known, pqrnn_known_slots, pqrnn_known_of, pqrnn_unseen, {_widest(known)}' if places[-1] else 'NULL, NULL, NULL, NULL, 0'}}};",
+            f"    {f'pqrnn_known, pqrnn_known_slots, pqrnn_known_of, pqrnn_unseen, {_widest(known)}' if labels.frame_counts else 'NULL, NULL, NULL, NULL, 0'}}};",
             "#endif",
             "",
         ]
@@ -55,7 +55,7 @@ def c_header(manifest: Manifest) -> str:
 def _widest(frames: Frames) -> int:
     """Return how many numbers a word takes at most in the search for a frame: one for each part of its slots, and one more for each slot that is open."""
     known = [each.slots for own in frames.known for each in own]
-    return max(math.prod(slots.count(slot) + 1 for slot in set(slots)) * (len(set(slots)) + 1) for slots in known)
+    return max(math.prod(slots.count(slot) + 1 for slot in set(slots)) * (len(set(slots)) + 1) for slots in [(), *known])
 
 
 def _array(declaration: str, values: Iterable[str]) -> str:

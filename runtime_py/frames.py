@@ -129,10 +129,14 @@ class Frames:
             intent: Logits, float32 [intents].
             tags: Logits, float32 [words, tags].
         """
-        number, chosen, highest = int(intent.argmax()), tags.argmax(axis=1).tolist(), tags.max(axis=1)
-        if not self._is_frame(number, chosen):
+        number, chosen = int(intent.argmax()), tags.argmax(axis=1).tolist()
+        sensible = self._is_frame(number, chosen)
+        if sensible and not self.known:
+            return number, chosen
+        highest = tags.max(axis=1)
+        if not sensible:
             plain = self._search(intent, tags, sum(highest.tolist()))
-        elif not self.known or self._is_settled(intent, tags, highest, number, self._weigh(number, chosen)):
+        elif self._is_settled(intent, tags, highest, number, self._weigh(number, chosen)):
             return number, chosen
         else:
             plain = _Parse(sum(highest.tolist()) + float(intent[number]), number, chosen)

@@ -208,8 +208,7 @@ static inline void pqrnn_trace(const pqrnn_package_t *package, const pqrnn_end_t
   }
 }
 
-// Finds the next intent in an order: from the largest value down, of equals the first; `last` is the one before, -1 at the start. The value of an intent is its
-// logit and the largest bonus that it has, where `weighed`. Returns -1 after the last one.
+// Returns the logit of an intent, and where `weighed` the largest bonus that it has with it.
 static inline double pqrnn_bound(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t intent, int weighed) {
   const double logit = (double)outputs->intent[intent];
   if (!weighed) return logit;
@@ -217,6 +216,8 @@ static inline double pqrnn_bound(const pqrnn_package_t *package, const pqrnn_out
   return logit + (first < package->known_of[intent + 1] ? package->known[first].bonus : package->unseen[intent]);
 }
 
+// Finds the next intent in the order of `pqrnn_bound`: from the largest down, of equals the first; `last` is the one before, -1 at the start. Returns -1 after
+// the last one.
 static inline int32_t pqrnn_next_intent(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t last, int weighed) {
   int32_t next = -1;
   double largest = 0;
@@ -230,12 +231,12 @@ static inline int32_t pqrnn_next_intent(const pqrnn_package_t *package, const pq
 
 // Returns what the slots of tagged words add to the logits.
 static inline double pqrnn_weigh(const pqrnn_package_t *package, int32_t intent, const int32_t *tags, int32_t words) {
+  int32_t count = 0;
+  for (int32_t word = 0; word < words; ++word) count += package->tags[tags[word]][0] == 'B';
   for (int32_t at = package->known_of[intent]; at < package->known_of[intent + 1]; ++at) {
     const pqrnn_known_t *known = package->known + at;
     const int16_t *slots = package->known_slots + known->first;
-    int32_t count = 0, right = 1;
-    for (int32_t word = 0; word < words; ++word) count += package->tags[tags[word]][0] == 'B';
-    if (count != known->count) continue;
+    int32_t right = count == known->count;
     for (int32_t place = 0; place < count && right; ++place) {  // as many of this slot among the words as in the frame
       int32_t own = 0, wanted = 0;
       for (int32_t word = 0; word < words; ++word) own += package->tags[tags[word]][0] == 'B' && package->slots[tags[word]] == slots[place];

@@ -76,21 +76,29 @@ _PIECES = st.one_of(
 _BYTES = st.lists(_PIECES, max_size=40).map(b"".join)
 
 
-def _manifest() -> Manifest:
+def _manifest(labels: Labels) -> Manifest:
     from msgspec.structs import replace
 
     manifest = fake_manifest()
     files = {variant.path: FileEntry("0" * 64, 1) for variant in manifest.variants}
-    return replace(manifest, labels=Labels(_INTENTS, _TAGS, _FRAMES, _COUNTS), files=files)
+    return replace(manifest, labels=labels, files=files)
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    return _build(tmp_path_factory.mktemp("c"), Labels(_INTENTS, _TAGS, _FRAMES, _COUNTS))
+
+
+@pytest.fixture(scope="module", params=[[[[9]], [[1]], [[4]]], [[], [], []], [[], [[3]], []]], ids=["no slots", "nothing", "one"])
+def counts_without_slots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, list[list[list[int]]]]:
+    return _build(tmp_path_factory.mktemp("c"), Labels(_INTENTS, _TAGS, _FRAMES, request.param)), request.param
+
+
+def _build(folder: Path, labels: Labels) -> ctypes.CDLL:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler: 'cc' is not on the PATH")
-    folder = tmp_path_factory.mktemp("c")
-    (folder / "package.h").write_text(c_header(_manifest()), encoding="utf-8")
+    (folder / "package.h").write_text(c_header(_manifest(labels)), encoding="utf-8")
     (folder / "wrapper.c").write_text(_WRAPPER)
     flags = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wno-unused-function", "-shared", "-fPIC", f"-I{_C}"]
     done = subprocess.run(
@@ -149,6 +157,18 @@ def test_c_decides_as_python_does(library: ctypes.CDLL, intent: Sequence[float],
     best = library.decide(places[0], places[1], len(rows), places[2], any_, plain)
     frames = Frames(TagScheme(_TAGS), () if any_ else _FRAMES, () if plain else _COUNTS)
     assert (best, tags.tolist()) == frames.decide(scores, logits)
+
+
+@given(intent=st.lists(_LOGITS, min_size=3, max_size=3), rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=6))
+def test_c_decides_as_python_does_where_no_slots_were_counted(
+    counts_without_slots: tuple[ctypes.CDLL, list[list[list[int]]]], intent: Sequence[float], rows: Sequence[Sequence[float]]
+) -> None:
+    library, counts = counts_without_slots
+    logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
+    tags = np.zeros(len(rows), np.int32)
+    places = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
+    best = library.decide(places[0], places[1], len(rows), places[2], False, False)
+    assert (best, tags.tolist()) == Frames(TagScheme(_TAGS), _FRAMES, counts).decide(scores, logits)
 
 
 @pytest.mark.parametrize(("size", "words", "bucket"), [(0, 0, 0), (64, 8, 0), (65, 1, 1), (10, 9, 1), (128, 16, 1), (10, 99, 1)])
