@@ -30,12 +30,12 @@ from pqrnn.checkpoint import FACTS, WEIGHTS, load_checkpoint, load_facts
 from pqrnn.data.examples import Example
 from pqrnn.data.loader import load_examples
 from pqrnn.data.unlabelled import load_unlabelled
-from pqrnn.lessons import Lessons, read_lessons
-from pqrnn.preparation import quantise_checkpoint
-from pqrnn.randomness import make_random
-from pqrnn.schooling import Schooling
-from pqrnn.teacher.labelling import LessonConfig, label_examples
-from pqrnn.training import choose_precision, train
+from pqrnn.distillation.labelling import LessonConfig, label_examples
+from pqrnn.distillation.logit_store import Lessons, read_lessons
+from pqrnn.distillation.objective import Schooling
+from pqrnn.quantization import quantize_checkpoint
+from pqrnn.seeding import make_random
+from pqrnn.training.trainer import choose_precision, train
 
 NAME = "ablations"
 PICTURE = FOLDER / "pareto.png"
@@ -93,7 +93,7 @@ class Laboratory:
         self._lessons: tuple[str, Lessons] | None = None
 
     def measure(self, setting: Setting, seed: int) -> list[ResultRow]:
-        """Train a student, or go on, quantise it, and return its rows.
+        """Train a student, or go on, quantize it, and return its rows.
 
         Raises:
             PqrnnError: the setting cannot be trained.
@@ -130,7 +130,7 @@ def measure_run(run: Path, whole: Path, work: str, name: str, training: Sequence
         development: what it is scored on.
     """
     if not (whole / FACTS).is_file():
-        quantise_checkpoint(load_checkpoint(run), training, development, whole)
+        quantize_checkpoint(load_checkpoint(run), training, development, whole)
     facts = load_facts(run)
     note = f"seed {facts.training['seed']}"
     rows = [

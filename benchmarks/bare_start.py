@@ -8,7 +8,7 @@ sys.path.insert(0, sys.argv[1])
 from runtime_py.parser import Parser  # noqa: E402
 
 imported = time.perf_counter()
-from runtime_py.memory import peak_bytes, resident_bytes  # noqa: E402
+from runtime_py.tools.memory import peak_bytes, resident_bytes  # noqa: E402
 
 before = resident_bytes()
 start = time.perf_counter()

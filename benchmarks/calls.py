@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from runtime_py.entry import Entry
-from runtime_py.manifest import Bucket
-from runtime_py.memory import resident_bytes
-from runtime_py.session import Session
+from runtime_py.execute.entry import Entry
+from runtime_py.execute.session import Session
+from runtime_py.package_format.manifest import Bucket
+from runtime_py.tools.memory import resident_bytes
 
 _CALLS = 3
 

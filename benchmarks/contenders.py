@@ -17,7 +17,7 @@ from benchmarks.peers.peer import PEERS, Features, Peer
 from benchmarks.peers.peer import Call as PeerCall
 from benchmarks.starts import PACKAGE
 from pqrnn.data.loader import load_examples
-from pqrnn.model import ParserModel
+from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
 
 OURS = "ours, bytes to logits"

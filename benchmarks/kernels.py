@@ -23,15 +23,15 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.results import ResultRow, keep_results
-from compile.compiler import compile_module, target_flags
 from compile.emulation.counting import CannotCount, count_instructions
 from compile.kernels.families import Family, find_family
 from compile.kernels.kernel import Kernel
 from compile.kernels.linking import write_module
 from compile.kernels.packing import offset_sums, pack_weights
 from compile.kernels.product import product_kernel
-from compile.machine import Processor, resolve_processor
-from runtime_py.preflight import missing_features, this_machine
+from compile.lowering.iree_compile import compile_module, target_flags
+from compile.lowering.processor import Processor, resolve_processor
+from runtime_py.device.preflight import missing_features, this_machine
 from targets import registry
 
 SHAPES = ((1024, 256), (256, 2304), (384, 2304), (384, 149))  # depth, columns: bottleneck, two layers, tags

@@ -15,7 +15,7 @@ from benchmarks.machine import Limits
 from benchmarks.peers.encoder import count_products
 from benchmarks.results import ResultRow
 from benchmarks.starts import PACKAGE, measure_start
-from pqrnn.model import ParserModel
+from pqrnn.model.parser import ParserModel
 
 SHOWN = (4, 8, 12, 16, 32)
 IN_TURN = ", in turn"

@@ -53,7 +53,7 @@ def measure_limits(weight_bytes: int) -> Limits:
     torch.set_num_threads(1)
     try:
         with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # quantised tensors are to go from PyTorch
+            warnings.simplefilter("ignore", UserWarning)  # quantized tensors are to go from PyTorch
             integers = _peak(_integer_products)
             return Limits(max(_peak(_float_products), integers / 4), integers, _bandwidth(weight_bytes), _bandwidth(_FAR))
     finally:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.peers.peer import PEERS, write_once
-from compile.compiler import compile_module, compiler_version
-from compile.export import export_entries
-from compile.importing import import_programs
 from compile.kernels.linking import link_kernels
 from compile.kernels.modules import has_products, with_kernels
+from compile.lowering.export import export_entries
+from compile.lowering.import_mlir import import_programs
+from compile.lowering.iree_compile import compile_module, compiler_version
 from compile.plan import plan_targets
-from pqrnn.model import ParserModel
-from runtime_py.manifest import Bucket
+from pqrnn.model.parser import ParserModel
+from runtime_py.package_format.manifest import Bucket
 from targets import registry
 
 if TYPE_CHECKING:

@@ -24,20 +24,20 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.results import ResultRow, keep_results, load_results, tell_command
-from compile.parity import Decisions, check_labels, compare_answers
+from compile.verify.parity import Decisions, check_labels, compare_answers
 from pqrnn.checkpoint import FACTS, WEIGHTS, Checkpoint
 from pqrnn.data.loader import load_examples
-from pqrnn.evaluation import FRESH, evaluate_answers
-from pqrnn.lessons import Answers
-from pqrnn.metrics import Figure
-from pqrnn.model import ParserModel
-from pqrnn.network import Network
-from pqrnn.prediction import Answer, answer_texts
-from pqrnn.teacher.labelling import Columns, average_answers, choose_labels
-from pqrnn.teacher.networks import load_teacher
+from pqrnn.distillation.labelling import Columns, average_answers, choose_labels
+from pqrnn.distillation.loading import load_teacher
+from pqrnn.distillation.logit_store import Answers
+from pqrnn.evaluation.evaluate import FRESH, evaluate_answers
+from pqrnn.evaluation.metrics import Figure
+from pqrnn.evaluation.prediction import Answer, answer_texts
+from pqrnn.model.network import Network
+from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
-from runtime_py.decoding import Decoder
-from runtime_py.tags import WordSpan
+from runtime_py.decode.decoder import Decoder
+from runtime_py.decode.tags import WordSpan
 
 NAME = "quality"
 PLAIN = "largest logits alone"
@@ -78,7 +78,7 @@ class Voice(NamedTuple):
 
 
 def answer_together(voices: Sequence[Voice], texts: Sequence[str]) -> list[Answer]:
-    """Return what networks answer, or logits of the mean of their probabilities where there are several (`pqrnn.teacher.labelling.average_answers`)."""
+    """Return what networks answer, or logits of the mean of their probabilities where there are several (`pqrnn.distillation.labelling.average_answers`)."""
     said = [answer_texts(voice.network, texts) for voice in voices]
     if len(said) == 1:
         return said[0]

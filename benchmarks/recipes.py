@@ -13,11 +13,11 @@ import msgspec
 
 from pqrnn.cli.distill import RELATION_HEADS, distill
 from pqrnn.cli.train import train
-from pqrnn.model import ModelConfig
-from pqrnn.projection import ProjectionConfig
-from pqrnn.schooling import DistillationConfig
-from pqrnn.teacher.labelling import LessonConfig
-from pqrnn.training import TrainingConfig
+from pqrnn.distillation.labelling import LessonConfig
+from pqrnn.distillation.objective import DistillationConfig
+from pqrnn.features.projection import ProjectionConfig
+from pqrnn.model.parser import ModelConfig
+from pqrnn.training.trainer import TrainingConfig
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):

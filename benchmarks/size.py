@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.results import ResultRow, keep_results, tell_command
-from runtime_py.bench import benchmark_package
+from runtime_py.tools.bench import benchmark_package
 
 _STARTS = 9
 

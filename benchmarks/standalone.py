@@ -14,17 +14,17 @@ from pathlib import Path
 
 from benchmarks.results import ResultRow, keep_results, tell_command
 from benchmarks.targets import choose_texts, describe_decisions
-from compile.buckets import choose_buckets
-from compile.compiler import target_flags
-from compile.export import export_entries
-from compile.importing import import_programs
-from compile.parity import compare_answers
+from compile.lowering.buckets import choose_buckets
+from compile.lowering.export import export_entries
+from compile.lowering.import_mlir import import_programs
+from compile.lowering.iree_compile import target_flags
 from compile.standalone.errors import NoToolchain
 from compile.standalone.export import Figures, write_standalone
 from compile.standalone.proof import answer_texts
-from pqrnn import prediction
+from compile.verify.parity import compare_answers
 from pqrnn.checkpoint import load_checkpoint
-from runtime_py.manifest import Labels
+from pqrnn.evaluation import prediction
+from runtime_py.package_format.manifest import Labels
 from targets import registry
 
 TARGETS = ("linux-armv7-neon", "linux-armv7-vfp3", "linux-riscv64", "linux-riscv64-v", "cortex-m7")

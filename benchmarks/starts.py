@@ -78,7 +78,7 @@ def _start_peer(name: str, path: Path, features_path: str) -> None:
     import numpy as np
 
     from benchmarks.peers import find_peer
-    from runtime_py.memory import peak_bytes, resident_bytes
+    from runtime_py.tools.memory import peak_bytes, resident_bytes
 
     peer = find_peer(name)
     why = peer.why_absent()

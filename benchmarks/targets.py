@@ -19,17 +19,17 @@ from pathlib import Path
 
 from benchmarks.results import ResultRow, keep_results, tell_command
 from compile.emulation.runner import NoRunner, Runner, find_runner
-from compile.golden import TRICKY
-from compile.parity import Decisions, check_labels, compare_answers
 from compile.pipeline import compile_checkpoint
 from compile.plan import ALL, usable_cores
-from compile.process import run_tool
+from compile.support.process import run_tool
+from compile.verify.golden import TRICKY
+from compile.verify.parity import Decisions, check_labels, compare_answers
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.loader import load_examples
-from pqrnn.prediction import Answer, answer_texts
-from runtime_py.answers import load_answers, save_texts
-from runtime_py.manifest import Bucket, Manifest, Variant
-from runtime_py.package import open_package
+from pqrnn.evaluation.prediction import Answer, answer_texts
+from runtime_py.package_format.manifest import Bucket, Manifest, Variant
+from runtime_py.package_format.package import open_package
+from runtime_py.tools.answers import load_answers, save_texts
 from targets import registry
 
 _TIMEOUT = 3600.0
@@ -107,7 +107,7 @@ def replay(package: Path, variant: Variant, texts: Sequence[bytes], runner: Runn
     with tempfile.TemporaryDirectory(prefix="pqrnn-targets-") as folder:
         asked, answered = Path(folder) / "texts.npz", Path(folder) / "answers.npz"
         save_texts(asked, texts)
-        program = [*runner.python, "-m", "runtime_py.replay", str(package.absolute()), "--target", variant.target, "--repeats", "1"]
+        program = [*runner.python, "-m", "runtime_py.tools.replay", str(package.absolute()), "--target", variant.target, "--repeats", "1"]
         finished = run_tool([*program, "--texts", asked, "--out", answered], _TIMEOUT, environment=runner.environment)
         if finished.code:
             raise RuntimeError(f"{variant.target} on {runner.name} {finished.ending}: {finished.diagnostics.strip()[-500:]}")

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compile.cache import Cache, cache_key
-from compile.compiler import Compiled, compile_module, compiler_version
-from compile.errors import CompileError
-from compile.golden import GoldenSet
+from compile.lowering.cache import Cache, cache_key
+from compile.lowering.iree_compile import Compiled, compile_module, compiler_version
 from compile.plan import Plan
-from compile.process import tool_group
-from compile.progress import Reporter
-from compile.proof import Proved, prove_variant
-from compile.stopwatch import Stopwatch
-from runtime_py.manifest import Bucket, Manifest, Variant
+from compile.support.errors import CompileError
+from compile.support.process import tool_group
+from compile.support.progress import Reporter
+from compile.support.stopwatch import Stopwatch
+from compile.variant import Proved, prove_variant
+from compile.verify.golden import GoldenSet
+from runtime_py.package_format.manifest import Bucket, Manifest, Variant
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,21 +27,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from compile.buckets import choose_buckets
-from compile.errors import ExportFailed, PlanError, VerificationFailed
-from compile.golden import make_golden
-from compile.reference import Oracle
+from compile.lowering.buckets import choose_buckets
+from compile.support.errors import ExportFailed, PlanError, VerificationFailed
+from compile.verify.golden import make_golden
+from compile.verify.reference import Oracle
 from pqrnn.checkpoint import load_checkpoint
+from pqrnn.features.projection import pack_texts
 from pqrnn.files import replace_file
-from pqrnn.projection import pack_texts
-from runtime_py.manifest import Bucket
+from runtime_py.package_format.manifest import Bucket
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pqrnn.checkpoint import Checkpoint
-    from pqrnn.model import ParserModel
-    from runtime_py.golden import GoldenVectors
+    from pqrnn.model.parser import ParserModel
+    from runtime_py.package_format.golden import GoldenVectors
 
 INPUT = "text"
 OUTPUTS = ("intent", "tags", "spans", "count")

@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from compile.buckets import FINE_STEP, STEP, choose_buckets
-from compile.cache import Cache
-from compile.compiler import DEFAULT_TIMEOUT, Statistics
-from compile.errors import CompileError, PackagingFailed, PlanError, TargetsFailed
+from compile.lowering.buckets import FINE_STEP, STEP, choose_buckets
+from compile.lowering.cache import Cache
+from compile.lowering.iree_compile import DEFAULT_TIMEOUT, Statistics
 from compile.plan import ARM, WIDE, Plan, check_destination, choose_targets, plan_targets, usable_cores
-from compile.process import tool_group
-from compile.progress import STAGES, Progress, Reporter
-from compile.reproduction import clear_evidence, failure_folder, keep_evidence
-from compile.stopwatch import Stopwatch
+from compile.support.errors import CompileError, PackagingFailed, PlanError, TargetsFailed
+from compile.support.process import tool_group
+from compile.support.progress import STAGES, Progress, Reporter
+from compile.support.reproduction import clear_evidence, failure_folder, keep_evidence
+from compile.support.stopwatch import Stopwatch
 from runtime_py.cache import module_folder
 from runtime_py.errors import PackageError
-from runtime_py.manifest import Bucket, Manifest, Variant
+from runtime_py.package_format.manifest import Bucket, Manifest, Variant
 from targets import Registry, Target, registry
 
 if TYPE_CHECKING:
     from compile.build import Builder, Inputs, Module
-    from compile.golden import GoldenSet
     from compile.kernels.families import Kernels
     from compile.preview import Preview
-    from compile.proof import Proved
+    from compile.variant import Proved
+    from compile.verify.golden import GoldenSet
     from pqrnn.checkpoint import Checkpoint
-    from pqrnn.model import ParserModel
+    from pqrnn.model.parser import ParserModel
 
 __all__ = ["STAGES", "Outcome", "Progress", "compile_checkpoint", "preview_compilation"]
 
@@ -91,10 +91,10 @@ def compile_checkpoint(
         checkpoint: Folder of the trained parser.
         out: Directory of the package to be.
         targets: Names of targets; "all" is every one that can leave this machine.
-        buckets: Length buckets; by default they are chosen from the lengths of the training texts (`compile.buckets`).
+        buckets: Length buckets; by default they are chosen from the lengths of the training texts (`compile.lowering.buckets`).
         replace: Whether a package at `out` may be replaced.
         jobs: How many targets are worked on at a time; by default as many as there are processor cores.
-        cache: Whether modules are taken from and kept in the cache (`compile.cache`).
+        cache: Whether modules are taken from and kept in the cache (`compile.lowering.cache`).
         kernels: Whether a parser gets this project's own kernels where a target has the instructions (`compile.kernels`).
         batch: More than 1 gives every bucket a second entry for that many texts at once, for servers (`Parser.parse_batch`).
         timeout: Seconds for one run of the compiler.
@@ -247,19 +247,19 @@ class _Compilation:
         return _Prepared(checkpoint, model, chosen, plans, failures)
 
     def _golden(self, prepared: _Prepared) -> GoldenSet:
-        from compile.golden import make_golden
-        from compile.reference import Oracle
+        from compile.verify.golden import make_golden
+        from compile.verify.reference import Oracle
 
         texts = prepared.checkpoint.facts.golden_texts
         with self._stage("golden", f"{len(texts)} texts of the training set, and tricky ones"):
             return make_golden(Oracle(prepared.model, prepared.buckets), [text.encode("utf-8", "replace") for text in texts], prepared.buckets)
 
     def _import(self, prepared: _Prepared, folder: Path) -> dict[str, Path]:
-        from compile.export import export_entries, split_softmax
-        from compile.importing import import_programs
         from compile.kernels.linking import link_kernels
         from compile.kernels.modules import with_kernels
-        from pqrnn.integer import widen_weights
+        from compile.lowering.export import export_entries, split_softmax
+        from compile.lowering.import_mlir import import_programs
+        from pqrnn.model.int8 import widen_weights
 
         def tell(bucket: Bucket) -> None:
             self.report.step("export", f"{bucket.entry} ({bucket.bytes} bytes)")
@@ -281,7 +281,7 @@ class _Compilation:
         return modules
 
     def _describe(self, prepared: _Prepared, golden: GoldenSet) -> Callable[[Sequence[Variant]], Manifest]:
-        from compile.package import describe_package
+        from compile.packaging.manifest import describe_package
 
         name = self.out.name.removesuffix(".pqrnn")
         parameters = prepared.model.parameters_count()
@@ -300,8 +300,8 @@ class _Compilation:
 
     def _write(self, describe: Callable[[Sequence[Variant]], Manifest], proved: Sequence[Proved], golden: GoldenSet, replace: bool) -> Manifest:
         """Put the package together beside its destination, and let it take its place."""
-        from runtime_py.golden import save_golden
-        from runtime_py.package import new_package, open_package, seal
+        from runtime_py.package_format.golden import save_golden
+        from runtime_py.package_format.package import new_package, open_package, seal
 
         try:
             with self._stage("package", str(self.out)), new_package(self.out, replace) as staging:

@@ -10,11 +10,11 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compile.compiler import target_flags
-from compile.errors import CompileError, PlanError
 from compile.kernels.families import Kernels, choose_kernels
-from compile.machine import Processor, resolve_processor
-from runtime_py.manifest import ANY, MANIFEST_NAME
+from compile.lowering.iree_compile import target_flags
+from compile.lowering.processor import Processor, resolve_processor
+from compile.support.errors import CompileError, PlanError
+from runtime_py.package_format.manifest import ANY, MANIFEST_NAME
 from targets import Registry, Target, TargetError
 from targets.isa import architecture_of
 
@@ -37,8 +37,8 @@ class Plan:
 
     @property
     def mlir(self) -> str:
-        """The name of the module that is compiled for it: one for all, others for 32-bit ARM (`compile.export.split_softmax`) and for integer products on GPUs
-        and in the interpreter (`pqrnn.integer.widen_weights`: many GPUs cannot store 8 bits, and the code for both is wrong in silence), and with kernels one
+        """The name of the module that is compiled for it: one for all, others for 32-bit ARM (`compile.lowering.export.split_softmax`) and for integer products on GPUs
+        and in the interpreter (`pqrnn.model.int8.widen_weights`: many GPUs cannot store 8 bits, and the code for both is wrong in silence), and with kernels one
         a processor.
         """  # noqa: D205
         if self.kernels is not None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compile.build import Module
-from compile.cache import Cache
-from compile.compiler import compile_command, compiler_path, compiler_version
 from compile.emulation.runner import NoRunner, find_runner
-from compile.errors import CompileError
-from compile.package import describe_variant
+from compile.lowering.cache import Cache
+from compile.lowering.iree_compile import compile_command, compiler_path, compiler_version
+from compile.packaging.manifest import describe_variant
 from compile.plan import Plan
-from runtime_py.manifest import Bucket, FileEntry, VulkanNeeds
+from compile.support.errors import CompileError
+from runtime_py.package_format.manifest import Bucket, FileEntry, VulkanNeeds
 
 
 @dataclass(frozen=True, slots=True)

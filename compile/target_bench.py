@@ -21,11 +21,11 @@ import numpy as np
 
 from compile.emulation.counting import CannotCount, Instructions, count_instructions
 from compile.emulation.runner import NoRunner, Runner, find_runner, native_runner, native_tools
-from compile.errors import CompileError
-from compile.process import run_tool
+from compile.support.errors import CompileError
+from compile.support.process import run_tool
 from pqrnn.files import replace_file
-from runtime_py.manifest import Bucket, Variant
-from runtime_py.package import Package, open_package
+from runtime_py.package_format.manifest import Bucket, Variant
+from runtime_py.package_format.package import Package, open_package
 from targets import TargetError, registry
 
 _SECONDS = 600.0

@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save
 
 from pqrnn.errors import CheckpointError
 from pqrnn.files import replace_file
-from pqrnn.model import ModelConfig, ParserModel
-from pqrnn.network import Network
-from runtime_py.decoding import Decoder
+from pqrnn.model.network import Network
+from pqrnn.model.parser import ModelConfig, ParserModel
+from runtime_py.decode.decoder import Decoder
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
@@ -30,7 +30,7 @@ class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         intents: in the order of the intent logits.
         tags: "O", "B-x", "I-x", "B2-x", in the order of the tag logits.
         frames: for each intent the slots that it was seen with, as places in the sorted list of all slots' labels; empty: every slot goes with every intent.
-        frame_counts: for each intent how often it was seen with which slots: [times, slot, slot, ...] (`runtime_py.frames`); empty: unknown.
+        frame_counts: for each intent how often it was seen with which slots: [times, slot, slot, ...] (`runtime_py.decode.frame_search`); empty: unknown.
     """
 
     intents: tuple[str, ...]

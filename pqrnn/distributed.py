@@ -14,7 +14,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pqrnn.errors import TrainingError
-from pqrnn.network import Encoding, Network, WordTable
+from pqrnn.model.network import Encoding, Network, WordTable
 
 Value = TypeVar("Value")
 Item = TypeVar("Item")

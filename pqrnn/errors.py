@@ -56,8 +56,8 @@ class TeacherError(PqrnnError):
     """A teacher cannot be loaded, or its answers cannot be used."""
 
 
-class QuantisationError(PqrnnError):
-    """A parser cannot be quantised."""
+class QuantizationError(PqrnnError):
+    """A parser cannot be quantized."""
 
 
 class AveragingError(PqrnnError):

@@ -1,7 +1,7 @@
 """The device side of pqrnn: open a compiled package, parse text, check and measure it.
 
 Needs only NumPy, ``iree-base-runtime`` and msgspec, and never imports PyTorch. The names below are resolved on first
-use, so that ``import runtime_py.decoding`` (which the trainer uses, too) does not load the IREE runtime.
+use, so that ``import runtime_py.decode.decoder`` (which the trainer uses, too) does not load the IREE runtime.
 
     from runtime_py import Parser
 
@@ -13,17 +13,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runtime_py.decoding import Parse, Slot
+    from runtime_py.decode.decoder import Parse, Slot
     from runtime_py.errors import DeviceFallback, ParserError
     from runtime_py.parser import Logits, Parser
 
 _EXPORTS = {
     "DeviceFallback": "runtime_py.errors",
     "Logits": "runtime_py.parser",
-    "Parse": "runtime_py.decoding",
+    "Parse": "runtime_py.decode.decoder",
     "Parser": "runtime_py.parser",
     "ParserError": "runtime_py.errors",
-    "Slot": "runtime_py.decoding",
+    "Slot": "runtime_py.decode.decoder",
 }
 
 __all__ = ["DeviceFallback", "Logits", "Parse", "Parser", "ParserError", "Slot"]

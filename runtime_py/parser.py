@@ -10,15 +10,15 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_py.decoding import Parse, cut_text, encode_text
-from runtime_py.entry import Entry, Outputs
+from runtime_py.decode.decoder import Parse, cut_text, encode_text
+from runtime_py.device.preflight import check_runtime, this_machine
+from runtime_py.device.selection import Device, Selection, select_variant
 from runtime_py.errors import DeviceError, DeviceFallback, InputTooLong, ParserClosed
-from runtime_py.manifest import Manifest, Variant
-from runtime_py.package import Package, open_package
-from runtime_py.preflight import check_runtime, this_machine
-from runtime_py.selection import Device, Selection, select_variant
-from runtime_py.session import Session
-from runtime_py.words import guess_words
+from runtime_py.execute.entry import Entry, Outputs
+from runtime_py.execute.session import Session
+from runtime_py.execute.word_count import guess_words
+from runtime_py.package_format.manifest import Manifest, Variant
+from runtime_py.package_format.package import Package, open_package
 
 OnLong = Literal["error", "truncate"]
 
@@ -90,7 +90,7 @@ class Parser:
             verify: Whether to compare the code's SHA-256 with the manifest; its size is always compared.
             strict: Whether to refuse a runtime of another version, and a named variant that lacks something here; otherwise both are warnings.
             self_test: Whether code for a GPU has to replay the golden vectors in a process of its own before its first use with this GPU and driver
-                (`runtime_py.selftest`): takes seconds to a minute, once.
+                (`runtime_py.device.gpu_selftest`): takes seconds to a minute, once.
 
         Raises:
             PackageError: The package is missing, damaged, or of another format.
@@ -310,7 +310,7 @@ def _open(package: Package, selection: Selection, threads: int, verify: bool, se
     code = package.map_file(variant.path, verify)
     where = str(package.path / variant.path)
     if gpu is not None and self_test:
-        from runtime_py.selftest import why_untrusted
+        from runtime_py.device.gpu_selftest import why_untrusted
 
         reason = why_untrusted(package, variant, gpu)
         if reason is not None:

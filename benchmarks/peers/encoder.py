@@ -12,9 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.peers.peer import Features
 from pqrnn.checkpoint import WEIGHTS
-from pqrnn.features import group_texts
-from pqrnn.model import ParserModel
-from pqrnn.projection import pack_texts
+from pqrnn.features.projection import pack_texts
+from pqrnn.features.word_table import group_texts
+from pqrnn.model.parser import ParserModel
 
 
 class Encoder(nn.Module):

@@ -1,4 +1,4 @@
-"""LiteRT (formerly TensorFlow Lite) with its XNNPACK delegate, converted by litert-torch; in float32, and with its dynamic quantisation to 8 bits."""
+"""LiteRT (formerly TensorFlow Lite) with its XNNPACK delegate, converted by litert-torch; in float32, and with its dynamic quantization to 8 bits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks.peers.peer import PEERS, Answer, Call, Features, Peer, write_once
 
 if TYPE_CHECKING:
-    from pqrnn.model import ParserModel
+    from pqrnn.model.parser import ParserModel
 
 
 class LiteRt(Peer):
@@ -38,7 +38,7 @@ class LiteRt(Peer):
         whole = write_once(folder / f"litert-f32-{form}-{words}.tflite", partial(_run, "convert", encoder, words))
         if self.precision == "f32":
             return whole
-        return write_once(folder / f"litert-int8-{form}-{words}.tflite", partial(_run, "quantise", whole, words))
+        return write_once(folder / f"litert-int8-{form}-{words}.tflite", partial(_run, "quantize", whole, words))
 
     def open(self, path: Path) -> Call:
         """See `Peer.open`."""
@@ -84,11 +84,11 @@ def _convert(source: Path, words: int, target: Path) -> None:
     whole.replace(target)
 
 
-def _quantise(source: Path, words: int, target: Path) -> None:
+def _quantize(source: Path, words: int, target: Path) -> None:
     from ai_edge_quantizer import quantizer, recipe
 
     target.write_bytes(quantizer.Quantizer(str(source), recipe.dynamic_wi8_afp32()).quantize().quantized_model)
 
 
 if __name__ == "__main__":
-    {"convert": _convert, "quantise": _quantise}[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    {"convert": _convert, "quantize": _quantize}[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the processor, with all of its graph optimisations; in float32, and with its dynamic quantisation to 8 bits."""
+"""ONNX Runtime on the processor, with all of its graph optimisations; in float32, and with its dynamic quantization to 8 bits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks.peers.peer import Call, Peer, write_once
 
 if TYPE_CHECKING:
-    from pqrnn.model import ParserModel
+    from pqrnn.model.parser import ParserModel
 
 
 class OnnxRuntime(Peer):
@@ -42,7 +42,7 @@ class OnnxRuntime(Peer):
 
 
 class OnnxRuntimeInt8(OnnxRuntime):
-    """Weights in int8, for each output or for all together, activations quantised at run time to uint8: the settings of `quantize_dynamic`."""
+    """Weights in int8, for each output or for all together, activations quantized at run time to uint8: the settings of `quantize_dynamic`."""
 
     name, precision = "ONNX Runtime int8", "int8"
     forms = ("loop", "loop, channels", "scan", "scan, channels")
@@ -51,10 +51,10 @@ class OnnxRuntimeInt8(OnnxRuntime):
         """See `Peer.convert`."""
         recurrence, _, channels = form.partition(", ")
         source = super().convert(model, words, recurrence, folder)
-        return write_once(folder / f"onnx-int8{channels}-{recurrence}-{words}.onnx", partial(_quantise, source, bool(channels)))
+        return write_once(folder / f"onnx-int8{channels}-{recurrence}-{words}.onnx", partial(_quantize, source, bool(channels)))
 
 
-def _quantise(source: Path, per_channel: bool, target: Path) -> None:
+def _quantize(source: Path, per_channel: bool, target: Path) -> None:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

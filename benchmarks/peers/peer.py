@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from pqrnn.model import ParserModel
+    from pqrnn.model.parser import ParserModel
 
 PEERS = Path(__file__).parents[2] / ".peers"  # not in git: runtimes that are not installed beside ours, and converted graphs
 
@@ -32,7 +32,7 @@ class Peer(ABC):
     Attributes:
         name: as in tables.
         precision: "f32" or "int8".
-        forms: ways to write the encoder, each worth trying: forms of the recurrence, settings of a quantisation.
+        forms: ways to write the encoder, each worth trying: forms of the recurrence, settings of a quantization.
         packages: distributions that it is made of, the first one giving its version.
         modules: what has to be importable for it.
         environment: folder below `.peers` of a virtual environment that has it, where it is not installed beside ours; used behind our own packages.

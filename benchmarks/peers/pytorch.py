@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from benchmarks.peers.encoder import Encoder
-    from pqrnn.model import ParserModel
+    from pqrnn.model.parser import ParserModel
 
 
 class Eager(Peer):

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.peers.peer import write_once
-from compile.compiler import compile_module, target_flags
-from compile.export import decompositions
-from compile.importing import import_programs
-from pqrnn.features import segment_texts
-from pqrnn.teacher.model import TeacherModel
-from pqrnn.teacher.networks import load_teacher
-from runtime_py.entry import map_buffer
+from compile.lowering.export import decompositions
+from compile.lowering.import_mlir import import_programs
+from compile.lowering.iree_compile import compile_module, target_flags
+from pqrnn.distillation.loading import load_teacher
+from pqrnn.distillation.teacher import TeacherModel
+from pqrnn.features.word_table import segment_texts
+from runtime_py.execute.entry import map_buffer
 from targets import registry
 
 NAME = "its teacher, compiled the same way"

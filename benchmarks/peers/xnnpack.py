@@ -1,4 +1,4 @@
-"""ExecuTorch, with all that its XNNPACK backend takes over: in float32, and with its dynamic quantisation to 8 bits."""
+"""ExecuTorch, with all that its XNNPACK backend takes over: in float32, and with its dynamic quantization to 8 bits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from benchmarks.peers.encoder import Encoder
-    from pqrnn.model import ParserModel
+    from pqrnn.model.parser import ParserModel
 
 
 class ExecuTorch(Peer):
@@ -66,14 +66,14 @@ class ExecuTorch(Peer):
                 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
                 from executorch.exir import to_edge_transform_and_lower
 
-                module: Any = encoder if self.precision == "f32" else _quantise(encoder, example)
+                module: Any = encoder if self.precision == "f32" else _quantize(encoder, example)
                 program = torch.export.export(module, (example,), strict=False)
                 target.write_bytes(to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
         finally:
             logging.disable(logging.NOTSET)
 
 
-def _quantise(encoder: Encoder, example: torch.Tensor) -> Any:
+def _quantize(encoder: Encoder, example: torch.Tensor) -> Any:
     import torch
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.emulation import places
-from compile.process import run_tool
+from compile.emulation import locations
+from compile.support.process import run_tool
 
 _SOURCE = Path(__file__).with_name("count.c")
 _SECONDS = 300.0
@@ -58,7 +58,7 @@ def count_instructions(arguments: Sequence[str], cpu: str) -> Instructions:
 
 def _count(arguments: Sequence[str], cpu: str, calls: int, options: Sequence[str] = ()) -> Instructions:
     """Count a whole run with some calls, with further options for the emulator."""
-    place, qemu = places.aarch64(), places.counting_qemu()
+    place, qemu = locations.aarch64(), locations.counting_qemu()
     if place is None or qemu is None:
         raise CannotCount("the emulator that counts is not installed: run `make emulators`")
     # Instructions are the same on every processor that can run the code, so one that this emulator does not know may be replaced by one that can all.
@@ -90,7 +90,7 @@ def _count(arguments: Sequence[str], cpu: str, calls: int, options: Sequence[str
 def _plugin() -> Path:
     """Return the plugin, compiled once."""
     digest = hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:16]
-    library = places.emulators_folder() / "plugins" / f"count-{digest}.so"
+    library = locations.emulators_folder() / "plugins" / f"count-{digest}.so"
     if library.is_file():
         return library
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")

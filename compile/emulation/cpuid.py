@@ -15,8 +15,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from compile.emulation.places import Qemu, emulators_folder, python_path
-from compile.process import run_tool
+from compile.emulation.locations import Qemu, emulators_folder, python_path
+from compile.support.process import run_tool
 
 _SECONDS = 120.0
 # push rbx; mov r8, rdx; mov eax, edi; mov ecx, esi; cpuid; mov [r8], eax; mov [r8+4], ebx; mov [r8+8], ecx; mov [r8+12], edx; pop rbx; ret
@@ -102,7 +102,7 @@ def emulated_cpuinfo(qemu: Qemu, cpu: str) -> Path:
     Raises:
         RuntimeError: This Python does not run in it.
     """
-    from runtime_py.package import write_whole  # not above: inside the emulator this file has to start quickly
+    from runtime_py.package_format.package import write_whole  # not above: inside the emulator this file has to start quickly
 
     finished = run_tool([qemu.path, "-cpu", cpu, sys.executable, "-m", __name__], _SECONDS, environment={"PYTHONPATH": python_path()})
     if finished.code:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from compile.emulation import pins
-from compile.process import Finished, run_tool
+from compile.support.process import Finished, run_tool
 
 _MINUTES = 10 * 60.0
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from compile.emulation import pins, places
+from compile.emulation import locations, pins
 from compile.emulation.debian import Debian, FetchFailed, unpack
-from compile.process import Finished, run_tool
+from compile.support.process import Finished, run_tool
 
 _SECONDS = 300.0
 
@@ -95,7 +95,7 @@ def install(names: Sequence[str], say: Say, own: bool = False) -> dict[str, str]
     missing = [name for name in names if not _COMPONENTS[name].ready(own)]
     if not missing:
         return failed
-    folder = places.emulators_folder()
+    folder = locations.emulators_folder()
     with _alone(folder, say), _scratch(folder) as scratch:
         archive = Archive(scratch, say, own)
         for name in missing:
@@ -144,7 +144,7 @@ class Component:
 
     def ready(self, own: bool) -> bool:
         """Return whether there is nothing to fetch."""
-        record = places.read_record(places.emulators_folder() / self.name)
+        record = locations.read_record(locations.emulators_folder() / self.name)
         if record and all(record.get(key) == value for key, value in self.wanted().items()):
             return True
         return not own and self.system()
@@ -160,7 +160,7 @@ def _replace(component: Component, folder: Path, fresh: Path, archive: Archive) 
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     record = component.build(fresh, archive)
-    places.write_record(fresh, component.wanted() | record)
+    locations.write_record(fresh, component.wanted() | record)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(fresh, folder)
 
@@ -204,7 +204,7 @@ def _build_counter(folder: Path, archive: Archive) -> dict[str, object]:
 
 
 def _build_aarch64(folder: Path, archive: Archive) -> dict[str, object]:
-    place = places.aarch64_in(folder)
+    place = locations.aarch64_in(folder)
     packages = archive.debian_arm64.download(pins.AARCH64_PACKAGES)
     for package in packages:
         unpack(package, place.root)
@@ -215,7 +215,7 @@ def _build_aarch64(folder: Path, archive: Archive) -> dict[str, object]:
     finished = run_tool([*command, "--target", place.site, *(f"{name}=={number}" for name, number in wheels.items())], _SECONDS)
     if finished.code:
         raise FetchFailed(f"pip {finished.ending}: {(finished.diagnostics.strip().splitlines() or ['it said nothing'])[-1]}")
-    emulator = next(places.qemus("aarch64"), None)
+    emulator = next(locations.qemus("aarch64"), None)
     if emulator is None:
         raise FetchFailed("there is no qemu-aarch64 to see whether it runs")
     archive.say("compiling its modules to bytecode, which every later start uses")
@@ -241,7 +241,7 @@ def _build_lavapipe(folder: Path, archive: Archive) -> dict[str, object]:
     packages = archive.debian.download_missing(pins.LAVAPIPE_PACKAGES)
     for package in packages:
         unpack(package, folder / "root")
-    final = places.emulators_folder() / "lavapipe"
+    final = locations.emulators_folder() / "lavapipe"
     library = next(folder.glob("root/usr/lib/*/libvulkan_lvp.so"), None)
     if library is None:
         raise FetchFailed(f"{pins.LAVAPIPE_PACKAGES[0]} holds no lavapipe")
@@ -264,7 +264,7 @@ def _build_compilers(folder: Path, archive: Archive) -> dict[str, object]:
         unpack(package, folder / "root")
     (folder / "empty.c").write_text("int main(void) { return 0; }\n", encoding="utf-8")
     for prefix in pins.CROSS_COMPILERS:
-        compiler = places.cross_compiler_in(folder, prefix)
+        compiler = locations.cross_compiler_in(folder, prefix)
         if compiler is None:
             raise FetchFailed(f"the packages hold no {prefix}gcc")
         _see(
@@ -295,30 +295,30 @@ def _wheels() -> dict[str, str]:
 
 
 def _qemu_source() -> str | None:
-    found = list(places.qemus("aarch64"))
+    found = list(locations.qemus("aarch64"))
     return ", ".join(f"{qemu.version} in {qemu.path.parent}" for qemu in found) or None
 
 
 def _counter_source() -> str | None:
-    qemu = places.counting_qemu()
+    qemu = locations.counting_qemu()
     return None if qemu is None else f"{qemu.version} in {qemu.path.parent}"
 
 
 def _compilers_source() -> str | None:
-    found = [places.cross_compiler(prefix) for prefix in pins.CROSS_COMPILERS]
+    found = [locations.cross_compiler(prefix) for prefix in pins.CROSS_COMPILERS]
     return ", ".join(str(compiler.path) for compiler in found if compiler is not None) if all(found) else None
 
 
 def _aarch64_source() -> str | None:
-    place = places.aarch64()
-    if place is None or next(places.qemus("aarch64"), None) is None:
+    place = locations.aarch64()
+    if place is None or next(locations.qemus("aarch64"), None) is None:
         return None
-    wheels = places.read_record(place.root.parent)["wheels"]
+    wheels = locations.read_record(place.root.parent)["wheels"]
     assert isinstance(wheels, dict)
     return f"Python {pins.AARCH64_PYTHON} with {', '.join(f'{name} {number}' for name, number in wheels.items())} in {place.root.parent}"
 
 
-def _driver_source(find: Callable[[], places.Driver | None]) -> Callable[[], str | None]:
+def _driver_source(find: Callable[[], locations.Driver | None]) -> Callable[[], str | None]:
     def source() -> str | None:
         driver = find()
         return str(driver.manifest) if driver is not None else None
@@ -366,15 +366,15 @@ _COMPONENTS = {
             "Mesa's Vulkan on the processor",
             lambda: {"debian": list(pins.LAVAPIPE_PACKAGES)},
             _build_lavapipe,
-            _driver_source(places.lavapipe),
-            lambda: places.lavapipe() is not None,
+            _driver_source(locations.lavapipe),
+            lambda: locations.lavapipe() is not None,
         ),
         Component(
             "swiftshader",
             "Google's Vulkan on the processor",
             lambda: {"debian": [pins.SWIFTSHADER_PACKAGE]},
             _build_swiftshader,
-            _driver_source(places.swiftshader),
+            _driver_source(locations.swiftshader),
         ),
     )
 }

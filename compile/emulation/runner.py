@@ -12,12 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from compile.emulation import places
+from compile.emulation import locations
 from compile.emulation.cpuid import emulated_cpuinfo
-from compile.process import Finished, run_tool
-from runtime_py.manifest import Variant
-from runtime_py.preflight import Machine, missing_features, this_machine, why_not
-from runtime_py.vulkan import VulkanDevice, VulkanDevices, find_device, parse_device, vulkan_devices
+from compile.support.process import Finished, run_tool
+from runtime_py.device.preflight import Machine, missing_features, this_machine, why_not
+from runtime_py.device.vulkan import VulkanDevice, VulkanDevices, find_device, parse_device, vulkan_devices
+from runtime_py.package_format.manifest import Variant
 from targets.schema import Emulator, Target
 
 _SECONDS = 120.0
@@ -104,7 +104,7 @@ def native_runner(variant: Variant) -> Runner:
         name = gpu.title if gpu is not None else name
     if reason:
         raise NoRunner(f"this machine: {reason}")
-    return Runner(name, emulated=False, python=(sys.executable,), environment={"PYTHONPATH": places.python_path()})
+    return Runner(name, emulated=False, python=(sys.executable,), environment={"PYTHONPATH": locations.python_path()})
 
 
 def emulated_runner(emulator: Emulator, variant: Variant | None = None) -> Runner:
@@ -132,7 +132,7 @@ def emulated_runner(emulator: Emulator, variant: Variant | None = None) -> Runne
 def _why_not_there(runner: Runner, variant: Variant) -> str:
     """Return what pre-flight says against a variant when it runs there."""
     script = (
-        "import msgspec, sys; from runtime_py.manifest import Variant; from runtime_py.preflight import this_machine, why_not\n"
+        "import msgspec, sys; from runtime_py.package_format.manifest import Variant; from runtime_py.device.preflight import this_machine, why_not\n"
         "sys.stdout.write(why_not(msgspec.json.decode(sys.stdin.buffer.read(), type=Variant), this_machine()) or '')"
     )
     finished = run_tool([*runner.python, "-c", script], _SECONDS, stdin=msgspec.json.encode(variant).decode(), environment=runner.environment)
@@ -158,7 +158,7 @@ def emulated_machine(python: tuple[str, ...], environment: tuple[tuple[str, str]
         NoRunner: It does not run there.
     """
     script = (
-        "import json, sys; from runtime_py.preflight import this_machine; m = this_machine()\n"
+        "import json, sys; from runtime_py.device.preflight import this_machine; m = this_machine()\n"
         "json.dump([m.architecture, sorted(m.features), m.cpu, m.runtime, list(m.drivers)], sys.stdout)"
     )
     finished = run_tool([*python, "-c", script], _SECONDS, environment=dict(environment))
@@ -168,9 +168,9 @@ def emulated_machine(python: tuple[str, ...], environment: tuple[tuple[str, str]
     return Machine(architecture, frozenset(features), cpu, runtime, tuple(drivers))
 
 
-def _qemu(architecture: str, cpu: str) -> places.Qemu:
+def _qemu(architecture: str, cpu: str) -> locations.Qemu:
     """Return the first QEMU that knows a processor (`max,sve=off` is the processor `max`)."""
-    found = list(places.qemus(architecture))
+    found = list(locations.qemus(architecture))
     if not found:
         raise NoRunner(f"qemu-{architecture} is not installed: {_GET}")
     for qemu in found:
@@ -181,7 +181,7 @@ def _qemu(architecture: str, cpu: str) -> places.Qemu:
 
 def _qemu_aarch64(emulator: Emulator) -> Runner:
     qemu = _qemu("aarch64", emulator.cpu)
-    place = places.aarch64()
+    place = locations.aarch64()
     if place is None:
         raise NoRunner(f"there is no Python for aarch64 to run in QEMU: {_GET}")
     start = (str(qemu.path), "-L", str(place.root), "-cpu", emulator.cpu)
@@ -189,7 +189,7 @@ def _qemu_aarch64(emulator: Emulator) -> Runner:
         f"qemu-aarch64 {qemu.version}, {emulator.cpu}",
         emulated=True,
         python=(*start, str(place.python)),
-        environment={"PYTHONPATH": os.pathsep.join((str(place.site), str(places.checkout()))), "PYTHONNOUSERSITE": "1"},
+        environment={"PYTHONPATH": os.pathsep.join((str(place.site), str(locations.checkout()))), "PYTHONNOUSERSITE": "1"},
         tools=start,
         tool_folder=place.tools,
     )
@@ -209,7 +209,7 @@ def _qemu_x86_64(emulator: Emulator) -> Runner:
         emulated=True,
         python=(*start, sys.executable),
         # NumPy's OpenBLAS takes code for AVX on emulated processors without it, unless it is told.
-        environment={"PYTHONPATH": places.python_path(), "OPENBLAS_CORETYPE": "Nehalem"},
+        environment={"PYTHONPATH": locations.python_path(), "OPENBLAS_CORETYPE": "Nehalem"},
         tools=start,
     )
 
@@ -219,26 +219,26 @@ def _lavapipe(emulator: Emulator) -> Runner:
         raise NoRunner(f"lavapipe has 4, 8 or 16 lanes, not {emulator.lanes}")
     # The shader cache has to be off: it serves code of one width to a process that asked for another.
     width = {"LP_NATIVE_VECTOR_WIDTH": str(32 * emulator.lanes), "MESA_SHADER_CACHE_DISABLE": "true"}
-    version, environment = _rasteriser("lavapipe", places.lavapipe(), width)
+    version, environment = _rasteriser("lavapipe", locations.lavapipe(), width)
     return Runner(f"lavapipe {version}, {emulator.lanes} lanes", True, (sys.executable,), environment)
 
 
 def _swiftshader(_emulator: Emulator) -> Runner:
-    driver = places.swiftshader()
+    driver = locations.swiftshader()
     environment = _rasteriser("SwiftShader", driver, {})[1]
     assert driver is not None
-    packages = places.read_record(driver.manifest.parent)["packages"]
+    packages = locations.read_record(driver.manifest.parent)["packages"]
     assert isinstance(packages, dict)
     (chromium,) = packages.values()  # it has no version of its own but Chromium's
     return Runner(f"SwiftShader of Chromium {str(chromium).split('-')[0]}", True, (sys.executable,), environment)
 
 
-def _rasteriser(name: str, driver: places.Driver | None, settings: dict[str, str]) -> tuple[str, dict[str, str]]:
+def _rasteriser(name: str, driver: locations.Driver | None, settings: dict[str, str]) -> tuple[str, dict[str, str]]:
     """Return the version of a Vulkan driver and the variables that let the loader see this one and no other."""
     if driver is None:
         raise NoRunner(f"{name} is not installed: {_GET}")
     environment = {
-        "PYTHONPATH": places.python_path(),
+        "PYTHONPATH": locations.python_path(),
         "VK_ICD_FILENAMES": str(driver.manifest),
         "VK_DRIVER_FILES": str(driver.manifest),
         **settings,

@@ -11,11 +11,11 @@ The way of a kernel into a package, each step of which can be run and tested by 
 2. `modules`: the parts of a folded parser are replaced by ones whose weights are packed (`packing`) and that call operators (`operators`). An operator is
    defined in PyTorch: the parser with kernels runs there, too, and says what the parser without them says. Integer products are equal to the last bit; float32
    differs by roundings.
-3. `compile.export`, `compile.importing`: as for every parser. The importer leaves an operator as `torch.operator "torch.pqrnn.<name>"`.
+3. `compile.lowering.export`, `compile.lowering.import_mlir`: as for every parser. The importer leaves an operator as `torch.operator "torch.pqrnn.<name>"`.
 4. `linking`: each of these becomes the call of a function, and the module gets the function's code for one target (`product`, `layer`, `head`, `projection`;
    written with `text`, `kernel`, `dots`, `functions` and `tiling`). The module then names its target itself, to the letter, as the compiler describes it:
    code for another description would lie in another library, and would not be found when it is run.
-5. `compile.compiler`: as for every module. Packed weights are constants, once for all entries; nothing is packed when a package is loaded.
+5. `compile.lowering.iree_compile`: as for every module. Packed weights are constants, once for all entries; nothing is packed when a package is loaded.
 
 `pqrnn compile --no-kernels` leaves out steps 2 and 4. Targets without any of this (32-bit ARM, RISC-V, GPUs) always do.
 """

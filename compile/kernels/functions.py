@@ -5,7 +5,7 @@ The exponential is Cephes' `expf`: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 
 
 from __future__ import annotations
 
-from compile.kernels.text import Code, Value, vector_of
+from compile.kernels.mlir_builder import Code, Value, vector_of
 
 _LARGEST = 40.0  # of an exponent: sigmoid and tanh are 0 or 1 in float32 long before, and products of two such powers do not overflow
 _MAGIC = 12582912.0  # 1.5 * 2^23: added to a small number it leaves the nearest integer in the last bits
@@ -75,7 +75,7 @@ class Real:
         return self.code.value(f"vector.bitcast {scaled} : {self.whole} to {self.kind}")
 
     def to_bytes(self, value: Value) -> Value:
-        """Return the int8 of numbers that are 128 more and not negative, cut off: how activations are rounded (`pqrnn.integer`)."""
+        """Return the int8 of numbers that are 128 more and not negative, cut off: how activations are rounded (`pqrnn.model.int8`)."""
         cut = self.code.value(f"arith.fptosi {value} : {self.kind} to {self.whole}")
         down = self.code.value(f"arith.subi {cut}, {self.code.constant(f'dense<128> : {self.whole}')} : {self.whole}")
         return self.code.value(f"arith.trunci {down} : {self.whole} to {vector_of(self.lanes, 'i8')}")

@@ -1,6 +1,6 @@
 """The head kernel: all that follows the last QRNN layer, for one text a group.
 
-Attention pooling, peaks, the intent, the tags and their rounds of refinement (`pqrnn.model.ParserModel`): a dozen small products with a few hundred
+Attention pooling, peaks, the intent, the tags and their rounds of refinement (`pqrnn.model.parser.ParserModel`): a dozen small products with a few hundred
 numbers between them, for which launches of code would take longer than the code. Only words that are there are computed; the neighbours' product has no bias,
 so that a word that is not there says nothing to the one before it.
 """
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from compile.kernels.dots import Operands
 from compile.kernels.families import Family
 from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
+from compile.kernels.microkernel import Operands
+from compile.kernels.mlir_builder import Code, Value
 from compile.kernels.product import Ending, Product, add_product, load_count, load_spread, load_vector, scale_sums, store_vector
-from compile.kernels.text import Code, Value
 
 NAMES = ("pool", "intent", "tags", "pooled", "neighbours")
 DEPTH_STEP = 16  # tags that are inputs are filled up to a multiple of this

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from compile.kernels.text import memory_of, tensor_of
+from compile.kernels.mlir_builder import memory_of, tensor_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 
-from compile.kernels.dots import Operands, multiply_tile
 from compile.kernels.families import Family
 from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
+from compile.kernels.microkernel import Operands, multiply_tile
+from compile.kernels.mlir_builder import Code, Value, vector_of
 from compile.kernels.product import add_tiles, keep_sums, load_count, load_spread, load_start, load_vector, make_reals, place_sums, store_vector
-from compile.kernels.text import Code, Value, vector_of
 from compile.kernels.tiling import choose_height
 
 GATES = 3

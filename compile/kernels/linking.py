@@ -14,7 +14,6 @@ import numpy as np
 from iree.compiler import ir
 from numpy.typing import NDArray
 
-from compile.errors import ImportFailed
 from compile.kernels.families import Family, Kernels
 from compile.kernels.head import head_kernel
 from compile.kernels.kernel import Kernel, write_executable
@@ -22,7 +21,8 @@ from compile.kernels.layer import layer_kernel
 from compile.kernels.operators import NAMESPACE, REAL, read_sizes
 from compile.kernels.product import product_kernel, rectified_kernel, scaled_kernel
 from compile.kernels.projection import TextSizes, projection_kernel
-from pqrnn.projection import ProjectionConfig
+from compile.support.errors import ImportFailed
+from pqrnn.features.projection import ProjectionConfig
 
 _PREFIX = f"torch.{NAMESPACE}."
 _DEVICE = re.compile(r"#hal\.device\.target<.*>(?= : |$)")
@@ -117,7 +117,7 @@ def link_kernels(source: Path, destination: Path, kernels: Kernels, resolved: st
         source: The module with operators, bytecode or text.
         destination: The module to write, likewise.
         kernels: Of whose instructions they are made.
-        resolved: What the compiler makes of the target's flags (`compile.machine.Processor.resolved`).
+        resolved: What the compiler makes of the target's flags (`compile.lowering.processor.Processor.resolved`).
 
     Returns:
         The destination.

@@ -15,9 +15,9 @@ from compile.kernels.families import Family, Kernels
 from compile.kernels.head import DEPTH_STEP, NAMES, Sizes
 from compile.kernels.layer import GATES
 from compile.kernels.packing import offset_sums, pack_table, pack_weights
-from pqrnn.integer import IntegerLinear, Range
-from pqrnn.model import Parse, ParserModel, QrnnLayer, add_context
-from pqrnn.projection import Projection, Words
+from pqrnn.features.projection import Projection, Words
+from pqrnn.model.int8 import IntegerLinear, Range
+from pqrnn.model.parser import Parse, ParserModel, QrnnLayer, add_context
 
 Arrange = Callable[[Tensor], Tensor]
 
@@ -75,7 +75,7 @@ class KernelLinear(nn.Module):
     def forward(self, value: Tensor) -> Tensor:
         """As the layer's own."""
         packed = self.packed
-        left = _quantise(self.linear, value).reshape(-1, value.shape[-1])
+        left = _quantize(self.linear, value).reshape(-1, value.shape[-1])
         if not isinstance(self.linear, IntegerLinear):
             real = torch.ops.pqrnn.real_product(left, packed.weights, packed.bias, packed.columns, self.family)
             return cast(Tensor, real).reshape(*value.shape[:-1], -1)
@@ -83,9 +83,9 @@ class KernelLinear(nn.Module):
         return cast(Tensor, product).reshape(*value.shape[:-1], -1)
 
 
-def _quantise(linear: nn.Module, value: Tensor) -> Tensor:
+def _quantize(linear: nn.Module, value: Tensor) -> Tensor:
     """Return what a layer multiplies."""
-    return linear.quantise(value) if isinstance(linear, IntegerLinear) else value
+    return linear.quantize(value) if isinstance(linear, IntegerLinear) else value
 
 
 class KernelLayer(nn.Module):
@@ -132,7 +132,7 @@ class KernelLayer(nn.Module):
         batch, words, width = value.shape
         # All rows: what follows is no kernel, and reads them all.
         counts = torch.full((batch,), words, dtype=torch.int32)
-        _, real = self.advance(_quantise(self.linear, value).reshape(-1, width), mask.expand(batch, words, 1).reshape(-1), counts, words)
+        _, real = self.advance(_quantize(self.linear, value).reshape(-1, width), mask.expand(batch, words, 1).reshape(-1), counts, words)
         return real.reshape(batch, words, -1)
 
 

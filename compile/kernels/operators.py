@@ -17,9 +17,9 @@ from torch.nn import functional
 from compile.kernels.families import Family, find_family
 from compile.kernels.head import NAMES, Sizes
 from compile.kernels.packing import unpack_weights
-from pqrnn.integer import multiply
-from pqrnn.projection import Projection, ProjectionConfig
-from pqrnn.recurrence import recur_by_loop
+from pqrnn.features.projection import Projection, ProjectionConfig
+from pqrnn.model.int8 import multiply
+from pqrnn.model.recurrence import recur_by_loop
 
 NAMESPACE, REAL = "pqrnn", "real_"
 _LIBRARY = torch.library.Library(NAMESPACE, "DEF")
@@ -118,7 +118,7 @@ def projection(
     real: int,
     rest: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the words of texts (`pqrnn.projection.Projection`).
+    """Return the words of texts (`pqrnn.features.projection.Projection`).
 
     Args:
         text: int32[B, N / 4].
@@ -221,7 +221,7 @@ def layer(
     taps: int,
     family: str,
 ) -> tuple[Tensor, Tensor]:
-    """Return the outputs of a QRNN layer (`pqrnn.model.QrnnLayer`).
+    """Return the outputs of a QRNN layer (`pqrnn.model.parser.QrnnLayer`).
 
     Args:
         left: int8[B * T, K].
@@ -311,7 +311,7 @@ def head(
     rounds: int,
     family: str,
 ) -> tuple[Tensor, Tensor]:
-    """Return what follows the last layer of a parser (`pqrnn.model.ParserModel.encode`).
+    """Return what follows the last layer of a parser (`pqrnn.model.parser.ParserModel.encode`).
 
     Args:
         short: int8[B * T, width] of step 1/127, the last layer's outputs.

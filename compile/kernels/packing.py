@@ -49,7 +49,7 @@ def offset_sums(weights: Tensor, family: Family) -> Tensor:
 
 
 def pack_table(stage1: Tensor, stage2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Make the table of code points (`pqrnn.unicode_table`) a quarter as large: few of its entries differ.
+    """Make the table of code points (`pqrnn.features.unicode_table`) a quarter as large: few of its entries differ.
 
     Args:
         stage1: int32[n, 1], blocks.

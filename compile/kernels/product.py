@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from compile.kernels.dots import Operands, multiply_tile
 from compile.kernels.families import Family
 from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
-from compile.kernels.text import Code, Value, memory_of, vector_of
+from compile.kernels.microkernel import Operands, multiply_tile
+from compile.kernels.mlir_builder import Code, Value, memory_of, vector_of
 from compile.kernels.tiling import choose_shape, choose_tiling, runs
 
 # Given what is written, the row, the first column, how many columns there are, and their sums: puts them where they belong.
@@ -252,7 +252,7 @@ def rectified_kernel(name: str, family: Family, texts: int, words: int, depth: i
     """Return the kernel of a scaled product that is cut off at zero, and zero where there is no word.
 
     As `scaled_kernel` for `texts * words` rows, with the mask float32[rows], the steps that one is divided into, float32[1], and how many words each text has,
-    int32[texts]; to int8[rows, columns] of `pqrnn.integer`'s `Range.POSITIVE`, and to float32 of that shape. Rows past a text's words are left as they are.
+    int32[texts]; to int8[rows, columns] of `pqrnn.model.int8`'s `Range.POSITIVE`, and to float32 of that shape. Rows past a text's words are left as they are.
     In float32 there are no offsets, scale and steps, and no int8.
     """
     lanes, rows = family.lanes, texts * words

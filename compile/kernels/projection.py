@@ -1,4 +1,4 @@
-"""The projection kernel: bytes to words and their features (`pqrnn.projection`), a text a group, bit for bit.
+"""The projection kernel: bytes to words and their features (`pqrnn.features.projection`), a text a group, bit for bit.
 
 Compiled operation by operation the projection is some eighty launches over arrays of words times bytes. Here a text is read once, character by character;
 what is kept of it are the hashes of its words' characters, and for each word the hashes of its n-grams. These are stretched to features with two 16-bit
@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from compile.kernels.kernel import Buffer, Kernel
+from compile.kernels.mlir_builder import Code, Value, memory_of, vector_of
 from compile.kernels.product import load_vector, store_vector
-from compile.kernels.text import Code, Value, memory_of, vector_of
-from pqrnn.projection import (
+from pqrnn.features.projection import (
     CHARACTER_SALT,
     END_MARK,
     FEATURES_PER_HASH,
@@ -24,7 +24,7 @@ from pqrnn.projection import (
     mix_number,
     to_int32,
 )
-from pqrnn.unicode_table import BLOCK_BITS, REPLACEMENT, BreakClass
+from pqrnn.features.unicode_table import BLOCK_BITS, REPLACEMENT, BreakClass
 
 _MARGIN = 16  # of arrays over bytes, on both sides: neighbours are looked at
 _MIX = ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, None))
@@ -83,7 +83,7 @@ class _Integers:
         return self._join("ori", conditions)
 
     def mix(self, value: Value) -> Value:
-        """Add `pqrnn.projection.mix`."""
+        """Add `pqrnn.features.projection.mix`."""
         for shift, factor in _MIX:
             value = self.do("xori", value, self.do("shrui", value, shift))
             value = value if factor is None else self.do("muli", value, factor)
@@ -194,7 +194,7 @@ class _Projection:
         return stop
 
     def _decode(self) -> None:
-        """Add `pqrnn.projection.decode_utf8`: code point and length where a character begins, else zeros."""
+        """Add `pqrnn.features.projection.decode_utf8`: code point and length where a character begins, else zeros."""
         code, over = self.code, self.over
         lane = _Integers(code, over)
 

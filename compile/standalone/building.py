@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from compile.process import run_tool
-from compile.reference import Answer
 from compile.standalone.errors import StandaloneFailed
 from compile.standalone.toolchains import Toolchain
-from runtime_py.answers import EntryAnswers
-from runtime_py.manifest import Bucket, Labels
+from compile.support.process import run_tool
+from compile.verify.reference import Answer
+from runtime_py.package_format.manifest import Bucket, Labels
+from runtime_py.tools.answers import EntryAnswers
 
 SMALLEST = -1
 _OK, _TOO_LONG = 0, 1
@@ -69,11 +69,11 @@ class Program:
             raise StandaloneFailed(f"the parser wrote {len(data)} bytes for {len(texts)} texts on {self.toolchain.machine}: {error}") from error
 
     def answers(self, texts: Sequence[bytes]) -> list[Answer]:
-        """Return what users get, each text in the smallest bucket that holds it: for `compile.parity.compare_answers`."""
+        """Return what users get, each text in the smallest bucket that holds it: for `compile.verify.parity.compare_answers`."""
         return [parsed.answer for parsed in self.parse([(SMALLEST, text) for text in texts])]
 
     def entry_answers(self, texts: Sequence[bytes], buckets: Sequence[Bucket]) -> tuple[EntryAnswers, ...]:
-        """Return what every entry says to every text that it can hold: for `compile.verification.judge_entries`."""
+        """Return what every entry says to every text that it can hold: for `compile.verify.replay.judge_entries`."""
         asked = [(number, index) for number, bucket in enumerate(buckets) for index, text in enumerate(texts) if len(text) <= bucket.bytes]
         parsed = self.parse([(number, texts[index]) for number, index in asked])
         return tuple(

@@ -1,6 +1,6 @@
 """Errors of writing, building and running a parser without a runtime."""
 
-from compile.errors import CompileError
+from compile.support.errors import CompileError
 
 
 class StandaloneFailed(CompileError):

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.compiler import DEFAULT_TIMEOUT, compile_module, compiler_path
-from compile.process import run_tool
+from compile.lowering.iree_compile import DEFAULT_TIMEOUT, compile_module, compiler_path
 from compile.standalone.errors import StandaloneFailed
 from compile.standalone.schedule import Dispatch, Place, Schedule
 from compile.standalone.toolchains import CrossCompiler, cross_compiler
 from compile.standalone.tracing import trace_module
 from compile.standalone.writing import write_sources
-from runtime_py.manifest import Bucket, Labels
+from compile.support.process import run_tool
+from runtime_py.package_format.manifest import Bucket, Labels
 from targets import Target
 
 _QUERY = re.compile(r"^(\w+_library_query)\(", re.MULTILINE)
@@ -56,7 +56,7 @@ def write_standalone(
     Args:
         module: MLIR, with one function per bucket (ABI 1).
         target: A processor whose object files are ELF.
-        flags: As `compile.compiler.target_flags` gives them for it.
+        flags: As `compile.lowering.iree_compile.target_flags` gives them for it.
         buckets: Of the module.
         labels: Names of intents and tags.
         folder: Exists; files of the same names in it are replaced.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compile.compiler import compiler_version
+from compile.lowering.iree_compile import compiler_version
 from compile.standalone.export import Figures
 from compile.standalone.proof import Proof
 from compile.standalone.toolchains import cross_compiler

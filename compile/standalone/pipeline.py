@@ -7,18 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.buckets import choose_buckets
-from compile.compiler import DEFAULT_TIMEOUT, target_flags
-from compile.errors import CompileError, PackagingFailed
-from compile.reproduction import keep_evidence
+from compile.lowering.buckets import choose_buckets
+from compile.lowering.iree_compile import DEFAULT_TIMEOUT, target_flags
 from compile.standalone.export import Figures, write_standalone
 from compile.standalone.note import write_note
 from compile.standalone.proof import Proof, prove
 from compile.standalone.toolchains import cross_compiler
 from compile.standalone.writing import write_golden
+from compile.support.errors import CompileError, PackagingFailed
+from compile.support.reproduction import keep_evidence
 from runtime_py.errors import PackageError
-from runtime_py.manifest import Bucket, Labels
-from runtime_py.package import new_directory
+from runtime_py.package_format.manifest import Bucket, Labels
+from runtime_py.package_format.package import new_directory
 from targets import Registry, Target, TargetError, registry
 
 MARK = "parser.h"
@@ -93,10 +93,10 @@ def _export(
     tell: Callable[[str], None],
     out: Path,
 ) -> Exported:
-    from compile.export import export_entries
-    from compile.golden import make_golden
-    from compile.importing import import_programs
-    from compile.reference import Oracle
+    from compile.lowering.export import export_entries
+    from compile.lowering.import_mlir import import_programs
+    from compile.verify.golden import make_golden
+    from compile.verify.reference import Oracle
     from pqrnn.checkpoint import load_checkpoint
 
     tell(f"checkpoint {source}")

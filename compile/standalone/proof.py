@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.golden import GoldenSet
-from compile.reference import Answer
 from compile.standalone.building import built_program
 from compile.standalone.errors import NoToolchain
 from compile.standalone.toolchains import find_toolchain
-from compile.verification import judge_entries
-from runtime_py.manifest import Bucket, Labels
+from compile.verify.golden import GoldenSet
+from compile.verify.reference import Answer
+from compile.verify.replay import judge_entries
+from runtime_py.package_format.manifest import Bucket, Labels
 from targets import Target
 
 
@@ -45,7 +45,7 @@ def answer_texts(folder: Path, target: Target, labels: Labels, texts: Sequence[b
         texts: UTF-8, or any bytes.
 
     Returns:
-        What ran it, and its answers in the form that `compile.parity.compare_answers` takes.
+        What ran it, and its answers in the form that `compile.verify.parity.compare_answers` takes.
 
     Raises:
         NoToolchain: The C compiler or the emulator is not installed.

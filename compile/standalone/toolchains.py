@@ -7,9 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from compile.emulation import pins, places
-from compile.process import run_tool
+from compile.emulation import locations, pins
 from compile.standalone.errors import NoToolchain
+from compile.support.process import run_tool
 from targets import Target
 from targets.isa import architecture_of
 
@@ -65,7 +65,7 @@ class Toolchain:
     """
 
     cross: CrossCompiler
-    compiler: places.CrossCompiler
+    compiler: locations.CrossCompiler
     options: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ("-static",)
     machine: str = "this machine"
@@ -104,7 +104,7 @@ def find_toolchain(target: Target) -> Toolchain:
         NoToolchain: The compiler or the emulator is not installed; with the name of the package.
     """
     cross = cross_compiler(target)
-    compiler = places.cross_compiler(cross.prefix)
+    compiler = locations.cross_compiler(cross.prefix)
     if compiler is None:
         fetched = "run `make emulators`, or on " if cross.prefix in pins.CROSS_COMPILERS else ""
         raise NoToolchain(f"{cross.compiler} is not installed ({fetched}Debian: apt-get install {cross.packages})")
@@ -115,7 +115,7 @@ def find_toolchain(target: Target) -> Toolchain:
         return Toolchain(cross, compiler)
     cpu = _processor(target, architecture)
     # The newest first: older ones know fewer processors.
-    for qemu in reversed(list(places.qemus(architecture))):
+    for qemu in reversed(list(locations.qemus(architecture))):
         if cpu.split(",")[0] in qemu.processors:
             return Toolchain(cross, compiler, machine=f"qemu-{architecture} {qemu.version}, {cpu}", command=(str(qemu.path), "-cpu", cpu))
     raise NoToolchain(f"qemu-{architecture} with a processor {cpu.split(',')[0]!r} is not installed: run `make emulators`")
@@ -137,7 +137,7 @@ def _processor(target: Target, architecture: str) -> str:
     return "max"
 
 
-def _cortex_m7(cross: CrossCompiler, compiler: places.CrossCompiler) -> Toolchain:
+def _cortex_m7(cross: CrossCompiler, compiler: locations.CrossCompiler) -> Toolchain:
     emulator = shutil.which("qemu-system-arm")
     if emulator is None:
         raise NoToolchain("qemu-system-arm is not installed (Debian: apt-get install qemu-system-arm)")

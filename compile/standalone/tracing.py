@@ -15,7 +15,7 @@ from iree.compiler import ir
 
 from compile.standalone.errors import StandaloneFailed
 from compile.standalone.schedule import ALIGNMENT, Copy, Dispatch, Entry, Fill, Place, Range, Result, Schedule, Step
-from runtime_py.manifest import Bucket
+from runtime_py.package_format.manifest import Bucket
 
 _COMPARISONS: dict[int, Callable[[int, int], bool]] = {0: int.__eq__, 1: int.__ne__, 2: int.__lt__, 3: int.__le__, 4: int.__gt__, 5: int.__ge__}
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from compile.standalone.errors import StandaloneFailed
 from compile.standalone.schedule import Copy, Dispatch, Entry, Fill, Place, Range, Schedule, Step
-from runtime_py.golden import GoldenVectors
-from runtime_py.manifest import Bucket
+from runtime_py.package_format.golden import GoldenVectors
+from runtime_py.package_format.manifest import Bucket
 
 FIXED_FILES = ("parser.c", "player.c", "player.h", "tables.h", "weights.S", "example.c", "check.c", "replay.c", "Makefile")
 

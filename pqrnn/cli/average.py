@@ -9,9 +9,9 @@ import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.learning import load_data
+from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import DataOption, DevOption, JsonOption, LangOption
 from pqrnn.cli.output import print_json, require_extra
-from pqrnn.cli.places import find_run
 
 
 @app.command(epilog="Example:  `pqrnn average runs/en-a runs/en-b runs/en-c --data mtop:DATA/mtop/spans --lang en --out runs/en`")
@@ -31,7 +31,7 @@ def average(
     development data, so that you see what it bought.
     """
     require_extra("train", "torch", "safetensors")
-    from pqrnn.averaging import average_checkpoints
+    from pqrnn.training.weight_averaging import average_checkpoints
 
     _, development = load_data(data, dev, lang)
     metrics = average_checkpoints([find_run(run) for run in runs], development, out)

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.locate import find_package
 from pqrnn.cli.options import JsonOption, LangOption, PackageArgument, VariantOption
 from pqrnn.cli.output import print_json, require_extra, show_table
-from pqrnn.cli.places import find_package
 
 
 @app.command(epilog="Examples:  `pqrnn bench home.pqrnn --data home:en`  `pqrnn bench home.pqrnn --target raspberry-pi-4`")
@@ -43,8 +43,8 @@ def bench(
         return
     if keep is not None:
         raise typer.BadParameter("--keep keeps what --target measures: add --target NAME")
-    from runtime_py.bench import benchmark_package
-    from runtime_py.presentation import bench_tables
+    from runtime_py.tools.bench import benchmark_package
+    from runtime_py.tools.presentation import bench_tables
 
     texts = None
     if data is not None:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.locate import find_package
 from pqrnn.cli.options import JsonOption, LangOption, PackageArgument, VariantOption
 from pqrnn.cli.output import print_json, require_extra, show_table
-from pqrnn.cli.places import find_package
 from pqrnn.errors import PqrnnError
 
 
@@ -32,8 +32,8 @@ def check(
 
     Always: the golden vectors in the package, against PyTorch's answers kept with them. With --data: scores. With --run as well: each decision.
     """
-    from runtime_py.check import check_package
-    from runtime_py.presentation import check_document, check_table
+    from runtime_py.tools.check import check_package
+    from runtime_py.tools.presentation import check_document, check_table
 
     if run is not None and data is None:
         raise PqrnnError("--run compares decisions over texts: name them with --data")
@@ -74,8 +74,8 @@ def check(
 
 def _score(package: Path, variant: str | None, data: str, lang: str | None, split: str) -> dict[str, dict[str, float]]:
     from pqrnn.data.loader import load_examples
-    from pqrnn.metrics import score_frames
-    from pqrnn.scoring import frame_of_example, frame_of_parse
+    from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
+    from pqrnn.evaluation.metrics import score_frames
     from runtime_py import Parser
 
     examples = load_examples(data, split=split, locale=lang)
@@ -86,7 +86,7 @@ def _score(package: Path, variant: str | None, data: str, lang: str | None, spli
 
 def _compare(package: Path, variant: str | None, run: Path, data: str, lang: str | None, split: str) -> dict[str, Any]:
     require_extra("compile", "torch", "safetensors")
-    from compile.parity import compare_decisions
+    from compile.verify.parity import compare_decisions
     from pqrnn.checkpoint import load_checkpoint
     from pqrnn.data.loader import load_examples
     from runtime_py import Parser

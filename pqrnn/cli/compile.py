@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import JsonOption, RunArgument
 from pqrnn.cli.output import print_json, require_extra, show_table
-from pqrnn.cli.places import find_run
 from pqrnn.cli.progress import show_progress
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ def conformance(
 
     `ABI.md` in `runtime_py` says how a host gets from a text to its answer.
     """
-    from runtime_py.conformance import encode_conformance, json_schema, judge, make_conformance, read_answers
+    from runtime_py.tools.conformance import encode_conformance, json_schema, judge, make_conformance, read_answers
 
     if schema:
         print_json(json_schema())
@@ -35,14 +35,14 @@ def conformance(
     if package is None or (out, header, answers) == (None, None, None):
         raise PqrnnError("name a package, and what to do with it: --out FILE, --header FILE or --answers FILE; or --schema")
     from pqrnn.files import replace_file
-    from runtime_py.package import open_package
+    from runtime_py.package_format.package import open_package
 
     opened = open_package(package)
     expected = make_conformance(opened)
     if out is not None:
         replace_file(out, encode_conformance(expected))
     if header is not None:
-        from runtime_py.c_header import c_header
+        from runtime_py.tools.c_header import c_header
 
         replace_file(header, c_header(opened.manifest).encode())
     if answers is None:

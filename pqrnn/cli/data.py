@@ -57,8 +57,8 @@ def show(data: SpecArgument, lang: LangOption = None, json: JsonOption = False) 
         labels = Counter(slot.label for example in examples for slot in example.slots)
         report: AlignmentReport | None = None
         if find_spec("torch") is not None:
-            from pqrnn.features import segment_texts
-            from pqrnn.projection import Projection, ProjectionConfig
+            from pqrnn.features.projection import Projection, ProjectionConfig
+            from pqrnn.features.word_table import segment_texts
 
             spans = segment_texts(Projection(ProjectionConfig()), [example.text.encode() for example in examples])
             _, report = align_examples(examples, spans, frozenset(list_tags(examples, spans)))

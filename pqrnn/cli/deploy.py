@@ -26,7 +26,7 @@ def deploy(
     `pip install` of that wheel fetches NumPy, iree-base-runtime and msgspec: no compiler, no PyTorch.
     """
     require_extra("compile", "hatchling")
-    from compile.deployment import deploy as make_bundle
+    from compile.packaging.bundle import deploy as make_bundle
 
     bundle = make_bundle(package, out, target or (), archive, replace)
     for name, reason in bundle.unverified.items():

@@ -9,6 +9,7 @@ import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.learning import load_data, make_config, make_shape, run_training
+from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import (
     BatchOption,
     BottleneckOption,
@@ -30,12 +31,11 @@ from pqrnn.cli.options import (
     ThreadsOption,
 )
 from pqrnn.cli.output import require_extra
-from pqrnn.cli.places import find_run
 
 if TYPE_CHECKING:
     from pqrnn.data.examples import Example
-    from pqrnn.lessons import Lessons
-    from pqrnn.teacher.labelling import LessonConfig
+    from pqrnn.distillation.labelling import LessonConfig
+    from pqrnn.distillation.logit_store import Lessons
 
 
 RELATION_HEADS = 8  # of the relations between words; a divisor of the widths of teachers and students
@@ -114,9 +114,9 @@ def distill(
     require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
     from pqrnn.checkpoint import load_checkpoint
     from pqrnn.data.unlabelled import load_unlabelled
+    from pqrnn.distillation.labelling import LessonConfig
+    from pqrnn.distillation.objective import DistillationConfig, Schooling
     from pqrnn.errors import TrainingError
-    from pqrnn.schooling import DistillationConfig, Schooling
-    from pqrnn.teacher.labelling import LessonConfig
 
     if relations and 2 * state % RELATION_HEADS:
         raise TrainingError(
@@ -170,9 +170,9 @@ def _label(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from pqrnn.distillation.labelling import label_examples
+    from pqrnn.distillation.logit_store import read_lessons
     from pqrnn.distributed import is_leader, join_team
-    from pqrnn.lessons import read_lessons
-    from pqrnn.teacher.labelling import label_examples
 
     join_team()
     quiet = quiet or not is_leader()

@@ -107,8 +107,8 @@ def diagnose() -> Diagnosis:
     """Look at this machine. Nothing is written or installed; Vulkan drivers are loaded."""
     from compile.emulation.install import survey_components
     from runtime_py.cache import cache_folder
-    from runtime_py.preflight import this_machine
-    from runtime_py.vulkan import vulkan_devices
+    from runtime_py.device.preflight import this_machine
+    from runtime_py.device.vulkan import vulkan_devices
     from targets import registry
 
     machine, gpus = this_machine(), vulkan_devices()
@@ -162,7 +162,7 @@ def _missing(packages: list[PackageState], extra: str) -> str:
 
 def _try_target(target: Target, known: Registry) -> TargetState:
     from compile.emulation.runner import NoRunner, native_runner
-    from runtime_py.manifest import ANY, Variant, VulkanNeeds
+    from runtime_py.package_format.manifest import ANY, Variant, VulkanNeeds
 
     if target.refused:
         return TargetState(target.id, False, target.refused)

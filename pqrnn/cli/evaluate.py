@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import DataOption, JsonOption, LangOption, RunArgument
 from pqrnn.cli.output import print_json, require_extra, show_table
-from pqrnn.cli.places import find_run
 
 if TYPE_CHECKING:
-    from pqrnn.evaluation import Evaluation
+    from pqrnn.evaluation.evaluate import Evaluation
 
 
 @app.command(epilog="Example:  `pqrnn evaluate runs/mtop-en --data mtop:DATA/mtop/spans --lang en --split test`")
@@ -32,9 +32,9 @@ def evaluate(
     """
     require_extra("train", "torch", "safetensors")
     from pqrnn.data.loader import available_splits, load_examples
-    from pqrnn.evaluation import evaluate_answers, split_languages
-    from pqrnn.prediction import answer_texts
-    from pqrnn.teacher.networks import load_teacher
+    from pqrnn.distillation.loading import load_teacher
+    from pqrnn.evaluation.evaluate import evaluate_answers, split_languages
+    from pqrnn.evaluation.prediction import answer_texts
 
     model, facts = load_teacher(find_run(run))
     examples = load_examples(data, split=split, locale=lang)

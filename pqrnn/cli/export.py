@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import JsonOption, RunArgument
 from pqrnn.cli.output import print_json, require_extra, show_table
-from pqrnn.cli.places import find_run
 
 if TYPE_CHECKING:
-    from runtime_py.manifest import Bucket
+    from runtime_py.package_format.manifest import Bucket
 
 
 _ONNX_HELP = """Write a trained parser as one ONNX file, for ONNX Runtime and whatever else reads ONNX.
@@ -102,7 +102,7 @@ def export_c(
 
 
 def _read_buckets(texts: list[str] | None) -> tuple[Bucket, ...] | None:
-    from compile.buckets import make_buckets
+    from compile.lowering.buckets import make_buckets
 
     sizes = []
     for text in texts or []:

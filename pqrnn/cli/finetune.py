@@ -64,7 +64,7 @@ def finetune(
     It learns the intent and a tag at every word's first subword, for the words that the student reads. Stop it whenever you like: the same command goes on.
     """
     require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
-    from pqrnn.teacher.model import TeacherConfig
+    from pqrnn.distillation.teacher import TeacherConfig
 
     model = TeacherConfig(encoder=encoder, train_embeddings=train_embeddings, romanise=romanise)
     config = make_config(
@@ -87,10 +87,10 @@ def finetune(
 
 
 def _carry(folder: Path, training: list[Example]) -> dict[str, Tensor]:
-    from pqrnn.corpus import list_labels
+    from pqrnn.dataset.encoded import list_labels
+    from pqrnn.distillation.loading import carry_weights, load_teacher
+    from pqrnn.distillation.teacher import TeacherModel
     from pqrnn.errors import TeacherError
-    from pqrnn.teacher.model import TeacherModel
-    from pqrnn.teacher.networks import carry_weights, load_teacher
 
     teacher, facts = load_teacher(folder)
     if not isinstance(teacher, TeacherModel):

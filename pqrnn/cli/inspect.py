@@ -5,16 +5,16 @@ from __future__ import annotations
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.locate import find_package
 from pqrnn.cli.options import JsonOption, PackageArgument
 from pqrnn.cli.output import print_json, show_table
-from pqrnn.cli.places import find_package
 
 
 @app.command(epilog="Example:  `pqrnn inspect home.pqrnn --json`")
 def inspect(package: PackageArgument, json: JsonOption = False) -> None:
     """Show what is in a package, without running it: labels, length buckets, variants, versions, sizes, and whether files are damaged."""
-    from runtime_py.inspect import inspect_package
-    from runtime_py.presentation import inspect_tables
+    from runtime_py.tools.inspect import inspect_package
+    from runtime_py.tools.presentation import inspect_tables
 
     facts = inspect_package(find_package(package))
     if json:

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pqrnn.data.examples import Example
-    from pqrnn.model import ModelConfig
-    from pqrnn.schooling import Schooling
-    from pqrnn.training import NetworkConfig, TrainingConfig
+    from pqrnn.distillation.objective import Schooling
+    from pqrnn.model.parser import ModelConfig
+    from pqrnn.training.trainer import NetworkConfig, TrainingConfig
 
 
 def make_config(precision: str, **settings: Any) -> TrainingConfig:
-    """Return the settings of a run (`pqrnn.training.TrainingConfig`); the precision "auto" is what is fast here.
+    """Return the settings of a run (`pqrnn.training.trainer.TrainingConfig`); the precision "auto" is what is fast here.
 
     Raises:
         TrainingError: a setting is out of its range.
     """
     from pqrnn.errors import TrainingError
-    from pqrnn.training import TrainingConfig, choose_precision
+    from pqrnn.training.trainer import TrainingConfig, choose_precision
 
     try:
         return TrainingConfig(precision=choose_precision() if precision == "auto" else precision, **settings)
@@ -36,14 +36,14 @@ def make_config(precision: str, **settings: Any) -> TrainingConfig:
 
 
 def make_shape(features: int, ngram_features: int, ngram_limit: int = 1, **shape: Any) -> ModelConfig:
-    """Return the shape of a parser (`pqrnn.model.ModelConfig`).
+    """Return the shape of a parser (`pqrnn.model.parser.ModelConfig`).
 
     Raises:
         TrainingError: there is no parser of that shape.
     """
     from pqrnn.errors import TrainingError
-    from pqrnn.model import ModelConfig, ParserModel
-    from pqrnn.projection import ProjectionConfig
+    from pqrnn.features.projection import ProjectionConfig
+    from pqrnn.model.parser import ModelConfig, ParserModel
 
     try:
         projection = ProjectionConfig(word_features=features, ngram_features=ngram_features, ngram_limit=ngram_limit)
@@ -71,7 +71,7 @@ def run_training(
     Processes that `torchrun` started learn together, and the first one speaks.
     """
     from pqrnn.distributed import is_leader, join_team
-    from pqrnn.training import train
+    from pqrnn.training.trainer import train
 
     join_team()
     reporter = make_reporter(quiet=json or not is_leader())
@@ -108,13 +108,13 @@ def load_data(data: str, dev: str | None, lang: str | None) -> tuple[list[Exampl
 
 
 def make_reporter(*, quiet: bool) -> Any:
-    """Return a `pqrnn.training.Reporter` and context manager that draws a progress bar on the terminal, or says nothing."""
+    """Return a `pqrnn.training.trainer.Reporter` and context manager that draws a progress bar on the terminal, or says nothing."""
     from contextlib import AbstractContextManager
 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from pqrnn.training import Reporter
+    from pqrnn.training.trainer import Reporter
 
     class Bar(Reporter, AbstractContextManager[Any]):
         def __init__(self) -> None:

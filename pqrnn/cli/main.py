@@ -26,5 +26,5 @@ def main() -> None:
 
 def _is_ours(error: Exception) -> bool:
     """Say whether an error was raised on purpose, without importing the packages that may not be installed."""
-    bases = {("pqrnn.errors", "PqrnnError"), ("compile.errors", "CompileError"), ("targets.errors", "TargetError"), ("runtime_py.errors", "ParserError")}
+    bases = {("pqrnn.errors", "PqrnnError"), ("compile.support.errors", "CompileError"), ("targets.errors", "TargetError"), ("runtime_py.errors", "ParserError")}
     return any((kind.__module__, kind.__name__) in bases for kind in type(error).__mro__)

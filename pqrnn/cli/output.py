@@ -13,7 +13,7 @@ from pqrnn.errors import MissingExtraError
 
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output; structs and dataclasses are taken apart."""
-    from runtime_py.presentation import json_text
+    from runtime_py.tools.presentation import json_text
 
     typer.echo(json_text(document))
 

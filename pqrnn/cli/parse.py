@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.locate import find_package
 from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, VariantOption
-from pqrnn.cli.places import find_package
 
 
 @app.command(
@@ -26,8 +26,8 @@ def parse(
 ) -> None:
     """Parse texts with a compiled package: intent and slots, with --json one JSON object a line."""
     from runtime_py import Parser
-    from runtime_py.command import texts_to_parse
-    from runtime_py.presentation import parse_line, parse_text
+    from runtime_py.cli import texts_to_parse
+    from runtime_py.tools.presentation import parse_line, parse_text
 
     show = parse_line if json else parse_text
     with Parser.load(find_package(package), variant=variant, device=device, on_long="truncate" if truncate else "error") as parser:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from compile.progress import Progress as Step
+    from compile.support.progress import Progress as Step
 
 
 @contextmanager

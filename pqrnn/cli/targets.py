@@ -154,7 +154,7 @@ def _destination(name: str, out: str | None, replace: bool) -> Path:
 
 
 def _processor(name: str) -> tuple[Target, str]:
-    from runtime_py.preflight import this_machine
+    from runtime_py.device.preflight import this_machine
     from targets.board import processor_target
 
     machine = this_machine()
@@ -163,7 +163,7 @@ def _processor(name: str) -> tuple[Target, str]:
 
 
 def _gpu(name: str) -> tuple[Preset, str]:
-    from runtime_py.vulkan import vulkan_devices
+    from runtime_py.device.vulkan import vulkan_devices
     from targets import TargetError, registry
     from targets.board import gpu_target
 

@@ -1,4 +1,4 @@
-"""From slots (code points of a text) to tags (one for each word), and an account of what does not fit; `runtime_py.decoding` has the way back.
+"""From slots (code points of a text) to tags (one for each word), and an account of what does not fit; `runtime_py.decode.decoder` has the way back.
 
 A slot may also be the end of a word, as clitics are (`recuérda|me`): its tag says how many code points it has.
 

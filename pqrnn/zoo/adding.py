@@ -15,7 +15,7 @@ from pqrnn.checkpoint import Checkpoint, Facts, load_checkpoint
 from pqrnn.data.home import home_locales, load_home_examples
 from pqrnn.data.locales import match_locale
 from pqrnn.errors import ZooError
-from pqrnn.model import ModelConfig
+from pqrnn.model.parser import ModelConfig
 from pqrnn.zoo.card import Story, render_card
 from pqrnn.zoo.data_sets import choose_data_sets, strictest_licence
 from pqrnn.zoo.shelf import CARD, ENTRY, FACTS, WEIGHTS, Entry, Figure, FileFact, Shelved, is_name
@@ -89,7 +89,7 @@ def add_parser(
         size = files[WEIGHTS].bytes
         if size > LIMIT:
             raise ZooError(
-                f"{run}: {size:,} bytes of weights, and a parser of the zoo has at most {LIMIT:,}: quantise it first (`pqrnn quantise`), or train a smaller one"
+                f"{run}: {size:,} bytes of weights, and a parser of the zoo has at most {LIMIT:,}: quantize it first (`pqrnn quantize`), or train a smaller one"
             )
         entry = Entry(
             name=name,

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from pqrnn.checkpoint import Facts
-from pqrnn.model import ModelConfig
+from pqrnn.model.parser import ModelConfig
 from pqrnn.zoo.data_sets import DataSet
 from pqrnn.zoo.shelf import Entry, Figure
-from runtime_py.tags import TagScheme
+from runtime_py.decode.tags import TagScheme
 
 _SHARES = ("exact match", "intent accuracy", "slot f1", "retention", "in-scope", "out-of-scope AUROC")
 _HIDDEN = ("settings", "teachers", "distillation")

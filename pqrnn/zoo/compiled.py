@@ -7,9 +7,20 @@ from pathlib import Path
 
 from pqrnn.zoo.shelf import Shelved
 from runtime_py.cache import cache_folder
-from runtime_py.preflight import this_machine
+from runtime_py.device.preflight import this_machine
 
-_CODE = ("compile/*.py", "compile/kernels/*.py", "pqrnn/*.py", "targets/data/host.toml", "targets/data/families/*.toml")
+_CODE = (
+    "compile/*.py",
+    "compile/kernels/*.py",
+    "compile/lowering/*.py",
+    "compile/verify/*.py",
+    "compile/packaging/manifest.py",
+    "pqrnn/checkpoint.py",
+    "pqrnn/features/*.py",
+    "pqrnn/model/*.py",
+    "targets/data/host.toml",
+    "targets/data/families/*.toml",
+)
 
 
 def package_path(parser: Shelved) -> Path:

@@ -56,8 +56,8 @@ def test_both_benchmarks_have_the_same_form(tiny_path: Path) -> None:
 def test_a_failed_check_is_exit_code_1(tmp_path: Path, tiny_code: bytes) -> None:
     from tiny_package import write_package
 
-    from runtime_py.golden import load_golden, save_golden
-    from runtime_py.package import open_package, seal
+    from runtime_py.package_format.golden import load_golden, save_golden
+    from runtime_py.package_format.package import open_package, seal
 
     path = tmp_path / "wrong.pqrnn"
     write_package(path, tiny_code)

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from compile.compiler import STRIP_FLAGS, compile_module, compiler_path, compiler_version, target_flags
-from compile.errors import CompilerFailed
-from compile.machine import resolve_processor
+from compile.lowering.iree_compile import STRIP_FLAGS, compile_module, compiler_path, compiler_version, target_flags
+from compile.lowering.processor import resolve_processor
 from compile.plan import plan_targets
-from runtime_py.preflight import missing_features, this_machine
+from compile.support.errors import CompilerFailed
+from runtime_py.device.preflight import missing_features, this_machine
 from targets import Target, registry
 
 _ALL = [registry().get(name) for name in registry().names()]

@@ -17,26 +17,26 @@ import torch
 from makers.small import BUCKETS, CONFIG, LABELS, TEXTS, make_model
 
 import compile.build
-import compile.export
-import compile.importing
+import compile.lowering.export
+import compile.lowering.import_mlir
 import compile.pipeline
-from compile.compiler import Compiled, Statistics, compile_module, target_flags
-from compile.errors import CompilerFailed, ExportFailed, ImportFailed, PackagingFailed, PlanError, TargetsFailed, VerificationFailed
-from compile.export import export_entries
-from compile.golden import TRICKY, make_golden
-from compile.importing import import_programs
-from compile.parity import compare_decisions
+from compile.lowering.export import export_entries
+from compile.lowering.import_mlir import import_programs
+from compile.lowering.iree_compile import Compiled, Statistics, compile_module, target_flags
 from compile.pipeline import STAGES, Outcome, Progress, compile_checkpoint, preview_compilation
 from compile.plan import Plan, plan_targets
-from compile.proof import Proved, describe_code
-from compile.reference import Oracle
+from compile.support.errors import CompilerFailed, ExportFailed, ImportFailed, PackagingFailed, PlanError, TargetsFailed, VerificationFailed
+from compile.variant import Proved, describe_code
+from compile.verify.golden import TRICKY, make_golden
+from compile.verify.parity import compare_decisions
+from compile.verify.reference import Oracle
 from pqrnn.checkpoint import Facts, Labels, load_checkpoint, save_checkpoint
 from pqrnn.errors import CheckpointError
-from pqrnn.model import ParserModel
+from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
-from runtime_py.check import check_package
 from runtime_py.errors import InputTooLong
-from runtime_py.package import open_package
+from runtime_py.package_format.package import open_package
+from runtime_py.tools.check import check_package
 from targets import registry
 
 HOST = target_flags(registry().get("host"), registry().family(registry().get("host")))
@@ -208,9 +208,9 @@ def test_two_compilations_give_the_same_bytes(checkpoint: Path, code: bytes, tmp
 _IMPORT = """
 import sys
 from pathlib import Path
-from compile.buckets import make_buckets
-from compile.export import export_entries
-from compile.importing import import_programs
+from compile.lowering.buckets import make_buckets
+from compile.lowering.export import export_entries
+from compile.lowering.import_mlir import import_programs
 from compile.kernels.linking import link_kernels
 from compile.kernels.modules import with_kernels
 from compile.plan import plan_targets
@@ -242,7 +242,7 @@ def test_a_failed_compiler_leaves_the_old_package_and_a_folder_to_repeat_it(
     outcome: Outcome, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compile.plan, "target_flags", lambda target, family: (*target_flags(target, family), "--no-such-flag"))
-    monkeypatch.setattr(compile.plan, "resolve_processor", lambda target, flags: compile.machine.resolve_processor(target, flags[:-1]))
+    monkeypatch.setattr(compile.plan, "resolve_processor", lambda target, flags: compile.lowering.processor.resolve_processor(target, flags[:-1]))
     out = tmp_path / "home.pqrnn"
     out.mkdir()
     (out / "manifest.json").write_bytes((outcome.package / "manifest.json").read_bytes())
@@ -275,8 +275,8 @@ def compiled_before(code: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path_facto
         destination.write_bytes(code)
         return Compiled(destination, flags, 0.0, Statistics(1, 1, 1, 1))
 
-    monkeypatch.setattr(compile.export, "export_entries", lambda *_: {})
-    monkeypatch.setattr(compile.importing, "import_programs", import_nothing)
+    monkeypatch.setattr(compile.lowering.export, "export_entries", lambda *_: {})
+    monkeypatch.setattr(compile.lowering.import_mlir, "import_programs", import_nothing)
     monkeypatch.setattr(compile.build, "compile_module", copy_module)
     return calls
 
@@ -444,7 +444,7 @@ def test_a_model_that_cannot_be_traced_or_imported_is_an_error_of_that_stage(tmp
 def test_ctrl_c_leaves_nothing_and_nobody(checkpoint: Path, tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from compile.buckets import make_buckets
+from compile.lowering.buckets import make_buckets
 from compile.pipeline import compile_checkpoint
 compile_checkpoint(Path({str(checkpoint)!r}), Path({str(tmp_path / "out" / "home.pqrnn")!r}), ["host", "linux-aarch64"], jobs=2,
                    cache=False, buckets=make_buckets([(4, 32)]), on_progress=lambda step: print(step.stage, flush=True))

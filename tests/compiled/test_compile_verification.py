@@ -15,13 +15,13 @@ import torch
 from makers.small import BUCKETS, TEXTS, answer_golden, compile_for, cpu_flags, cpu_variant, import_small, make_model, write_package
 
 from compile.emulation.runner import Runner, native_runner
-from compile.errors import VerificationFailed
-from compile.golden import GoldenSet
-from compile.verification import judge_entries, verify_variant
-from runtime_py.answers import EntryAnswers, load_answers, save_texts
-from runtime_py.golden import load_golden
+from compile.support.errors import VerificationFailed
+from compile.verify.golden import GoldenSet
+from compile.verify.replay import judge_entries, verify_variant
+from runtime_py.package_format.golden import load_golden
 from runtime_py.parser import Parser
-from runtime_py.replay import CANNOT_RUN, Replay, collect, main
+from runtime_py.tools.answers import EntryAnswers, load_answers, save_texts
+from runtime_py.tools.replay import CANNOT_RUN, Replay, collect, main
 
 HERE = native_runner(cpu_variant())
 

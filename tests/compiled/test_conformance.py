@@ -18,9 +18,9 @@ import pytest
 from oracles.host import Host
 from tiny_package import BUCKETS, write_package
 
-from runtime_py.conformance import Answer, decode_conformance, encode_conformance, judge, make_conformance, read_answers
-from runtime_py.package import open_package
+from runtime_py.package_format.package import open_package
 from runtime_py.parser import Parser
+from runtime_py.tools.conformance import Answer, decode_conformance, encode_conformance, judge, make_conformance, read_answers
 
 _ROOT = Path(__file__).parents[2]
 _C = _ROOT / "runtime_py" / "c"

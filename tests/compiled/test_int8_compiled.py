@@ -13,22 +13,22 @@ from makers.int8 import make_int8
 from makers.small import BUCKETS, LABELS, TEXTS, answer_golden, compile_for, cpu_flags, cpu_variant, import_small, make_model, write_package
 from torch import Tensor, nn
 
-from compile.compiler import STRIP_FLAGS, compile_module, compiler_path
-from compile.errors import VerificationFailed
-from compile.export import decompositions
-from compile.golden import TRICKY, GoldenSet
-from compile.importing import import_programs
-from compile.parity import compare_decisions
+from compile.lowering.export import decompositions
+from compile.lowering.import_mlir import import_programs
+from compile.lowering.iree_compile import STRIP_FLAGS, compile_module, compiler_path
 from compile.pipeline import compile_checkpoint
-from compile.verification import judge_entries
+from compile.support.errors import VerificationFailed
+from compile.verify.golden import TRICKY, GoldenSet
+from compile.verify.parity import compare_decisions
+from compile.verify.replay import judge_entries
 from pqrnn.checkpoint import Facts, load_checkpoint, save_checkpoint
-from pqrnn.integer import IntegerLinear, multiply
-from pqrnn.model import ParserModel
-from pqrnn.projection import pack_texts
-from pqrnn.quantisation import QuantisedLinear
+from pqrnn.features.projection import pack_texts
+from pqrnn.model.int8 import IntegerLinear, multiply
+from pqrnn.model.parser import ParserModel
+from pqrnn.model.qat import QuantizedLinear
 from runtime_py import Parser
-from runtime_py.answers import EntryAnswers
-from runtime_py.replay import collect
+from runtime_py.tools.answers import EntryAnswers
+from runtime_py.tools.replay import collect
 
 CPU = (*cpu_flags("generic"), "--iree-global-opt-data-tiling", "--iree-llvmcpu-stack-allocation-limit=131072")
 PRODUCTS = 9  # bottleneck, two layers, pool, tags, tags of the pool, intent, two rounds of neighbours
@@ -93,7 +93,7 @@ class _Integers(nn.Module):
 
         def see(layer: nn.Module, inputs: tuple[Tensor]) -> None:
             assert isinstance(layer, IntegerLinear)
-            given = layer.quantise(inputs[0])
+            given = layer.quantize(inputs[0])
             seen.extend([given.to(torch.int32).reshape(-1), multiply(given.reshape(-1, given.shape[-1]), layer.weight).reshape(-1)])
 
         hooks = [layer.register_forward_pre_hook(see) for layer in self.model.modules() if isinstance(layer, IntegerLinear)]
@@ -138,13 +138,13 @@ def test_products_are_of_8_bits_in_the_compiler_too(module: Path, tmp_path: Path
 
 
 def test_from_a_checkpoint_to_a_package(tmp_path: Path) -> None:
-    quantised = make_int8(1)
+    quantized = make_int8(1)
     with torch.no_grad():  # far apart, so that no text is too undecided to be kept
-        for head in (quantised.intent, quantised.tags):
-            assert isinstance(head, QuantisedLinear)
+        for head in (quantized.intent, quantized.tags):
+            assert isinstance(head, QuantizedLinear)
             head.bias.add_(torch.arange(float(head.out_features)).flip(0))
     facts = Facts(
-        config=quantised.config,
+        config=quantized.config,
         labels=LABELS,
         data={},
         revision="0123abc",
@@ -153,7 +153,7 @@ def test_from_a_checkpoint_to_a_package(tmp_path: Path) -> None:
         lengths=[(4, 16, 10), (8, 40, 20)],
         golden_texts=TEXTS,
     )
-    save_checkpoint(tmp_path / "run", quantised, facts)
+    save_checkpoint(tmp_path / "run", quantized, facts)
     outcome = compile_checkpoint(tmp_path / "run", tmp_path / "small.pqrnn", ["host", "vmvx"], buckets=BUCKETS)
     host, interpreted = outcome.manifest.variants
     assert interpreted.parity is not None
@@ -163,8 +163,8 @@ def test_from_a_checkpoint_to_a_package(tmp_path: Path) -> None:
     assert host.parity is not None
     assert host.parity.passed
     assert host.parity.texts > len(TRICKY) - 5
-    tables = 4 * sum(buffer.numel() for buffer in quantised.projection.buffers())
-    sums = 8 * sum(layer.scale.numel() * layer.taps for layer in quantised.folded().modules() if isinstance(layer, IntegerLinear))
+    tables = 4 * sum(buffer.numel() for buffer in quantized.projection.buffers())
+    sums = 8 * sum(layer.scale.numel() * layer.taps for layer in quantized.folded().modules() if isinstance(layer, IntegerLinear))
     constant = outcome.statistics["host"].constant_bytes
     # Weights are stored once for both entries, a byte each; columns are padded to the 16 that a processor takes at a time.
     assert outcome.manifest.model.parameters <= constant < 1.15 * (outcome.manifest.model.parameters + tables) + sums + 60_000

@@ -43,20 +43,20 @@ from oracles.effort import examples
 from oracles.texts import DAMAGE, PIECES, byte_texts
 from torch import Tensor, nn
 
-from compile.compiler import compile_module
-from compile.errors import ImportFailed
-from compile.importing import import_programs
 from compile.kernels.families import FAMILIES, REAL_FAMILIES, Family, Kernels, choose_kernels
 from compile.kernels.linking import link_kernels, read_target
 from compile.kernels.modules import KernelLinear
 from compile.kernels.packing import offset_sums, pack_weights
+from compile.lowering.import_mlir import import_programs
+from compile.lowering.iree_compile import compile_module
 from compile.pipeline import Outcome, compile_checkpoint
+from compile.support.errors import ImportFailed
 from pqrnn.checkpoint import Facts, save_checkpoint
-from pqrnn.integer import IntegerLinear, Range, multiply
-from pqrnn.model import ParserModel
-from pqrnn.projection import Projection, pack_texts
+from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.model.int8 import IntegerLinear, Range, multiply
+from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
-from runtime_py.preflight import missing_features, this_machine
+from runtime_py.device.preflight import missing_features, this_machine
 from targets import registry
 
 

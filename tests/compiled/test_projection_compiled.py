@@ -16,8 +16,8 @@ from oracles.effort import examples
 from oracles.projection import Projected, project
 from oracles.texts import DAMAGE, PIECES, byte_texts, characters
 
-from compile.compiler import compile_module, target_flags
-from pqrnn.projection import Projection, ProjectionConfig, pack_texts
+from compile.lowering.iree_compile import compile_module, target_flags
+from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
 from targets import registry
 
 # As it ships. The compiler tiles every shape, and vectorises for every CPU, on its own.

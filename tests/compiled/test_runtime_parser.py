@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from tiny_package import BUCKETS, TAGS, TEXTS, oracle, write_package
 
 from runtime_py import Parser
-from runtime_py.decoding import Parse, cut_text, encode_text
+from runtime_py.decode.decoder import Parse, cut_text, encode_text
 from runtime_py.errors import DeviceError, DigestError, InputTooLong, PackageError, ParserClosed, RuntimeMismatch, UnsupportedTarget
-from runtime_py.manifest import Manifest
-from runtime_py.memory import resident_bytes
-from runtime_py.package import open_package, seal
+from runtime_py.execute.session import Session, open_device
+from runtime_py.package_format.manifest import Manifest
+from runtime_py.package_format.package import open_package, seal
 from runtime_py.parser import Logits
-from runtime_py.session import Session, open_device
+from runtime_py.tools.memory import resident_bytes
 
 pytestmark = pytest.mark.compiled
 LARGEST = BUCKETS[-1]

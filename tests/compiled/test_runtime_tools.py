@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from tiny_package import BUCKETS, TEXTS, compile_module, module_text, write_package
 
-from runtime_py.bench import benchmark_package, measure, measure_cold_start, summarise
-from runtime_py.check import check_package, check_parser, record_parity
 from runtime_py.errors import DeviceError, DigestError, InputTooLong
-from runtime_py.golden import load_golden, save_golden
-from runtime_py.inspect import inspect_package
-from runtime_py.manifest import SCHEMA
-from runtime_py.package import open_package, seal
+from runtime_py.package_format.golden import load_golden, save_golden
+from runtime_py.package_format.manifest import SCHEMA
+from runtime_py.package_format.package import open_package, seal
 from runtime_py.parser import Logits, Parser
+from runtime_py.tools.bench import benchmark_package, measure, measure_cold_start, summarise
+from runtime_py.tools.check import check_package, check_parser, record_parity
+from runtime_py.tools.inspect import inspect_package
 
 pytestmark = pytest.mark.compiled
 

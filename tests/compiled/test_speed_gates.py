@@ -17,19 +17,19 @@ from makers.kernels import processor_of
 from makers.small import BUCKETS, TEXTS, answer_golden, compile_for, cpu_flags, cpu_variant, import_small, make_model, write_package
 from torch import Tensor, nn
 
-from compile.compiler import compile_module
-from compile.golden import TRICKY
-from compile.importing import import_programs
 from compile.kernels.families import choose_kernels
 from compile.kernels.linking import link_kernels
 from compile.kernels.modules import with_kernels
+from compile.lowering.import_mlir import import_programs
+from compile.lowering.iree_compile import compile_module
 from compile.target_bench import ModuleSizes, count_dispatches, measure_module
-from pqrnn.model import ParserModel
+from compile.verify.golden import TRICKY
+from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
-from runtime_py.check import check_package, check_parser
-from runtime_py.entry import Entry, Outputs
 from runtime_py.errors import InputTooLong
-from runtime_py.memory import resident_bytes
+from runtime_py.execute.entry import Entry, Outputs
+from runtime_py.tools.check import check_package, check_parser
+from runtime_py.tools.memory import resident_bytes
 
 BATCH = 3
 # Counted, with a little room. More is a regression to look into.

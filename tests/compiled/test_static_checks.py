@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from tiny_package import BUCKETS, module_text
 
-import compile.static_checks
-from compile.binaries import find_elves, find_shaders
-from compile.compiler import STRIP_FLAGS, compile_module, target_flags
-from compile.errors import VerificationFailed
-from compile.machine import Processor, resolve_processor
-from compile.static_checks import check_machine_code, check_shaders, find_objdump, shader_features, uses_subgroups
+import compile.verify.static_checks
+from compile.lowering.iree_compile import STRIP_FLAGS, compile_module, target_flags
+from compile.lowering.processor import Processor, resolve_processor
+from compile.support.errors import VerificationFailed
+from compile.verify.binaries import find_elves, find_shaders
+from compile.verify.static_checks import check_machine_code, check_shaders, find_objdump, shader_features, uses_subgroups
 from targets import registry
 
 NAMES = ("linux-armv7-neon", "linux-riscv64", "linux-riscv64-v", "linux-aarch64-dotprod")
@@ -66,7 +66,7 @@ def test_right_code_passes_and_what_was_seen_is_said(name: str, seen: str, codes
 
 def test_what_cannot_be_read_is_said(codes: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not disassembled: no disassembler" in check_machine_code(codes["linux-x86_64-v2"], processor_of("linux-x86_64-v2"))
-    monkeypatch.setattr(compile.static_checks, "find_objdump", lambda: None)
+    monkeypatch.setattr(compile.verify.static_checks, "find_objdump", lambda: None)
     assert check_machine_code(codes[NAMES[1]], processor_of(NAMES[1])).endswith("not disassembled: llvm-objdump is not installed")
 
 
@@ -94,7 +94,7 @@ def test_the_instructions_themselves_show_a_missing_feature(
 ) -> None:
     """Also where the file's own account, which is looked at before, says nothing of it."""
     whole = processor_of(name)
-    monkeypatch.setattr(compile.static_checks, "_faults", lambda *_: [])
+    monkeypatch.setattr(compile.verify.static_checks, "_faults", lambda *_: [])
     features = tuple(feature for feature in whole.features if feature not in lacking.split())
     assert len(features) < len(whole.features)
     with pytest.raises(VerificationFailed, match="instructions that .* lacks") as caught:

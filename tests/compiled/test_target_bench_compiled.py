@@ -11,7 +11,7 @@ from tiny_package import BUCKETS, compile_module, write_package
 from typer.testing import CliRunner
 
 from compile.emulation.runner import native_tools
-from compile.process import run_tool
+from compile.support.process import run_tool
 from compile.target_bench import BenchFailed, bench_targets, count_dispatches, measure_module
 
 

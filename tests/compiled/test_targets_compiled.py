@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from compile.compiler import compile_module, target_flags
-from compile.errors import CompilerFailed
-from compile.machine import resolve_processor
+from compile.lowering.iree_compile import compile_module, target_flags
+from compile.lowering.processor import resolve_processor
+from compile.support.errors import CompilerFailed
 from targets import Target, TargetError, shipped
 from targets.board import processor_target
 from targets.isa import ARCHITECTURES, architecture_of

@@ -10,10 +10,10 @@ import numpy as np
 from iree.compiler.tools import compile_str
 from numpy.typing import NDArray
 
-from runtime_py.golden import join_golden, save_golden
-from runtime_py.manifest import Bucket, Golden, Labels, Manifest, Model, Producer, Variant
-from runtime_py.package import new_package, seal
-from runtime_py.preflight import this_machine
+from runtime_py.device.preflight import this_machine
+from runtime_py.package_format.golden import join_golden, save_golden
+from runtime_py.package_format.manifest import Bucket, Golden, Labels, Manifest, Model, Producer, Variant
+from runtime_py.package_format.package import new_package, seal
 
 INTENTS = ("alarm", "music", "weather", "timer", "none")
 TAGS = ("O", "B-when", "I-when", "B-what", "I-what")

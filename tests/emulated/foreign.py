@@ -17,10 +17,10 @@ from msgspec.structs import replace
 from tiny_package import BUCKETS, INTENTS, TAGS, module_text, write_package
 
 from compile.emulation.runner import Runner
-from compile.process import Finished, run_tool
-from runtime_py.golden import join_golden, save_golden
-from runtime_py.manifest import Bucket, Variant
-from runtime_py.package import seal
+from compile.support.process import Finished, run_tool
+from runtime_py.package_format.golden import join_golden, save_golden
+from runtime_py.package_format.manifest import Bucket, Variant
+from runtime_py.package_format.package import seal
 
 ROWS, DEPTH, COLUMNS = 8, 64, 16
 SUMMED = 256

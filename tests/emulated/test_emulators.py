@@ -15,9 +15,9 @@ import pytest
 from foreign import COLUMNS, DEPTH, ROWS, SUM, SUMMED, call, cpu_code, cpu_package, script, vulkan_code, vulkan_package
 
 from compile.emulation.runner import NoRunner, Runner, emulated_machine, emulated_runner, rasteriser_device
-from compile.process import Finished, run_tool
-from runtime_py.manifest import Variant, VulkanNeeds
-from runtime_py.replay import CANNOT_RUN, Replay
+from compile.support.process import Finished, run_tool
+from runtime_py.package_format.manifest import Variant, VulkanNeeds
+from runtime_py.tools.replay import CANNOT_RUN, Replay
 from targets.schema import Emulator
 
 Start = Callable[..., Runner]
@@ -95,7 +95,7 @@ def test_swiftshader_has_four(emulated: Start) -> None:
 def replay(runner: Runner, package: Path, preflight: bool = True) -> Finished:
     """Replay the golden vectors there, as verification does."""
     options = () if preflight else ("--no-preflight",)
-    command = [*runner.python, "-m", "runtime_py.replay", package, "--target", "foreign", "--repeats", "1", *options]
+    command = [*runner.python, "-m", "runtime_py.tools.replay", package, "--target", "foreign", "--repeats", "1", *options]
     return run_tool(command, 300, environment=runner.environment)
 
 

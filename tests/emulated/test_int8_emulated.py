@@ -10,11 +10,11 @@ import torch
 from makers.int8 import make_int8
 from makers.small import LABELS, TEXTS
 
-from compile.buckets import make_buckets
 from compile.emulation.runner import Runner
+from compile.lowering.buckets import make_buckets
 from compile.pipeline import compile_checkpoint
 from pqrnn.checkpoint import Facts, save_checkpoint
-from pqrnn.quantisation import QuantisedLinear
+from pqrnn.model.qat import QuantizedLinear
 
 BUCKETS = make_buckets([(8, 64)])
 
@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = make_int8(1)
     with torch.no_grad():  # far apart, so that no text is too undecided to be kept
         for head in (model.intent, model.tags):
-            assert isinstance(head, QuantisedLinear)
+            assert isinstance(head, QuantizedLinear)
             head.bias.add_(torch.arange(float(head.out_features)).flip(0))
     facts = Facts(config=model.config, labels=LABELS, data={}, revision="", training={}, metrics={}, lengths=[(4, 16, 1)], golden_texts=TEXTS)
     save_checkpoint(folder, model, facts)

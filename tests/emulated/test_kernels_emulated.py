@@ -28,14 +28,14 @@ from makers.kernels import (
     real_product_case,
 )
 
-from compile.compiler import compile_module
 from compile.emulation.counting import CannotCount, count_instructions
 from compile.emulation.runner import Runner
 from compile.kernels.families import Family, find_family
 from compile.kernels.product import product_kernel
-from compile.process import run_tool
-from compile.static_checks import check_machine_code, find_objdump
-from pqrnn.projection import Projection, pack_texts
+from compile.lowering.iree_compile import compile_module
+from compile.support.process import run_tool
+from compile.verify.static_checks import check_machine_code, find_objdump
+from pqrnn.features.projection import Projection, pack_texts
 
 ARM = pytest.mark.parametrize(("name", "cpu"), [("dotprod", "cortex-a76"), ("i8mm", "max,sve=off")])
 ROWS, DEPTH, COLUMNS = 8, 256, 384

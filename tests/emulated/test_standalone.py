@@ -16,14 +16,11 @@ from tiny_package import TEXTS as TINY_TEXTS
 from tiny_package import module_text, oracle
 from typer.testing import CliRunner
 
-from compile.buckets import make_buckets
-from compile.compiler import target_flags
-from compile.errors import PackagingFailed, VerificationFailed
-from compile.export import export_entries
-from compile.golden import TRICKY, GoldenSet, make_golden
-from compile.importing import import_programs
+from compile.lowering.buckets import make_buckets
+from compile.lowering.export import export_entries
+from compile.lowering.import_mlir import import_programs
+from compile.lowering.iree_compile import target_flags
 from compile.pipeline import compile_checkpoint
-from compile.reference import Oracle
 from compile.standalone.building import Program, built_program
 from compile.standalone.errors import NoToolchain, StandaloneFailed
 from compile.standalone.export import write_standalone
@@ -31,9 +28,12 @@ from compile.standalone.pipeline import export_parser
 from compile.standalone.proof import prove
 from compile.standalone.toolchains import Toolchain, find_toolchain
 from compile.standalone.writing import write_golden
+from compile.support.errors import PackagingFailed, VerificationFailed
+from compile.verify.golden import TRICKY, GoldenSet, make_golden
+from compile.verify.reference import Oracle
 from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.cli.main import app
-from runtime_py.manifest import Bucket, Labels
+from runtime_py.package_format.manifest import Bucket, Labels
 from targets import Target, TargetError, registry
 
 BUCKETS = make_buckets([(8, 64)])

@@ -14,7 +14,7 @@ from compile.emulation import counting
 from compile.emulation.counting import CannotCount, count_instructions
 from compile.emulation.runner import Runner
 from compile.target_bench import TargetFigures, bench_targets, figures_tables
-from runtime_py.package import open_package, seal
+from runtime_py.package_format.package import open_package, seal
 
 Start = Callable[..., Runner]
 TRIPLE = "aarch64-unknown-linux-gnu"
@@ -43,9 +43,9 @@ def arguments(path: Path, entry: str, lanes: int) -> list[str]:
 @pytest.fixture
 def countable() -> None:
     """Skip where instructions cannot be counted, with the reason."""
-    from compile.emulation import places
+    from compile.emulation import locations
 
-    if places.counting_qemu() is None:
+    if locations.counting_qemu() is None:
         pytest.skip("the emulator that counts is not installed: make emulators")
     try:
         counting._plugin()
@@ -90,9 +90,9 @@ def test_an_emulated_variant_has_counts_and_no_times(board: Path, countable: Non
 
 
 def test_without_the_counter_the_other_figures_remain(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from compile.emulation import places
+    from compile.emulation import locations
 
-    monkeypatch.setattr(places, "counting_qemu", lambda: None)
+    monkeypatch.setattr(locations, "counting_qemu", lambda: None)
     (figures,) = bench_targets(board, ["linux-aarch64"])
     assert figures.notes == ["instructions not counted: the emulator that counts is not installed: run `make emulators`"]
     assert all(entry.instructions_code is None and entry.peak_bytes for entry in figures.entries)

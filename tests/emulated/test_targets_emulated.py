@@ -8,7 +8,7 @@ import pytest
 from foreign import script
 
 from compile.emulation.runner import NoRunner, Runner, emulated_machine, emulated_runner
-from runtime_py.preflight import missing_features
+from runtime_py.device.preflight import missing_features
 from targets import Target, shipped
 from targets.isa import ARCHITECTURES
 from targets.schema import Preset, decode_target
@@ -20,7 +20,7 @@ AARCH64 = [name for name in shipped().names() if shipped().get(name).triple.star
 CRYPTOGRAPHY = {"aes", "sha2"}
 DESCRIBE = """
 import platform
-from runtime_py.preflight import this_machine
+from runtime_py.device.preflight import this_machine
 from targets.board import processor_target
 from targets.writing import encode_target
 machine = this_machine()

@@ -26,14 +26,14 @@ from makers.small import (
     write_package,
 )
 
-from compile.buckets import make_buckets
 from compile.emulation.runner import Runner
-from compile.golden import GoldenSet
-from compile.process import run_tool
-from compile.verification import verify_variant
-from runtime_py.answers import load_answers, save_texts
+from compile.lowering.buckets import make_buckets
+from compile.support.process import run_tool
+from compile.verify.golden import GoldenSet
+from compile.verify.replay import verify_variant
+from runtime_py.device.gpu_selftest import SelfTest
 from runtime_py.parser import Parser
-from runtime_py.selftest import SelfTest
+from runtime_py.tools.answers import load_answers, save_texts
 
 Start = Callable[..., Runner]
 
@@ -129,7 +129,7 @@ def test_texts_of_every_script_and_broken_bytes_are_read_back_right(real: Path, 
     command = [
         *lavapipe.python,
         "-m",
-        "runtime_py.replay",
+        "runtime_py.tools.replay",
         real,
         "--target",
         "eight",
@@ -156,7 +156,7 @@ def test_texts_of_every_script_and_broken_bytes_are_read_back_right(real: Path, 
 
 def test_a_thousand_calls_leave_nothing_behind_and_results_are_their_owners(package: Path, lavapipe: Runner) -> None:
     script = """
-from runtime_py.memory import resident_bytes
+from runtime_py.tools.memory import resident_bytes
 parser = Parser.load(path, variant="eight", self_test=False)
 texts = ["wake me at seven", "play some jazz in the kitchen please", "", "नमस्ते दुनिया"]
 first = [parser.logits(text) for text in texts]

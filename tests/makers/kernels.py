@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from compile.compiler import compile_module, target_flags
 from compile.kernels.families import Family
 from compile.kernels.head import NAMES, Sizes, head_kernel
 from compile.kernels.kernel import Kernel
@@ -22,10 +21,11 @@ from compile.kernels.modules import KernelLayer, PackedLinear
 from compile.kernels.packing import offset_sums, pack_table, pack_weights
 from compile.kernels.product import product_kernel, rectified_kernel, scaled_kernel
 from compile.kernels.projection import TextSizes, projection_kernel
-from compile.machine import Processor, resolve_processor
-from pqrnn.integer import IntegerLinear, Range
-from pqrnn.model import ModelConfig, QrnnLayer
-from pqrnn.projection import Projection, ProjectionConfig, pack_texts
+from compile.lowering.iree_compile import compile_module, target_flags
+from compile.lowering.processor import Processor, resolve_processor
+from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
+from pqrnn.model.int8 import IntegerLinear, Range
+from pqrnn.model.parser import ModelConfig, QrnnLayer
 from targets import registry
 
 # By family a target that has it.

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import torch
 
-from compile.buckets import make_buckets
-from compile.compiler import STRIP_FLAGS, compile_module
-from compile.export import export_entries
-from compile.golden import GoldenSet, make_golden
-from compile.importing import import_programs
-from compile.reference import Oracle
+from compile.lowering.buckets import make_buckets
+from compile.lowering.export import export_entries
+from compile.lowering.import_mlir import import_programs
+from compile.lowering.iree_compile import STRIP_FLAGS, compile_module
+from compile.verify.golden import GoldenSet, make_golden
+from compile.verify.reference import Oracle
 from pqrnn.checkpoint import Labels
-from pqrnn.model import ModelConfig, ParserModel
-from pqrnn.projection import ProjectionConfig
-from runtime_py.golden import save_golden
-from runtime_py.manifest import ANY, VULKAN, Bucket, Golden, Manifest, Model, Producer, Variant, VulkanNeeds
-from runtime_py.manifest import Labels as LabelNames
-from runtime_py.package import new_package, seal
-from runtime_py.preflight import this_machine
+from pqrnn.features.projection import ProjectionConfig
+from pqrnn.model.parser import ModelConfig, ParserModel
+from runtime_py.device.preflight import this_machine
+from runtime_py.package_format.golden import save_golden
+from runtime_py.package_format.manifest import ANY, VULKAN, Bucket, Golden, Manifest, Model, Producer, Variant, VulkanNeeds
+from runtime_py.package_format.manifest import Labels as LabelNames
+from runtime_py.package_format.package import new_package, seal
 
 CONFIG = ModelConfig(projection=ProjectionConfig(word_features=512, ngram_features=512), bottleneck=64, state=24, layers=2)
 LABELS = Labels(("alarm", "music", "weather", "none"), ("O", "B-time", "I-time", "B-what", "I-what"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pqrnn.model import ParserModel
+from pqrnn.model.parser import ParserModel
 
 
 def pretend_trained(model: ParserModel) -> ParserModel:

@@ -1,4 +1,4 @@
-"""The projection in plain Python, from the text of `pqrnn.projection`: strings, lists and unbounded integers."""
+"""The projection in plain Python, from the text of `pqrnn.features.projection`: strings, lists and unbounded integers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FEATURES_PER_HASH = 16
 
 
 class Config(Protocol):
-    """What of `pqrnn.projection.ProjectionConfig` is read here."""
+    """What of `pqrnn.features.projection.ProjectionConfig` is read here."""
 
     @property
     def word_features(self) -> int: ...
@@ -168,7 +168,7 @@ def word_features(word: str, config: Config) -> list[int]:
 
 
 def project(data: bytes, rows: int, config: Config) -> Projected:
-    """Project a text as `pqrnn.projection.Projection` does, cut at `rows` words and filled up with zeros."""
+    """Project a text as `pqrnn.features.projection.Projection` does, cut at `rows` words and filled up with zeros."""
     words = segment(decode(data))
     features = np.zeros((rows, config.word_features + config.ngram_features), np.float32)
     spans = np.zeros((rows, 2), np.int32)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime_py.golden import GoldenVectors, join_golden, save_golden
-from runtime_py.manifest import Bucket, Golden, Labels, Manifest, Model, Parity, Producer, Variant
-from runtime_py.package import seal
+from runtime_py.package_format.golden import GoldenVectors, join_golden, save_golden
+from runtime_py.package_format.manifest import Bucket, Golden, Labels, Manifest, Model, Parity, Producer, Variant
+from runtime_py.package_format.package import seal
 
 INTENTS = ["alarm", "music"]
 TAGS = ["O", "B-time", "I-time"]

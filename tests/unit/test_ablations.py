@@ -12,8 +12,8 @@ from benchmarks.pareto import draw_pareto, find_points
 from benchmarks.recipes import DEFAULT, Setting, change_recipe, default_recipe, list_settings
 from benchmarks.results import ResultRow, load_results, merge_results
 from pqrnn.data.examples import Example, Slot
-from pqrnn.lessons import read_lessons
-from pqrnn.model import ParserModel
+from pqrnn.distillation.logit_store import read_lessons
+from pqrnn.model.parser import ParserModel
 
 _SMALL = {
     "projection.word_features": 64,

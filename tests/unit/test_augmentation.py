@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pqrnn.augmentation import Row, SlotSwap
-from pqrnn.misspelling import Misspeller, make_variants, misspell
-from pqrnn.projection import Projection, ProjectionConfig
-from pqrnn.recombination import Recombination
-from pqrnn.sampling import NgramSampler
-from pqrnn.teacher.labelling import Lexicon
+from pqrnn.augmentation.misspelling import Misspeller, make_variants, misspell
+from pqrnn.augmentation.ngram_sampler import NgramSampler
+from pqrnn.augmentation.recombination import Recombination
+from pqrnn.augmentation.slot_swap import Row, SlotSwap
+from pqrnn.distillation.labelling import Lexicon
+from pqrnn.features.projection import Projection, ProjectionConfig
 
 _TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from pqrnn.averaging import average_checkpoints, average_weights
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError
-from pqrnn.model import ModelConfig
-from pqrnn.projection import ProjectionConfig
-from pqrnn.training import TrainingConfig, train
+from pqrnn.features.projection import ProjectionConfig
+from pqrnn.model.parser import ModelConfig
+from pqrnn.training.trainer import TrainingConfig, train
+from pqrnn.training.weight_averaging import average_checkpoints, average_weights
 
 _MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)
 _EXAMPLES = [Example(f"{verb} the {room} lights", verb) for verb in ("dim", "raise") for room in ("hall", "attic", "kitchen")]

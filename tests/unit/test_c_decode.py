@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from oracles.host import Host
 from runtime_fakes import fake_manifest
 
-from runtime_py.c_header import c_header
-from runtime_py.decoding import cut_text, place_run
-from runtime_py.frames import Frames
-from runtime_py.manifest import FileEntry, Labels, Manifest
-from runtime_py.tags import TagScheme, split_tag
+from runtime_py.decode.decoder import cut_text, place_run
+from runtime_py.decode.frame_search import Frames
+from runtime_py.decode.tags import TagScheme, split_tag
+from runtime_py.package_format.manifest import FileEntry, Labels, Manifest
+from runtime_py.tools.c_header import c_header
 
 _C = Path(__file__).parents[2] / "runtime_py" / "c"
 _TAGS = ["O", "B-time", "I-time", "B-place", "I-place", 'B-"odd\\?\n\x01é"', "B2-time", "B13-pl-ace"]

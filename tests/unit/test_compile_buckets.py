@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compile.buckets import COVERED, FINE_STEP, LAST, LONGEST, STEP, WORTH, choose_buckets, make_buckets
-from compile.errors import PlanError
+from compile.lowering.buckets import COVERED, FINE_STEP, LAST, LONGEST, STEP, WORTH, choose_buckets, make_buckets
+from compile.support.errors import PlanError
 
 lengths = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 200), st.integers(1, 50)), min_size=1, max_size=12)
 

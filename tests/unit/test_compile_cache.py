@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compile.cache import Cache, cache_key
-from compile.compiler import Compiled, Statistics
+from compile.lowering.cache import Cache, cache_key
+from compile.lowering.iree_compile import Compiled, Statistics
 from runtime_py.cache import module_folder
 
 FLAGS = ("--iree-llvmcpu-target-cpu=generic", "--iree-llvmcpu-target-cpu-features=+a,+b")

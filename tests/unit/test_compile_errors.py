@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compile.errors import CompileError, CompilerFailed, ExportFailed, ImportFailed, PackagingFailed, PlanError, TargetsFailed, VerificationFailed
-from compile.reproduction import clear_evidence, failure_folder, keep_evidence
+from compile.support.errors import (
+    CompileError,
+    CompilerFailed,
+    ExportFailed,
+    ImportFailed,
+    PackagingFailed,
+    PlanError,
+    TargetsFailed,
+    VerificationFailed,
+)
+from compile.support.reproduction import clear_evidence, failure_folder, keep_evidence
 
 
 def test_every_stage_has_an_error_of_its_own() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compile.machine import enabled_features
-from compile.numerics import Numerics, compare_numerics, tolerance
+from compile.lowering.processor import enabled_features
+from compile.verify.tolerance import Numerics, compare_numerics, tolerance
 
 RNG = np.random.default_rng(7)
 TRUTH = RNG.normal(size=20_000)

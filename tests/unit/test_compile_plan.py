@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from compile.errors import PlanError
 from compile.plan import choose_targets
-from compile.progress import Progress, Reporter
+from compile.support.errors import PlanError
+from compile.support.progress import Progress, Reporter
 from targets import Registry, TargetError
 from targets.registry import Source, shipped
 

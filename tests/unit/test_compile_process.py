@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from compile.process import Finished, Stopped, run_tool, tool_group
+from compile.support.process import Finished, Stopped, run_tool, tool_group
 
 # A tool that starts another one, tells both numbers, and never ends.
 STUBBORN = """
@@ -81,7 +81,7 @@ def test_time_up_kills_the_tool_and_its_children(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are of POSIX")
 def test_interrupt_kills_the_tool_and_its_children(tmp_path: Path) -> None:
     note = tmp_path / "pids"
-    caller = f"import sys; from compile.process import run_tool; run_tool([sys.executable, '-c', {STUBBORN!r}, {str(note)!r}], 600)"
+    caller = f"import sys; from compile.support.process import run_tool; run_tool([sys.executable, '-c', {STUBBORN!r}, {str(note)!r}], 600)"
     process = subprocess.Popen([sys.executable, "-c", caller], stderr=subprocess.PIPE, text=True)
     while not note.exists():
         assert process.poll() is None, process.communicate()[1]

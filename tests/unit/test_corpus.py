@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pqrnn.corpus import list_labels
 from pqrnn.data.examples import Example, Slot
-from runtime_py.frames import LONGEST
+from pqrnn.dataset.encoded import list_labels
+from runtime_py.decode.frame_search import LONGEST
 
 
 def _example(intent: str, text: str, *labels: str) -> Example:

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 from runtime_fakes import fake_manifest, fake_variant, write_fake
 
-from compile.board_note import board_note, why_no_wheel
-from compile.deployment import Bundle, deploy, pack
-from compile.errors import DeployFailed
-from runtime_py.conformance import decode_conformance
+from compile.packaging.board_readme import board_note, why_no_wheel
+from compile.packaging.bundle import Bundle, deploy, pack
+from compile.support.errors import DeployFailed
 from runtime_py.errors import DigestError, PackageError
-from runtime_py.manifest import Parity
-from runtime_py.package import open_package
+from runtime_py.package_format.manifest import Parity
+from runtime_py.package_format.package import open_package
+from runtime_py.tools.conformance import decode_conformance
 
 _PI = {"triple": "aarch64-unknown-linux-gnu", "cpu": "generic", "features": []}
 
@@ -115,7 +115,7 @@ def test_a_module_that_variants_share_is_kept_for_those_that_stay(tmp_path: Path
     for name in (shared, "variants/host/module.vmfb", "golden/golden.npz"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes((tmp_path / "single.pqrnn" / name).read_bytes())
-    from runtime_py.package import seal
+    from runtime_py.package_format.package import seal
 
     seal(folder, manifest)
     deploy(folder, tmp_path / "out", ["raspberry-pi-4"])
@@ -190,5 +190,5 @@ def test_the_command_line_makes_one_and_warns(package: Path, tmp_path: Path) -> 
 
 
 def test_no_pytorch_is_needed() -> None:
-    code = "import sys, compile.deployment; heavy = {'torch', 'iree.compiler', 'hatchling'} & set(sys.modules); assert not heavy, heavy"
+    code = "import sys, compile.packaging.bundle; heavy = {'torch', 'iree.compiler', 'hatchling'} & set(sys.modules); assert not heavy, heavy"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -12,24 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from pqrnn import lessons as lessons_module
-from pqrnn.augmentation import Row
+from pqrnn.augmentation.slot_swap import Row
 from pqrnn.checkpoint import Labels, load_checkpoint
 from pqrnn.data.examples import Example, Slot
+from pqrnn.distillation import logit_store as lessons_module
+from pqrnn.distillation.labelling import LessonConfig, answer, average_answers, label_examples, make_drafts
+from pqrnn.distillation.loading import carry_weights, load_teacher
+from pqrnn.distillation.logit_store import Answers, Draft, read_lessons, write_lessons
+from pqrnn.distillation.objective import DistillationConfig, Schooling
+from pqrnn.distillation.pretrained import find_encoder, load_encoder
+from pqrnn.distillation.romanization import romanise
+from pqrnn.distillation.subwords import WordTokens
+from pqrnn.distillation.teacher import TeacherConfig, TeacherModel
 from pqrnn.errors import CheckpointError, TeacherError, TrainingError
-from pqrnn.lessons import Answers, Draft, read_lessons, write_lessons
-from pqrnn.losses import IGNORED, SHARPNESS, Totals, distillation_loss, joint_loss, relate, relation_loss, soft_loss
-from pqrnn.model import ModelConfig
-from pqrnn.network import Encoding
-from pqrnn.projection import ProjectionConfig
-from pqrnn.schooling import DistillationConfig, Schooling
-from pqrnn.teacher.encoder import find_encoder, load_encoder
-from pqrnn.teacher.labelling import LessonConfig, answer, average_answers, label_examples, make_drafts
-from pqrnn.teacher.model import TeacherConfig, TeacherModel
-from pqrnn.teacher.networks import carry_weights, load_teacher
-from pqrnn.teacher.spelling import romanise
-from pqrnn.teacher.tokens import WordTokens
-from pqrnn.training import TrainingConfig, train
+from pqrnn.features.projection import ProjectionConfig
+from pqrnn.model.losses import IGNORED, SHARPNESS, Totals, distillation_loss, joint_loss, relate, relation_loss, soft_loss
+from pqrnn.model.network import Encoding
+from pqrnn.model.parser import ModelConfig
+from pqrnn.training.trainer import TrainingConfig, train
 
 transformers = pytest.importorskip("transformers", reason="teachers need the extra 'teacher'")
 

@@ -15,8 +15,8 @@ import torch
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.distributed import gather_team, is_leader, join_team, share_items, sum_over_team, team_size, tell_team
 from pqrnn.errors import TrainingError
-from pqrnn.losses import IGNORED, Totals, distillation_loss, joint_loss
-from pqrnn.projection import pack_texts
+from pqrnn.features.projection import pack_texts
+from pqrnn.model.losses import IGNORED, Totals, distillation_loss, joint_loss
 
 _ROOT = Path(__file__).parents[2]
 
@@ -29,15 +29,16 @@ from pathlib import Path
 
 import torch
 
-from pqrnn import lessons, training
+from pqrnn.distillation import logit_store as lessons
+from pqrnn.training import trainer as training
 from pqrnn.checkpoint import Labels
 from pqrnn.data.examples import Example, Slot
 from pqrnn.distributed import join_team, team_rank
-from pqrnn.lessons import Answers, Draft, read_lessons, write_lessons
-from pqrnn.model import ModelConfig
-from pqrnn.projection import ProjectionConfig
-from pqrnn.schooling import DistillationConfig, Schooling
-from pqrnn.training import TrainingConfig, train
+from pqrnn.distillation.logit_store import Answers, Draft, read_lessons, write_lessons
+from pqrnn.model.parser import ModelConfig
+from pqrnn.features.projection import ProjectionConfig
+from pqrnn.distillation.objective import DistillationConfig, Schooling
+from pqrnn.training.trainer import TrainingConfig, train
 
 torch.set_num_threads(1)
 join_team()

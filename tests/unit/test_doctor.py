@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from pqrnn.cli.doctor import check_packages, diagnose
-from runtime_py.preflight import this_machine
+from runtime_py.device.preflight import this_machine
 
 
 def test_packages_are_compared_with_what_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

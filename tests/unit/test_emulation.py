@@ -11,20 +11,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from compile.emulation import cpuid, debian, install, places, runner
+from compile.emulation import cpuid, debian, install, locations, runner
 from compile.emulation.runner import NoRunner, find_runner
-from runtime_py.manifest import Variant, VulkanNeeds
-from runtime_py.preflight import this_machine
-from runtime_py.vulkan import VulkanDevice, VulkanDevices
+from runtime_py.device.preflight import this_machine
+from runtime_py.device.vulkan import VulkanDevice, VulkanDevices
+from runtime_py.package_format.manifest import Variant, VulkanNeeds
 from targets.schema import Emulator, Target
 
 
 @pytest.fixture
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without any emulator: neither in our folder nor in the system."""
-    monkeypatch.setenv(places.VARIABLE, str(tmp_path / "emulators"))
+    monkeypatch.setenv(locations.VARIABLE, str(tmp_path / "emulators"))
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    monkeypatch.setattr(places, "_MANIFESTS", ())
+    monkeypatch.setattr(locations, "_MANIFESTS", ())
     return tmp_path / "emulators"
 
 
@@ -97,7 +97,7 @@ def test_lavapipe_is_asked_for_numbers_of_lanes_that_it_has(nowhere: Path) -> No
 
 
 def test_the_first_emulator_that_can_is_taken_and_the_others_are_not_lost(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    able = runner.Runner("the second", True, (sys.executable,), {"PYTHONPATH": places.python_path()})
+    able = runner.Runner("the second", True, (sys.executable,), {"PYTHONPATH": locations.python_path()})
 
     def start(emulator: Emulator) -> runner.Runner:
         if emulator.lanes == 8:
@@ -126,7 +126,7 @@ def component(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return {"step": step}
 
     def source() -> str | None:
-        folder = places.component_folder("qemu")
+        folder = locations.component_folder("qemu")
         return None if folder is None else (folder / "content").read_text()
 
     made = install.Component("qemu", "for tests", lambda: {"pins": [plan[0]]}, build, source)
@@ -177,10 +177,10 @@ def test_two_at_a_time_wait_for_each_other(component: list[str], nowhere: Path) 
         other = threading.Thread(target=lambda: install.install(["qemu"], say))
         other.start()
         assert waiting.wait(30)
-        assert places.component_folder("qemu") is None
+        assert locations.component_folder("qemu") is None
     other.join(30)
     assert said[0].startswith("waiting for another process")
-    assert places.component_folder("qemu") is not None
+    assert locations.component_folder("qemu") is not None
 
 
 def test_check_fetches_nothing_and_its_status_tells(component: list[str], nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:

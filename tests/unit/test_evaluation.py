@@ -13,13 +13,13 @@ from makers.runs import write_run
 from makers.small import LABELS, TEXTS, make_model
 
 from pqrnn.data.examples import Example, Slot
+from pqrnn.distillation.loading import load_teacher
 from pqrnn.errors import DataNotFoundError
-from pqrnn.evaluation import evaluate_answers, split_languages
-from pqrnn.metrics import score_frames
-from pqrnn.prediction import Answer, answer_texts, decide
-from pqrnn.scoring import frame_of_example, frame_of_parse
-from pqrnn.teacher.networks import load_teacher
-from runtime_py.decoding import Decoder
+from pqrnn.evaluation.evaluate import evaluate_answers, split_languages
+from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
+from pqrnn.evaluation.metrics import score_frames
+from pqrnn.evaluation.prediction import Answer, answer_texts, decide
+from runtime_py.decode.decoder import Decoder
 
 _INTENTS = ("on", "off", "oos")
 _DECODER = Decoder(_INTENTS, ("O", "B-what", "I-what"))

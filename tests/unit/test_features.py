@@ -10,8 +10,8 @@ from oracles.effort import examples
 from oracles.projection import decode, project, segment
 from oracles.texts import byte_texts
 
-from pqrnn.features import WordFeatures, group_texts, segment_texts
-from pqrnn.projection import Projection, ProjectionConfig, pack_texts
+from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
+from pqrnn.features.word_table import WordFeatures, group_texts, segment_texts
 
 CONFIG = ProjectionConfig(word_features=32, ngram_features=32, ngram_limit=4)
 PROJECTION = Projection(CONFIG)

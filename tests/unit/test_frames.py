@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime_py.decoding import Decoder
-from runtime_py.frames import LONGEST, WEIGHT, Frames
-from runtime_py.tags import TagScheme
+from runtime_py.decode.decoder import Decoder
+from runtime_py.decode.frame_search import LONGEST, WEIGHT, Frames
+from runtime_py.decode.tags import TagScheme
 
 _TAGS = ["O", "B-time", "I-time", "B-song", "I-song", "B2-time"]
 _INTENTS = 3

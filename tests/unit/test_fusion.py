@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from oracles.effort import examples
 from torch import Tensor
 
-from pqrnn.fusion import pack_words, run_layer
-from pqrnn.model import ModelConfig, QrnnLayer
+from pqrnn.model.fused_qrnn import pack_words, run_layer
+from pqrnn.model.parser import ModelConfig, QrnnLayer
 
 WIDTH, STATE = 5, 3
 

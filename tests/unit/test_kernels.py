@@ -19,10 +19,10 @@ from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, Ker
 from compile.kernels.packing import offset_sums, pack_table, pack_weights, unpack_weights
 from compile.kernels.product import product_kernel
 from compile.kernels.tiling import choose_height, choose_shape, choose_tiling, runs
-from pqrnn.integer import IntegerLinear, Range, multiply
-from pqrnn.model import ParserModel
-from pqrnn.projection import Projection, pack_texts
-from pqrnn.unicode_table import BLOCK_BITS, load_unicode_table
+from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.features.unicode_table import BLOCK_BITS, load_unicode_table
+from pqrnn.model.int8 import IntegerLinear, Range, multiply
+from pqrnn.model.parser import ParserModel
 from targets import registry
 
 FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

@@ -14,8 +14,8 @@ from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
 from pqrnn.data.examples import Example, Slot
-from pqrnn.metrics import Frame, area_under_curve, score_frames
-from pqrnn.scoring import frame_of_example
+from pqrnn.evaluation.frames import frame_of_example
+from pqrnn.evaluation.metrics import Frame, area_under_curve, score_frames
 
 _TAGS = ["O", "B-a", "I-a", "B-b", "I-b"]
 

@@ -13,8 +13,8 @@ from oracles.model import encode
 from oracles.texts import byte_texts
 from torch import Tensor
 
-from pqrnn.model import ModelConfig, Parse, ParserModel
-from pqrnn.projection import ProjectionConfig, pack_texts
+from pqrnn.features.projection import ProjectionConfig, pack_texts
+from pqrnn.model.parser import ModelConfig, Parse, ParserModel
 
 INTENTS, TAGS = 5, 7
 SMALL = ModelConfig(projection=ProjectionConfig(word_features=32, ngram_features=32), bottleneck=12, state=6)

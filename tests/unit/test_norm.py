@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from oracles.effort import examples
 from torch import Tensor, nn
 
-from pqrnn.norm import MaskedBatchNorm, fold_into_linear
+from pqrnn.model.batch_norm import MaskedBatchNorm, fold_into_linear
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 6))
 

@@ -20,14 +20,14 @@ pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
 import onnx
 import onnxruntime
 
-from compile.buckets import make_buckets
-from compile.errors import PlanError, VerificationFailed
-from compile.golden import TRICKY, make_golden
+from compile.lowering.buckets import make_buckets
 from compile.onnx_export import INPUT, METADATA, OUTPUTS, TextEntry, compare_golden, export_onnx, open_onnx, write_onnx
-from compile.reference import Oracle
+from compile.support.errors import PlanError, VerificationFailed
+from compile.verify.golden import TRICKY, make_golden
+from compile.verify.reference import Oracle
 from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.cli.app import app
-from pqrnn.projection import Projection, ProjectionConfig, pack_texts
+from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
 
 BUCKET = make_buckets([(6, 32)])[0]
 

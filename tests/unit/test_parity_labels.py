@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from compile.parity import check_labels
+from compile.verify.parity import check_labels
 from pqrnn.checkpoint import Labels as TrainedLabels
-from runtime_py.manifest import Labels
+from runtime_py.package_format.manifest import Labels
 
 _OWN = TrainedLabels(("play", "stop"), ("O", "B-song", "I-song"), ((0,), ()), (((1,), (2, 0)), ((3,),)))
 

@@ -14,8 +14,8 @@ from oracles.effort import examples
 from oracles.projection import decode, project
 from oracles.texts import DAMAGE, PIECES, byte_texts, damaged_bytes
 
-from pqrnn.projection import Projection, ProjectionConfig, Words, decode_utf8, mix, mix_number, pack_texts, to_int32, unpack_bytes
-from pqrnn.unicode_table import CODE_POINTS
+from pqrnn.features.projection import Projection, ProjectionConfig, Words, decode_utf8, mix, mix_number, pack_texts, to_int32, unpack_bytes
+from pqrnn.features.unicode_table import CODE_POINTS
 
 SIZE, ROWS = 64, 12
 # Small, with more than one hash in each part; the default configuration has a test of its own.

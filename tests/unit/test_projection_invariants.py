@@ -10,8 +10,8 @@ from oracles.effort import examples
 from oracles.texts import byte_texts, texts
 from oracles.unicode_classes import SPACE, break_class
 
-from pqrnn.projection import Projection, ProjectionConfig, pack_texts
-from pqrnn.unicode_table import load_unicode_table
+from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
+from pqrnn.features.unicode_table import load_unicode_table
 
 SIZE, ROWS = 64, 12
 PROJECTION = Projection(ProjectionConfig(word_features=32, ngram_features=48))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from oracles.effort import examples
 from oracles.texts import PIECES
 
-from pqrnn.features import segment_texts
-from pqrnn.projection import Projection, ProjectionConfig
+from pqrnn.features.projection import Projection, ProjectionConfig
+from pqrnn.features.word_table import segment_texts
 
 PROJECTION = Projection(ProjectionConfig(word_features=16, ngram_features=0))
 ZWJ, ZWNJ, VS15, VS16 = "\u200d", "\u200c", "\ufe0e", "\ufe0f"

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pytest
 from oracles.projection import hash_string
 
-from pqrnn.features import WordFeatures
-from pqrnn.projection import Projection, ProjectionConfig
+from pqrnn.features.projection import Projection, ProjectionConfig
+from pqrnn.features.word_table import WordFeatures
 
 CONFIG = ProjectionConfig()
 OWN = CONFIG.word_features

@@ -17,10 +17,10 @@ from benchmarks.quality import Voice, answer_together, average_works
 from benchmarks.readme import render_quality
 from benchmarks.results import ResultRow, load_results
 from pqrnn.checkpoint import load_checkpoint
-from pqrnn.prediction import answer_texts, predict_texts
-from pqrnn.teacher.labelling import Columns
-from pqrnn.teacher.networks import load_teacher
-from runtime_py.decoding import Decoder, Parse
+from pqrnn.distillation.labelling import Columns
+from pqrnn.distillation.loading import load_teacher
+from pqrnn.evaluation.prediction import answer_texts, predict_texts
+from runtime_py.decode.decoder import Decoder, Parse
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oracles.effort import examples
 from torch import Tensor
 
-from pqrnn.recurrence import recur_by_loop, recur_by_scan
+from pqrnn.model.recurrence import recur_by_loop, recur_by_scan
 
 Recurrence = Callable[..., Tensor]
 FORMS = pytest.mark.parametrize("recur", [recur_by_loop, recur_by_scan])

@@ -11,11 +11,11 @@ from makers.int8 import make_int8
 from makers.small import BUCKETS, TEXTS, answer_golden, make_model
 from torch import Tensor
 
-from compile.golden import GoldenSet, make_golden
-from compile.numerics import TOLERATED
-from compile.reference import Oracle
-from compile.roundings import Roundings, Watch, measure_reach
-from pqrnn.integer import IntegerLinear, Range
+from compile.verify.golden import GoldenSet, make_golden
+from compile.verify.reference import Oracle
+from compile.verify.roundings import Roundings, Watch, measure_reach
+from compile.verify.tolerance import TOLERATED
+from pqrnn.model.int8 import IntegerLinear, Range
 
 
 class _Model(torch.nn.Module):
@@ -61,7 +61,7 @@ def test_gaps_are_distances_to_the_middle_between_two_steps(watch: Watch) -> Non
 def test_errors_are_measured_behind_the_same_integers(watch: Watch) -> None:
     # The first rounding goes the other way in float32; what comes after is compared as if it had not.
     value = torch.tensor([[10.5, 20.0, 30.0, 40.0]], dtype=torch.float64) / 127 - 1e-12
-    assert watch._model.first.quantise(value.float())[0, 0] == 11  # type: ignore[operator, union-attr]
+    assert watch._model.first.quantize(value.float())[0, 0] == 11  # type: ignore[operator, union-attr]
     with watch.record() as found:
         watch._exact(value)
     with watch.compare(found):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from runtime_fakes import fake_golden
 
-from runtime_py.check import Comparison, same_bits
-from runtime_py.manifest import Parity
+from runtime_py.package_format.manifest import Parity
 from runtime_py.parser import Logits
+from runtime_py.tools.check import Comparison, same_bits
 
 Change = Callable[[Logits], Logits]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from runtime_fakes import fake_manifest, write_fake
 
-from runtime_py.command import _read_options, main, texts_to_parse
-from runtime_py.presentation import Table, plain_text
+from runtime_py.cli import _read_options, main, texts_to_parse
+from runtime_py.tools.presentation import Table, plain_text
 
 VERBS = ("parse", "check", "bench", "inspect")
 
@@ -39,7 +39,7 @@ def test_every_verb_has_an_example(verb: str) -> None:
 def test_help_loads_nothing_but_the_standard_library() -> None:
     code = (
         "import sys\n"
-        "from runtime_py.command import main\n"
+        "from runtime_py.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit as end: assert end.code == 0, end.code\n"
         "heavy = {'numpy', 'iree', 'msgspec'} & set(sys.modules)\n"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runtime_fakes import fake_manifest, fake_variant, write_fake
 
 from runtime_py.errors import SchemaError
-from runtime_py.manifest import (
+from runtime_py.package_format.manifest import (
     SCHEMA,
     Bucket,
     Labels,
@@ -82,7 +82,7 @@ def test_other_format_versions_are_refused_with_what_to_do(document: dict[str, A
 
 def test_the_gate_takes_this_version_and_older_minors(monkeypatch: pytest.MonkeyPatch) -> None:
     check_schema(SCHEMA)
-    monkeypatch.setattr("runtime_py.manifest.SCHEMA", "1.3")
+    monkeypatch.setattr("runtime_py.package_format.manifest.SCHEMA", "1.3")
     check_schema("1.2")
     with pytest.raises(SchemaError):
         check_schema("1.4")

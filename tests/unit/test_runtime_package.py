@@ -9,9 +9,9 @@ import pytest
 from runtime_fakes import fake_golden, fake_manifest, write_fake
 
 from runtime_py.errors import DigestError, PackageError, SchemaError
-from runtime_py.golden import join_golden, load_golden, save_golden
-from runtime_py.manifest import MANIFEST_NAME
-from runtime_py.package import collect_files, new_package, open_package, seal
+from runtime_py.package_format.golden import join_golden, load_golden, save_golden
+from runtime_py.package_format.manifest import MANIFEST_NAME
+from runtime_py.package_format.package import collect_files, new_package, open_package, seal
 
 CODE = "variants/host/module.vmfb"
 

@@ -10,9 +10,7 @@ import iree._runtime_libs
 import pytest
 from runtime_fakes import fake_manifest, fake_variant
 
-from runtime_py.errors import RuntimeMismatch
-from runtime_py.manifest import ANY, VulkanNeeds
-from runtime_py.preflight import (
+from runtime_py.device.preflight import (
     Machine,
     arm64_features,
     check_runtime,
@@ -24,6 +22,8 @@ from runtime_py.preflight import (
     why_not,
     x86_features,
 )
+from runtime_py.errors import RuntimeMismatch
+from runtime_py.package_format.manifest import ANY, VulkanNeeds
 
 HASWELL = Machine("x86_64", frozenset(["avx", "avx2", "fma", "bmi", "bmi2"]), "Haswell", "3.13.0rc20261016", ("local-sync", "local-task"))
 

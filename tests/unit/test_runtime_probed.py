@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runtime_py import preflight
-from runtime_py.preflight import cpu_features, this_machine
+from runtime_py.device import preflight
+from runtime_py.device.preflight import cpu_features, this_machine
 from targets import shipped
 
 _NAMES = "sse3 ssse3 sse4.1 sse4.2 sse4a avx fma fma4 xop f16c avx2 avx512f avx512cd avx512vl avx512dq avx512bw avx512vnni amx-tile".split()

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from runtime_fakes import fake_manifest, fake_parity, fake_variant, write_fake
 
+from runtime_py.device.preflight import Machine
+from runtime_py.device.selection import kind_of, select_variant
+from runtime_py.device.vulkan import VulkanDevice, VulkanDevices
 from runtime_py.errors import DeviceError, DeviceFallback, UnsupportedTarget
-from runtime_py.manifest import ANY, Manifest, Variant, VulkanNeeds
+from runtime_py.package_format.manifest import ANY, Manifest, Variant, VulkanNeeds
 from runtime_py.parser import Parser
-from runtime_py.preflight import Machine
-from runtime_py.selection import kind_of, select_variant
-from runtime_py.vulkan import VulkanDevice, VulkanDevices
 
 HASWELL = Machine("x86_64", frozenset(["avx", "avx2", "fma", "bmi", "bmi2"]), "Haswell", "3.13.0", ("local-sync", "local-task", "vulkan"))
 SOFTWARE = VulkanDevice(1, "aa-bb", "llvmpipe", "Mesa 22.3.6", True, True, 8, (8, 8), frozenset(["subgroupArithmetic"]))
@@ -25,13 +25,13 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> list[VulkanDevice]:
     """The machine's GPUs, best first; filled by the test."""
     devices: list[VulkanDevice] = []
     found = lambda: VulkanDevices(tuple(devices), "" if devices else "there is no Vulkan device. Install one")  # noqa: E731
-    monkeypatch.setattr("runtime_py.vulkan.vulkan_devices", found)
+    monkeypatch.setattr("runtime_py.device.vulkan.vulkan_devices", found)
     return devices
 
 
 @pytest.fixture
 def no_gpu_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime_py.vulkan.vulkan_devices", lambda: pytest.fail("Vulkan was loaded"))
+    monkeypatch.setattr("runtime_py.device.vulkan.vulkan_devices", lambda: pytest.fail("Vulkan was loaded"))
 
 
 def gpu(name: str = "gpu", **needs: Any) -> Variant:
@@ -214,7 +214,7 @@ class TestLoad:
     def test_a_gpu_that_fails_its_self_test_is_not_opened(
         self, path: Path, opened: list[VulkanDevice | None], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("runtime_py.selftest.why_untrusted", lambda *_: "its self-test gave wrong answers")
+        monkeypatch.setattr("runtime_py.device.gpu_selftest.why_untrusted", lambda *_: "its self-test gave wrong answers")
         with pytest.warns(DeviceFallback, match="gpu: its self-test gave wrong answers"):
             Parser.load(path, device="gpu")
         assert opened == [None]

@@ -8,11 +8,11 @@ import pytest
 from runtime_fakes import fake_manifest, fake_parity, fake_variant, write_fake
 
 from runtime_py.cache import cache_folder
-from runtime_py.manifest import VulkanNeeds
-from runtime_py.package import Package, open_package
-from runtime_py.replay import Replay
-from runtime_py.selftest import replay_command, why_untrusted
-from runtime_py.vulkan import VulkanDevice
+from runtime_py.device.gpu_selftest import replay_command, why_untrusted
+from runtime_py.device.vulkan import VulkanDevice
+from runtime_py.package_format.manifest import VulkanNeeds
+from runtime_py.package_format.package import Package, open_package
+from runtime_py.tools.replay import Replay
 
 GPU = VulkanDevice(1, "aa-bb", "Mali", "r38", True, False, 16, (16, 16), frozenset())
 
@@ -32,7 +32,7 @@ def child(monkeypatch: pytest.MonkeyPatch, script: str) -> list[tuple[str, ...]]
         calls.append(arguments)
         return [sys.executable, "-c", script]
 
-    monkeypatch.setattr("runtime_py.selftest.replay_command", command)
+    monkeypatch.setattr("runtime_py.device.gpu_selftest.replay_command", command)
     return calls
 
 
@@ -88,7 +88,7 @@ def test_another_driver_device_or_package_is_tested_anew(package: Package, tmp_p
     )
     write_fake(tmp_path / "b.pqrnn", manifest)
     (tmp_path / "b.pqrnn/variants/b/module.vmfb").write_bytes(b"other code")
-    from runtime_py.package import seal
+    from runtime_py.package_format.package import seal
 
     seal(tmp_path / "b.pqrnn", manifest)
     ask(open_package(tmp_path / "b.pqrnn"))

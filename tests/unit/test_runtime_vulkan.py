@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from runtime_py.manifest import VulkanNeeds
-from runtime_py.vulkan import VulkanDevice, VulkanDevices, find_device, missing_of_device, parse_device
+from runtime_py.device.vulkan import VulkanDevice, VulkanDevices, find_device, missing_of_device, parse_device
+from runtime_py.package_format.manifest import VulkanNeeds
 
 MALI = """name: Mali-G78
 path: GPU-00000000000000000000000000000001

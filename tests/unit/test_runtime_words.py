@@ -1,12 +1,12 @@
-"""The guess at the word count against the program's own rule, as `pqrnn.projection` computes it."""
+"""The guess at the word count against the program's own rule, as `pqrnn.features.projection` computes it."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime_py.words import guess_words
+from runtime_py.execute.word_count import guess_words
 
-projection = pytest.importorskip("pqrnn.projection", reason="needs PyTorch")
+projection = pytest.importorskip("pqrnn.features.projection", reason="needs PyTorch")
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compile.buckets import make_buckets
+from compile.lowering.buckets import make_buckets
 from compile.standalone import toolchains
 from compile.standalone.errors import NoToolchain, StandaloneFailed
 from compile.standalone.schedule import Copy, Dispatch, Entry, Fill, Place, Range, Result, Schedule
 from compile.standalone.toolchains import cross_compiler, find_toolchain
 from compile.standalone.writing import _string, write_golden, write_sources
-from runtime_py.golden import join_golden
+from runtime_py.package_format.golden import join_golden
 from targets import registry
 
 BUCKETS = make_buckets([(4, 32)])

@@ -35,7 +35,7 @@ _VERBS = (
     "finetune",
     "inspect",
     "parse",
-    "quantise",
+    "quantize",
     "targets",
     "train",
     "zoo",
@@ -65,7 +65,7 @@ def test_no_trainer_below_the_trainer() -> None:
     heavy = {"torch", "safetensors", "matplotlib", "typer", "rich"}
     for path in (_ROOT / "runtime_py").rglob("*.py"):
         assert not _imports(path) & heavy, path
-    for path in [*(_ROOT / "pqrnn" / "data").rglob("*.py"), _ROOT / "pqrnn" / "metrics.py", _ROOT / "pqrnn" / "scoring.py"]:
+    for path in [*(_ROOT / "pqrnn" / "data").rglob("*.py"), _ROOT / "pqrnn" / "evaluation" / "metrics.py", _ROOT / "pqrnn" / "evaluation" / "frames.py"]:
         assert not _imports(path) & heavy, path
 
 

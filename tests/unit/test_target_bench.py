@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compile.target_bench import BenchFailed, EntryFigures, TargetFigures, figures_tables, fixed_text, keep_documents, measure_module
-from runtime_py.manifest import Bucket
+from runtime_py.package_format.manifest import Bucket
 
 
 @pytest.mark.parametrize(("words", "size"), [(4, 32), (8, 64), (64, 512), (16, 24), (1, 4)])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime_py.preflight import missing_features, this_machine
+from runtime_py.device.preflight import missing_features, this_machine
 from targets import Board, Emulator, Flag, Limit, Target, Vulkan, shipped
 from targets.board import gpu_target, processor_target
 from targets.registry import FOLDER_VARIABLE
@@ -173,7 +173,7 @@ def test_a_bad_name_is_refused_and_nothing_written(arguments: tuple[str, ...], s
 
 def test_a_machine_without_a_gpu_says_what_to_install(tmp_path: Path) -> None:
     absent = (
-        "import runtime_py.vulkan as v\n"
+        "import runtime_py.device.vulkan as v\n"
         "v.vulkan_devices = lambda: v.VulkanDevices((), 'there is no Vulkan device. Install the driver')\n"
     )  # fmt: skip
     done = add(tmp_path, "add", "my-gpu", "--gpu", before=absent)

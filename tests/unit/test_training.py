@@ -12,17 +12,17 @@ import pytest
 import torch
 from makers.rooms import make_rooms
 
-from pqrnn import training
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.examples import Example, Slot
 from pqrnn.errors import CheckpointError, TrainingError
-from pqrnn.metrics import score_frames
-from pqrnn.model import ModelConfig
-from pqrnn.prediction import predict_texts
-from pqrnn.projection import ProjectionConfig
-from pqrnn.scoring import frame_of_example, frame_of_parse
-from pqrnn.training import TrainingConfig, learning_rate, train
-from runtime_py.decoding import Decoder
+from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
+from pqrnn.evaluation.metrics import score_frames
+from pqrnn.evaluation.prediction import predict_texts
+from pqrnn.features.projection import ProjectionConfig
+from pqrnn.model.parser import ModelConfig
+from pqrnn.training import trainer as training
+from pqrnn.training.trainer import TrainingConfig, learning_rate, train
+from runtime_py.decode.decoder import Decoder
 
 _MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)
 _CONFIG = TrainingConfig(epochs=6, batch=8, learning_rate=1e-2, patience=0, swap=0.3, misspell=0.1)

@@ -7,7 +7,7 @@ import unicodedata
 import numpy as np
 from oracles.unicode_classes import break_class, is_comparable_python, is_known, lower_case
 
-from pqrnn.unicode_table import BLOCK_BITS, CODE_POINTS, BreakClass, load_unicode_table
+from pqrnn.features.unicode_table import BLOCK_BITS, CODE_POINTS, BreakClass, load_unicode_table
 
 
 def test_tables_have_the_shape_that_the_lookup_needs() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-import compile.wheel as wheels
-from compile.errors import DeployFailed
+import compile.packaging.wheel as wheels
+from compile.support.errors import DeployFailed
 
 _ROOT = Path(__file__).parents[2]
 _DISTRIBUTIONS = {"iree": "iree-base-runtime", "msgspec": "msgspec", "numpy": "numpy"}
@@ -55,7 +55,7 @@ def test_the_wheel_holds_the_runtime_and_nothing_else(wheel: Path) -> None:
         names = set(archive.namelist())
         script = next(archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
     assert {name.split("/")[0].split("-")[0] for name in names} == {"runtime_py", "pqrnn_runtime"}
-    assert "pqrnn = runtime_py.command:main" in script
+    assert "pqrnn = runtime_py.cli:main" in script
     sources = {path.relative_to(_ROOT).as_posix() for path in (_ROOT / "runtime_py").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     assert sources == {name for name in names if name.startswith("runtime_py/")}
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -8,9 +8,9 @@ from makers.int8 import make_int8
 from makers.small import BUCKETS, TEXTS, make_model
 from torch import Tensor
 
-from compile.export import export_entries
-from pqrnn.integer import IntegerLinear, multiply, widen_weights
-from pqrnn.projection import pack_texts
+from compile.lowering.export import export_entries
+from pqrnn.features.projection import pack_texts
+from pqrnn.model.int8 import IntegerLinear, multiply, widen_weights
 
 
 @pytest.mark.parametrize("depth", [1, 1024, 1025, 3000])

@@ -20,7 +20,7 @@ from pqrnn.zoo.card import Story
 from pqrnn.zoo.data_sets import read_data_sets, strictest_licence
 from pqrnn.zoo.shelf import CARD, ENTRY, FACTS, SHIPPED, WEIGHTS, find_parser, is_name, list_parsers
 
-STORY = Story(summary="Commands for tests", teacher="A grown-up.", commands=("pqrnn train --out runs/small", "pqrnn quantise runs/small"))
+STORY = Story(summary="Commands for tests", teacher="A grown-up.", commands=("pqrnn train --out runs/small", "pqrnn quantize runs/small"))
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_what_is_wrong_is_said(run: Path, shelf: Path, results: Path, changes: d
 def test_a_parser_that_is_too_large_is_refused(run: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     size = (run / WEIGHTS).stat().st_size
     monkeypatch.setattr(adding, "LIMIT", size - 1)
-    with pytest.raises(ZooError, match="quantise"):
+    with pytest.raises(ZooError, match="quantize"):
         add_parser(run, shelf, "small", data=["mtop"], story=STORY)
     assert not list(shelf.iterdir())
     monkeypatch.setattr(adding, "LIMIT", size)

@@ -1,0 +1,152 @@
+"""What was compiled before: modules by the SHA-256 of everything that the compiler's output depends on.
+
+The key is made of the MLIR's bytes, every flag in its order, the content of the files that flags name, what the compiler calls itself, what it makes of
+the processor ("host" is another one on another machine), and the form of the entries. Two files an entry: the module and, written after it, a record with
+the module's digest. An entry that does not match its record is none. It is safe for several processes at once: files take their names whole, and the
+same key always has the same content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from compile.lowering.iree_compile import Compiled, Statistics
+from pqrnn.files import replace_file
+
+FORMAT = 1
+LIMIT = 2 << 30
+_ABANDONED = 24 * 3600.0  # seconds after which an unfinished file is nobody's
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept beside a module.
+
+    Attributes:
+        sha256: Digest of the module.
+        bytes: Its size.
+        seconds: What compiling it took.
+        statistics: The compiler's counts.
+        compiler: What the compiler calls itself; for people.
+        flags: What it was told; for people.
+    """
+
+    sha256: str
+    bytes: int
+    seconds: float
+    statistics: Statistics
+    compiler: str
+    flags: list[str]
+
+
+def cache_key(module: bytes, flags: Sequence[str], compiler: str, processor: str) -> str:
+    """Return the key of what the compiler makes of a module.
+
+    Args:
+        module: The MLIR.
+        flags: What the compiler is told.
+        compiler: What it calls itself, with its revision.
+        processor: What it makes of the flags for the processor.
+    """
+    values = {flag: Path(flag.partition("=")[2]) for flag in flags if "=" in flag}
+    files = [[flag, _digest(path.read_bytes())] for flag, path in values.items() if len(path.name) < 200 and path.is_file()]
+    return _digest(msgspec.json.encode([FORMAT, _digest(module), list(flags), files, compiler, processor]))
+
+
+class Cache:
+    """A folder of compiled modules."""
+
+    def __init__(self, folder: Path, limit: int = LIMIT) -> None:
+        """Use a folder, which need not exist.
+
+        Args:
+            folder: Where entries are.
+            limit: Bytes over which the entries that were not used for longest are dropped.
+        """
+        self.folder = folder
+        self.limit = limit
+        self.problem = ""
+
+    def has(self, key: str) -> bool:
+        """Say whether there is an entry, without looking at its module."""
+        return self._record(key) is not None
+
+    def fetch(self, key: str, destination: Path) -> Compiled | None:
+        """Copy a module out.
+
+        Args:
+            key: Of `cache_key`.
+            destination: The `.vmfb` to write.
+
+        Returns:
+            The module, or None where there is no entry, or a damaged one, which is dropped.
+        """
+        record = self._record(key)
+        if record is None:
+            return None
+        module, beside = self._paths(key)
+        try:
+            content = module.read_bytes()
+            if len(content) != record.bytes or _digest(content) != record.sha256:
+                self._drop(key)
+                return None
+            os.utime(beside)  # used now
+        except OSError:
+            return None
+        destination.write_bytes(content)
+        return Compiled(destination, tuple(record.flags), record.seconds, record.statistics, cached=True)
+
+    def store(self, key: str, compiled: Compiled, compiler: str) -> None:
+        """Keep a module. That it cannot be kept fails nothing: `problem` then says why."""
+        content = compiled.path.read_bytes()
+        record = Record(_digest(content), len(content), compiled.seconds, compiled.statistics, compiler, list(compiled.flags))
+        module, beside = self._paths(key)
+        try:
+            replace_file(module, content)
+            replace_file(beside, msgspec.json.format(msgspec.json.encode(record), indent=1))
+            self._prune()
+        except OSError as error:
+            self.problem = f"{self.folder}: what was compiled cannot be kept there ({error.strerror})"
+
+    def _record(self, key: str) -> Record | None:
+        try:
+            return msgspec.json.decode(self._paths(key)[1].read_bytes(), type=Record)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _paths(self, key: str) -> tuple[Path, Path]:
+        folder = self.folder / key[:2]
+        return folder / f"{key}.vmfb", folder / f"{key}.json"
+
+    def _drop(self, key: str) -> None:
+        for path in reversed(self._paths(key)):  # the record first: without it there is no entry
+            path.unlink(missing_ok=True)
+
+    def _prune(self) -> None:
+        """Drop what was not used for longest until the rest fits, and files that nobody finished."""
+        entries = []
+        now = time.time()
+        for path in self.folder.glob("??/*"):
+            with suppress(OSError):  # another process drops entries, too
+                state = path.stat()
+                if path.suffix == ".json":
+                    entries.append((state.st_mtime, state.st_size + path.with_suffix(".vmfb").stat().st_size, path.stem))
+                elif now - state.st_mtime > _ABANDONED and not path.with_suffix(".json").exists():
+                    path.unlink()
+        total = sum(size for _, size, _ in entries)
+        for _, size, key in sorted(entries)[:-1]:  # never the one that was just used
+            if total <= self.limit:
+                break
+            with suppress(OSError):
+                self._drop(key)
+                total -= size
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

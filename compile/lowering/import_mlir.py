@@ -1,0 +1,69 @@
+"""Stage 2: the traced programs become functions of one MLIR module, in which each weight stands once."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compile.support.errors import ImportFailed
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+MODULE_NAME = "module"
+
+
+def import_programs(programs: dict[str, ExportedProgram], destination: Path) -> Path:
+    """Write the module.
+
+    Args:
+        programs: By the name of the function that each becomes. A tensor that several of them hold is imported once.
+        destination: `.mlirbc` (bytecode, with the source line of every operation for diagnostics) or `.mlir` (text). The same programs give the same
+            bytes, wherever the project and PyTorch are installed.
+
+    Returns:
+        The destination.
+
+    Raises:
+        ImportFailed: The importer does not know an operation; the folder for reproduction holds the programs as text.
+    """
+    from iree.turbine import aot
+    from iree.turbine.aot.compiled_module import ExportTargetDef
+    from iree.turbine.aot.fx_programs import FxPrograms
+
+    collection = FxPrograms()
+    try:
+        for name, program in programs.items():
+            _shorten_places(program)
+            collection.programs[name] = ExportTargetDef(program)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"iree\.turbine")  # its own use of NumPy
+            output = aot.export(collection, module_name=MODULE_NAME)
+        output.verify()
+        output.save_mlir(destination)
+    except Exception as error:
+        destination.unlink(missing_ok=True)
+        evidence = {f"{name}.fx.txt": str(program).encode() for name, program in programs.items()}
+        raise ImportFailed(
+            "the importer cannot express the traced programs in MLIR",
+            f"{type(error).__name__}: {error}",
+            {"traceback.txt": traceback.format_exc().encode(), **evidence},
+        ) from error
+    return destination
+
+
+def _shorten_places(program: ExportedProgram) -> None:
+    """Name source files as Python imports them, from the folder on its path, not from the root of this machine."""
+    folders = sorted({str(Path(folder or ".").resolve()) for folder in sys.path}, key=len, reverse=True)
+
+    def shorten(found: re.Match[str]) -> str:
+        folder = next((folder for folder in folders if found[1].startswith(f"{folder}/")), "")
+        return f'File "{found[1][len(folder) + 1 :] if folder else found[1]}"'
+
+    for node in program.graph.nodes:
+        if trace := node.meta.get("stack_trace"):
+            node.meta["stack_trace"] = re.sub(r'File "([^"]+)"', shorten, trace)

@@ -1,0 +1,172 @@
+"""The IREE compiler: where it is, what it is told, and what becomes of its complaints."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from compile.support.errors import CompilerFailed
+from compile.support.process import run_tool
+from targets.schema import Family, Target
+
+# Not choices of a target, but of every package: no file names or source lines of the machine that compiles in what is shipped (13 KB a module, and the
+# reason why the same module compiles to the same bytes in every folder), and no debug information, whose unwinding symbols 32-bit ARM cannot load.
+STRIP_FLAGS = (
+    "--iree-vm-bytecode-module-strip-source-map=true",
+    "--iree-vm-bytecode-module-strip-debug-ops=true",
+    "--iree-llvmcpu-debug-symbols=false",
+)
+DEFAULT_TIMEOUT = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A module that the compiler wrote.
+
+    Attributes:
+        path: The `.vmfb`.
+        flags: What the compiler was told, without paths.
+        seconds: Wall time of compiling it, also where that was another time.
+        statistics: The compiler's own count of dispatches, constants and memory.
+        cached: Whether it was compiled another time.
+    """
+
+    path: Path
+    flags: tuple[str, ...]
+    seconds: float
+    statistics: Statistics
+    cached: bool = False
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """What the compiler counts over all entries of a module.
+
+    Attributes:
+        dispatches: Launches of generated code.
+        executables: Distinct pieces of generated code.
+        constant_bytes: Weights and tables in the module.
+        transient_bytes: Working memory, all entries together.
+    """
+
+    dispatches: int
+    executables: int
+    constant_bytes: int
+    transient_bytes: int
+
+
+@cache
+def compiler_path() -> Path:
+    """Return the compiler's real program.
+
+    `iree-compile` on the PATH is a Python script that starts it, and that leaves it running when it is killed itself.
+
+    Raises:
+        CompilerFailed: The compiler is not installed.
+    """
+    spec = find_spec("iree.compiler") if find_spec("iree") is not None else None
+    for place in (spec.submodule_search_locations or []) if spec is not None else []:
+        for name in ("iree-compile", "iree-compile.exe"):
+            path = Path(place) / "_mlir_libs" / name
+            if path.is_file():
+                return path
+    raise CompilerFailed("the IREE compiler is not installed. Install it: pip install 'pqrnn[compile]'")
+
+
+def target_flags(target: Target, family: Family) -> tuple[str, ...]:
+    """Return what the compiler is told for a target: its family's flags, its machine, its own flags, and those of every package."""
+    flags = [flag.flag for flag in family.flags]
+    if target.vulkan is not None:
+        flags.append(f"--iree-vulkan-target={target.vulkan.target}")
+    elif family.id == "cpu":
+        if target.triple != "host":
+            flags.append(f"--iree-llvmcpu-target-triple={target.triple}")
+        flags.append(f"--iree-llvmcpu-target-cpu={target.cpu}")
+        if target.features:
+            flags.append(f"--iree-llvmcpu-target-cpu-features={','.join(f'+{feature}' for feature in target.features)}")
+    return (*flags, *(flag.flag for flag in target.flags), *STRIP_FLAGS)
+
+
+def compile_command(source: str, destination: str, flags: Sequence[str]) -> str:
+    """Return the command that compiles a module, as a shell takes it."""
+    return shlex.join(["iree-compile", source, "-o", destination, *flags])
+
+
+def compile_module(source: Path, destination: Path, flags: tuple[str, ...], timeout: float = DEFAULT_TIMEOUT) -> Compiled:
+    """Compile a module.
+
+    Args:
+        source: MLIR, text or bytecode.
+        destination: The `.vmfb` to write. After an error it does not exist.
+        flags: As `target_flags` gives them.
+        timeout: Seconds after which the compiler is killed.
+
+    Raises:
+        CompilerFailed: The compiler refuses the module, crashes, or is out of time; with its diagnostics and the files to repeat it.
+    """
+    figures = destination.with_name(f"{destination.name}.statistics.json")
+    bookkeeping = ("--iree-scheduling-dump-statistics-format=json", f"--iree-scheduling-dump-statistics-file={figures}")
+    finished = run_tool([compiler_path(), source, "-o", destination, *flags, *bookkeeping], timeout)
+    try:
+        if finished.code != 0 or finished.timed_out or not destination.is_file():
+            raise CompilerFailed(
+                f"the compiler {finished.ending}", without_noise(finished.diagnostics), _evidence(source, flags, finished.diagnostics)
+            )
+        return Compiled(destination, flags, finished.seconds, _statistics(figures))
+    except BaseException:
+        destination.unlink(missing_ok=True)
+        raise
+    finally:
+        figures.unlink(missing_ok=True)
+
+
+def _evidence(source: Path, flags: tuple[str, ...], diagnostics: str) -> dict[str, bytes | Path]:
+    return {**compile_evidence(source, flags), "stderr.txt": diagnostics.encode()}
+
+
+def compile_evidence(source: Path, flags: tuple[str, ...]) -> dict[str, bytes | Path]:
+    """Return what repeats a run of the compiler: the module and the command."""
+    name = f"module{source.suffix}"
+    return {name: source, "command.sh": f"#!/bin/sh\n# {compiler_version()}\n{compile_command(name, 'module.vmfb', flags)}\n".encode()}
+
+
+def without_noise(diagnostics: str) -> str:
+    """Leave out the dump of the whole operation that follows a diagnostic, and the compiler's stack trace."""
+    kept = []
+    for line in diagnostics.splitlines():
+        if "see current operation:" in line or line.startswith("Stack dump:") or line.startswith("Please report issues"):
+            break
+        kept.append(line)
+    return "\n".join(kept)
+
+
+def _statistics(figures: Path) -> Statistics:
+    """Read the compiler's statistics file."""
+    total: dict[str, Any] = msgspec.json.decode(figures.read_bytes())["stream-aggregate"]
+    return Statistics(
+        dispatches=total["execution"]["dispatch-count"],
+        executables=total["executable"]["executable-count"],
+        constant_bytes=total["global"]["constant-size"],
+        transient_bytes=total["execution"]["transient-memory-size"],
+    )
+
+
+@cache
+def compiler_version() -> str:
+    """Return what the compiler calls itself, such as "IREE compiler version 3.13.0rc20261016 @ 89ece87b".
+
+    Raises:
+        CompilerFailed: The compiler is not installed or does not start.
+    """
+    finished = run_tool([compiler_path(), "--version"], 60.0)
+    found = re.search(r"IREE compiler version .*", finished.output)
+    if finished.code != 0 or found is None:
+        raise CompilerFailed(f"the compiler {finished.ending} when asked for its version", finished.diagnostics)
+    return found[0].strip()

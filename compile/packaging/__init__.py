@@ -1,0 +1,1 @@
+"""What is shipped: the manifest, the wheel for boards, the bundle."""

@@ -1,0 +1,128 @@
+"""The page that goes with a bundle: how to install, check and use it on the board, and what has been proved where."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterator
+
+from runtime_py.package_format.manifest import Manifest, Variant
+from targets import registry
+
+_WIDTH = 110
+_PYTHON_WHEELS = ("x86_64", "aarch64", "arm64")  # processors that iree-base-runtime has wheels for
+
+
+def board_note(manifest: Manifest, package: str, wheel: str, conformance: str) -> str:
+    """Return the page as text.
+
+    Args:
+        manifest: Of the package in the bundle.
+        package: Name of its folder.
+        wheel: Name of the wheel.
+        conformance: Name of the conformance file.
+    """
+    package, wheel = shlex.quote(package), shlex.quote(wheel)
+    lines = [
+        f"{manifest.name}: a text parser, compiled. UTF-8 text in, intent and slots out, offline.",
+        "",
+        f"  {package}   the parser: compiled code, labels, and texts with PyTorch's answers to check it with",
+        f"  {wheel}   what runs it; needs no compiler and no PyTorch",
+        f"  {conformance}   for a host in another language: texts and what it has to answer",
+        "",
+        "INSTALL (Python 3.11 or newer, 64-bit)",
+        "",
+        "  python3 -m venv ~/pqrnn        (on Debian and its children: sudo apt install python3-venv)",
+        f"  ~/pqrnn/bin/pip install ./{wheel}",
+        "",
+        *_wrapped(
+            "This fetches NumPy and iree-base-runtime (which brings ml-dtypes), and msgspec (0.2 MB without further dependencies), which reads the "
+            "package's manifest strictly. A board without network: on another machine run",
+            "  ",
+        ),
+        "",
+        *_download(manifest, wheel),
+        f"  and on the board:  ~/pqrnn/bin/pip install --no-index --find-links wheels ./{wheel}",
+        "",
+        "CHECK, MEASURE, PARSE",
+        "",
+        f"  ~/pqrnn/bin/pqrnn check {package}        does it answer right on this machine? exit code 1 if not",
+        f"  ~/pqrnn/bin/pqrnn bench {package}        how fast, how large, on this machine",
+        f'  ~/pqrnn/bin/pqrnn parse {package} "your text here"        or lines on standard input, --json for scripts',
+        "",
+        "  In Python:",
+        "",
+        "    from runtime_py import Parser",
+        f'    parser = Parser.load("{package}")    # takes the best variant that this machine can run',
+        '    parser("your text here")',
+        "",
+        "VARIANTS: what each needs, and what was proved where",
+        "",
+    ]
+    for variant in manifest.variants:
+        lines += [f"  {variant.target}", *_facts(variant), ""]
+    lines += [
+        *_wrapped(
+            "What an emulator proves is that the answers are right, not how fast they come: run check and bench on the board. 'logits within' is the "
+            f"largest difference from PyTorch's answers, allowed are {manifest.golden.tolerance:.1e}.",
+            "  ",
+        ),
+        "",
+        "ANOTHER LANGUAGE",
+        "",
+        *_wrapped(
+            f"The call is described in runtime_py/ABI.md inside the wheel (a zip file), with an example in C. A port answers the texts of {conformance}, one "
+            f"JSON object a line; 'pqrnn conformance {package} --answers FILE' of the full distribution says what differs.",
+            "  ",
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _facts(variant: Variant) -> Iterator[str]:
+    """Say what a variant needs, what proves it, and what is known not to work."""
+    known = registry()
+    target = known.get(variant.target) if variant.target in known.names() else None
+    if target is not None:
+        yield from _wrapped(f"for {target.summary}; needs {target.needs}", "    ")
+    yield from _wrapped(f"code for {variant.triple}, {variant.cpu}; CPU features: {' '.join(variant.features) or 'none beyond the baseline'}; device {variant.device}", "    ")
+    yield from _wrapped(_proof(variant), "    ")
+    reason = why_no_wheel(variant.triple)
+    if reason:
+        yield from _wrapped(f"NOT FROM PYTHON: {reason}", "    ")
+    for limit in target.limits if target is not None else ():
+        yield from _wrapped(f"known limit: {limit.text}{f' ({limit.link})' if limit.link else ''}", "    ")
+
+
+def _proof(variant: Variant) -> str:
+    parity = variant.parity
+    if parity is None:
+        return f"UNVERIFIED, nobody has run this code: {variant.unverified_reason}. Run check on the board before you trust it."
+    where = f"{parity.emulator} on {parity.machine}" if parity.emulator else parity.machine
+    largest = max(parity.intent_max_abs, parity.tags_max_abs)
+    return (
+        f"verified: {parity.texts} texts, {parity.words} words, {parity.repeats} times each, no decision differs, logits within {largest:.1e}; "
+        f"run on {where}, {parity.runtime}, {parity.checked[:10]}"
+    )
+
+
+def why_no_wheel(triple: str) -> str:
+    """Say why Python's runtime cannot be installed where a triple's code runs; empty where it can."""
+    architecture = triple.split("-")[0]
+    if "android" in triple:
+        return "there is no wheel of iree-base-runtime for Android's own Python; use the C interface (see below), or a Linux user land"
+    if triple == "any" or architecture in _PYTHON_WHEELS:
+        return ""
+    return f"there is no wheel of iree-base-runtime for {architecture}; its C runtime has to be built from source, see below"
+
+
+def _download(manifest: Manifest, wheel: str) -> Iterator[str]:
+    """Return the command that collects the wheels for a board without network."""
+    machines = {variant.triple.split("-")[0] for variant in manifest.variants} & {"x86_64", "aarch64"}
+    for machine in sorted(machines) or ["aarch64"]:
+        yield f"    pip download --dest wheels --only-binary=:all: --python-version 3.11 --platform manylinux_2_28_{machine} ./{wheel}"
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

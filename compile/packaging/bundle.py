@@ -1,0 +1,171 @@
+"""A bundle for boards: the chosen variants of a package, the wheel that runs them, the conformance file, and one page that says what to do.
+
+Nothing is compiled here, and PyTorch is not needed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from compile.packaging.board_readme import board_note
+from compile.packaging.wheel import build_wheel
+from compile.support.errors import DeployFailed
+from pqrnn.files import replace_file
+from runtime_py.errors import DigestError
+from runtime_py.package_format.manifest import Variant
+from runtime_py.package_format.package import Package, new_directory, new_package, open_package, seal
+from runtime_py.tools.conformance import encode_conformance, make_conformance
+from targets import registry
+
+MARK = "bundle.json"
+NOTE = "README.txt"
+CONFORMANCE = "conformance.json"
+
+
+class Bundle(Struct, frozen=True):
+    """What a bundle holds, as `bundle.json` in it says; names are relative to it.
+
+    Attributes:
+        package: Folder of the trimmed package.
+        wheel: File to install.
+        conformance: File to test a port with.
+        variants: Names of the variants.
+        unverified: Of these, those that nobody has run, with the reason.
+        bytes: Of all files but this description, together.
+    """
+
+    package: str
+    wheel: str
+    conformance: str
+    variants: list[str]
+    unverified: dict[str, str]
+    bytes: int
+
+
+def deploy(package: str | Path, out: str | Path, targets: Sequence[str] = (), archive: bool = False, replace: bool = False) -> Bundle:
+    """Write a bundle; it appears when it is whole, and not before.
+
+    Args:
+        package: The package directory.
+        out: The bundle, a folder to be.
+        targets: Names of the variants to ship; by default all but those for development.
+        archive: Whether to write `OUT.tar.gz` beside the folder, too; equal bundles give equal archives.
+        replace: Whether an existing bundle may be replaced, and its archive with it.
+
+    Raises:
+        DeployFailed: No such variant, none but those for development, or one that failed its check; or the archive exists and may not be replaced.
+        PackageError: The package is damaged, or the bundle exists and may not be replaced.
+    """
+    source = open_package(package, verify=True)
+    variants = choose_variants(source, targets)
+    out = Path(out)
+    tarball = out.with_name(f"{out.name}.tar.gz")
+    if tarball.exists() and not replace:
+        raise DeployFailed(f"{tarball} exists already; choose another name, or say --replace")
+    with new_directory(out, "bundle", MARK, replace) as staging:
+        trimmed = trim_package(source, variants, staging / source.path.resolve().name)
+        wheel = build_wheel(staging)
+        (staging / CONFORMANCE).write_bytes(encode_conformance(make_conformance(trimmed)))
+        (staging / NOTE).write_text(board_note(trimmed.manifest, trimmed.path.name, wheel.name, CONFORMANCE), encoding="utf-8")
+        bundle = Bundle(
+            package=trimmed.path.name,
+            wheel=wheel.name,
+            conformance=CONFORMANCE,
+            variants=[variant.target for variant in variants],
+            unverified={variant.target: why_unverified(variant) for variant in variants if why_unverified(variant)},
+            bytes=sum(path.stat().st_size for path in staging.rglob("*") if path.is_file()),
+        )
+        (staging / MARK).write_bytes(msgspec.json.format(msgspec.json.encode(bundle), indent=2) + b"\n")
+        packed = pack(staging, out.name) if archive else b""
+    if archive:
+        replace_file(tarball, packed)
+    else:
+        tarball.unlink(missing_ok=True)  # of the bundle that was replaced: it would be taken for this one
+    return bundle
+
+
+def why_unverified(variant: Variant) -> str:
+    """Say why nobody has run a variant; empty where it has been proved right."""
+    return variant.unverified_reason or "never run" if variant.parity is None else ""
+
+
+def choose_variants(package: Package, names: Sequence[str]) -> list[Variant]:
+    """Return the variants to ship, in the order of the package.
+
+    Args:
+        package: Where they come from.
+        names: Those asked for, also for development; none for all that are not.
+
+    Raises:
+        DeployFailed: No such variant, none but those for development, or one that failed its check.
+    """
+    there = package.manifest.variants
+    known = [variant.target for variant in there]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise DeployFailed(f"{package.path} has no variant {', '.join(unknown)}; it has: {', '.join(known) or 'none'}. Compile it: pqrnn compile RUN --target {unknown[0]}")
+    chosen = [variant for variant in there if variant.target in names] if names else [variant for variant in there if not _for_development(variant)]
+    if not chosen:
+        raise DeployFailed(
+            f"{package.path} has only variants for development ({', '.join(known) or 'none at all'}), which mean another machine elsewhere. "
+            "Compile for the board: pqrnn compile RUN --target raspberry-pi-4 ('pqrnn targets' lists all); or ask by name: --target host"
+        )
+    failed = [variant.target for variant in chosen if variant.parity is not None and not variant.parity.passed]
+    if failed:
+        raise DeployFailed(f"{', '.join(failed)} of {package.path} failed the check, so it is not shipped; compile it again, or name the others with --target")
+    return chosen
+
+
+def _for_development(variant: Variant) -> bool:
+    """Say whether a variant means this machine only; packages from before format 1.1 do not say so themselves."""
+    known = registry()
+    return variant.development or (variant.target in known.names() and known.get(variant.target).development)
+
+
+def trim_package(package: Package, variants: Sequence[Variant], destination: Path) -> Package:
+    """Copy a package without the modules of the other variants.
+
+    Raises:
+        DigestError: A file changed while it was copied.
+    """
+    dropped = {variant.path for variant in package.manifest.variants} - {variant.path for variant in variants}
+    with new_package(destination) as directory:
+        for name in package.manifest.files:
+            if name not in dropped:
+                (directory / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(package.file(name), directory / name)
+        sealed = seal(directory, msgspec.structs.replace(package.manifest, variants=list(variants)))
+        changed = [name for name, entry in sealed.files.items() if entry != package.manifest.files[name]]
+        if changed:
+            raise DigestError(f"{package.path}: {', '.join(changed)} changed while it was copied. Try again.")
+    return open_package(destination)
+
+
+def pack(folder: Path, name: str) -> bytes:
+    """Return a folder as a gzipped tar archive, with the same bytes for the same content.
+
+    Args:
+        folder: What to pack.
+        name: What it is called in the archive.
+    """
+
+    def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid = entry.gid = 0
+        entry.uname = entry.gname = ""
+        entry.mtime = 0
+        entry.mode = 0o755 if entry.isdir() else 0o644
+        return entry
+
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as archive:
+        for path in [folder, *sorted(folder.rglob("*"))]:
+            archive.add(path, f"{name}/{path.relative_to(folder).as_posix()}" if path != folder else name, recursive=False, filter=plain)
+    return buffer.getvalue()

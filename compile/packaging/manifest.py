@@ -1,0 +1,117 @@
+"""Stage 5: what the manifest says about a compiled parser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from compile.plan import Plan
+from compile.verify.golden import GoldenSet
+from runtime_py.package_format.manifest import Bucket, Golden, Labels, Manifest, Model, Producer, Variant, VulkanNeeds
+
+if TYPE_CHECKING:
+    from pqrnn.checkpoint import Facts
+    from pqrnn.checkpoint import Labels as TrainedLabels
+
+GOLDEN_PATH = "golden/golden.npz"
+_PENDING = "not run yet"
+
+
+def module_path(target: str) -> str:
+    """Return where a target's module is in a package."""
+    return f"variants/{target}/module.vmfb"
+
+
+def describe_variant(plan: Plan, seconds: float, dispatches: int | None = None, vulkan: VulkanNeeds | None = None) -> Variant:
+    """Describe a compiled module that has not been run yet.
+
+    Args:
+        plan: What it was compiled for.
+        seconds: What compiling it took.
+        dispatches: Launches of generated code in all entries.
+        vulkan: What it needs of a Vulkan device, for those only.
+    """
+    return Variant(
+        target=plan.target.id,
+        device=plan.device,
+        triple=plan.processor.triple,
+        cpu=plan.processor.cpu,
+        features=list(plan.processor.features),
+        path=module_path(plan.target.id),
+        flags=list(plan.flags),
+        compile_seconds=round(seconds, 3),
+        parity=None,
+        unverified_reason=_PENDING,
+        vulkan=vulkan,
+        dispatches=dispatches,
+        development=plan.target.development,
+    )
+
+
+def describe_labels(labels: TrainedLabels) -> Labels:
+    """Return the labels of a checkpoint as a package has them."""
+    return msgspec.convert(msgspec.to_builtins(labels), Labels)
+
+
+def describe_package(
+    name: str, facts: Facts, parameters: int, buckets: Sequence[Bucket], variants: Sequence[Variant], golden: GoldenSet, batch: int = 1
+) -> Manifest:
+    """Describe a package; the digests of its files are filled in when it is sealed.
+
+    Args:
+        name: What the package is called, for people.
+        facts: Of the checkpoint.
+        parameters: Numbers in the model as shipped.
+        buckets: Length buckets, in rising order.
+        variants: What there is compiled code for.
+        golden: The self-test vectors.
+        batch: Texts of a call of the entries for several texts; 1: there are none.
+    """
+    return Manifest(
+        name=name,
+        created=_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        producer=Producer(
+            pqrnn=_version("pqrnn"),
+            iree_compiler=_version("iree-base-compiler"),
+            iree_turbine=_version("iree-turbine"),
+            torch=_version("torch"),
+        ),
+        model=Model(
+            parameters=parameters,
+            precision=facts.config.precision,
+            config=msgspec.to_builtins(facts.config),
+            revision=facts.revision,
+            data_fingerprint=str(facts.data.get("train", "")),
+            metrics=dict(facts.metrics),
+        ),
+        labels=describe_labels(facts.labels),
+        buckets=list(buckets),
+        variants=list(variants),
+        golden=Golden(
+            path=GOLDEN_PATH,
+            texts=len(golden.vectors),
+            words=len(golden.vectors.tags),
+            tolerance=golden.stored_tolerance,
+            basis=f"{golden.basis}; plus half a step of the stored logits ({golden.step:.1e})",
+        ),
+        files={},
+        batch=batch,
+    )
+
+
+def _now() -> datetime:
+    """Return the time, or that of SOURCE_DATE_EPOCH for builds that have to be repeatable."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "0+unknown"  # run from the sources, not installed

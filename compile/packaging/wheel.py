@@ -1,0 +1,91 @@
+"""The wheel `pqrnn-runtime`: `runtime_py` alone, for machines that only run packages.
+
+It is built from the files that are installed here, offline. Version and pins are those of the installed distribution `pqrnn`, and so of `pyproject.toml`:
+nothing is stated twice.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata as metadata
+import shutil
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from compile.support.errors import DeployFailed
+
+DISTRIBUTION = "pqrnn-runtime"
+PACKAGE = "runtime_py"
+# What `runtime_py` imports; a test compares this with its import statements.
+REQUIRED = ("iree-base-runtime", "msgspec", "numpy")
+
+_README = """# pqrnn-runtime
+
+What a device needs to run a compiled pqrnn package: the Python package `runtime_py` and the command `pqrnn` with the verbs parse, check, bench and inspect.
+It is a part of the distribution `pqrnn`, which holds the same files: install one of the two, not both.
+"""
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the wheel; equal sources give equal bytes.
+
+    Args:
+        folder: Where the wheel is put.
+
+    Returns:
+        The wheel.
+
+    Raises:
+        DeployFailed: pqrnn is not installed, or its metadata lacks something.
+    """
+    from hatchling.builders.wheel import WheelBuilder
+
+    project = describe_project()
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        with resources.as_file(resources.files(PACKAGE)) as sources:
+            shutil.copytree(sources, root / PACKAGE, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        (root / "LICENSE").write_bytes(_license())
+        # Without this file the builder looks for one in the folders above.
+        (root / "pyproject.toml").touch()
+        config = {"project": project, "tool": {"hatch": {"build": {"targets": {"wheel": {"packages": [PACKAGE]}}}}}}
+        (built,) = WheelBuilder(str(root), config=config).build(directory=str(root / "dist"), versions=["standard"])
+        return Path(shutil.copy(built, folder))
+
+
+def describe_project() -> dict[str, Any]:
+    """Return the wheel's project table, as a `pyproject.toml` has it.
+
+    Raises:
+        DeployFailed: pqrnn is not installed, or its metadata lacks a dependency of `runtime_py`.
+    """
+    from packaging.requirements import Requirement
+
+    try:
+        own = metadata.metadata("pqrnn")
+    except metadata.PackageNotFoundError as error:
+        raise DeployFailed("pqrnn runs from its sources and is not installed, so the versions to pin are unknown; install it: pip install -e .") from error
+    stated = [Requirement(text) for text in metadata.requires("pqrnn") or []]
+    pins = {each.name: str(each) for each in stated if each.name in REQUIRED and each.marker is None}
+    missing = [name for name in REQUIRED if name not in pins]
+    if missing:
+        raise DeployFailed(f"the installed pqrnn does not say which {', '.join(missing)} it needs; install it again: pip install --force-reinstall pqrnn")
+    return {
+        "name": DISTRIBUTION,
+        "version": own["Version"],
+        "description": "Runs compiled pqrnn packages: UTF-8 text in, intent and slots out",
+        "readme": {"content-type": "text/markdown", "text": _README},
+        "license": own["License-Expression"],
+        "license-files": ["LICENSE"],
+        "requires-python": own["Requires-Python"],
+        "dependencies": [pins[name] for name in REQUIRED],
+        "scripts": {"pqrnn": f"{PACKAGE}.cli:main"},
+    }
+
+
+def _license() -> bytes:
+    for file in metadata.files("pqrnn") or []:
+        if file.name == "LICENSE":
+            return file.read_binary()
+    raise DeployFailed("the installed pqrnn holds no licence text; install it again: pip install --force-reinstall pqrnn")

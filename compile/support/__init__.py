@@ -1,0 +1,1 @@
+"""What all stages use: processes, progress, evidence of failures, errors."""

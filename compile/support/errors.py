@@ -1,0 +1,99 @@
+"""Errors of the stages. Each keeps what the failing tool said, and where the folder is that reproduces the failure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+_SHOWN_LINES = 12
+_SHOWN_WIDTH = 300
+
+
+class CompileError(Exception):
+    """A stage failed.
+
+    Attributes:
+        stage: Name of the stage.
+        message: What went wrong, in one sentence.
+        diagnostics: What the tool said, in full; may be empty.
+        evidence: Files that reproduce the failure, by name: their content, or the path of a file that is kept by copying.
+        folder: Where they have been kept; None until `compile.support.reproduction` has done so.
+    """
+
+    stage: ClassVar[str] = "compile"
+
+    def __init__(self, message: str, diagnostics: str = "", evidence: dict[str, bytes | Path] | None = None) -> None:
+        """Keep the parts."""
+        super().__init__(message)
+        self.message = message
+        self.diagnostics = diagnostics
+        self.evidence = evidence or {}
+        self.folder: Path | None = None
+
+    def __str__(self) -> str:
+        """Return the message, the head of the diagnostics, and the folder."""
+        parts = [f"{self.stage}: {self.message}"]
+        lines = [line for line in self.diagnostics.splitlines() if line.strip()]
+        parts += ["  " + (line if len(line) <= _SHOWN_WIDTH else line[:_SHOWN_WIDTH] + " ...") for line in lines[:_SHOWN_LINES]]
+        if len(lines) > _SHOWN_LINES:
+            parts.append(f"  ... {len(lines) - _SHOWN_LINES} more lines")
+        if self.folder is not None:
+            parts.append(f"To reproduce: {self.folder}")
+        return "\n".join(parts)
+
+
+class PlanError(CompileError):
+    """What was asked for cannot be planned: no target, no training lengths, a bad bucket."""
+
+    stage = "plan"
+
+
+class ExportFailed(CompileError):
+    """PyTorch could not trace the model for a length bucket."""
+
+    stage = "export"
+
+
+class ImportFailed(CompileError):
+    """The traced programs could not be turned into MLIR."""
+
+    stage = "import"
+
+
+class CompilerFailed(CompileError):
+    """The IREE compiler refused the module, crashed, or ran out of time."""
+
+    stage = "compile"
+
+
+class VerificationFailed(CompileError):
+    """The compiled code does not answer as PyTorch does."""
+
+    stage = "verify"
+
+
+class PackagingFailed(CompileError):
+    """The package could not be written."""
+
+    stage = "package"
+
+
+class DeployFailed(CompileError):
+    """A bundle for a board could not be made."""
+
+    stage = "deploy"
+
+
+class TargetsFailed(CompileError):
+    """None of several targets could be compiled and verified.
+
+    Attributes:
+        failures: By target.
+    """
+
+    stage = "compile"
+
+    def __init__(self, failures: dict[str, CompileError]) -> None:
+        """Say which."""
+        super().__init__(f"none of {len(failures)} targets passed", "\n".join(f"{name}: {error}" for name, error in failures.items()))
+        self.failures = failures

@@ -1,0 +1,118 @@
+"""A compiled module is run where it can be, and looked at where it cannot; either way the variant says so."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from compile.emulation.runner import NoRunner, Runner, find_runner
+from compile.lowering.iree_compile import Compiled, compile_evidence
+from compile.packaging.manifest import describe_variant
+from compile.plan import Plan
+from compile.support.errors import VerificationFailed
+from compile.verify.golden import GoldenSet
+from compile.verify.replay import verify_variant
+from compile.verify.static_checks import INT64, check_machine_code, check_shaders, shader_features, uses_subgroups
+from runtime_py.package_format.golden import save_golden
+from runtime_py.package_format.manifest import Bucket, Manifest, Parity, Variant, VulkanNeeds
+from runtime_py.package_format.package import seal
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A variant as it goes into the package, with where its module is now, and on what it was run: "" for nothing."""
+
+    variant: Variant
+    compiled: Compiled
+    runner: str
+
+
+def describe_code(plan: Plan, compiled: Compiled) -> Variant:
+    """Describe a module that has not been run yet, with what its own code needs of a GPU."""
+    needs = None
+    if plan.target.vulkan is not None:
+        code = compiled.path.read_bytes()
+        used = shader_features(code)
+        lanes = plan.target.vulkan.subgroup if uses_subgroups(code) else 0
+        needs = VulkanNeeds(lanes, INT64 in used, sorted(used - {INT64}))
+    return describe_variant(plan, compiled.seconds, compiled.statistics.dispatches, needs)
+
+
+def prove_variant(
+    plan: Plan,
+    compiled: Compiled,
+    manifest: Callable[[Sequence[Variant]], Manifest],
+    golden: GoldenSet,
+    buckets: Sequence[Bucket],
+    module: Path,
+    folder: Path,
+    on_runner: Callable[[str], None] = lambda _: None,
+) -> Proved:
+    """Run a module in a package of its own, or look at it.
+
+    Args:
+        plan: Its target.
+        compiled: The module.
+        manifest: Describes a package of some variants.
+        golden: What it has to answer.
+        buckets: Its entries.
+        module: The MLIR that it was compiled from, for whoever looks into a failure.
+        folder: Empty; what is written there may be needed to look into a failure.
+        on_runner: Called with the name of what it is run on, before that.
+
+    Raises:
+        VerificationFailed: It does not answer as PyTorch does, or could not run on its target.
+    """
+    variant = describe_code(plan, compiled)
+    try:
+        runner = find_runner(plan.target, variant)
+    except NoRunner as error:
+        on_runner("")
+        looked = _look(plan, compiled)
+        reason = f"compiled and checked statically ({looked}); never run, because nothing here can: {error.reason}"
+        return Proved(msgspec.structs.replace(variant, unverified_reason=reason), compiled, "")
+    on_runner(runner.name)
+    package = folder / "package.pqrnn"
+    _write_package(package, compiled.path, manifest([variant]), golden)
+    try:
+        parity: Parity = verify_variant(package, variant.target, buckets, golden, runner)
+    except VerificationFailed as error:
+        error.evidence |= compile_evidence(module, plan.flags) | _replay_evidence(package, variant, runner)
+        raise
+    return Proved(msgspec.structs.replace(variant, parity=parity, unverified_reason=None), compiled, runner.name)
+
+
+def _look(plan: Plan, compiled: Compiled) -> str:
+    code = compiled.path.read_bytes()
+    if plan.target.vulkan is not None:
+        return check_shaders(code)
+    if plan.target.family == "cpu":
+        return check_machine_code(code, plan.processor)
+    return "nothing to look at: it is no machine code"
+
+
+def _write_package(package: Path, code: Path, manifest: Manifest, golden: GoldenSet) -> None:
+    (variant,) = manifest.variants
+    destination = package / variant.path
+    destination.parent.mkdir(parents=True)
+    try:
+        os.link(code, destination)
+    except OSError:
+        shutil.copyfile(code, destination)
+    vectors = package / manifest.golden.path
+    vectors.parent.mkdir(parents=True, exist_ok=True)
+    save_golden(vectors, golden.stored)
+    seal(package, manifest)
+
+
+def _replay_evidence(package: Path, variant: Variant, runner: Runner) -> dict[str, bytes | Path]:
+    files: dict[str, bytes | Path] = {f"{package.name}/{path.relative_to(package).as_posix()}": path for path in package.rglob("*") if path.is_file()}
+    settings = [f"{name}={value}" for name, value in runner.environment.items()]
+    command = shlex.join(["env", *settings, *runner.python, "-m", "runtime_py.tools.replay", package.name, "--target", variant.target])
+    return {**files, "replay.sh": f"#!/bin/sh\n# on {runner.name}\n{command}\n".encode()}

@@ -1,0 +1,1 @@
+"""Whether compiled code answers right: golden vectors, references, replays."""

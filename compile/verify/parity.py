@@ -1,0 +1,128 @@
+"""Decisions: over a whole set of texts, where does a compiled parser say something else than PyTorch?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compile.packaging.manifest import describe_labels
+from pqrnn.evaluation.prediction import Answer, answer_texts
+from runtime_py.decode.decoder import Parse, encode_text
+
+if TYPE_CHECKING:
+    from pqrnn.checkpoint import Checkpoint
+    from runtime_py.package_format.manifest import Labels
+    from runtime_py.parser import Parser
+
+_WORST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A text on which the two differ."""
+
+    text: str
+    framework: Parse
+    compiled: Parse
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Outcome of a comparison.
+
+    Attributes:
+        framework: What PyTorch says, text by text.
+        compiled: What the compiled parser says, text by text.
+        words: Words that were compared.
+        intent_flips: Texts with another intent.
+        tag_flips: Words with another tag.
+        slot_flips: Texts with other slots.
+        word_mismatches: Texts whose words are not at the same places; also those that the parser had to cut.
+        largest_difference: Of a logit, over texts with the same words.
+        differences: The first texts that any of this is about.
+    """
+
+    framework: list[Parse]
+    compiled: list[Parse]
+    words: int
+    intent_flips: int
+    tag_flips: int
+    slot_flips: int
+    word_mismatches: int
+    largest_difference: float
+    differences: list[Difference]
+
+    @property
+    def equal(self) -> bool:
+        """Whether no decision differs."""
+        return not (self.intent_flips or self.tag_flips or self.slot_flips or self.word_mismatches)
+
+
+def compare_decisions(
+    checkpoint: Checkpoint, parser: Parser, texts: Sequence[str | bytes], on_text: Callable[[int], None] = lambda _: None
+) -> Decisions:
+    """Parse texts with both.
+
+    Args:
+        checkpoint: The trained parser; PyTorch never cuts a text.
+        parser: The compiled one. If it may cut a text that is too long (`on_long="truncate"`), that counts as a difference in words.
+        texts: What to parse.
+        on_text: Called with the number of texts done.
+
+    Raises:
+        InputTooLong: A text does not fit the package, and the parser may not cut it.
+        ValueError: The labels of the two are not the same.
+    """
+    check_labels(checkpoint, parser.manifest.labels)
+    compiled = []
+    for done, text in enumerate(texts, start=1):
+        logits = parser.logits(text)
+        compiled.append(Answer(logits.intent, logits.tags, logits.spans))
+        on_text(done)
+    return compare_answers(checkpoint, texts, answer_texts(checkpoint.model, texts), compiled)
+
+
+def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
+    """Refuse a package of another checkpoint.
+
+    Raises:
+        ValueError: The labels of the two are not the same, or which slots go with which intent is not.
+    """
+    own = describe_labels(checkpoint.facts.labels)
+    if (own.intents, own.tags) != (labels.intents, labels.tags):
+        raise ValueError("the package was not compiled from this checkpoint: their labels differ")
+    if own != labels:
+        raise ValueError("the package decides by other slots for its intents than this checkpoint does: compile it again")
+
+
+def compare_answers(checkpoint: Checkpoint, texts: Sequence[str | bytes], framework: Sequence[Answer], compiled: Sequence[Answer]) -> Decisions:
+    """Compare the answers of both, text by text, wherever the compiled ones were computed."""
+    decoder = checkpoint.facts.labels.decoder()
+    said, parses, differences = [], [], []
+    words = intent_flips = tag_flips = slot_flips = word_mismatches = 0
+    largest = 0.0
+    for text, expected, got in zip(texts, framework, compiled, strict=True):
+        shown, raw = encode_text(text)
+        wanted = decoder.parse(shown, raw, expected.intent, expected.tags, expected.spans)
+        parse = decoder.parse(shown, raw, got.intent, got.tags, got.spans)
+        same_words = np.array_equal(got.spans, expected.spans)
+        flips = int((got.tags.argmax(-1) != expected.tags.argmax(-1)).sum()) if same_words else 0
+        if same_words:
+            largest = max(largest, _largest(got, expected))
+        words += len(expected.spans)
+        tag_flips += flips
+        word_mismatches += not same_words
+        intent_flips += wanted.intent != parse.intent
+        slot_flips += wanted.slots != parse.slots
+        if (wanted.intent, wanted.slots) != (parse.intent, parse.slots) or flips or not same_words:
+            differences.append(Difference(shown, wanted, parse))
+        said.append(wanted)
+        parses.append(parse)
+    return Decisions(said, parses, words, intent_flips, tag_flips, slot_flips, word_mismatches, largest, differences[:_WORST])
+
+
+def _largest(got: Answer, expected: Answer) -> float:
+    return max(float(np.abs(a - b).max(initial=0.0)) for a, b in ((got.intent, expected.intent), (got.tags, expected.tags)))

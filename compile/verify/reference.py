@@ -1,0 +1,145 @@
+"""What PyTorch says about a text, in float32 as it is trained, and in float64 as the truth that both are measured against."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from compile.verify.roundings import DRAWS, Roundings, Watch
+from pqrnn.evaluation.prediction import Answer
+from pqrnn.features.projection import pack_texts
+
+if TYPE_CHECKING:
+    from pqrnn.model.parser import ParserModel
+    from runtime_py.package_format.manifest import Bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """PyTorch's answers to one text.
+
+    Attributes:
+        text: The bytes.
+        single: Computed in float32.
+        ordered: Computed in float32, with every product of matrices summed in order, as compiled code on a CPU does it; PyTorch's own library sums in
+            blocks, which errs less.
+        double: Computed in float64 from the same features, which are exact in all three.
+        roundings: How near its roundings to 8 bits are to going the other way; empty for a model in float32.
+    """
+
+    text: bytes
+    single: Answer
+    ordered: Answer
+    double: Answer
+    roundings: Roundings
+
+    @property
+    def margin(self) -> float:
+        """Smallest distance between the best and the second best logit, over the intent and every word's tag; infinite where there is no choice."""
+        rows = [self.double.intent[None, :], self.double.tags]
+        gaps = [np.sort(part, axis=1) for part in rows if part.size and part.shape[1] > 1]
+        return min((float((part[:, -1] - part[:, -2]).min()) for part in gaps), default=float("inf"))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch work on one thread: for single texts, handing work to others takes longer than the work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class Oracle:
+    """Answers as PyTorch gives them. Costs a few milliseconds a text: it goes one text at a time, in the bucket that the device would choose."""
+
+    def __init__(self, model: ParserModel, buckets: Sequence[Bucket]) -> None:
+        """`model`: in evaluation mode. `buckets`: in rising order."""
+        self._model = model
+        self._exact = copy.deepcopy(model).double()
+        self._buckets = buckets
+        self._roundings = Watch(self._model, self._exact)
+
+    def bucket(self, text: bytes) -> Bucket | None:
+        """Return the smallest bucket that holds a text, or None where none does."""
+        limit = self._buckets[-1].bytes
+        if len(text) > limit:
+            return None
+        with torch.inference_mode():
+            words = int(self._model.projection.segment(pack_texts([text], limit), 1)[1][0])
+        return next((bucket for bucket in self._buckets if bucket.words >= words and bucket.bytes >= len(text)), None)
+
+    def answer(self, text: bytes) -> Reference | None:
+        """Return both answers, or None for a text that fits no bucket."""
+        bucket = self.bucket(text)
+        if bucket is None:
+            return None
+        packed = pack_texts([text], bucket.bytes)
+        with torch.inference_mode():
+            intent, tags, spans, count = self._model(packed, bucket.words)
+            features = self._model.projection(packed, bucket.words)[0]
+            mask = (torch.arange(bucket.words) < count[:, None]).float()[..., None]
+            with _SummedInOrder():
+                ordered = self._model.encode(self._model.embed(features), mask, scan=True)
+            with self._roundings.record() as roundings:
+                exact = self._exact.encode(self._exact.embed(features.double()), mask.double(), scan=True)
+            with self._roundings.compare(roundings):
+                self._model.encode(self._model.embed(features), mask, scan=True)
+        if not exact.intent.dtype == exact.tags.dtype == torch.float64:
+            raise TypeError("the model turns float64 into another type on its way, so there is no reference to measure errors against")
+        words = int(count[0])
+        places = spans[0, :words].numpy()
+        single, in_order, double = (
+            Answer(pair[0][0].numpy(), pair[1][0, :words].numpy(), places) for pair in ((intent, tags), tuple(ordered), tuple(exact))
+        )
+        return Reference(text, single, in_order, double, roundings)
+
+    def shift(self, reference: Reference, reach: dict[str, float]) -> float:
+        """Return the largest change of a logit in float64 when roundings to 8 bits go either way (`compile.verify.roundings.Watch.disturb`).
+
+        Args:
+            reference: An answer of this oracle.
+            reach: By rounding how near to the middle between two steps, in steps, it may go either way.
+        """
+        bucket = self.bucket(reference.text)
+        assert bucket is not None
+        words = len(reference.double.tags)
+        largest = 0.0
+        with torch.inference_mode():
+            features, _, count = self._model.projection(pack_texts([reference.text], bucket.bytes), bucket.words)
+            mask = (torch.arange(bucket.words) < count[:, None]).double()[..., None]
+            for draw in range(DRAWS):
+                with self._roundings.disturb(reach, draw):
+                    found = self._exact.encode(self._exact.embed(features.double()), mask, scan=True)
+                changed = Answer(found.intent[0].numpy(), found.tags[0, :words].numpy(), reference.double.spans)
+                largest = max(largest, float(np.abs(flat_logits([changed]) - flat_logits([reference.double])).max()))
+        return largest
+
+
+class _SummedInOrder(TorchFunctionMode):
+    """While this is active, `linear` sums its products one after the other."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not functional.linear:
+            return func(*args, **(kwargs or {}))
+        value, weight, bias = (*args, None)[:3]
+        total = value.new_zeros((*value.shape[:-1], weight.shape[0]))
+        for column, factors in zip(value.unbind(-1), weight.t().contiguous(), strict=True):
+            total.addcmul_(column[..., None], factors)
+        return total if bias is None else total + bias
+
+
+def flat_logits(answers: Iterable[Answer]) -> NDArray[Any]:
+    """Return all logits of several answers in one row."""
+    return np.concatenate([part.ravel() for answer in answers for part in (answer.intent, answer.tags)])

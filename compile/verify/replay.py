@@ -1,0 +1,177 @@
+"""Stage 4: the compiled code runs, on this machine or in an emulator of its own, and has to answer as PyTorch does.
+
+It always runs in a process of its own, which may crash or hang without taking the compilation with it. That process looks at it in two ways: every entry
+is given every golden text that fits in it, and its numbers are judged by their errors against float64 (`compile.verify.tolerance`); and the package as users load it
+replays its golden vectors through the parser (`runtime_py.tools.check`), which also looks at decisions and repetitions.
+
+The bounds are the same everywhere. GPUs sum in another order, and their tanh is another, yet the errors are of the size that the bounds are made for: on the
+small model of the tests they spread 0.8 to 0.9 times as far as those of PyTorch that sums in order for code with subgroups (8 and 16 lanes, llvmpipe), 1.06
+times for code without (SwiftShader), 1.0 times on this CPU and in the interpreter.
+"""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from compile.emulation.runner import Runner
+from compile.support.errors import VerificationFailed
+from compile.support.process import Finished, run_tool
+from compile.verify.golden import GoldenSet
+from compile.verify.reference import Answer, Reference, flat_logits
+from compile.verify.tolerance import Numerics, compare_numerics
+from runtime_py.errors import PackageError
+from runtime_py.package_format.manifest import Bucket, Parity
+from runtime_py.tools.answers import EntryAnswers, load_answers
+from runtime_py.tools.replay import CANNOT_RUN, Replay
+
+# The interpreter and emulators take a second a text, on a busy machine several.
+DEFAULT_TIMEOUT = 3600.0
+_SHOWN = 5
+_MEANINGS = {
+    signal.SIGILL: "an illegal instruction: the code uses a feature that this CPU lacks, and that the target does not name",
+    signal.SIGSEGV: "it touched memory that is not its own",
+    signal.SIGBUS: "it touched memory at an address that does not exist or is not aligned",
+    signal.SIGFPE: "an arithmetic fault",
+    signal.SIGABRT: "it, or the driver, gave up",
+    signal.SIGKILL: "something killed it; most often the machine was out of memory",
+}
+
+
+def verify_variant(
+    package: Path, target: str, buckets: Sequence[Bucket], golden: GoldenSet, runner: Runner, repeats: int = 3, timeout: float = DEFAULT_TIMEOUT
+) -> Parity:
+    """Run a variant of a sealed package, and judge its answers.
+
+    Args:
+        package: Directory of the package, with these golden vectors.
+        target: The variant to run.
+        buckets: Of the package.
+        golden: Texts with PyTorch's answers.
+        runner: What to run it on.
+        repeats: How often the golden vectors are replayed through the parser.
+        timeout: Seconds for all of it.
+
+    Returns:
+        The outcome for the manifest, with the errors of the entries beside it.
+
+    Raises:
+        VerificationFailed: The process crashed, hung or could not run the package; a word's place or a number of words differs; a logit is off by more
+            than the golden tolerance; or the errors are not those of sound arithmetic; with the first texts that show it.
+    """
+    with tempfile.TemporaryDirectory(prefix="pqrnn-verify-") as folder:
+        out = Path(folder) / "answers.npz"
+        options: list[str | Path] = ["--target", target, "--repeats", str(repeats), "--entries", "--out", out]
+        command = [*runner.python, "-m", "runtime_py.tools.replay", package, *options]
+        finished = run_tool(command, timeout, environment=runner.environment)
+        replay = read_replay(finished, target, runner)
+        try:
+            answers = load_answers(out)
+        except PackageError as error:
+            raise VerificationFailed(f"{target}: the process on {runner.name} left no answers", str(error)) from error
+    if not replay.parity.passed:
+        worst = [f"{deviation.text!r}: {', '.join(deviation.faults)}" for deviation in replay.worst if deviation.faults]
+        raise VerificationFailed(
+            f"{target}: the package does not answer as PyTorch does on {runner.name}", "\n".join([*replay.parity.failures, *worst])
+        )
+    numerics = judge_entries(answers.entries, buckets, golden, f"{target} on {runner.name}")
+    emulator = runner.name if runner.emulated else replay.parity.emulator
+    return msgspec.structs.replace(replay.parity, reference=numerics.figures(), emulator=emulator)
+
+
+def read_replay(finished: Finished, target: str, runner: Runner) -> Replay:
+    """Return what a process of `runtime_py.tools.replay` said.
+
+    Raises:
+        VerificationFailed: It did not end well; with the signal and what it means, or with its last words.
+    """
+    if finished.code == 0 and not finished.timed_out:
+        try:
+            return msgspec.json.decode(finished.output, type=Replay)
+        except msgspec.DecodeError as error:
+            raise VerificationFailed(
+                f"{target}: the process on {runner.name} said something else than it should ({error})", finished.output
+            ) from error
+    if finished.code == CANNOT_RUN:
+        raise VerificationFailed(f"{target}: the package cannot be run on {runner.name}", finished.diagnostics)
+    ending = finished.ending
+    if finished.code < 0 and not finished.timed_out:
+        meaning = _MEANINGS.get(signal.Signals(-finished.code)) if -finished.code in signal.valid_signals() else None
+        ending += f": {meaning}" if meaning else ""
+    raise VerificationFailed(f"{target}: the process on {runner.name} {ending}", finished.diagnostics)
+
+
+def judge_entries(entries: Sequence[EntryAnswers], buckets: Sequence[Bucket], golden: GoldenSet, where: str = "the compiled module") -> Numerics:
+    """Judge what every entry answers to every golden text that it can hold.
+
+    Args:
+        entries: The answers to the golden texts, in the order of the buckets.
+        buckets: The entries.
+        golden: Texts with PyTorch's answers.
+        where: How messages call what answered.
+
+    Returns:
+        The errors of all logits of settled texts.
+
+    Raises:
+        VerificationFailed: An entry or text is missing, a word's place or a number of words differs, a logit is off by more than the golden tolerance, or
+            the errors are not those of sound arithmetic; with the first texts that show it.
+    """
+    if [part.entry for part in entries] != [bucket.entry for bucket in buckets]:
+        raise VerificationFailed(f"{where}: answered with other entries than were compiled", ", ".join(part.entry for part in entries))
+    rows: list[list[NDArray[Any]]] = [[], [], [], []]
+    faults: list[str] = []
+    for answers, bucket in zip(entries, buckets, strict=True):
+        bounds = answers.rows(bucket.words)
+        places = {int(text): place for place, text in enumerate(answers.index)}
+        for number, reference in enumerate(golden.references):
+            if len(reference.text) > bucket.bytes or len(reference.single.spans) > bucket.words:
+                continue
+            settled = golden.settled[number]
+            allowed = golden.settled_tolerance if settled else golden.tolerance
+            row, fault = _look(answers, bounds, places.get(number), reference, allowed)
+            if fault:
+                faults.append(f"{bucket.entry}: {fault} in {_show(reference.text)}")
+            if row is not None and settled:
+                parts = (row, *(flat_logits([answer]) for answer in (reference.single, reference.ordered, reference.double)))
+                for part, values in zip(rows, parts, strict=True):
+                    part.append(values)
+    numerics = compare_numerics(*(np.concatenate(part) for part in rows)) if rows[0] else None
+    faults += numerics.failures() if numerics is not None else []
+    if faults or numerics is None:
+        shown = [*faults[:_SHOWN], *([f"... and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else [])]
+        raise VerificationFailed(f"{where}: does not answer as PyTorch does", "\n".join(shown))
+    return numerics
+
+
+def _look(
+    answers: EntryAnswers, bounds: NDArray[np.int64], place: int | None, reference: Reference, tolerance: float
+) -> tuple[NDArray[Any] | None, str]:
+    """Return an entry's logits for a text if they can be compared, and what is wrong with its answer."""
+    words = len(reference.single.spans)
+    if place is None:
+        return None, "gives no answer"
+    if answers.count[place] != words:
+        return None, f"counts {answers.count[place]} words, PyTorch {words},"
+    rows = slice(bounds[place], bounds[place + 1])
+    if not np.array_equal(answers.spans[rows], reference.single.spans):
+        return None, "finds words at other places than PyTorch"
+    logits = flat_logits([Answer(answers.intent[place], answers.tags[rows], answers.spans[rows])])
+    expected = flat_logits([reference.double])
+    if not np.isfinite(logits).all():
+        return logits, "gives NaN or infinity"
+    if not logits.any() and expected.any():
+        return logits, "gives nothing but zeros"
+    largest = float(np.abs(logits - expected).max())
+    return logits, f"a logit is {largest:.3g} off" if largest > tolerance else ""
+
+
+def _show(text: bytes) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + b"...")

@@ -1,0 +1,1 @@
+"""Changes of training utterances that keep their labels right."""

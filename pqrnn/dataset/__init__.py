@@ -1,0 +1,1 @@
+"""Examples as tensors: labels, encoded utterances, batches."""

@@ -1,0 +1,1 @@
+"""A teacher, what it answers, and how a student learns from the answers."""

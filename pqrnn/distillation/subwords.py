@@ -1,0 +1,78 @@
+"""A teacher's view of words: the subword tokens of each, cut once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class TokenBatch(NamedTuple):
+    """`tokens` int64[B, T] ids, `attention` int64[B, T], `starts` int64[B, W]: where each word's first token is (0 for padding)."""
+
+    tokens: Tensor
+    attention: Tensor
+    starts: Tensor
+
+
+class WordTokens:
+    """Subword tokens of distinct words: a table that grows as words are met (`pqrnn.model.network.WordTable`)."""
+
+    def __init__(self, tokenizer: Any, spell: Callable[[str], str] | None = None) -> None:
+        """Make an empty table.
+
+        Args:
+            tokenizer: of the Hugging Face library, one that cuts words into subwords.
+            spell: how a word is spelled for it, such as in Latin letters; None: as it is.
+        """
+        self._tokenizer, self._spell = tokenizer, spell
+        self._rows: dict[bytes, int] = {}
+        self._tokens: list[list[int]] = []
+        first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
+        last = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
+        self._first = [first] if first is not None else []
+        self._last = [last] if last is not None else []
+        self._padding = tokenizer.pad_token_id or 0
+        self._unknown = tokenizer.unk_token_id or 0
+
+    def __len__(self) -> int:
+        """Distinct words so far."""
+        return len(self._rows)
+
+    def index(self, words: Iterable[bytes]) -> list[int]:
+        """Return the row of each word, cutting those not met before; a word without any token is the unknown token."""
+        wanted = list(words)
+        fresh = list(dict.fromkeys(word for word in wanted if word not in self._rows))
+        if fresh:
+            # A space before each, as inside a sentence: byte-level tokenizers cut a word at the beginning differently.
+            texts = [word.decode("utf-8", "replace") for word in fresh]
+            texts = [f" {text if self._spell is None else self._spell(text)}" for text in texts]
+            for word, ids in zip(fresh, self._tokenizer(texts, add_special_tokens=False)["input_ids"], strict=True):
+                self._rows[word] = len(self._tokens)
+                self._tokens.append(list(ids) or [self._unknown])
+        return [self._rows[word] for word in wanted]
+
+    def collate(self, rows: Sequence[Sequence[int]], longest: int) -> TokenBatch:
+        """Join the tokens of utterances given as rows of this table.
+
+        Args:
+            rows: of each utterance, one row a word.
+            longest: most tokens that the encoder reads; what is beyond is cut, and a word beyond points at the last token.
+        """
+        joined, begins = [], []
+        for words in rows:
+            tokens, starts = list(self._first), []
+            for row in words:
+                starts.append(len(tokens))
+                tokens += self._tokens[row]
+            tokens = tokens[: longest - len(self._last)] + self._last
+            joined.append(tokens)
+            begins.append([min(start, len(tokens) - 1) for start in starts])
+        width, words_width = max(map(len, joined)), max(1, *map(len, begins))
+        return TokenBatch(
+            torch.tensor([tokens + [self._padding] * (width - len(tokens)) for tokens in joined]),
+            torch.tensor([[1] * len(tokens) + [0] * (width - len(tokens)) for tokens in joined]),
+            torch.tensor([starts + [0] * (words_width - len(starts)) for starts in begins]),
+        )

@@ -1,0 +1,79 @@
+"""A teacher: a pre-trained encoder with an intent head and a slot head, fine-tuned jointly (after JointBERT, Chen et al. 2019, arXiv:1902.10909)."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from pqrnn.distillation.pretrained import load_encoder
+from pqrnn.distillation.romanization import romanise
+from pqrnn.distillation.subwords import WordTokens
+from pqrnn.features.projection import Projection, ProjectionConfig
+from pqrnn.model.network import Encoding, Network, WordTable
+
+
+class TeacherConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that shapes a teacher.
+
+    Attributes:
+        encoder: what `pqrnn.distillation.pretrained.find_encoder` finds.
+        dropout: before the heads, in training.
+        head_scale: the heads are new and learn that many times as fast as the encoder.
+        train_embeddings: whether the embeddings of subwords are trained, too; fixed ones keep what they know of words that the data lack.
+        romanise: whether words are spelled in Latin letters first (`pqrnn.distillation.romanization`): an English encoder then knows loanwords of any script.
+    """
+
+    encoder: str = "minilm"
+    dropout: float = 0.1
+    head_scale: float = 5.0
+    train_embeddings: bool = False
+    romanise: bool = False
+
+
+class TeacherModel(Network):
+    """Words in, logits out. A word is tagged at its first subword; the intent is read from the mean over all tokens beside the first one's state."""
+
+    def __init__(self, config: TeacherConfig, intents: int, tags: int) -> None:
+        """`intents`, `tags`: how many labels each head has.
+
+        Raises:
+            TeacherError: the encoder cannot be loaded.
+        """
+        super().__init__()
+        self.config = config
+        self.projection = Projection(ProjectionConfig())
+        self.encoder, self._tokenizer = load_encoder(config.encoder)
+        width = self.encoder.config.hidden_size
+        self.longest = int(getattr(self.encoder.config, "max_position_embeddings", 512))
+        self.dropout = nn.Dropout(config.dropout)
+        self.intent = nn.Linear(2 * width, intents)
+        self.tags = nn.Linear(2 * width, tags)
+        self.encoder.get_input_embeddings().requires_grad_(config.train_embeddings)
+
+    def make_table(self) -> WordTokens:
+        """Return an empty table of subwords."""
+        return WordTokens(self._tokenizer, romanise if self.config.romanise else None)
+
+    def encode_words(self, table: WordTable, words: Tensor, mask: Tensor) -> Encoding:
+        """Encode utterances, int64[B, W] rows of the table."""
+        counts = mask[..., 0].sum(1).long().tolist()
+        rows = [row[:count] for row, count in zip(words.tolist(), counts, strict=True)]
+        batch = cast(WordTokens, table).collate(rows, self.longest)
+        states = self.encoder(input_ids=batch.tokens, attention_mask=batch.attention).last_hidden_state
+        seen = batch.attention[..., None].to(states.dtype)
+        pooled = torch.cat([states[:, 0], (states * seen).sum(1) / seen.sum(1)], -1)
+        starts = batch.starts[:, :, None].expand(-1, -1, states.shape[-1])
+        begins = states.gather(1, starts)
+        placed = torch.cat([begins, pooled[:, None, states.shape[-1] :].expand(-1, starts.shape[1], -1)], -1)
+        return Encoding(self.intent(self.dropout(pooled)).float(), self.tags(self.dropout(placed)).float(), begins.float())
+
+    def rate_scale(self, name: str) -> float:
+        """Return `head_scale` for the heads."""
+        return 1.0 if name.startswith("encoder.") else self.config.head_scale
+
+    def parameters_count(self) -> int:
+        """Return how many numbers the encoder and the heads have."""
+        return sum(parameter.numel() for parameter in self.parameters())

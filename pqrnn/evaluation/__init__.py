@@ -1,0 +1,1 @@
+"""Predictions, metrics, and scores of a parser on labelled utterances."""

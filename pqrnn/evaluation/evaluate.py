@@ -1,0 +1,114 @@
+"""What a parser or a teacher is worth on labelled utterances: all of them, those that it cannot have learned by heart, and how well it knows what is out of scope."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pqrnn.data.examples import Example
+from pqrnn.errors import DataNotFoundError
+from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
+from pqrnn.evaluation.metrics import Figure, Scores, area_under_curve, find_repeated, score_frames
+from pqrnn.evaluation.prediction import Answer, decide
+from runtime_py.decode.decoder import Decoder, softmax
+
+FRESH = "utterances not in train"
+
+
+class Scope(NamedTuple):
+    """How requests that no intent covers are told from the others.
+
+    Attributes:
+        in_scope_accuracy: share of the utterances in scope whose intent is right; calling one out of scope is wrong.
+        auroc: how often the largest probability of an intent in scope is higher for an utterance in scope than for one out of it (Hendrycks and Gimpel 2017,
+            arXiv:1610.02136). It works with and without an intent for what is out of scope.
+    """
+
+    in_scope_accuracy: Figure
+    auroc: Figure
+
+
+class Evaluation(NamedTuple):
+    """Scores over all utterances, over those whose text is not among the training texts (None where that is unknown or none), and of the scope.
+
+    `slots`: whether any gold label has one; where none has, the F1 over slots says nothing.
+    """
+
+    scores: Scores
+    fresh: Scores | None
+    scope: Scope | None
+    slots: bool = True
+
+    def figures(self) -> dict[str, Figure]:
+        """Return all figures by the names that results and tables give them."""
+        found = _name(self.scores, "")
+        if self.fresh is not None:
+            found |= _name(self.fresh, f", {FRESH}")
+        if self.scope is not None:
+            found |= {"in-scope accuracy": self.scope.in_scope_accuracy, "out-of-scope AUROC": self.scope.auroc}
+        return found if self.slots else {name: figure for name, figure in found.items() if not name.startswith("slot f1")}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain numbers for JSON."""
+        document: dict[str, Any] = dict(self.scores.as_dict())
+        if self.fresh is not None:
+            document["not_in_train"] = self.fresh.as_dict()
+        if self.scope is not None:
+            document["scope"] = {name: {key: round(value, 6) for key, value in each._asdict().items()} for name, each in self.scope._asdict().items()}
+        return document
+
+
+def evaluate_answers(
+    examples: Sequence[Example], answers: Sequence[Answer], decoder: Decoder, known: Iterable[str] = (), out_of_scope: str = ""
+) -> Evaluation:
+    """Score answers.
+
+    Args:
+        examples: gold labels.
+        answers: one for each.
+        decoder: that decides what they mean.
+        known: training texts.
+        out_of_scope: the intent that gold labels give to what is out of scope; "" where there is none.
+
+    Raises:
+        DataNotFoundError: no utterance, or none of the intent that is called out of scope, or none but those.
+    """
+    gold = [frame_of_example(example) for example in examples]
+    frames = [frame_of_parse(parse) for parse in decide(decoder, [example.text for example in examples], answers)]
+    repeated = find_repeated([example.text for example in examples], (text.lower() for text in known))
+    fresh = [row for row, seen in enumerate(repeated) if not seen]
+    return Evaluation(
+        scores=score_frames(gold, frames),
+        fresh=score_frames([gold[row] for row in fresh], [frames[row] for row in fresh]) if fresh and len(fresh) < len(gold) else None,
+        scope=_score_scope(examples, answers, decoder, out_of_scope) if out_of_scope else None,
+        slots=any(slots for _, slots in gold),
+    )
+
+
+def split_languages(examples: Sequence[Example]) -> dict[str, list[int]]:
+    """Return the rows of each language, in the order in which the languages appear."""
+    rows: dict[str, list[int]] = {}
+    for row, example in enumerate(examples):
+        rows.setdefault(example.locale, []).append(row)
+    return rows
+
+
+def _score_scope(examples: Sequence[Example], answers: Sequence[Answer], decoder: Decoder, name: str) -> Scope:
+    outside = np.array([example.intent == name for example in examples])
+    if outside.all() or not outside.any():
+        found = ", ".join(sorted({example.intent for example in examples})[:5])
+        raise DataNotFoundError(
+            f"{int(outside.sum())} of {len(examples)} utterances have the intent {name!r}, which is to mean out of scope; intents are {found}, ..."
+        )
+    named = np.array([intent != name for intent in decoder.intents])
+    shares = softmax(np.stack([answer.intent for answer in answers]))
+    surest = shares[:, named].max(-1)
+    inside = [row for row in range(len(examples)) if not outside[row]]
+    right = score_frames([(examples[row].intent, ()) for row in inside], [(decoder.intents[int(shares[row].argmax())], ()) for row in inside])
+    return Scope(right.intent_accuracy, area_under_curve(surest[~outside], surest[outside]))
+
+
+def _name(scores: Scores, suffix: str) -> dict[str, Figure]:
+    return {f"{name.replace('_', ' ')}{suffix}": figure for name, figure in scores._asdict().items()}

@@ -1,0 +1,98 @@
+"""What a model says about texts, in PyTorch, decided by the very decoder that runs on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pqrnn.dataset.encoded import Corpus, collate, pad_words
+from pqrnn.evaluation.frames import frame_of_parse
+from pqrnn.evaluation.metrics import Frame
+from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
+from pqrnn.features.word_table import group_texts, segment_texts
+from pqrnn.model.network import Network, WordTable
+from pqrnn.model.parser import ParserModel
+from runtime_py.decode.decoder import Decoder, Parse, encode_text
+
+_BATCH = 128
+
+
+class Answer(NamedTuple):
+    """Outputs for one text, without padding rows.
+
+    Attributes:
+        intent: logits, float [I].
+        tags: logits, float [words, L].
+        spans: start and end byte of every word, int32 [words, 2].
+    """
+
+    intent: NDArray[Any]
+    tags: NDArray[Any]
+    spans: NDArray[np.int32]
+
+
+def answer_texts(model: Network, texts: Sequence[str | bytes]) -> list[Answer]:
+    """Return the outputs for texts, never cut: a parser's from bytes, by the whole program; a teacher's from its words. `model` must be in evaluation mode."""
+    raw = [encode_text(text)[1] for text in texts]
+    with torch.inference_mode():
+        answers = _answer_bytes(model, raw) if isinstance(model, ParserModel) else _answer_words(model, raw)
+    return [answers[row] for row in range(len(texts))]
+
+
+def _answer_bytes(model: ParserModel, raw: Sequence[bytes]) -> dict[int, Answer]:
+    answers = {}
+    for size, rows in group_texts(raw):
+        packed = pack_texts([raw[row] for row in rows], size)
+        words = max(1, int(model.projection.segment(packed, 1)[1].max()))
+        intent, tags, spans, counts = model(packed, words)
+        for place, row in enumerate(rows):
+            count = int(counts[place])
+            answers[row] = Answer(intent[place].numpy(), tags[place, :count].numpy(), spans[place, :count].numpy())
+    return answers
+
+
+def _answer_words(model: Network, raw: Sequence[bytes]) -> dict[int, Answer]:
+    places = segment_texts(Projection(ProjectionConfig()), raw)
+    table = model.make_table()
+    table.index(dict.fromkeys(text[start:end] for text, spans in zip(raw, places, strict=True) for start, end in spans))
+    words = [table.index(text[start:end] for start, end in spans) for text, spans in zip(raw, places, strict=True)]
+    order = sorted(range(len(raw)), key=lambda row: len(words[row]))
+    answers = {}
+    for first in range(0, len(order), _BATCH):
+        rows = order[first : first + _BATCH]
+        encoding = model.encode_words(table, *pad_words([words[row] for row in rows]))
+        for place, row in enumerate(rows):
+            spans = np.array(places[row], np.int32).reshape(-1, 2)
+            answers[row] = Answer(encoding.intent[place].numpy(), encoding.tags[place, : len(spans)].numpy(), spans)
+    return answers
+
+
+def predict_texts(model: Network, decoder: Decoder, texts: Sequence[str | bytes]) -> list[Parse]:
+    """Parse texts; as `answer_texts`."""
+    return decide(decoder, texts, answer_texts(model, texts))
+
+
+def decide(decoder: Decoder, texts: Sequence[str | bytes], answers: Sequence[Answer]) -> list[Parse]:
+    """Return what answers mean."""
+    return [decoder.parse(*encode_text(text), answer.intent, answer.tags, answer.spans) for text, answer in zip(texts, answers, strict=True)]
+
+
+def predict_corpus(model: Network, decoder: Decoder, corpus: Corpus, table: WordTable) -> list[Frame]:
+    """Frames of a corpus from words looked up: the same answers as `predict_texts`, quicker, for the development split at every epoch."""
+    frames: list[Frame] = [("", ())] * len(corpus.rows)
+    order = sorted(range(len(corpus.rows)), key=lambda row: len(corpus.rows[row].words))
+    with torch.inference_mode():
+        for first in range(0, len(order), _BATCH):
+            rows = order[first : first + _BATCH]
+            batch = collate([corpus.rows[row] for row in rows])
+            encoding = model.encode_words(table, batch.words, batch.mask)
+            for place, row in enumerate(rows):
+                text, spans = corpus.examples[row].text, corpus.spans[row]
+                tags = encoding.tags[place, : len(spans)].numpy()
+                parse = decoder.parse(text, text.encode(), encoding.intent[place].numpy(), tags, torch.tensor(spans, dtype=torch.int32).numpy())
+                frames[row] = frame_of_parse(parse)
+    return frames

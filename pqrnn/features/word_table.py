@@ -1,0 +1,83 @@
+"""Segmenting texts and projecting words in bulk, once: training looks features up instead of computing them at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from pqrnn.features.projection import Projection, pack_texts
+
+_BATCH_BYTES = 1 << 13  # keeps a batch's temporaries in the cache
+_GRANULE = 16
+
+
+def segment_texts(projection: Projection, texts: Sequence[bytes]) -> list[list[tuple[int, int]]]:
+    """Return the byte start and end of every word of every text, as the compiled program finds them."""
+    spans: list[list[tuple[int, int]]] = [[] for _ in texts]
+    for size, rows in group_texts(texts):
+        batch = [texts[row] for row in rows]
+        found, counts = projection.segment(pack_texts(batch, size), size)
+        for row, places, count in zip(rows, found.tolist(), counts.tolist(), strict=True):
+            spans[row] = [(start, end) for start, end in places[:count]]
+    return spans
+
+
+class WordFeatures:
+    """Features of distinct words: a table that grows as words are met.
+
+    A word's features depend on nothing but its own bytes, so the row of a word projected alone is the row that it has in any text (tested).
+    """
+
+    def __init__(self, projection: Projection) -> None:
+        """`projection`: the model's own."""
+        self._projection = projection
+        self._rows: dict[bytes, int] = {}
+        self._table = torch.zeros((0, projection.config.features), dtype=torch.int8)
+
+    def __len__(self) -> int:
+        """Distinct words so far."""
+        return len(self._rows)
+
+    @property
+    def table(self) -> Tensor:
+        """int8[len(self), F]."""
+        return self._table
+
+    def project(self, words: Tensor, dense: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return `dense` of the words' features, float32[B, W, d] for rows int64[B, W], computed once for each distinct word."""
+        distinct, place = words.unique(return_inverse=True)
+        return dense(self._table[distinct].float())[place]
+
+    def index(self, words: Iterable[bytes]) -> list[int]:
+        """Return the row of each word, projecting those not met before.
+
+        Raises:
+            ValueError: something in `words` is not exactly one word.
+        """
+        wanted = list(words)
+        fresh = list(dict.fromkeys(word for word in wanted if word not in self._rows))
+        if fresh:
+            rows = torch.empty((len(fresh), self._table.shape[1]), dtype=torch.int8)
+            for size, places in group_texts(fresh):
+                found = self._projection(pack_texts([fresh[place] for place in places], size), 1)
+                odd = [fresh[place] for place, count in zip(places, found.word_count.tolist(), strict=True) if count != 1]
+                if odd:
+                    raise ValueError(f"not a single word: {odd[0]!r}")
+                rows[places] = found.features[:, 0].to(torch.int8)
+            for word in fresh:
+                self._rows[word] = len(self._rows)
+            self._table = torch.cat([self._table, rows])
+        return [self._rows[word] for word in wanted]
+
+
+def group_texts(texts: Sequence[bytes]) -> Iterator[tuple[int, list[int]]]:
+    """Group texts by padded size: (size, rows of `texts`), at most about 8 kB a batch."""
+    groups: dict[int, list[int]] = {}
+    for row, text in enumerate(texts):
+        groups.setdefault(max(-(-len(text) // _GRANULE), 1) * _GRANULE, []).append(row)
+    for size, rows in sorted(groups.items()):
+        step = max(_BATCH_BYTES // size, 1)
+        for first in range(0, len(rows), step):
+            yield size, rows[first : first + step]

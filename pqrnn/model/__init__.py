@@ -1,0 +1,1 @@
+"""The network: layers, heads, losses, and the same in 8 bits."""

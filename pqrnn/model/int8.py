@@ -1,0 +1,149 @@
+"""Inference in 8 bits: int8 weights and activations, int32 sums, float32 between the products. A quantized parser runs this in PyTorch and compiled.
+
+A product is `step * scale[n] * sum_k (q[k] - zero) * w[k, n]`, with `w` in int8, symmetric, a `scale` for every output, and `q` in int8: the activation is
+`step * (q - zero)`. Where the zero point is not 0 it is worked into the integer sums, exactly (Jacob et al. 2018, arXiv:1712.05877, section 2.3).
+
+Every rounding to int8 is `floor(x / step + 1/2)`, written as a cut-off positive number: every processor has the instruction, while rounding is a
+call into a library on some, and no two devices can differ in what becomes of a half.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from enum import StrEnum
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+_EXACT = 1024  # 1024 * 128 * 127 < 2^24
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+class Range(StrEnum):
+    """Where an activation lies, which decides its step and zero point."""
+
+    INTEGERS = "integers"  # whole numbers of int8 already: exact
+    SIGNED = "signed"  # [-1, 1]: step 1/127
+    SHARE = "share"  # [0, 1]: step 1/255
+    POSITIVE = "positive"  # [0, largest], measured or learned: step largest/255; what is larger is taken for the largest
+
+    @property
+    def levels(self) -> int:
+        """Steps from zero to the end of the range."""
+        return {Range.INTEGERS: 1, Range.SIGNED: 127}.get(self, 255)
+
+    @property
+    def zero(self) -> int:
+        """The int8 that stands for zero."""
+        return -128 if self in (Range.SHARE, Range.POSITIVE) else 0
+
+
+def multiply(left: Tensor, weights: Tensor) -> Tensor:
+    """Multiply int8[M, K] by int8[K, N] into int32[M, N], exactly.
+
+    All integer products of a parser are this call, so that a compiler has one operation to look for. `weights` is always a buffer of a module. Both may be
+    the same numbers in float32 (`widen_weights`): the products are then taken in parts of K of which no sum reaches 2^24, so that they are exact, too.
+    """
+    if weights.dtype is torch.int8:
+        return torch._int_mm(left, weights)
+    pairs = [(left, weights)] if left.shape[1] <= _EXACT else zip(left.split(_EXACT, 1), weights.split(_EXACT), strict=True)
+    return functools.reduce(torch.add, [torch.matmul(some, others).to(torch.int32) for some, others in pairs])
+
+
+def widen_weights(model: Model) -> Model:
+    """Return a copy of a model whose integer products are computed in float32: the very same integers, for what cannot store 8 bits or cut off."""
+    wide = copy.deepcopy(model)
+    for layer in wide.modules():
+        if isinstance(layer, IntegerLinear):
+            layer.weight = layer.weight.float()
+    return wide
+
+
+def expand_taps(scale: Tensor, taps: int) -> Tensor:
+    """Repeat the scales of gates for all taps of a QRNN layer's product, float32[N / taps] to float32[N], ordered by direction, tap, gate.
+
+    The taps of a gate are added to each other, so that they have one scale: half the bytes for a kernel of two words.
+    """
+    return scale if taps == 1 else scale.reshape(2, 1, -1).expand(-1, taps, -1).reshape(-1)
+
+
+class IntegerLinear(nn.Module):
+    """A linear layer in 8 bits, float32[..., K] to float32[..., N]: what `pqrnn.model.qat.QuantizedLinear` becomes.
+
+    Attributes:
+        weight: int8[K, N], -127 to 127; the activations take its type (`widen_weights`).
+        scale: float32[N / taps], of the weights; numbers that float16 holds, as it is stored.
+        bias: float32[N] or None; likewise.
+        largest: float32[], end of the range of a `Range.POSITIVE` input, else 1.
+        offset: int32[N], `-zero` times the sums of the weights' columns; follows from the weights.
+        factor: float32[N], what a sum is worth; follows from the scales and `largest`.
+    """
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+    largest: Tensor
+    offset: Tensor
+    factor: Tensor
+
+    def __init__(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True, taps: int = 1) -> None:
+        """Make a layer whose weights are zero until they are loaded or set.
+
+        Args:
+            inputs: K.
+            outputs: N.
+            kind: range of the inputs.
+            bias: whether there is one.
+            taps: how many outputs share a scale (`expand_taps`).
+        """
+        super().__init__()
+        self.kind, self.taps = kind, taps
+        self.register_buffer("weight", torch.zeros((inputs, outputs), dtype=torch.int8))
+        self.register_buffer("scale", torch.ones(outputs // taps))
+        self.register_buffer("bias", torch.zeros(outputs) if bias else None)
+        self.register_buffer("largest", torch.ones(()), persistent=kind is Range.POSITIVE)
+        self.register_buffer("offset", torch.zeros(outputs, dtype=torch.int32), persistent=False)
+        self.register_buffer("factor", torch.ones(outputs), persistent=False)
+        self.register_load_state_dict_post_hook(lambda module, _: module.derive())
+
+    def parameters_count(self) -> int:
+        """Weights and biases."""
+        return self.weight.numel() + (0 if self.bias is None else self.bias.numel())
+
+    def derive(self) -> None:
+        """Compute what follows from new weights and scales."""
+        self.offset.copy_(-self.kind.zero * self.weight.sum(0, dtype=torch.int32))
+        self.factor.copy_(expand_taps(self.scale * self.step, self.taps))
+
+    @property
+    def step(self) -> Tensor:
+        """Distance between neighbouring activations: float32[]."""
+        return self.largest / self.kind.levels
+
+    def place(self, value: Tensor) -> Tensor:
+        """Return where an activation lies among the 256 numbers of int8, as a positive number whose whole part counts from -128."""
+        scaled = value * (self.kind.levels / self.largest)
+        if self.kind is Range.POSITIVE:
+            scaled = scaled.clamp(max=self.kind.levels)
+        return scaled + (self.kind.zero + 128.5)
+
+    def quantize(self, value: Tensor) -> Tensor:
+        """Return the int8 that stand for an activation."""
+        if self.kind is Range.INTEGERS:
+            return value.to(self.weight.dtype)
+        if self.weight.dtype is not torch.int8:  # IREE's interpreter rounds where it should cut off
+            return torch.floor(self.place(value)) - 128.0
+        return (self.place(value).to(torch.int32) - 128).to(torch.int8)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Quantize, multiply in integers, and scale back."""
+        sums = multiply(self.quantize(value).reshape(-1, value.shape[-1]), self.weight)
+        if self.kind.zero:
+            sums = sums + self.offset
+        result = sums.to(value.dtype) * self.factor
+        if self.bias is not None:
+            result = result + self.bias
+        return result.reshape(*value.shape[:-1], -1)

@@ -1,0 +1,65 @@
+"""What the trainer has to know of a network: student and teacher learn in the same loop, from the same words, for the same labels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from pqrnn.features.projection import Projection
+
+
+class Encoding(NamedTuple):
+    """`intent` float32[B, I] logits, `tags` float32[B, W, L] logits, and `states` float32[B, W, d], the words' last hidden states."""
+
+    intent: Tensor
+    tags: Tensor
+    states: Tensor
+
+
+class WordTable(Protocol):
+    """What a network looks up for words, made once for each distinct word and numbered by its row."""
+
+    def __len__(self) -> int:
+        """Distinct words so far."""
+
+    def index(self, words: Iterable[bytes]) -> list[int]:
+        """Return the row of each word, making those not met before."""
+
+
+class Network(nn.Module, ABC):
+    """A network that reads words and gives logits.
+
+    Attributes:
+        projection: cuts texts into words. All networks use the same words, so a teacher's tags are about the student's words.
+    """
+
+    projection: Projection
+
+    @abstractmethod
+    def make_table(self) -> WordTable:
+        """Return an empty table."""
+
+    @abstractmethod
+    def encode_words(self, table: WordTable, words: Tensor, mask: Tensor) -> Encoding:
+        """Encode utterances given as rows of the table.
+
+        Args:
+            table: of `make_table`.
+            words: int64[B, W].
+            mask: float32[B, W, 1], one where a word is.
+        """
+
+    def rate_scale(self, name: str) -> float:
+        """Return how many times the learning rate a parameter learns with."""
+        return 1.0
+
+    def stored(self) -> dict[str, Tensor]:
+        """Return what a checkpoint of the network holds."""
+        return self.state_dict()
+
+    @abstractmethod
+    def parameters_count(self) -> int:
+        """Trained numbers of what ships."""

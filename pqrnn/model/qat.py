@@ -1,0 +1,116 @@
+"""Quantization-aware training: a linear layer that learns with the very numbers that it will have in 8 bits, and becomes `pqrnn.model.int8.IntegerLinear`.
+
+Weights and activations are rounded as they will be, but held as whole numbers in float32, whose products and sums are exact below 2^24: what a model in training
+says is bit for bit what its integer form says. Gradients pass roundings as if they were not there (Bengio et al. 2013, arXiv:1308.3432); the end of a measured range
+is learned with the weights (Esser et al. 2020, arXiv:1902.08153).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pqrnn.model.int8 import IntegerLinear, Range, expand_taps
+
+_WEIGHT_LEVELS = 127
+_SMALLEST_SCALE = 2.0**-14  # smaller ones lose digits in float16
+
+
+class QuantizedLinear(nn.Linear):
+    """`nn.Linear` whose input and weights have 8 bits: float32[..., K] to float32[..., N]."""
+
+    def __init__(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True, taps: int = 1, headroom: float = 1.0) -> None:
+        """Make an untrained layer.
+
+        Args:
+            inputs: K.
+            outputs: N.
+            kind: range of the inputs.
+            bias: whether there is one.
+            taps: how many outputs share a scale (`pqrnn.model.int8.expand_taps`).
+            headroom: how many times larger dropout makes its inputs in training; not cut off then.
+        """
+        super().__init__(inputs, outputs, bias)
+        self.kind, self.taps, self.headroom = kind, taps, headroom
+        self.largest = nn.Parameter(torch.ones(())) if kind is Range.POSITIVE else None
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Multiply as `IntegerLinear` does."""
+        scale = self._scale()
+        weights = self._round_weights(scale)
+        largest = self._largest()
+        # Under autocast the product is of lower precision, as everywhere in training; its factors are not, since bfloat16 holds whole numbers up to 256.
+        sums = functional.linear(self._quantize(value, largest), weights).to(scale.dtype)
+        result = sums * expand_taps(scale * (largest / self.kind.levels), self.taps)
+        return result if self.bias is None else result + shorten(self.bias)
+
+    def frozen(self) -> IntegerLinear:
+        """Return the layer in integers."""
+        layer = IntegerLinear(self.in_features, self.out_features, self.kind, bias=self.bias is not None, taps=self.taps)
+        with torch.no_grad():
+            scale = self._scale()
+            layer.weight.copy_(self._round_weights(scale).t())
+            layer.scale.copy_(scale)
+            layer.largest.copy_(self._largest())
+            if layer.bias is not None:
+                layer.bias.copy_(shorten(self.bias))
+            layer.derive()
+        return layer
+
+    def _scale(self) -> Tensor:
+        """Scale of every output's weights, float32[N / taps]: the largest of them is 127."""
+        largest = self.weight.detach().abs().amax(1)
+        if self.taps > 1:
+            largest = largest.reshape(2, self.taps, -1).amax(1).reshape(-1)
+        return shorten((largest / _WEIGHT_LEVELS).clamp(min=_SMALLEST_SCALE))
+
+    def _round_weights(self, scale: Tensor) -> Tensor:
+        """Whole numbers, -127 to 127, in float32[N, K]."""
+        return _round(self.weight / expand_taps(scale, self.taps)[:, None], 0)
+
+    def _largest(self) -> Tensor:
+        return torch.ones(()) if self.largest is None else shorten(self.largest)
+
+    def _quantize(self, value: Tensor, largest: Tensor) -> Tensor:
+        """Return `q - zero` of `IntegerLinear.quantize`, in float32."""
+        if self.kind is Range.INTEGERS:
+            return value
+        scaled = value * (self.kind.levels / largest)
+        if self.kind is Range.POSITIVE:
+            scaled = scaled.clamp(max=self.kind.levels * (self.headroom if self.training else 1.0))
+        return _round(scaled, self.kind.zero + 128)
+
+
+def shorten(value: Tensor) -> Tensor:
+    """Round float32 to what float16 holds."""
+    short: Tensor = _Shorten.apply(value)
+    return short
+
+
+def _round(value: Tensor, shift: int) -> Tensor:
+    """Round to whole numbers, halves up. `shift` is added meanwhile, so that digits are lost as `IntegerLinear.quantize` loses them."""
+    rounded: Tensor = _Round.apply(value, shift)
+    return rounded
+
+
+class _Round(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, value: Tensor, shift: int) -> Tensor:
+        return torch.floor(value + (shift + 0.5)) - shift
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+class _Shorten(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, value: Tensor) -> Tensor:
+        return value.to(torch.float16).to(value.dtype)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0]

@@ -1,0 +1,107 @@
+"""From a parser that was trained in float32 to one in 8 bits that says nearly the same: the end of quantization, or where training with it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor
+
+from pqrnn.checkpoint import FACTS, Checkpoint, read_revision, save_checkpoint
+from pqrnn.data.examples import Example
+from pqrnn.errors import QuantizationError
+from pqrnn.evaluation.evaluate import evaluate_answers
+from pqrnn.evaluation.prediction import answer_texts
+from pqrnn.features.word_table import WordFeatures, segment_texts
+from pqrnn.model.parser import ModelConfig, ParserModel
+from pqrnn.model.qat import QuantizedLinear
+
+_BATCH = 4096
+
+
+def quantized_config(config: ModelConfig) -> ModelConfig:
+    """Return the shape of the parser in 8 bits that is made of one in float32."""
+    return msgspec.structs.replace(config, precision="int8", norm="none")
+
+
+def prepare_quantized(model: ParserModel, texts: Iterable[str]) -> ParserModel:
+    """Return a parser in 8 bits, for training, with the weights of one in float32.
+
+    Only one range has to be measured: that of the bottleneck, which depends on nothing but the word. All others are bounds of the functions themselves.
+
+    Args:
+        model: in float32.
+        texts: of the training set; the largest output of the bottleneck over their words is the end of its range.
+
+    Raises:
+        QuantizationError: the parser is in 8 bits already.
+    """
+    if model.config.precision != "float32":
+        raise QuantizationError("this parser is in 8 bits already: quantize the one that was trained in float32")
+    folded = model.folded()
+    config = folded.config
+    quantized = ParserModel(quantized_config(config), folded.intent.out_features, folded.tags.out_features)
+    weights = folded.state_dict()
+    if quantized.intent_from_inputs is not None:
+        apart = quantized.intent_from_inputs.in_features
+        weights["intent_from_inputs.weight"] = weights["intent.weight"][:, -apart:]
+        weights["intent.weight"] = weights["intent.weight"][:, :-apart]
+    largest = measure_bottleneck(folded, texts)
+    for name, module in quantized.named_modules():
+        if isinstance(module, QuantizedLinear) and module.largest is not None:
+            weights[f"{name}.largest"] = largest
+    quantized.load_state_dict(weights)
+    return quantized
+
+
+@torch.inference_mode()
+def measure_bottleneck(folded: ParserModel, texts: Iterable[str]) -> Tensor:
+    """Return the largest output of the bottleneck over the words of texts, float32[]; 1 where none is positive."""
+    raw = [text.encode() for text in texts]
+    table = WordFeatures(folded.projection)
+    words = [[text[start:end] for start, end in spans] for text, spans in zip(raw, segment_texts(folded.projection, raw), strict=True)]
+    table.index(dict.fromkeys(chain.from_iterable(words)))
+    if not folded.config.context:
+        parts: Iterable[Tensor] = (folded.bottleneck(part.float()) for part in table.table.split(_BATCH) if len(part))
+    else:
+        rows = (torch.tensor(table.index(each)) for each in words if each)
+        parts = (folded.embed(table.table[each][None].float()) for each in rows)
+    largest = max((float(part.amax()) for part in parts), default=0.0)
+    return torch.tensor(largest if largest > 0.0 else 1.0)
+
+
+def quantize_checkpoint(checkpoint: Checkpoint, training: Sequence[Example], development: Sequence[Example], folder: Path) -> dict[str, Any]:
+    """Quantize a trained parser as it is, and write it.
+
+    Args:
+        checkpoint: of a parser in float32.
+        training: what it was trained on.
+        development: what it is scored on.
+        folder: where the checkpoint is written.
+
+    Returns:
+        Its scores on the development set, as in a checkpoint.
+
+    Raises:
+        QuantizationError: the parser is in 8 bits already, or there is a trained parser in the folder.
+    """
+    if (folder / FACTS).is_file():
+        raise QuantizationError(f"{folder}: holds a trained parser; choose another --out, or --restart to throw it away")
+    quantized = prepare_quantized(checkpoint.model, (example.text for example in training))
+    labels = checkpoint.facts.labels
+    answers = answer_texts(quantized.folded(), [example.text for example in development])
+    scores = evaluate_answers(development, answers, labels.decoder()).scores
+    facts = msgspec.structs.replace(
+        checkpoint.facts,
+        config=quantized.config,
+        revision=read_revision(),
+        training={**checkpoint.facts.training, "quantized": "after training", "trained_by": checkpoint.facts.revision},
+        metrics={"dev": scores.as_dict()},
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(folder, quantized, facts)
+    return facts.metrics

@@ -1,0 +1,42 @@
+"""Learning curves as a picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pqrnn.files import replace_file
+
+
+def draw_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw loss and development scores against epochs into a PNG, replaced atomically.
+
+    Args:
+        log: records of `pqrnn.training.trainer`, one an epoch.
+        path: of the picture.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    epochs = [record["epoch"] for record in log]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    left.plot(epochs, [record["loss"] for record in log], color="tab:gray")
+    left.set(title="training loss (nats an utterance)", xlabel="epoch", yscale="log")
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter("{x:g}")
+    for name, colour in (("intent_accuracy", "tab:green"), ("slot_f1", "tab:orange"), ("exact_match", "tab:blue")):
+        figures = [record["dev"][name] for record in log]
+        label = f"{name.replace('_', ' ')}, best {max(each['value'] for each in figures):.1%}"
+        right.plot(epochs, [each["value"] for each in figures], color=colour, label=label)
+        right.fill_between(epochs, [each["low"] for each in figures], [each["high"] for each in figures], color=colour, alpha=0.15, linewidth=0)
+    right.set(title="development split, 95 % bootstrap intervals", xlabel="epoch")
+    right.legend(loc="lower right", fontsize="small")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    replace_file(path, picture.getvalue())

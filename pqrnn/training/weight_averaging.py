@@ -1,0 +1,87 @@
+"""One parser from several: the mean of their weights, which is often better than any of them and costs nothing on the device.
+
+A model soup (Wortsman et al. 2022, arXiv:2203.05482): parsers that went on learning from the same weights, with other seeds or settings, lie in one basin, and the
+mean lies deeper in it. Parsers that began apart do not average.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor
+
+from pqrnn.checkpoint import FACTS, Checkpoint, load_checkpoint, read_revision, save_checkpoint
+from pqrnn.data.examples import Example
+from pqrnn.errors import AveragingError
+from pqrnn.evaluation.evaluate import evaluate_answers
+from pqrnn.evaluation.prediction import answer_texts
+
+_OF_TRAINING = {"dropout", "word_dropout", "zoneout"}  # may differ: they are no part of what is shipped
+
+
+def average_weights(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of each tensor, summed in float64; of whole numbers, which count something, the first one's."""
+    first = weights[0]
+    return {
+        name: torch.stack([each[name].double() for each in weights]).mean(0).to(tensor.dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in first.items()
+    }
+
+
+def average_checkpoints(folders: Sequence[Path], development: Sequence[Example], out: Path) -> dict[str, Any]:
+    """Write the parser whose weights are the mean of others', and score it.
+
+    Args:
+        folders: of trained parsers in float32, of one shape and for the same labels.
+        development: what it is scored on.
+        out: where the checkpoint is written.
+
+    Returns:
+        Its scores on the development set, as in a checkpoint.
+
+    Raises:
+        AveragingError: fewer than two parsers, of different shapes or labels, in 8 bits, or there is a trained parser in `out`.
+        CheckpointError: one of them cannot be read.
+    """
+    if len(folders) < 2:
+        raise AveragingError("one parser has nothing to be averaged with: give two or more")
+    if (out / FACTS).is_file():
+        raise AveragingError(f"{out}: holds a trained parser; choose another --out")
+    parsers = [load_checkpoint(folder) for folder in folders]
+    for folder, parser in zip(folders, parsers, strict=True):
+        _check(folder, parser, folders[0], parsers[0])
+    model, facts = parsers[0].model, parsers[0].facts
+    model.load_state_dict(average_weights([parser.model.state_dict() for parser in parsers]))
+    answers = answer_texts(model.folded(), [example.text for example in development])
+    scores = evaluate_answers(development, answers, facts.labels.decoder()).scores
+    facts = msgspec.structs.replace(
+        facts,
+        revision=read_revision(),
+        training={
+            **facts.training,
+            "averaged": [
+                {"name": folder.name, "settings": parser.facts.training.get("settings")} for folder, parser in zip(folders, parsers, strict=True)
+            ],
+        },
+        metrics={"dev": scores.as_dict()},
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(out, model, facts)
+    return facts.metrics
+
+
+def _check(folder: Path, parser: Checkpoint, other_folder: Path, other: Checkpoint) -> None:
+    if parser.facts.config.precision != "float32":
+        raise AveragingError(
+            f"{folder}: in 8 bits, and the mean of roundings is none: average the parsers that were trained in float32, then quantize"
+        )
+    if parser.facts.labels.outputs() != other.facts.labels.outputs():
+        raise AveragingError(f"{folder}: was trained for other labels than {other_folder}")
+    for name in [name for name in parser.facts.config.__struct_fields__ if name not in _OF_TRAINING]:
+        mine, its = getattr(parser.facts.config, name), getattr(other.facts.config, name)
+        if mine != its:
+            raise AveragingError(f"{folder}: {name} is {mine}, and that of {other_folder} is {its}; parsers to average have one shape")

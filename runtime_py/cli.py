@@ -1,0 +1,196 @@
+"""The command line of a board: `pqrnn` in the wheel `pqrnn-runtime`, and `python -m runtime_py` anywhere.
+
+Four verbs of the large command line with the same words, options and JSON documents, on argparse: nothing to install for it, and a start costs little.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+_NAME = "pqrnn"
+_ADVICE = """examples:
+  pqrnn parse home.pqrnn "turn off the kitchen lights"
+  pqrnn parse home.pqrnn --json < commands.txt      one text a line, one JSON object a line
+  pqrnn check home.pqrnn                            does it answer right on this machine? exit code 1 if not
+  pqrnn bench home.pqrnn                            how fast, how large
+  pqrnn inspect home.pqrnn                          what is in it, and which variant runs here
+
+exit codes: 0 good, 1 a check failed, 2 wrong use or an error that says what to do, 130 interrupted.
+In Python:  from runtime_py import Parser;  Parser.load("home.pqrnn")("turn off the kitchen lights")"""
+
+
+def texts_to_parse(arguments: Sequence[str] | None) -> Iterator[bytes]:
+    """Return the texts of a command line as bytes; without any, the lines of standard input, which need not be valid UTF-8."""
+    if arguments:
+        yield from (each.encode("utf-8", "surrogateescape") for each in arguments)
+    else:
+        yield from (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    options = _read_options(sys.argv[1:] if arguments is None else list(arguments))
+    # Texts and labels are of any script, whatever the board's locale says.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    from runtime_py.errors import ParserError
+
+    try:
+        code: int = options.run(options)
+    except ParserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+    return code
+
+
+def _read_options(arguments: list[str]) -> argparse.Namespace:
+    """Read a command line; options may stand before, between and after the texts, which argparse allows for a verb's own parser only."""
+    parser, verbs = _make_parser()
+    verb = verbs.get(arguments[0]) if arguments else None
+    return verb.parse_intermixed_args(arguments[1:]) if verb else parser.parse_args(arguments)
+
+
+def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    parser = argparse.ArgumentParser(
+        prog=_NAME,
+        description="Run a compiled parser package: text in, intent and slots out.",
+        epilog=_ADVICE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the versions and leave")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    parse = _add_verb(
+        verbs, "parse", _parse, "parse texts: intent and slots; with --json one JSON object a line", 'pqrnn parse home.pqrnn "dim the bedroom lamp"'
+    )
+    parse.add_argument("text", nargs="*", help="texts; none: one a line from standard input, which need not be valid UTF-8")
+    parse.add_argument("--truncate", action="store_true", help="read what fits of a text that is too long, and say so, instead of refusing it")
+
+    parse.add_argument(
+        "--device",
+        choices=("auto", "cpu", "gpu"),
+        default="auto",
+        help="what to run on; `gpu` falls back to the processor and says so (default auto)",
+    )
+
+    check = _add_verb(
+        verbs,
+        "check",
+        _check,
+        "check that a package answers on this machine as PyTorch did; exit code 1 if not",
+        "pqrnn check home.pqrnn --repeats 10",
+    )
+    check.add_argument("--repeats", type=_whole, default=3, metavar="N", help="how often the golden vectors are replayed (default 3)")
+
+    bench = _add_verb(
+        verbs,
+        "bench",
+        _bench,
+        "measure a package on this machine: size, load, first call, steady state, memory",
+        "pqrnn bench home.pqrnn --seconds 10",
+    )
+    bench.add_argument("--seconds", type=_seconds, default=3.0, metavar="S", help="of steady-state measurement (default 3)")
+    bench.add_argument(
+        "--threads", type=_whole, default=1, metavar="N", help="1 runs on the calling thread, which is fastest for one text (default 1)"
+    )
+
+    _add_verb(verbs, "inspect", _inspect, "show what is in a package, without running it", "pqrnn inspect home.pqrnn --json", variant=False)
+    return parser, verbs.choices
+
+
+def _add_verb(verbs: Any, name: str, run: Any, help: str, example: str, variant: bool = True) -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", epilog=f"example:  {example}")
+    verb.set_defaults(run=run)
+    verb.add_argument("package", help="a compiled package, the folder NAME.pqrnn")
+    if variant:
+        verb.add_argument("--variant", metavar="NAME", help="a variant of the package by name; by default the best that runs here")
+    verb.add_argument("--json", action="store_true", help="print JSON instead of text")
+    return verb
+
+
+class _Version(argparse.Action):
+    """Look the versions up only when somebody asks."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        for name in ("pqrnn-runtime", "pqrnn", "iree-base-runtime"):
+            try:
+                sys.stdout.write(f"{name} {version(name)}\n")
+            except PackageNotFoundError:
+                continue
+        parser.exit()
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number}: expected at least 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not number >= 0.1:
+        raise argparse.ArgumentTypeError(f"{text}: expected at least 0.1")
+    return number
+
+
+def _parse(options: argparse.Namespace) -> int:
+    from runtime_py.parser import Parser
+    from runtime_py.tools.presentation import parse_line, parse_text
+
+    show = parse_line if options.json else parse_text
+    with Parser.load(options.package, variant=options.variant, device=options.device, on_long="truncate" if options.truncate else "error") as parser:
+        for text in texts_to_parse(options.text):
+            _say(show(parser(text)))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from runtime_py.tools.check import check_package
+    from runtime_py.tools.presentation import check_document, check_table, json_text, plain_text
+
+    result = check_package(options.package, options.variant, options.repeats)
+    document = check_document(result)
+    _say(json_text(document) if options.json else plain_text(check_table(result)))
+    if not options.json:
+        for failure in document["failures"]:
+            sys.stderr.write(f"failed: {failure}\n")
+    return 0 if document["passed"] else 1
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from runtime_py.tools.bench import benchmark_package
+    from runtime_py.tools.presentation import bench_tables, json_text, plain_text
+
+    result = benchmark_package(options.package, None, options.seconds, options.variant, options.threads, on_long="truncate")
+    for text in [json_text(result)] if options.json else map(plain_text, bench_tables(result)):
+        _say(text)
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from runtime_py.tools.inspect import inspect_package
+    from runtime_py.tools.presentation import inspect_tables, json_text, plain_text
+
+    facts = inspect_package(options.package)
+    for text in [json_text(facts)] if options.json else map(plain_text, inspect_tables(facts)):
+        _say(text)
+    if not options.json:
+        for name in facts.damaged:
+            sys.stderr.write(f"damaged: {name}\n")
+        for name in facts.unlisted:
+            sys.stderr.write(f"not in the manifest: {name}\n")
+    return 1 if facts.damaged else 0
+
+
+def _say(text: str) -> None:
+    # Flushed, since who feeds lines through a pipe waits for each answer.
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,113 @@
+"""Does a GPU really compute what its driver promises? The golden vectors are replayed in a process of their own before it is used for the first time.
+
+GPU drivers are known to give wrong numbers without an error, and to hang. A process of its own can be ended; the outcome is kept per package, variant,
+device and driver, so that this is paid for once.
+"""
+
+import hashlib
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from runtime_py.cache import cache_folder
+from runtime_py.device.preflight import this_machine
+from runtime_py.device.vulkan import VulkanDevice
+from runtime_py.package_format.manifest import Parity, Variant
+from runtime_py.package_format.package import Package, write_whole
+
+SECONDS = 180.0
+_REPEATS = 3
+
+
+class SelfTest(Struct, frozen=True):
+    """Outcome of a self-test, as it is kept: empty ``reason`` for a pass."""
+
+    reason: str
+    target: str
+    device: str
+    checked: str
+    seconds: float
+
+
+class _Replayed(Struct, frozen=True):
+    """The part of `runtime_py.tools.replay.Replay` that is judged here; that module loads a parser, which comes here."""
+
+    parity: Parity
+
+
+def why_untrusted(package: Package, variant: Variant, gpu: VulkanDevice, seconds: float = SECONDS) -> str | None:
+    """Say why a variant is not to be used on a GPU, or None when it answers right there.
+
+    Args:
+        package: The package.
+        variant: A variant for GPUs that pre-flight has nothing against.
+        gpu: The device.
+        seconds: After how long the GPU counts as hung.
+    """
+    kept = cache_folder() / "selftests" / f"{_key(package, variant, gpu)}.json"
+    outcome = _read(kept)
+    if outcome is None:
+        begin = time.perf_counter()
+        reason = _replay(package, variant, seconds)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        outcome = SelfTest(reason, variant.target, gpu.title, now, round(time.perf_counter() - begin, 3))
+        _write(kept, outcome)
+    if not outcome.reason:
+        return None
+    return f"its self-test on {outcome.device} {outcome.reason} (to repeat the test, delete {kept})"
+
+
+def _key(package: Package, variant: Variant, gpu: VulkanDevice) -> str:
+    """Return a name for everything that the outcome depends on."""
+    files = package.manifest.files
+    parts = [files[variant.path].sha256, files[package.manifest.golden.path].sha256, variant.target, this_machine().runtime]
+    parts += [gpu.identity, gpu.name, gpu.driver, str(gpu.subgroup)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _read(kept: Path) -> SelfTest | None:
+    try:
+        return msgspec.json.decode(kept.read_bytes(), type=SelfTest)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _write(kept: Path, outcome: SelfTest) -> None:
+    """Keep an outcome; where that is not possible, the next start tests again."""
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(kept, msgspec.json.encode(outcome) + b"\n")
+    except OSError:
+        return
+
+
+def replay_command(*arguments: str) -> list[str]:
+    """Return the command that runs `runtime_py.tools.replay` in a fresh Python, also where `runtime_py` is not installed."""
+    folder = Path(__file__).resolve().parents[2]
+    script = f"import sys; sys.path.insert(0, {str(folder)!r}); from runtime_py.tools.replay import main; sys.exit(main(sys.argv[1:]))"
+    return [sys.executable, "-c", script, *arguments]
+
+
+def _replay(package: Package, variant: Variant, seconds: float) -> str:
+    """Run the self-test; return what came of it, empty for a pass."""
+    command = replay_command(str(package.path), "--target", variant.target, "--repeats", str(_REPEATS))
+    try:
+        finished = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return f"did not end within {seconds:.0f} s"
+    except OSError as error:
+        return f"could not be started ({error})"
+    if finished.returncode:
+        lines = finished.stderr.decode("utf-8", "replace").strip().splitlines()
+        ending = f"was killed by signal {-finished.returncode}" if finished.returncode < 0 else "failed"
+        return f"{ending}{f' ({lines[-1]})' if lines else ''}"
+    try:
+        parity = msgspec.json.decode(finished.stdout, type=_Replayed).parity
+    except msgspec.DecodeError:
+        return "gave no answer that can be read"
+    return "" if parity.passed else f"gave wrong answers ({'; '.join(parity.failures)})"

@@ -1,0 +1,86 @@
+"""A compiled module, loaded on one device, with the functions of its length buckets."""
+
+from typing import TYPE_CHECKING, Any
+
+import iree.runtime as rt
+from iree.runtime import _binding
+
+from runtime_py.errors import DeviceError
+from runtime_py.execute.entry import Entry
+from runtime_py.package_format.manifest import Bucket
+
+if TYPE_CHECKING:
+    from runtime_py.device.vulkan import VulkanDevice
+
+
+class Session:
+    """A loaded module with one entry per bucket. Not safe for use by two threads at once."""
+
+    def __init__(
+        self,
+        code: Any,  # noqa: ANN401
+        buckets: list[Bucket],
+        intents: int,
+        tags: int,
+        threads: int = 1,
+        where: str = "module",
+        batch: int = 1,
+        gpu: "VulkanDevice | None" = None,
+    ) -> None:
+        """Load the module.
+
+        Args:
+            code: The module, as an object with the buffer interface (such as a memory map); used in place and kept alive where it is aligned to 64 bytes, as a map is, else copied.
+            buckets: Length buckets, in rising order.
+            intents: Number of intents.
+            tags: Number of tags.
+            threads: 1 runs on the calling thread; more run on that many worker threads of this session's own. For the CPU only.
+            where: How error messages call the module.
+            batch: Texts of a call of the functions for several texts; 1: the module has none.
+            gpu: The Vulkan device to run on, or None for the CPU.
+
+        Raises:
+            DeviceError: The device cannot be opened, or the runtime refuses the module.
+            PackageError: The module lacks a function.
+        """
+        self.where = where
+        self.device, kind = _open(gpu, threads)
+        instance = rt.VmInstance()
+        try:
+            self.module = rt.VmModule.from_buffer(instance, code, warn_if_copy=False)
+            self.context = rt.VmContext(instance, [rt.create_hal_module(instance, self.device), self.module])
+        except (RuntimeError, ValueError) as error:
+            raise DeviceError(f"{where}: the runtime refuses the module ({error}). Compile the package again with the matching compiler.") from error
+        parts = (self.device, self.context, self.module)
+        self.entries = tuple(kind(*parts, bucket, intents, tags, where) for bucket in buckets)
+        self.batches = tuple(kind(*parts, bucket, intents, tags, where, batch) for bucket in buckets) if batch > 1 else ()
+
+
+def _open(gpu: "VulkanDevice | None", threads: int) -> tuple[Any, type[Entry]]:
+    if gpu is None:
+        return open_device(threads), Entry
+    from runtime_py.execute.gpu_entry import StagedEntry, open_gpu
+
+    return open_gpu(gpu), StagedEntry
+
+
+def open_device(threads: int = 1) -> Any:  # noqa: ANN401 - the runtime has no types
+    """Return a device for the CPU.
+
+    Args:
+        threads: 1 for a device that runs on the calling thread, more for one with that many worker threads.
+
+    Raises:
+        DeviceError: The device cannot be created.
+        ValueError: ``threads`` is less than 1.
+    """
+    if threads < 1:
+        raise ValueError(f"threads is {threads}, expected at least 1")
+    try:
+        if threads == 1:
+            return rt.get_device("local-sync")
+        # The number of workers is a flag of the process that a driver reads when it is made, so every such device gets a driver of its own.
+        rt.flags.parse_flags(f"--task_topology_group_count={threads}")
+        return _binding.create_hal_driver("local-task").create_default_device()
+    except (RuntimeError, ValueError) as error:
+        raise DeviceError(f"cannot create a CPU device with {threads} threads ({error}).") from error

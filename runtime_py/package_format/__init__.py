@@ -1,0 +1,1 @@
+"""The package on disk: manifest, files, golden vectors."""

@@ -1,0 +1,301 @@
+"""Packages on disk: open one and verify its files, write one atomically.
+
+Reading and verifying are apart: `open_package` reads the manifest, `Package.map_file` verifies the one file that is about to be used (on the very
+bytes that it hands out), and `Package.verify` all of them.
+"""
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from runtime_py.errors import DigestError, PackageError
+from runtime_py.package_format.manifest import MANIFEST_NAME, FileEntry, Manifest, Variant, check_relative_name, decode_manifest, encode_manifest
+
+if TYPE_CHECKING:
+    from runtime_py.package_format.golden import GoldenVectors
+
+# What only writing and checking need is imported there: a start that parses is quicker without.
+_LARGEST_MANIFEST = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """An opened package: where it is, and what its manifest says."""
+
+    path: Path
+    manifest: Manifest
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file that the manifest lists.
+
+        Raises:
+            PackageError: The manifest does not list it, it does not exist, or a link leads out of the package.
+        """
+        if name not in self.manifest.files:
+            raise PackageError(f"{self.path}: the manifest lists no file {name!r}.")
+        path = self.path / name
+        if not path.is_file():
+            raise PackageError(f"{path}: missing. The package was copied in part: copy all of {self.path} again.")
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise PackageError(f"{path}: is a link that leads out of the package. Replace it by the file itself.")
+        return path
+
+    def map_file(self, name: str, verify: bool = True) -> mmap.mmap:
+        """Map a file read-only into memory.
+
+        Args:
+            name: As in the manifest.
+            verify: Whether to compare the SHA-256 of the mapped bytes with the manifest; the size is always compared.
+
+        Raises:
+            PackageError: The file is missing or cannot be read.
+            DigestError: Its size or content is not what the manifest says.
+        """
+        path = self.file(name)
+        entry = self.manifest.files[name]
+        try:
+            with path.open("rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                if size != entry.bytes or size == 0:
+                    raise DigestError(f"{path}: has {size} bytes, the manifest says {entry.bytes}. Copy or compile the package again.")
+                content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            raise PackageError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
+        if verify:
+            digest = hashlib.sha256(content).hexdigest()
+            if digest != entry.sha256:
+                content.close()
+                raise DigestError(f"{path}: SHA-256 is {digest}, the manifest says {entry.sha256}. Copy or compile the package again.")
+        return content
+
+    def verify(self) -> None:
+        """Compare size and SHA-256 of every file with the manifest.
+
+        Raises:
+            PackageError: A file is missing or cannot be read.
+            DigestError: The first file that is not what the manifest says.
+        """
+        for name in sorted(self.manifest.files):
+            self.verify_file(name)
+
+    def verify_file(self, name: str) -> None:
+        """Compare size and SHA-256 of one file with the manifest.
+
+        Raises:
+            PackageError: The file is missing or cannot be read.
+            DigestError: It is not what the manifest says.
+        """
+        if self.manifest.files[name].bytes:
+            self.map_file(name).close()
+        elif self.file(name).stat().st_size:  # an empty file cannot be mapped
+            raise DigestError(f"{self.path / name}: is empty in the manifest. Copy or compile the package again.")
+
+    def golden(self) -> "GoldenVectors":
+        """Return the self-test vectors, after their digest was verified.
+
+        Raises:
+            PackageError: They are missing, not what the manifest says, or of another form.
+        """
+        from runtime_py.package_format.golden import load_golden
+
+        entry = self.manifest.golden
+        self.map_file(entry.path).close()
+        vectors = load_golden(self.file(entry.path))
+        vectors.check_labels(len(self.manifest.labels.intents), len(self.manifest.labels.tags), str(self.path / entry.path))
+        return vectors
+
+    def variant(self, target: str) -> Variant:
+        """Return the variant of that name.
+
+        Raises:
+            PackageError: There is none; the message lists those there are.
+        """
+        for variant in self.manifest.variants:
+            if variant.target == target:
+                return variant
+        known = ", ".join(variant.target for variant in self.manifest.variants) or "none"
+        raise PackageError(f"{self.path}: no variant {target!r}; the package has: {known}.")
+
+
+def open_package(path: str | Path, verify: bool = False) -> Package:
+    """Open a package directory.
+
+    Args:
+        path: The directory ``NAME.pqrnn``.
+        verify: Whether to verify every file now. Whatever loads code verifies that code in any case.
+
+    Raises:
+        PackageError: There is no package, or it cannot be used; SchemaError and DigestError say more.
+    """
+    path = Path(path)
+    manifest_path = path / MANIFEST_NAME
+    if not manifest_path.is_file():
+        what = (
+            "is no package: it has no manifest.json" if path.is_dir() else "is a file, not a package directory" if path.exists() else "does not exist"
+        )
+        raise PackageError(f"{path}: {what}. A package is the directory that 'pqrnn compile' writes.")
+    try:
+        with manifest_path.open("rb") as stream:
+            data = stream.read(_LARGEST_MANIFEST + 1)
+    except OSError as error:
+        raise PackageError(f"{manifest_path}: cannot be read ({error.strerror}). Check its permissions.") from error
+    if len(data) > _LARGEST_MANIFEST:
+        raise PackageError(f"{manifest_path}: is larger than {_LARGEST_MANIFEST >> 20} MiB and cannot be a manifest. Compile the package again.")
+    package = Package(path, decode_manifest(data, str(manifest_path)))
+    if verify:
+        package.verify()
+    return package
+
+
+def collect_files(directory: Path) -> dict[str, FileEntry]:
+    """Return digest and size of every file below a directory but the manifest, by relative name with '/'.
+
+    Raises:
+        PackageError: A name is not allowed in a package, or an entry is a link.
+    """
+    entries: dict[str, FileEntry] = {}
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory).as_posix()
+        if path.is_symlink():
+            raise PackageError(f"{path}: is a link; a package holds files only.")
+        if path.is_dir() or name == MANIFEST_NAME:
+            continue
+        check_relative_name(name, str(directory))
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        entries[name] = FileEntry(sha256=digest, bytes=path.stat().st_size)
+    return entries
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write ``manifest.json`` in one step: a reader sees the old one or the new one, never a part.
+
+    Raises:
+        SchemaError: The manifest contradicts itself.
+    """
+    write_whole(directory / MANIFEST_NAME, encode_manifest(manifest))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file in one step, under another name first.
+
+    Raises:
+        OSError: It cannot be written; what stood there stays.
+    """
+    import tempfile
+
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def seal(directory: Path, manifest: Manifest) -> Manifest:
+    """Record every file of a package directory in its manifest, and write that as the last file.
+
+    Args:
+        directory: Holds everything but the manifest.
+        manifest: Its ``files`` are replaced by what the directory holds.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        PackageError: A file is not allowed in a package, or the manifest contradicts itself or refers to a missing file.
+    """
+    sealed = msgspec.structs.replace(manifest, files=collect_files(directory))
+    write_manifest(directory, sealed)
+    return sealed
+
+
+@contextmanager
+def new_package(destination: str | Path, replace: bool = False) -> Iterator[Path]:
+    """Give an empty directory beside the destination, which takes the destination's name when the block ends well.
+
+    If the block raises, nothing is left behind and what stood at the destination stays as it was.
+
+        with new_package("home.pqrnn") as directory:
+            ...  # write the files
+            seal(directory, manifest)
+
+    Args:
+        destination: The package directory to be.
+        replace: Whether an existing package may be replaced; anything else in that place is never touched.
+
+    Raises:
+        PackageError: The destination exists and may not be replaced, or the block has not sealed the package.
+    """
+    with new_directory(destination, "package", MANIFEST_NAME, replace) as staging:
+        yield staging
+        open_package(staging, verify=True)
+
+
+@contextmanager
+def new_directory(destination: str | Path, kind: str, mark: str, replace: bool = False) -> Iterator[Path]:
+    """Give an empty directory beside the destination, which takes the destination's name when the block ends well; if it raises, nothing is left behind.
+
+    Args:
+        destination: The directory to be.
+        kind: What error messages call it.
+        mark: Name of a file that every such directory holds: one that may be replaced is known by it.
+        replace: Whether an existing one may be replaced.
+
+    Raises:
+        PackageError: The destination exists and may not be replaced.
+    """
+    import shutil
+    import tempfile
+
+    destination = Path(os.path.abspath(destination))  # noqa: PTH100 - resolve() would follow a link at the destination
+    _check_destination(destination, kind, mark, replace)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        _swap(staging, destination)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_destination(destination: Path, kind: str, mark: str, replace: bool) -> None:
+    if not destination.exists() and not destination.is_symlink():
+        return
+    if not replace:
+        raise PackageError(f"{destination}: exists already. Choose another name, or say that it may be replaced.")
+    if destination.is_symlink() or not (destination / mark).is_file():
+        raise PackageError(f"{destination}: exists and is no {kind}, so it is not replaced. Choose another name.")
+
+
+def _swap(staging: Path, destination: Path) -> None:
+    """Move the new directory into its place; a directory cannot be replaced in one step, so the old one steps aside first."""
+    import shutil
+    import tempfile
+
+    if not destination.exists():
+        staging.rename(destination)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{destination.name}.old.", dir=destination.parent))
+    old = aside / destination.name
+    destination.rename(old)
+    try:
+        staging.rename(destination)
+    except BaseException:
+        old.rename(destination)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

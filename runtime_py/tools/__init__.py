@@ -1,0 +1,1 @@
+"""What is done with a package beside parsing: check, measure, inspect, replay."""

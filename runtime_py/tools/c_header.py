@@ -1,0 +1,67 @@
+"""A package's buckets and labels as a C header, for hosts that have no use for a JSON reader (``c/decode.h`` says of what types)."""
+
+import math
+from collections.abc import Iterable
+from itertools import accumulate, chain
+
+from runtime_py.decode.frame_search import Frames
+from runtime_py.decode.tags import TagScheme
+from runtime_py.package_format.manifest import Manifest
+
+
+def c_header(manifest: Manifest) -> str:
+    """Return the header; it includes ``decode.h`` and defines ``pqrnn_package``."""
+    buckets = [f"{{{bucket.words}, {bucket.bytes}, {_literal(bucket.entry)}}}" for bucket in manifest.buckets]
+    labels = manifest.labels
+    scheme = TagScheme(labels.tags)
+    slots = scheme.slots
+    frames = (", ".join(str(int(place in frame)) for place in range(len(slots))) for frame in labels.frames)
+    known = Frames(scheme, labels.frames, labels.frame_counts)
+    places = list(accumulate((len(each.slots) for own in known.known for each in own), initial=0))
+    listed = (f"{{{each.bonus!r}, {first}, {len(each.slots)}}}" for first, each in zip(places, chain.from_iterable(known.known), strict=False))
+    weighed = [  # C has no empty arrays
+        _array("pqrnn_known_t pqrnn_known", list(listed) or ["{0, 0, 0}"]),
+        _array("int16_t pqrnn_known_slots", [str(slot) for own in known.known for each in own for slot in each.slots] or ["0"]),
+        _array("int32_t pqrnn_known_of", map(str, accumulate((len(own) for own in known.known), initial=0))),
+        _array("double pqrnn_unseen", map(repr, known.unseen)),
+    ]
+    modules = [f"// {variant.target}: {variant.path}, SHA-256 {manifest.files[variant.path].sha256}" for variant in manifest.variants]
+    return "\n".join(
+        [
+            "// Made by `pqrnn conformance PACKAGE --header FILE`; the modules that it belongs to:",
+            *modules,
+            "#ifndef PQRNN_PACKAGE_H_",
+            "#define PQRNN_PACKAGE_H_",
+            '#include "decode.h"',
+            f"#if PQRNN_ABI != {manifest.abi}",
+            "#error this package follows another calling convention than decode.h",
+            "#endif",
+            _array("pqrnn_bucket_t pqrnn_buckets", buckets),
+            _array("char *const pqrnn_intents", map(_literal, labels.intents)),
+            _array("char *const pqrnn_tags", map(_literal, labels.tags)),
+            _array("int16_t pqrnn_slots", (str(slots.index(label) if label else -1) for label in scheme.labels)),
+            *([_array("uint8_t pqrnn_frames", frames)] if labels.frames and slots else []),
+            *(weighed if labels.frame_counts else []),
+            "static const pqrnn_package_t pqrnn_package = {",
+            f"    {manifest.abi}, {len(buckets)}, {len(labels.intents)}, {len(labels.tags)}, {len(slots)}, pqrnn_buckets, pqrnn_intents, pqrnn_tags, pqrnn_slots,",
+            f"    {'pqrnn_frames' if labels.frames and slots else 'NULL'},",
+            f"    {f'pqrnn_known, pqrnn_known_slots, pqrnn_known_of, pqrnn_unseen, {_widest(known)}' if labels.frame_counts else 'NULL, NULL, NULL, NULL, 0'}}};",
+            "#endif",
+            "",
+        ]
+    )
+
+
+def _widest(frames: Frames) -> int:
+    """Return how many numbers a word takes at most in the search for a frame: one for each part of its slots, and one more for each slot that is open."""
+    known = [each.slots for own in frames.known for each in own]
+    return max(math.prod(slots.count(slot) + 1 for slot in set(slots)) * (len(set(slots)) + 1) for slots in [(), *known])
+
+
+def _array(declaration: str, values: Iterable[str]) -> str:
+    return f"static const {declaration}[] = {{\n" + "".join(f"    {value},\n" for value in values) + "};"
+
+
+def _literal(text: str) -> str:
+    """Return a text as a C string; octal escapes end by themselves after three digits, hexadecimal ones would not."""
+    return '"' + "".join(chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else f"\\{byte:03o}" for byte in text.encode()) + '"'

@@ -1,0 +1,167 @@
+"""Facts of a package, for people and for scripts, without running it."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from runtime_py.decode.tags import TagScheme
+from runtime_py.device.preflight import this_machine, why_not
+from runtime_py.device.selection import Selection, select_variant
+from runtime_py.errors import PackageError, UnsupportedTarget
+from runtime_py.package_format.manifest import MANIFEST_NAME, Bucket, Parity, Producer, Variant, VulkanNeeds
+from runtime_py.package_format.package import Package, open_package
+
+
+class PartSize(Struct, frozen=True):
+    """Bytes of one part of a package: ``manifest``, ``golden vectors``, ``variant NAME`` or ``other``."""
+
+    part: str
+    bytes: int
+
+
+class VariantFacts(Struct, frozen=True):
+    """One variant: what it needs, how large it is, whether it was proved right and where, whether it runs here, and why another one is taken."""
+
+    target: str
+    device: str
+    triple: str
+    cpu: str
+    features: list[str]
+    bytes: int
+    compile_seconds: float
+    verified: bool
+    unverified_reason: str | None
+    parity: Parity | None
+    runs_here: bool
+    why_not: str | None
+    chosen_here: bool
+    why_not_chosen: str | None
+    vulkan: VulkanNeeds | None
+
+
+class PackageFacts(Struct, frozen=True):
+    """A package at a glance.
+
+    ``choice`` says which variant is taken on this machine and why; empty where none runs. ``damaged`` lists files that are missing or not what the manifest
+    says, with the reason.
+    """
+
+    path: str
+    name: str
+    schema: str
+    abi: int
+    created: str
+    producer: Producer
+    parameters: int
+    precision: str
+    revision: str
+    data_fingerprint: str
+    metrics: dict[str, object]
+    intents: list[str]
+    tags: list[str]
+    slot_labels: list[str]
+    buckets: list[Bucket]
+    variants: list[VariantFacts]
+    choice: str
+    parts: list[PartSize]
+    total_bytes: int
+    golden_texts: int
+    golden_words: int
+    tolerance: float
+    damaged: list[str]
+    unlisted: list[str]
+
+
+def inspect_package(path: str | Path) -> PackageFacts:
+    """Read a package's manifest and look at its files; damage is reported, not raised.
+
+    Raises:
+        PackageError: There is no package, or its manifest cannot be read.
+    """
+    package = open_package(path)
+    manifest = package.manifest
+    parts = measure_parts(package)
+    chosen = _chosen(package)
+    return PackageFacts(
+        path=str(package.path),
+        name=manifest.name,
+        schema=manifest.schema,
+        abi=manifest.abi,
+        created=manifest.created,
+        producer=manifest.producer,
+        parameters=manifest.model.parameters,
+        precision=manifest.model.precision,
+        revision=manifest.model.revision,
+        data_fingerprint=manifest.model.data_fingerprint,
+        metrics=manifest.model.metrics,
+        intents=manifest.labels.intents,
+        tags=manifest.labels.tags,
+        slot_labels=TagScheme(manifest.labels.tags).slots,
+        buckets=manifest.buckets,
+        variants=[_variant_facts(package, variant, chosen) for variant in manifest.variants],
+        choice=chosen.reason if chosen is not None else "",
+        parts=parts,
+        total_bytes=sum(part.bytes for part in parts),
+        golden_texts=manifest.golden.texts,
+        golden_words=manifest.golden.words,
+        tolerance=manifest.golden.tolerance,
+        damaged=_damaged(package),
+        unlisted=_unlisted(package),
+    )
+
+
+def measure_parts(package: Package) -> list[PartSize]:
+    """Return the bytes of each part of a package, as the manifest states them."""
+    manifest = package.manifest
+    owners = {manifest.golden.path: "golden vectors"}
+    for variant in manifest.variants:
+        shared = owners.get(variant.path)
+        owners[variant.path] = f"{shared}, {variant.target}" if shared else f"variant {variant.target}"
+    sizes = {"manifest": (package.path / MANIFEST_NAME).stat().st_size}
+    for name, entry in manifest.files.items():
+        owner = owners.get(name, "other")
+        sizes[owner] = sizes.get(owner, 0) + entry.bytes
+    return [PartSize(part, size) for part, size in sizes.items()]
+
+
+def _chosen(package: Package) -> Selection | None:
+    try:
+        return select_variant(package.manifest, this_machine())
+    except UnsupportedTarget:
+        return None
+
+
+def _variant_facts(package: Package, variant: Variant, chosen: Selection | None) -> VariantFacts:
+    reason = why_not(variant, this_machine())
+    return VariantFacts(
+        target=variant.target,
+        device=variant.device,
+        triple=variant.triple,
+        cpu=variant.cpu,
+        features=variant.features,
+        bytes=package.manifest.files[variant.path].bytes,
+        compile_seconds=variant.compile_seconds,
+        verified=variant.parity is not None and variant.parity.passed,
+        unverified_reason=variant.unverified_reason,
+        parity=variant.parity,
+        runs_here=reason is None,
+        why_not=reason,
+        chosen_here=chosen is not None and variant is chosen.variant,
+        why_not_chosen=chosen.rejected.get(variant.target) if chosen is not None else reason,
+        vulkan=variant.vulkan,
+    )
+
+
+def _damaged(package: Package) -> list[str]:
+    found = []
+    for name in sorted(package.manifest.files):
+        try:
+            package.verify_file(name)
+        except PackageError as error:
+            found.append(str(error))
+    return found
+
+
+def _unlisted(package: Package) -> list[str]:
+    names = (path.relative_to(package.path).as_posix() for path in sorted(package.path.rglob("*")) if not path.is_dir())
+    return [name for name in names if name != MANIFEST_NAME and name not in package.manifest.files]

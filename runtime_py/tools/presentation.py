@@ -1,0 +1,135 @@
+"""What people and scripts read of a parse, a check, a benchmark or a package: words and rows, without the looks of a terminal.
+
+Both command lines print these: `pqrnn` of the workstation with colours, the one of the board (`runtime_py.cli`) as plain columns.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+if TYPE_CHECKING:
+    from runtime_py.decode.decoder import Parse
+    from runtime_py.tools.bench import BenchResult
+    from runtime_py.tools.check import CheckResult
+    from runtime_py.tools.inspect import PackageFacts, VariantFacts
+
+
+class Table(NamedTuple):
+    """A title, the names of the columns, and rows of as many texts."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def json_text(document: Any) -> str:
+    """Return a document as indented JSON; structs and dataclasses are taken apart."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+
+
+def parse_line(parse: "Parse") -> str:
+    """Return a parse as one line of JSON."""
+    return msgspec.json.encode(parse.to_dict()).decode()
+
+
+def parse_text(parse: "Parse") -> str:
+    """Return a parse for people: the intent, and below it a line for each slot."""
+    cut = "  (text cut)" if parse.truncated else ""
+    slots = [f"    {slot.label}: {slot.text}  [{slot.start}:{slot.end}]" for slot in parse.slots]
+    return "\n".join([f"{parse.intent}  {parse.score:.2f}{cut}  {parse.text}", *slots])
+
+
+def check_document(result: "CheckResult") -> dict[str, Any]:
+    """Return the JSON document of a check: the numbers, the verdict, and what failed in words."""
+    return {"golden": result, "passed": result.passed, "failures": list(result.parity.failures)}
+
+
+def check_table(result: "CheckResult") -> Table:
+    """Return the rows of a check."""
+    parity = result.parity
+    rows: list[tuple[str, ...]] = [
+        ("variant", result.reason, ""),
+        ("golden vectors", f"{parity.texts} texts, {parity.words} words, {parity.repeats} times", "passed" if parity.passed else "FAILED"),
+        ("largest logit difference", f"{max(parity.intent_max_abs, parity.tags_max_abs):.2e}, allowed {parity.tolerance:.2e}", ""),
+        ("flips", f"{parity.intent_flips} intents, {parity.tag_flips} tags", ""),
+    ]
+    return Table(f"{result.package}, {result.target}", ("check", "found", "verdict"), rows)
+
+
+def bench_tables(result: "BenchResult") -> list[Table]:
+    """Return the figures of a benchmark, and the same by length."""
+    rows: list[tuple[str, ...]] = [
+        ("package", f"{result.total_bytes:,} bytes"),
+        *((f"  {part.part}", f"{part.bytes:,} bytes") for part in result.parts),
+    ]
+    rows += [("load", f"{result.load_seconds * 1e3:.1f} ms"), ("first call", f"{result.first_call_seconds * 1e3:.2f} ms")]
+    if result.cold_start is not None:
+        cold = result.cold_start
+        start = cold.import_seconds + cold.load_seconds + cold.first_call_seconds
+        rows.append(("fresh process: import, load, first call", f"{start * 1e3:.0f} ms"))
+        rows.append(("  of that the import", f"{cold.import_seconds * 1e3:.0f} ms"))
+    rows += [
+        ("steady state: text to parse", f"{result.call.median:.0f} us median, {result.call.p90:.0f} us at 90 %, n = {result.call.n}"),
+        ("  bytes to logits", f"{result.logits.median:.0f} us"),
+        ("  compiled function alone", f"{result.kernel.median:.0f} us"),
+        ("  Python and decoding", f"{result.overhead:.0f} us"),
+        ("texts that needed a second bucket", f"{result.texts_rerun} of {result.texts}"),
+        ("memory", f"{result.resident / 1e6:.0f} MB resident, {result.peak / 1e6:.0f} MB peak"),
+        ("processor time over wall time", f"{result.cpu_per_wall:.2f}"),
+    ]
+    lengths: list[tuple[str, ...]] = [
+        (
+            f"{each.words} words, {each.bytes} bytes",
+            str(each.texts),
+            f"{each.call.median:.0f}",
+            f"{each.logits.median:.0f}",
+            f"{each.kernel.median:.0f}",
+        )
+        for each in result.buckets
+    ]
+    title = f"{result.package}, {result.target}, {result.threads} thread(s), {result.machine}"
+    return [
+        Table(title, ("figure", "value"), rows),
+        Table("by length bucket, median us", ("bucket", "texts", "parse", "logits", "compiled"), lengths),
+    ]
+
+
+def inspect_tables(facts: "PackageFacts") -> list[Table]:
+    """Return the facts of a package, and its variants."""
+    producer = facts.producer
+    rows: list[tuple[str, ...]] = [
+        ("name", facts.name),
+        ("created", facts.created),
+        ("made by", f"pqrnn {producer.pqrnn}, compiler {producer.iree_compiler}, torch {producer.torch}"),
+        ("schema, abi", f"{facts.schema}, {facts.abi}"),
+        ("model", f"{facts.parameters:,} parameters, {facts.precision}, revision {facts.revision[:12] or 'unknown'}"),
+        ("labels", f"{len(facts.intents)} intents, {len(facts.slot_labels)} slots"),
+        ("length buckets", ", ".join(f"{bucket.words} words in {bucket.bytes} bytes" for bucket in facts.buckets)),
+        ("golden vectors", f"{facts.golden_texts} texts, {facts.golden_words} words, tolerance {facts.tolerance:.2e}"),
+        ("taken here", facts.choice or "no variant runs on this machine"),
+        ("size", f"{facts.total_bytes:,} bytes: " + ", ".join(f"{part.part} {part.bytes:,}" for part in facts.parts)),
+    ]
+    variants: list[tuple[str, ...]] = [
+        (each.target, each.triple, f"{each.bytes:,}", _verified(each), f"no: {each.why_not}" if each.why_not else _taken(each))
+        for each in facts.variants
+    ]
+    return [Table(facts.path, ("fact", "value"), rows), Table("variants", ("target", "triple", "bytes", "verified", "runs here"), variants)]
+
+
+def _verified(variant: "VariantFacts") -> str:
+    if not variant.verified:
+        return f"no: {variant.unverified_reason or 'it failed its check'}"
+    return f"yes, in {variant.parity.emulator}" if variant.parity is not None and variant.parity.emulator else "yes"
+
+
+def _taken(variant: "VariantFacts") -> str:
+    return "yes, taken" if variant.chosen_here else f"yes, but {variant.why_not_chosen}"
+
+
+def plain_text(table: Table) -> str:
+    """Return a table as a title and columns of plain text."""
+    lines: Sequence[tuple[str, ...]] = [table.columns, *table.rows]
+    widths = [max(len(row[column]) for row in lines) for column in range(len(table.columns))]
+    shown = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines]
+    return "\n".join([table.title, *(f"  {line}" for line in shown)])
