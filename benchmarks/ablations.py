@@ -30,9 +30,9 @@ from pqrnn.checkpoint import FACTS, WEIGHTS, load_checkpoint, load_facts
 from pqrnn.data.examples import Example
 from pqrnn.data.loader import load_examples
 from pqrnn.data.unlabelled import load_unlabelled
-from pqrnn.distillation.labelling import LessonConfig, label_examples
-from pqrnn.distillation.logit_store import Lessons, read_lessons
-from pqrnn.distillation.objective import Schooling
+from pqrnn.distillation.labelling import TransferConfig, label_transfer_set
+from pqrnn.distillation.logit_store import LogitStore, read_logits
+from pqrnn.distillation.objective import DistillationObjective
 from pqrnn.quantization import quantize_checkpoint
 from pqrnn.seeding import make_random
 from pqrnn.training.trainer import choose_precision, train
@@ -90,7 +90,7 @@ class Laboratory:
         self.work = f"{work}, {self.budget.text}"
         self.folder = folder / _slug(self.work)
         self.unlabelled = load_unlabelled(unlabelled, spec, lang, self.development)
-        self._lessons: tuple[str, Lessons] | None = None
+        self._lessons: tuple[str, LogitStore] | None = None
 
     def measure(self, setting: Setting, seed: int) -> list[ResultRow]:
         """Train a student, or go on, quantize it, and return its rows.
@@ -100,11 +100,11 @@ class Laboratory:
         """
         recipe = change_recipe(self.base, {**setting.changes, "training.seed": seed})
         folder = self.folder / _slug(setting.name) / f"seed-{seed}"
-        schooling = Schooling(self._label(recipe), recipe.distillation) if recipe.teachers else None
-        outcome = train(folder, self.training, self.development, recipe.shape, recipe.training, schooling=schooling, source=self.source)
+        objective = DistillationObjective(self._label(recipe), recipe.distillation) if recipe.teachers else None
+        outcome = train(folder, self.training, self.development, recipe.shape, recipe.training, objective=objective, source=self.source)
         return measure_run(outcome.folder, folder / "int8", self.work, setting.name, self.training, self.development)
 
-    def _label(self, recipe: Recipe) -> Lessons:
+    def _label(self, recipe: Recipe) -> LogitStore:
         """Return the answers of the first teachers to the texts of a recipe, made once for all runs that want the same."""
         teachers = self.teachers[: recipe.teachers]
         texts = self.unlabelled if recipe.unlabelled else []
@@ -112,9 +112,9 @@ class Laboratory:
         key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:12]
         if self._lessons is None or self._lessons[0] != key:
             folder = self.folder / "lessons" / key
-            config: LessonConfig = recipe.lessons
-            label_examples(folder, teachers, self.training, texts, config, precision=recipe.training.precision, on_progress=_show_labelling)
-            self._lessons = key, read_lessons(folder)
+            config: TransferConfig = recipe.lessons
+            label_transfer_set(folder, teachers, self.training, texts, config, precision=recipe.training.precision, on_progress=_show_labelling)
+            self._lessons = key, read_logits(folder)
         return self._lessons[1]
 
 

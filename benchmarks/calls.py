@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from runtime_py.execute.entry import Entry
+from runtime_py.execute.entry import EntryFunction
 from runtime_py.execute.session import Session
 from runtime_py.package_format.manifest import Bucket
 from runtime_py.tools.memory import resident_bytes
@@ -46,12 +46,12 @@ class Call(msgspec.Struct, frozen=True):
     tags: int
     threads: int = 1
 
-    def open(self) -> Entry:
+    def open(self) -> EntryFunction:
         """Load the module, mapped as a package's is, ready to be called."""
         with Path(self.module).open("rb") as stream:
             code = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         session = Session(code, [], self.intents, self.tags, self.threads)
-        return Entry(session.device, session.context, session.module, self.bucket, self.intents, self.tags, self.module, self.batch)
+        return EntryFunction(session.device, session.context, session.module, self.bucket, self.intents, self.tags, self.module, self.batch)
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class Memory(msgspec.Struct, frozen=True):
     called: int
 
 
-def run_call(entry: Entry, call: Call) -> None:
+def run_call(entry: EntryFunction, call: Call) -> None:
     """Call it once, from bytes to arrays."""
     if call.batch == 1:
         entry.run(call.texts[0])

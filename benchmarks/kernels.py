@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.results import ResultRow, keep_results
 from compile.emulation.counting import CannotCount, count_instructions
-from compile.kernels.families import Family, find_family
+from compile.kernels.families import InstructionFamily, find_family
 from compile.kernels.kernel import Kernel
 from compile.kernels.linking import write_module
 from compile.kernels.packing import offset_sums, pack_weights
@@ -65,7 +65,7 @@ def main() -> None:
         keep_results("kernels", rows, "python -m benchmarks.kernels")
 
 
-def measure(family: Family, target: str, rounds: int) -> list[ResultRow]:
+def measure(family: InstructionFamily, target: str, rounds: int) -> list[ResultRow]:
     """Time all shapes and rows, ours and the compiler's in turns."""
     with tempfile.TemporaryDirectory() as folder:
         modules = {"ours": _load(_compile_ours(family, target, Path(folder))), "stock": _load(_compile_stock(target, Path(folder)))}
@@ -105,7 +105,7 @@ def measure(family: Family, target: str, rounds: int) -> list[ResultRow]:
     return rows
 
 
-def count(family: Family, target: str, cpu: str) -> list[ResultRow]:
+def count(family: InstructionFamily, target: str, cpu: str) -> list[ResultRow]:
     """Count the instructions of one call, ours and the compiler's."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -147,7 +147,7 @@ def _processor(target: str) -> tuple[tuple[str, ...], Processor]:
     return flags, resolve_processor(found, flags)
 
 
-def _compile_ours(family: Family, target: str, folder: Path) -> Path:
+def _compile_ours(family: InstructionFamily, target: str, folder: Path) -> Path:
     flags, processor = _processor(target)
     kernels: list[Kernel] = []
     constants: dict[str, dict[str, NDArray[np.generic]]] = {}

@@ -27,12 +27,12 @@ from benchmarks.results import ResultRow, keep_results, load_results, tell_comma
 from compile.verify.parity import Decisions, check_labels, compare_answers
 from pqrnn.checkpoint import FACTS, WEIGHTS, Checkpoint
 from pqrnn.data.loader import load_examples
-from pqrnn.distillation.labelling import Columns, average_answers, choose_labels
+from pqrnn.distillation.labelling import Columns, average_logits, choose_labels
 from pqrnn.distillation.loading import load_teacher
-from pqrnn.distillation.logit_store import Answers
-from pqrnn.evaluation.evaluate import FRESH, evaluate_answers
-from pqrnn.evaluation.metrics import Figure
-from pqrnn.evaluation.prediction import Answer, answer_texts
+from pqrnn.distillation.logit_store import TeacherLogits
+from pqrnn.evaluation.evaluate import FRESH, evaluate_predictions
+from pqrnn.evaluation.metrics import Estimate
+from pqrnn.evaluation.prediction import Prediction, compute_logits
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
@@ -77,19 +77,19 @@ class Voice(NamedTuple):
     columns: Columns
 
 
-def answer_together(voices: Sequence[Voice], texts: Sequence[str]) -> list[Answer]:
-    """Return what networks answer, or logits of the mean of their probabilities where there are several (`pqrnn.distillation.labelling.average_answers`)."""
-    said = [answer_texts(voice.network, texts) for voice in voices]
+def answer_together(voices: Sequence[Voice], texts: Sequence[str]) -> list[Prediction]:
+    """Return what networks answer, or logits of the mean of their probabilities where there are several (`pqrnn.distillation.labelling.average_logits`)."""
+    said = [compute_logits(voice.network, texts) for voice in voices]
     if len(said) == 1:
         return said[0]
     parts = []
     for voice, answers in zip(voices, said, strict=True):
         intent = torch.from_numpy(np.stack([each.intent for each in answers])[:, voice.columns.intents])
         tags = torch.from_numpy(np.concatenate([each.tags for each in answers])[:, voice.columns.tags])
-        parts.append(Answers(intent, tags))
-    mean = average_answers(parts)
+        parts.append(TeacherLogits(intent, tags))
+    mean = average_logits(parts)
     tags_of = mean.tags.split([len(each.tags) for each in said[0]])
-    return [Answer(intent.numpy(), tags.numpy(), each.spans) for intent, tags, each in zip(mean.intent, tags_of, said[0], strict=True)]
+    return [Prediction(intent.numpy(), tags.numpy(), each.spans) for intent, tags, each in zip(mean.intent, tags_of, said[0], strict=True)]
 
 
 def measure(
@@ -115,10 +115,10 @@ def measure(
         checkpoint, framework = Checkpoint(model, facts), answers
         with Parser.load(arguments.package) as parser:
             check_labels(checkpoint, parser.manifest.labels)
-            answers = [Answer(each.intent, each.tags, each.spans) for each in map(parser.logits, texts)]
+            answers = [Prediction(each.intent, each.tags, each.spans) for each in map(parser.logits, texts)]
         parity = _parity_rows(work, compare_answers(checkpoint, texts, framework, answers), len(texts), model.config.precision)
-    evaluation = evaluate_answers(examples, answers, facts.labels.decoder(), known, arguments.out_of_scope)
-    plain = evaluate_answers(examples, answers, PlainDecoder(facts.labels.intents, facts.labels.tags)).figures()
+    evaluation = evaluate_predictions(examples, answers, facts.labels.decoder(), known, arguments.out_of_scope)
+    plain = evaluate_predictions(examples, answers, PlainDecoder(facts.labels.intents, facts.labels.tags)).figures()
     print(f"{work}: {len(texts)} utterances in {time.perf_counter() - started:.1f} s")
     scored = [_row(work, metric, figure) for metric, figure in evaluation.figures().items()]
     scored += [_row(work, f"{metric}, {PLAIN}", plain[metric]) for metric in ("exact match", "intent accuracy", "slot f1") if metric in plain]
@@ -216,7 +216,7 @@ def _report(rows: Sequence[ResultRow], work: str, keep: bool) -> None:
         keep_results(NAME, rows, tell_command("benchmarks.quality"), replace_works=[work])
 
 
-def _row(work: str, metric: str, figure: Figure) -> ResultRow:
+def _row(work: str, metric: str, figure: Estimate) -> ResultRow:
     return ResultRow(work=work, metric=metric, value=round(figure.value, 6), low=round(figure.low, 6), high=round(figure.high, 6), n=figure.n)
 
 

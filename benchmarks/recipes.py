@@ -13,7 +13,7 @@ import msgspec
 
 from pqrnn.cli.distill import RELATION_HEADS, distill
 from pqrnn.cli.train import train
-from pqrnn.distillation.labelling import LessonConfig
+from pqrnn.distillation.labelling import TransferConfig
 from pqrnn.distillation.objective import DistillationConfig
 from pqrnn.features.projection import ProjectionConfig
 from pqrnn.model.parser import ModelConfig
@@ -37,7 +37,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelConfig
     training: TrainingConfig
     distillation: DistillationConfig
-    lessons: LessonConfig
+    lessons: TransferConfig
     teachers: int
     unlabelled: bool = False
 
@@ -147,7 +147,7 @@ def default_recipe(teachers: int, overrides: Mapping[str, Any] | None = None) ->
         model=ModelConfig(**_fields(ModelConfig, given, "precision")),
         training=TrainingConfig(**{**_fields(TrainingConfig, given, "precision", "swap"), "swap": learned["swap"], "patience": 0}),
         distillation=DistillationConfig(**{**_fields(DistillationConfig, taught, "intent_weight"), "intent_weight": taught["soft_intent_weight"]}),
-        lessons=LessonConfig(**_fields(LessonConfig, taught, "seed", "misspell", "relations")),  # the option of that name is a weight
+        lessons=TransferConfig(**_fields(TransferConfig, taught, "seed", "misspell", "relations")),  # the option of that name is a weight
         teachers=teachers,
     )
     return change_recipe(recipe, overrides or {})

@@ -20,7 +20,7 @@ from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import target_flags
 from compile.standalone.errors import NoToolchain
 from compile.standalone.export import Figures, write_standalone
-from compile.standalone.proof import answer_texts
+from compile.standalone.proof import compute_logits
 from compile.verify.parity import compare_answers
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.evaluation import prediction
@@ -37,7 +37,7 @@ def main() -> None:
     model, buckets = checkpoint.model.folded(), choose_buckets(checkpoint.facts.lengths)
     labels = Labels(list(checkpoint.facts.labels.intents), list(checkpoint.facts.labels.tags))
     texts = choose_texts(arguments.data, arguments.lang, arguments.texts, buckets)
-    framework = prediction.answer_texts(checkpoint.model, texts)
+    framework = prediction.compute_logits(checkpoint.model, texts)
     rows: list[ResultRow] = []
     with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as place:
         module = import_programs(export_entries(model, buckets), Path(place) / "module.mlirbc")
@@ -47,7 +47,7 @@ def main() -> None:
             figures = write_standalone(module, target, target_flags(target, known.family(target)), buckets, labels, folder, arguments.run.name)
             found = describe_artifact(work, figures)
             try:
-                machine, answers = answer_texts(folder, target, labels, texts)
+                machine, answers = compute_logits(folder, target, labels, texts)
             except NoToolchain as error:
                 found.append(ResultRow(work=work, metric="executed", value=0, note=error.message))
             else:

@@ -26,7 +26,7 @@ from compile.verify.golden import TRICKY
 from compile.verify.parity import Decisions, check_labels, compare_answers
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.loader import load_examples
-from pqrnn.evaluation.prediction import Answer, answer_texts
+from pqrnn.evaluation.prediction import Prediction, compute_logits
 from runtime_py.package_format.manifest import Bucket, Manifest, Variant
 from runtime_py.package_format.package import open_package
 from runtime_py.tools.answers import load_answers, save_texts
@@ -50,7 +50,7 @@ def main() -> None:
     manifest = open_package(arguments.package).manifest
     check_labels(checkpoint, manifest.labels)
     texts = choose_texts(arguments.data, arguments.lang, arguments.texts, manifest.buckets)
-    framework = answer_texts(checkpoint.model, texts)
+    framework = compute_logits(checkpoint.model, texts)
     machines = {variant.target: find_machine(variant) for variant in manifest.variants if variant.target in (arguments.target or [variant.target])}
     # Targets of the same bytes on the same machine have the same answers: they are computed once.
     groups: dict[tuple[str, str], list[Variant]] = {}
@@ -98,7 +98,7 @@ def choose_texts(data: str, lang: str | None, number: int, buckets: Sequence[Buc
     return [text for text in [*chosen, *TRICKY] if len(text) <= buckets[-1].bytes]
 
 
-def replay(package: Path, variant: Variant, texts: Sequence[bytes], runner: Runner) -> list[Answer]:
+def replay(package: Path, variant: Variant, texts: Sequence[bytes], runner: Runner) -> list[Prediction]:
     """Return a variant's answers, computed in a process of the runner.
 
     Raises:
@@ -113,7 +113,7 @@ def replay(package: Path, variant: Variant, texts: Sequence[bytes], runner: Runn
             raise RuntimeError(f"{variant.target} on {runner.name} {finished.ending}: {finished.diagnostics.strip()[-500:]}")
         whole = load_answers(answered).whole
     assert whole is not None
-    return [Answer(whole.intent[number], whole.tags[whole.words(number)], whole.spans[whole.words(number)]) for number in range(len(whole))]
+    return [Prediction(whole.intent[number], whole.tags[whole.words(number)], whole.spans[whole.words(number)]) for number in range(len(whole))]
 
 
 def describe_artifact(work: str, manifest: Manifest, variant: Variant) -> list[ResultRow]:

@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from pqrnn.checkpoint import Checkpoint
     from pqrnn.model.parser import ParserModel
 
-__all__ = ["STAGES", "Outcome", "Progress", "compile_checkpoint", "preview_compilation"]
+__all__ = ["STAGES", "CompileOutcome", "Progress", "compile_checkpoint", "preview_compilation"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CompileOutcome:
     """What came out.
 
     Attributes:
@@ -80,7 +80,7 @@ def compile_checkpoint(
     timeout: float = DEFAULT_TIMEOUT,
     known: Registry | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
-) -> Outcome:
+) -> CompileOutcome:
     """Compile a trained parser for one or more targets into one package.
 
     The package appears at `out` when everything else is done, with every target that passed; those that did not are in the outcome. If none passes, or a
@@ -170,7 +170,7 @@ class _Compilation:
         self.report = Reporter(on_progress)
         self.stopwatch = Stopwatch()
 
-    def run(self, source: Path, names: Sequence[str], buckets: Sequence[Bucket] | None, known: Registry, replace: bool) -> Outcome:
+    def run(self, source: Path, names: Sequence[str], buckets: Sequence[Bucket] | None, known: Registry, replace: bool) -> CompileOutcome:
         targets, unreadable = choose_targets(names, known)
         self.report.expect(6)
         kept = failure_folder(self.out)
@@ -188,7 +188,7 @@ class _Compilation:
                     raise next(iter(failures.values())) if len(failures) == 1 else TargetsFailed(failures)
                 proved = [builder.proved[plan.target.id] for plan in prepared.plans if plan.target.id in builder.proved]
                 manifest = self._write(self._describe(prepared, golden), proved, golden, replace)
-        return Outcome(
+        return CompileOutcome(
             package=self.out,
             manifest=manifest,
             statistics={one.variant.target: one.compiled.statistics for one in proved},

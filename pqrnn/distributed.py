@@ -24,13 +24,13 @@ _PATIENCE = timedelta(hours=6)
 _PARTING = timedelta(seconds=20)
 
 
-def join_team() -> None:
+def join_process_group() -> None:
     """Join the other processes for good, where `torchrun` set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT; else, and the second time, do nothing.
 
     Raises:
         TrainingError: the others cannot be reached.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or _is_team():
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or _is_distributed():
         return
     try:
         distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
@@ -38,10 +38,10 @@ def join_team() -> None:
         raise TrainingError(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the other processes cannot be reached: {error}; start all by torchrun"
         ) from error
-    atexit.register(_leave_team)
+    atexit.register(_leave_process_group)
 
 
-def _leave_team() -> None:
+def _leave_process_group() -> None:
     """Part when all are done: a process that closes its connections while another still uses them can bring that one down."""
     gc.collect()  # learners that an exception kept alive hold on to the group
     try:
@@ -51,42 +51,42 @@ def _leave_team() -> None:
     distributed.destroy_process_group()
 
 
-def team_size() -> int:
+def world_size() -> int:
     """Return how many processes there are."""
-    return distributed.get_world_size() if _is_team() else 1
+    return distributed.get_world_size() if _is_distributed() else 1
 
 
-def team_rank() -> int:
+def process_rank() -> int:
     """Return the number of this process, from 0."""
-    return distributed.get_rank() if _is_team() else 0
+    return distributed.get_rank() if _is_distributed() else 0
 
 
-def _is_team() -> bool:
+def _is_distributed() -> bool:
     return distributed.is_available() and distributed.is_initialized()
 
 
 def is_leader() -> bool:
     """Say whether this process is the one that writes files and speaks."""
-    return team_rank() == 0
+    return process_rank() == 0
 
 
-def tell_team(value: Value) -> Value:
+def broadcast(value: Value) -> Value:
     """Return the leader's value, in every process. All have to call it."""
-    return gather_team(value)[0]
+    return all_gather(value)[0]
 
 
-def gather_team(value: Value) -> list[Value]:
+def all_gather(value: Value) -> list[Value]:
     """Return every process's value, by rank. All have to call it."""
-    if team_size() == 1:
+    if world_size() == 1:
         return [value]
-    values: list[Any] = [None] * team_size()
+    values: list[Any] = [None] * world_size()
     distributed.all_gather_object(values, value)
     return values
 
 
-def sum_over_team(value: Tensor) -> Tensor:
+def all_reduce(value: Tensor) -> Tensor:
     """Return the sum over all processes. Gradients flow to every process's part. All have to call it."""
-    if team_size() == 1:
+    if world_size() == 1:
         return value
     total: Tensor = _Sum.apply(value)
     return total
@@ -122,8 +122,8 @@ class Share(NamedTuple):
 
 def share_items(items: Sequence[Item]) -> Share:
     """Return every n-th item for a team of n. Of fewer items than processes each process gets all: their mean is the same."""
-    whole = list(items) if len(items) >= team_size() else list(items) * team_size()
-    return Share(whole[team_rank() :: team_size()], whole)
+    whole = list(items) if len(items) >= world_size() else list(items) * world_size()
+    return Share(whole[process_rank() :: world_size()], whole)
 
 
 class Learner(nn.Module):
@@ -139,13 +139,13 @@ class Learner(nn.Module):
         return self.network.encode_words(self.table, words, mask)
 
 
-def make_learner(network: Network, table: WordTable) -> nn.Module:
+def wrap_network(network: Network, table: WordTable) -> nn.Module:
     """Return a `Learner` for this process, which shares its gradients where there is a team.
 
     Buffers are not sent around: the statistics of norms are those of the whole team's batch in every process already.
     """
     learner = Learner(network, table)
-    if team_size() == 1:
+    if world_size() == 1:
         return learner
     # Not every step uses all: a batch of single words has no neighbours, and pre-trained encoders come with a pooler that nobody asks.
     return DistributedDataParallel(learner, forward_sync_buffers=False, find_unused_parameters=True)

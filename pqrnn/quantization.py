@@ -14,8 +14,8 @@ from torch import Tensor
 from pqrnn.checkpoint import FACTS, Checkpoint, read_revision, save_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.errors import QuantizationError
-from pqrnn.evaluation.evaluate import evaluate_answers
-from pqrnn.evaluation.prediction import answer_texts
+from pqrnn.evaluation.evaluate import evaluate_predictions
+from pqrnn.evaluation.prediction import compute_logits
 from pqrnn.features.word_table import WordFeatures, segment_texts
 from pqrnn.model.parser import ModelConfig, ParserModel
 from pqrnn.model.qat import QuantizedLinear
@@ -23,12 +23,12 @@ from pqrnn.model.qat import QuantizedLinear
 _BATCH = 4096
 
 
-def quantized_config(config: ModelConfig) -> ModelConfig:
+def int8_config(config: ModelConfig) -> ModelConfig:
     """Return the shape of the parser in 8 bits that is made of one in float32."""
     return msgspec.structs.replace(config, precision="int8", norm="none")
 
 
-def prepare_quantized(model: ParserModel, texts: Iterable[str]) -> ParserModel:
+def prepare_qat(model: ParserModel, texts: Iterable[str]) -> ParserModel:
     """Return a parser in 8 bits, for training, with the weights of one in float32.
 
     Only one range has to be measured: that of the bottleneck, which depends on nothing but the word. All others are bounds of the functions themselves.
@@ -44,13 +44,13 @@ def prepare_quantized(model: ParserModel, texts: Iterable[str]) -> ParserModel:
         raise QuantizationError("this parser is in 8 bits already: quantize the one that was trained in float32")
     folded = model.folded()
     config = folded.config
-    quantized = ParserModel(quantized_config(config), folded.intent.out_features, folded.tags.out_features)
+    quantized = ParserModel(int8_config(config), folded.intent.out_features, folded.tags.out_features)
     weights = folded.state_dict()
     if quantized.intent_from_inputs is not None:
         apart = quantized.intent_from_inputs.in_features
         weights["intent_from_inputs.weight"] = weights["intent.weight"][:, -apart:]
         weights["intent.weight"] = weights["intent.weight"][:, :-apart]
-    largest = measure_bottleneck(folded, texts)
+    largest = calibrate(folded, texts)
     for name, module in quantized.named_modules():
         if isinstance(module, QuantizedLinear) and module.largest is not None:
             weights[f"{name}.largest"] = largest
@@ -59,7 +59,7 @@ def prepare_quantized(model: ParserModel, texts: Iterable[str]) -> ParserModel:
 
 
 @torch.inference_mode()
-def measure_bottleneck(folded: ParserModel, texts: Iterable[str]) -> Tensor:
+def calibrate(folded: ParserModel, texts: Iterable[str]) -> Tensor:
     """Return the largest output of the bottleneck over the words of texts, float32[]; 1 where none is positive."""
     raw = [text.encode() for text in texts]
     table = WordFeatures(folded.projection)
@@ -91,10 +91,10 @@ def quantize_checkpoint(checkpoint: Checkpoint, training: Sequence[Example], dev
     """
     if (folder / FACTS).is_file():
         raise QuantizationError(f"{folder}: holds a trained parser; choose another --out, or --restart to throw it away")
-    quantized = prepare_quantized(checkpoint.model, (example.text for example in training))
+    quantized = prepare_qat(checkpoint.model, (example.text for example in training))
     labels = checkpoint.facts.labels
-    answers = answer_texts(quantized.folded(), [example.text for example in development])
-    scores = evaluate_answers(development, answers, labels.decoder()).scores
+    answers = compute_logits(quantized.folded(), [example.text for example in development])
+    scores = evaluate_predictions(development, answers, labels.decoder()).scores
     facts = msgspec.structs.replace(
         checkpoint.facts,
         config=quantized.config,

@@ -14,7 +14,7 @@ from runtime_py.decode.decoder import Parse, cut_text, encode_text
 from runtime_py.device.preflight import check_runtime, this_machine
 from runtime_py.device.selection import Device, Selection, select_variant
 from runtime_py.errors import DeviceError, DeviceFallback, InputTooLong, ParserClosed
-from runtime_py.execute.entry import Entry, Outputs
+from runtime_py.execute.entry import EntryFunction, Outputs
 from runtime_py.execute.session import Session
 from runtime_py.execute.word_count import guess_words
 from runtime_py.package_format.manifest import Manifest, Variant
@@ -56,8 +56,8 @@ class Parser:
         self.threads = threads
         self.on_long: OnLong = on_long
         self._session: Session | None = session
-        self._entries: tuple[Entry, ...] = session.entries
-        self._batches: tuple[Entry, ...] = session.batches
+        self._entries: tuple[EntryFunction, ...] = session.entries
+        self._batches: tuple[EntryFunction, ...] = session.batches
         self._decoder = package.manifest.labels.decoder()
         self._lock = threading.Lock()
 
@@ -138,7 +138,7 @@ class Parser:
         return "local-sync" if self.threads == 1 else f"local-task, {self.threads} threads"
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[EntryFunction, ...]:
         """The functions of the length buckets, for measuring and verifying; not for use while other threads parse.
 
         Raises:
@@ -213,12 +213,12 @@ class Parser:
         """Close the parser."""
         self.close()
 
-    def _open_entries(self) -> tuple[Entry, ...]:
+    def _open_entries(self) -> tuple[EntryFunction, ...]:
         if not self._entries:
             raise ParserClosed("the parser is closed. Load the package again.")
         return self._entries
 
-    def _choose(self, size: int, words: int) -> Entry:
+    def _choose(self, size: int, words: int) -> EntryFunction:
         """Find the smallest bucket for that many bytes and words; the largest one where none is large enough."""
         entries = self._open_entries()
         for entry in entries:
@@ -226,7 +226,7 @@ class Parser:
                 return entry
         return entries[-1]
 
-    def prepare(self, text: str | bytes) -> tuple[int, Entry, bytes]:
+    def prepare(self, text: str | bytes) -> tuple[int, EntryFunction, bytes]:
         """Return, for measuring, what a call would run: number of the bucket, its entry, and the bytes that it reads.
 
         Raises:
@@ -286,7 +286,7 @@ class Parser:
                     raise InputTooLong(f"text {place} of the batch: {error}") from error
         return [found[place] for place in range(len(encoded))]
 
-    def _group(self, encoded: list[tuple[str, bytes]]) -> list[tuple[Entry, list[int]]]:
+    def _group(self, encoded: list[tuple[str, bytes]]) -> list[tuple[EntryFunction, list[int]]]:
         """Sort texts that are not too long by the bucket that is guessed for them: the bucket's function for several texts, and places of texts."""
         groups: dict[int, list[int]] = {}
         if self._batches:
@@ -296,7 +296,7 @@ class Parser:
                     groups.setdefault(numbers[self._choose(len(raw), guess_words(shown, raw)).words], []).append(place)
         return [(self._batches[number], places) for number, places in groups.items()]
 
-    def _wrap(self, outputs: Outputs, entry: Entry, cut: bool) -> Logits:
+    def _wrap(self, outputs: Outputs, entry: EntryFunction, cut: bool) -> Logits:
         if outputs.count > entry.words:
             if self.on_long == "error":
                 raise InputTooLong(f"the text has {outputs.count} words, this package reads up to {entry.words}. {_ADVICE}")

@@ -14,7 +14,7 @@ from targets.isa import architecture_of
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class InstructionFamily:
     """One way to multiply.
 
     Attributes:
@@ -59,19 +59,19 @@ class Family:
 
 # In the order in which they are preferred.
 FAMILIES = (
-    Family("vnni512", "x86_64", frozenset({"avx512f", "avx512vnni"}), lanes=16, depth=4, pair=16, unsigned=True, registers=32, keeps=False),
-    Family("vnni256", "x86_64", frozenset({"avx2", "avxvnni"}), lanes=8, depth=4, pair=8, unsigned=True, registers=16, keeps=False),
-    Family("i8mm", "aarch64", frozenset({"i8mm"}), lanes=4, depth=8, pair=2, unsigned=False, registers=32, keeps=True),
-    Family("dotprod", "aarch64", frozenset({"dotprod"}), lanes=4, depth=4, pair=4, unsigned=False, registers=32, keeps=True),
+    InstructionFamily("vnni512", "x86_64", frozenset({"avx512f", "avx512vnni"}), lanes=16, depth=4, pair=16, unsigned=True, registers=32, keeps=False),
+    InstructionFamily("vnni256", "x86_64", frozenset({"avx2", "avxvnni"}), lanes=8, depth=4, pair=8, unsigned=True, registers=16, keeps=False),
+    InstructionFamily("i8mm", "aarch64", frozenset({"i8mm"}), lanes=4, depth=8, pair=2, unsigned=False, registers=32, keeps=True),
+    InstructionFamily("dotprod", "aarch64", frozenset({"dotprod"}), lanes=4, depth=4, pair=4, unsigned=False, registers=32, keeps=True),
 )
 REAL_FAMILIES = (
-    Family("fma512", "x86_64", frozenset({"avx512f"}), lanes=16, depth=1, pair=16, unsigned=False, registers=32, keeps=False, real=True),
-    Family("fma256", "x86_64", frozenset({"avx2", "fma"}), lanes=8, depth=1, pair=8, unsigned=False, registers=16, keeps=False, real=True),
-    Family("neon", "aarch64", frozenset(), lanes=4, depth=1, pair=4, unsigned=False, registers=32, keeps=True, real=True),
+    InstructionFamily("fma512", "x86_64", frozenset({"avx512f"}), lanes=16, depth=1, pair=16, unsigned=False, registers=32, keeps=False, real=True),
+    InstructionFamily("fma256", "x86_64", frozenset({"avx2", "fma"}), lanes=8, depth=1, pair=8, unsigned=False, registers=16, keeps=False, real=True),
+    InstructionFamily("neon", "aarch64", frozenset(), lanes=4, depth=1, pair=4, unsigned=False, registers=32, keeps=True, real=True),
 )
 
 
-def choose_family(triple: str, features: Iterable[str], real: bool = False) -> Family | None:
+def choose_family(triple: str, features: Iterable[str], real: bool = False) -> InstructionFamily | None:
     """Return the family for a processor (LLVM triple and features), or None where the compiler's own code is the best there is."""
     architecture, declared = architecture_of(triple), frozenset(features)
     families = REAL_FAMILIES if real else FAMILIES
@@ -88,7 +88,7 @@ class Kernels:
     """
 
     lanes: int
-    family: Family | None
+    family: InstructionFamily | None
 
     @property
     def name(self) -> str:
@@ -111,7 +111,7 @@ def choose_kernels(triple: str, features: Iterable[str], integers: bool) -> Kern
     return Kernels(lanes, choose_family(triple, declared, not integers))
 
 
-def find_family(name: str) -> Family:
+def find_family(name: str) -> InstructionFamily:
     """Return a family by its name.
 
     Raises:

@@ -1,6 +1,6 @@
 """The head kernel: all that follows the last QRNN layer, for one text a group.
 
-Attention pooling, peaks, the intent, the tags and their rounds of refinement (`pqrnn.model.parser.ParserModel`): a dozen small products with a few hundred
+Attention pooling, peaks, the intent, the tags and their rounds of refinement (`pqrnn.model.parser.ParserOutputsrModel`): a dozen small products with a few hundred
 numbers between them, for which launches of code would take longer than the code. Only words that are there are computed; the neighbours' product has no bias,
 so that a word that is not there says nothing to the one before it.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from compile.kernels.families import Family
+from compile.kernels.families import InstructionFamily
 from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.microkernel import Operands
@@ -69,7 +69,7 @@ class Sizes:
         return self.width % self.heads == 0 and (self.width // self.heads) % lanes == 0 and self.rounds > 0 and self.words > 1
 
 
-def head_kernel(name: str, family: Family, sizes: Sizes) -> Kernel:
+def head_kernel(name: str, family: InstructionFamily, sizes: Sizes) -> Kernel:
     """Return the kernel of a head.
 
     It reads the last layer's outputs as int8 and float32[texts * words, width], the mask float32[texts * words], and how many words each text has, int32[texts];
@@ -82,7 +82,7 @@ def head_kernel(name: str, family: Family, sizes: Sizes) -> Kernel:
 class _Head:
     """The kernel in the making."""
 
-    def __init__(self, family: Family, sizes: Sizes) -> None:
+    def __init__(self, family: InstructionFamily, sizes: Sizes) -> None:
         self.family, self.sizes, self.lanes = family, sizes, family.lanes
         self.code = Code()
         self.real = Real(self.code, family.lanes)

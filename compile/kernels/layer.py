@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 
-from compile.kernels.families import Family
+from compile.kernels.families import InstructionFamily
 from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.microkernel import Operands, multiply_tile
@@ -34,7 +34,7 @@ class _Order:
         return code.add(self.start, code.value(f"arith.muli {self.stride}, {place} : index"))
 
 
-def layer_kernel(name: str, family: Family, texts: int, words: int, depth: int, state: int, taps: int) -> Kernel:
+def layer_kernel(name: str, family: InstructionFamily, texts: int, words: int, depth: int, state: int, taps: int) -> Kernel:
     """Return the kernel of a layer.
 
     It reads the input int8[texts * words, depth]; weights, offsets, scale and bias as `compile.kernels.modules.KernelLayer` lays them out, by direction, block of
@@ -116,7 +116,7 @@ def layer_kernel(name: str, family: Family, texts: int, words: int, depth: int, 
     return Kernel(name, (left, operands.packed, *constants, mask, counts), results, texts * 2 * blocks, str(code))
 
 
-def _add_offsets(code: Code, family: Family, offsets: Buffer, panels: Sequence[Sequence[Value]]) -> list[list[Value]]:
+def _add_offsets(code: Code, family: InstructionFamily, offsets: Buffer, panels: Sequence[Sequence[Value]]) -> list[list[Value]]:
     """Add loads of what the sums of gates start from: with the first tap, with the first two together, and so on."""
     starts = [[load_start(code, family, offsets, code.times(panel, family.lanes)) for panel in gates] for gates in panels]
     if family.real:

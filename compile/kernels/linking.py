@@ -14,7 +14,7 @@ import numpy as np
 from iree.compiler import ir
 from numpy.typing import NDArray
 
-from compile.kernels.families import Family, Kernels
+from compile.kernels.families import InstructionFamily, Kernels
 from compile.kernels.head import head_kernel
 from compile.kernels.kernel import Kernel, write_executable
 from compile.kernels.layer import layer_kernel
@@ -55,7 +55,7 @@ class _Call:
     numbers: list[int]
 
     @property
-    def family(self) -> Family:
+    def family(self) -> InstructionFamily:
         """Of its products."""
         family = self.kernels.family
         if family is None or family.real != self.real:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product as pairs
 
-from compile.kernels.families import Family
+from compile.kernels.families import InstructionFamily
 from compile.kernels.kernel import Buffer
 from compile.kernels.mlir_builder import Code, Value, vector_of
 
@@ -23,7 +23,7 @@ class Operands:
         blocks: Of the weights.
     """
 
-    family: Family
+    family: InstructionFamily
     left: Buffer
     weights: Value
     depth: int

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from compile.kernels import operators  # noqa: F401  (defines what is called by its name)
-from compile.kernels.families import Family, Kernels
+from compile.kernels.families import InstructionFamily, Kernels
 from compile.kernels.head import DEPTH_STEP, NAMES, Sizes
 from compile.kernels.layer import GATES
 from compile.kernels.packing import offset_sums, pack_table, pack_weights
 from pqrnn.features.projection import Projection, Words
-from pqrnn.model.int8 import IntegerLinear, Range
-from pqrnn.model.parser import Parse, ParserModel, QrnnLayer, add_context
+from pqrnn.model.int8 import IntegerLinear, ActivationRange
+from pqrnn.model.parser import ParserOutputs, ParserModel, QrnnLayer, add_context
 
 Arrange = Callable[[Tensor], Tensor]
 
@@ -38,7 +38,7 @@ class PackedLinear(nn.Module):
     scale: Tensor
     bias: Tensor
 
-    def __init__(self, linear: IntegerLinear | nn.Linear, family: Family, arrange: Arrange = lambda value: value, depth: int = 0) -> None:
+    def __init__(self, linear: IntegerLinear | nn.Linear, family: InstructionFamily, arrange: Arrange = lambda value: value, depth: int = 0) -> None:
         """Pack the weights.
 
         Args:
@@ -66,7 +66,7 @@ class PackedLinear(nn.Module):
 class KernelLinear(nn.Module):
     """What a linear layer does, in one kernel after the rounding to integers."""
 
-    def __init__(self, linear: IntegerLinear | nn.Linear, family: Family) -> None:
+    def __init__(self, linear: IntegerLinear | nn.Linear, family: InstructionFamily) -> None:
         """Pack the weights of `linear` for a family."""
         super().__init__()
         self.family = family.name
@@ -94,7 +94,7 @@ class KernelLayer(nn.Module):
     scale: Tensor
     bias: Tensor
 
-    def __init__(self, layer: QrnnLayer, family: Family) -> None:
+    def __init__(self, layer: QrnnLayer, family: InstructionFamily) -> None:
         """Pack the weights of `layer` for a family."""
         super().__init__()
         self.linear = cast(IntegerLinear | nn.Linear, layer.product)
@@ -173,7 +173,7 @@ class KernelParser(nn.Module):
     bias: Tensor
     levels: Tensor
 
-    def __init__(self, model: ParserModel, family: Family) -> None:
+    def __init__(self, model: ParserModel, family: InstructionFamily) -> None:
         """Pack the weights of `model` for a family; `fits_parser` says whether that can be done."""
         super().__init__()
         self.family, self.real, self.config = family.name, family.real, model.config
@@ -204,7 +204,7 @@ class KernelParser(nn.Module):
             self.register_buffer(part, torch.cat([packed[name].get_buffer(part) for name in NAMES]))
         self.intent_from_inputs = None if from_inputs is None else KernelLinear(from_inputs, family)
 
-    def forward(self, text: Tensor, words: int) -> Parse:
+    def forward(self, text: Tensor, words: int) -> ParserOutputs:
         """As `ParserModel.forward`."""
         batch = text.shape[0]
         context = self.config.context
@@ -229,7 +229,7 @@ class KernelParser(nn.Module):
         if self.intent_from_inputs is not None:
             there = mask.reshape(batch, words, 1) > 0.0  # other rows are not written
             intent = intent + self.intent_from_inputs(torch.where(there, inputs.reshape(batch, words, -1), 0.0).amax(1))
-        return Parse(intent, tags.reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
+        return ParserOutputs(intent, tags.reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
 
 
 def _linear(module: nn.Module | None) -> IntegerLinear | nn.Linear:
@@ -259,12 +259,12 @@ def has_products(model: nn.Module) -> bool:
     return any(isinstance(module, IntegerLinear) for module in model.modules())
 
 
-def fits_parser(model: ParserModel, family: Family) -> bool:
+def fits_parser(model: ParserModel, family: InstructionFamily) -> bool:
     """Say whether `KernelParser` can stand for a model: layers, of integers the first with an input in int8, refinement, and pooling by whole blocks of channels."""
     config = model.config
     sizes = Sizes(1, 2, 2 * config.state, config.pool_heads, 1, 1, config.pool_peaks, config.refinements)
     first = model.layers[0].product if len(model.layers) else None
-    suits = isinstance(first, nn.Linear) if family.real else isinstance(first, IntegerLinear) and first.kind is Range.POSITIVE
+    suits = isinstance(first, nn.Linear) if family.real else isinstance(first, IntegerLinear) and first.kind is ActivationRange.POSITIVE
     return suits and sizes.fits(family.lanes)
 
 

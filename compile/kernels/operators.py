@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from compile.kernels.families import Family, find_family
+from compile.kernels.families import InstructionFamily, find_family
 from compile.kernels.head import NAMES, Sizes
 from compile.kernels.packing import unpack_weights
 from pqrnn.features.projection import Projection, ProjectionConfig
@@ -311,7 +311,7 @@ def head(
     rounds: int,
     family: str,
 ) -> tuple[Tensor, Tensor]:
-    """Return what follows the last layer of a parser (`pqrnn.model.parser.ParserModel.encode`).
+    """Return what follows the last layer of a parser (`pqrnn.model.parser.ParserOutputsrModel.encode`).
 
     Args:
         short: int8[B * T, width] of step 1/127, the last layer's outputs.
@@ -390,13 +390,13 @@ def real_head(
     return _answer(sizes, states, states, mask, multiply_real, lambda value: value, lambda share: share)
 
 
-def read_sizes(states: Sequence[int], intent: Sequence[int], family: Family, numbers: Sequence[int]) -> Sizes:
+def read_sizes(states: Sequence[int], intent: Sequence[int], family: InstructionFamily, numbers: Sequence[int]) -> Sizes:
     """Return the sizes of a head from the shapes of its inputs and of the intent's packed weights; `numbers`: words, heads, intents, labels, rounds."""
     (rows, width), (words, heads, intents, labels, rounds) = states, numbers
     return Sizes(rows // words, words, width, heads, intents, labels, intent[1] * family.depth >= 2 * width, rounds)
 
 
-def _places(sizes: Sizes, family: Family) -> dict[str, slice]:
+def _places(sizes: Sizes, family: InstructionFamily) -> dict[str, slice]:
     """Return by product where its offsets are."""
     places, place = {}, 0
     for name, (_, columns) in sizes.products(family.lanes, family.real).items():

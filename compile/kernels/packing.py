@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from compile.kernels.families import Family
+from compile.kernels.families import InstructionFamily
 
 ZERO_POINT = 128
 
 
-def pack_weights(weights: Tensor, family: Family) -> Tensor:
+def pack_weights(weights: Tensor, family: InstructionFamily) -> Tensor:
     """Lay weights out for a family.
 
     Args:
@@ -29,14 +29,14 @@ def pack_weights(weights: Tensor, family: Family) -> Tensor:
     return parts.permute(2, 0, 3, 4, 1).reshape(blocks, steps, family.lanes * family.depth).contiguous()
 
 
-def unpack_weights(packed: Tensor, depth: int, columns: int, family: Family) -> Tensor:
+def unpack_weights(packed: Tensor, depth: int, columns: int, family: InstructionFamily) -> Tensor:
     """Return the weights [depth, columns] again."""
     blocks, steps, _ = packed.shape
     parts = packed.reshape(blocks, steps, family.lanes // family.pair, family.pair, family.depth)
     return parts.permute(1, 4, 0, 2, 3).reshape(steps * family.depth, blocks * family.lanes)[:depth, :columns]
 
 
-def offset_sums(weights: Tensor, family: Family) -> Tensor:
+def offset_sums(weights: Tensor, family: InstructionFamily) -> Tensor:
     """Return what the sums of a kernel start from, int32[blocks * lanes].
 
     Where the left side is taken as unsigned, its 128 too much times every weight: `sum((x + 128) w) - 128 sum(w) = sum(x w)`, exact in int32 for up to

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from compile.kernels.families import Family
+from compile.kernels.families import InstructionFamily
 from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.microkernel import Operands, multiply_tile
@@ -163,7 +163,7 @@ def add_tiles(
     return code.loop(code.index(0), tiles, code.index(1), carried, tile)
 
 
-def place_sums(code: Code, family: Family, height: int, blocks: int) -> Buffer:
+def place_sums(code: Code, family: InstructionFamily, height: int, blocks: int) -> Buffer:
     """Add memory for the sums of a tile, [height, blocks, lanes]."""
     shape = (height, blocks, family.lanes)
     return Buffer(code.place(shape, family.total), shape, family.total)
@@ -195,7 +195,7 @@ def add_product(code: Code, product: Product, prepare: Preparation, row: Value |
         add_group(code, product, code.index(product.groups - 1), False, prepare, row)
 
 
-def scale_sums(code: Code, family: Family, scale: Buffer, bias: Buffer, place: int, columns: Sequence[Value]) -> Callable[[Value, Value], Value]:
+def scale_sums(code: Code, family: InstructionFamily, scale: Buffer, bias: Buffer, place: int, columns: Sequence[Value]) -> Callable[[Value, Value], Value]:
     """Load scale and bias of some columns, and return what makes float32 of the sums of a column's block; sums of float32 only get the bias."""
     vectors = Real(code, family.lanes)
     loaded = {
@@ -212,14 +212,14 @@ def make_reals(vectors: Real, sums: Value, bias: Value, scale: Value | None = No
     return vectors.add(sums if scale is None else vectors.multiply(vectors.from_integers(sums), scale), bias)
 
 
-def load_start(code: Code, family: Family, offsets: Buffer, column: Value) -> Value:
+def load_start(code: Code, family: InstructionFamily, offsets: Buffer, column: Value) -> Value:
     """Add a load of what the sums of a block start from; float32 start from zero."""
     if family.real:
         return code.constant(f"dense<0.0> : {vector_of(family.lanes, 'f32')}")
     return load_vector(code, offsets, (column,), family.lanes)
 
 
-def product_kernel(name: str, family: Family, rows: int, depth: int, columns: int) -> Kernel:
+def product_kernel(name: str, family: InstructionFamily, rows: int, depth: int, columns: int) -> Kernel:
     """Return the kernel of a product: left int8[rows, depth], packed weights and offsets (`compile.kernels.packing`) to int32[rows, columns].
 
     In float32 it has no offsets.
@@ -232,7 +232,7 @@ def product_kernel(name: str, family: Family, rows: int, depth: int, columns: in
     return _kernel(name, family, (rows, depth, columns), (), (out,), lambda _code, _columns: end)
 
 
-def scaled_kernel(name: str, family: Family, rows: int, depth: int, columns: int) -> Kernel:
+def scaled_kernel(name: str, family: InstructionFamily, rows: int, depth: int, columns: int) -> Kernel:
     """Return the kernel of a product whose sums are scaled by column and shifted: as `product_kernel`, with scale and bias, to float32[rows, columns].
 
     In float32 it has a bias and no scale.
@@ -248,7 +248,7 @@ def scaled_kernel(name: str, family: Family, rows: int, depth: int, columns: int
     return _kernel(name, family, (rows, depth, columns), (bias,) if family.real else (scale, bias), (out,), prepare)
 
 
-def rectified_kernel(name: str, family: Family, texts: int, words: int, depth: int, columns: int) -> Kernel:
+def rectified_kernel(name: str, family: InstructionFamily, texts: int, words: int, depth: int, columns: int) -> Kernel:
     """Return the kernel of a scaled product that is cut off at zero, and zero where there is no word.
 
     As `scaled_kernel` for `texts * words` rows, with the mask float32[rows], the steps that one is divided into, float32[1], and how many words each text has,
@@ -288,7 +288,7 @@ def _factors(columns: int, lanes: int) -> tuple[Buffer, Buffer]:
 
 def _kernel(
     name: str,
-    family: Family,
+    family: InstructionFamily,
     shape: tuple[int, int, int],
     more: tuple[Buffer, ...],
     outs: tuple[Buffer, ...],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compile.kernels.families import Family
+from compile.kernels.families import InstructionFamily
 
 _TALLEST = 12
 _USUAL = 16  # words of an utterance
@@ -40,13 +40,13 @@ class Shape:
     blocks: int
 
 
-def choose_tiling(family: Family, rows: int, blocks: int) -> Tiling:
+def choose_tiling(family: InstructionFamily, rows: int, blocks: int) -> Tiling:
     """Choose the cut that takes the fewest cycles by a simple model (`_cost`)."""
     options = [_cut(rows, height, blocks, width) for height in range(1, min(rows, _TALLEST) + 1) if (width := _width(family, height)) > 0]
     return min(options, key=lambda tiling: _cost(family, tiling))
 
 
-def choose_shape(family: Family, rows: int, blocks: int) -> Shape:
+def choose_shape(family: InstructionFamily, rows: int, blocks: int) -> Shape:
     """Choose tiles for a number of rows that is known only when a kernel runs, at most `rows`: the shape that is best over the lengths that texts usually have."""
     usual = range(1, min(rows, _USUAL) + 1)
     heights = range(1, min(rows, _TALLEST) + 1)
@@ -54,7 +54,7 @@ def choose_shape(family: Family, rows: int, blocks: int) -> Shape:
     return min(options, key=lambda shape: sum(_cost(family, _cut(count, shape.height, blocks, shape.blocks)) for count in usual))
 
 
-def choose_height(family: Family, rows: int, blocks: int) -> int:
+def choose_height(family: InstructionFamily, rows: int, blocks: int) -> int:
     """Return the greatest height of tiles of so many blocks.
 
     Raises:
@@ -79,7 +79,7 @@ def runs(heights: Sequence[int]) -> list[tuple[int, int, int]]:
     return found
 
 
-def _width(family: Family, height: int) -> int:
+def _width(family: InstructionFamily, height: int) -> int:
     """Return how many blocks there are registers for: sums, weights, the left side, and of integers a constant."""
     paired = family.pair < family.lanes  # sums of two rows share a register, and a block's weights are in two
     sums = -(-height // 2) * 2 if paired else height
@@ -92,7 +92,7 @@ def _cut(rows: int, height: int, blocks: int, width: int) -> Tiling:
     return Tiling((low + 1,) * more + (low,) * (tiles - more), -(-blocks // groups), groups)
 
 
-def _cost(family: Family, tiling: Tiling) -> float:
+def _cost(family: InstructionFamily, tiling: Tiling) -> float:
     """Return what a step takes over all tiles, in products: these, or the wait for the first of them, and half as much for every load."""
     steps = 0.0
     for height in tiling.rows:

@@ -14,7 +14,7 @@ import numpy as np
 from compile.standalone.errors import StandaloneFailed
 from compile.standalone.toolchains import Toolchain
 from compile.support.process import run_tool
-from compile.verify.reference import Answer
+from compile.verify.reference import Prediction
 from runtime_py.package_format.manifest import Bucket, Labels
 from runtime_py.tools.answers import EntryAnswers
 
@@ -34,7 +34,7 @@ class Parsed:
     """
 
     count: int
-    answer: Answer
+    answer: Prediction
 
 
 class Program:
@@ -68,7 +68,7 @@ class Program:
         except (struct.error, ValueError) as error:
             raise StandaloneFailed(f"the parser wrote {len(data)} bytes for {len(texts)} texts on {self.toolchain.machine}: {error}") from error
 
-    def answers(self, texts: Sequence[bytes]) -> list[Answer]:
+    def answers(self, texts: Sequence[bytes]) -> list[Prediction]:
         """Return what users get, each text in the smallest bucket that holds it: for `compile.verify.parity.compare_answers`."""
         return [parsed.answer for parsed in self.parse([(SMALLEST, text) for text in texts])]
 
@@ -91,7 +91,7 @@ class Program:
             tags = np.frombuffer(data, np.float32, words * self._tags, place + 12 + intent.nbytes)
             spans = np.frombuffer(data, np.int32, words * 2, place + 12 + intent.nbytes + tags.nbytes)
             place += 12 + intent.nbytes + tags.nbytes + spans.nbytes
-            yield Parsed(count, Answer(intent, tags.reshape(words, self._tags), spans.reshape(words, 2)))
+            yield Parsed(count, Prediction(intent, tags.reshape(words, self._tags), spans.reshape(words, 2)))
         if place != len(data):
             raise ValueError(f"{len(data) - place} bytes are left over")
 

@@ -10,7 +10,7 @@ from compile.standalone.building import built_program
 from compile.standalone.errors import NoToolchain
 from compile.standalone.toolchains import find_toolchain
 from compile.verify.golden import GoldenSet
-from compile.verify.reference import Answer
+from compile.verify.reference import Prediction
 from compile.verify.replay import judge_entries
 from runtime_py.package_format.manifest import Bucket, Labels
 from targets import Target
@@ -35,7 +35,7 @@ class Proof:
     tolerance: float
 
 
-def answer_texts(folder: Path, target: Target, labels: Labels, texts: Sequence[bytes]) -> tuple[str, list[Answer]]:
+def compute_logits(folder: Path, target: Target, labels: Labels, texts: Sequence[bytes]) -> tuple[str, list[Prediction]]:
     """Build a written parser and run texts, each in the smallest bucket that holds it.
 
     Args:

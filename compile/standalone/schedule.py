@@ -18,14 +18,14 @@ class Place(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class ByteRange:
     """Some bytes of a place."""
 
     place: Place
     offset: int
     length: int
 
-    def part(self, offset: int, length: int) -> Range:
+    def part(self, offset: int, length: int) -> ByteRange:
         """Return a range inside this one.
 
         Raises:
@@ -33,7 +33,7 @@ class Range:
         """
         if offset < 0 or length < 0 or offset + length > self.length:
             raise ValueError(f"bytes {offset} to {offset + length} of a range of {self.length}")
-        return Range(self.place, self.offset + offset, length)
+        return ByteRange(self.place, self.offset + offset, length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,14 @@ class Dispatch:
     kernel: str
     groups: tuple[int, int, int]
     constants: tuple[int, ...]
-    bindings: tuple[Range, ...]
+    bindings: tuple[ByteRange, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
     """Repeat a pattern of 1, 2 or 4 bytes."""
 
-    target: Range
+    target: ByteRange
     pattern: bytes
 
 
@@ -65,8 +65,8 @@ class Fill:
 class Copy:
     """Copy bytes; the two ranges are of one length and do not overlap."""
 
-    source: Range
-    target: Range
+    source: ByteRange
+    target: ByteRange
 
 
 Step = Dispatch | Fill | Copy
@@ -77,7 +77,7 @@ class Result:
     """One array that an entry returns: 32-bit numbers at a place, row after row."""
 
     shape: tuple[int, ...]
-    data: Range
+    data: ByteRange
 
     @property
     def size(self) -> int:
@@ -86,7 +86,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ScheduledEntry:
     """One function of the module.
 
     Attributes:
@@ -97,7 +97,7 @@ class Entry:
     """
 
     name: str
-    text: Range
+    text: ByteRange
     results: tuple[Result, ...]
     steps: tuple[Step, ...]
 
@@ -113,5 +113,5 @@ class Schedule:
     """
 
     setup: tuple[Step, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[ScheduledEntry, ...]
     sizes: tuple[int, int, int]

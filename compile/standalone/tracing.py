@@ -14,7 +14,7 @@ from typing import Any
 from iree.compiler import ir
 
 from compile.standalone.errors import StandaloneFailed
-from compile.standalone.schedule import ALIGNMENT, Copy, Dispatch, Entry, Fill, Place, Range, Result, Schedule, Step
+from compile.standalone.schedule import ALIGNMENT, Copy, Dispatch, ScheduledEntry, Fill, Place, ByteRange, Result, Schedule, Step
 from runtime_py.package_format.manifest import Bucket
 
 _COMPARISONS: dict[int, Callable[[int, int], bool]] = {0: int.__eq__, 1: int.__ne__, 2: int.__lt__, 3: int.__le__, 4: int.__gt__, 5: int.__ge__}
@@ -38,7 +38,7 @@ def trace_module(path: Path, buckets: Sequence[Bucket]) -> Schedule:
 class _View:
     """A buffer with a shape."""
 
-    data: Range
+    data: ByteRange
     shape: tuple[int, ...]
 
 
@@ -79,7 +79,7 @@ class _Host:
             arena = max(arena, self.sizes[Place.ARENA])
         return Schedule(setup, tuple(entries), (self.sizes[Place.CONSTANTS], self.sizes[Place.STATE], arena))
 
-    def _entry(self, bucket: Bucket) -> Entry:
+    def _entry(self, bucket: Bucket) -> ScheduledEntry:
         function = self.functions.get(f"{bucket.entry}$async") or self.functions.get(bucket.entry)
         if function is None:
             raise StandaloneFailed(f"the module has no entry {bucket.entry!r}; it has: {', '.join(self.functions)}")
@@ -88,12 +88,12 @@ class _Host:
         fences = [None] * (len(function.regions[0].blocks[0].arguments) - 1)
         results = self.call(function, [_View(text, (1, bucket.bytes // 4)), *fences])
         steps, self.steps = tuple(self.steps), []
-        return Entry(bucket.entry, text, tuple(Result(view.shape, view.data) for view in results), steps)
+        return ScheduledEntry(bucket.entry, text, tuple(Result(view.shape, view.data) for view in results), steps)
 
-    def allocate(self, length: int) -> Range:
+    def allocate(self, length: int) -> ByteRange:
         start = self.sizes[self.allocating]
         self.sizes[self.allocating] = start + _aligned(length)
-        return Range(self.allocating, start, length)
+        return ByteRange(self.allocating, start, length)
 
     def call(self, function: Any, arguments: list[Any]) -> list[Any]:
         """Run a function or an initializer."""
@@ -122,7 +122,7 @@ class _Host:
         except (TypeError, ValueError, KeyError) as error:
             raise StandaloneFailed(f"{operation.name} in the compiler's host program is not understood ({error})", str(operation)[:2000]) from error
 
-    def submit(self, commands: _Commands, bindings: list[Range]) -> None:
+    def submit(self, commands: _Commands, bindings: list[ByteRange]) -> None:
         """Add recorded commands to the steps."""
         for make, places in commands.recorded:
             ranges = [(bindings[buffer] if isinstance(buffer, int) else buffer).part(offset, length) for buffer, offset, length in places]
@@ -197,7 +197,7 @@ def _pool(host: _Host, operation: Any, inputs: list[Any]) -> list[Any]:
     length = int(str(operation.attributes["value"]).split("<", 1)[1].split("xi8", 1)[0])
     start = host.sizes[Place.CONSTANTS]
     host.sizes[Place.CONSTANTS] = start + _aligned(length)
-    return [Range(Place.CONSTANTS, start, length)]
+    return [ByteRange(Place.CONSTANTS, start, length)]
 
 
 def _import(host: _Host, operation: Any, inputs: list[Any]) -> list[Any]:

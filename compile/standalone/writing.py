@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from compile.standalone.errors import StandaloneFailed
-from compile.standalone.schedule import Copy, Dispatch, Entry, Fill, Place, Range, Schedule, Step
+from compile.standalone.schedule import Copy, Dispatch, ScheduledEntry, Fill, Place, ByteRange, Schedule, Step
 from runtime_py.package_format.golden import GoldenVectors
 from runtime_py.package_format.manifest import Bucket
 
@@ -60,7 +60,7 @@ def write_golden(path: Path, golden: GoldenVectors, tolerance: float) -> None:
                 stream.write(np.ascontiguousarray(numbers).astype(numbers.dtype.newbyteorder("<")).tobytes())
 
 
-def _check_results(entry: Entry, bucket: Bucket, intents: int, tags: int) -> None:
+def _check_results(entry: ScheduledEntry, bucket: Bucket, intents: int, tags: int) -> None:
     shapes = [result.shape for result in entry.results]
     if shapes != [(1, intents), (1, bucket.words, tags), (1, bucket.words, 2), (1,)]:
         raise StandaloneFailed(f"{entry.name}: returns arrays of shapes {shapes}, which are not those of ABI 1")
@@ -187,7 +187,7 @@ const uint32_t pqrnn_setup_count = {len(setup)};
             case Copy(source, target):
                 return self._row("PQRNN_COPY", (source, target), ())
 
-    def _row(self, kernel: str, ranges: tuple[Range, ...], constants: tuple[int, ...], groups: tuple[int, int, int] = (1, 1, 1)) -> str:
+    def _row(self, kernel: str, ranges: tuple[ByteRange, ...], constants: tuple[int, ...], groups: tuple[int, int, int] = (1, 1, 1)) -> str:
         places = f"{self.ranges.place(ranges)}, {self.constants.place(constants)}"
         return f"{{{kernel}, {len(ranges)}, {len(constants)}, {places}, {{{groups[0]}, {groups[1]}, {groups[2]}}}}}"
 

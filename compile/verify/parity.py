@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compile.packaging.manifest import describe_labels
-from pqrnn.evaluation.prediction import Answer, answer_texts
+from pqrnn.evaluation.prediction import Prediction, compute_logits
 from runtime_py.decode.decoder import Parse, encode_text
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _WORST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class DecisionDifference:
     """A text on which the two differ."""
 
     text: str
@@ -53,7 +53,7 @@ class Decisions:
     slot_flips: int
     word_mismatches: int
     largest_difference: float
-    differences: list[Difference]
+    differences: list[DecisionDifference]
 
     @property
     def equal(self) -> bool:
@@ -80,9 +80,9 @@ def compare_decisions(
     compiled = []
     for done, text in enumerate(texts, start=1):
         logits = parser.logits(text)
-        compiled.append(Answer(logits.intent, logits.tags, logits.spans))
+        compiled.append(Prediction(logits.intent, logits.tags, logits.spans))
         on_text(done)
-    return compare_answers(checkpoint, texts, answer_texts(checkpoint.model, texts), compiled)
+    return compare_answers(checkpoint, texts, compute_logits(checkpoint.model, texts), compiled)
 
 
 def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
@@ -98,7 +98,7 @@ def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
         raise ValueError("the package decides by other slots for its intents than this checkpoint does: compile it again")
 
 
-def compare_answers(checkpoint: Checkpoint, texts: Sequence[str | bytes], framework: Sequence[Answer], compiled: Sequence[Answer]) -> Decisions:
+def compare_answers(checkpoint: Checkpoint, texts: Sequence[str | bytes], framework: Sequence[Prediction], compiled: Sequence[Prediction]) -> Decisions:
     """Compare the answers of both, text by text, wherever the compiled ones were computed."""
     decoder = checkpoint.facts.labels.decoder()
     said, parses, differences = [], [], []
@@ -118,11 +118,11 @@ def compare_answers(checkpoint: Checkpoint, texts: Sequence[str | bytes], framew
         intent_flips += wanted.intent != parse.intent
         slot_flips += wanted.slots != parse.slots
         if (wanted.intent, wanted.slots) != (parse.intent, parse.slots) or flips or not same_words:
-            differences.append(Difference(shown, wanted, parse))
+            differences.append(DecisionDifference(shown, wanted, parse))
         said.append(wanted)
         parses.append(parse)
     return Decisions(said, parses, words, intent_flips, tag_flips, slot_flips, word_mismatches, largest, differences[:_WORST])
 
 
-def _largest(got: Answer, expected: Answer) -> float:
+def _largest(got: Prediction, expected: Prediction) -> float:
     return max(float(np.abs(a - b).max(initial=0.0)) for a, b in ((got.intent, expected.intent), (got.tags, expected.tags)))

@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from compile.verify.roundings import DRAWS, Roundings, Watch
-from pqrnn.evaluation.prediction import Answer
+from pqrnn.evaluation.prediction import Prediction
 from pqrnn.features.projection import pack_texts
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class Reference:
     """
 
     text: bytes
-    single: Answer
-    ordered: Answer
-    double: Answer
+    single: Prediction
+    ordered: Prediction
+    double: Prediction
     roundings: Roundings
 
     @property
@@ -101,7 +101,7 @@ class Oracle:
         words = int(count[0])
         places = spans[0, :words].numpy()
         single, in_order, double = (
-            Answer(pair[0][0].numpy(), pair[1][0, :words].numpy(), places) for pair in ((intent, tags), tuple(ordered), tuple(exact))
+            Prediction(pair[0][0].numpy(), pair[1][0, :words].numpy(), places) for pair in ((intent, tags), tuple(ordered), tuple(exact))
         )
         return Reference(text, single, in_order, double, roundings)
 
@@ -122,7 +122,7 @@ class Oracle:
             for draw in range(DRAWS):
                 with self._roundings.disturb(reach, draw):
                     found = self._exact.encode(self._exact.embed(features.double()), mask, scan=True)
-                changed = Answer(found.intent[0].numpy(), found.tags[0, :words].numpy(), reference.double.spans)
+                changed = Prediction(found.intent[0].numpy(), found.tags[0, :words].numpy(), reference.double.spans)
                 largest = max(largest, float(np.abs(flat_logits([changed]) - flat_logits([reference.double])).max()))
         return largest
 
@@ -140,6 +140,6 @@ class _SummedInOrder(TorchFunctionMode):
         return total if bias is None else total + bias
 
 
-def flat_logits(answers: Iterable[Answer]) -> NDArray[Any]:
+def flat_logits(answers: Iterable[Prediction]) -> NDArray[Any]:
     """Return all logits of several answers in one row."""
     return np.concatenate([part.ravel() for answer in answers for part in (answer.intent, answer.tags)])

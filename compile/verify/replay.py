@@ -25,7 +25,7 @@ from compile.emulation.runner import Runner
 from compile.support.errors import VerificationFailed
 from compile.support.process import Finished, run_tool
 from compile.verify.golden import GoldenSet
-from compile.verify.reference import Answer, Reference, flat_logits
+from compile.verify.reference import Prediction, Reference, flat_logits
 from compile.verify.tolerance import Numerics, compare_numerics
 from runtime_py.errors import PackageError
 from runtime_py.package_format.manifest import Bucket, Parity
@@ -163,7 +163,7 @@ def _look(
     rows = slice(bounds[place], bounds[place + 1])
     if not np.array_equal(answers.spans[rows], reference.single.spans):
         return None, "finds words at other places than PyTorch"
-    logits = flat_logits([Answer(answers.intent[place], answers.tags[rows], answers.spans[rows])])
+    logits = flat_logits([Prediction(answers.intent[place], answers.tags[rows], answers.spans[rows])])
     expected = flat_logits([reference.double])
     if not np.isfinite(logits).all():
         return logits, "gives NaN or infinity"

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from pqrnn.model.int8 import IntegerLinear, Range
+from pqrnn.model.int8 import IntegerLinear, ActivationRange
 
 DRAWS = 6
 
@@ -108,7 +108,7 @@ class Watch:
 def _layers(model: nn.Module) -> Iterator[tuple[str, IntegerLinear]]:
     """Layers that round their input, with their names."""
     for name, module in model.named_modules():
-        if isinstance(module, IntegerLinear) and module.kind is not Range.INTEGERS:
+        if isinstance(module, IntegerLinear) and module.kind is not ActivationRange.INTEGERS:
             yield name, module
 
 

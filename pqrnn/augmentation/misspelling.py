@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 
-from pqrnn.augmentation.slot_swap import Row
+from pqrnn.augmentation.slot_swap import EncodedUtterance
 from pqrnn.features.projection import Projection
 from pqrnn.features.word_table import segment_texts
 from pqrnn.model.network import WordTable
@@ -24,7 +24,7 @@ class Misspeller:
         table.index([variant for each in variants.values() for variant in each])  # all at once: a table that grows is copied
         self._variants = {row: table.index(variants[word]) for word, row in zip(variants, table.index(variants), strict=True)}
 
-    def __call__(self, row: Row, share: float, rng: random.Random) -> Row:
+    def __call__(self, row: EncodedUtterance, share: float, rng: random.Random) -> EncodedUtterance:
         """Return the row with each word misspelled with probability `share`, if it can be."""
         variants = self._variants
         return row._replace(words=[rng.choice(variants[word]) if word in variants and rng.random() < share else word for word in row.words])

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pqrnn.augmentation.slot_swap import Row, TagSet
+from pqrnn.augmentation.slot_swap import EncodedUtterance, TagSet
 
 
 class _Joint(NamedTuple):
@@ -23,14 +23,14 @@ class _Joint(NamedTuple):
 class _Half(NamedTuple):
     """Words of a row from a joint to the end."""
 
-    row: Row
+    row: EncodedUtterance
     place: int
 
 
 class Recombination:
     """Recombines the rows of a corpus."""
 
-    def __init__(self, rows: Sequence[Row], tags: Sequence[str]) -> None:
+    def __init__(self, rows: Sequence[EncodedUtterance], tags: Sequence[str]) -> None:
         """Index where rows can be cut, and which templates there are. `tags`: the tag list of the model."""
         self._tags = TagSet(tags)
         self._halves: dict[tuple[int, _Joint], dict[str, list[_Half]]] = defaultdict(lambda: defaultdict(list))
@@ -41,7 +41,7 @@ class Recombination:
                 for joint, place in self._joints(row):
                     self._halves[row.intent, joint][row.language].append(_Half(row, place))
 
-    def cross(self, row: Row, rng: random.Random, foreign: float = 0.0) -> Row:
+    def cross(self, row: EncodedUtterance, rng: random.Random, foreign: float = 0.0) -> EncodedUtterance:
         """Return the row up to the beginning or end of one of its slot values, and from there on another row of the same intent, cut at the same slot.
 
         The other row is of the same language, or with probability `foreign` of another one, where there is such a row. A row without slots stays.
@@ -57,9 +57,9 @@ class Recombination:
             return row
         other, start = rng.choice(halves[language])
         assert other.tags is not None
-        return Row(row.words[:place] + other.words[start:], row.tags[:place] + other.tags[start:], row.intent, language=row.language)
+        return EncodedUtterance(row.words[:place] + other.words[start:], row.tags[:place] + other.tags[start:], row.intent, language=row.language)
 
-    def drop(self, row: Row, rng: random.Random) -> Row:
+    def drop(self, row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
         """Return the row without one of its slot values, which one is drawn; a row that has none, or nothing else, stays."""
         slots = [] if row.tags is None else [run for run in self._tags.cut(row.tags) if run.label]
         if row.tags is None or not slots:
@@ -67,17 +67,17 @@ class Recombination:
         _, start, end = rng.choice(slots)
         if end - start == len(row.words):
             return row
-        return Row(row.words[:start] + row.words[end:], row.tags[:start] + row.tags[end:], row.intent, language=row.language)
+        return EncodedUtterance(row.words[:start] + row.words[end:], row.tags[:start] + row.tags[end:], row.intent, language=row.language)
 
-    def is_known(self, row: Row) -> bool:
+    def is_known(self, row: EncodedUtterance) -> bool:
         """Say whether the data have an utterance with these words outside slots and these slots at these places, and only ever with this intent."""
         return row.tags is not None and self._intents.get(self._template(row)) == {row.intent}
 
-    def _template(self, row: Row) -> tuple[str | int, ...]:
+    def _template(self, row: EncodedUtterance) -> tuple[str | int, ...]:
         assert row.tags is not None
         return tuple(label or row.words[start] for label, start, _ in self._tags.cut(row.tags))
 
-    def _joints(self, row: Row) -> Iterator[tuple[_Joint, int]]:
+    def _joints(self, row: EncodedUtterance) -> Iterator[tuple[_Joint, int]]:
         for label, start, end in self._tags.cut(row.tags) if row.tags is not None else ():
             if label:
                 yield _Joint(label, False), start

@@ -10,25 +10,25 @@ from typing import NamedTuple
 from runtime_py.decode.tags import TagScheme
 
 
-class Row(NamedTuple):
+class EncodedUtterance(NamedTuple):
     """One utterance as numbers.
 
     Attributes:
         words: rows of the word table.
         tags: of the words, `None` where they cannot be represented or are not known.
         intent: -1 where unknown.
-        lesson: number of the lesson that says what a teacher thinks of it, -1 where none does.
+        logit_index: index into the logit store of a teacher's answer, -1 where there is none.
         language: as "en"; empty where the data do not say.
     """
 
     words: list[int]
     tags: list[int] | None
     intent: int
-    lesson: int = -1
+    logit_index: int = -1
     language: str = ""
 
 
-class Run(NamedTuple):
+class WordRun(NamedTuple):
     """Words `start` to `end` of a row, which are one slot value; or, where `label` is empty, one word outside slots."""
 
     label: str
@@ -46,13 +46,13 @@ class TagSet:
         self._begins = scheme.begins
         self._numbers = {tag: number for number, tag in enumerate(tags)}
 
-    def cut(self, tags: Sequence[int]) -> list[Run]:
+    def cut(self, tags: Sequence[int]) -> list[WordRun]:
         """Return the slot values and the single words between them, in order: together the whole row."""
         runs, start = [], 0
         for place in range(1, len(tags) + 1):
             label = self._labels[tags[start]]
             if place == len(tags) or not label or self._labels[tags[place]] != label or self._begins[tags[place]]:
-                runs.append(Run(label, start, place))
+                runs.append(WordRun(label, start, place))
                 start = place
         return runs
 
@@ -64,7 +64,7 @@ class TagSet:
 class SlotSwap:
     """Replaces slot values by values that the same slot has in other training utterances: of the same language, or on purpose of another one."""
 
-    def __init__(self, rows: Sequence[Row], tags: Sequence[str]) -> None:
+    def __init__(self, rows: Sequence[EncodedUtterance], tags: Sequence[str]) -> None:
         """Collect the values of every slot. `tags`: the tag list of the model."""
         self._tags = TagSet(tags)
         self._values: dict[str, dict[str, list[list[int]]]] = defaultdict(lambda: defaultdict(list))
@@ -74,7 +74,7 @@ class SlotSwap:
                     if label:
                         self._values[label][row.language].append(row.words[start:end])
 
-    def __call__(self, row: Row, share: float, rng: random.Random, foreign: float = 0.0) -> Row:
+    def __call__(self, row: EncodedUtterance, share: float, rng: random.Random, foreign: float = 0.0) -> EncodedUtterance:
         """Return the row with each slot value replaced with probability `foreign` by one of another language (where the slot has any there), else with
         probability `share` by one of its own language.
         """  # noqa: D205
@@ -86,7 +86,7 @@ class SlotSwap:
             value = self._draw(label, row.language, share, foreign, rng) if label else None
             words += row.words[start:end] if value is None else value
             tags += row.tags[start:end] if value is None else self._tags.write(label, len(value))
-        return Row(words, tags, row.intent, language=row.language)
+        return EncodedUtterance(words, tags, row.intent, language=row.language)
 
     def _draw(self, label: str, language: str, share: float, foreign: float, rng: random.Random) -> list[int] | None:
         values = self._values.get(label, {})

@@ -14,7 +14,7 @@ from pqrnn.cli.output import print_json, require_extra, show_table
 from pqrnn.cli.progress import show_progress
 
 if TYPE_CHECKING:
-    from compile.pipeline import Outcome
+    from compile.pipeline import CompileOutcome
     from compile.preview import Preview
 
 _HELP = """Compile a trained parser into a package, and prove that the package answers like PyTorch.
@@ -79,7 +79,7 @@ def compile_run(
     raise typer.Exit(1 if outcome.failures else 0)
 
 
-def _describe(outcome: Outcome) -> dict[str, object]:
+def _describe(outcome: CompileOutcome) -> dict[str, object]:
     """Return an outcome as one document."""
     failures = {
         name: {"stage": error.stage, "message": error.message, "diagnostics": error.diagnostics, "folder": str(error.folder or "")}
@@ -97,7 +97,7 @@ def _describe(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _show_outcome(outcome: Outcome) -> None:
+def _show_outcome(outcome: CompileOutcome) -> None:
     manifest = outcome.manifest
     rows = []
     for variant in manifest.variants:

@@ -34,8 +34,8 @@ from pqrnn.cli.output import require_extra
 
 if TYPE_CHECKING:
     from pqrnn.data.examples import Example
-    from pqrnn.distillation.labelling import LessonConfig
-    from pqrnn.distillation.logit_store import Lessons
+    from pqrnn.distillation.labelling import TransferConfig
+    from pqrnn.distillation.logit_store import LogitStore
 
 
 RELATION_HEADS = 8  # of the relations between words; a divisor of the widths of teachers and students
@@ -114,8 +114,8 @@ def distill(
     require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
     from pqrnn.checkpoint import load_checkpoint
     from pqrnn.data.unlabelled import load_unlabelled
-    from pqrnn.distillation.labelling import LessonConfig
-    from pqrnn.distillation.objective import DistillationConfig, Schooling
+    from pqrnn.distillation.labelling import TransferConfig
+    from pqrnn.distillation.objective import DistillationConfig, DistillationObjective
     from pqrnn.errors import TrainingError
 
     if relations and 2 * state % RELATION_HEADS:
@@ -138,7 +138,7 @@ def distill(
     how = DistillationConfig(temperature=temperature, hard=hard, soft=soft, intent_weight=soft_intent_weight, original=original, relations=relations)
     training, development = load_data(data, dev, lang)
     texts = load_unlabelled(unlabelled or [], data, lang, development)
-    asked = LessonConfig(
+    asked = TransferConfig(
         variants=variants,
         swap=swap,
         cross=cross,
@@ -156,7 +156,7 @@ def distill(
         (training, development),
         model,
         config,
-        schooling=Schooling(made, how),
+        objective=DistillationObjective(made, how),
         initial=weights,
         source={"spec": data, "locale": lang or "", "unlabelled": ",".join(unlabelled or [])},
         restart=restart,
@@ -165,21 +165,21 @@ def distill(
 
 
 def _label(
-    folder: Path, teachers: list[Path], training: list[Example], texts: list[str], config: LessonConfig, precision: str, *, quiet: bool
-) -> Lessons:
+    folder: Path, teachers: list[Path], training: list[Example], texts: list[str], config: TransferConfig, precision: str, *, quiet: bool
+) -> LogitStore:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from pqrnn.distillation.labelling import label_examples
-    from pqrnn.distillation.logit_store import read_lessons
-    from pqrnn.distributed import is_leader, join_team
+    from pqrnn.distillation.labelling import label_transfer_set
+    from pqrnn.distillation.logit_store import read_logits
+    from pqrnn.distributed import is_leader, join_process_group
 
-    join_team()
+    join_process_group()
     quiet = quiet or not is_leader()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True, quiet=quiet), disable=quiet, refresh_per_second=2) as progress:
         task = progress.add_task("the teacher answers", total=None)
-        label_examples(
+        label_transfer_set(
             folder,
             teachers,
             training,
@@ -188,4 +188,4 @@ def _label(
             precision=precision,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    return read_lessons(folder)
+    return read_logits(folder)

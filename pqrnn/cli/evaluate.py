@@ -33,19 +33,19 @@ def evaluate(
     require_extra("train", "torch", "safetensors")
     from pqrnn.data.loader import available_splits, load_examples
     from pqrnn.distillation.loading import load_teacher
-    from pqrnn.evaluation.evaluate import evaluate_answers, split_languages
-    from pqrnn.evaluation.prediction import answer_texts
+    from pqrnn.evaluation.evaluate import evaluate_predictions, split_languages
+    from pqrnn.evaluation.prediction import compute_logits
 
     model, facts = load_teacher(find_run(run))
     examples = load_examples(data, split=split, locale=lang)
     decoder = facts.labels.decoder()
-    answers = answer_texts(model, [example.text for example in examples])
+    answers = compute_logits(model, [example.text for example in examples])
     train = load_examples(data, split="train", locale=lang) if split != "train" and "train" in available_splits(data, locale=lang) else []
     known = [example.text for example in train]
-    whole = evaluate_answers(examples, answers, decoder, known, out_of_scope)
+    whole = evaluate_predictions(examples, answers, decoder, known, out_of_scope)
     languages = split_languages(examples)
     parts = {
-        language: evaluate_answers([examples[row] for row in rows], [answers[row] for row in rows], decoder, known)
+        language: evaluate_predictions([examples[row] for row in rows], [answers[row] for row in rows], decoder, known)
         for language, rows in languages.items()
     }
     if json:

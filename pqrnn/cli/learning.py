@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pqrnn.data.examples import Example
-    from pqrnn.distillation.objective import Schooling
+    from pqrnn.distillation.objective import DistillationObjective
     from pqrnn.model.parser import ModelConfig
     from pqrnn.training.trainer import NetworkConfig, TrainingConfig
 
@@ -61,7 +61,7 @@ def run_training(
     config: TrainingConfig,
     *,
     source: dict[str, Any],
-    schooling: Schooling | None = None,
+    objective: DistillationObjective | None = None,
     initial: Mapping[str, Tensor] | None = None,
     restart: bool,
     json: bool,
@@ -70,14 +70,14 @@ def run_training(
 
     Processes that `torchrun` started learn together, and the first one speaks.
     """
-    from pqrnn.distributed import is_leader, join_team
+    from pqrnn.distributed import is_leader, join_process_group
     from pqrnn.training.trainer import train
 
-    join_team()
+    join_process_group()
     reporter = make_reporter(quiet=json or not is_leader())
     try:
         with reporter:
-            outcome = train(out, *data, model, config, schooling=schooling, initial=initial, source=source, restart=restart, reporter=reporter)
+            outcome = train(out, *data, model, config, objective=objective, initial=initial, source=source, restart=restart, reporter=reporter)
     except KeyboardInterrupt:
         typer.secho(f"stopped; what was learned is in {out}: the same command goes on from there", fg="yellow", err=True)
         raise typer.Exit(130) from None
@@ -108,15 +108,15 @@ def load_data(data: str, dev: str | None, lang: str | None) -> tuple[list[Exampl
 
 
 def make_reporter(*, quiet: bool) -> Any:
-    """Return a `pqrnn.training.trainer.Reporter` and context manager that draws a progress bar on the terminal, or says nothing."""
+    """Return a `pqrnn.training.trainer.TrainingReporter` and context manager that draws a progress bar on the terminal, or says nothing."""
     from contextlib import AbstractContextManager
 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from pqrnn.training.trainer import Reporter
+    from pqrnn.training.trainer import TrainingReporter
 
-    class Bar(Reporter, AbstractContextManager[Any]):
+    class Bar(TrainingReporter, AbstractContextManager[Any]):
         def __init__(self) -> None:
             self.console = Console(stderr=True, quiet=quiet)
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from msgspec import Struct
 
     from pqrnn.checkpoint import Checkpoint
-    from pqrnn.distillation.objective import Schooling
+    from pqrnn.distillation.objective import DistillationObjective
     from pqrnn.training.trainer import TrainingConfig
 
 _EPILOG = """Examples:
@@ -56,7 +56,7 @@ def quantize(
     from pqrnn.checkpoint import load_checkpoint
     from pqrnn.dataset.encoded import list_labels
     from pqrnn.errors import QuantizationError
-    from pqrnn.quantization import prepare_quantized, quantize_checkpoint
+    from pqrnn.quantization import prepare_qat, quantize_checkpoint
     from pqrnn.training.trainer import discard
 
     source = find_run(run)
@@ -67,13 +67,13 @@ def quantize(
     if list_labels(training).outputs() != checkpoint.facts.labels.outputs():
         raise QuantizationError(f"{data}: not the data that {run} was trained on: other intents or slots")
     if epochs:
-        prepared = prepare_quantized(checkpoint.model, (example.text for example in training))
+        prepared = prepare_qat(checkpoint.model, (example.text for example in training))
         run_training(
             out,
             (training, development),
             prepared.config,
             _make_config(checkpoint, epochs, learning_rate, seed, threads),
-            schooling=_make_schooling(checkpoint, lessons) if lessons is not None else None,
+            objective=_make_objective(checkpoint, lessons) if lessons is not None else None,
             initial=prepared.state_dict(),
             source={"spec": data, "locale": lang or "", "quantized": str(run)},
             restart=restart,
@@ -103,15 +103,15 @@ def _make_config(checkpoint: Checkpoint, epochs: int, learning_rate: float, seed
     return msgspec.convert({**own, **different}, TrainingConfig)
 
 
-def _make_schooling(checkpoint: Checkpoint, lessons: Path) -> Schooling:
+def _make_objective(checkpoint: Checkpoint, lessons: Path) -> DistillationObjective:
     """Return lessons, weighed as in the parser's own distillation."""
     import msgspec
 
-    from pqrnn.distillation.logit_store import read_lessons
-    from pqrnn.distillation.objective import DistillationConfig, Schooling
+    from pqrnn.distillation.logit_store import read_logits
+    from pqrnn.distillation.objective import DistillationConfig, DistillationObjective
 
     own = _fields(checkpoint.facts.training.get("distillation", {}), DistillationConfig)
-    return Schooling(read_lessons(lessons), msgspec.convert(own, DistillationConfig))
+    return DistillationObjective(read_logits(lessons), msgspec.convert(own, DistillationConfig))
 
 
 def _fields(values: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.data.loader import available_splits, load_examples
 
-__all__ = ["Example", "Slot", "available_splits", "load_examples"]
+__all__ = ["Example", "SlotSpan", "available_splits", "load_examples"]

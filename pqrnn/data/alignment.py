@@ -14,7 +14,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.data.offsets import measure_bytes
 
 OUTSIDE = "O"
@@ -37,7 +37,7 @@ class Reason(StrEnum):
     NO_WORD = "slot edge outside of every word"
 
 
-def normalise_slots(text: str, slots: Iterable[Slot]) -> tuple[Slot, ...]:
+def normalise_slots(text: str, slots: Iterable[SlotSpan]) -> tuple[SlotSpan, ...]:
     """Return ``slots`` with the white space at their edges left out, in the order of their place.
 
     Evaluation does this to both sides before it compares them. A slot of nothing but white space becomes empty and stays.
@@ -49,11 +49,11 @@ def normalise_slots(text: str, slots: Iterable[Slot]) -> tuple[Slot, ...]:
             start += 1
         while end > start and _is_space(text[end - 1]):
             end -= 1
-        trimmed.append(slot if (start, end) == (slot.start, slot.end) else Slot(slot.label, start, end))
+        trimmed.append(slot if (start, end) == (slot.start, slot.end) else SlotSpan(slot.label, start, end))
     return tuple(sorted(trimmed, key=lambda each: (each.start, each.end, each.label)))
 
 
-def write_tags(text: str, slots: Iterable[Slot], words: Spans) -> tuple[str, ...] | Reason:
+def write_tags(text: str, slots: Iterable[SlotSpan], words: Spans) -> tuple[str, ...] | Reason:
     """Return one tag (``O``, ``B-label``, ``I-label``, ``B2-label`` for the last two code points) for each word, or the reason why there are none.
 
     Where there are tags, decoding them gives back exactly the normalised slots.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class SlotSpan:
     """A labelled piece of a text.
 
     Attributes:
@@ -34,6 +34,6 @@ class Example:
 
     text: str
     intent: str
-    slots: tuple[Slot, ...] = ()
+    slots: tuple[SlotSpan, ...] = ()
     locale: str = ""
     source: str = ""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pqrnn.augmentation.slot_swap import Row
+from pqrnn.augmentation.slot_swap import EncodedUtterance
 from pqrnn.checkpoint import Labels
 from pqrnn.data.alignment import AlignmentReport, align_examples, list_intents, list_tags
 from pqrnn.data.examples import Example
@@ -24,7 +24,7 @@ from runtime_py.decode.tags import TagScheme
 Spans = list[tuple[int, int]]
 
 
-class Corpus(NamedTuple):
+class EncodedDataset(NamedTuple):
     """Examples beside what the model sees of them.
 
     Attributes:
@@ -36,7 +36,7 @@ class Corpus(NamedTuple):
 
     examples: list[Example]
     spans: list[Spans]
-    rows: list[Row]
+    rows: list[EncodedUtterance]
     report: AlignmentReport
 
 
@@ -78,7 +78,7 @@ def _sort(counts: Counter[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
     return tuple((times, *slots) for slots, times in sorted(counts.items()) if len(slots) <= LONGEST)
 
 
-def build_corpus(examples: Sequence[Example], projection: Projection, table: WordTable, intents: Sequence[str], tags: Sequence[str]) -> Corpus:
+def encode_examples(examples: Sequence[Example], projection: Projection, table: WordTable, intents: Sequence[str], tags: Sequence[str]) -> EncodedDataset:
     """Segment, align and number examples; new words are added to `table`."""
     raw = [example.text.encode() for example in examples]
     spans = segment_texts(projection, raw)
@@ -91,11 +91,11 @@ def build_corpus(examples: Sequence[Example], projection: Projection, table: Wor
     for example, mine, names in zip(examples, words, tagged, strict=True):
         known = names is not None and all(name in tag_numbers for name in names)
         numbers = [tag_numbers[name] for name in names] if names is not None and known else None
-        rows.append(Row(table.index(mine), numbers, intent_numbers.get(example.intent, -1), language=example.locale.partition("-")[0]))
-    return Corpus(list(examples), spans, rows, report)
+        rows.append(EncodedUtterance(table.index(mine), numbers, intent_numbers.get(example.intent, -1), language=example.locale.partition("-")[0]))
+    return EncodedDataset(list(examples), spans, rows, report)
 
 
-def collate(rows: Sequence[Row]) -> Batch:
+def collate(rows: Sequence[EncodedUtterance]) -> Batch:
     """Pad rows to one batch, at least one word wide."""
     words, mask = pad_words([row.words for row in rows])
     tags = torch.full(words.shape, IGNORED)
@@ -116,7 +116,7 @@ def pad_words(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     return words, mask
 
 
-def measure_lengths(corpus: Corpus) -> list[tuple[int, int, int]]:
+def measure_lengths(corpus: EncodedDataset) -> list[tuple[int, int, int]]:
     """Count texts by length: sorted (words, bytes, texts)."""
     counts = Counter((len(spans), len(example.text.encode())) for example, spans in zip(corpus.examples, corpus.spans, strict=True))
     return sorted((words, size, n) for (words, size), n in counts.items())

@@ -16,13 +16,13 @@ import torch
 from pqrnn.augmentation.misspelling import Misspeller
 from pqrnn.augmentation.ngram_sampler import NgramSampler
 from pqrnn.augmentation.recombination import Recombination
-from pqrnn.augmentation.slot_swap import Row, SlotSwap
+from pqrnn.augmentation.slot_swap import EncodedUtterance, SlotSwap
 from pqrnn.checkpoint import Labels
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
-from pqrnn.dataset.encoded import Corpus, build_corpus, list_labels, pad_words
+from pqrnn.dataset.encoded import EncodedDataset, encode_examples, list_labels, pad_words
 from pqrnn.distillation.loading import load_teacher, read_teacher
-from pqrnn.distillation.logit_store import Answers, Draft, Index, write_lessons
+from pqrnn.distillation.logit_store import TeacherLogits, TransferText, StoreIndex, write_logits
 from pqrnn.errors import TeacherError
 from pqrnn.features.projection import Projection, ProjectionConfig
 from pqrnn.features.word_table import segment_texts
@@ -35,7 +35,7 @@ _SHOWN = 5
 _TRIES = 4  # draws for each text that is wanted: many are known
 
 
-class LessonConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class TransferConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What texts the teachers are asked about. A share of 0 leaves that kind of change out.
 
     Attributes:
@@ -87,7 +87,7 @@ class Lexicon:
         return rows
 
 
-def make_drafts(training: Sequence[Example], unlabelled: Sequence[str], labels: Labels, config: LessonConfig) -> list[Draft]:
+def make_transfer_set(training: Sequence[Example], unlabelled: Sequence[str], labels: Labels, config: TransferConfig) -> list[TransferText]:
     """Return every training utterance, its variants, the texts without labels, and those drawn from n-grams; none twice for one source.
 
     A variant keeps the gold labels where its template is one that the training utterances have with this intent: always, where only values were replaced
@@ -96,7 +96,7 @@ def make_drafts(training: Sequence[Example], unlabelled: Sequence[str], labels: 
     projection = Projection(ProjectionConfig())
     lexicon = Lexicon()
     with torch.inference_mode():
-        corpus = build_corpus(training, projection, lexicon, labels.intents, labels.tags)
+        corpus = encode_examples(training, projection, lexicon, labels.intents, labels.tags)
         raw = [text.encode() for text in dict.fromkeys(unlabelled)]
         places = segment_texts(projection, raw)
         misspell = Misspeller(list(lexicon.words), projection, lexicon, make_random(config.seed, "misspell", 0)) if config.misspell else None
@@ -106,13 +106,13 @@ def make_drafts(training: Sequence[Example], unlabelled: Sequence[str], labels: 
         words = tuple(text[start:end] for start, end in spans)
         if words and words not in known:
             known.add(words)
-            drafts.append(Draft(len(training) + len(drafts), words, None, -1))
+            drafts.append(TransferText(len(training) + len(drafts), words, None, -1))
     if config.sampled:
         drafts += _sample(corpus, lexicon, drafts, known, config)
     return drafts
 
 
-def _sample(corpus: Corpus, lexicon: Lexicon, drafts: Sequence[Draft], known: set[tuple[bytes, ...]], config: LessonConfig) -> list[Draft]:
+def _sample(corpus: EncodedDataset, lexicon: Lexicon, drafts: Sequence[TransferText], known: set[tuple[bytes, ...]], config: TransferConfig) -> list[TransferText]:
     rows = len(corpus.rows)
     learned = [tuple(lexicon.words[word] for word in row.words) for row in corpus.rows]
     sampler = NgramSampler([*learned, *(draft.words for draft in drafts if draft.source >= rows)], config.order)
@@ -125,13 +125,13 @@ def _sample(corpus: Corpus, lexicon: Lexicon, drafts: Sequence[Draft], known: se
             found[words] = None
         if len(found) == wanted:
             break
-    return [Draft(rows + len(drafts) + number, words, None, -1) for number, words in enumerate(found)]
+    return [TransferText(rows + len(drafts) + number, words, None, -1) for number, words in enumerate(found)]
 
 
-def _vary(corpus: Corpus, lexicon: Lexicon, labels: Labels, config: LessonConfig, misspell: Misspeller | None) -> list[Draft]:
+def _vary(corpus: EncodedDataset, lexicon: Lexicon, labels: Labels, config: TransferConfig, misspell: Misspeller | None) -> list[TransferText]:
     swap, recombination = SlotSwap(corpus.rows, labels.tags), Recombination(corpus.rows, labels.tags)
 
-    def change(row: Row, rng: random.Random) -> Row:
+    def change(row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
         base = recombination.cross(row, rng, config.switch) if rng.random() < config.cross else row
         base = recombination.drop(base, rng) if rng.random() < config.drop else base
         made = swap(base, config.swap, rng, config.switch)
@@ -141,13 +141,13 @@ def _vary(corpus: Corpus, lexicon: Lexicon, labels: Labels, config: LessonConfig
 
     drafts = []
     for source, row in enumerate(corpus.rows):
-        rng = make_random(config.seed, "lesson", source)
-        made: dict[tuple[int, ...], Row] = {tuple(row.words): row}
+        rng = make_random(config.seed, "logit_index", source)
+        made: dict[tuple[int, ...], EncodedUtterance] = {tuple(row.words): row}
         for _ in range(config.variants):
             variant = change(row, rng)
             made.setdefault(tuple(variant.words), variant)
         drafts += [
-            Draft(source, tuple(lexicon.words[word] for word in each.words), None if each.tags is None else tuple(each.tags), each.intent)
+            TransferText(source, tuple(lexicon.words[word] for word in each.words), None if each.tags is None else tuple(each.tags), each.intent)
             for each in made.values()
             if each.words
         ]
@@ -174,7 +174,7 @@ def choose_labels(teacher: Path, known: Labels, wanted: Labels) -> Columns:
     return Columns([places[0][name] for name in wanted.intents], [places[1][name] for name in wanted.tags])
 
 
-def answer(teacher: Network, drafts: Sequence[Draft], precision: str = "float32", relations: int = 0, columns: Columns | None = None) -> Answers:
+def answer(teacher: Network, drafts: Sequence[TransferText], precision: str = "float32", relations: int = 0, columns: Columns | None = None) -> TeacherLogits:
     """Return a teacher's logits for drafts, and its words' relations in so many heads.
 
     Args:
@@ -210,11 +210,11 @@ def answer(teacher: Network, drafts: Sequence[Draft], precision: str = "float32"
                 for place, number in enumerate(part):
                     count = len(drafts[number].words)
                     related[number] = found[place, :, :count, :count].flatten()
-    answers = Answers(torch.stack([each for each in intents if each is not None]), torch.cat([each for each in tags if each is not None]))
+    answers = TeacherLogits(torch.stack([each for each in intents if each is not None]), torch.cat([each for each in tags if each is not None]))
     return answers._replace(relations=torch.cat(related)) if relations else answers
 
 
-def average_answers(answers: Sequence[Answers]) -> Answers:
+def average_logits(answers: Sequence[TeacherLogits]) -> TeacherLogits:
     """Return logits of the mean of the teachers' probabilities (an ensemble, Hinton et al. 2015, arXiv:1503.02531, section 1), and the mean of relations."""
     if len(answers) == 1:
         return answers[0]
@@ -225,19 +225,19 @@ def average_answers(answers: Sequence[Answers]) -> Answers:
 
     relations = [each.relations for each in answers if each.relations is not None]
     together = torch.stack(relations).mean(0) if relations else None
-    return Answers(mean([each.intent for each in answers]), mean([each.tags for each in answers]), together)
+    return TeacherLogits(mean([each.intent for each in answers]), mean([each.tags for each in answers]), together)
 
 
-def label_examples(
+def label_transfer_set(
     folder: Path,
     teachers: Sequence[Path],
     training: Sequence[Example],
     unlabelled: Sequence[str],
-    config: LessonConfig,
+    config: TransferConfig,
     *,
     precision: str = "float32",
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Index:
+) -> StoreIndex:
     """Make lessons, or finish those that an earlier call began.
 
     Args:
@@ -258,7 +258,7 @@ def label_examples(
     known = [read_teacher(place) for place in teachers]
     labels = list_labels(training).outputs()
     chosen = [choose_labels(place, facts.labels, labels) for place, facts in zip(teachers, known, strict=True)]
-    drafts = make_drafts(training, unlabelled, labels, config)
+    drafts = make_transfer_set(training, unlabelled, labels, config)
     decisive = [
         msgspec.to_builtins(config),
         [facts.training.get("settings") for facts in known],
@@ -271,10 +271,10 @@ def label_examples(
     def load_teachers() -> list[Network]:
         return [load_teacher(place)[0] for place in teachers]  # not before something is left to be labelled
 
-    return write_lessons(
+    return write_logits(
         folder,
         drafts,
-        lambda part: average_answers([answer(model, part, precision, config.relations, mine) for model, mine in zip(load_teachers(), chosen, strict=True)]),
+        lambda part: average_logits([answer(model, part, precision, config.relations, mine) for model, mine in zip(load_teachers(), chosen, strict=True)]),
         fingerprint=hashlib.sha256(json.dumps(decisive).encode()).hexdigest(),
         labels=labels,
         teachers=[place.name for place in teachers],

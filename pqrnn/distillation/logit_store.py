@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from pqrnn.checkpoint import Labels
-from pqrnn.distributed import gather_team, is_leader, team_rank, team_size, tell_team
+from pqrnn.distributed import all_gather, is_leader, process_rank, world_size, broadcast
 from pqrnn.errors import TeacherError
 from pqrnn.files import replace_file
 
@@ -26,7 +26,7 @@ SHARD = 4096
 FORMAT = 1
 
 
-class Draft(NamedTuple):
+class TransferText(NamedTuple):
     """A text to be labelled, as words, with what is known of it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Draft(NamedTuple):
     intent: int
 
 
-class Answers(NamedTuple):
+class TeacherLogits(NamedTuple):
     """Logits for some drafts, and, where asked for, how their words relate.
 
     Attributes:
@@ -56,7 +56,7 @@ class Answers(NamedTuple):
     relations: Tensor | None = None
 
 
-class Targets(NamedTuple):
+class SoftTargets(NamedTuple):
     """Answers for a batch.
 
     Attributes:
@@ -70,7 +70,7 @@ class Targets(NamedTuple):
     relations: Tensor | None
 
 
-class Index(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class StoreIndex(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Content of `lessons.json`."""
 
     format: int = FORMAT
@@ -82,7 +82,7 @@ class Index(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     shards: dict[str, str]
 
 
-class Lessons:
+class LogitStore:
     """Labelled drafts in memory.
 
     Attributes:
@@ -92,7 +92,7 @@ class Lessons:
         heads: of the relations between words that were kept, 0 where none were.
     """
 
-    def __init__(self, index: Index, drafts: list[Draft], intent: Tensor, tags: Tensor, relations: Tensor) -> None:
+    def __init__(self, index: StoreIndex, drafts: list[TransferText], intent: Tensor, tags: Tensor, relations: Tensor) -> None:
         """`tags`: float16[words of all drafts, L]; `relations`: float16, empty where they were not kept."""
         self.index, self.drafts, self.intent = index, drafts, intent
         self._tags, self._relations = tags, relations
@@ -116,7 +116,7 @@ class Lessons:
         words = len(self.drafts[number].words)
         return self._relations[self._squares[number] : self._squares[number + 1]].reshape(self.heads, words, words)
 
-    def targets(self, numbers: Sequence[int], width: int) -> Targets:
+    def targets(self, numbers: Sequence[int], width: int) -> SoftTargets:
         """Return the answers for a batch, `width` words wide."""
         tags = torch.zeros((len(numbers), width, self._tags.shape[1]))
         for place, number in enumerate(numbers):
@@ -127,20 +127,20 @@ class Lessons:
             for place, number in enumerate(numbers):
                 words = len(self.drafts[number].words)
                 relations[place, :, :words, :words] = self.relations(number)
-        return Targets(self.intent[torch.tensor(numbers)].float(), tags, relations)
+        return SoftTargets(self.intent[torch.tensor(numbers)].float(), tags, relations)
 
 
-def write_lessons(
+def write_logits(
     folder: Path,
-    drafts: Sequence[Draft],
-    label: Callable[[Sequence[Draft]], Answers],
+    drafts: Sequence[TransferText],
+    label: Callable[[Sequence[TransferText]], TeacherLogits],
     *,
     fingerprint: str,
     labels: Labels,
     teachers: Sequence[str],
     rows: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Index:
+) -> StoreIndex:
     """Label drafts, or those that are left of an earlier call with the same fingerprint.
 
     Processes that work together take a shard each, round by round; the leader notes what is finished after every round.
@@ -152,29 +152,29 @@ def write_lessons(
         fingerprint: of all that decides drafts and answers.
         labels: names behind the logits.
         teachers: their names, for people.
-        rows: training rows, from which on `Draft.source` is a text without gold labels.
+        rows: training rows, from which on `TransferText.source` is a text without gold labels.
         on_progress: called with drafts labelled so far and all of them.
 
     Raises:
         TeacherError: the folder holds lessons of another fingerprint.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    new = Index(fingerprint=fingerprint, labels=labels, teachers=list(teachers), rows=rows, drafts=len(drafts), shards={})
-    index, left = tell_team(_begin(folder, new) if is_leader() else (new, []))
-    for first in range(0, len(left), team_size()):
+    new = StoreIndex(fingerprint=fingerprint, labels=labels, teachers=list(teachers), rows=rows, drafts=len(drafts), shards={})
+    index, left = broadcast(_begin(folder, new) if is_leader() else (new, []))
+    for first in range(0, len(left), world_size()):
         on_progress(len(drafts) - sum(len(_take(drafts, number)) for number in left[first:]), len(drafts))
-        mine = left[first + team_rank() : first + team_rank() + 1]
+        mine = left[first + process_rank() : first + process_rank() + 1]
         index.shards.update(
-            pair for pairs in gather_team([_write_shard(folder, number, _take(drafts, number), label) for number in mine]) for pair in pairs
+            pair for pairs in all_gather([_write_shard(folder, number, _take(drafts, number), label) for number in mine]) for pair in pairs
         )
         if is_leader():
             _write_index(folder, index)
-    tell_team(None)  # nobody reads before the leader has written the index
+    broadcast(None)  # nobody reads before the leader has written the index
     on_progress(len(drafts), len(drafts))
     return index
 
 
-def read_lessons(folder: Path) -> Lessons:
+def read_logits(folder: Path) -> LogitStore:
     """Read a finished folder.
 
     Raises:
@@ -183,7 +183,7 @@ def read_lessons(folder: Path) -> Lessons:
     index = _read_index(folder)
     if len(index.shards) * SHARD < index.drafts:
         raise TeacherError(f"{folder}: {len(index.shards) * SHARD} of {index.drafts} texts are labelled; run the same command again to finish")
-    drafts: list[Draft] = []
+    drafts: list[TransferText] = []
     intents, tags, relations = [], [], []
     for name, digest in sorted(index.shards.items()):
         path = folder / name
@@ -198,10 +198,10 @@ def read_lessons(folder: Path) -> Lessons:
         intents.append(content["intent"])
         tags.append(content["tags"])
         relations.append(content.get("relations", torch.zeros(0, dtype=torch.float16)))
-    return Lessons(index, drafts, torch.cat(intents), torch.cat(tags), torch.cat(relations))
+    return LogitStore(index, drafts, torch.cat(intents), torch.cat(tags), torch.cat(relations))
 
 
-def _begin(folder: Path, index: Index) -> tuple[Index, list[int]]:
+def _begin(folder: Path, index: StoreIndex) -> tuple[StoreIndex, list[int]]:
     """Return the index of a folder, which is made from `index` where there is none, and the numbers of the shards that are missing or damaged."""
     if (folder / INDEX).is_file():
         found = _read_index(folder)
@@ -218,22 +218,22 @@ def _name(number: int) -> str:
     return f"{number:05}.safetensors"
 
 
-def _take(drafts: Sequence[Draft], number: int) -> Sequence[Draft]:
+def _take(drafts: Sequence[TransferText], number: int) -> Sequence[TransferText]:
     """Return the drafts of a shard."""
     return drafts[number * SHARD : (number + 1) * SHARD]
 
 
-def _write_shard(folder: Path, number: int, drafts: Sequence[Draft], label: Callable[[Sequence[Draft]], Answers]) -> tuple[str, str]:
+def _write_shard(folder: Path, number: int, drafts: Sequence[TransferText], label: Callable[[Sequence[TransferText]], TeacherLogits]) -> tuple[str, str]:
     """Label and write a shard, and return its name and its SHA-256."""
     data = save(_pack(drafts, label(drafts)))
     replace_file(folder / _name(number), data)
     return _name(number), hashlib.sha256(data).hexdigest()
 
 
-def _read_index(folder: Path) -> Index:
+def _read_index(folder: Path) -> StoreIndex:
     path = folder / INDEX
     try:
-        index = msgspec.json.decode(path.read_bytes(), type=Index)
+        index = msgspec.json.decode(path.read_bytes(), type=StoreIndex)
     except (OSError, msgspec.MsgspecError) as error:
         raise TeacherError(f"{path}: not the index of a folder of lessons ({error})") from error
     if index.format != FORMAT:
@@ -241,7 +241,7 @@ def _read_index(folder: Path) -> Index:
     return index
 
 
-def _write_index(folder: Path, index: Index) -> None:
+def _write_index(folder: Path, index: StoreIndex) -> None:
     replace_file(folder / INDEX, msgspec.json.format(msgspec.json.encode(index), indent=1) + b"\n")
 
 
@@ -249,7 +249,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def _pack(drafts: Sequence[Draft], answers: Answers) -> dict[str, Tensor]:
+def _pack(drafts: Sequence[TransferText], answers: TeacherLogits) -> dict[str, Tensor]:
     text = b"\0".join(word for draft in drafts for word in draft.words)  # no word holds a zero byte: it separates words
     gold = [tag for draft in drafts for tag in (draft.tags if draft.tags is not None else (-1,) * len(draft.words))]
     return {
@@ -264,11 +264,11 @@ def _pack(drafts: Sequence[Draft], answers: Answers) -> dict[str, Tensor]:
     }
 
 
-def _unpack(content: dict[str, Tensor]) -> Iterator[Draft]:
+def _unpack(content: dict[str, Tensor]) -> Iterator[TransferText]:
     words = bytes(content["text"].numpy()).split(b"\0")
     tags = content["gold_tags"].tolist()
     first = 0
     for source, count, intent in zip(content["source"].tolist(), content["counts"].tolist(), content["gold_intent"].tolist(), strict=True):
         own = tuple(tags[first : first + count])
-        yield Draft(source, tuple(words[first : first + count]), None if -1 in own else own, intent)
+        yield TransferText(source, tuple(words[first : first + count]), None if -1 in own else own, intent)
         first += count

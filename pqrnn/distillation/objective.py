@@ -9,9 +9,9 @@ from typing import NamedTuple
 import msgspec
 from torch import Tensor
 
-from pqrnn.augmentation.slot_swap import Row
+from pqrnn.augmentation.slot_swap import EncodedUtterance
 from pqrnn.checkpoint import Labels
-from pqrnn.distillation.logit_store import Lessons
+from pqrnn.distillation.logit_store import LogitStore
 from pqrnn.errors import TrainingError
 from pqrnn.model.losses import Totals, distillation_loss, relation_loss
 from pqrnn.model.network import Encoding, WordTable
@@ -38,10 +38,10 @@ class DistillationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     original: float = 0.3
 
 
-class Schooling(NamedTuple):
+class DistillationObjective(NamedTuple):
     """A teacher's lessons and how they are learned."""
 
-    lessons: Lessons
+    lessons: LogitStore
     config: DistillationConfig
 
     def check(self, utterances: int, labels: Labels) -> None:
@@ -58,26 +58,26 @@ class Schooling(NamedTuple):
         if self.config.relations and not self.lessons.heads:
             raise TrainingError("the lessons hold no relations between words to learn from: label anew with relations, or give them the weight 0")
 
-    def gather(self, table: WordTable) -> list[list[Row]]:
+    def gather(self, table: WordTable) -> list[list[EncodedUtterance]]:
         """Return the rows that may stand for each training utterance, itself first, and after them those of texts without labels."""
         drafts = self.lessons.drafts
         table.index(dict.fromkeys(word for draft in drafts for word in draft.words))  # all at once: a table that grows is copied
-        rows: dict[int, list[Row]] = {}
+        rows: dict[int, list[EncodedUtterance]] = {}
         for number, draft in enumerate(drafts):
             tags = None if draft.tags is None else list(draft.tags)
-            rows.setdefault(draft.source, []).append(Row(table.index(draft.words), tags, draft.intent, number))
+            rows.setdefault(draft.source, []).append(EncodedUtterance(table.index(draft.words), tags, draft.intent, number))
         return [rows[source] for source in sorted(rows)]
 
-    def choose(self, rows: Sequence[Row], rng: random.Random) -> Row:
+    def choose(self, rows: Sequence[EncodedUtterance], rng: random.Random) -> EncodedUtterance:
         """Return the utterance itself, or with probability `1 - original` one of its variants."""
         if len(rows) == 1 or rng.random() < self.config.original:
             return rows[0]
         return rows[rng.randrange(1, len(rows))]
 
-    def blend(self, hard: Tensor, encoding: Encoding, rows: Sequence[Row], mask: Tensor, totals: Totals | None = None) -> Tensor:
+    def blend(self, hard: Tensor, encoding: Encoding, rows: Sequence[EncodedUtterance], mask: Tensor, totals: Totals | None = None) -> Tensor:
         """Return the loss of a batch: `hard`, that of the gold labels, and the distance from the teacher, each with its weight; `totals` as of the losses."""
         config = self.config
-        targets = self.lessons.targets([row.lesson for row in rows], mask.shape[1])
+        targets = self.lessons.targets([row.logit_index for row in rows], mask.shape[1])
         soft = distillation_loss(encoding.intent, encoding.tags, targets.intent, targets.tags, mask, config.temperature, config.intent_weight, totals)
         loss = config.hard * hard + config.soft * soft
         if config.relations and targets.relations is not None:

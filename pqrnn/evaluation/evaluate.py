@@ -10,8 +10,8 @@ import numpy as np
 from pqrnn.data.examples import Example
 from pqrnn.errors import DataNotFoundError
 from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
-from pqrnn.evaluation.metrics import Figure, Scores, area_under_curve, find_repeated, score_frames
-from pqrnn.evaluation.prediction import Answer, decide
+from pqrnn.evaluation.metrics import Estimate, Scores, area_under_curve, find_repeated, score_frames
+from pqrnn.evaluation.prediction import Prediction, decide
 from runtime_py.decode.decoder import Decoder, softmax
 
 FRESH = "utterances not in train"
@@ -26,8 +26,8 @@ class Scope(NamedTuple):
             arXiv:1610.02136). It works with and without an intent for what is out of scope.
     """
 
-    in_scope_accuracy: Figure
-    auroc: Figure
+    in_scope_accuracy: Estimate
+    auroc: Estimate
 
 
 class Evaluation(NamedTuple):
@@ -41,7 +41,7 @@ class Evaluation(NamedTuple):
     scope: Scope | None
     slots: bool = True
 
-    def figures(self) -> dict[str, Figure]:
+    def figures(self) -> dict[str, Estimate]:
         """Return all figures by the names that results and tables give them."""
         found = _name(self.scores, "")
         if self.fresh is not None:
@@ -60,8 +60,8 @@ class Evaluation(NamedTuple):
         return document
 
 
-def evaluate_answers(
-    examples: Sequence[Example], answers: Sequence[Answer], decoder: Decoder, known: Iterable[str] = (), out_of_scope: str = ""
+def evaluate_predictions(
+    examples: Sequence[Example], answers: Sequence[Prediction], decoder: Decoder, known: Iterable[str] = (), out_of_scope: str = ""
 ) -> Evaluation:
     """Score answers.
 
@@ -95,7 +95,7 @@ def split_languages(examples: Sequence[Example]) -> dict[str, list[int]]:
     return rows
 
 
-def _score_scope(examples: Sequence[Example], answers: Sequence[Answer], decoder: Decoder, name: str) -> Scope:
+def _score_scope(examples: Sequence[Example], answers: Sequence[Prediction], decoder: Decoder, name: str) -> Scope:
     outside = np.array([example.intent == name for example in examples])
     if outside.all() or not outside.any():
         found = ", ".join(sorted({example.intent for example in examples})[:5])
@@ -110,5 +110,5 @@ def _score_scope(examples: Sequence[Example], answers: Sequence[Answer], decoder
     return Scope(right.intent_accuracy, area_under_curve(surest[~outside], surest[outside]))
 
 
-def _name(scores: Scores, suffix: str) -> dict[str, Figure]:
+def _name(scores: Scores, suffix: str) -> dict[str, Estimate]:
     return {f"{name.replace('_', ' ')}{suffix}": figure for name, figure in scores._asdict().items()}

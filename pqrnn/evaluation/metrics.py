@@ -13,7 +13,7 @@ Frame = tuple[str, tuple[tuple[str, int, int], ...]]
 """What an utterance means: its intent and its slots, sorted, as (label, start, end) in code points. A slot may stand twice, and then has to."""
 
 
-class Figure(NamedTuple):
+class Estimate(NamedTuple):
     """A measured share of 1 with its 95 % bootstrap interval over `n` utterances."""
 
     value: float
@@ -25,9 +25,9 @@ class Figure(NamedTuple):
 class Scores(NamedTuple):
     """`exact_match`: intent and every slot right at once (MTOP, arXiv:2008.09335); `slot_f1`: micro F1 over spans (CoNLL, seqeval)."""
 
-    exact_match: Figure
-    intent_accuracy: Figure
-    slot_f1: Figure
+    exact_match: Estimate
+    intent_accuracy: Estimate
+    slot_f1: Estimate
 
     def as_dict(self) -> dict[str, dict[str, float]]:
         """Return plain numbers for JSON."""
@@ -65,12 +65,12 @@ def _f1(sums: npt.NDArray[np.int64]) -> float:
     return float(2 * sums[2] / max(sums[3] + sums[4], 1))
 
 
-def _interval(value: float, resampled: npt.NDArray[np.float64], n: int) -> Figure:
+def _interval(value: float, resampled: npt.NDArray[np.float64], n: int) -> Estimate:
     low, high = np.quantile(resampled, [0.025, 0.975])
-    return Figure(float(value), float(low), float(high), n)
+    return Estimate(float(value), float(low), float(high), n)
 
 
-def area_under_curve(inside: npt.ArrayLike, outside: npt.ArrayLike, *, resamples: int = 1000, seed: int = 0) -> Figure:
+def area_under_curve(inside: npt.ArrayLike, outside: npt.ArrayLike, *, resamples: int = 1000, seed: int = 0) -> Estimate:
     """Return the area under the ROC curve: how often a score from inside is above one from outside, equal ones counting half.
 
     The interval is a bootstrap over both groups; `n` counts both.

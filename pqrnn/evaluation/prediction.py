@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pqrnn.dataset.encoded import Corpus, collate, pad_words
+from pqrnn.dataset.encoded import EncodedDataset, collate, pad_words
 from pqrnn.evaluation.frames import frame_of_parse
 from pqrnn.evaluation.metrics import Frame
 from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
@@ -21,7 +21,7 @@ from runtime_py.decode.decoder import Decoder, Parse, encode_text
 _BATCH = 128
 
 
-class Answer(NamedTuple):
+class Prediction(NamedTuple):
     """Outputs for one text, without padding rows.
 
     Attributes:
@@ -35,15 +35,15 @@ class Answer(NamedTuple):
     spans: NDArray[np.int32]
 
 
-def answer_texts(model: Network, texts: Sequence[str | bytes]) -> list[Answer]:
+def compute_logits(model: Network, texts: Sequence[str | bytes]) -> list[Prediction]:
     """Return the outputs for texts, never cut: a parser's from bytes, by the whole program; a teacher's from its words. `model` must be in evaluation mode."""
     raw = [encode_text(text)[1] for text in texts]
     with torch.inference_mode():
-        answers = _answer_bytes(model, raw) if isinstance(model, ParserModel) else _answer_words(model, raw)
+        answers = _logits_of_bytes(model, raw) if isinstance(model, ParserModel) else _logits_of_words(model, raw)
     return [answers[row] for row in range(len(texts))]
 
 
-def _answer_bytes(model: ParserModel, raw: Sequence[bytes]) -> dict[int, Answer]:
+def _logits_of_bytes(model: ParserModel, raw: Sequence[bytes]) -> dict[int, Prediction]:
     answers = {}
     for size, rows in group_texts(raw):
         packed = pack_texts([raw[row] for row in rows], size)
@@ -51,11 +51,11 @@ def _answer_bytes(model: ParserModel, raw: Sequence[bytes]) -> dict[int, Answer]
         intent, tags, spans, counts = model(packed, words)
         for place, row in enumerate(rows):
             count = int(counts[place])
-            answers[row] = Answer(intent[place].numpy(), tags[place, :count].numpy(), spans[place, :count].numpy())
+            answers[row] = Prediction(intent[place].numpy(), tags[place, :count].numpy(), spans[place, :count].numpy())
     return answers
 
 
-def _answer_words(model: Network, raw: Sequence[bytes]) -> dict[int, Answer]:
+def _logits_of_words(model: Network, raw: Sequence[bytes]) -> dict[int, Prediction]:
     places = segment_texts(Projection(ProjectionConfig()), raw)
     table = model.make_table()
     table.index(dict.fromkeys(text[start:end] for text, spans in zip(raw, places, strict=True) for start, end in spans))
@@ -67,21 +67,21 @@ def _answer_words(model: Network, raw: Sequence[bytes]) -> dict[int, Answer]:
         encoding = model.encode_words(table, *pad_words([words[row] for row in rows]))
         for place, row in enumerate(rows):
             spans = np.array(places[row], np.int32).reshape(-1, 2)
-            answers[row] = Answer(encoding.intent[place].numpy(), encoding.tags[place, : len(spans)].numpy(), spans)
+            answers[row] = Prediction(encoding.intent[place].numpy(), encoding.tags[place, : len(spans)].numpy(), spans)
     return answers
 
 
 def predict_texts(model: Network, decoder: Decoder, texts: Sequence[str | bytes]) -> list[Parse]:
-    """Parse texts; as `answer_texts`."""
-    return decide(decoder, texts, answer_texts(model, texts))
+    """Parse texts; as `compute_logits`."""
+    return decide(decoder, texts, compute_logits(model, texts))
 
 
-def decide(decoder: Decoder, texts: Sequence[str | bytes], answers: Sequence[Answer]) -> list[Parse]:
+def decide(decoder: Decoder, texts: Sequence[str | bytes], answers: Sequence[Prediction]) -> list[Parse]:
     """Return what answers mean."""
     return [decoder.parse(*encode_text(text), answer.intent, answer.tags, answer.spans) for text, answer in zip(texts, answers, strict=True)]
 
 
-def predict_corpus(model: Network, decoder: Decoder, corpus: Corpus, table: WordTable) -> list[Frame]:
+def predict_encoded(model: Network, decoder: Decoder, corpus: EncodedDataset, table: WordTable) -> list[Frame]:
     """Frames of a corpus from words looked up: the same answers as `predict_texts`, quicker, for the development split at every epoch."""
     frames: list[Frame] = [("", ())] * len(corpus.rows)
     order = sorted(range(len(corpus.rows)), key=lambda row: len(corpus.rows[row].words))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pqrnn.distributed import sum_over_team
+from pqrnn.distributed import all_reduce
 
 
 class MaskedBatchNorm(nn.Module):
@@ -31,10 +31,10 @@ class MaskedBatchNorm(nn.Module):
         """Normalise float32[..., width] with a float32[..., 1] mask of ones and zeros."""
         if self.training:
             dims = tuple(range(value.ndim - 1))
-            total = sum_over_team(mask.sum()).clamp(min=1.0)
-            mean = sum_over_team((value * mask).sum(dims)) / total
+            total = all_reduce(mask.sum()).clamp(min=1.0)
+            mean = all_reduce((value * mask).sum(dims)) / total
             centred = value - mean
-            variance = sum_over_team((centred.square() * mask).sum(dims)) / total
+            variance = all_reduce((centred.square() * mask).sum(dims)) / total
             self.follow(mean, variance)
             return centred * (variance + self.epsilon).rsqrt() * self.weight + self.bias
         scale, shift = self.affine()

@@ -22,7 +22,7 @@ _EXACT = 1024  # 1024 * 128 * 127 < 2^24
 Model = TypeVar("Model", bound=nn.Module)
 
 
-class Range(StrEnum):
+class ActivationRange(StrEnum):
     """Where an activation lies, which decides its step and zero point."""
 
     INTEGERS = "integers"  # whole numbers of int8 already: exact
@@ -33,12 +33,12 @@ class Range(StrEnum):
     @property
     def levels(self) -> int:
         """Steps from zero to the end of the range."""
-        return {Range.INTEGERS: 1, Range.SIGNED: 127}.get(self, 255)
+        return {ActivationRange.INTEGERS: 1, ActivationRange.SIGNED: 127}.get(self, 255)
 
     @property
     def zero(self) -> int:
         """The int8 that stands for zero."""
-        return -128 if self in (Range.SHARE, Range.POSITIVE) else 0
+        return -128 if self in (ActivationRange.SHARE, ActivationRange.POSITIVE) else 0
 
 
 def multiply(left: Tensor, weights: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class IntegerLinear(nn.Module):
         weight: int8[K, N], -127 to 127; the activations take its type (`widen_weights`).
         scale: float32[N / taps], of the weights; numbers that float16 holds, as it is stored.
         bias: float32[N] or None; likewise.
-        largest: float32[], end of the range of a `Range.POSITIVE` input, else 1.
+        largest: float32[], end of the range of a `ActivationRange.POSITIVE` input, else 1.
         offset: int32[N], `-zero` times the sums of the weights' columns; follows from the weights.
         factor: float32[N], what a sum is worth; follows from the scales and `largest`.
     """
@@ -89,7 +89,7 @@ class IntegerLinear(nn.Module):
     offset: Tensor
     factor: Tensor
 
-    def __init__(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True, taps: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, kind: ActivationRange, *, bias: bool = True, taps: int = 1) -> None:
         """Make a layer whose weights are zero until they are loaded or set.
 
         Args:
@@ -104,7 +104,7 @@ class IntegerLinear(nn.Module):
         self.register_buffer("weight", torch.zeros((inputs, outputs), dtype=torch.int8))
         self.register_buffer("scale", torch.ones(outputs // taps))
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)
-        self.register_buffer("largest", torch.ones(()), persistent=kind is Range.POSITIVE)
+        self.register_buffer("largest", torch.ones(()), persistent=kind is ActivationRange.POSITIVE)
         self.register_buffer("offset", torch.zeros(outputs, dtype=torch.int32), persistent=False)
         self.register_buffer("factor", torch.ones(outputs), persistent=False)
         self.register_load_state_dict_post_hook(lambda module, _: module.derive())
@@ -126,13 +126,13 @@ class IntegerLinear(nn.Module):
     def place(self, value: Tensor) -> Tensor:
         """Return where an activation lies among the 256 numbers of int8, as a positive number whose whole part counts from -128."""
         scaled = value * (self.kind.levels / self.largest)
-        if self.kind is Range.POSITIVE:
+        if self.kind is ActivationRange.POSITIVE:
             scaled = scaled.clamp(max=self.kind.levels)
         return scaled + (self.kind.zero + 128.5)
 
     def quantize(self, value: Tensor) -> Tensor:
         """Return the int8 that stand for an activation."""
-        if self.kind is Range.INTEGERS:
+        if self.kind is ActivationRange.INTEGERS:
             return value.to(self.weight.dtype)
         if self.weight.dtype is not torch.int8:  # IREE's interpreter rounds where it should cut off
             return torch.floor(self.place(value)) - 128.0

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pqrnn.distributed import team_size
+from pqrnn.distributed import world_size
 from pqrnn.features.projection import Projection, ProjectionConfig
 from pqrnn.features.word_table import WordFeatures
 from pqrnn.model.batch_norm import MaskedBatchNorm, fold_into_linear
 from pqrnn.model.fused_qrnn import pack_words, run_layer
-from pqrnn.model.int8 import IntegerLinear, Range
+from pqrnn.model.int8 import IntegerLinear, ActivationRange
 from pqrnn.model.network import Encoding, Network, WordTable
 from pqrnn.model.qat import QuantizedLinear, shorten
 from pqrnn.model.recurrence import recur_by_loop, recur_by_scan
@@ -67,14 +67,14 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         """Inputs of the bottleneck per word."""
         return self.projection.features + 3 * self.context
 
-    def make_linear(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True, taps: int = 1) -> nn.Linear:
+    def make_linear(self, inputs: int, outputs: int, kind: ActivationRange, *, bias: bool = True, taps: int = 1) -> nn.Linear:
         """Return an untrained linear layer whose inputs lie in a range, `taps` of its outputs in one scale."""
         if self.precision == "float32":
             return nn.Linear(inputs, outputs, bias)
         return QuantizedLinear(inputs, outputs, kind, bias=bias, taps=taps, headroom=1.0 / (1.0 - self.dropout))
 
 
-class Parse(NamedTuple):
+class ParserOutputs(NamedTuple):
     """The compiled entry's results (ABI 1): `Encoding` plus `spans` int32[B, W, 2] and `word_count` int32[B] of `pqrnn.features.projection.Words`."""
 
     intent: Tensor
@@ -121,7 +121,7 @@ class QrnnLayer(nn.Module):
         super().__init__()
         self.state, self.kernel, self.zoneout = config.state, config.kernel, config.zoneout**depth
         gates = 3 * config.state
-        kind = Range.POSITIVE if depth == 1 else Range.SIGNED
+        kind = ActivationRange.POSITIVE if depth == 1 else ActivationRange.SIGNED
         self.product = config.make_linear(width, 2 * config.kernel * gates, kind, bias=False, taps=config.kernel)
         bound = (6.0 / (config.kernel * width + config.state)) ** 0.5
         nn.init.uniform_(self.product.weight, -bound, bound)
@@ -131,8 +131,8 @@ class QrnnLayer(nn.Module):
 
     def forward(self, value: Tensor, mask: Tensor, *, scan: bool) -> Tensor:
         """Encode float32[B, T, width], zero where `mask` (float32[B, T, 1]) is, into float32[B, T, 2 * state], zero there too."""
-        if self._learns_alone(value, mask):
-            return self._learn(value, mask)
+        if self._can_fuse(value, mask):
+            return self._forward_fused(value, mask)
         words = value.shape[1]
         # In training the product may be of lower precision (autocast); what follows it never is.
         taps = widen(self.product(value)).chunk(2 * self.kernel, -1)
@@ -155,12 +155,12 @@ class QrnnLayer(nn.Module):
             outs.append(torch.sigmoid(output) * recur(forget, update, reverse=number == 1))
         return torch.cat(outs, -1) * mask
 
-    def _learns_alone(self, value: Tensor, mask: Tensor) -> bool:
-        """Say whether `_learn` can do it: in training on one processor, in floating point and with a norm, whose statistics no other process shares."""
+    def _can_fuse(self, value: Tensor, mask: Tensor) -> bool:
+        """Say whether `_forward_fused` can do it: in training on one processor, in floating point and with a norm, whose statistics no other process shares."""
         trained = self.norm is not None and self.norm.training and self.training
-        return trained and type(self.product) is nn.Linear and value.device.type == "cpu" and team_size() == 1 and bool(mask.any())
+        return trained and type(self.product) is nn.Linear and value.device.type == "cpu" and world_size() == 1 and bool(mask.any())
 
-    def _learn(self, value: Tensor, mask: Tensor) -> Tensor:
+    def _forward_fused(self, value: Tensor, mask: Tensor) -> Tensor:
         """Do what `forward` does, in less time (`pqrnn.model.fused_qrnn`)."""
         assert self.norm is not None
         packing = pack_words(mask)
@@ -210,28 +210,28 @@ class ParserModel(Network):
         self.config = config
         self.projection = Projection(config.projection)
         width = 2 * config.state
-        self.bottleneck = config.make_linear(config.features, config.bottleneck, Range.INTEGERS)
+        self.bottleneck = config.make_linear(config.features, config.bottleneck, ActivationRange.INTEGERS)
         self.bottleneck_norm = MaskedBatchNorm(config.bottleneck) if config.norm == "batch" else None
         self.layers = nn.ModuleList(QrnnLayer(config.bottleneck if i == 0 else width, config, i + 1) for i in range(config.layers))
-        self.pool = config.make_linear(width, config.pool_heads, Range.SIGNED)
+        self.pool = config.make_linear(width, config.pool_heads, ActivationRange.SIGNED)
         seen = width + (width if config.pool_peaks else 0)
         inputs = config.bottleneck if config.pool_inputs else 0
         apart = inputs > 0 and config.precision == "int8"  # of another range than the states
-        self.intent = config.make_linear(seen if apart else seen + inputs, intents, Range.SIGNED)
-        self.intent_from_inputs = config.make_linear(inputs, intents, Range.POSITIVE, bias=False) if apart else None
-        self.tags = config.make_linear(width, tags, Range.SIGNED)
-        self.tags_from_pool = config.make_linear(width, tags, Range.SIGNED, bias=False)
+        self.intent = config.make_linear(seen if apart else seen + inputs, intents, ActivationRange.SIGNED)
+        self.intent_from_inputs = config.make_linear(inputs, intents, ActivationRange.POSITIVE, bias=False) if apart else None
+        self.tags = config.make_linear(width, tags, ActivationRange.SIGNED)
+        self.tags_from_pool = config.make_linear(width, tags, ActivationRange.SIGNED, bias=False)
         # Rounds of refinement: the neighbours' tag probabilities, through one learned matrix a side.
-        self.neighbours = config.make_linear(tags, 2 * tags, Range.SHARE, bias=False) if config.refinements else None
+        self.neighbours = config.make_linear(tags, 2 * tags, ActivationRange.SHARE, bias=False) if config.refinements else None
         if self.neighbours is not None:
             nn.init.zeros_(self.neighbours.weight)
 
-    def forward(self, text: Tensor, words: int) -> Parse:
+    def forward(self, text: Tensor, words: int) -> ParserOutputs:
         """Parse int32[B, N/4] (`pqrnn.features.projection.pack_texts`), the first `words` words of each text."""
         found = self.projection(text, words)
         mask = (torch.arange(words, dtype=torch.int32, device=text.device) < found.word_count[:, None]).float()[..., None]
         encoding = self.encode(self.embed(found.features), mask, scan=True)
-        return Parse(encoding.intent, encoding.tags, found.spans, found.word_count)
+        return ParserOutputs(encoding.intent, encoding.tags, found.spans, found.word_count)
 
     def make_table(self) -> WordFeatures:
         """Return an empty table of projected words."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pqrnn.model.int8 import IntegerLinear, Range, expand_taps
+from pqrnn.model.int8 import IntegerLinear, ActivationRange, expand_taps
 
 _WEIGHT_LEVELS = 127
 _SMALLEST_SCALE = 2.0**-14  # smaller ones lose digits in float16
@@ -22,7 +22,7 @@ _SMALLEST_SCALE = 2.0**-14  # smaller ones lose digits in float16
 class QuantizedLinear(nn.Linear):
     """`nn.Linear` whose input and weights have 8 bits: float32[..., K] to float32[..., N]."""
 
-    def __init__(self, inputs: int, outputs: int, kind: Range, *, bias: bool = True, taps: int = 1, headroom: float = 1.0) -> None:
+    def __init__(self, inputs: int, outputs: int, kind: ActivationRange, *, bias: bool = True, taps: int = 1, headroom: float = 1.0) -> None:
         """Make an untrained layer.
 
         Args:
@@ -35,7 +35,7 @@ class QuantizedLinear(nn.Linear):
         """
         super().__init__(inputs, outputs, bias)
         self.kind, self.taps, self.headroom = kind, taps, headroom
-        self.largest = nn.Parameter(torch.ones(())) if kind is Range.POSITIVE else None
+        self.largest = nn.Parameter(torch.ones(())) if kind is ActivationRange.POSITIVE else None
 
     def forward(self, value: Tensor) -> Tensor:
         """Multiply as `IntegerLinear` does."""
@@ -76,10 +76,10 @@ class QuantizedLinear(nn.Linear):
 
     def _quantize(self, value: Tensor, largest: Tensor) -> Tensor:
         """Return `q - zero` of `IntegerLinear.quantize`, in float32."""
-        if self.kind is Range.INTEGERS:
+        if self.kind is ActivationRange.INTEGERS:
             return value
         scaled = value * (self.kind.levels / largest)
-        if self.kind is Range.POSITIVE:
+        if self.kind is ActivationRange.POSITIVE:
             scaled = scaled.clamp(max=self.kind.levels * (self.headroom if self.training else 1.0))
         return _round(scaled, self.kind.zero + 128)
 

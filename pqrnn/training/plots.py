@@ -10,7 +10,7 @@ from typing import Any
 from pqrnn.files import replace_file
 
 
-def draw_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
+def plot_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw loss and development scores against epochs into a PNG, replaced atomically.
 
     Args:

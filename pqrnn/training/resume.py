@@ -17,7 +17,7 @@ from pqrnn.files import replace_file
 _HEAD = "progress"
 
 
-class Progress(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class TrainingState(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Where a run is.
 
     Attributes:
@@ -43,7 +43,7 @@ class Progress(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     start: dict[str, Any] | None = None
 
 
-def save_state(path: Path, progress: Progress, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
+def save_state(path: Path, progress: TrainingState, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
     """Write modules, optimiser moments and progress."""
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     for number, moments in optimizer.state_dict()["state"].items():
@@ -51,7 +51,7 @@ def save_state(path: Path, progress: Progress, modules: dict[str, nn.Module], op
     replace_file(path, save({key: value.detach().clone() for key, value in tensors.items()}, {_HEAD: msgspec.json.encode(progress).decode()}))
 
 
-def read_progress(path: Path) -> Progress:
+def read_progress(path: Path) -> TrainingState:
     """Read the progress alone.
 
     Raises:
@@ -59,12 +59,12 @@ def read_progress(path: Path) -> Progress:
     """
     try:
         with safe_open(path, "pt") as file:
-            return msgspec.json.decode(file.metadata()[_HEAD], type=Progress)
+            return msgspec.json.decode(file.metadata()[_HEAD], type=TrainingState)
     except (OSError, SafetensorError, KeyError, TypeError, msgspec.MsgspecError) as error:
         raise TrainingError(f"{path}: not a training state that this version can go on from ({error}); use --restart to begin anew") from error
 
 
-def load_state(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> Progress:
+def load_state(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> TrainingState:
     """Put a saved state back into modules and optimiser, and return its progress.
 
     Raises:

@@ -22,25 +22,25 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pqrnn.augmentation.misspelling import Misspeller
-from pqrnn.augmentation.slot_swap import Row, SlotSwap
+from pqrnn.augmentation.slot_swap import EncodedUtterance, SlotSwap
 from pqrnn.checkpoint import Facts, read_facts, read_revision, save_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
-from pqrnn.dataset.encoded import Corpus, build_corpus, collate, list_labels, measure_lengths
+from pqrnn.dataset.encoded import EncodedDataset, encode_examples, collate, list_labels, measure_lengths
 from pqrnn.distillation.loading import NetworkConfig, make_network
-from pqrnn.distillation.objective import Schooling
-from pqrnn.distributed import gather_team, is_leader, make_learner, share_items, sum_over_team, team_rank, team_size, tell_team
+from pqrnn.distillation.objective import DistillationObjective
+from pqrnn.distributed import all_gather, is_leader, wrap_network, share_items, all_reduce, process_rank, world_size, broadcast
 from pqrnn.errors import TrainingError
 from pqrnn.evaluation.frames import frame_of_example
 from pqrnn.evaluation.metrics import score_frames
-from pqrnn.evaluation.prediction import predict_corpus
+from pqrnn.evaluation.prediction import predict_encoded
 from pqrnn.files import replace_file
 from pqrnn.model.losses import Totals, joint_loss
 from pqrnn.model.network import Network
 from pqrnn.seeding import make_random
 from pqrnn.training.optimizer import group_parameters, update_average
-from pqrnn.training.plots import draw_curves
-from pqrnn.training.resume import Progress, load_state, read_progress, save_state
+from pqrnn.training.plots import plot_curves
+from pqrnn.training.resume import TrainingState, load_state, read_progress, save_state
 from pqrnn.training.signals import postpone_interrupts
 
 STATE = "state/training.safetensors"
@@ -103,7 +103,7 @@ def choose_precision() -> str:
     return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
 
 
-class Reporter:
+class TrainingReporter:
     """Told how a run goes. The default says nothing; the command line draws a progress bar."""
 
     def start(self, total: int, done: int, text: str) -> None:
@@ -116,7 +116,7 @@ class Reporter:
         """After every epoch: its record, as in the log."""
 
 
-class Outcome(NamedTuple):
+class TrainingOutcome(NamedTuple):
     """Where the trained parser is, what it scored on the development split, and why training ended ("done", "early stop" or "was finished")."""
 
     folder: Path
@@ -131,13 +131,13 @@ def train(
     model_config: NetworkConfig,
     config: TrainingConfig,
     *,
-    schooling: Schooling | None = None,
+    objective: DistillationObjective | None = None,
     initial: Mapping[str, Tensor] | None = None,
     source: dict[str, Any] | None = None,
     restart: bool = False,
-    reporter: Reporter | None = None,
+    reporter: TrainingReporter | None = None,
     stop_after: int | None = None,
-) -> Outcome:
+) -> TrainingOutcome:
     """Train a parser, or go on where an earlier call with the same settings was stopped.
 
     Args:
@@ -146,7 +146,7 @@ def train(
         development: what decides which epoch is kept, and when to stop.
         model_config: shape of the network.
         config: settings.
-        schooling: a teacher's lessons about the same training utterances; without them only the labels are learned.
+        objective: a teacher's lessons about the same training utterances; without them only the labels are learned.
         initial: weights to start from, as the network's `state_dict`, and to end with if nothing that is learned is as good on the development set;
             without them they are drawn from the seed.
         source: where the data came from, kept in the checkpoint.
@@ -162,19 +162,19 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     data = {**(source or {}), "train": fingerprint_examples(training), "dev": fingerprint_examples(development)}
-    if schooling is not None:
-        data["lessons"] = schooling.lessons.digest
-        schooling.check(len(training), list_labels(training))
+    if objective is not None:
+        data["lessons"] = objective.lessons.digest
+        objective.check(len(training), list_labels(training))
     if initial is not None:
         data["initial"] = _digest(initial)
-    settings = _fingerprint(model_config, config, data, schooling)
+    settings = _fingerprint(model_config, config, data, objective)
     if restart and is_leader():
         discard(folder)
-    tell_team(None)  # nobody looks into the folder before the leader has cleared it
+    broadcast(None)  # nobody looks into the folder before the leader has cleared it
     finished = _check_folder(folder, settings, type(model_config))
     if finished is not None:
-        return Outcome(folder, finished.metrics, "was finished")
-    run = _Run(folder, training, development, model_config, config, data, settings, reporter or Reporter(), schooling, initial)
+        return TrainingOutcome(folder, finished.metrics, "was finished")
+    run = _Run(folder, training, development, model_config, config, data, settings, reporter or TrainingReporter(), objective, initial)
     return run.finish(stop_after)
 
 
@@ -190,8 +190,8 @@ class _Run:
         config: TrainingConfig,
         data: dict[str, Any],
         settings: str,
-        reporter: Reporter,
-        schooling: Schooling | None,
+        reporter: TrainingReporter,
+        objective: DistillationObjective | None,
         initial: Mapping[str, Tensor] | None,
     ) -> None:
         self.folder, self.config, self.data, self.settings, self.reporter = folder, config, data, settings, reporter
@@ -208,22 +208,22 @@ class _Run:
         self.average = copy.deepcopy(self.model).eval()
         self.table = self.model.make_table()
         with torch.inference_mode():
-            self.training = build_corpus(training, self.model.projection, self.table, self.labels.intents, self.labels.tags)
+            self.training = encode_examples(training, self.model.projection, self.table, self.labels.intents, self.labels.tags)
             self.misspell = self._make_misspeller() if config.misspell else None
-            self.development = build_corpus(development, self.model.projection, self.table, self.labels.intents, self.labels.tags)
-        self.schooling = schooling
-        self.rows = [[row] for row in self.training.rows] if schooling is None else schooling.gather(self.table)
+            self.development = encode_examples(development, self.model.projection, self.table, self.labels.intents, self.labels.tags)
+        self.objective = objective
+        self.rows = [[row] for row in self.training.rows] if objective is None else objective.gather(self.table)
         self.gold = [frame_of_example(example) for example in self.development.examples]
         self.swap = SlotSwap(self.training.rows, self.labels.tags)
         self.optimizer = torch.optim.AdamW(group_parameters(self.model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
         self.batches = math.ceil(len(self.rows) / config.batch)
         self.total = self.batches * config.epochs
-        self.progress = Progress(settings=settings)
+        self.progress = TrainingState(settings=settings)
         self.begun = initial is not None
-        self.learner = make_learner(self.model, self.table)
+        self.learner = wrap_network(self.model, self.table)
         self.modules: dict[str, nn.Module] = {"model": self.model, "average": self.average}
 
-    def finish(self, stop_after: int | None) -> Outcome:
+    def finish(self, stop_after: int | None) -> TrainingOutcome:
         """Run all epochs that are left and write the result."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._take_up()
@@ -250,7 +250,7 @@ class _Run:
         if is_leader():
             self._write_checkpoint()
             (self.folder / STATE).unlink()
-        return Outcome(self.folder, tell_team(self._metrics()), "early stop" if progress.epoch < self.config.epochs else "done")
+        return TrainingOutcome(self.folder, broadcast(self._metrics()), "early stop" if progress.epoch < self.config.epochs else "done")
 
     def _take_up(self) -> None:
         state = self.folder / STATE
@@ -258,7 +258,7 @@ class _Run:
             if read_progress(state).best >= 0.0:
                 self.modules["best"] = copy.deepcopy(self.average)
             self.progress = load_state(state, self.modules, self.optimizer)
-        if len(set(gather_team(self.progress.step))) > 1:
+        if len(set(all_gather(self.progress.step))) > 1:
             raise TrainingError(f"{self.folder}: the processes find different states there; on several machines it has to be a folder that all share")
 
     def _is_hopeless(self) -> bool:
@@ -268,11 +268,11 @@ class _Run:
         """One optimiser step on the training rows `rows`; `number` is the step's, from 0."""
         config = self.config
         rng = make_random(config.seed, "step", number)
-        torch.manual_seed(rng.getrandbits(48) + team_rank())
+        torch.manual_seed(rng.getrandbits(48) + process_rank())
         self.model.train()
-        chosen = [self._augment(self.rows[row][0] if self.schooling is None else self.schooling.choose(self.rows[row], rng), rng) for row in rows]
+        chosen = [self._augment(self.rows[row][0] if self.objective is None else self.objective.choose(self.rows[row], rng), rng) for row in rows]
         share = share_items(chosen)
-        totals = Totals(len(share.all) / team_size(), sum(row.intent >= 0 for row in share.all) / team_size())
+        totals = Totals(len(share.all) / world_size(), sum(row.intent >= 0 for row in share.all) / world_size())
         batch = collate(share.items)
         rate = learning_rate(config, number, self.total)
         for group in self.optimizer.param_groups:
@@ -280,13 +280,13 @@ class _Run:
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
             encoding = self.learner(batch.words, batch.mask)
         loss = joint_loss(encoding.intent, encoding.tags, batch.intents, batch.tags, config.smoothing, config.intent_weight, totals)
-        if self.schooling is not None:
-            loss = self.schooling.blend(loss, encoding, share.items, batch.mask, totals)
+        if self.objective is not None:
+            loss = self.objective.blend(loss, encoding, share.items, batch.mask, totals)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         with torch.no_grad():
-            value = sum_over_team(loss.detach()).item() / team_size()
+            value = all_reduce(loss.detach()).item() / world_size()
         with postpone_interrupts():
             self.optimizer.step()
             # The average begins short, so that the first weights are soon forgotten.
@@ -295,8 +295,8 @@ class _Run:
             self.progress.loss_sum += value
         self.reporter.step(number + 1, value)
 
-    def _augment(self, row: Row, rng: random.Random) -> Row:
-        if self.config.swap and row.lesson < 0:  # a lesson's answers are about its own words
+    def _augment(self, row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
+        if self.config.swap and row.logit_index < 0:  # stored logits are about the very words
             row = self.swap(row, self.config.swap, rng)
         if self.misspell is not None:
             row = self.misspell(row, self.config.misspell, rng)
@@ -319,19 +319,19 @@ class _Run:
 
     def _judge_start(self) -> None:
         """Score the weights that the run begins with: they are kept if nothing that is learned is as good."""
-        scores = tell_team(self._score() if is_leader() else {})
+        scores = broadcast(self._score() if is_leader() else {})
         self.progress.start, self.progress.best = scores, scores["exact_match"]["value"]
         self.modules["best"] = copy.deepcopy(self.average)
 
     def _end_epoch(self) -> None:
         # The leader alone decides what is best: other machines might round differently.
-        scores = tell_team(self._score() if is_leader() else {})
+        scores = broadcast(self._score() if is_leader() else {})
         with postpone_interrupts():
             self._note_epoch(scores)
         self.reporter.epoch(self.progress.log[-1])
 
     def _score(self) -> dict[str, Any]:
-        return score_frames(self.gold, predict_corpus(self.average, self.decoder, self.development, self.table)).as_dict()
+        return score_frames(self.gold, predict_encoded(self.average, self.decoder, self.development, self.table)).as_dict()
 
     def _note_epoch(self, scores: dict[str, Any]) -> None:
         progress = self.progress
@@ -353,7 +353,7 @@ class _Run:
             self.modules["best"] = copy.deepcopy(self.average)
         if is_leader():
             replace_file(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in progress.log).encode())
-            draw_curves(progress.log, self.folder / CURVES)
+            plot_curves(progress.log, self.folder / CURVES)
 
     def _save(self) -> None:
         if is_leader():
@@ -372,8 +372,8 @@ class _Run:
             training={
                 **msgspec.to_builtins(self.config),
                 **(
-                    {"distillation": msgspec.to_builtins(self.schooling.config), "teachers": self.schooling.lessons.index.teachers}
-                    if self.schooling
+                    {"distillation": msgspec.to_builtins(self.objective.config), "teachers": self.objective.lessons.index.teachers}
+                    if self.objective
                     else {}
                 ),
                 "best_epoch": self.progress.best_epoch,
@@ -411,10 +411,10 @@ def _digest(weights: Mapping[str, Tensor]) -> str:
     return hashlib.sha256(save(dict(weights))).hexdigest()
 
 
-def _fingerprint(model: NetworkConfig, config: TrainingConfig, data: dict[str, Any], schooling: Schooling | None) -> str:
+def _fingerprint(model: NetworkConfig, config: TrainingConfig, data: dict[str, Any], objective: DistillationObjective | None) -> str:
     decisive = [msgspec.to_builtins(model), {k: v for k, v in msgspec.to_builtins(config).items() if k != "threads"}, data["train"], data["dev"]]
-    if schooling is not None:
-        decisive += [msgspec.to_builtins(schooling.config), data["lessons"]]
+    if objective is not None:
+        decisive += [msgspec.to_builtins(objective.config), data["lessons"]]
     if "initial" in data:
         decisive.append(data["initial"])
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
@@ -440,7 +440,7 @@ def discard(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _choose_golden(corpus: Corpus, seed: int) -> list[str]:
+def _choose_golden(corpus: EncodedDataset, seed: int) -> list[str]:
     """Choose training texts of many lengths and intents, to be replayed on every compiled variant."""
     order = list(range(len(corpus.examples)))
     make_random(seed, "golden", 0).shuffle(order)

@@ -17,8 +17,8 @@ from torch import Tensor
 from pqrnn.checkpoint import FACTS, Checkpoint, load_checkpoint, read_revision, save_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError
-from pqrnn.evaluation.evaluate import evaluate_answers
-from pqrnn.evaluation.prediction import answer_texts
+from pqrnn.evaluation.evaluate import evaluate_predictions
+from pqrnn.evaluation.prediction import compute_logits
 
 _OF_TRAINING = {"dropout", "word_dropout", "zoneout"}  # may differ: they are no part of what is shipped
 
@@ -56,8 +56,8 @@ def average_checkpoints(folders: Sequence[Path], development: Sequence[Example],
         _check(folder, parser, folders[0], parsers[0])
     model, facts = parsers[0].model, parsers[0].facts
     model.load_state_dict(average_weights([parser.model.state_dict() for parser in parsers]))
-    answers = answer_texts(model.folded(), [example.text for example in development])
-    scores = evaluate_answers(development, answers, facts.labels.decoder()).scores
+    answers = compute_logits(model.folded(), [example.text for example in development])
+    scores = evaluate_predictions(development, answers, facts.labels.decoder()).scores
     facts = msgspec.structs.replace(
         facts,
         revision=read_revision(),

@@ -18,7 +18,7 @@ from pqrnn.errors import ZooError
 from pqrnn.model.parser import ModelConfig
 from pqrnn.zoo.card import Story, render_card
 from pqrnn.zoo.data_sets import choose_data_sets, strictest_licence
-from pqrnn.zoo.shelf import CARD, ENTRY, FACTS, WEIGHTS, Entry, Figure, FileFact, Shelved, is_name
+from pqrnn.zoo.shelf import CARD, ENTRY, FACTS, WEIGHTS, ZooEntry, Figure, FileFact, Shelved, is_name
 
 LIMIT = 2_000_000  # bytes of weights
 _GOLDEN_TEXTS = 48
@@ -91,7 +91,7 @@ def add_parser(
             raise ZooError(
                 f"{run}: {size:,} bytes of weights, and a parser of the zoo has at most {LIMIT:,}: quantize it first (`pqrnn quantize`), or train a smaller one"
             )
-        entry = Entry(
+        entry = ZooEntry(
             name=name,
             summary=story.summary,
             languages=_languages(checkpoint.facts, languages),

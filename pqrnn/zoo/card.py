@@ -9,7 +9,7 @@ import msgspec
 from pqrnn.checkpoint import Facts
 from pqrnn.model.parser import ModelConfig
 from pqrnn.zoo.data_sets import DataSet
-from pqrnn.zoo.shelf import Entry, Figure
+from pqrnn.zoo.shelf import ZooEntry, Figure
 from runtime_py.decode.tags import TagScheme
 
 _SHARES = ("exact match", "intent accuracy", "slot f1", "retention", "in-scope", "out-of-scope AUROC")
@@ -30,7 +30,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     commands: tuple[str, ...] = ()
 
 
-def render_card(entry: Entry, facts: Facts[ModelConfig], sets: Mapping[str, DataSet], story: Story) -> str:
+def render_card(entry: ZooEntry, facts: Facts[ModelConfig], sets: Mapping[str, DataSet], story: Story) -> str:
     """Return the card as Markdown.
 
     Args:
@@ -60,7 +60,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in (head, ["---"] * len(head), *rows))
 
 
-def _describe(entry: Entry, facts: Facts[ModelConfig]) -> str:
+def _describe(entry: ZooEntry, facts: Facts[ModelConfig]) -> str:
     labels = facts.labels
     rows = [
         ("languages", ", ".join(entry.languages)),
@@ -74,7 +74,7 @@ def _describe(entry: Entry, facts: Facts[ModelConfig]) -> str:
     return _table(("", ""), rows)
 
 
-def _numbers(entry: Entry, facts: Facts[ModelConfig]) -> str:
+def _numbers(entry: ZooEntry, facts: Facts[ModelConfig]) -> str:
     dev = facts.metrics.get("dev", {})
     rows = [
         ("development split", name.replace("_", " "), _share(each["value"], each["low"], each["high"]), f"{each['n']:,.0f}")
@@ -98,7 +98,7 @@ def _share(value: float, low: float | None, high: float | None) -> str:
     return f"{value:.2%}{interval}"
 
 
-def _data(entry: Entry, sets: Mapping[str, DataSet]) -> str:
+def _data(entry: ZooEntry, sets: Mapping[str, DataSet]) -> str:
     lines = [f"- {each.title}: {each.about}. Licence: {each.licence}.{f' {each.link}' if each.link else ''}\n" for each in sets.values()]
     return (
         f"The weights are derived from these data and are licensed under **{entry.licence}**; the code of pqrnn is not concerned.\n\n{''.join(lines)}\n"
@@ -124,7 +124,7 @@ def _recipe(facts: Facts[ModelConfig], story: Story) -> str:
     return f"{commands}\n{_table(('setting', 'value'), [*rows, *data])}\nShape: `{shape}`\n"
 
 
-def _limits(entry: Entry, facts: Facts[ModelConfig]) -> str:
+def _limits(entry: ZooEntry, facts: Facts[ModelConfig]) -> str:
     longest = max(words for words, _, _ in facts.lengths)
     out = [name for name in facts.labels.intents if name.lower().removeprefix("in:") in ("oos", "out_of_scope", "unsupported")]
     scope = (

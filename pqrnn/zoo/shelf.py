@@ -39,7 +39,7 @@ class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
     note: str = ""
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ZooEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is known of a trained parser.
 
     Attributes:
@@ -84,7 +84,7 @@ class Shelved(NamedTuple):
     """An entry and the folder that it describes."""
 
     folder: Path
-    entry: Entry
+    entry: ZooEntry
 
 
 def shelves() -> list[Path]:
@@ -123,7 +123,7 @@ def is_name(text: str) -> bool:
     return text.isascii() and text.replace("-", "").replace("_", "").isalnum() and text == text.lower()
 
 
-def read_entry(folder: Path) -> Entry:
+def read_entry(folder: Path) -> ZooEntry:
     """Read `entry.json`.
 
     Raises:
@@ -131,7 +131,7 @@ def read_entry(folder: Path) -> Entry:
     """
     path = folder / ENTRY
     try:
-        entry = msgspec.json.decode(path.read_bytes(), type=Entry)
+        entry = msgspec.json.decode(path.read_bytes(), type=ZooEntry)
     except (OSError, msgspec.DecodeError) as error:  # a ValidationError is a DecodeError
         raise ZooError(f"{path}: {error}; `pqrnn zoo add` writes this file") from error
     if entry.format != FORMAT or entry.name != folder.name:

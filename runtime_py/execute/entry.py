@@ -37,7 +37,7 @@ class Outputs:
     count: int
 
 
-class Entry:
+class EntryFunction:
     """The compiled function of one length bucket, with the buffers of its calls. Not safe for use by two threads at once."""
 
     __slots__ = (

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from runtime_py.device.vulkan import VulkanDevice
 from runtime_py.errors import DeviceError
-from runtime_py.execute.entry import TYPES, Entry, Outputs, map_buffer
+from runtime_py.execute.entry import TYPES, EntryFunction, Outputs, map_buffer
 from runtime_py.package_format.manifest import VULKAN, Bucket
 
 
-class StagedEntry(Entry):
+class StagedEntry(EntryFunction):
     """The compiled function of one length bucket on a GPU, with buffers for its text and its results."""
 
     __slots__ = ("__weakref__", "_arrays", "_copy", "_done", "_staging", "_turn")

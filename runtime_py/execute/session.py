@@ -6,7 +6,7 @@ import iree.runtime as rt
 from iree.runtime import _binding
 
 from runtime_py.errors import DeviceError
-from runtime_py.execute.entry import Entry
+from runtime_py.execute.entry import EntryFunction
 from runtime_py.package_format.manifest import Bucket
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Session:
         self.batches = tuple(kind(*parts, bucket, intents, tags, where, batch) for bucket in buckets) if batch > 1 else ()
 
 
-def _open(gpu: "VulkanDevice | None", threads: int) -> tuple[Any, type[Entry]]:
+def _open(gpu: "VulkanDevice | None", threads: int) -> tuple[Any, type[EntryFunction]]:
     if gpu is None:
-        return open_device(threads), Entry
+        return open_device(threads), EntryFunction
     from runtime_py.execute.gpu_entry import StagedEntry, open_gpu
 
     return open_gpu(gpu), StagedEntry

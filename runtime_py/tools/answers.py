@@ -43,7 +43,7 @@ class EntryAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class AnswerSheet:
     """Everything that one process was asked.
 
     Attributes:
@@ -73,7 +73,7 @@ def load_texts(path: Path) -> tuple[bytes, ...]:
     return texts_of(read_arrays(path, ("text", "text_offsets")), str(path))
 
 
-def save_answers(path: Path, answers: Answers) -> None:
+def save_answers(path: Path, answers: AnswerSheet) -> None:
     """Write answers; `load_golden` reads those as users get them, where all their numbers are finite."""
     arrays: dict[str, NDArray[Any]] = text_arrays(answers.texts) if answers.whole is None else vector_arrays(answers.whole)
     arrays["truncated"] = answers.truncated
@@ -84,7 +84,7 @@ def save_answers(path: Path, answers: Answers) -> None:
         np.savez(stream, allow_pickle=False, **arrays)
 
 
-def load_answers(path: Path) -> Answers:
+def load_answers(path: Path) -> AnswerSheet:
     """Read answers.
 
     Raises:
@@ -93,4 +93,4 @@ def load_answers(path: Path) -> Answers:
     arrays = read_arrays(path, ("text", "text_offsets", "truncated", "entries"))
     whole = vectors_of(arrays, str(path)) if "intent" in arrays else None
     entries = tuple(EntryAnswers(str(name), *(arrays[f"{name}.{part}"] for part in _ENTRY_ARRAYS)) for name in arrays["entries"])
-    return Answers(texts_of(arrays, str(path)), whole, arrays["truncated"], entries)
+    return AnswerSheet(texts_of(arrays, str(path)), whole, arrays["truncated"], entries)

@@ -92,7 +92,7 @@ class Conformance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     long_cases: list[LongCase]
 
 
-class Answer(Struct, frozen=True, forbid_unknown_fields=True):
+class ConformanceCase(Struct, frozen=True, forbid_unknown_fields=True):
     """One line of a host's answers. For a text that fits: words, intent, slots, and, where the host has them, the numbers behind them.
 
     For a text that does not fit: ``refused``, or ``truncated`` with the number of bytes that were read.
@@ -240,8 +240,8 @@ def decode_conformance(data: bytes, where: str) -> Conformance:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of the file, and under ``$defs/Answer`` that of a line of answers."""
-    (main, _), components = msgspec.json.schema_components([Conformance, Answer], ref_template="#/$defs/{name}")
+    """Return the JSON Schema (2020-12) of the file, and under ``$defs/ConformanceCase`` that of a line of answers."""
+    (main, _), components = msgspec.json.schema_components([Conformance, ConformanceCase], ref_template="#/$defs/{name}")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"pqrnn conformance file {SCHEMA}",
@@ -250,7 +250,7 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def read_answers(data: bytes, where: str) -> list[Answer]:
+def read_answers(data: bytes, where: str) -> list[ConformanceCase]:
     """Read a host's answers, one JSON object a line.
 
     Raises:
@@ -260,7 +260,7 @@ def read_answers(data: bytes, where: str) -> list[Answer]:
     for number, line in enumerate(data.splitlines(), 1):
         if line.strip():
             try:
-                answers.append(msgspec.json.decode(line, type=Answer))
+                answers.append(msgspec.json.decode(line, type=ConformanceCase))
             except msgspec.DecodeError as error:
                 raise ConformanceError(
                     f"{where}:{number}: {error}. A line is one JSON object; 'pqrnn conformance --schema' says of what form."
@@ -280,7 +280,7 @@ class _Judge:
         if expected != found:
             self.found.append(Difference(number, what, _short(expected), _short(found)))
 
-    def judge(self, case: Case, answer: Answer, conformance: Conformance) -> None:
+    def judge(self, case: Case, answer: ConformanceCase, conformance: Conformance) -> None:
         if answer.refused or answer.truncated:
             self.expect(case.id, "refused or cut, though it fits", "an answer", "refused" if answer.refused else "truncated")
             return
@@ -312,7 +312,7 @@ class _Judge:
         if not distance[at] <= tolerance:
             self.found.append(Difference(number, f"{what} at {list(at)}", _short(float(wanted[at])), _short(float(got[at]))))
 
-    def judge_long(self, case: LongCase, answer: Answer) -> None:
+    def judge_long(self, case: LongCase, answer: ConformanceCase) -> None:
         if answer.refused:
             return
         if not answer.truncated:
@@ -321,7 +321,7 @@ class _Judge:
             self.expect(case.id, "bytes read of a text that was cut", case.prefix, answer.prefix)
 
 
-def judge(conformance: Conformance, answers: Iterable[Answer]) -> Verdict:
+def judge(conformance: Conformance, answers: Iterable[ConformanceCase]) -> Verdict:
     """Compare a host's answers with what is expected.
 
     Args:
@@ -332,7 +332,7 @@ def judge(conformance: Conformance, answers: Iterable[Answer]) -> Verdict:
         The verdict; a case without an answer, an answer without a case and a second answer are differences, too.
     """
     collected = _Judge()
-    given: dict[int, Answer] = {}
+    given: dict[int, ConformanceCase] = {}
     known = len(conformance.cases) + len(conformance.long_cases)
     for answer in answers:
         if answer.id in given or answer.id >= known:

@@ -21,11 +21,11 @@ from msgspec import Struct
 
 from runtime_py.device.preflight import this_machine
 from runtime_py.errors import ParserError
-from runtime_py.execute.entry import Entry
+from runtime_py.execute.entry import EntryFunction
 from runtime_py.package_format.golden import join_golden
 from runtime_py.package_format.manifest import Labels, Parity
 from runtime_py.parser import Parser
-from runtime_py.tools.answers import Answers, EntryAnswers, load_texts, save_answers
+from runtime_py.tools.answers import AnswerSheet, EntryAnswers, load_texts, save_answers
 from runtime_py.tools.check import Deviation, check_parser
 
 CANNOT_RUN = 3
@@ -120,7 +120,7 @@ def run(
         )
 
 
-def collect(parser: Parser, texts: Sequence[bytes], whole: bool = True, entries: bool = True) -> Answers:
+def collect(parser: Parser, texts: Sequence[bytes], whole: bool = True, entries: bool = True) -> AnswerSheet:
     """Answer texts.
 
     Args:
@@ -132,10 +132,10 @@ def collect(parser: Parser, texts: Sequence[bytes], whole: bool = True, entries:
     logits = [parser.logits(text) for text in texts] if whole else []
     answers = join_golden(texts, [each.intent for each in logits], [each.tags for each in logits], [each.spans for each in logits]) if whole else None
     truncated = np.array([each.truncated for each in logits], np.bool_)
-    return Answers(tuple(texts), answers, truncated, tuple(_ask(entry, texts, parser.manifest.labels) for entry in parser.entries) if entries else ())
+    return AnswerSheet(tuple(texts), answers, truncated, tuple(_ask(entry, texts, parser.manifest.labels) for entry in parser.entries) if entries else ())
 
 
-def _ask(entry: Entry, texts: Sequence[bytes], labels: Labels) -> EntryAnswers:
+def _ask(entry: EntryFunction, texts: Sequence[bytes], labels: Labels) -> EntryAnswers:
     fitting = [index for index, text in enumerate(texts) if len(text) <= entry.bytes]
     outputs = [entry.run(texts[index]) for index in fitting]
     kept = [each.count if 0 <= each.count <= entry.words else 0 for each in outputs]

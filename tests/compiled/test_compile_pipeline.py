@@ -23,7 +23,7 @@ import compile.pipeline
 from compile.lowering.export import export_entries
 from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import Compiled, Statistics, compile_module, target_flags
-from compile.pipeline import STAGES, Outcome, Progress, compile_checkpoint, preview_compilation
+from compile.pipeline import STAGES, CompileOutcome, Progress, compile_checkpoint, preview_compilation
 from compile.plan import Plan, plan_targets
 from compile.support.errors import CompilerFailed, ExportFailed, ImportFailed, PackagingFailed, PlanError, TargetsFailed, VerificationFailed
 from compile.variant import Proved, describe_code
@@ -65,24 +65,24 @@ def steps() -> list[Progress]:
 
 
 @pytest.fixture(scope="module")
-def outcome(checkpoint: Path, steps: list[Progress], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def outcome(checkpoint: Path, steps: list[Progress], tmp_path_factory: pytest.TempPathFactory) -> CompileOutcome:
     out = tmp_path_factory.mktemp("packages") / "small.pqrnn"
     return compile_checkpoint(checkpoint, out, ["host", "linux-riscv64"], buckets=BUCKETS, on_progress=steps.append)
 
 
 @pytest.fixture(scope="module")
-def code(outcome: Outcome) -> bytes:
+def code(outcome: CompileOutcome) -> bytes:
     """The module as it was compiled for this machine."""
     return (outcome.package / "variants" / "host" / "module.vmfb").read_bytes()
 
 
 @pytest.fixture
-def parser(outcome: Outcome) -> Iterator[Parser]:
+def parser(outcome: CompileOutcome) -> Iterator[Parser]:
     with Parser.load(outcome.package) as loaded:
         yield loaded
 
 
-def test_the_package_is_whole_and_says_what_it_is(outcome: Outcome) -> None:
+def test_the_package_is_whole_and_says_what_it_is(outcome: CompileOutcome) -> None:
     manifest = open_package(outcome.package, verify=True).manifest
     assert manifest == outcome.manifest
     assert manifest.name == "small"
@@ -95,7 +95,7 @@ def test_the_package_is_whole_and_says_what_it_is(outcome: Outcome) -> None:
     assert set(manifest.files) == {"golden/golden.npz", *(variant.path for variant in manifest.variants)}
 
 
-def test_what_ran_here_has_its_numbers_and_what_did_not_says_why(outcome: Outcome) -> None:
+def test_what_ran_here_has_its_numbers_and_what_did_not_says_why(outcome: CompileOutcome) -> None:
     host, board = outcome.manifest.variants
     assert host.parity is not None
     assert host.parity.passed
@@ -115,13 +115,13 @@ def test_what_ran_here_has_its_numbers_and_what_did_not_says_why(outcome: Outcom
     ]
 
 
-def test_code_of_this_machine_only_is_marked_in_the_package(outcome: Outcome) -> None:
+def test_code_of_this_machine_only_is_marked_in_the_package(outcome: CompileOutcome) -> None:
     assert [variant.development for variant in open_package(outcome.package).manifest.variants] == [True, False]
     (note,) = outcome.notes
     assert "do not ship" in note
 
 
-def test_weights_are_stored_once_for_all_entries(outcome: Outcome) -> None:
+def test_weights_are_stored_once_for_all_entries(outcome: CompileOutcome) -> None:
     weights = 4 * outcome.manifest.model.parameters
     tables = 4 * sum(buffer.numel() for buffer in make_model(1).projection.buffers())
     for counts in outcome.statistics.values():
@@ -129,7 +129,7 @@ def test_weights_are_stored_once_for_all_entries(outcome: Outcome) -> None:
         assert counts.dispatches < 160 * len(BUCKETS)
 
 
-def test_progress_goes_through_the_stages_to_its_end(outcome: Outcome, steps: list[Progress]) -> None:
+def test_progress_goes_through_the_stages_to_its_end(outcome: CompileOutcome, steps: list[Progress]) -> None:
     assert {step.stage for step in steps} == set(STAGES)
     assert [step.done for step in steps] == sorted(step.done for step in steps)
     assert steps[-1].done == steps[-1].total - 1  # the last one begins, and then nothing is told any more
@@ -162,7 +162,7 @@ def _fits(parser: Parser, text: str | bytes) -> bool:
     return True
 
 
-def test_another_model_decides_otherwise_and_that_is_counted(outcome: Outcome, checkpoint: Path, parser: Parser, tmp_path: Path) -> None:
+def test_another_model_decides_otherwise_and_that_is_counted(outcome: CompileOutcome, checkpoint: Path, parser: Parser, tmp_path: Path) -> None:
     facts = load_checkpoint(checkpoint).facts
     save_checkpoint(tmp_path, make_model(2), facts)
     found = compare_decisions(load_checkpoint(tmp_path), parser, TEXTS)
@@ -181,7 +181,7 @@ def test_another_model_decides_otherwise_and_that_is_counted(outcome: Outcome, c
         compare_decisions(load_checkpoint(tmp_path), parser, TEXTS)
 
 
-def test_a_text_that_the_parser_cuts_counts_as_different(checkpoint: Path, outcome: Outcome) -> None:
+def test_a_text_that_the_parser_cuts_counts_as_different(checkpoint: Path, outcome: CompileOutcome) -> None:
     with Parser.load(outcome.package, on_long="truncate") as cutting:
         found = compare_decisions(load_checkpoint(checkpoint), cutting, ["one two " * 30, "short"])
     assert found.word_mismatches == 1
@@ -239,7 +239,7 @@ def test_the_golden_set_has_the_edges_and_says_what_it_leaves_out(checkpoint: Pa
 
 
 def test_a_failed_compiler_leaves_the_old_package_and_a_folder_to_repeat_it(
-    outcome: Outcome, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outcome: CompileOutcome, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compile.plan, "target_flags", lambda target, family: (*target_flags(target, family), "--no-such-flag"))
     monkeypatch.setattr(compile.plan, "resolve_processor", lambda target, flags: compile.lowering.processor.resolve_processor(target, flags[:-1]))
@@ -389,7 +389,7 @@ def test_what_came_into_the_way_meanwhile_is_not_replaced(checkpoint: Path, tmp_
 
 
 @pytest.mark.usefixtures("compiled_before")
-def test_a_package_is_replaced_as_a_whole_and_only_when_asked(checkpoint: Path, outcome: Outcome, tmp_path: Path) -> None:
+def test_a_package_is_replaced_as_a_whole_and_only_when_asked(checkpoint: Path, outcome: CompileOutcome, tmp_path: Path) -> None:
     out = tmp_path / "home.pqrnn"
     first = compile_checkpoint(checkpoint, out, buckets=BUCKETS)
     (out / "golden" / "old.txt").write_text("of the old one")
@@ -403,7 +403,7 @@ def test_a_package_is_replaced_as_a_whole_and_only_when_asked(checkpoint: Path, 
     assert [file.name for file in tmp_path.iterdir()] == ["home.pqrnn"]
 
 
-def test_requests_are_refused_before_the_work(checkpoint: Path, outcome: Outcome, tmp_path: Path) -> None:
+def test_requests_are_refused_before_the_work(checkpoint: Path, outcome: CompileOutcome, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="exists already"):
         compile_checkpoint(checkpoint, outcome.package)
     with pytest.raises(PlanError, match="no target"):
@@ -482,5 +482,5 @@ def _compilers(parent: int) -> list[int]:
     return [int(number) for number in children if "iree-compile" in Path(f"/proc/{number}/cmdline").read_text()]
 
 
-def test_a_package_can_be_checked_again(outcome: Outcome) -> None:
+def test_a_package_can_be_checked_again(outcome: CompileOutcome) -> None:
     assert check_package(outcome.package, "host", repeats=1).passed

@@ -43,29 +43,29 @@ from oracles.effort import examples
 from oracles.texts import DAMAGE, PIECES, byte_texts
 from torch import Tensor, nn
 
-from compile.kernels.families import FAMILIES, REAL_FAMILIES, Family, Kernels, choose_kernels
+from compile.kernels.families import FAMILIES, REAL_FAMILIES, InstructionFamily, Kernels, choose_kernels
 from compile.kernels.linking import link_kernels, read_target
 from compile.kernels.modules import KernelLinear
 from compile.kernels.packing import offset_sums, pack_weights
 from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import compile_module
-from compile.pipeline import Outcome, compile_checkpoint
+from compile.pipeline import CompileOutcome, compile_checkpoint
 from compile.support.errors import ImportFailed
 from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.features.projection import Projection, pack_texts
-from pqrnn.model.int8 import IntegerLinear, Range, multiply
+from pqrnn.model.int8 import IntegerLinear, ActivationRange, multiply
 from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
 from runtime_py.device.preflight import missing_features, this_machine
 from targets import registry
 
 
-def _runs_here(family: Family) -> bool:
+def _runs_here(family: InstructionFamily) -> bool:
     target = registry().get((TARGETS | REAL_TARGETS)[family.name])
     return target.triple.startswith(this_machine().architecture) and not missing_features(sorted(target.features), this_machine())
 
 
-def _here(families: Sequence[Family]) -> pytest.MarkDecorator:
+def _here(families: Sequence[InstructionFamily]) -> pytest.MarkDecorator:
     found = [
         pytest.param(family, id=family.name, marks=() if _runs_here(family) else pytest.mark.skip(f"this machine has no {family.name}"))
         for family in families
@@ -88,7 +88,7 @@ def _run(module: Any, name: str, inputs: Sequence[Any]) -> list[np.ndarray]:
 
 
 @HERE
-def test_products_are_exact_for_every_tail(family: Family, tmp_path: Path) -> None:
+def test_products_are_exact_for_every_tail(family: InstructionFamily, tmp_path: Path) -> None:
     cases = [product_case(family, shape) for shape in SHAPES]
     module = _load(compile_kernels([case.kernel for case in cases], TARGETS[family.name], tmp_path))
     for case in cases:
@@ -97,7 +97,7 @@ def test_products_are_exact_for_every_tail(family: Family, tmp_path: Path) -> No
 
 
 @HERE
-def test_layers_and_heads_say_what_their_operators_say(family: Family, tmp_path: Path) -> None:
+def test_layers_and_heads_say_what_their_operators_say(family: InstructionFamily, tmp_path: Path) -> None:
     layers = [layer_case(family, 1 + number % 3, shape) for number, shape in enumerate(WORDS)]
     rectified = [rectified_case(family, 1, (8, 64, 33)), rectified_case(family, 5, (5, 20, 16)), rectified_case(family, 2, (19, 36, 80))]
     heads = [head_case(family, sizes) for sizes in HEADS if sizes.fits(family.lanes)]
@@ -114,7 +114,7 @@ def test_layers_and_heads_say_what_their_operators_say(family: Family, tmp_path:
 
 
 @REAL_HERE
-def test_real_products_are_near_float64_for_every_tail(family: Family, tmp_path: Path) -> None:
+def test_real_products_are_near_float64_for_every_tail(family: InstructionFamily, tmp_path: Path) -> None:
     generator = np.random.default_rng(11)
     shapes = [*SHAPES, *((int(rows), int(depth), int(columns)) for rows, depth, columns in generator.integers(1, (80, 300, 200), (12, 3)))]
     cases = [real_product_case(family, shape) for shape in shapes]
@@ -125,7 +125,7 @@ def test_real_products_are_near_float64_for_every_tail(family: Family, tmp_path:
 
 
 @REAL_HERE
-def test_real_layers_and_heads_are_near_float64(family: Family, tmp_path: Path) -> None:
+def test_real_layers_and_heads_are_near_float64(family: InstructionFamily, tmp_path: Path) -> None:
     layers = [real_layer_case(family, 1 + number % 3, shape) for number, shape in enumerate(WORDS)]
     rectified = [real_rectified_case(family, texts, shape) for texts, shape in ((1, (8, 64, 33)), (5, (5, 20, 16)), (2, (19, 36, 80)))]
     heads = [real_head_case(family, sizes) for sizes in HEADS if sizes.fits(family.lanes)]
@@ -141,7 +141,7 @@ def test_real_layers_and_heads_are_near_float64(family: Family, tmp_path: Path) 
 class _Projections:
     """Kernels of projections of all sizes, in one module."""
 
-    def __init__(self, family: Family, folder: Path) -> None:
+    def __init__(self, family: InstructionFamily, folder: Path) -> None:
         kernels = [make_projection_kernel(f"projection_{number}", family.lanes, sizes) for number, sizes in enumerate(TEXT_SIZES)]
         self.module = _load(compile_kernels(kernels, TARGETS[family.name], folder))
 
@@ -182,11 +182,11 @@ def test_projections_of_any_bytes_are_those_of_pytorch(projections: _Projections
 class _Products(nn.Module):
     """Two integer products, the second of what is left of the first one's sums, and a whole linear layer; without a family by the compiler's own code."""
 
-    def __init__(self, family: Family | None) -> None:
+    def __init__(self, family: InstructionFamily | None) -> None:
         super().__init__()
         torch.manual_seed(5)
         self.family = family
-        self.linears = nn.ModuleList(set_weights(IntegerLinear(*size, Range.SIGNED)) for size in ((40, 33), (33, 20)))
+        self.linears = nn.ModuleList(set_weights(IntegerLinear(*size, ActivationRange.SIGNED)) for size in ((40, 33), (33, 20)))
         self.last = self.linears[1] if family is None else KernelLinear(cast(IntegerLinear, self.linears[1]), family)
         for number, linear in enumerate(self.linears):
             weight = cast(Tensor, linear.weight)
@@ -207,7 +207,7 @@ class _Products(nn.Module):
 
 
 @HERE
-def test_a_module_with_kernels_has_the_integers_of_one_without(family: Family, tmp_path: Path) -> None:
+def test_a_module_with_kernels_has_the_integers_of_one_without(family: InstructionFamily, tmp_path: Path) -> None:
     flags, processor = processor_of(TARGETS[family.name])
     rows = (3, 8)
     imported = []
@@ -226,9 +226,9 @@ def test_a_module_with_kernels_has_the_integers_of_one_without(family: Family, t
 
 
 @HERE
-def test_weights_are_stored_once_for_all_entries_and_as_they_are_read(family: Family, tmp_path: Path) -> None:
+def test_weights_are_stored_once_for_all_entries_and_as_they_are_read(family: InstructionFamily, tmp_path: Path) -> None:
     flags, processor = processor_of(TARGETS[family.name])
-    linear = set_weights(IntegerLinear(256, 512, Range.SIGNED))
+    linear = set_weights(IntegerLinear(256, 512, ActivationRange.SIGNED))
     kernel = KernelLinear(linear, family)
     programs = {f"run_{rows}": torch.export.export(kernel, (torch.zeros(rows, 256),), strict=False).run_decompositions() for rows in (2, 3, 4)}
     source = import_programs(programs, tmp_path / "operators.mlirbc")
@@ -265,18 +265,18 @@ def test_only_known_operators_and_targets_are_linked(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Outcome]:
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, CompileOutcome]:
     """The small parser in int8 for this machine, with kernels and without."""
     return _compile_both(make_int8(1), tmp_path_factory.mktemp("int8"))
 
 
 @pytest.fixture(scope="module")
-def real_packages(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Outcome]:
+def real_packages(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, CompileOutcome]:
     """The small parser in float32 for this machine, with kernels and without."""
     return _compile_both(make_model(1), tmp_path_factory.mktemp("real"))
 
 
-def _compile_both(model: ParserModel, folder: Path) -> dict[bool, Outcome]:
+def _compile_both(model: ParserModel, folder: Path) -> dict[bool, CompileOutcome]:
     facts = Facts(
         config=model.config,
         labels=LABELS,
@@ -294,7 +294,7 @@ def _compile_both(model: ParserModel, folder: Path) -> dict[bool, Outcome]:
     return found
 
 
-def test_a_parser_in_int8_is_five_launches_and_decides_as_without_kernels(packages: dict[bool, Outcome]) -> None:
+def test_a_parser_in_int8_is_five_launches_and_decides_as_without_kernels(packages: dict[bool, CompileOutcome]) -> None:
     _, processor = processor_of("host")
     kernels = choose_kernels(processor.triple, processor.features, True)
     counts = {which: outcome.statistics["host"].dispatches for which, outcome in packages.items()}
@@ -306,7 +306,7 @@ def test_a_parser_in_int8_is_five_launches_and_decides_as_without_kernels(packag
     _expect_alike(packages, 1e-3)
 
 
-def _expect_alike(packages: dict[bool, Outcome], bound: float) -> None:
+def _expect_alike(packages: dict[bool, CompileOutcome], bound: float) -> None:
     """Parse with kernels and without."""
     with Parser.load(packages[True].package) as ours, Parser.load(packages[False].package) as stock:
         for text in TEXTS:
@@ -316,7 +316,7 @@ def _expect_alike(packages: dict[bool, Outcome], bound: float) -> None:
             np.testing.assert_allclose(one.tags, other.tags, rtol=0, atol=bound)
 
 
-def test_a_parser_in_float32_is_five_launches_and_decides_as_without_kernels(real_packages: dict[bool, Outcome]) -> None:
+def test_a_parser_in_float32_is_five_launches_and_decides_as_without_kernels(real_packages: dict[bool, CompileOutcome]) -> None:
     _, processor = processor_of("host")
     kernels = choose_kernels(processor.triple, processor.features, False)
     counts = {which: outcome.statistics["host"].dispatches for which, outcome in real_packages.items()}
@@ -328,7 +328,7 @@ def test_a_parser_in_float32_is_five_launches_and_decides_as_without_kernels(rea
     _expect_alike(real_packages, 1e-4)
 
 
-def test_nothing_is_packed_when_a_package_is_loaded(packages: dict[bool, Outcome]) -> None:
+def test_nothing_is_packed_when_a_package_is_loaded(packages: dict[bool, CompileOutcome]) -> None:
     """Weights take the room of int8 and no more: packed at load they would be there twice, or be initialised by code."""
     ours, stock = (packages[which].statistics["host"].constant_bytes for which in (True, False))
     weights = packages[True].manifest.model.parameters

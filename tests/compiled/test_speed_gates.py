@@ -27,7 +27,7 @@ from compile.verify.golden import TRICKY
 from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
 from runtime_py.errors import InputTooLong
-from runtime_py.execute.entry import Entry, Outputs
+from runtime_py.execute.entry import EntryFunction, Outputs
 from runtime_py.tools.check import check_package, check_parser
 from runtime_py.tools.memory import resident_bytes
 
@@ -125,13 +125,13 @@ def test_a_batch_decides_as_single_calls_do(parser: Parser) -> None:
 
 def test_texts_share_calls(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    run = Entry.run_batch
+    run = EntryFunction.run_batch
 
-    def count(entry: Entry, raws: Sequence[bytes]) -> list[Outputs]:
+    def count(entry: EntryFunction, raws: Sequence[bytes]) -> list[Outputs]:
         calls.append(len(raws))
         return run(entry, raws)
 
-    monkeypatch.setattr(Entry, "run_batch", count)
+    monkeypatch.setattr(EntryFunction, "run_batch", count)
     parser.parse_batch(["wake me"] * 8)
     assert calls == [3, 3, 2]
     calls.clear()

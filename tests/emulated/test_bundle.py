@@ -26,7 +26,7 @@ from tiny_package import oracle, write_package
 
 from compile.emulation.runner import NoRunner, Runner, emulated_runner
 from runtime_py.package_format.package import open_package, seal
-from runtime_py.tools.conformance import Answer, ByteSlot, decode_conformance, judge
+from runtime_py.tools.conformance import ConformanceCase, ByteSlot, decode_conformance, judge
 from targets.schema import Emulator
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -210,8 +210,8 @@ def test_its_answers_conform(board: Board) -> None:
         slots = [ByteSlot(slot["label"], *(len(parse["text"][: slot[bound]].encode()) for bound in ("start", "end"))) for slot in parse["slots"]]
         if "\ufffd" in parse["text"]:
             slots = expected.cases[number].slots
-        answers.append(Answer(number, [(a, b) for a, b in spans], intent, tags, parse["intent"], parse["score"], slots))
-    answers += [Answer(case.id, refused=True) for case in expected.long_cases]
+        answers.append(ConformanceCase(number, [(a, b) for a, b in spans], intent, tags, parse["intent"], parse["score"], slots))
+    answers += [ConformanceCase(case.id, refused=True) for case in expected.long_cases]
     verdict = judge(expected, answers)
     assert verdict.passed, verdict
     assert verdict.with_logits == len(expected.cases)

@@ -30,7 +30,7 @@ from makers.kernels import (
 
 from compile.emulation.counting import CannotCount, count_instructions
 from compile.emulation.runner import Runner
-from compile.kernels.families import Family, find_family
+from compile.kernels.families import InstructionFamily, find_family
 from compile.kernels.product import product_kernel
 from compile.lowering.iree_compile import compile_module
 from compile.support.process import run_tool
@@ -127,7 +127,7 @@ def test_a_kernel_takes_fewer_instructions_than_the_compilers_own_code(name: str
     assert least < ours < 0.9 * stock, (least, ours, stock)
 
 
-def _stock(family: Family, folder: Path) -> Path:
+def _stock(family: InstructionFamily, folder: Path) -> Path:
     """The compiler's own product with weights that it knows, so that it lays them out when it compiles."""
     source = folder / "stock.mlir"
     weights = np.random.default_rng(0).integers(-127, 128, (DEPTH, COLUMNS), dtype=np.int8).tobytes().hex()

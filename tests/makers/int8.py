@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from makers.small import TEXTS, make_model
 from pqrnn.model.parser import ParserModel
-from pqrnn.quantization import prepare_quantized
+from pqrnn.quantization import prepare_qat
 
 
 def make_int8(seed: int) -> ParserModel:
     """A parser in 8 bits as training has it; `folded()` of it runs in integers."""
-    return prepare_quantized(make_model(seed), TEXTS).eval()
+    return prepare_qat(make_model(seed), TEXTS).eval()

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from compile.kernels.families import Family
+from compile.kernels.families import InstructionFamily
 from compile.kernels.head import NAMES, Sizes, head_kernel
 from compile.kernels.kernel import Kernel
 from compile.kernels.layer import layer_kernel
@@ -24,7 +24,7 @@ from compile.kernels.projection import TextSizes, projection_kernel
 from compile.lowering.iree_compile import compile_module, target_flags
 from compile.lowering.processor import Processor, resolve_processor
 from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
-from pqrnn.model.int8 import IntegerLinear, Range
+from pqrnn.model.int8 import IntegerLinear, ActivationRange
 from pqrnn.model.parser import ModelConfig, QrnnLayer
 from targets import registry
 
@@ -97,7 +97,7 @@ class Case:
         return [(one[rows], other[rows]) for one, other, rows in zip(found, self.wanted, kept, strict=True)]
 
 
-def product_case(family: Family, shape: tuple[int, int, int]) -> Case:
+def product_case(family: InstructionFamily, shape: tuple[int, int, int]) -> Case:
     """A product of numbers from -128 to 127, of which many are the extremes."""
     rows, depth, columns = shape
     generator = np.random.default_rng(rows * 1_000_003 + depth * 1009 + columns)
@@ -108,7 +108,7 @@ def product_case(family: Family, shape: tuple[int, int, int]) -> Case:
     return Case(kernel, inputs, (left.astype(np.int32) @ right.astype(np.int32),))
 
 
-def real_product_case(family: Family, shape: tuple[int, int, int]) -> tuple[Case, NDArray[Any]]:
+def real_product_case(family: InstructionFamily, shape: tuple[int, int, int]) -> tuple[Case, NDArray[Any]]:
     """A product of float32 with a bias, in float64; and how far any order of float32 sums may be from it (Higham 2002, section 3.1)."""
     rows, depth, columns = shape
     generator = np.random.default_rng(rows * 1_000_003 + depth * 1009 + columns)
@@ -143,14 +143,14 @@ def set_weights(linear: IntegerLinear) -> IntegerLinear:
     with torch.no_grad():
         linear.weight.copy_(torch.randint(-127, 128, linear.weight.shape, dtype=torch.int8))
         linear.scale.uniform_(1e-3, 3e-3)
-        linear.largest.fill_(1.0 if linear.kind is not Range.POSITIVE else 2.5)
+        linear.largest.fill_(1.0 if linear.kind is not ActivationRange.POSITIVE else 2.5)
         if linear.bias is not None:
             linear.bias.normal_()
         linear.derive()
     return linear
 
 
-def layer_case(family: Family, texts: int, shape: tuple[int, int, int, int]) -> Case:
+def layer_case(family: InstructionFamily, texts: int, shape: tuple[int, int, int, int]) -> Case:
     """A layer over texts of different lengths; what is wanted is what its operator says."""
     words, width, state, taps = shape
     layer = KernelLayer(make_layer(width, state, taps), family)
@@ -170,7 +170,7 @@ def make_real_layer(width: int, state: int, taps: int) -> QrnnLayer:
     return layer
 
 
-def real_layer_case(family: Family, texts: int, shape: tuple[int, int, int, int]) -> Case:
+def real_layer_case(family: InstructionFamily, texts: int, shape: tuple[int, int, int, int]) -> Case:
     """A layer in float32 over texts of different lengths; what is wanted is what `QrnnLayer` says in float64."""
     words, width, state, taps = shape
     plain = make_real_layer(width, state, taps)
@@ -184,7 +184,7 @@ def real_layer_case(family: Family, texts: int, shape: tuple[int, int, int, int]
     return _case(kernel, (left, layer.packed.weights, layer.bias, mask, counts), [wanted.flatten(0, 1)], counts, words)
 
 
-def real_rectified_case(family: Family, texts: int, shape: tuple[int, int, int]) -> Case:
+def real_rectified_case(family: InstructionFamily, texts: int, shape: tuple[int, int, int]) -> Case:
     """A product of ternary numbers in float32, cut off at zero; what is wanted is in float64."""
     words, depth, columns = shape
     torch.manual_seed(words + depth + columns)
@@ -199,7 +199,7 @@ def real_rectified_case(family: Family, texts: int, shape: tuple[int, int, int])
     return _case(kernel, (left, packed.weights, packed.bias, mask, counts), [wanted], counts, words)
 
 
-def real_head_case(family: Family, sizes: Sizes) -> Case:
+def real_head_case(family: InstructionFamily, sizes: Sizes) -> Case:
     """A head in float32, of which the first text has no word at all; what is wanted is what its operator says in float64."""
     torch.manual_seed(sizes.words)
     counts = _counts(sizes.texts, sizes.words)
@@ -214,11 +214,11 @@ def real_head_case(family: Family, sizes: Sizes) -> Case:
     return _case(kernel, tensors, torch.ops.pqrnn.real_head(*wide, *numbers, family.name), counts, sizes.words)
 
 
-def rectified_case(family: Family, texts: int, shape: tuple[int, int, int]) -> Case:
+def rectified_case(family: InstructionFamily, texts: int, shape: tuple[int, int, int]) -> Case:
     """A scaled product of ternary numbers, cut off at zero and at the largest activation."""
     words, depth, columns = shape
     torch.manual_seed(words + depth + columns)
-    linear = set_weights(IntegerLinear(depth, columns, Range.INTEGERS))
+    linear = set_weights(IntegerLinear(depth, columns, ActivationRange.INTEGERS))
     packed = PackedLinear(linear, family)
     counts = _counts(texts, words)
     mask, _ = _rows(counts, words, depth)
@@ -228,14 +228,14 @@ def rectified_case(family: Family, texts: int, shape: tuple[int, int, int]) -> C
     return _case(kernel, tensors, torch.ops.pqrnn.rectified(*tensors, columns, family.name), counts, words)
 
 
-def head_case(family: Family, sizes: Sizes) -> Case:
+def head_case(family: InstructionFamily, sizes: Sizes) -> Case:
     """A head over texts of different lengths, of which the first has no word at all."""
     torch.manual_seed(sizes.words)
     counts = _counts(sizes.texts, sizes.words)
     counts[0] = 0
     mask, short = _rows(counts, sizes.words, sizes.width)
     products = sizes.products(family.lanes)
-    kinds = {name: Range.SHARE if name == "neighbours" else Range.SIGNED for name in NAMES}
+    kinds = {name: ActivationRange.SHARE if name == "neighbours" else ActivationRange.SIGNED for name in NAMES}
     linears = {name: set_weights(IntegerLinear(*products[name], kind, bias=name != "neighbours")) for name, kind in kinds.items()}
     linears["neighbours"].weight[sizes.tags :] = 0  # rows that only fill up
     linears["neighbours"].derive()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 
 ROOMS = ("kitchen", "hall", "living room", "cellar", "garage", "bedroom", "attic", "office")
 _VERBS = (("switch on", "on"), ("turn off", "off"), ("dim", "dim"))
@@ -16,5 +16,5 @@ def make_rooms() -> list[Example]:
             for pattern in ("{v} the {r} lights", "please {v} lights in the {r}"):
                 text = pattern.format(v=verb, r=room)
                 start = text.index(room)
-                made.append(Example(text, intent, (Slot("room", start, start + len(room)),)))
+                made.append(Example(text, intent, (SlotSpan("room", start, start + len(room)),)))
     return made

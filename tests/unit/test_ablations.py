@@ -11,8 +11,8 @@ from benchmarks.ablations import Laboratory, choose_part
 from benchmarks.pareto import draw_pareto, find_points
 from benchmarks.recipes import DEFAULT, Setting, change_recipe, default_recipe, list_settings
 from benchmarks.results import ResultRow, load_results, merge_results
-from pqrnn.data.examples import Example, Slot
-from pqrnn.distillation.logit_store import read_lessons
+from pqrnn.data.examples import Example, SlotSpan
+from pqrnn.distillation.logit_store import read_logits
 from pqrnn.model.parser import ParserModel
 
 _SMALL = {
@@ -61,8 +61,8 @@ def test_what_is_no_setting_is_refused(name: str, value: object) -> None:
 
 
 def test_a_part_keeps_every_label_and_is_always_the_same() -> None:
-    common = [Example(f"text {number}", "often", (Slot("thing", 0, 4),)) for number in range(200)]
-    rare = [Example("once", "seldom"), Example("here too", "often", (Slot("place", 0, 4),))]
+    common = [Example(f"text {number}", "often", (SlotSpan("thing", 0, 4),)) for number in range(200)]
+    rare = [Example("once", "seldom"), Example("here too", "often", (SlotSpan("place", 0, 4),))]
     part = choose_part([*common, *rare], 20)
     assert len(part) == 20
     assert set(rare) < set(part)
@@ -112,7 +112,7 @@ def test_runs_are_made_once_and_measured_in_8_bits(data: Path, tmp_path: Path) -
     more = Laboratory("taught", tmp_path / "runs", str(data), "en", [folder], default_recipe(1, _SMALL), 40, [str(tmp_path / "more.jsonl")])
     more.measure(Setting("unlabelled texts", "", {"unlabelled": True}), 1)
     (made,) = set((taught.folder / "lessons").iterdir()) - known
-    assert len(read_lessons(made).drafts) == len(read_lessons(lessons[0]).drafts) + 1
+    assert len(read_logits(made).drafts) == len(read_logits(lessons[0]).drafts) + 1
     assert all(row.note == "seed 1" for row in first)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pqrnn.augmentation.misspelling import Misspeller, make_variants, misspell
 from pqrnn.augmentation.ngram_sampler import NgramSampler
 from pqrnn.augmentation.recombination import Recombination
-from pqrnn.augmentation.slot_swap import Row, SlotSwap
+from pqrnn.augmentation.slot_swap import EncodedUtterance, SlotSwap
 from pqrnn.distillation.labelling import Lexicon
 from pqrnn.features.projection import Projection, ProjectionConfig
 
@@ -22,7 +22,7 @@ _TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 
 
 @st.composite
-def _rows(draw: st.DrawFn) -> list[Row]:
+def _rows(draw: st.DrawFn) -> list[EncodedUtterance]:
     """Rows whose words in slots are told apart by their label, 100 to 199 in "a", 200 to 299 in "b"; and by their language, 1000 more in "y"."""
     rows = []
     for _ in range(draw(st.integers(1, 5))):
@@ -34,7 +34,7 @@ def _rows(draw: st.DrawFn) -> list[Row]:
             first = {"": 0, "a": 100, "b": 200}[label] + (1000 if language == "y" else 0)
             words += [first + draw(st.integers(0, 99)) for _ in range(size)]
             tags += [0] * size if not label else [_TAGS.index(f"B-{label}")] + [_TAGS.index(f"I-{label}")] * (size - 1)
-        rows.append(Row(words, tags, draw(st.integers(0, 1)), language=language))
+        rows.append(EncodedUtterance(words, tags, draw(st.integers(0, 1)), language=language))
     return rows
 
 
@@ -54,12 +54,12 @@ def _language_of(word: int) -> str:
     return "y" if word >= 1000 else "x"
 
 
-def _is_within(piece: list[int], row: Row) -> bool:
+def _is_within(piece: list[int], row: EncodedUtterance) -> bool:
     return any(row.words[start : start + len(piece)] == piece for start in range(len(row.words) - len(piece) + 1))
 
 
 @given(_rows(), st.integers(0, 2**32), st.floats(0, 1))
-def test_swapped_rows_stay_right(rows: list[Row], seed: int, share: float) -> None:
+def test_swapped_rows_stay_right(rows: list[EncodedUtterance], seed: int, share: float) -> None:
     swap = SlotSwap(rows, _TAGS)
     for row in rows:
         changed = swap(row, share, random.Random(seed))
@@ -77,14 +77,14 @@ def test_swapped_rows_stay_right(rows: list[Row], seed: int, share: float) -> No
 
 
 def test_nothing_is_swapped_at_share_zero_and_everything_may_be_at_one() -> None:
-    rows = [Row([100, 1], [1, 0], 0), Row([101, 2], [1, 0], 1)]
+    rows = [EncodedUtterance([100, 1], [1, 0], 0), EncodedUtterance([101, 2], [1, 0], 1)]
     swap = SlotSwap(rows, _TAGS)
     assert all(swap(row, 0.0, random.Random(seed)) == row for row in rows for seed in range(20))
     assert {swap(rows[0], 1.0, random.Random(seed)).words[0] for seed in range(50)} == {100, 101}
 
 
 def test_rows_without_tags_stay() -> None:
-    row = Row([1, 2], None, 0)
+    row = EncodedUtterance([1, 2], None, 0)
     assert SlotSwap([row], _TAGS)(row, 1.0, random.Random(0)) is row
     recombination = Recombination([row], _TAGS)
     assert recombination.cross(row, random.Random(0)) is row
@@ -93,7 +93,7 @@ def test_rows_without_tags_stay() -> None:
 
 
 @given(_rows(), st.integers(0, 2**32))
-def test_values_of_another_language_come_from_there(rows: list[Row], seed: int) -> None:
+def test_values_of_another_language_come_from_there(rows: list[EncodedUtterance], seed: int) -> None:
     """With `foreign` at one, every slot that the other language knows is of it, and the words between stay."""
     swap = SlotSwap(rows, _TAGS)
     known = {(_label_of(word), row.language) for row in rows for word in row.words}
@@ -109,7 +109,7 @@ def test_values_of_another_language_come_from_there(rows: list[Row], seed: int) 
 
 
 @given(_rows(), st.integers(0, 2**32), st.booleans())
-def test_crossed_rows_are_two_pieces_of_one_intent(rows: list[Row], seed: int, foreign: bool) -> None:
+def test_crossed_rows_are_two_pieces_of_one_intent(rows: list[EncodedUtterance], seed: int, foreign: bool) -> None:
     recombination = Recombination(rows, _TAGS)
     for row in rows:
         changed = recombination.cross(row, random.Random(seed), float(foreign))
@@ -128,14 +128,14 @@ def test_crossed_rows_are_two_pieces_of_one_intent(rows: list[Row], seed: int, f
 
 def test_rows_are_joined_where_both_have_the_same_slot() -> None:
     """Every way to cross two rows, by hand: before or after slot "a"; the row of another intent takes no part."""
-    rows = [Row([1, 100, 2], [0, 1, 0], 0), Row([3, 101, 4], [0, 1, 0], 0), Row([5, 102, 6], [0, 1, 0], 1)]
+    rows = [EncodedUtterance([1, 100, 2], [0, 1, 0], 0), EncodedUtterance([3, 101, 4], [0, 1, 0], 0), EncodedUtterance([5, 102, 6], [0, 1, 0], 1)]
     recombination = Recombination(rows, _TAGS)
     found = {tuple(recombination.cross(rows[0], random.Random(seed)).words) for seed in range(200)}
     assert found == {(1, 100, 2), (1, 101, 4), (1, 100, 4)}
 
 
 def test_a_foreign_half_is_taken_only_where_there_is_one() -> None:
-    rows = [Row([1, 100], [0, 1], 0, language="x"), Row([1001, 1100, 1002], [0, 1, 0], 0, language="y"), Row([7, 200], [0, 3], 0, language="x")]
+    rows = [EncodedUtterance([1, 100], [0, 1], 0, language="x"), EncodedUtterance([1001, 1100, 1002], [0, 1, 0], 0, language="y"), EncodedUtterance([7, 200], [0, 3], 0, language="x")]
     recombination = Recombination(rows, _TAGS)
     found = {tuple(recombination.cross(rows[0], random.Random(seed), 1.0).words) for seed in range(100)}
     assert found == {(1, 1100, 1002), (1, 100, 1002)}
@@ -143,7 +143,7 @@ def test_a_foreign_half_is_taken_only_where_there_is_one() -> None:
 
 
 @given(_rows(), st.integers(0, 2**32))
-def test_a_row_loses_one_whole_value(rows: list[Row], seed: int) -> None:
+def test_a_row_loses_one_whole_value(rows: list[EncodedUtterance], seed: int) -> None:
     recombination = Recombination(rows, _TAGS)
     for row in rows:
         changed = recombination.drop(row, random.Random(seed))
@@ -156,19 +156,19 @@ def test_a_row_loses_one_whole_value(rows: list[Row], seed: int) -> None:
 
 
 def test_templates_are_known_by_words_slots_and_their_one_intent() -> None:
-    rows = [Row([1, 100, 101], [0, 1, 2], 0), Row([2, 100], [0, 1], 0), Row([2, 105], [0, 1], 1)]
+    rows = [EncodedUtterance([1, 100, 101], [0, 1, 2], 0), EncodedUtterance([2, 100], [0, 1], 0), EncodedUtterance([2, 105], [0, 1], 1)]
     recombination = Recombination(rows, _TAGS)
-    assert recombination.is_known(Row([1, 150], [0, 1], 0))  # another value
-    assert not recombination.is_known(Row([1, 150], [0, 1], 1))  # another intent
-    assert not recombination.is_known(Row([1, 200], [0, 3], 0))  # another slot
-    assert not recombination.is_known(Row([3, 100], [0, 1], 0))  # another word
+    assert recombination.is_known(EncodedUtterance([1, 150], [0, 1], 0))  # another value
+    assert not recombination.is_known(EncodedUtterance([1, 150], [0, 1], 1))  # another intent
+    assert not recombination.is_known(EncodedUtterance([1, 200], [0, 3], 0))  # another slot
+    assert not recombination.is_known(EncodedUtterance([3, 100], [0, 1], 0))  # another word
     assert not recombination.is_known(rows[1])  # the data disagree
 
 
 @given(st.integers(0, 2**32), st.one_of(st.floats(0, 1), st.just(1.0)))
 def test_misspelled_rows_keep_tags_and_number_of_words(seed: int, share: float) -> None:
     misspell_row = _misspeller()
-    row = Row(_TABLE.index([b"kitchen", b"lights", b"on"]), [0, 1, 2], 1, language="x")
+    row = EncodedUtterance(_TABLE.index([b"kitchen", b"lights", b"on"]), [0, 1, 2], 1, language="x")
     changed = misspell_row(row, share, random.Random(seed))
     assert changed._replace(words=row.words) == row
     assert changed == misspell_row(row, share, random.Random(seed))

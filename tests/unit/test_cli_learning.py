@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from pqrnn.cli import distill
 from pqrnn.cli.app import app
 from pqrnn.cli.learning import make_config, make_shape
-from pqrnn.distillation.labelling import LessonConfig
+from pqrnn.distillation.labelling import TransferConfig
 from pqrnn.distillation.objective import DistillationConfig
 from pqrnn.errors import TrainingError
 from pqrnn.training.trainer import choose_precision
@@ -58,8 +58,8 @@ def test_weights_of_distillation_come_from_the_command_line(distilled: Any) -> N
     given = distilled(
         "--hard", "0.1", "--soft", "0.9", "--temperature", "3", "--intent-weight", "1.5", "--soft-intent-weight", "6", "--smoothing", "0.2"
     )
-    assert given["schooling"].lessons == "made"
-    assert given["schooling"].config == DistillationConfig(hard=0.1, soft=0.9, temperature=3.0, intent_weight=6.0)
+    assert given["objective"].lessons == "made"
+    assert given["objective"].config == DistillationConfig(hard=0.1, soft=0.9, temperature=3.0, intent_weight=6.0)
     assert (given["config"].intent_weight, given["config"].smoothing) == (1.5, 0.2)
 
 
@@ -69,12 +69,12 @@ def test_labels_are_not_smoothed_beside_a_teacher_unless_asked_for(distilled: An
 
 def test_changes_of_lessons_come_from_the_command_line_and_are_off_unless_asked_for(distilled: Any) -> None:
     given = distilled("--variants", "3", "--swap", "0.1", "--cross", "0.2", "--drop", "0.3", "--switch", "0.4", "--misspell-variants", "0.5")
-    assert given["lessons"] == LessonConfig(variants=3, swap=0.1, cross=0.2, drop=0.3, switch=0.4, misspell=0.5)
+    assert given["lessons"] == TransferConfig(variants=3, swap=0.1, cross=0.2, drop=0.3, switch=0.4, misspell=0.5)
     off = distilled()["lessons"]
     assert (off.cross, off.drop, off.switch, off.misspell) == (0.0, 0.0, 0.0, 0.0)
 
 
 def test_relations_are_kept_only_where_they_are_learned(distilled: Any) -> None:
-    assert distilled()["lessons"].relations == 0 and distilled()["schooling"].config.relations == 0.0
+    assert distilled()["lessons"].relations == 0 and distilled()["objective"].config.relations == 0.0
     given = distilled("--relations", "0.5")
-    assert given["lessons"].relations == 8 and given["schooling"].config.relations == 0.5
+    assert given["lessons"].relations == 8 and given["objective"].config.relations == 0.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.dataset.encoded import list_labels
 from runtime_py.decode.frame_search import LONGEST
 
@@ -11,7 +11,7 @@ def _example(intent: str, text: str, *labels: str) -> Example:
     """One slot for each of the first words."""
     words, at, slots = text.split(), 0, []
     for word, label in zip(words, labels, strict=False):
-        slots.append(Slot(label, at, at + len(word)))
+        slots.append(SlotSpan(label, at, at + len(word)))
         at += len(word) + 1
     return Example(text=text, intent=intent, slots=tuple(slots), locale="en")
 

@@ -19,7 +19,7 @@ from pqrnn.data.alignment import (
     normalise_slots,
     write_tags,
 )
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 
 pytestmark = pytest.mark.unit
 
@@ -41,8 +41,8 @@ class Tagged:
     groups: list[tuple[str, int, int]]
 
     @property
-    def slots(self) -> tuple[Slot, ...]:
-        return tuple(Slot(label, self.points[first][0], self.points[last][1]) for label, first, last in self.groups)
+    def slots(self) -> tuple[SlotSpan, ...]:
+        return tuple(SlotSpan(label, self.points[first][0], self.points[last][1]) for label, first, last in self.groups)
 
 
 @st.composite
@@ -82,7 +82,7 @@ def test_white_space_at_the_edges_changes_nothing(case: Tagged, data: st.DataObj
     for index, slot in enumerate(case.slots):
         left = data.draw(st.integers(_space_before(case, slot.start, edges[index]), slot.start))
         right = data.draw(st.integers(slot.end, _space_after(case, slot.end)))
-        wide.append(Slot(slot.label, left, right))
+        wide.append(SlotSpan(slot.label, left, right))
     assert normalise_slots(case.text, wide) == case.slots
     assert write_tags(case.text, wide, case.bytes) == write_tags(case.text, case.slots, case.bytes)
 
@@ -99,7 +99,7 @@ def _space_after(case: Tagged, end: int) -> int:
 def test_any_slots_either_come_back_exactly_or_have_a_reason(case: Tagged, label: str, data: st.DataObject) -> None:
     places = st.integers(0, len(case.text))
     pairs = data.draw(st.lists(st.tuples(places, places), max_size=4))
-    slots = tuple(Slot(label, min(pair), max(pair)) for pair in pairs)
+    slots = tuple(SlotSpan(label, min(pair), max(pair)) for pair in pairs)
     placed = normalise_slots(case.text, slots)
     outcome = write_tags(case.text, slots, case.bytes)
     starts, ends = {start for start, _ in case.points}, {end for _, end in case.points}
@@ -118,34 +118,34 @@ def test_any_slots_either_come_back_exactly_or_have_a_reason(case: Tagged, label
 @pytest.mark.parametrize(
     ("slots", "reason"),
     [
-        ([Slot("a", 0, 4), Slot("b", 3, 8)], Reason.OVERLAP),
-        ([Slot("a", 0, 4), Slot("b", 4, 6)], Reason.INSIDE_WORD),
-        ([Slot("a", 0, 8), Slot("b", 5, 8)], Reason.OVERLAP),
-        ([Slot("a", 5, 8), Slot("a", 5, 8)], Reason.OVERLAP),
-        ([Slot("a", 0, 3)], Reason.INSIDE_WORD),
-        ([Slot("a", 1, 8)], Reason.INSIDE_WORD),
-        ([Slot("a", 1, 2), Slot("b", 2, 4)], Reason.INSIDE_WORD),
-        ([Slot("a", 4, 5)], Reason.EMPTY),
-        ([Slot("a", 2, 2)], Reason.EMPTY),
-        ([Slot("a", 8, 9)], Reason.NO_WORD),
-        ([Slot("a", 0, 9)], Reason.NO_WORD),
+        ([SlotSpan("a", 0, 4), SlotSpan("b", 3, 8)], Reason.OVERLAP),
+        ([SlotSpan("a", 0, 4), SlotSpan("b", 4, 6)], Reason.INSIDE_WORD),
+        ([SlotSpan("a", 0, 8), SlotSpan("b", 5, 8)], Reason.OVERLAP),
+        ([SlotSpan("a", 5, 8), SlotSpan("a", 5, 8)], Reason.OVERLAP),
+        ([SlotSpan("a", 0, 3)], Reason.INSIDE_WORD),
+        ([SlotSpan("a", 1, 8)], Reason.INSIDE_WORD),
+        ([SlotSpan("a", 1, 2), SlotSpan("b", 2, 4)], Reason.INSIDE_WORD),
+        ([SlotSpan("a", 4, 5)], Reason.EMPTY),
+        ([SlotSpan("a", 2, 2)], Reason.EMPTY),
+        ([SlotSpan("a", 8, 9)], Reason.NO_WORD),
+        ([SlotSpan("a", 0, 9)], Reason.NO_WORD),
     ],
 )
-def test_reasons(slots: list[Slot], reason: Reason) -> None:
+def test_reasons(slots: list[SlotSpan], reason: Reason) -> None:
     # The words end before the mark, as when a text has been cut.
     assert write_tags("wake mää!", slots, [(0, 4), (5, 10)]) is reason
 
 
 def test_the_end_of_a_word_can_be_a_slot() -> None:
     text, words = "recuérdame eso", [(0, 11), (12, 15)]
-    assert write_tags(text, [Slot("who", 8, 10), Slot("what", 11, 14)], words) == ("B2-who", "B-what")
-    assert read_slots(text, ["B2-who", "I-who"], words) == (Slot("who", 8, 14),)
-    assert read_slots(text, ["B12-who", "O"], words) == (Slot("who", 0, 10),)
+    assert write_tags(text, [SlotSpan("who", 8, 10), SlotSpan("what", 11, 14)], words) == ("B2-who", "B-what")
+    assert read_slots(text, ["B2-who", "I-who"], words) == (SlotSpan("who", 8, 14),)
+    assert read_slots(text, ["B12-who", "O"], words) == (SlotSpan("who", 0, 10),)
 
 
 def test_only_usual_ends_of_words_have_a_tag() -> None:
-    often = [Example("dime", "x", (Slot("who", 2, 4),))] * 10
-    rare = [Example("dime", "x", (Slot("what", 1, 4),))] * 9
+    often = [Example("dime", "x", (SlotSpan("who", 2, 4),))] * 10
+    rare = [Example("dime", "x", (SlotSpan("what", 1, 4),))] * 9
     tags = list_tags([*often, *rare], [[(0, 4)]] * 19)
     assert tags == ("O", "B-what", "I-what", "B-who", "I-who", "B2-who")
     tagged, report = align_examples([often[0], rare[0]], [[(0, 4)]] * 2, frozenset(tags))
@@ -155,21 +155,21 @@ def test_only_usual_ends_of_words_have_a_tag() -> None:
 
 def test_a_stray_inside_tag_begins_a_slot_and_extra_tags_are_padding() -> None:
     words = [(0, 1), (2, 3), (4, 5)]
-    assert read_slots("a b c", ["I-x", "I-y", "I-y", "B-x", "O"], words) == (Slot("x", 0, 1), Slot("y", 2, 5))
-    assert read_slots("a b c", ["B-x", "B-x", "I-x"], words) == (Slot("x", 0, 1), Slot("x", 2, 5))
-    assert read_slots("a b c", ["B-x", "O", "I-x"], words) == (Slot("x", 0, 1), Slot("x", 4, 5))
+    assert read_slots("a b c", ["I-x", "I-y", "I-y", "B-x", "O"], words) == (SlotSpan("x", 0, 1), SlotSpan("y", 2, 5))
+    assert read_slots("a b c", ["B-x", "B-x", "I-x"], words) == (SlotSpan("x", 0, 1), SlotSpan("x", 2, 5))
+    assert read_slots("a b c", ["B-x", "O", "I-x"], words) == (SlotSpan("x", 0, 1), SlotSpan("x", 4, 5))
 
 
 def test_inventories_are_sorted_and_begin_with_outside() -> None:
-    examples = [Example("a b", "stop", (Slot("time", 0, 1), Slot("artist", 2, 3))), Example("a", "go", (Slot("time", 0, 1),))]
+    examples = [Example("a b", "stop", (SlotSpan("time", 0, 1), SlotSpan("artist", 2, 3))), Example("a", "go", (SlotSpan("time", 0, 1),))]
     assert list_tags(examples) == ("O", "B-artist", "I-artist", "B-time", "I-time")
     assert list_intents(examples) == ("go", "stop")
     assert list_tags([]) == ("O",)
 
 
 def test_report_counts_every_row_and_shows_the_first_few() -> None:
-    cut = [Example("wake", "x", (Slot("a", 0, 3),), source=f"f:{line}") for line in range(1, 8)]
-    examples = [*cut, Example("wake", "x", (Slot("a", 0, 4),)), Example("wake me", "x", (Slot("a", 4, 5),))]
+    cut = [Example("wake", "x", (SlotSpan("a", 0, 3),), source=f"f:{line}") for line in range(1, 8)]
+    examples = [*cut, Example("wake", "x", (SlotSpan("a", 0, 4),)), Example("wake me", "x", (SlotSpan("a", 4, 5),))]
     tags, report = align_examples(examples, [[(0, 4)]] * 8 + [[(0, 4), (5, 7)]])
     assert tags == [None] * 7 + [("B-a",), None]
     assert (report.rows, report.unrepresentable) == (9, 8)

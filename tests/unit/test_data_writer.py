@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pqrnn.data import load_examples
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.data.fingerprint import fingerprint_examples
 from pqrnn.data.writer import write_jsonl
 
@@ -27,7 +27,7 @@ def examples(draw: st.DrawFn) -> Example:
     text = draw(VISIBLE)
     places = st.integers(0, len(text))
     pairs = draw(st.lists(st.tuples(places, places), max_size=3))
-    slots = tuple(Slot(draw(VISIBLE), min(pair), max(pair)) for pair in pairs)
+    slots = tuple(SlotSpan(draw(VISIBLE), min(pair), max(pair)) for pair in pairs)
     return Example(text, draw(VISIBLE), slots, draw(st.sampled_from(["", "en", "en-US", "th"])))
 
 
@@ -42,7 +42,7 @@ def test_jsonl_comes_back_as_it_was(tmp_path: Path, rows: list[Example], packed:
 
 
 def test_the_same_rows_make_the_same_file(tmp_path: Path) -> None:
-    rows = [Example("wake mé", "x", (Slot("a", 0, 4),), "en", "elsewhere:7")]
+    rows = [Example("wake mé", "x", (SlotSpan("a", 0, 4),), "en", "elsewhere:7")]
     for name in ("a.jsonl", "b.jsonl", "a.jsonl.gz", "b.jsonl.gz"):
         write_jsonl(rows, tmp_path / name)
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
@@ -64,7 +64,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 
 
 ROWS = [
-    Example("wake me", "alarm", (Slot("who", 5, 7), Slot("what", 0, 4)), "en", "a:1"),
+    Example("wake me", "alarm", (SlotSpan("who", 5, 7), SlotSpan("what", 0, 4)), "en", "a:1"),
     Example("stop", "stop", (), "en", "a:2"),
     Example("stop", "stop", (), "en", "a:3"),
 ]
@@ -84,8 +84,8 @@ def test_fingerprint_does_not_depend_on_where_and_in_which_order_rows_lie() -> N
         [replace(ROWS[0], text="wake mo"), *ROWS[1:]],
         [replace(ROWS[0], intent="alarms"), *ROWS[1:]],
         [replace(ROWS[0], slots=ROWS[0].slots[:1]), *ROWS[1:]],
-        [replace(ROWS[0], slots=(Slot("who", 5, 6), ROWS[0].slots[1])), *ROWS[1:]],
-        [replace(ROWS[0], slots=(Slot("whom", 5, 7), ROWS[0].slots[1])), *ROWS[1:]],
+        [replace(ROWS[0], slots=(SlotSpan("who", 5, 6), ROWS[0].slots[1])), *ROWS[1:]],
+        [replace(ROWS[0], slots=(SlotSpan("whom", 5, 7), ROWS[0].slots[1])), *ROWS[1:]],
     ],
 )
 def test_fingerprint_depends_on_everything_that_is_learned(other: list[Example]) -> None:

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from pqrnn.augmentation.slot_swap import Row
+from pqrnn.augmentation.slot_swap import EncodedUtterance
 from pqrnn.checkpoint import Labels, load_checkpoint
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.distillation import logit_store as lessons_module
-from pqrnn.distillation.labelling import LessonConfig, answer, average_answers, label_examples, make_drafts
+from pqrnn.distillation.labelling import TransferConfig, answer, average_logits, label_transfer_set, make_transfer_set
 from pqrnn.distillation.loading import carry_weights, load_teacher
-from pqrnn.distillation.logit_store import Answers, Draft, read_lessons, write_lessons
-from pqrnn.distillation.objective import DistillationConfig, Schooling
+from pqrnn.distillation.logit_store import TeacherLogits, TransferText, read_logits, write_logits
+from pqrnn.distillation.objective import DistillationConfig, DistillationObjective
 from pqrnn.distillation.pretrained import find_encoder, load_encoder
 from pqrnn.distillation.romanization import romanise
 from pqrnn.distillation.subwords import WordTokens
@@ -44,7 +44,7 @@ def _examples() -> list[Example]:
         for room in _ROOMS:
             text = f"please {verb} the {room} lights"
             start = text.index(room)
-            made.append(Example(text, intent, (Slot("room", start, start + len(room)),)))
+            made.append(Example(text, intent, (SlotSpan("room", start, start + len(room)),)))
     return made
 
 
@@ -167,29 +167,29 @@ def test_relation_loss_is_the_divergence_by_head_and_word_and_knows_no_widths() 
     assert bool(torch.isfinite(relation_loss(torch.zeros(2, 3, 4), targets, mask)))  # states of a dropped word
 
 
-def _drafts(number: int) -> list[Draft]:
+def _drafts(number: int) -> list[TransferText]:
     return [
-        Draft(n // 2, (b"word", str(n).encode(), "über".encode()), (0, n % 2, 1) if n % 3 else None, n % 2 if n % 3 else -1) for n in range(number)
+        TransferText(n // 2, (b"word", str(n).encode(), "über".encode()), (0, n % 2, 1) if n % 3 else None, n % 2 if n % 3 else -1) for n in range(number)
     ]
 
 
-def _label(part: list[Draft] | tuple[Draft, ...]) -> Answers:
+def _label(part: list[TransferText] | tuple[TransferText, ...]) -> TeacherLogits:
     words = [word for draft in part for word in draft.words]
-    return Answers(torch.tensor([[float(draft.source), -1.0] for draft in part]), torch.tensor([[float(len(word)), 0.5] for word in words]))
+    return TeacherLogits(torch.tensor([[float(draft.source), -1.0] for draft in part]), torch.tensor([[float(len(word)), 0.5] for word in words]))
 
 
 _LABELS = Labels(("a", "b"), ("O", "B-x"))
 
 
-def _write(folder: Path, drafts: list[Draft], label: object = _label, fingerprint: str = "f") -> None:
-    write_lessons(folder, drafts, label, fingerprint=fingerprint, labels=_LABELS, teachers=["t"], rows=10)  # type: ignore[arg-type]
+def _write(folder: Path, drafts: list[TransferText], label: object = _label, fingerprint: str = "f") -> None:
+    write_logits(folder, drafts, label, fingerprint=fingerprint, labels=_LABELS, teachers=["t"], rows=10)  # type: ignore[arg-type]
 
 
 def test_lessons_come_back_as_they_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lessons_module, "SHARD", 4)
     drafts = _drafts(11)
     _write(tmp_path, drafts)
-    found = read_lessons(tmp_path)
+    found = read_logits(tmp_path)
     assert found.drafts == drafts
     targets = found.targets([3, 7], 5)
     assert targets.intent.tolist() == [[1.0, -1.0], [3.0, -1.0]]
@@ -201,7 +201,7 @@ def test_labelling_goes_on_after_a_kill_and_mends_a_damaged_shard(tmp_path: Path
     monkeypatch.setattr(lessons_module, "SHARD", 4)
     drafts, asked = _drafts(11), []
 
-    def killed_at_second(part: list[Draft]) -> Answers:
+    def killed_at_second(part: list[TransferText]) -> TeacherLogits:
         asked.append(len(part))
         if len(asked) == 2:
             raise KeyboardInterrupt
@@ -210,7 +210,7 @@ def test_labelling_goes_on_after_a_kill_and_mends_a_damaged_shard(tmp_path: Path
     with pytest.raises(KeyboardInterrupt):
         _write(tmp_path, drafts, killed_at_second)
     with pytest.raises(TeacherError, match="4 of 11 texts are labelled"):
-        read_lessons(tmp_path)
+        read_logits(tmp_path)
     asked.clear()
     asked += [0, 0]
     _write(tmp_path, drafts, killed_at_second)
@@ -218,9 +218,9 @@ def test_labelling_goes_on_after_a_kill_and_mends_a_damaged_shard(tmp_path: Path
     path = tmp_path / "00001.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\x77")
     with pytest.raises(TeacherError, match=r"00001.*damaged"):
-        read_lessons(tmp_path)
+        read_logits(tmp_path)
     _write(tmp_path, drafts)
-    assert read_lessons(tmp_path).drafts == drafts
+    assert read_logits(tmp_path).drafts == drafts
     with pytest.raises(TeacherError, match="another teacher"):
         _write(tmp_path, drafts, fingerprint="g")
 
@@ -271,7 +271,7 @@ def test_a_teacher_goes_on_from_another_one_with_other_labels(teacher: Path, enc
     assert torch.equal(weights["tags.bias"][1], known["tags.bias"][facts.labels.tags.index("B-room")])
     other = TeacherModel(TeacherConfig(encoder=str(encoder)), 2, 2)
     other.load_state_dict(weights)  # which says so if a shape or a name were wrong
-    drafts = [Draft(0, (b"turn", b"on"), None, -1)]
+    drafts = [TransferText(0, (b"turn", b"on"), None, -1)]
     before, after = answer(model, drafts), answer(other.eval(), drafts)
     torch.testing.assert_close(after.intent[:, 1], before.intent[:, facts.labels.intents.index("on")])
     torch.testing.assert_close(after.tags[:, 1], before.tags[:, facts.labels.tags.index("B-room")])
@@ -290,7 +290,7 @@ def test_a_teacher_is_trained_read_back_and_answers_by_word(teacher: Path) -> No
     assert isinstance(model, TeacherModel) and facts.labels.intents == ("off", "on")
     with pytest.raises(CheckpointError):
         load_checkpoint(teacher)  # it is no student
-    drafts = [Draft(0, (b"turn", b"off"), None, -1), Draft(1, (b"lights",), None, -1)]
+    drafts = [TransferText(0, (b"turn", b"off"), None, -1), TransferText(1, (b"lights",), None, -1)]
     together, alone = answer(model, drafts), answer(model, drafts[1:])
     assert together.intent.shape == (2, 2) and together.tags.shape == (3, 3)
     torch.testing.assert_close(together.intent[1:], alone.intent, rtol=1e-4, atol=1e-5)
@@ -306,15 +306,15 @@ def test_embeddings_stay_unless_asked_for(teacher: Path, encoder: Path) -> None:
 
 
 def test_an_ensemble_is_the_mean_of_probabilities() -> None:
-    parts = [Answers(torch.randn(3, 4), torch.randn(5, 2)) for _ in range(3)]
-    found = average_answers(parts)
+    parts = [TeacherLogits(torch.randn(3, 4), torch.randn(5, 2)) for _ in range(3)]
+    found = average_logits(parts)
     expected = np.mean([part.intent.double().softmax(-1).numpy() for part in parts], axis=0)
     np.testing.assert_allclose(found.intent.double().softmax(-1).numpy(), expected, atol=1e-6)
 
 
 def test_drafts_are_variants_with_gold_labels_and_texts_without() -> None:
     labels = Labels(("off", "on"), ("O", "B-room", "I-room"))
-    drafts = make_drafts(_examples(), ["what a day", "please switch on the hall lights"], labels, LessonConfig(variants=5, swap=1.0))
+    drafts = make_transfer_set(_examples(), ["what a day", "please switch on the hall lights"], labels, TransferConfig(variants=5, swap=1.0))
     known = [draft for draft in drafts if draft.source < len(_examples())]
     assert {draft.source for draft in known} == set(range(len(_examples())))
     assert len(known) > len(_examples())
@@ -331,9 +331,9 @@ def _two_languages() -> list[Example]:
     for pattern, language, rooms in (("please switch on the {} lights", "en", _ROOMS), ("bitte schalte das Licht in {} ein", "de", ("Küche", "Bad"))):
         for room in rooms:
             start = pattern.index("{")
-            made.append(Example(pattern.format(room), "on", (Slot("room", start, start + len(room)),), locale=language))
-    made.append(Example("lights on in hall now", "on", (Slot("room", 13, 17),), locale="en"))
-    made.append(Example("off with hall", "off", (Slot("room", 9, 13),), locale="en"))
+            made.append(Example(pattern.format(room), "on", (SlotSpan("room", start, start + len(room)),), locale=language))
+    made.append(Example("lights on in hall now", "on", (SlotSpan("room", 13, 17),), locale="en"))
+    made.append(Example("off with hall", "off", (SlotSpan("room", 9, 13),), locale="en"))
     return made
 
 
@@ -342,7 +342,7 @@ _ROOM_LABELS = Labels(("off", "on"), ("O", "B-room", "I-room"))
 
 def test_recombined_drafts_keep_gold_labels_only_where_their_template_is_known() -> None:
     training = _two_languages()
-    drafts = make_drafts(training, [], _ROOM_LABELS, LessonConfig(variants=40, swap=0.0, cross=0.7, drop=0.3))
+    drafts = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=40, swap=0.0, cross=0.7, drop=0.3))
     texts = {b" ".join(draft.words): draft for draft in drafts}
     assert texts[b"please switch on the hall now"].intent == -1 and texts[b"please switch on the hall now"].tags is None
     assert texts[b"please switch on the lights"].intent == -1  # dropped
@@ -358,55 +358,55 @@ def test_recombined_drafts_keep_gold_labels_only_where_their_template_is_known()
 
 def test_switched_drafts_mix_languages_and_each_change_can_be_off() -> None:
     training = _two_languages()
-    plain = make_drafts(training, [], _ROOM_LABELS, LessonConfig(variants=20, swap=0.0))
+    plain = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=20, swap=0.0))
     assert [draft.words for draft in plain] == [tuple(example.text.encode().split()) for example in training]  # nothing on: nothing new
-    switched = make_drafts(training, [], _ROOM_LABELS, LessonConfig(variants=40, swap=0.0, switch=0.5))
+    switched = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=40, swap=0.0, switch=0.5))
     texts = {b" ".join(draft.words): draft for draft in switched}
     mixed = texts["please switch on the Küche lights".encode()]
     assert mixed.intent == 1 and mixed.tags == (0, 0, 0, 0, 1, 0)  # a value of the same slot keeps the labels
     assert b"bitte schalte das Licht in living room ein" in texts
-    crossed = make_drafts(training, [], _ROOM_LABELS, LessonConfig(variants=40, swap=0.0, switch=0.5, cross=1.0))
+    crossed = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=40, swap=0.0, switch=0.5, cross=1.0))
     joined = {b" ".join(draft.words): draft for draft in crossed}["please switch on the Küche ein".encode()]
     assert joined.tags is None  # carriers of two languages: the teacher decides
 
 
 def test_misspelled_drafts_keep_gold_labels_and_originals_stay() -> None:
-    drafts = make_drafts(_examples(), [], _ROOM_LABELS, LessonConfig(variants=5, swap=0.0, misspell=0.3))
-    by_source: dict[int, list[Draft]] = {}
+    drafts = make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, swap=0.0, misspell=0.3))
+    by_source: dict[int, list[TransferText]] = {}
     for draft in drafts:
         by_source.setdefault(draft.source, []).append(draft)
     for source, example in enumerate(_examples()):
         first, *others = by_source[source]
         assert first.words == tuple(example.text.encode().split()) and others
         assert all((each.tags, each.intent) == (first.tags, first.intent) and each.words != first.words for each in others)
-    assert make_drafts(_examples(), [], _ROOM_LABELS, LessonConfig(variants=5, swap=0.0, misspell=0.3)) == drafts
-    assert make_drafts(_examples(), [], _ROOM_LABELS, LessonConfig(variants=5, swap=0.0, misspell=0.3, seed=1)) != drafts
+    assert make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, swap=0.0, misspell=0.3)) == drafts
+    assert make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, swap=0.0, misspell=0.3, seed=1)) != drafts
 
 
 def test_drawn_texts_are_new_and_have_no_labels_of_their_own() -> None:
     training, labels = _examples(), Labels(("off", "on"), ("O", "B-room", "I-room"))
-    plain = make_drafts(training, ["turn the fan on please"], labels, LessonConfig(variants=1))
-    drafts = make_drafts(training, ["turn the fan on please"], labels, LessonConfig(variants=1, sampled=0.5))
+    plain = make_transfer_set(training, ["turn the fan on please"], labels, TransferConfig(variants=1))
+    drafts = make_transfer_set(training, ["turn the fan on please"], labels, TransferConfig(variants=1, sampled=0.5))
     assert drafts[: len(plain)] == plain  # what was asked before stays as it was
     drawn = drafts[len(plain) :]
     assert 0 < len(drawn) <= 6 and {draft.words for draft in drawn}.isdisjoint(draft.words for draft in plain)
     assert all(draft.tags is None and draft.intent == -1 for draft in drawn)
     assert len({draft.source for draft in drafts}) == len({draft.source for draft in plain}) + len(drawn)
-    assert drafts == make_drafts(training, ["turn the fan on please"], labels, LessonConfig(variants=1, sampled=0.5))
+    assert drafts == make_transfer_set(training, ["turn the fan on please"], labels, TransferConfig(variants=1, sampled=0.5))
 
 
 def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, tmp_path: Path) -> None:
-    label_examples(tmp_path / "lessons", [teacher], _examples(), ["dim the attic"], LessonConfig(variants=2))
-    made = read_lessons(tmp_path / "lessons")
+    label_transfer_set(tmp_path / "lessons", [teacher], _examples(), ["dim the attic"], TransferConfig(variants=2))
+    made = read_logits(tmp_path / "lessons")
     assert made.drafts[-1].intent == -1
     (teacher / "model.safetensors").rename(tmp_path / "away")  # nothing is left to label, so the teacher is not loaded
-    label_examples(tmp_path / "lessons", [teacher], _examples(), ["dim the attic"], LessonConfig(variants=2))
+    label_transfer_set(tmp_path / "lessons", [teacher], _examples(), ["dim the attic"], TransferConfig(variants=2))
     (tmp_path / "away").rename(teacher / "model.safetensors")
-    schooling = Schooling(made, DistillationConfig())
-    train(tmp_path / "whole", _examples(), _examples(), _MODEL, _CONFIG, schooling=schooling)
+    objective = DistillationObjective(made, DistillationConfig())
+    train(tmp_path / "whole", _examples(), _examples(), _MODEL, _CONFIG, objective=objective)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "killed", _examples(), _examples(), _MODEL, _CONFIG, schooling=schooling, stop_after=3)
-    train(tmp_path / "killed", _examples(), _examples(), _MODEL, _CONFIG, schooling=schooling)
+        train(tmp_path / "killed", _examples(), _examples(), _MODEL, _CONFIG, objective=objective, stop_after=3)
+    train(tmp_path / "killed", _examples(), _examples(), _MODEL, _CONFIG, objective=objective)
     assert (tmp_path / "killed" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
     facts = load_checkpoint(tmp_path / "whole").facts
     assert facts.data["lessons"] == made.digest and facts.training["teachers"] == ["run"]
@@ -414,43 +414,43 @@ def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, t
         train(tmp_path / "whole", _examples(), _examples(), _MODEL, _CONFIG)
     renamed = [Example(each.text, f"light {each.intent}", each.slots) for each in _examples()]
     with pytest.raises(TrainingError, match="other intents or slots"):
-        train(tmp_path / "other", renamed, renamed, _MODEL, _CONFIG, schooling=schooling)
+        train(tmp_path / "other", renamed, renamed, _MODEL, _CONFIG, objective=objective)
     with pytest.raises(TrainingError, match="lessons are about 12"):
-        train(tmp_path / "other", _examples()[:5], _examples(), _MODEL, _CONFIG, schooling=schooling)
+        train(tmp_path / "other", _examples()[:5], _examples(), _MODEL, _CONFIG, objective=objective)
 
 
 def test_a_teacher_of_more_labels_teaches_those_of_the_data(teacher: Path, tmp_path: Path) -> None:
     some = [Example(example.text, example.intent) for example in _examples() if example.intent == "on"]
-    label_examples(tmp_path / "lessons", [teacher], some, [], LessonConfig(variants=0))
-    made = read_lessons(tmp_path / "lessons")
+    label_transfer_set(tmp_path / "lessons", [teacher], some, [], TransferConfig(variants=0))
+    made = read_logits(tmp_path / "lessons")
     assert made.index.labels == Labels(("on",), ("O",))
     network, facts = load_teacher(teacher)
     whole = answer(network, made.drafts)
     columns = facts.labels.intents.index("on"), facts.labels.tags.index("O")
     torch.testing.assert_close(made.intent.float(), whole.intent[:, [columns[0]]], rtol=2e-3, atol=2e-3)  # kept in float16
-    other = [*some, Example("dim the attic", "dim", (Slot("level", 0, 3),))]
+    other = [*some, Example("dim the attic", "dim", (SlotSpan("level", 0, 3),))]
     with pytest.raises(TeacherError, match="does not know dim, B-level, I-level"):
-        label_examples(tmp_path / "other", [teacher], other, [], LessonConfig(variants=0))
+        label_transfer_set(tmp_path / "other", [teacher], other, [], TransferConfig(variants=0))
 
 
 def test_the_loss_of_a_lesson_is_the_weighed_sum_of_both(tmp_path: Path) -> None:
     """Each weight multiplies its own part, that of the intent under the teacher's answers only there."""
     _write(tmp_path, _drafts(4))
-    lessons = read_lessons(tmp_path)
-    rows = [Row([0, 1, 2], None, 0, lesson) for lesson in (3, 1)]
+    lessons = read_logits(tmp_path)
+    rows = [EncodedUtterance([0, 1, 2], None, 0, logit_index) for logit_index in (3, 1)]
     mask = torch.ones(2, 3, 1)
     encoding = Encoding(torch.randn(2, 2), torch.randn(2, 3, 2), torch.randn(2, 3, 4))
     targets = lessons.targets([3, 1], 3)
     intent = sum(_kl(targets.intent[row].tolist(), encoding.intent[row].tolist(), 3.0) for row in range(2)) / 2
     tags = sum(_kl(targets.tags[row, word].tolist(), encoding.tags[row, word].tolist(), 3.0) for row in range(2) for word in range(3)) / 2
-    schooling = Schooling(lessons, DistillationConfig(temperature=3.0, hard=0.25, soft=0.5, intent_weight=8.0))
-    found = schooling.blend(torch.tensor(10.0), encoding, rows, mask)
+    objective = DistillationObjective(lessons, DistillationConfig(temperature=3.0, hard=0.25, soft=0.5, intent_weight=8.0))
+    found = objective.blend(torch.tensor(10.0), encoding, rows, mask)
     assert float(found) == pytest.approx(0.25 * 10.0 + 0.5 * (8.0 * intent + tags), rel=1e-4)
 
 
 def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher: Path, tmp_path: Path) -> None:
-    label_examples(tmp_path / "lessons", [teacher, teacher], _examples(), ["dim the attic"], LessonConfig(variants=1, relations=4))
-    made = read_lessons(tmp_path / "lessons")
+    label_transfer_set(tmp_path / "lessons", [teacher, teacher], _examples(), ["dim the attic"], TransferConfig(variants=1, relations=4))
+    made = read_logits(tmp_path / "lessons")
     model, _ = load_teacher(teacher)
     numbers = [3, len(made.drafts) - 1]
     targets = made.targets(numbers, 9)
@@ -466,8 +466,8 @@ def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher:
     config = TrainingConfig(epochs=15, batch=4, learning_rate=1e-2, patience=0, swap=0.0, misspell=0.0)
     distances = []
     for weight in (0.0, 5.0):
-        how = Schooling(made, DistillationConfig(relations=weight))
-        train(tmp_path / str(weight), _examples(), _examples(), _MODEL, config, schooling=how)
+        how = DistillationObjective(made, DistillationConfig(relations=weight))
+        train(tmp_path / str(weight), _examples(), _examples(), _MODEL, config, objective=how)
         student, _ = load_teacher(tmp_path / str(weight))
         found = answer(student, made.drafts, relations=4).relations
         assert found is not None
@@ -477,20 +477,20 @@ def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher:
 
 
 def test_relations_that_were_not_kept_or_do_not_fit_are_said(teacher: Path, tmp_path: Path) -> None:
-    label_examples(tmp_path / "lessons", [teacher], _examples(), [], LessonConfig(variants=0))
-    plain = read_lessons(tmp_path / "lessons")
+    label_transfer_set(tmp_path / "lessons", [teacher], _examples(), [], TransferConfig(variants=0))
+    plain = read_logits(tmp_path / "lessons")
     assert plain.heads == 0 and plain.targets([0], 8).relations is None
     assert "relations" not in load_file(tmp_path / "lessons" / "00000.safetensors")
     with pytest.raises(TrainingError, match="hold no relations"):
-        train(tmp_path / "run", _examples(), _examples(), _MODEL, _CONFIG, schooling=Schooling(plain, DistillationConfig(relations=1.0)))
+        train(tmp_path / "run", _examples(), _examples(), _MODEL, _CONFIG, objective=DistillationObjective(plain, DistillationConfig(relations=1.0)))
     with pytest.raises(TeacherError, match="do not divide the teacher's width, 32"):
-        label_examples(tmp_path / "odd", [teacher], _examples(), [], LessonConfig(variants=0, relations=5))
+        label_transfer_set(tmp_path / "odd", [teacher], _examples(), [], TransferConfig(variants=0, relations=5))
 
 
 def test_soft_answers_alone_pull_the_student_to_the_teacher(teacher: Path, tmp_path: Path) -> None:
     """With no weight on labels the student ends nearer to its teacher's distribution than a student of the labels."""
-    label_examples(tmp_path / "lessons", [teacher], _examples(), [], LessonConfig(variants=0))
-    made = read_lessons(tmp_path / "lessons")
+    label_transfer_set(tmp_path / "lessons", [teacher], _examples(), [], TransferConfig(variants=0))
+    made = read_logits(tmp_path / "lessons")
     config = TrainingConfig(epochs=30, batch=4, learning_rate=1e-2, patience=0, swap=0.0, misspell=0.0)
     distances = []
     for name, hard, soft in (("soft", 0.0, 1.0), ("hard", 1.0, 0.0)):
@@ -500,7 +500,7 @@ def test_soft_answers_alone_pull_the_student_to_the_teacher(teacher: Path, tmp_p
             _examples(),
             _MODEL,
             config,
-            schooling=Schooling(made, DistillationConfig(temperature=1.0, hard=hard, soft=soft)),
+            objective=DistillationObjective(made, DistillationConfig(temperature=1.0, hard=hard, soft=soft)),
         )
         student, _ = load_teacher(tmp_path / name)  # a student may teach, too
         distances.append(float(soft_loss(answer(student, made.drafts).intent, made.intent.float(), 1.0).mean()))

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pqrnn.checkpoint import load_checkpoint
-from pqrnn.distributed import gather_team, is_leader, join_team, share_items, sum_over_team, team_size, tell_team
+from pqrnn.distributed import all_gather, is_leader, join_process_group, share_items, all_reduce, world_size, broadcast
 from pqrnn.errors import TrainingError
 from pqrnn.features.projection import pack_texts
 from pqrnn.model.losses import IGNORED, Totals, distillation_loss, joint_loss
@@ -33,15 +33,15 @@ from pqrnn.distillation import logit_store as lessons
 from pqrnn.training import trainer as training
 from pqrnn.checkpoint import Labels
 from pqrnn.data.examples import Example, Slot
-from pqrnn.distributed import join_team, team_rank
-from pqrnn.distillation.logit_store import Answers, Draft, read_lessons, write_lessons
+from pqrnn.distributed import join_process_group, process_rank
+from pqrnn.distillation.logit_store import Answers, Draft, read_logits, write_logits
 from pqrnn.model.parser import ModelConfig
 from pqrnn.features.projection import ProjectionConfig
 from pqrnn.distillation.objective import DistillationConfig, Schooling
 from pqrnn.training.trainer import TrainingConfig, train
 
 torch.set_num_threads(1)
-join_team()
+join_process_group()
 task, folder = sys.argv[1], Path(sys.argv[2])
 LABELS = Labels(("dim", "off", "on"), ("O", "B-room", "I-room"))
 
@@ -69,7 +69,7 @@ def make_lessons(place):
     for number, example in enumerate(examples()):
         words = tuple(example.text.encode().split())
         drafts += [Draft(number, words, (0,) * len(words), LABELS.intents.index(example.intent)), Draft(number, words + (b"now",), None, -1)]
-    return write_lessons(place, drafts, label, fingerprint="f", labels=LABELS, teachers=["t"], rows=len(examples()))
+    return write_logits(place, drafts, label, fingerprint="f", labels=LABELS, teachers=["t"], rows=len(examples()))
 
 
 # Without anything random within a step: what is left between one process and two is the order of sums.
@@ -89,12 +89,12 @@ elif task == "killed":
         pass
 elif task == "distill":
     made = make_lessons(folder / "lessons")
-    schooling = Schooling(read_lessons(folder / "lessons"), DistillationConfig())
-    train(folder, examples(), examples()[::3], shape, config, schooling=schooling)
+    objective = Schooling(read_logits(folder / "lessons"), DistillationConfig())
+    train(folder, examples(), examples()[::3], shape, config, objective=objective)
 elif task == "apart":  # every process with a folder of its own
     training._SAVE_SECONDS = 0.0
     if (folder / "0").exists():
-        train(folder / str(team_rank()), examples(), examples()[::3], shape, config)
+        train(folder / str(process_rank()), examples(), examples()[::3], shape, config)
     else:
         try:
             train(folder / "0", examples(), examples()[::3], shape, config, stop_after=4)
@@ -191,12 +191,12 @@ def test_processes_that_do_not_share_a_folder_are_told(tmp_path: Path) -> None:
 
 def test_a_process_alone_is_a_team_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    join_team()
-    assert team_size() == 1 and is_leader()
-    assert tell_team({"a": 1}) == {"a": 1} and gather_team(3) == [3]
+    join_process_group()
+    assert world_size() == 1 and is_leader()
+    assert broadcast({"a": 1}) == {"a": 1} and all_gather(3) == [3]
     assert share_items([1, 2, 3]).items == [1, 2, 3]
     value = torch.ones(2)
-    assert sum_over_team(value) is value
+    assert all_reduce(value) is value
 
 
 def test_a_process_that_misses_the_others_says_how_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_a_process_that_misses_the_others_says_how_to_start(monkeypatch: pytest.
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(TrainingError, match="start all by torchrun"):
-        join_team()
+        join_process_group()
 
 
 def test_the_mean_of_the_shares_losses_is_the_loss_of_the_whole() -> None:

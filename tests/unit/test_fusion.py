@@ -40,7 +40,7 @@ def learn(layer: QrnnLayer, value: Tensor, mask: Tensor, *, fused: bool) -> list
     layer.norm.mean.zero_()
     layer.norm.variance.fill_(1.0)
     value = value.clone().requires_grad_()
-    found = layer._learn(value, mask) if fused else layer(value, mask, scan=True)
+    found = layer._forward_fused(value, mask) if fused else layer(value, mask, scan=True)
     (found * torch.linspace(-1.0, 2.0, found.numel(), dtype=found.dtype).reshape(found.shape)).sum().backward()
     assert value.grad is not None
     gradients = [parameter.grad for parameter in layer.parameters() if parameter.grad is not None]
@@ -60,7 +60,7 @@ def test_equals_the_layer_in_double_precision(lengths: list[int], padding: int, 
     layer = make_layer(kernel, seed % 1000)
     value, mask = draw(lengths, max(lengths) + padding, seed)
     wanted_of = make_layer(kernel, seed % 1000)
-    wanted_of._learns_alone = lambda value, mask: False  # type: ignore[method-assign]
+    wanted_of._can_fuse = lambda value, mask: False  # type: ignore[method-assign]
     for found, wanted in zip(learn(layer, value, mask, fused=True), learn(wanted_of, value, mask, fused=False), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-9)
 
@@ -88,7 +88,7 @@ def test_in_training_the_layer_is_the_quick_one(monkeypatch: pytest.MonkeyPatch)
     layer = make_layer(2, 0)
     value, mask = draw([3, 2], 3, 0)
     calls = []
-    monkeypatch.setattr(layer, "_learn", lambda value, mask: calls.append(0))
+    monkeypatch.setattr(layer, "_forward_fused", lambda value, mask: calls.append(0))
     layer(value, mask, scan=False)
     assert calls == [0]
     layer.eval()(value, mask, scan=False)

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from pqrnn.data import grammar as manual
 from pqrnn.data import home
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.data.grammar import (
     Grammar,
     GrammarError,
@@ -120,11 +120,11 @@ class Oracle:
         for tree in trees:
             yield from self.raw(tree, in_slot)
 
-    def expand(self) -> list[tuple[str, tuple[Slot, ...]]]:
+    def expand(self) -> list[tuple[str, tuple[SlotSpan, ...]]]:
         return [_read_marks(text) for tree in self.sentences for text in self.raw(tree, False)]
 
 
-def _read_marks(raw: str) -> tuple[str, tuple[Slot, ...]]:
+def _read_marks(raw: str) -> tuple[str, tuple[SlotSpan, ...]]:
     """Take the marks out, collapse white space, and place the slots by counting visible characters."""
     plain, opened, spans = "", [], []
     for piece in re.split(f"({_OPEN}[^{_OPEN}]*{_OPEN}|{_CLOSE})", raw):
@@ -137,7 +137,7 @@ def _read_marks(raw: str) -> tuple[str, tuple[Slot, ...]]:
             plain += piece
     text = _SPACES.sub(" ", plain).strip(" ")
     places = [index for index, char in enumerate(text) if char != " "]
-    return text, tuple(Slot(label, places[first], places[last - 1] + 1) for label, first, last in spans)
+    return text, tuple(SlotSpan(label, places[first], places[last - 1] + 1) for label, first, last in spans)
 
 
 # No punctuation: what becomes of the space before it has examples of its own below.
@@ -184,7 +184,7 @@ def _oracles(draw: st.DrawFn) -> Oracle:
     return oracle
 
 
-def _meaning(example: Example) -> tuple[str, tuple[Slot, ...]]:
+def _meaning(example: Example) -> tuple[str, tuple[SlotSpan, ...]]:
     return example.text, example.slots
 
 
@@ -281,7 +281,7 @@ def test_a_slot_inside_a_slot_is_part_of_it() -> None:
         lists='time = "{hour} <part>"\nhour = { from = 7, to = 8 }\nnoon = "x"',
         rules='part = ["am", "{hour} pm"]',
     )
-    assert [example.slots for example in grammar.expand()][:2] == [(Slot("time", 3, 7),), (Slot("time", 3, 9),)]
+    assert [example.slots for example in grammar.expand()][:2] == [(SlotSpan("time", 3, 7),), (SlotSpan("time", 3, 9),)]
     assert grammar.labels == ("time",)
     assert grammar.unused == ("list 'noon'",)
 
@@ -324,7 +324,7 @@ def test_where_an_example_comes_from(tmp_path: Path) -> None:
 
 def test_the_manuals_examples_work() -> None:
     module = textwrap.dedent(str(manual.__doc__).split("does something::")[1].split("\nIt makes")[0])
-    meant = Example("switch on the living room lights", "light_on", (Slot("area", 14, 25),))
+    meant = Example("switch on the living room lights", "light_on", (SlotSpan("area", 14, 25),))
     assert meant.text in _texts(parse_grammar(module))
     assert _meaning(meant) in map(_meaning, parse_grammar(module).expand())
     readme = (Path(home.__file__).with_name("home_control") / "README.md").read_text(encoding="utf-8")

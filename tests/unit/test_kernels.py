@@ -13,7 +13,7 @@ from makers.kernels import REAL_TARGETS, SHAPES, TARGETS, layer_case, make_layer
 from makers.small import CONFIG, LABELS, make_model
 from msgspec.structs import replace
 
-from compile.kernels.families import FAMILIES, REAL_FAMILIES, Family, Kernels, choose_family, choose_kernels, find_family
+from compile.kernels.families import FAMILIES, REAL_FAMILIES, InstructionFamily, Kernels, choose_family, choose_kernels, find_family
 from compile.kernels.layer import layer_kernel
 from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, KernelProjection, counts_words, has_products, with_kernels
 from compile.kernels.packing import offset_sums, pack_table, pack_weights, unpack_weights
@@ -21,7 +21,7 @@ from compile.kernels.product import product_kernel
 from compile.kernels.tiling import choose_height, choose_shape, choose_tiling, runs
 from pqrnn.features.projection import Projection, pack_texts
 from pqrnn.features.unicode_table import BLOCK_BITS, load_unicode_table
-from pqrnn.model.int8 import IntegerLinear, Range, multiply
+from pqrnn.model.int8 import IntegerLinear, ActivationRange, multiply
 from pqrnn.model.parser import ParserModel
 from targets import registry
 
@@ -73,7 +73,7 @@ def test_features_of_another_architecture_are_none() -> None:
 
 @ALL
 @given(depth=st.integers(1, 40), columns=st.integers(1, 40), seed=st.integers(0, 2**31))
-def test_packed_weights_hold_every_weight_once_and_zeros(family: Family, depth: int, columns: int, seed: int) -> None:
+def test_packed_weights_hold_every_weight_once_and_zeros(family: InstructionFamily, depth: int, columns: int, seed: int) -> None:
     weights = torch.randint(-128, 128, (depth, columns), dtype=torch.int8, generator=torch.Generator().manual_seed(seed))
     weights = weights.float() if family.real else weights
     packed = pack_weights(weights, family)
@@ -83,7 +83,7 @@ def test_packed_weights_hold_every_weight_once_and_zeros(family: Family, depth: 
 
 
 @ALL
-def test_a_register_of_packed_weights_holds_columns_of_consecutive_rows(family: Family) -> None:
+def test_a_register_of_packed_weights_holds_columns_of_consecutive_rows(family: InstructionFamily) -> None:
     row, column = torch.meshgrid(torch.arange(16), torch.arange(2 * family.lanes), indexing="ij")
     for part, number in ((row, 0), (column, 1)):
         register = pack_weights(part.to(torch.int8), family)[1, 1].reshape(-1, family.pair, family.depth)  # second block, second step
@@ -94,7 +94,7 @@ def test_a_register_of_packed_weights_holds_columns_of_consecutive_rows(family: 
 
 @ALL
 @given(rows=st.integers(1, 130), blocks=st.integers(1, 200))
-def test_tiles_cover_everything_and_fit_into_the_registers(family: Family, rows: int, blocks: int) -> None:
+def test_tiles_cover_everything_and_fit_into_the_registers(family: InstructionFamily, rows: int, blocks: int) -> None:
     tiling = choose_tiling(family, rows, blocks)
     assert sum(tiling.rows) == rows
     assert (tiling.groups - 1) * tiling.blocks < blocks <= tiling.groups * tiling.blocks
@@ -115,7 +115,7 @@ def test_rows_are_cut_into_tiles_that_follow_each_other() -> None:
 
 
 @FAMILY
-def test_offsets_take_off_what_the_instruction_adds(family: Family) -> None:
+def test_offsets_take_off_what_the_instruction_adds(family: InstructionFamily) -> None:
     weights = torch.tensor([[127, -128], [127, -128], [3, 5]], dtype=torch.int8)
     left = torch.tensor([[-128, 127, 1]], dtype=torch.int8)
     added = left.long() + (128 if family.unsigned else 0)
@@ -124,7 +124,7 @@ def test_offsets_take_off_what_the_instruction_adds(family: Family) -> None:
 
 
 @FAMILY
-def test_operators_equal_the_products_that_they_replace(family: Family) -> None:
+def test_operators_equal_the_products_that_they_replace(family: InstructionFamily) -> None:
     torch.manual_seed(1)
     for rows, depth, columns in SHAPES:
         left, weights = torch.randint(-128, 128, (rows, depth), dtype=torch.int8), torch.randint(-128, 128, (depth, columns), dtype=torch.int8)
@@ -133,18 +133,18 @@ def test_operators_equal_the_products_that_they_replace(family: Family) -> None:
 
 
 @FAMILY
-@pytest.mark.parametrize("kind", list(Range))
+@pytest.mark.parametrize("kind", list(ActivationRange))
 @pytest.mark.parametrize("bias", [True, False])
-def test_linear_layers_keep_every_bit(family: Family, kind: Range, bias: bool) -> None:
+def test_linear_layers_keep_every_bit(family: InstructionFamily, kind: ActivationRange, bias: bool) -> None:
     torch.manual_seed(2)
     linear = set_weights(IntegerLinear(20, 33, kind, bias=bias))
-    value = torch.randint(-1, 2, (1, 5, 20)).float() if kind == Range.INTEGERS else torch.rand(1, 5, 20)
+    value = torch.randint(-1, 2, (1, 5, 20)).float() if kind == ActivationRange.INTEGERS else torch.rand(1, 5, 20)
     assert torch.equal(KernelLinear(linear, family)(value), linear(value))
 
 
 @FAMILY
 @pytest.mark.parametrize("taps", [1, 2, 3])
-def test_whole_layers_differ_by_roundings_only(family: Family, taps: int) -> None:
+def test_whole_layers_differ_by_roundings_only(family: InstructionFamily, taps: int) -> None:
     layer = make_layer(12, 20, taps)
     case = layer_case(family, 2, (9, 12, 20, taps))
     value, mask = torch.from_numpy(case.inputs[0]).reshape(2, 9, 12).float() / 127.0, torch.from_numpy(case.inputs[-2]).reshape(2, 9, 1)
@@ -158,7 +158,7 @@ def test_whole_layers_differ_by_roundings_only(family: Family, taps: int) -> Non
 
 
 @REAL
-def test_real_products_are_those_of_pytorch(family: Family) -> None:
+def test_real_products_are_those_of_pytorch(family: InstructionFamily) -> None:
     torch.manual_seed(4)
     for bias in (True, False):
         linear = torch.nn.Linear(20, 33, bias)
@@ -169,7 +169,7 @@ def test_real_products_are_those_of_pytorch(family: Family) -> None:
 
 @REAL
 @pytest.mark.parametrize("taps", [1, 2, 3])
-def test_whole_real_layers_differ_by_roundings_only(family: Family, taps: int) -> None:
+def test_whole_real_layers_differ_by_roundings_only(family: InstructionFamily, taps: int) -> None:
     layer = make_real_layer(12, 20, taps)
     case = real_layer_case(family, 2, (9, 12, 20, taps))
     value, mask = torch.from_numpy(case.inputs[0]).reshape(2, 9, 12), torch.from_numpy(case.inputs[-2]).reshape(2, 9, 1)
@@ -202,7 +202,7 @@ def _parser(precision: str = "int8", **changes: object) -> ParserModel:
         ({"state": 18}, False),
     ],
 )
-def test_a_parser_with_kernels_answers_as_before(family: Family, changes: dict[str, object], whole: bool) -> None:
+def test_a_parser_with_kernels_answers_as_before(family: InstructionFamily, changes: dict[str, object], whole: bool) -> None:
     folded = _parser("float32" if family.real else "int8", **changes)
     changed = with_kernels(folded, Kernels(family.lanes, family))
     assert isinstance(changed, KernelParser) == (whole or (changes == {"state": 18} and family.lanes == 4))
@@ -238,7 +238,7 @@ def test_a_parser_without_a_family_gets_the_projection() -> None:
 
 
 @ALL
-def test_one_entry_is_enough_where_kernels_compute_the_words_that_there_are(family: Family) -> None:
+def test_one_entry_is_enough_where_kernels_compute_the_words_that_there_are(family: InstructionFamily) -> None:
     kernels, precision = Kernels(family.lanes, family), "float32" if family.real else "int8"
     assert counts_words(_parser(precision), kernels)
     for changes in ({"context": 16}, {"pool_inputs": True}, {"refinements": 0}):
@@ -254,7 +254,7 @@ def test_products_are_of_integers_or_not() -> None:
 
 
 @REAL
-def test_kernels_of_real_numbers_use_no_integers(family: Family) -> None:
+def test_kernels_of_real_numbers_use_no_integers(family: InstructionFamily) -> None:
     for kernel in (product_kernel("p", family, 5, 64, 48), layer_kernel("l", family, 1, 8, 32, 16, 2)):
         assert "vector.fma" in kernel.body and "call_intrinsic" not in kernel.body
         assert {buffer.element for buffer in (*kernel.reads, *kernel.writes) if buffer.name != "%counts"} == {"f32"}

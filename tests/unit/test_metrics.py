@@ -13,7 +13,7 @@ from oracles.slots import read_slots
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.evaluation.frames import frame_of_example
 from pqrnn.evaluation.metrics import Frame, area_under_curve, score_frames
 
@@ -55,15 +55,15 @@ def test_exact_match_needs_intent_and_every_slot() -> None:
 
 
 def test_overlapping_or_repeated_gold_slots_can_only_count_as_wrong() -> None:
-    slots = (Slot("x", 0, 4), Slot("x", 0, 4))
-    gold = [frame_of_example(Example("word more", "a", slots)), frame_of_example(Example("word more", "a", (Slot("x", 0, 4), Slot("y", 2, 9))))]
+    slots = (SlotSpan("x", 0, 4), SlotSpan("x", 0, 4))
+    gold = [frame_of_example(Example("word more", "a", slots)), frame_of_example(Example("word more", "a", (SlotSpan("x", 0, 4), SlotSpan("y", 2, 9))))]
     for predicted in ((("x", 0, 4),), (("x", 0, 4), ("y", 2, 9))):
         assert score_frames(gold[:1], [("a", predicted)]).exact_match.value == 0.0
     assert score_frames(gold[1:], [("a", (("x", 0, 4),))]).exact_match.value == 0.0
 
 
 def test_white_space_at_slot_edges_does_not_count() -> None:
-    assert frame_of_example(Example("go home now", "a", (Slot("x", 2, 8),))) == ("a", (("x", 3, 7),))
+    assert frame_of_example(Example("go home now", "a", (SlotSpan("x", 2, 8),))) == ("a", (("x", 3, 7),))
 
 
 def test_interval_is_the_binomial_one() -> None:

@@ -14,7 +14,7 @@ from oracles.texts import byte_texts
 from torch import Tensor
 
 from pqrnn.features.projection import ProjectionConfig, pack_texts
-from pqrnn.model.parser import ModelConfig, Parse, ParserModel
+from pqrnn.model.parser import ModelConfig, ParserOutputs, ParserModel
 
 INTENTS, TAGS = 5, 7
 SMALL = ModelConfig(projection=ProjectionConfig(word_features=32, ngram_features=32), bottleneck=12, state=6)
@@ -30,9 +30,9 @@ def make_model(seed: int = 0, **options: Any) -> ParserModel:
     return pretend_trained(model)
 
 
-def parse(model: ParserModel, texts: list[str] | list[bytes], words: int = 32, size: int = 128) -> Parse:
+def parse(model: ParserModel, texts: list[str] | list[bytes], words: int = 32, size: int = 128) -> ParserOutputs:
     with torch.inference_mode():
-        found: Parse = model(pack_texts([text.encode() if isinstance(text, str) else text for text in texts], size), words)
+        found: ParserOutputs = model(pack_texts([text.encode() if isinstance(text, str) else text for text in texts], size), words)
     return found
 
 

@@ -19,7 +19,7 @@ from benchmarks.results import ResultRow, load_results
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.distillation.labelling import Columns
 from pqrnn.distillation.loading import load_teacher
-from pqrnn.evaluation.prediction import answer_texts, predict_texts
+from pqrnn.evaluation.prediction import compute_logits, predict_texts
 from runtime_py.decode.decoder import Decoder, Parse
 
 
@@ -57,7 +57,7 @@ def _measure(monkeypatch: pytest.MonkeyPatch, place: Path, *words: str) -> dict[
 def test_networks_answer_together_with_the_mean_of_their_probabilities(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["wake me at seven", "wecke mich"]
     networks = [load_teacher(place / name)[0] for name in ("run", "teacher")]
-    said = [answer_texts(network, texts) for network in networks]
+    said = [compute_logits(network, texts) for network in networks]
     labels = range(len(said[0][0].intent)), range(said[0][0].tags.shape[1])
     same, turned = Columns(list(labels[0]), list(labels[1])), Columns(list(labels[0]), list(labels[1])[::-1])
     found = answer_together([Voice(place / "run", networks[0], same), Voice(place / "teacher", networks[1], turned)], texts)

@@ -19,10 +19,10 @@ from torch.nn import functional
 from pqrnn.checkpoint import Facts, Labels, load_checkpoint, load_facts, save_checkpoint
 from pqrnn.errors import CheckpointError, QuantizationError
 from pqrnn.features.projection import ProjectionConfig, pack_texts
-from pqrnn.model.int8 import IntegerLinear, Range, expand_taps, multiply
-from pqrnn.model.parser import ModelConfig, Parse, ParserModel
+from pqrnn.model.int8 import IntegerLinear, ActivationRange, expand_taps, multiply
+from pqrnn.model.parser import ModelConfig, ParserOutputs, ParserModel
 from pqrnn.model.qat import QuantizedLinear, shorten
-from pqrnn.quantization import measure_bottleneck, prepare_quantized, quantized_config
+from pqrnn.quantization import calibrate, prepare_qat, int8_config
 
 INTENTS, TAGS = 5, 7
 TEXTS = ["", "stop", "wake me up at 7:30, please", "क्या समय हुआ?", "明天七点叫我。", "a b c d e f g h i j k l m n o p q r s t u v w x y z"]
@@ -38,22 +38,22 @@ def make_float(seed: int = 0, **options: Any) -> ParserModel:
 
 
 def make_quantized(seed: int = 0, **options: Any) -> ParserModel:
-    return prepare_quantized(make_float(seed, **options), TEXTS).eval()
+    return prepare_qat(make_float(seed, **options), TEXTS).eval()
 
 
-def parse(model: ParserModel, texts: list[str], words: int = 32, size: int = 128) -> Parse:
+def parse(model: ParserModel, texts: list[str], words: int = 32, size: int = 128) -> ParserOutputs:
     with torch.inference_mode():
-        found: Parse = model(pack_texts([text.encode() for text in texts], size), words)
+        found: ParserOutputs = model(pack_texts([text.encode() for text in texts], size), words)
     return found
 
 
-def draw(kind: Range, *shape: int) -> Tensor:
+def draw(kind: ActivationRange, *shape: int) -> Tensor:
     """Random activations of a range, with its ends, zero and halves among them."""
-    value = torch.randint(-3, 4, shape).float() if kind is Range.INTEGERS else torch.rand(shape) * (2.0 if kind is Range.SIGNED else 1.0)
-    if kind is Range.SIGNED:
+    value = torch.randint(-3, 4, shape).float() if kind is ActivationRange.INTEGERS else torch.rand(shape) * (2.0 if kind is ActivationRange.SIGNED else 1.0)
+    if kind is ActivationRange.SIGNED:
         value = value - 1.0
         value[..., :4] = torch.tensor([-1.0, 1.0, 0.0, 0.5 / 127])
-    elif kind is not Range.INTEGERS:
+    elif kind is not ActivationRange.INTEGERS:
         value[..., :4] = torch.tensor([0.0, 1.0, 0.5 / 255, 254.5 / 255])
     return value
 
@@ -76,9 +76,9 @@ def test_products_are_exact_whatever_the_shape(rows: int, depth: int, columns: i
 # One layer.
 
 
-@pytest.mark.parametrize("kind", list(Range))
+@pytest.mark.parametrize("kind", list(ActivationRange))
 @pytest.mark.parametrize("taps", [1, 2, 3])
-def test_a_layer_says_the_same_bits_in_training_and_in_integers(kind: Range, taps: int) -> None:
+def test_a_layer_says_the_same_bits_in_training_and_in_integers(kind: ActivationRange, taps: int) -> None:
     torch.manual_seed(1)
     layer = QuantizedLinear(40, 2 * taps * 6, kind, taps=taps).eval()
     if layer.largest is not None:
@@ -92,13 +92,13 @@ def test_a_layer_says_the_same_bits_in_training_and_in_integers(kind: Range, tap
         assert torch.equal(layer(value), frozen(value))
 
 
-@pytest.mark.parametrize("kind", list(Range))
-def test_integers_are_close_to_the_layer_in_float32(kind: Range) -> None:
+@pytest.mark.parametrize("kind", list(ActivationRange))
+def test_integers_are_close_to_the_layer_in_float32(kind: ActivationRange) -> None:
     torch.manual_seed(2)
     layer, value = QuantizedLinear(64, 32, kind), draw(kind, 200, 64)
     wanted = functional.linear(value, layer.weight, layer.bias)
     # Each rounding errs by a step / sqrt(12) in root mean square; errors of 64 terms add up in squares.
-    step = 0.0 if kind is Range.INTEGERS else 1.0 / kind.levels
+    step = 0.0 if kind is ActivationRange.INTEGERS else 1.0 / kind.levels
     weights = layer.weight.abs().amax(1) / 127
     expected = (64 * (value.square().mean() * weights.square().mean() + step**2 * layer.weight.square().mean()) / 12).sqrt()
     error = (layer.frozen()(value) - wanted).square().mean().sqrt()
@@ -108,7 +108,7 @@ def test_integers_are_close_to_the_layer_in_float32(kind: Range) -> None:
 @given(numbers=st.lists(st.floats(-1.0, 1.0, width=32), min_size=1, max_size=50))
 @examples(200)
 def test_roundings_are_to_the_nearest_step_and_keep_order(numbers: list[float]) -> None:
-    layer = IntegerLinear(1, 1, Range.SIGNED)
+    layer = IntegerLinear(1, 1, ActivationRange.SIGNED)
     value = torch.tensor(sorted(numbers))
     found = layer.quantize(value).float()
     assert (found / 127 - value).abs().max() <= 0.5 / 127 + 1e-7
@@ -116,23 +116,23 @@ def test_roundings_are_to_the_nearest_step_and_keep_order(numbers: list[float]) 
 
 
 def test_ends_zero_and_halves_of_every_range() -> None:
-    signed, share, positive = (IntegerLinear(1, 1, kind) for kind in (Range.SIGNED, Range.SHARE, Range.POSITIVE))
+    signed, share, positive = (IntegerLinear(1, 1, kind) for kind in (ActivationRange.SIGNED, ActivationRange.SHARE, ActivationRange.POSITIVE))
     positive.largest.fill_(2.0)
     assert signed.quantize(torch.tensor([-1.0, -0.5 / 127, 0.0, 0.5 / 127, 1.0, 1.0000001])).tolist() == [-127, 0, 0, 1, 127, 127]
     assert share.quantize(torch.tensor([0.0, 0.5 / 255, 1.0, 1.0000001])).tolist() == [-128, -127, 127, 127]
     assert positive.quantize(torch.tensor([0.0, 1.0, 2.0, 1e9])).tolist() == [-128, 0, 127, 127]
-    assert IntegerLinear(1, 1, Range.INTEGERS).quantize(torch.tensor([-3.0, 0.0, 2.0])).tolist() == [-3, 0, 2]
+    assert IntegerLinear(1, 1, ActivationRange.INTEGERS).quantize(torch.tensor([-3.0, 0.0, 2.0])).tolist() == [-3, 0, 2]
 
 
-@pytest.mark.parametrize("kind", list(Range))
-def test_zero_gives_nothing_but_the_bias(kind: Range) -> None:
+@pytest.mark.parametrize("kind", list(ActivationRange))
+def test_zero_gives_nothing_but_the_bias(kind: ActivationRange) -> None:
     torch.manual_seed(3)
     frozen = QuantizedLinear(31, 7, kind).frozen()
     assert torch.equal(frozen(torch.zeros(2, 3, 31)), frozen.bias.expand(2, 3, 7))  # type: ignore[union-attr]
 
 
 def test_all_taps_of_a_gate_have_one_scale() -> None:
-    layer = QuantizedLinear(4, 12, Range.SIGNED, bias=False, taps=2)  # two directions, two taps, three gates
+    layer = QuantizedLinear(4, 12, ActivationRange.SIGNED, bias=False, taps=2)  # two directions, two taps, three gates
     with torch.no_grad():
         layer.weight.fill_(0.1)
         layer.weight[4] = 12.7  # direction 0, tap 1, gate 1
@@ -144,7 +144,7 @@ def test_all_taps_of_a_gate_have_one_scale() -> None:
 
 
 def test_weights_that_are_all_zero_stay_zero() -> None:
-    layer = QuantizedLinear(8, 4, Range.SHARE, bias=False)
+    layer = QuantizedLinear(8, 4, ActivationRange.SHARE, bias=False)
     torch.nn.init.zeros_(layer.weight)
     assert layer.frozen().weight.eq(0).all()
     assert layer.frozen()(torch.rand(3, 8)).eq(0.0).all()
@@ -153,10 +153,10 @@ def test_weights_that_are_all_zero_stay_zero() -> None:
 # Learning.
 
 
-@pytest.mark.parametrize("kind", list(Range))
-def test_gradients_pass_the_roundings(kind: Range) -> None:
+@pytest.mark.parametrize("kind", list(ActivationRange))
+def test_gradients_pass_the_roundings(kind: ActivationRange) -> None:
     torch.manual_seed(4)
-    layer, value = QuantizedLinear(16, 8, kind), (draw(kind, 12, 16) * 0.9 if kind is not Range.INTEGERS else draw(kind, 12, 16)).requires_grad_()
+    layer, value = QuantizedLinear(16, 8, kind), (draw(kind, 12, 16) * 0.9 if kind is not ActivationRange.INTEGERS else draw(kind, 12, 16)).requires_grad_()
     back = torch.randn(12, 8)
     layer(value).backward(back)
     frozen, given = layer.frozen(), layer.frozen().quantize(value.detach()).float() - kind.zero
@@ -167,7 +167,7 @@ def test_gradients_pass_the_roundings(kind: Range) -> None:
 
 
 def test_the_end_of_a_range_is_learned_from_what_it_cuts_off() -> None:
-    layer = QuantizedLinear(4, 1, Range.POSITIVE, bias=False)
+    layer = QuantizedLinear(4, 1, ActivationRange.POSITIVE, bias=False)
     torch.nn.init.ones_(layer.weight)
     assert layer.largest is not None
     value = torch.tensor([[0.25, 2.0, 3.0, 0.5]], requires_grad=True)
@@ -179,7 +179,7 @@ def test_the_end_of_a_range_is_learned_from_what_it_cuts_off() -> None:
 
 
 def test_dropout_does_not_push_activations_over_the_end() -> None:
-    model = ParserModel(quantized_config(make_float(dropout=0.5).config), INTENTS, TAGS)
+    model = ParserModel(int8_config(make_float(dropout=0.5).config), INTENTS, TAGS)
     layer = model.layers[0].product
     assert isinstance(layer, QuantizedLinear)
     value = torch.full((1, 24), 1.9)  # twice 0.95
@@ -245,18 +245,18 @@ def test_the_range_of_the_bottleneck_is_that_of_the_training_words() -> None:
     with torch.inference_mode():
         values = [folded.bottleneck(model.projection(pack_texts([text.encode()], 128), 32).features) for text in TEXTS]
     inside = [value[:, : max(1, len(text.split()))] for value, text in zip(values, TEXTS, strict=True)]
-    largest = measure_bottleneck(folded, TEXTS)
+    largest = calibrate(folded, TEXTS)
     assert largest >= max(float(value.max()) for value in inside[1:])
-    layer = prepare_quantized(model, TEXTS).layers[0].product
+    layer = prepare_qat(model, TEXTS).layers[0].product
     assert isinstance(layer, QuantizedLinear)
     assert layer.largest is not None
     assert layer.largest.item() == largest
-    assert measure_bottleneck(folded, []) == 1.0
+    assert calibrate(folded, []) == 1.0
 
 
 def test_what_cannot_be_quantized_is_refused() -> None:
     with pytest.raises(QuantizationError, match="in 8 bits already"):
-        prepare_quantized(make_quantized(), TEXTS)
+        prepare_qat(make_quantized(), TEXTS)
     with pytest.raises(ValueError, match="no norm"):
         ParserModel(msgspec.structs.replace(make_float().config, precision="int8"), INTENTS, TAGS)
     with pytest.raises(ValueError, match="'float32' or 'int8', not 'int4'"):
@@ -289,7 +289,7 @@ def test_a_checkpoint_holds_integers_and_comes_back_the_same(options: dict[str, 
 
 def test_weights_of_another_precision_are_refused(tmp_path: Path) -> None:
     model = make_float()
-    save_checkpoint(tmp_path, model, facts_of(quantized_config(model.config)))
+    save_checkpoint(tmp_path, model, facts_of(int8_config(model.config)))
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         load_checkpoint(tmp_path)
 
@@ -304,7 +304,7 @@ def test_checkpoints_from_before_there_was_a_precision_are_float32(tmp_path: Pat
 
 
 def test_the_default_parser_fits_two_million_bytes(tmp_path: Path) -> None:
-    model = ParserModel(quantized_config(ModelConfig()), 113, 149)
+    model = ParserModel(int8_config(ModelConfig()), 113, 149)
     save_checkpoint(tmp_path, model, facts_of(model.config))
     assert model.parameters_count() == 1_985_529
     assert (tmp_path / "model.safetensors").stat().st_size <= 2_000_000

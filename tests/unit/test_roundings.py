@@ -15,7 +15,7 @@ from compile.verify.golden import GoldenSet, make_golden
 from compile.verify.reference import Oracle
 from compile.verify.roundings import Roundings, Watch, measure_reach
 from compile.verify.tolerance import TOLERATED
-from pqrnn.model.int8 import IntegerLinear, Range
+from pqrnn.model.int8 import IntegerLinear, ActivationRange
 
 
 class _Model(torch.nn.Module):
@@ -24,8 +24,8 @@ class _Model(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.exact = IntegerLinear(4, 4, Range.INTEGERS)
-        self.first, self.second = IntegerLinear(4, 4, Range.SIGNED), IntegerLinear(4, 4, Range.SIGNED)
+        self.exact = IntegerLinear(4, 4, ActivationRange.INTEGERS)
+        self.first, self.second = IntegerLinear(4, 4, ActivationRange.SIGNED), IntegerLinear(4, 4, ActivationRange.SIGNED)
         for layer in (self.exact, self.first, self.second):
             layer.weight.copy_(torch.randint(-127, 128, (4, 4)))
             layer.scale.fill_(1 / 512)

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from compile.lowering.buckets import make_buckets
 from compile.standalone import toolchains
 from compile.standalone.errors import NoToolchain, StandaloneFailed
-from compile.standalone.schedule import Copy, Dispatch, Entry, Fill, Place, Range, Result, Schedule
+from compile.standalone.schedule import Copy, Dispatch, ScheduledEntry, Fill, Place, ByteRange, Result, Schedule
 from compile.standalone.toolchains import cross_compiler, find_toolchain
 from compile.standalone.writing import _string, write_golden, write_sources
 from runtime_py.package_format.golden import join_golden
 from targets import registry
 
 BUCKETS = make_buckets([(4, 32)])
-WHOLE = Range(Place.ARENA, 0, 4096)
+WHOLE = ByteRange(Place.ARENA, 0, 4096)
 
 
-def entry(words: int = 4) -> Entry:
+def entry(words: int = 4) -> ScheduledEntry:
     results = tuple(
         Result(shape, WHOLE.part(start, 4 * int(np.prod(shape))))
         for shape, start in (((1, 2), 64), ((1, words, 3), 128), ((1, words, 2), 384), ((1,), 512))
@@ -35,7 +35,7 @@ def entry(words: int = 4) -> Entry:
         Dispatch("second", (1, 1, 3), (7, 8), (WHOLE, WHOLE.part(64, 64))),
         Dispatch("first", (1, 1, 1), (), (WHOLE,)),
     )
-    return Entry("parse_4", WHOLE.part(0, 32), results, steps)
+    return ScheduledEntry("parse_4", WHOLE.part(0, 32), results, steps)
 
 
 @given(st.text())
@@ -50,11 +50,11 @@ def test_a_c_string_holds_the_bytes_of_a_name(text: str) -> None:
 def test_a_range_does_not_reach_past_its_end(offset: int, length: int) -> None:
     with pytest.raises(ValueError, match="of a range of 4096"):
         WHOLE.part(offset, length)
-    assert WHOLE.part(64, 32).part(32, 0) == Range(Place.ARENA, 96, 0)
+    assert WHOLE.part(64, 32).part(32, 0) == ByteRange(Place.ARENA, 96, 0)
 
 
 def test_tables_name_each_kernel_once_and_share_what_is_equal(tmp_path: Path) -> None:
-    schedule = Schedule((Fill(Range(Place.STATE, 0, 64), b"\x00"),), (entry(),), (640, 64, 4096))
+    schedule = Schedule((Fill(ByteRange(Place.STATE, 0, 64), b"\x00"),), (entry(),), (640, 64, 4096))
     write_sources(tmp_path, schedule, BUCKETS, ("a", "b"), ("O", "B-x", "I-x"), "module_query", "a */ name")
     tables = (tmp_path / "tables.c").read_text()
     assert tables.count('"first"') == tables.count('"second"') == 1

@@ -13,7 +13,7 @@ import torch
 from makers.rooms import make_rooms
 
 from pqrnn.checkpoint import load_checkpoint
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.errors import CheckpointError, TrainingError
 from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
 from pqrnn.evaluation.metrics import score_frames
@@ -54,7 +54,7 @@ def test_resumes_when_the_last_state_is_older_than_the_kill(finished: Path, tmp_
     assert (tmp_path / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("place", ["update_average", "draw_curves"])
+@pytest.mark.parametrize("place", ["update_average", "plot_curves"])
 def test_ctrl_c_in_the_middle_of_a_change_waits_for_its_end(finished: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between a step's change of the weights and that of their average, or between an epoch's count and its log: the state that is kept is whole."""
     original, calls = getattr(training, place), []
@@ -123,7 +123,7 @@ def test_no_data_is_refused(tmp_path: Path) -> None:
 
 
 def test_rows_that_cannot_be_tagged_train_the_intent(tmp_path: Path) -> None:
-    odd = Example("switch on the kitchen lights", "on", (Slot("room", 14, 18), Slot("room", 16, 21)))
+    odd = Example("switch on the kitchen lights", "on", (SlotSpan("room", 14, 18), SlotSpan("room", 16, 21)))
     config = TrainingConfig(**{**_settings(_CONFIG), "epochs": 1})
     train(tmp_path, [*make_rooms(), odd], [odd], _MODEL, config)
     assert json.loads((tmp_path / "checkpoint.json").read_text())["metrics"]["dev"]["exact_match"]["value"] == 0.0

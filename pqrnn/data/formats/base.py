@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.data.splits import SPLITS, find_split
 from pqrnn.data.textfile import TextFile
 
@@ -45,7 +45,7 @@ def check_text(file: TextFile, line: int, text: str) -> None:
     _check_characters(file, line, text)
 
 
-def check_slot(file: TextFile, line: int, text: str, slot: Slot) -> None:
+def check_slot(file: TextFile, line: int, text: str, slot: SlotSpan) -> None:
     """Raise where ``slot`` has no label or does not lie inside ``text``; an empty slot is counted later."""
     if not slot.label.strip():
         raise file.error(line, f"a slot from {slot.start} to {slot.end} without a label", "a label for each slot")

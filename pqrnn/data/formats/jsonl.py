@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.data.formats.base import DataFormat, Row, check_slot, check_text, parse_object, read_split, read_string
 from pqrnn.data.locales import normalise_locale
 from pqrnn.data.textfile import TextFile
@@ -48,13 +48,13 @@ def _read_list(file: TextFile, number: int, value: object) -> list[Any]:
     return value
 
 
-def _read_slot(file: TextFile, number: int, text: str, value: object) -> Slot:
+def _read_slot(file: TextFile, number: int, text: str, value: object) -> SlotSpan:
     if not isinstance(value, dict):
         raise file.error(number, f"slot {value!r}", _SLOT_EXPECTED)
     start, end, label = value.get("start"), value.get("end"), value.get("label")
     if type(start) is not int or type(end) is not int or not isinstance(label, str):
         raise file.error(number, f"slot {value!r}", _SLOT_EXPECTED)
-    slot = Slot(label, start, end)
+    slot = SlotSpan(label, start, end)
     check_slot(file, number, text, slot)
     said = value.get("text")
     if said is not None and said != text[start:end]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.data.formats.base import DataFormat, Row, check_slot, check_text, parse_object, read_split, read_string
 from pqrnn.data.locales import normalise_locale
 from pqrnn.data.textfile import TextFile
@@ -46,25 +46,25 @@ def _read(file: TextFile) -> Iterator[Row]:
         yield Row(example, read_split(file, number, row.get("partition")))
 
 
-def _read_triples(file: TextFile, number: int, value: Any) -> list[Slot]:  # noqa: ANN401 - whatever the JSON holds
+def _read_triples(file: TextFile, number: int, value: Any) -> list[SlotSpan]:  # noqa: ANN401 - whatever the JSON holds
     if not isinstance(value, list):
         raise file.error(number, f'"slots" is {value!r}', _SLOTS_EXPECTED)
     slots = []
     for each in value:
         match each:
             case [int(start), int(end), str(label)]:
-                slots.append(Slot(label, start, end))
+                slots.append(SlotSpan(label, start, end))
             case _:
                 raise file.error(number, f"slot {each!r}", _SLOTS_EXPECTED)
     return slots
 
 
-def _find_annotations(file: TextFile, number: int, text: str, annotated: str) -> list[Slot]:
+def _find_annotations(file: TextFile, number: int, text: str, annotated: str) -> list[SlotSpan]:
     """Take the annotations out of ``annotated`` and place them in ``text``, whatever the white space between words."""
     plain, slots, last = "", [], 0
     for found in _ANNOTATION.finditer(annotated):
         plain += annotated[last : found.start()]
-        slots.append(Slot(found[1], len(plain), len(plain) + len(found[2])))
+        slots.append(SlotSpan(found[1], len(plain), len(plain) + len(found[2])))
         plain += found[2]
         last = found.end()
     plain += annotated[last:]
@@ -79,7 +79,7 @@ def _find_annotations(file: TextFile, number: int, text: str, annotated: str) ->
         first = sum(not char.isspace() for char in plain[: slot.start])
         count = sum(not char.isspace() for char in plain[slot.start : slot.end])
         start = visible[first] if first < len(visible) else len(text)
-        moved.append(Slot(slot.label, start, visible[first + count - 1] + 1 if count else start))
+        moved.append(SlotSpan(slot.label, start, visible[first + count - 1] + 1 if count else start))
     return moved
 
 

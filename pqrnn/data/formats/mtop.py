@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.data.formats.base import DataFormat, Row, check_slot, check_text
 from pqrnn.data.locales import normalise_locale
 from pqrnn.data.offsets import number_code_points
@@ -54,7 +54,7 @@ def _read(file: TextFile) -> Iterator[Row]:
         yield Row(Example(text, intent, parsed, locales[locale], file.place(number)))
 
 
-def _parse_slots(file: TextFile, number: int, written: str, text: str, *, official: bool) -> tuple[Slot, ...]:
+def _parse_slots(file: TextFile, number: int, written: str, text: str, *, official: bool) -> tuple[SlotSpan, ...]:
     points = number_code_points(text) if official else None
     slots = []
     for piece in written.split(","):
@@ -64,7 +64,7 @@ def _parse_slots(file: TextFile, number: int, written: str, text: str, *, offici
         start, end, label = int(found[1]), int(found[2]), found[3]
         if points is not None:
             start, end = _convert(file, number, points, start, end, label)
-        slot = Slot(label, start, end)
+        slot = SlotSpan(label, start, end)
         check_slot(file, number, text, slot)
         slots.append(slot)
     return tuple(slots)

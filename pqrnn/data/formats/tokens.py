@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from pqrnn.data.examples import Slot
+from pqrnn.data.examples import SlotSpan
 from pqrnn.data.textfile import TextFile
 
 _TAG = re.compile(r"O|[BI]-.+", re.DOTALL)
@@ -43,7 +43,7 @@ def group_tags(file: TextFile, lines: Sequence[int], tags: Sequence[str]) -> Ite
         yield label, first, len(tags)
 
 
-def join_tokens(file: TextFile, lines: Sequence[int], words: Sequence[str], tags: Sequence[str]) -> tuple[str, tuple[Slot, ...]]:
+def join_tokens(file: TextFile, lines: Sequence[int], words: Sequence[str], tags: Sequence[str]) -> tuple[str, tuple[SlotSpan, ...]]:
     """Join words with single spaces, and return the text with its slots in code points.
 
     Raises:
@@ -72,11 +72,11 @@ def find_tokens(text: str, words: Sequence[str]) -> list[tuple[int, int]] | None
     return None if text[place:].strip() else spans
 
 
-def place_slots(file: TextFile, lines: Sequence[int], tags: Sequence[str], spans: Sequence[tuple[int, int]]) -> tuple[Slot, ...]:
+def place_slots(file: TextFile, lines: Sequence[int], tags: Sequence[str], spans: Sequence[tuple[int, int]]) -> tuple[SlotSpan, ...]:
     """Return the slots of tagged words that stand at ``spans`` (code points).
 
     Raises:
         DataFormatError: A tag is none.
     """
     groups = group_tags(file, lines, tags)
-    return tuple(Slot(label, spans[first][0], spans[last - 1][1]) for label, first, last in groups)
+    return tuple(SlotSpan(label, spans[first][0], spans[last - 1][1]) for label, first, last in groups)

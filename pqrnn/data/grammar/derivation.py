@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Protocol
 
-from pqrnn.data.examples import Slot
+from pqrnn.data.examples import SlotSpan
 from pqrnn.data.grammar.nodes import Choice, ListRef, Node, Number, Permutation, RuleRef, Sequence, Text
 
 # Only these collapse: a no-break space is there on purpose (French "20 °C").
@@ -111,7 +111,7 @@ class _Sentence:
         self._pieces: list[str] = []
         self._length = 0
         self._space_waits = False
-        self._slots: list[Slot] = []
+        self._slots: list[SlotSpan] = []
         self._open = False
         self._start: int | None = None
 
@@ -143,14 +143,14 @@ class _Sentence:
     def close_slot(self, label: str) -> None:
         # A waiting space comes after the slot, so its end is the last visible character.
         if self._start is not None:
-            self._slots.append(Slot(label, self._start, self._length))
+            self._slots.append(SlotSpan(label, self._start, self._length))
         self._open = False
 
-    def finish(self) -> tuple[str, tuple[Slot, ...]]:
+    def finish(self) -> tuple[str, tuple[SlotSpan, ...]]:
         return "".join(self._pieces), tuple(self._slots)
 
 
-def derive(node: Node, definitions: Definitions, chooser: Chooser) -> tuple[str, tuple[Slot, ...]]:
+def derive(node: Node, definitions: Definitions, chooser: Chooser) -> tuple[str, tuple[SlotSpan, ...]]:
     """Walk once from ``node`` to a sentence.
 
     Args:

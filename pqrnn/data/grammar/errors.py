@@ -15,7 +15,7 @@ class GrammarError(DataError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourcePosition:
     """Where a template stands: the file, its line if it could be found, and the entry it belongs to."""
 
     file: str
@@ -28,7 +28,7 @@ class Place:
         return f"{self.file}{line}: {self.entry}"
 
 
-def template_error(place: Place, template: str, start: int, end: int, problem: str, expected: str = "") -> GrammarError:
+def template_error(place: SourcePosition, template: str, start: int, end: int, problem: str, expected: str = "") -> GrammarError:
     """Build the error for the piece ``template[start:end]``, shown with carets below it.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.data.grammar.analysis import Analysis
 from pqrnn.data.grammar.derivation import Definitions, OdometerChooser, RandomChooser, derive
 from pqrnn.data.grammar.nodes import Node
@@ -191,7 +191,7 @@ class Grammar:
         for text, slots in self._walks(sentence.node):
             yield Example(text, sentence.intent, slots, self.locale, sentence.source)
 
-    def _walks(self, node: Node) -> Iterator[tuple[str, tuple[Slot, ...]]]:
+    def _walks(self, node: Node) -> Iterator[tuple[str, tuple[SlotSpan, ...]]]:
         """Yield the outcome of every walk from a node."""
         chooser = OdometerChooser()
         more = True

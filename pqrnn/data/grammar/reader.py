@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from pqrnn.data.grammar.analysis import Analysis, references
 from pqrnn.data.grammar.derivation import Definitions
-from pqrnn.data.grammar.errors import GrammarError, Place, did_you_mean, template_error
+from pqrnn.data.grammar.errors import GrammarError, SourcePosition, did_you_mean, template_error
 from pqrnn.data.grammar.generator import Grammar, Sentence
 from pqrnn.data.grammar.nodes import Choice, ListRef, Node, Number, Permutation, Sequence
 from pqrnn.data.grammar.template import NAME, parse_template
@@ -64,7 +64,7 @@ def parse_grammar(text: str, name: str = "grammar") -> Grammar:
 class _Entry:
     """One template with its place, and its tree."""
 
-    place: Place
+    place: SourcePosition
     template: str
     node: Node
     weight: float
@@ -143,7 +143,7 @@ class _GrammarReader:
 
     def entry(self, kind: str, where: str, line: int | None, item: object) -> _Entry:
         if isinstance(item, str):
-            place = Place(self.name, self.find_text(item, line), where)
+            place = SourcePosition(self.name, self.find_text(item, line), where)
             return _Entry(place, item, parse_template(item, place), 1.0)
         if isinstance(item, dict):
             weight = self.weight(where, line, item)
@@ -154,7 +154,7 @@ class _GrammarReader:
             self.check_keys(where, line, item, _ENTRY_KEYS)
             template = item.get("text")
             if isinstance(template, str):
-                place = Place(self.name, self.find_text(template, line), where)
+                place = SourcePosition(self.name, self.find_text(template, line), where)
                 return _Entry(place, template, parse_template(template, place), weight)
         forms = ['"a template"', '{ text = "a template", weight = 2 }']
         if kind == "list":
@@ -191,12 +191,12 @@ class _GrammarReader:
         for template in variants if isinstance(variants, list) and variants else [variants]:
             if not isinstance(template, str):
                 self.fail(f'{where}: template {template!r}; expected a string such as "{{n}} percent"', line)
-            place = Place(self.name, self.find_text(template, line), where)
+            place = SourcePosition(self.name, self.find_text(template, line), where)
             node, found = _put_number(parse_template(template, place), number)
             if not found:
                 raise template_error(place, template, 0, len(template), "no {n}", "the number's place, {n}")
             options.append(node)
-        place = Place(self.name, line, where)
+        place = SourcePosition(self.name, line, where)
         node = options[0] if len(options) == 1 else Choice(tuple(options))
         return _Entry(place, str(variants), node, weight)
 
@@ -337,7 +337,7 @@ def _kind_of(reference: object) -> str:
     return "list" if isinstance(reference, ListRef) else "rule"
 
 
-def _source(place: Place) -> str:
+def _source(place: SourcePosition) -> str:
     name = re.split(r"[\\/]", place.file)[-1]
     return f"{name}:{place.entry}" if place.line is None else f"{name}:{place.line}"
 

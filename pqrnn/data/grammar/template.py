@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from pqrnn.data.grammar.errors import Place, template_error
+from pqrnn.data.grammar.errors import SourcePosition, template_error
 from pqrnn.data.grammar.nodes import Choice, ListRef, Node, Permutation, RuleRef, Sequence, Text
 
 # Anything but white space and the characters of the language: names may be in any script.
@@ -26,7 +26,7 @@ _SPECIAL = frozenset("\\[](){}<>|")
 _DEEPEST = 40
 
 
-def parse_template(template: str, place: Place) -> Node:
+def parse_template(template: str, place: SourcePosition) -> Node:
     """Parse a template.
 
     Args:
@@ -51,7 +51,7 @@ def parse_template(template: str, place: Place) -> Node:
 class _Reader:
     """Recursive-descent reader; ``position`` is the next unread character."""
 
-    def __init__(self, template: str, place: Place) -> None:
+    def __init__(self, template: str, place: SourcePosition) -> None:
         self.template = template
         self.place = place
         self.position = 0
