@@ -30,12 +30,14 @@ from pqrnn.checkpoint import FACTS, WEIGHTS, load_checkpoint, load_facts
 from pqrnn.data.examples import Example
 from pqrnn.data.loader import load_examples
 from pqrnn.data.unlabelled import load_unlabelled
-from pqrnn.distillation.labelling import TransferConfig, label_transfer_set
+from pqrnn.distillation.labelling import label_transfer_set
 from pqrnn.distillation.logit_store import LogitStore, read_logits
 from pqrnn.distillation.objective import DistillationObjective
+from pqrnn.distillation.transfer_set import TransferConfig
 from pqrnn.quantization import quantize_checkpoint
 from pqrnn.seeding import make_random
-from pqrnn.training.trainer import choose_precision, train
+from pqrnn.training.config import choose_precision
+from pqrnn.training.trainer import train
 
 NAME = "ablations"
 PICTURE = FOLDER / "pareto.png"

@@ -30,9 +30,10 @@ from benchmarks.modules import compile_entries
 from benchmarks.results import FOLDER, ResultRow, keep_results, print_rows, tell_command
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.loader import load_examples
-from pqrnn.features.word_table import segment_texts
+from pqrnn.features.segmentation import segment_texts
 from pqrnn.files import replace_file
-from pqrnn.model.parser import ModelConfig, ParserModel
+from pqrnn.model.config import ModelConfig
+from pqrnn.model.parser import ParserModel
 from runtime_py.package_format.manifest import Bucket
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)

@@ -13,11 +13,11 @@ import msgspec
 
 from pqrnn.cli.distill import RELATION_HEADS, distill
 from pqrnn.cli.train import train
-from pqrnn.distillation.labelling import TransferConfig
 from pqrnn.distillation.objective import DistillationConfig
+from pqrnn.distillation.transfer_set import TransferConfig
 from pqrnn.features.projection import ProjectionConfig
-from pqrnn.model.parser import ModelConfig
-from pqrnn.training.trainer import TrainingConfig
+from pqrnn.model.config import ModelConfig
+from pqrnn.training.config import TrainingConfig
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save
 
 from pqrnn.errors import CheckpointError
 from pqrnn.files import replace_file
+from pqrnn.model.config import ModelConfig
 from pqrnn.model.network import Network
-from pqrnn.model.parser import ModelConfig, ParserModel
+from pqrnn.model.parser import ParserModel
 from runtime_py.decode.decoder import Decoder
 
 FORMAT = 1

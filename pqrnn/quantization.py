@@ -16,8 +16,10 @@ from pqrnn.data.examples import Example
 from pqrnn.errors import QuantizationError
 from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.prediction import compute_logits
-from pqrnn.features.word_table import WordFeatures, segment_texts
-from pqrnn.model.parser import ModelConfig, ParserModel
+from pqrnn.features.segmentation import segment_texts
+from pqrnn.features.word_table import WordFeatures
+from pqrnn.model.config import ModelConfig
+from pqrnn.model.parser import ParserModel
 from pqrnn.model.qat import QuantizedLinear
 
 _BATCH = 4096

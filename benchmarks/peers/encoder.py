@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.peers.peer import Features
 from pqrnn.checkpoint import WEIGHTS
 from pqrnn.features.projection import pack_texts
-from pqrnn.features.word_table import group_texts
+from pqrnn.features.segmentation import group_texts
 from pqrnn.model.parser import ParserModel
 
 

@@ -20,7 +20,7 @@ from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import compile_module, target_flags
 from pqrnn.distillation.loading import load_teacher
 from pqrnn.distillation.teacher import TeacherModel
-from pqrnn.features.word_table import segment_texts
+from pqrnn.features.segmentation import segment_texts
 from runtime_py.execute.entry import map_buffer
 from targets import registry
 

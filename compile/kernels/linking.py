@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from compile.kernels.families import InstructionFamily, Kernels
 from compile.kernels.head import head_kernel
+from compile.kernels.head_operators import read_sizes
 from compile.kernels.kernel import Kernel, write_executable
 from compile.kernels.layer import layer_kernel
-from compile.kernels.operators import NAMESPACE, REAL, read_sizes
+from compile.kernels.operators import NAMESPACE, REAL
 from compile.kernels.product import product_kernel, rectified_kernel, scaled_kernel
 from compile.kernels.projection import TextSizes, projection_kernel
 from compile.support.errors import ImportFailed

@@ -16,8 +16,9 @@ from compile.kernels.head import DEPTH_STEP, NAMES, Sizes
 from compile.kernels.layer import GATES
 from compile.kernels.packing import offset_sums, pack_table, pack_weights
 from pqrnn.features.projection import Projection, Words
-from pqrnn.model.int8 import IntegerLinear, ActivationRange
-from pqrnn.model.parser import ParserOutputs, ParserModel, QrnnLayer, add_context
+from pqrnn.model.int8 import ActivationRange, IntegerLinear
+from pqrnn.model.parser import ParserModel, ParserOutputs, add_context
+from pqrnn.model.qrnn import QrnnLayer
 
 Arrange = Callable[[Tensor], Tensor]
 

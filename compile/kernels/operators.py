@@ -12,10 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from compile.kernels.families import InstructionFamily, find_family
-from compile.kernels.head import NAMES, Sizes
+from compile.kernels.families import find_family
 from compile.kernels.packing import unpack_weights
 from pqrnn.features.projection import Projection, ProjectionConfig
 from pqrnn.model.int8 import multiply
@@ -25,7 +23,7 @@ NAMESPACE, REAL = "pqrnn", "real_"
 _LIBRARY = torch.library.Library(NAMESPACE, "DEF")
 
 
-def _define(schema: str, shape: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def define_operator(schema: str, shape: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Define an operator: its schema, and a function that makes tensors of its results' shapes."""
     name = schema.split("(")[0]
 
@@ -42,7 +40,7 @@ def _scaled_shape(left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor,
     return left.new_empty((left.shape[0], columns), dtype=torch.float32)
 
 
-@_define("scaled_product(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, int columns, str family) -> Tensor", _scaled_shape)
+@define_operator("scaled_product(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, int columns, str family) -> Tensor", _scaled_shape)
 def scaled_product(left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, columns: int, family: str) -> Tensor:
     """Return `(left weights + what the weights' offsets say) * scale + bias`.
 
@@ -65,7 +63,7 @@ def _product_shape(left: Tensor, weights: Tensor, offsets: Tensor, columns: int,
     return left.new_empty((left.shape[0], columns), dtype=torch.int32)
 
 
-@_define("integer_product(Tensor left, Tensor weights, Tensor offsets, int columns, str family) -> Tensor", _product_shape)
+@define_operator("integer_product(Tensor left, Tensor weights, Tensor offsets, int columns, str family) -> Tensor", _product_shape)
 def integer_product(left: Tensor, weights: Tensor, offsets: Tensor, columns: int, family: str) -> Tensor:
     """Return the sums of `scaled_product` as they are, int32[M, N]."""
     return _sums(left, weights, offsets, columns, family)
@@ -85,7 +83,7 @@ def _real_shape(left: Tensor, *rest: Any) -> Tensor:
     return left.new_empty((left.shape[0], columns))
 
 
-@_define("real_product(Tensor left, Tensor weights, Tensor bias, int columns, str family) -> Tensor", _real_shape)
+@define_operator("real_product(Tensor left, Tensor weights, Tensor bias, int columns, str family) -> Tensor", _real_shape)
 def real_product(left: Tensor, weights: Tensor, bias: Tensor, columns: int, family: str) -> Tensor:
     """Return `left weights + bias`, float32[M, N] of float32[M, K], packed weights, and float32[blocks * lanes]."""
     return left @ unpack_weights(weights, left.shape[1], columns, find_family(family)) + bias[:columns]
@@ -98,7 +96,7 @@ def _projection_shape(text: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor,
     return features, text.new_empty(rows, dtype=torch.float32), text.new_empty((rows, 2)), text.new_empty(text.shape[0])
 
 
-@_define(
+@define_operator(
     "projection(Tensor text, Tensor blocks, Tensor numbers, Tensor entries, Tensor seeds, int words, int word_features, int ngram_features, int limit, "
     "int[] ngrams, int lanes, int real, int rest) -> (Tensor, Tensor, Tensor, Tensor)",
     _projection_shape,
@@ -151,7 +149,7 @@ def _rectified_shape(left: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     return left.new_empty(shape), left.new_empty(shape, dtype=torch.float32)
 
 
-@_define(
+@define_operator(
     "rectified(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, Tensor levels, Tensor counts, int columns, "
     "str family) "
     "-> (Tensor, Tensor)",
@@ -190,7 +188,7 @@ def rectified(
     return (((real * levels).clamp(max=255.0) + 0.5).to(torch.int32) - 128).to(torch.int8), real
 
 
-@_define("real_rectified(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int columns, str family) -> Tensor", _real_shape)
+@define_operator("real_rectified(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int columns, str family) -> Tensor", _real_shape)
 def real_rectified(left: Tensor, weights: Tensor, bias: Tensor, mask: Tensor, counts: Tensor, columns: int, family: str) -> Tensor:
     """Return what `rectified` does, in float32 only: float32[M, N]."""
     return torch.relu(real_product(left, weights, bias, columns, family)) * mask[:, None]
@@ -202,7 +200,7 @@ def _layer_shape(left: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     return left.new_empty(shape), left.new_empty(shape, dtype=torch.float32)
 
 
-@_define(
+@define_operator(
     "layer(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, Tensor counts, int words, int state, int taps, "
     "str family) "
     "-> (Tensor, Tensor)",
@@ -221,7 +219,7 @@ def layer(
     taps: int,
     family: str,
 ) -> tuple[Tensor, Tensor]:
-    """Return the outputs of a QRNN layer (`pqrnn.model.parser.QrnnLayer`).
+    """Return the outputs of a QRNN layer (`pqrnn.model.qrnn.QrnnLayer`).
 
     Args:
         left: int8[B * T, K].
@@ -242,7 +240,7 @@ def layer(
     lanes = find_family(family).lanes
     sums = _sums(left, weights, offsets, weights.shape[0] * lanes, family)
     real = _recur(sums, scale, bias, mask, (words, state, taps, lanes))
-    return _round_signed(real), real
+    return round_signed(real), real
 
 
 def _real_layer_shape(left: Tensor, *rest: Any) -> Tensor:
@@ -250,7 +248,7 @@ def _real_layer_shape(left: Tensor, *rest: Any) -> Tensor:
     return left.new_empty((left.shape[0], 2 * state))
 
 
-@_define(
+@define_operator(
     "real_layer(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int words, int state, int taps, str family) -> Tensor",
     _real_layer_shape,
 )
@@ -282,157 +280,19 @@ def _recur(sums: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, sizes: tuple
     return (torch.cat(outs, -1) * present).reshape(-1, 2 * state)
 
 
-def _head_shape(short: Tensor, states: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-    return _real_head_shape(states, *rest)
 
 
-@_define(
-    "head(Tensor short, Tensor states, Tensor mask, Tensor counts, Tensor pool, Tensor intent, Tensor tags, Tensor pooled, Tensor neighbours, "
-    "Tensor offsets, Tensor scale, Tensor bias, int words, int heads, int intents, int labels, int rounds, str family) -> (Tensor, Tensor)",
-    _head_shape,
-)
-def head(
-    short: Tensor,
-    states: Tensor,
-    mask: Tensor,
-    counts: Tensor,
-    pool: Tensor,
-    intent: Tensor,
-    tags: Tensor,
-    pooled: Tensor,
-    neighbours: Tensor,
-    offsets: Tensor,
-    scale: Tensor,
-    bias: Tensor,
-    words: int,
-    heads: int,
-    intents: int,
-    labels: int,
-    rounds: int,
-    family: str,
-) -> tuple[Tensor, Tensor]:
-    """Return what follows the last layer of a parser (`pqrnn.model.parser.ParserOutputsrModel.encode`).
-
-    Args:
-        short: int8[B * T, width] of step 1/127, the last layer's outputs.
-        states: float32[B * T, width], the same.
-        mask: float32[B * T], one where a word is.
-        counts: int32[B], words of every text. The kernel computes no more rows of tags than these; here all are.
-        pool: packed weights of the pooling's scores.
-        intent: packed weights of the intent; its depth says whether there are peaks.
-        tags: packed weights of the tags.
-        pooled: packed weights of the tags from what is pooled.
-        neighbours: packed weights of the refinement: depth and each side filled up (`compile.kernels.head.Sizes`).
-        offsets: int32, of the five products one behind the other.
-        scale: float32, likewise.
-        bias: float32, likewise.
-        words: T.
-        heads: of the pooling.
-        intents: labels.
-        labels: of the tags.
-        rounds: of refinement.
-        family: of instructions, by name.
-
-    Returns:
-        float32[B, intents] and float32[B * T, labels], logits.
-    """
-    kind = find_family(family)
-    sizes = read_sizes(states.shape, intent.shape, kind, (words, heads, intents, labels, rounds))
-    products, places = sizes.products(kind.lanes), _places(sizes, kind)
-    packed = dict(zip(NAMES, (pool, intent, tags, pooled, neighbours), strict=True))
-
-    def multiply_scaled(name: str, left: Tensor) -> Tensor:
-        part = places[name]
-        filled = functional.pad(left, (0, products[name][0] - left.shape[1]))
-        return scaled_product(filled, packed[name], offsets[part], scale[part], bias[part], products[name][1], family)
-
-    return _answer(
-        sizes, short, states, mask, multiply_scaled, _round_signed, lambda share: ((share * 255.0 + 0.5).to(torch.int32) - 128).to(torch.int8)
-    )
 
 
-def _real_head_shape(states: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-    words, _, intents, tags = rest[-6:-2]
-    return states.new_empty((states.shape[0] // words, intents)), states.new_empty((states.shape[0], tags))
 
 
-@_define(
-    "real_head(Tensor states, Tensor mask, Tensor counts, Tensor pool, Tensor intent, Tensor tags, Tensor pooled, Tensor neighbours, Tensor bias, "
-    "int words, int heads, int intents, int labels, int rounds, str family) -> (Tensor, Tensor)",
-    _real_head_shape,
-)
-def real_head(
-    states: Tensor,
-    mask: Tensor,
-    counts: Tensor,
-    pool: Tensor,
-    intent: Tensor,
-    tags: Tensor,
-    pooled: Tensor,
-    neighbours: Tensor,
-    bias: Tensor,
-    words: int,
-    heads: int,
-    intents: int,
-    labels: int,
-    rounds: int,
-    family: str,
-) -> tuple[Tensor, Tensor]:
-    """Return what `head` does, in float32 only; `bias` is that of the five products one behind the other."""
-    kind = find_family(family)
-    sizes = read_sizes(states.shape, intent.shape, kind, (words, heads, intents, labels, rounds))
-    products, places = sizes.products(kind.lanes, True), _places(sizes, kind)
-    packed = dict(zip(NAMES, (pool, intent, tags, pooled, neighbours), strict=True))
-
-    def multiply_real(name: str, left: Tensor) -> Tensor:
-        return real_product(left, packed[name], bias[places[name]], products[name][1], family)
-
-    return _answer(sizes, states, states, mask, multiply_real, lambda value: value, lambda share: share)
 
 
-def read_sizes(states: Sequence[int], intent: Sequence[int], family: InstructionFamily, numbers: Sequence[int]) -> Sizes:
-    """Return the sizes of a head from the shapes of its inputs and of the intent's packed weights; `numbers`: words, heads, intents, labels, rounds."""
-    (rows, width), (words, heads, intents, labels, rounds) = states, numbers
-    return Sizes(rows // words, words, width, heads, intents, labels, intent[1] * family.depth >= 2 * width, rounds)
 
 
-def _places(sizes: Sizes, family: InstructionFamily) -> dict[str, slice]:
-    """Return by product where its offsets are."""
-    places, place = {}, 0
-    for name, (_, columns) in sizes.products(family.lanes, family.real).items():
-        places[name] = slice(place, place + -(-columns // family.lanes) * family.lanes)
-        place = places[name].stop
-    return places
 
 
-def _answer(
-    sizes: Sizes,
-    inputs: Tensor,
-    states: Tensor,
-    mask: Tensor,
-    multiply_named: Callable[[str, Tensor], Tensor],
-    round_state: Callable[[Tensor], Tensor],
-    round_share: Callable[[Tensor], Tensor],
-) -> tuple[Tensor, Tensor]:
-    """Return the logits of a head, given its products by name and what rounds their inputs."""
-    words, width, heads, labels = sizes.words, sizes.width, sizes.heads, sizes.tags
-    present = mask.reshape(-1, words, 1)
-    value = states.reshape(-1, words, width)
-    scores = multiply_named("pool", inputs).reshape(-1, words, heads) + (present - 1.0) * 1e6
-    share = torch.softmax(scores, 1).repeat_interleave(width // heads, 2)
-    mean = round_state((share * value).sum(1))
-    seen = mean
-    if sizes.peaks:
-        seen = torch.cat([mean, round_state((value + (present - 1.0) * 2.0).amax(1) * present[:, 0])], -1)
-    unary = multiply_named("tags", inputs).reshape(-1, words, labels) + multiply_named("pooled", mean)[:, None]
-    found = unary
-    for _ in range(sizes.rounds):
-        shares = round_share(torch.softmax(found, -1) * present).reshape(-1, labels)
-        both = multiply_named("neighbours", shares)
-        sides = both.reshape(-1, words, 2, both.shape[1] // 2)[..., :labels]
-        found = unary + functional.pad(sides[:, :-1, 0], (0, 0, 1, 0)) + functional.pad(sides[:, 1:, 1], (0, 0, 0, 1))
-    return multiply_named("intent", seen), found.reshape(-1, labels)
 
 
-def _round_signed(value: Tensor) -> Tensor:
+def round_signed(value: Tensor) -> Tensor:
     return ((value * 127.0 + 128.5).to(torch.int32) - 128).to(torch.int8)

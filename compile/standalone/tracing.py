@@ -14,7 +14,7 @@ from typing import Any
 from iree.compiler import ir
 
 from compile.standalone.errors import StandaloneFailed
-from compile.standalone.schedule import ALIGNMENT, Copy, Dispatch, ScheduledEntry, Fill, Place, ByteRange, Result, Schedule, Step
+from compile.standalone.schedule import ALIGNMENT, ByteRange, Copy, Dispatch, Fill, Place, Result, Schedule, ScheduledEntry, Step
 from runtime_py.package_format.manifest import Bucket
 
 _COMPARISONS: dict[int, Callable[[int, int], bool]] = {0: int.__eq__, 1: int.__ne__, 2: int.__lt__, 3: int.__le__, 4: int.__gt__, 5: int.__ge__}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from compile.standalone.errors import StandaloneFailed
-from compile.standalone.schedule import Copy, Dispatch, ScheduledEntry, Fill, Place, ByteRange, Schedule, Step
+from compile.standalone.schedule import ByteRange, Copy, Dispatch, Fill, Place, Schedule, ScheduledEntry, Step
 from runtime_py.package_format.golden import GoldenVectors
 from runtime_py.package_format.manifest import Bucket
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from pqrnn.model.int8 import IntegerLinear, ActivationRange
+from pqrnn.model.int8 import ActivationRange, IntegerLinear
 
 DRAWS = 6
 

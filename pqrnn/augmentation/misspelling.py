@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 
-from pqrnn.augmentation.slot_swap import EncodedUtterance
+from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.features.projection import Projection
-from pqrnn.features.word_table import segment_texts
+from pqrnn.features.segmentation import segment_texts
 from pqrnn.model.network import WordTable
 
 

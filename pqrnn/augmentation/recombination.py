@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pqrnn.augmentation.slot_swap import EncodedUtterance, TagSet
+from pqrnn.augmentation.slot_swap import TagSet
+from pqrnn.dataset.encoded import EncodedUtterance
 
 
 class _Joint(NamedTuple):

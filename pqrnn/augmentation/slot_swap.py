@@ -7,25 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pqrnn.dataset.encoded import EncodedUtterance
 from runtime_py.decode.tags import TagScheme
-
-
-class EncodedUtterance(NamedTuple):
-    """One utterance as numbers.
-
-    Attributes:
-        words: rows of the word table.
-        tags: of the words, `None` where they cannot be represented or are not known.
-        intent: -1 where unknown.
-        logit_index: index into the logit store of a teacher's answer, -1 where there is none.
-        language: as "en"; empty where the data do not say.
-    """
-
-    words: list[int]
-    tags: list[int] | None
-    intent: int
-    logit_index: int = -1
-    language: str = ""
 
 
 class WordRun(NamedTuple):

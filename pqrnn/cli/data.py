@@ -58,7 +58,7 @@ def show(data: SpecArgument, lang: LangOption = None, json: JsonOption = False) 
         report: AlignmentReport | None = None
         if find_spec("torch") is not None:
             from pqrnn.features.projection import Projection, ProjectionConfig
-            from pqrnn.features.word_table import segment_texts
+            from pqrnn.features.segmentation import segment_texts
 
             spans = segment_texts(Projection(ProjectionConfig()), [example.text.encode() for example in examples])
             _, report = align_examples(examples, spans, frozenset(list_tags(examples, spans)))

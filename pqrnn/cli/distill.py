@@ -34,8 +34,8 @@ from pqrnn.cli.output import require_extra
 
 if TYPE_CHECKING:
     from pqrnn.data.examples import Example
-    from pqrnn.distillation.labelling import TransferConfig
     from pqrnn.distillation.logit_store import LogitStore
+    from pqrnn.distillation.transfer_set import TransferConfig
 
 
 RELATION_HEADS = 8  # of the relations between words; a divisor of the widths of teachers and students
@@ -114,8 +114,8 @@ def distill(
     require_extra("teacher", "torch", "safetensors", "matplotlib", "transformers")
     from pqrnn.checkpoint import load_checkpoint
     from pqrnn.data.unlabelled import load_unlabelled
-    from pqrnn.distillation.labelling import TransferConfig
     from pqrnn.distillation.objective import DistillationConfig, DistillationObjective
+    from pqrnn.distillation.transfer_set import TransferConfig
     from pqrnn.errors import TrainingError
 
     if relations and 2 * state % RELATION_HEADS:

@@ -87,7 +87,7 @@ def finetune(
 
 
 def _carry(folder: Path, training: list[Example]) -> dict[str, Tensor]:
-    from pqrnn.dataset.encoded import list_labels
+    from pqrnn.dataset.labels import list_labels
     from pqrnn.distillation.loading import carry_weights, load_teacher
     from pqrnn.distillation.teacher import TeacherModel
     from pqrnn.errors import TeacherError

@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
     from pqrnn.data.examples import Example
     from pqrnn.distillation.objective import DistillationObjective
-    from pqrnn.model.parser import ModelConfig
-    from pqrnn.training.trainer import NetworkConfig, TrainingConfig
+    from pqrnn.model.config import ModelConfig
+    from pqrnn.training.config import TrainingConfig
+    from pqrnn.training.trainer import NetworkConfig
 
 
 def make_config(precision: str, **settings: Any) -> TrainingConfig:
-    """Return the settings of a run (`pqrnn.training.trainer.TrainingConfig`); the precision "auto" is what is fast here.
+    """Return the settings of a run (`pqrnn.training.config.TrainingConfig`); the precision "auto" is what is fast here.
 
     Raises:
         TrainingError: a setting is out of its range.
     """
     from pqrnn.errors import TrainingError
-    from pqrnn.training.trainer import TrainingConfig, choose_precision
+    from pqrnn.training.config import TrainingConfig, choose_precision
 
     try:
         return TrainingConfig(precision=choose_precision() if precision == "auto" else precision, **settings)
@@ -36,14 +37,15 @@ def make_config(precision: str, **settings: Any) -> TrainingConfig:
 
 
 def make_shape(features: int, ngram_features: int, ngram_limit: int = 1, **shape: Any) -> ModelConfig:
-    """Return the shape of a parser (`pqrnn.model.parser.ModelConfig`).
+    """Return the shape of a parser (`pqrnn.model.config.ModelConfig`).
 
     Raises:
         TrainingError: there is no parser of that shape.
     """
     from pqrnn.errors import TrainingError
     from pqrnn.features.projection import ProjectionConfig
-    from pqrnn.model.parser import ModelConfig, ParserModel
+    from pqrnn.model.config import ModelConfig
+    from pqrnn.model.parser import ParserModel
 
     try:
         projection = ProjectionConfig(word_features=features, ngram_features=ngram_features, ngram_limit=ngram_limit)
@@ -108,13 +110,13 @@ def load_data(data: str, dev: str | None, lang: str | None) -> tuple[list[Exampl
 
 
 def make_reporter(*, quiet: bool) -> Any:
-    """Return a `pqrnn.training.trainer.TrainingReporter` and context manager that draws a progress bar on the terminal, or says nothing."""
+    """Return a `pqrnn.training.reporting.TrainingReporter` and context manager that draws a progress bar on the terminal, or says nothing."""
     from contextlib import AbstractContextManager
 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from pqrnn.training.trainer import TrainingReporter
+    from pqrnn.training.reporting import TrainingReporter
 
     class Bar(TrainingReporter, AbstractContextManager[Any]):
         def __init__(self) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pqrnn.checkpoint import Checkpoint
     from pqrnn.distillation.objective import DistillationObjective
-    from pqrnn.training.trainer import TrainingConfig
+    from pqrnn.training.config import TrainingConfig
 
 _EPILOG = """Examples:
 
@@ -54,7 +54,7 @@ def quantize(
     """
     require_extra("train", "torch", "safetensors", "matplotlib")
     from pqrnn.checkpoint import load_checkpoint
-    from pqrnn.dataset.encoded import list_labels
+    from pqrnn.dataset.labels import list_labels
     from pqrnn.errors import QuantizationError
     from pqrnn.quantization import prepare_qat, quantize_checkpoint
     from pqrnn.training.trainer import discard
@@ -96,7 +96,7 @@ def _make_config(checkpoint: Checkpoint, epochs: int, learning_rate: float, seed
     """Return the settings of the parser's own training, but for what is different about a short one that starts from a good parser."""
     import msgspec
 
-    from pqrnn.training.trainer import TrainingConfig
+    from pqrnn.training.config import TrainingConfig
 
     own = _fields(checkpoint.facts.training, TrainingConfig)
     different = {"epochs": epochs, "learning_rate": learning_rate, "patience": 0, "threads": threads, **({} if seed is None else {"seed": seed})}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -13,145 +12,30 @@ from typing import NamedTuple
 import msgspec
 import torch
 
-from pqrnn.augmentation.misspelling import Misspeller
-from pqrnn.augmentation.ngram_sampler import NgramSampler
-from pqrnn.augmentation.recombination import Recombination
-from pqrnn.augmentation.slot_swap import EncodedUtterance, SlotSwap
 from pqrnn.checkpoint import Labels
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
-from pqrnn.dataset.encoded import EncodedDataset, encode_examples, list_labels, pad_words
+from pqrnn.dataset.collate import pad_words
+from pqrnn.dataset.labels import list_labels
 from pqrnn.distillation.loading import load_teacher, read_teacher
-from pqrnn.distillation.logit_store import TeacherLogits, TransferText, StoreIndex, write_logits
+from pqrnn.distillation.logit_store import StoreIndex, TeacherLogits, TransferText, write_logits
+from pqrnn.distillation.transfer_set import TransferConfig, make_transfer_set
 from pqrnn.errors import TeacherError
-from pqrnn.features.projection import Projection, ProjectionConfig
-from pqrnn.features.word_table import segment_texts
 from pqrnn.model.losses import relate
 from pqrnn.model.network import Network
-from pqrnn.seeding import make_random
 
 _BATCH = 64
 _SHOWN = 5
-_TRIES = 4  # draws for each text that is wanted: many are known
 
 
-class TransferConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What texts the teachers are asked about. A share of 0 leaves that kind of change out.
-
-    Attributes:
-        variants: of every training utterance, beside itself.
-        swap: share of slot values replaced in a variant by another value of the same slot in the same language.
-        cross: share of variants that go on, from one of their slots, as another utterance of the same intent does.
-        drop: share of variants that lack one of their slots.
-        switch: share of slot values, and of the utterances that variants go on as, that are taken from another language (code-switching).
-        misspell: share of words misspelled in a variant.
-        sampled: texts for each training utterance that are drawn from n-grams of all texts (`pqrnn.augmentation.ngram_sampler`); only the teachers' answers to them are learned.
-        order: words of these n-grams.
-        relations: heads of the relations between words that are kept beside the answers (`pqrnn.model.losses.relate`), a divisor of the widths of teacher and student;
-            0 keeps none: they are large.
-        seed: of everything random.
-    """
-
-    variants: int = 6
-    swap: float = 0.5
-    cross: float = 0.0
-    drop: float = 0.0
-    switch: float = 0.0
-    misspell: float = 0.0
-    sampled: float = 0.0
-    order: int = 4
-    relations: int = 0
-    seed: int = 0
 
 
-class Lexicon:
-    """Distinct words by number (`pqrnn.model.network.WordTable` without anything behind the words)."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self.words: list[bytes] = []
-        self._rows: dict[bytes, int] = {}
-
-    def __len__(self) -> int:
-        """Distinct words so far."""
-        return len(self.words)
-
-    def index(self, words: Iterable[bytes]) -> list[int]:
-        """Return the number of each word."""
-        rows = []
-        for word in words:
-            if word not in self._rows:
-                self._rows[word] = len(self.words)
-                self.words.append(word)
-            rows.append(self._rows[word])
-        return rows
 
 
-def make_transfer_set(training: Sequence[Example], unlabelled: Sequence[str], labels: Labels, config: TransferConfig) -> list[TransferText]:
-    """Return every training utterance, its variants, the texts without labels, and those drawn from n-grams; none twice for one source.
-
-    A variant keeps the gold labels where its template is one that the training utterances have with this intent: always, where only values were replaced
-    or words misspelled. Of others only the teachers' answers are learned.
-    """
-    projection = Projection(ProjectionConfig())
-    lexicon = Lexicon()
-    with torch.inference_mode():
-        corpus = encode_examples(training, projection, lexicon, labels.intents, labels.tags)
-        raw = [text.encode() for text in dict.fromkeys(unlabelled)]
-        places = segment_texts(projection, raw)
-        misspell = Misspeller(list(lexicon.words), projection, lexicon, make_random(config.seed, "misspell", 0)) if config.misspell else None
-    drafts = _vary(corpus, lexicon, labels, config, misspell)
-    known = {draft.words for draft in drafts}
-    for text, spans in zip(raw, places, strict=True):
-        words = tuple(text[start:end] for start, end in spans)
-        if words and words not in known:
-            known.add(words)
-            drafts.append(TransferText(len(training) + len(drafts), words, None, -1))
-    if config.sampled:
-        drafts += _sample(corpus, lexicon, drafts, known, config)
-    return drafts
 
 
-def _sample(corpus: EncodedDataset, lexicon: Lexicon, drafts: Sequence[TransferText], known: set[tuple[bytes, ...]], config: TransferConfig) -> list[TransferText]:
-    rows = len(corpus.rows)
-    learned = [tuple(lexicon.words[word] for word in row.words) for row in corpus.rows]
-    sampler = NgramSampler([*learned, *(draft.words for draft in drafts if draft.source >= rows)], config.order)
-    rng = make_random(config.seed, "sampled", 0)
-    found: dict[tuple[bytes, ...], None] = {}
-    wanted = round(config.sampled * rows)
-    for _ in range(_TRIES * wanted):
-        words = sampler.draw(rng)
-        if words and words not in known:
-            found[words] = None
-        if len(found) == wanted:
-            break
-    return [TransferText(rows + len(drafts) + number, words, None, -1) for number, words in enumerate(found)]
 
 
-def _vary(corpus: EncodedDataset, lexicon: Lexicon, labels: Labels, config: TransferConfig, misspell: Misspeller | None) -> list[TransferText]:
-    swap, recombination = SlotSwap(corpus.rows, labels.tags), Recombination(corpus.rows, labels.tags)
-
-    def change(row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
-        base = recombination.cross(row, rng, config.switch) if rng.random() < config.cross else row
-        base = recombination.drop(base, rng) if rng.random() < config.drop else base
-        made = swap(base, config.swap, rng, config.switch)
-        if base is not row and not recombination.is_known(base):
-            made = made._replace(tags=None, intent=-1)
-        return made if misspell is None else misspell(made, config.misspell, rng)
-
-    drafts = []
-    for source, row in enumerate(corpus.rows):
-        rng = make_random(config.seed, "logit_index", source)
-        made: dict[tuple[int, ...], EncodedUtterance] = {tuple(row.words): row}
-        for _ in range(config.variants):
-            variant = change(row, rng)
-            made.setdefault(tuple(variant.words), variant)
-        drafts += [
-            TransferText(source, tuple(lexicon.words[word] for word in each.words), None if each.tags is None else tuple(each.tags), each.intent)
-            for each in made.values()
-            if each.words
-        ]
-    return drafts
 
 
 class Columns(NamedTuple):

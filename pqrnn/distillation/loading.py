@@ -11,8 +11,9 @@ from torch import Tensor
 from pqrnn.checkpoint import Facts, Labels, load_checkpoint, load_weights, read_facts
 from pqrnn.distillation.teacher import TeacherConfig, TeacherModel
 from pqrnn.errors import CheckpointError
+from pqrnn.model.config import ModelConfig
 from pqrnn.model.network import Network
-from pqrnn.model.parser import ModelConfig, ParserModel
+from pqrnn.model.parser import ParserModel
 
 NetworkConfig = ModelConfig | TeacherConfig
 

@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from pqrnn.checkpoint import Labels
-from pqrnn.distributed import all_gather, is_leader, process_rank, world_size, broadcast
+from pqrnn.distributed import all_gather, broadcast, is_leader, process_rank, world_size
 from pqrnn.errors import TeacherError
 from pqrnn.files import replace_file
 

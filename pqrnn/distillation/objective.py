@@ -9,8 +9,8 @@ from typing import NamedTuple
 import msgspec
 from torch import Tensor
 
-from pqrnn.augmentation.slot_swap import EncodedUtterance
 from pqrnn.checkpoint import Labels
+from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.distillation.logit_store import LogitStore
 from pqrnn.errors import TrainingError
 from pqrnn.model.losses import Totals, distillation_loss, relation_loss
@@ -25,7 +25,7 @@ class DistillationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         hard: weight of the loss on gold labels.
         soft: weight of the loss on the teacher's distributions.
         intent_weight: of the intent's term in the loss on the teacher's distributions, against the sum over the tags (that of the loss on gold labels is
-            `pqrnn.training.trainer.TrainingConfig.intent_weight`).
+            `pqrnn.training.config.TrainingConfig.intent_weight`).
         relations: weight of the loss on how words relate in the teacher's states (`pqrnn.model.losses.relation_loss`); lessons have to hold relations for it.
         original: share of the steps in which an utterance is learned as it is, not as one of its variants.
     """

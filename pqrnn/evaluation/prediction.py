@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pqrnn.dataset.encoded import EncodedDataset, collate, pad_words
+from pqrnn.dataset.collate import collate, pad_words
+from pqrnn.dataset.encoded import EncodedDataset
 from pqrnn.evaluation.frames import frame_of_parse
 from pqrnn.evaluation.metrics import Frame
 from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
-from pqrnn.features.word_table import group_texts, segment_texts
+from pqrnn.features.segmentation import group_texts, segment_texts
 from pqrnn.model.network import Network, WordTable
 from pqrnn.model.parser import ParserModel
 from runtime_py.decode.decoder import Decoder, Parse, encode_text

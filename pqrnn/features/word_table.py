@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
 from pqrnn.features.projection import Projection, pack_texts
-
-_BATCH_BYTES = 1 << 13  # keeps a batch's temporaries in the cache
-_GRANULE = 16
-
-
-def segment_texts(projection: Projection, texts: Sequence[bytes]) -> list[list[tuple[int, int]]]:
-    """Return the byte start and end of every word of every text, as the compiled program finds them."""
-    spans: list[list[tuple[int, int]]] = [[] for _ in texts]
-    for size, rows in group_texts(texts):
-        batch = [texts[row] for row in rows]
-        found, counts = projection.segment(pack_texts(batch, size), size)
-        for row, places, count in zip(rows, found.tolist(), counts.tolist(), strict=True):
-            spans[row] = [(start, end) for start, end in places[:count]]
-    return spans
+from pqrnn.features.segmentation import group_texts
 
 
 class WordFeatures:
@@ -72,12 +59,3 @@ class WordFeatures:
         return [self._rows[word] for word in wanted]
 
 
-def group_texts(texts: Sequence[bytes]) -> Iterator[tuple[int, list[int]]]:
-    """Group texts by padded size: (size, rows of `texts`), at most about 8 kB a batch."""
-    groups: dict[int, list[int]] = {}
-    for row, text in enumerate(texts):
-        groups.setdefault(max(-(-len(text) // _GRANULE), 1) * _GRANULE, []).append(row)
-    for size, rows in sorted(groups.items()):
-        step = max(_BATCH_BYTES // size, 1)
-        for first in range(0, len(rows), step):
-            yield size, rows[first : first + step]

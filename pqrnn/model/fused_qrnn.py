@@ -1,6 +1,6 @@
 """A QRNN layer as training on a processor computes it: without padding, and with few passes over little memory.
 
-What a layer does is written in `pqrnn.model.parser.QrnnLayer`; the same is done here to a batch whose words lie one after another, all first words, then all second
+What a layer does is written in `pqrnn.model.qrnn.QrnnLayer`; the same is done here to a batch whose words lie one after another, all first words, then all second
 words and so on, so that a step of the recurrence is one block. A layer is one function with its gradient written out, which keeps only what that needs:
 automatic differentiation would keep every value between, and fetching memory for them takes longer than all the arithmetic.
 """

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pqrnn.model.int8 import IntegerLinear, ActivationRange, expand_taps
+from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps
 
 _WEIGHT_LEVELS = 127
 _SMALLEST_SCALE = 2.0**-14  # smaller ones lose digits in float16

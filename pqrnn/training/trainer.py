@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import torch
@@ -22,14 +22,16 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pqrnn.augmentation.misspelling import Misspeller
-from pqrnn.augmentation.slot_swap import EncodedUtterance, SlotSwap
+from pqrnn.augmentation.slot_swap import SlotSwap
 from pqrnn.checkpoint import Facts, read_facts, read_revision, save_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
-from pqrnn.dataset.encoded import EncodedDataset, encode_examples, collate, list_labels, measure_lengths
+from pqrnn.dataset.collate import collate
+from pqrnn.dataset.encoded import EncodedDataset, EncodedUtterance, encode_examples, measure_lengths
+from pqrnn.dataset.labels import list_labels
 from pqrnn.distillation.loading import NetworkConfig, make_network
 from pqrnn.distillation.objective import DistillationObjective
-from pqrnn.distributed import all_gather, is_leader, wrap_network, share_items, all_reduce, process_rank, world_size, broadcast
+from pqrnn.distributed import all_gather, all_reduce, broadcast, is_leader, process_rank, share_items, world_size, wrap_network
 from pqrnn.errors import TrainingError
 from pqrnn.evaluation.frames import frame_of_example
 from pqrnn.evaluation.metrics import score_frames
@@ -38,8 +40,10 @@ from pqrnn.files import replace_file
 from pqrnn.model.losses import Totals, joint_loss
 from pqrnn.model.network import Network
 from pqrnn.seeding import make_random
+from pqrnn.training.config import TrainingConfig, learning_rate
 from pqrnn.training.optimizer import group_parameters, update_average
 from pqrnn.training.plots import plot_curves
+from pqrnn.training.reporting import TrainingOutcome, TrainingReporter
 from pqrnn.training.resume import TrainingState, load_state, read_progress, save_state
 from pqrnn.training.signals import postpone_interrupts
 
@@ -51,77 +55,12 @@ _GOLDEN_TEXTS = 48
 _SAVE_SECONDS = 60.0
 
 
-class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Settings of a run.
-
-    Attributes:
-        epochs: passes over the data; the learning rate falls to zero over them along a cosine.
-        batch: utterances a step.
-        learning_rate: of AdamW at its highest, after `warmup` steps.
-        weight_decay: on matrices only.
-        clip: largest norm of the gradient.
-        smoothing: label smoothing of the intent; beside a teacher's soft answers it only blurs, so `pqrnn distill` sets it to 0.
-        intent_weight: of the intent's term in the loss on gold labels, against the sum over the tags.
-        average: decay of the moving average of the weights, which is what is evaluated and kept.
-        swap: share of slot values replaced by another value of the same slot.
-        misspell: share of words replaced by a misspelling.
-        patience: epochs without a better development score after which to stop; 0 never stops early.
-        seed: of everything random.
-        precision: of the matrix products in training, "float32" or "bfloat16" (weights, sums and everything else stay float32).
-        threads: of PyTorch; 0 leaves its default.
-    """
-
-    epochs: int = 40
-    batch: int = 64
-    learning_rate: float = 3e-3
-    warmup: int = 200
-    weight_decay: float = 0.01
-    clip: float = 5.0
-    smoothing: float = 0.1
-    intent_weight: float = 2.0
-    average: float = 0.999
-    swap: float = 0.3
-    misspell: float = 0.03
-    patience: int = 10
-    seed: int = 0
-    precision: str = "float32"
-    threads: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what would be taken for something else.
-
-        Raises:
-            ValueError: the precision is unknown.
-        """
-        if self.precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision must be 'float32' or 'bfloat16', not {self.precision!r}")
 
 
-def choose_precision() -> str:
-    """Return "bfloat16" where the processor multiplies it in hardware (several times as fast), else "float32"."""
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
 
 
-class TrainingReporter:
-    """Told how a run goes. The default says nothing; the command line draws a progress bar."""
-
-    def start(self, total: int, done: int, text: str) -> None:
-        """`total` steps, of which `done` were made before; `text` describes data and model."""
-
-    def step(self, done: int, loss: float) -> None:
-        """After every step: steps done so far and the loss."""
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        """After every epoch: its record, as in the log."""
 
 
-class TrainingOutcome(NamedTuple):
-    """Where the trained parser is, what it scored on the development split, and why training ended ("done", "early stop" or "was finished")."""
-
-    folder: Path
-    metrics: dict[str, Any]
-    ended: str
 
 
 def train(
@@ -401,9 +340,6 @@ class _Run:
         )
 
 
-def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
-    """Return the rate of a step, from 0: linear up over `warmup` steps (a tenth of all, if that is less), times a half cosine down to zero (Loshchilov and Hutter, 1608.03983)."""
-    return config.learning_rate * min(1.0, (step + 1) / max(min(config.warmup, total // 10), 1)) * 0.5 * (1.0 + math.cos(math.pi * step / total))
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:

@@ -15,10 +15,10 @@ from pqrnn.checkpoint import Checkpoint, Facts, load_checkpoint
 from pqrnn.data.home import home_locales, load_home_examples
 from pqrnn.data.locales import match_locale
 from pqrnn.errors import ZooError
-from pqrnn.model.parser import ModelConfig
+from pqrnn.model.config import ModelConfig
 from pqrnn.zoo.card import Story, render_card
 from pqrnn.zoo.data_sets import choose_data_sets, strictest_licence
-from pqrnn.zoo.shelf import CARD, ENTRY, FACTS, WEIGHTS, ZooEntry, Figure, FileFact, Shelved, is_name
+from pqrnn.zoo.shelf import CARD, ENTRY, FACTS, WEIGHTS, Figure, FileFact, Shelved, ZooEntry, is_name
 
 LIMIT = 2_000_000  # bytes of weights
 _GOLDEN_TEXTS = 48

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from pqrnn.checkpoint import Facts
-from pqrnn.model.parser import ModelConfig
+from pqrnn.model.config import ModelConfig
 from pqrnn.zoo.data_sets import DataSet
-from pqrnn.zoo.shelf import ZooEntry, Figure
+from pqrnn.zoo.shelf import Figure, ZooEntry
 from runtime_py.decode.tags import TagScheme
 
 _SHARES = ("exact match", "intent accuracy", "slot f1", "retention", "in-scope", "out-of-scope AUROC")

@@ -53,7 +53,7 @@ from compile.pipeline import CompileOutcome, compile_checkpoint
 from compile.support.errors import ImportFailed
 from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.features.projection import Projection, pack_texts
-from pqrnn.model.int8 import IntegerLinear, ActivationRange, multiply
+from pqrnn.model.int8 import ActivationRange, IntegerLinear, multiply
 from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
 from runtime_py.device.preflight import missing_features, this_machine

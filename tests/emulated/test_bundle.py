@@ -26,7 +26,7 @@ from tiny_package import oracle, write_package
 
 from compile.emulation.runner import NoRunner, Runner, emulated_runner
 from runtime_py.package_format.package import open_package, seal
-from runtime_py.tools.conformance import ConformanceCase, ByteSlot, decode_conformance, judge
+from runtime_py.tools.conformance import ByteSlot, ConformanceCase, decode_conformance, judge
 from targets.schema import Emulator
 
 _CHECKOUT = Path(__file__).parents[2]

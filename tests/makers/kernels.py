@@ -24,8 +24,9 @@ from compile.kernels.projection import TextSizes, projection_kernel
 from compile.lowering.iree_compile import compile_module, target_flags
 from compile.lowering.processor import Processor, resolve_processor
 from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
-from pqrnn.model.int8 import IntegerLinear, ActivationRange
-from pqrnn.model.parser import ModelConfig, QrnnLayer
+from pqrnn.model.config import ModelConfig
+from pqrnn.model.int8 import ActivationRange, IntegerLinear
+from pqrnn.model.qrnn import QrnnLayer
 from targets import registry
 
 # By family a target that has it.

@@ -15,7 +15,8 @@ from compile.verify.golden import GoldenSet, make_golden
 from compile.verify.reference import Oracle
 from pqrnn.checkpoint import Labels
 from pqrnn.features.projection import ProjectionConfig
-from pqrnn.model.parser import ModelConfig, ParserModel
+from pqrnn.model.config import ModelConfig
+from pqrnn.model.parser import ParserModel
 from runtime_py.device.preflight import this_machine
 from runtime_py.package_format.golden import save_golden
 from runtime_py.package_format.manifest import ANY, VULKAN, Bucket, Golden, Manifest, Model, Producer, Variant, VulkanNeeds

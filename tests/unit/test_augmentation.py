@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from pqrnn.augmentation.misspelling import Misspeller, make_variants, misspell
 from pqrnn.augmentation.ngram_sampler import NgramSampler
 from pqrnn.augmentation.recombination import Recombination
-from pqrnn.augmentation.slot_swap import EncodedUtterance, SlotSwap
-from pqrnn.distillation.labelling import Lexicon
+from pqrnn.augmentation.slot_swap import SlotSwap
+from pqrnn.dataset.encoded import EncodedUtterance
+from pqrnn.distillation.transfer_set import Lexicon
 from pqrnn.features.projection import Projection, ProjectionConfig
 
 _TAGS = ("O", "B-a", "I-a", "B-b", "I-b")

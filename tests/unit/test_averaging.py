@@ -11,8 +11,9 @@ from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError
 from pqrnn.features.projection import ProjectionConfig
-from pqrnn.model.parser import ModelConfig
-from pqrnn.training.trainer import TrainingConfig, train
+from pqrnn.model.config import ModelConfig
+from pqrnn.training.config import TrainingConfig
+from pqrnn.training.trainer import train
 from pqrnn.training.weight_averaging import average_checkpoints, average_weights
 
 _MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)

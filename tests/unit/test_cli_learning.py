@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from pqrnn.cli import distill
 from pqrnn.cli.app import app
 from pqrnn.cli.learning import make_config, make_shape
-from pqrnn.distillation.labelling import TransferConfig
 from pqrnn.distillation.objective import DistillationConfig
+from pqrnn.distillation.transfer_set import TransferConfig
 from pqrnn.errors import TrainingError
-from pqrnn.training.trainer import choose_precision
+from pqrnn.training.config import choose_precision
 
 
 def test_a_precision_that_there_is_not_is_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pqrnn.data.examples import Example, SlotSpan
-from pqrnn.dataset.encoded import list_labels
+from pqrnn.dataset.labels import list_labels
 from runtime_py.decode.frame_search import LONGEST
 
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from pqrnn.augmentation.slot_swap import EncodedUtterance
 from pqrnn.checkpoint import Labels, load_checkpoint
 from pqrnn.data.examples import Example, SlotSpan
+from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.distillation import logit_store as lessons_module
-from pqrnn.distillation.labelling import TransferConfig, answer, average_logits, label_transfer_set, make_transfer_set
+from pqrnn.distillation.labelling import answer, average_logits, label_transfer_set
 from pqrnn.distillation.loading import carry_weights, load_teacher
 from pqrnn.distillation.logit_store import TeacherLogits, TransferText, read_logits, write_logits
 from pqrnn.distillation.objective import DistillationConfig, DistillationObjective
@@ -24,12 +24,14 @@ from pqrnn.distillation.pretrained import find_encoder, load_encoder
 from pqrnn.distillation.romanization import romanise
 from pqrnn.distillation.subwords import WordTokens
 from pqrnn.distillation.teacher import TeacherConfig, TeacherModel
+from pqrnn.distillation.transfer_set import TransferConfig, make_transfer_set
 from pqrnn.errors import CheckpointError, TeacherError, TrainingError
 from pqrnn.features.projection import ProjectionConfig
+from pqrnn.model.config import ModelConfig
 from pqrnn.model.losses import IGNORED, SHARPNESS, Totals, distillation_loss, joint_loss, relate, relation_loss, soft_loss
 from pqrnn.model.network import Encoding
-from pqrnn.model.parser import ModelConfig
-from pqrnn.training.trainer import TrainingConfig, train
+from pqrnn.training.config import TrainingConfig
+from pqrnn.training.trainer import train
 
 transformers = pytest.importorskip("transformers", reason="teachers need the extra 'teacher'")
 

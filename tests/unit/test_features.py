@@ -11,7 +11,8 @@ from oracles.projection import decode, project, segment
 from oracles.texts import byte_texts
 
 from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
-from pqrnn.features.word_table import WordFeatures, group_texts, segment_texts
+from pqrnn.features.segmentation import group_texts, segment_texts
+from pqrnn.features.word_table import WordFeatures
 
 CONFIG = ProjectionConfig(word_features=32, ngram_features=32, ngram_limit=4)
 PROJECTION = Projection(CONFIG)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from oracles.effort import examples
 from torch import Tensor
 
+from pqrnn.model.config import ModelConfig
 from pqrnn.model.fused_qrnn import pack_words, run_layer
-from pqrnn.model.parser import ModelConfig, QrnnLayer
+from pqrnn.model.qrnn import QrnnLayer
 
 WIDTH, STATE = 5, 3
 

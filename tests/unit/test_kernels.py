@@ -21,7 +21,7 @@ from compile.kernels.product import product_kernel
 from compile.kernels.tiling import choose_height, choose_shape, choose_tiling, runs
 from pqrnn.features.projection import Projection, pack_texts
 from pqrnn.features.unicode_table import BLOCK_BITS, load_unicode_table
-from pqrnn.model.int8 import IntegerLinear, ActivationRange, multiply
+from pqrnn.model.int8 import ActivationRange, IntegerLinear, multiply
 from pqrnn.model.parser import ParserModel
 from targets import registry
 

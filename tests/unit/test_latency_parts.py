@@ -18,7 +18,7 @@ from benchmarks.peers import all_peers, find_peer
 from benchmarks.peers.encoder import Encoder, count_products, make_example, project_texts
 from benchmarks.peers.peer import write_once
 from benchmarks.peers.pytorch import Eager
-from pqrnn.features.word_table import segment_texts
+from pqrnn.features.segmentation import segment_texts
 
 
 def test_products_are_counted_as_by_hand() -> None:

@@ -14,7 +14,8 @@ from oracles.texts import byte_texts
 from torch import Tensor
 
 from pqrnn.features.projection import ProjectionConfig, pack_texts
-from pqrnn.model.parser import ModelConfig, ParserOutputs, ParserModel
+from pqrnn.model.config import ModelConfig
+from pqrnn.model.parser import ParserModel, ParserOutputs
 
 INTENTS, TAGS = 5, 7
 SMALL = ModelConfig(projection=ProjectionConfig(word_features=32, ngram_features=32), bottleneck=12, state=6)

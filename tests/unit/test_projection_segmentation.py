@@ -10,7 +10,7 @@ from oracles.effort import examples
 from oracles.texts import PIECES
 
 from pqrnn.features.projection import Projection, ProjectionConfig
-from pqrnn.features.word_table import segment_texts
+from pqrnn.features.segmentation import segment_texts
 
 PROJECTION = Projection(ProjectionConfig(word_features=16, ngram_features=0))
 ZWJ, ZWNJ, VS15, VS16 = "\u200d", "\u200c", "\ufe0e", "\ufe0f"

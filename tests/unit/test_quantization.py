@@ -19,10 +19,11 @@ from torch.nn import functional
 from pqrnn.checkpoint import Facts, Labels, load_checkpoint, load_facts, save_checkpoint
 from pqrnn.errors import CheckpointError, QuantizationError
 from pqrnn.features.projection import ProjectionConfig, pack_texts
-from pqrnn.model.int8 import IntegerLinear, ActivationRange, expand_taps, multiply
-from pqrnn.model.parser import ModelConfig, ParserOutputs, ParserModel
+from pqrnn.model.config import ModelConfig
+from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps, multiply
+from pqrnn.model.parser import ParserModel, ParserOutputs
 from pqrnn.model.qat import QuantizedLinear, shorten
-from pqrnn.quantization import calibrate, prepare_qat, int8_config
+from pqrnn.quantization import calibrate, int8_config, prepare_qat
 
 INTENTS, TAGS = 5, 7
 TEXTS = ["", "stop", "wake me up at 7:30, please", "क्या समय हुआ?", "明天七点叫我。", "a b c d e f g h i j k l m n o p q r s t u v w x y z"]

@@ -15,7 +15,7 @@ from compile.verify.golden import GoldenSet, make_golden
 from compile.verify.reference import Oracle
 from compile.verify.roundings import Roundings, Watch, measure_reach
 from compile.verify.tolerance import TOLERATED
-from pqrnn.model.int8 import IntegerLinear, ActivationRange
+from pqrnn.model.int8 import ActivationRange, IntegerLinear
 
 
 class _Model(torch.nn.Module):

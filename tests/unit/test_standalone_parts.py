@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from compile.lowering.buckets import make_buckets
 from compile.standalone import toolchains
 from compile.standalone.errors import NoToolchain, StandaloneFailed
-from compile.standalone.schedule import Copy, Dispatch, ScheduledEntry, Fill, Place, ByteRange, Result, Schedule
+from compile.standalone.schedule import ByteRange, Copy, Dispatch, Fill, Place, Result, Schedule, ScheduledEntry
 from compile.standalone.toolchains import cross_compiler, find_toolchain
 from compile.standalone.writing import _string, write_golden, write_sources
 from runtime_py.package_format.golden import join_golden

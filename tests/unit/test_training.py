@@ -19,9 +19,10 @@ from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
 from pqrnn.evaluation.metrics import score_frames
 from pqrnn.evaluation.prediction import predict_texts
 from pqrnn.features.projection import ProjectionConfig
-from pqrnn.model.parser import ModelConfig
+from pqrnn.model.config import ModelConfig
 from pqrnn.training import trainer as training
-from pqrnn.training.trainer import TrainingConfig, learning_rate, train
+from pqrnn.training.config import TrainingConfig, learning_rate
+from pqrnn.training.trainer import train
 from runtime_py.decode.decoder import Decoder
 
 _MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)

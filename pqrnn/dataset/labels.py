@@ -1,0 +1,44 @@
+"""The names of the outputs that training data need, and which slots came with which intent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+from pqrnn.checkpoint import Labels
+from pqrnn.data.alignment import list_intents, list_tags
+from pqrnn.data.examples import Example
+from pqrnn.features.projection import Projection, ProjectionConfig
+from pqrnn.features.segmentation import segment_texts
+from runtime_py.decode.frame_search import LONGEST
+from runtime_py.decode.tags import TagScheme
+
+
+def list_labels(training: Sequence[Example]) -> Labels:
+    """Return the names of the outputs of whatever is trained on these utterances."""
+    slotted = [example for example in training if example.slots]
+    words = segment_texts(Projection(ProjectionConfig()), [example.text.encode() for example in slotted])
+    intents, tags = list_intents(training), list_tags(slotted, words)
+    places = {label: place for place, label in enumerate(TagScheme(tags).slots)}
+    counts = _count_frames(training, intents, places)
+    return Labels(intents, tags, tuple(_join(each) for each in counts), tuple(_sort(each) for each in counts) if places else ())
+
+
+def _count_frames(training: Sequence[Example], intents: Sequence[str], places: Mapping[str, int]) -> list[Counter[tuple[int, ...]]]:
+    """Return for each intent how often it comes with which slots, as growing places."""
+    seen: dict[str, Counter[tuple[int, ...]]] = {intent: Counter() for intent in intents}
+    for example in training:
+        if example.intent in seen:
+            seen[example.intent][tuple(sorted(places[slot.label] for slot in example.slots if slot.label in places))] += 1
+    return [seen[intent] for intent in intents]
+
+
+def _join(counts: Counter[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return all slots that an intent comes with."""
+    return tuple(sorted(set(chain.from_iterable(counts))))
+
+
+def _sort(counts: Counter[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """Return the counts of frames that are not too long to be counted."""
+    return tuple((times, *slots) for slots, times in sorted(counts.items()) if len(slots) <= LONGEST)

@@ -1,0 +1,27 @@
+"""What a training run tells while it goes, and what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class TrainingReporter:
+    """Told how a run goes. The default says nothing; the command line draws a progress bar."""
+
+    def start(self, total: int, done: int, text: str) -> None:
+        """`total` steps, of which `done` were made before; `text` describes data and model."""
+
+    def step(self, done: int, loss: float) -> None:
+        """After every step: steps done so far and the loss."""
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """After every epoch: its record, as in the log."""
+
+
+class TrainingOutcome(NamedTuple):
+    """Where the trained parser is, what it scored on the development split, and why training ended ("done", "early stop" or "was finished")."""
+
+    folder: Path
+    metrics: dict[str, Any]
+    ended: str
