@@ -1,12 +1,17 @@
-"""What single choices are worth: students that differ from the default in one thing, on the development split, and how large they are in 8 bits.
+"""What single choices are worth:
 
-    python -m benchmarks.ablations --work mtop-en --data ../shared/data/mtop/spans --lang en --teacher runs/teacher --epochs 8 --limit 4000 --seeds 3
+students that differ from the default in one thing, on the development split, and how large they are in 8 bits.
 
-A run is a folder of its own under `runs/ablations`, so a stop loses nothing and the same command goes on; its rows are kept in `results/ablations.json` the
-moment it has ended. Every seed visits all settings before the next one begins. `--epochs` and `--limit` make it affordable, and every row says what it had.
-The test split is never looked at. `--list` shows the settings. Runs that were made otherwise are taken in by their folders:
+    python -m benchmarks.ablations --work mtop-en --data ../shared/data/mtop/spans --lang en --teacher runs/teacher
+    --epochs 8 --limit 4000 --seeds 3
 
-    python -m benchmarks.ablations --work "mtop-en supervised" --data ../shared/data/mtop/spans --lang en --finished default=RUN --finished "no norm=RUN"
+A run is a folder of its own under `runs/ablations`, so a stop loses nothing and the same command goes on; its rows are
+kept in `results/ablations.json` the moment it has ended. Every seed visits all settings before the next one begins.
+`--epochs` and `--limit` make it affordable, and every row says what it had. The test split is never looked at. `--list`
+shows the settings. Runs that were made otherwise are taken in by their folders:
+
+    python -m benchmarks.ablations --work "mtop-en supervised" --data ../shared/data/mtop/spans --lang en --finished
+    default=RUN --finished "no norm=RUN"
 """
 
 from __future__ import annotations
@@ -103,7 +108,15 @@ class Laboratory:
         recipe = change_recipe(self.base, {**setting.changes, "training.seed": seed})
         folder = self.folder / _slug(setting.name) / f"seed-{seed}"
         objective = DistillationObjective(self._label(recipe), recipe.distillation) if recipe.teachers else None
-        outcome = train(folder, self.training, self.development, recipe.shape, recipe.training, objective=objective, source=self.source)
+        outcome = train(
+            folder,
+            self.training,
+            self.development,
+            recipe.shape,
+            recipe.training,
+            objective=objective,
+            source=self.source,
+        )
         return measure_run(outcome.folder, folder / "int8", self.work, setting.name, self.training, self.development)
 
     def _label(self, recipe: Recipe) -> LogitStore:
@@ -115,13 +128,25 @@ class Laboratory:
         if self._lessons is None or self._lessons[0] != key:
             folder = self.folder / "lessons" / key
             config: TransferConfig = recipe.lessons
-            label_transfer_set(folder, teachers, self.training, texts, config, precision=recipe.training.precision, on_progress=_show_labelling)
+            label_transfer_set(
+                folder,
+                teachers,
+                self.training,
+                texts,
+                config,
+                precision=recipe.training.precision,
+                on_progress=_show_labelling,
+            )
             self._lessons = key, read_logits(folder)
         return self._lessons[1]
 
 
-def measure_run(run: Path, whole: Path, work: str, name: str, training: Sequence[Example], development: Sequence[Example]) -> list[ResultRow]:
-    """Return the rows of a finished run: development scores as it was trained and in 8 bits, and the bytes of its weights in 8 bits.
+def measure_run(
+    run: Path, whole: Path, work: str, name: str, training: Sequence[Example], development: Sequence[Example]
+) -> list[ResultRow]:
+    """Return the rows of a finished run:
+
+    development scores as it was trained and in 8 bits, and the bytes of its weights in 8 bits.
 
     Args:
         run: folder of the checkpoint.
@@ -149,11 +174,24 @@ def measure_run(run: Path, whole: Path, work: str, name: str, training: Sequence
         for suffix, each in (("", facts.metrics["dev"]), (", int8", load_facts(whole).metrics["dev"]))
         for metric in _METRICS
     ]
-    return [*rows, ResultRow(work=work, metric="int8 artifact", value=(whole / WEIGHTS).stat().st_size, unit="bytes", peer=name, note=note)]
+    return [
+        *rows,
+        ResultRow(
+            work=work,
+            metric="int8 artifact",
+            value=(whole / WEIGHTS).stat().st_size,
+            unit="bytes",
+            peer=name,
+            note=note,
+        ),
+    ]
 
 
 def choose_part(examples: Sequence[Example], limit: int | None) -> list[Example]:
-    """Return so many examples, drawn once for all, in their own order. Every intent and slot that there is stays: labels are not to depend on the budget."""
+    """Return so many examples, drawn once for all, in their own order.
+
+    Every intent and slot that there is stays: labels are not to depend on the budget.
+    """
     if limit is None or limit >= len(examples):
         return list(examples)
     order = list(range(len(examples)))
@@ -189,13 +227,28 @@ def main() -> None:
         for setting in settings:
             print(setting.name, setting.changes or "")
         return
-    laboratory = Laboratory(arguments.work, arguments.runs, arguments.data, arguments.lang, teachers, base, arguments.limit, arguments.unlabelled)
+    laboratory = Laboratory(
+        arguments.work,
+        arguments.runs,
+        arguments.data,
+        arguments.lang,
+        teachers,
+        base,
+        arguments.limit,
+        arguments.unlabelled,
+    )
     plan = [(setting, seed) for seed in range(arguments.seeds) for setting in settings]
-    print(f"{laboratory.work}: {len(plan)} runs, development split of {len(laboratory.development):,} utterances", flush=True)
+    print(
+        f"{laboratory.work}: {len(plan)} runs, development split of {len(laboratory.development):,} utterances",
+        flush=True,
+    )
     begin = time.monotonic()
     for number, (setting, seed) in enumerate(plan, start=1):
         if arguments.minutes and time.monotonic() - begin > 60 * arguments.minutes:
-            print(f"{arguments.minutes} minutes are over: {len(plan) - number + 1} runs are left, the same command goes on", flush=True)
+            print(
+                f"{arguments.minutes} minutes are over: {len(plan) - number + 1} runs are left, the same command goes on",
+                flush=True,
+            )
             break
         started = time.monotonic()
         rows = laboratory.measure(setting, seed)
@@ -212,7 +265,9 @@ def _take_in(arguments: argparse.Namespace) -> None:
         facts = load_facts(Path(folder))
         budget = Budget(facts.training["epochs"], sum(texts for _, _, texts in facts.lengths), len(training))
         work = f"{arguments.work}, {budget.text}" if arguments.budget else arguments.work
-        rows = measure_run(Path(folder), arguments.runs / "taken-in" / Path(folder).name, work, name, training, development)
+        rows = measure_run(
+            Path(folder), arguments.runs / "taken-in" / Path(folder).name, work, name, training, development
+        )
         _keep(rows, arguments.keep)
         print(_describe(rows), flush=True)
 
@@ -237,7 +292,9 @@ def _choose(settings: Sequence[Setting], only: str | None) -> list[Setting]:
     wanted = [each.strip() for each in only.split(",")]
     unknown = [each for each in wanted if each not in {setting.axis for setting in settings}]
     if unknown:
-        sys.exit(f"{unknown[0]}: no such axis; there are {', '.join(dict.fromkeys(setting.axis for setting in settings))}")
+        sys.exit(
+            f"{unknown[0]}: no such axis; there are {', '.join(dict.fromkeys(setting.axis for setting in settings))}"
+        )
     return [setting for setting in settings if setting.axis in ("default", *wanted)]
 
 
@@ -263,15 +320,42 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--work", default="mtop-en", help="name of the rows; the budget is added")
     parser.add_argument("--data", default="home", help="labelled utterances with splits, as for `pqrnn train`")
     parser.add_argument("--lang", help="only these languages")
-    parser.add_argument("--teacher", action="append", default=[], help="folder of a teacher; again for more, which are averaged; none: labels alone")
-    parser.add_argument("--finished", action="append", default=[], metavar="NAME=RUN", help="take in a run that is there; again for more")
-    parser.add_argument("--no-budget", dest="budget", action="store_false", help="with --finished: leave epochs and utterances out of the rows' name")
-    parser.add_argument("--unlabelled", action="append", default=[], help="further data whose texts the teachers answer in one of the settings")
+    parser.add_argument(
+        "--teacher",
+        action="append",
+        default=[],
+        help="folder of a teacher; again for more, which are averaged; none: labels alone",
+    )
+    parser.add_argument(
+        "--finished",
+        action="append",
+        default=[],
+        metavar="NAME=RUN",
+        help="take in a run that is there; again for more",
+    )
+    parser.add_argument(
+        "--no-budget",
+        dest="budget",
+        action="store_false",
+        help="with --finished: leave epochs and utterances out of the rows' name",
+    )
+    parser.add_argument(
+        "--unlabelled",
+        action="append",
+        default=[],
+        help="further data whose texts the teachers answer in one of the settings",
+    )
     parser.add_argument("--epochs", type=int, help="of every run, instead of the default's")
     parser.add_argument("--limit", type=int, help="training utterances; by default all")
     parser.add_argument("--seeds", type=int, default=1, help="how many times each, with another seed")
     parser.add_argument("--only", metavar="AXIS,AXIS", help="only these, and the default")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help='changes the default of all runs, as "model.state=160"')
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help='changes the default of all runs, as "model.state=160"',
+    )
     parser.add_argument("--minutes", type=float, help="begin no further run after so many")
     parser.add_argument("--runs", type=Path, default=RUNS, help="where the runs are")
     parser.add_argument("--list", action="store_true", help="only list the settings")

@@ -1,14 +1,17 @@
-"""The smallest program that parses: what an application on a device pays. Run by `benchmarks.starts`, alone, so that nothing else is imported."""
+"""The smallest program that parses:
+
+what an application on a device pays. Run by `benchmarks.starts`, alone, so that nothing else is imported.
+"""
 
 import sys
 import time
 
 begin = time.perf_counter()
 sys.path.insert(0, sys.argv[1])
-from runtime_py.parser import Parser  # noqa: E402
+from runtime_py.parser import Parser
 
 imported = time.perf_counter()
-from runtime_py.tools.memory import peak_bytes, resident_bytes  # noqa: E402
+from runtime_py.tools.memory import peak_bytes, resident_bytes
 
 before = resident_bytes()
 start = time.perf_counter()
@@ -18,7 +21,7 @@ parser(sys.argv[3])
 first = time.perf_counter()
 answered, cpu = time.time(), time.process_time()
 
-import json  # noqa: E402
+import json
 
 print(
     json.dumps(

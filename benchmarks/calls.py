@@ -51,7 +51,16 @@ class Call(msgspec.Struct, frozen=True):
         with Path(self.module).open("rb") as stream:
             code = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         session = Session(code, [], self.intents, self.tags, self.threads)
-        return EntryFunction(session.device, session.context, session.module, self.bucket, self.intents, self.tags, self.module, self.batch)
+        return EntryFunction(
+            session.device,
+            session.context,
+            session.module,
+            self.bucket,
+            self.intents,
+            self.tags,
+            self.module,
+            self.batch,
+        )
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -76,7 +85,9 @@ def measure_memory(call: Call) -> Memory:
         CalledProcessError: it failed.
     """
     command = [sys.executable, "-m", "benchmarks.calls"]
-    done = subprocess.run(command, input=msgspec.json.encode(call), cwd=Path(__file__).parents[1], capture_output=True, check=True)
+    done = subprocess.run(
+        command, input=msgspec.json.encode(call), cwd=Path(__file__).parents[1], capture_output=True, check=True
+    )
     return msgspec.json.decode(done.stdout, type=Memory)
 
 

@@ -88,7 +88,11 @@ class Texts:
 
 def read_texts(arguments: argparse.Namespace, model: ParserModel) -> Texts:
     """Return the utterances of the test split, evenly chosen, and pairs of those that have half of 32 words."""
-    raw = [example.text.encode() for example in load_examples(arguments.data, split="test", locale=arguments.lang) if example.text]
+    raw = [
+        example.text.encode()
+        for example in load_examples(arguments.data, split="test", locale=arguments.lang)
+        if example.text
+    ]
     raw = raw[:: max(1, len(raw) // arguments.utterances)]
     features = project_texts(model, raw)
     halves = [text for text, each in zip(raw, features, strict=True) if each.shape[1] == JOINED // 2]
@@ -96,7 +100,9 @@ def read_texts(arguments: argparse.Namespace, model: ParserModel) -> Texts:
     return Texts([*raw, *joined], [*features, *project_texts(model, joined)], len(raw))
 
 
-def make_contenders(arguments: argparse.Namespace, model: ParserModel, texts: Texts) -> tuple[list[Contender], dict[str, str]]:
+def make_contenders(
+    arguments: argparse.Namespace, model: ParserModel, texts: Texts
+) -> tuple[list[Contender], dict[str, str]]:
     """Return all that can run here, and why the others cannot."""
     contenders = [_ours(OURS, "f32", arguments.package, texts)]
     if arguments.int8:
@@ -130,7 +136,13 @@ def _ours(name: str, precision: str, package: Path, texts: Texts) -> Contender:
     size = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
     version = parser.manifest.producer.iree_compiler
     return Contender(
-        name, precision, lambda place: parser.logits(texts.raw[place]), (PACKAGE, package), size, version, f"bytes to logits, {parser.variant.target}"
+        name,
+        precision,
+        lambda place: parser.logits(texts.raw[place]),
+        (PACKAGE, package),
+        size,
+        version,
+        f"bytes to logits, {parser.variant.target}",
     )
 
 

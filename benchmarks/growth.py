@@ -2,13 +2,15 @@
 
     python -m benchmarks.growth RUN --data DATA --lang en --name "f32, mtop-en"
 
-Real utterances, joined until they have exactly the words of a point; one call of the compiled function of that very size, bytes to logits, so no point pays
-for padding. Words, texts and threads are measured on the trained parser, width and layers on parsers of its shape with random weights, whose time is the same.
-All points of an axis take turns, round after round. Memory is that of a fresh process that loads the module with all sizes of the axis and calls the one of
-the point.
+Real utterances, joined until they have exactly the words of a point; one call of the compiled function of that very
+size, bytes to logits, so no point pays for padding. Words, texts and threads are measured on the trained parser, width
+and layers on parsers of its shape with random weights, whose time is the same. All points of an axis take turns, round
+after round. Memory is that of a fresh process that loads the module with all sizes of the axis and calls the one of the
+point.
 
-The exponent is the slope of the line through log(time) against log(size), over all points and over the upper half, where the constant part of a call counts
-for less. Rows are kept in `results/growth.json`, the picture in `results/growth-f32.png` (or `-int8`).
+The exponent is the slope of the line through log(time) against log(size), over all points and over the upper half,
+where the constant part of a call counts for less. Rows are kept in `results/growth.json`, the picture in
+`results/growth-f32.png` (or `-int8`).
 """
 
 from __future__ import annotations
@@ -50,7 +52,11 @@ def main() -> None:
     arguments = _read_arguments()
     torch.set_num_threads(1)
     checkpoint = load_checkpoint(arguments.run)
-    texts = [example.text.encode() for example in load_examples(arguments.data, split="test", locale=arguments.lang) if example.text]
+    texts = [
+        example.text.encode()
+        for example in load_examples(arguments.data, split="test", locale=arguments.lang)
+        if example.text
+    ]
     rows: list[ResultRow] = []
     for axis in arguments.axes:
         print(f"{axis}: compiling", flush=True)
@@ -80,18 +86,36 @@ def measure_axis(axis: str, points: Sequence[Call], work: str, rounds: int) -> l
     for point, median, column in zip(points, medians, times.T * 1e6, strict=True):
         low, high = np.quantile(column, [0.1, 0.9])
         name = f"{axis} {point.size}"
-        rows.append(_row(work, f"{name}: time", median, "us", low=round(float(low), 2), high=round(float(high), 2), n=rounds))
+        rows.append(
+            _row(work, f"{name}: time", median, "us", low=round(float(low), 2), high=round(float(high), 2), n=rounds)
+        )
         rows.append(_row(work, f"{name}: time a text", median / point.batch, "us"))
         memory = measure_memory(point)
-        rows.append(_row(work, f"{name}: memory of a call", memory.called, "bytes", note="resident, beyond the loaded module"))
         rows.append(
-            _row(work, f"{name}: memory of the module", memory.loaded, "bytes", note="resident, beyond Python and the runtime; before the first call")
+            _row(work, f"{name}: memory of a call", memory.called, "bytes", note="resident, beyond the loaded module")
+        )
+        rows.append(
+            _row(
+                work,
+                f"{name}: memory of the module",
+                memory.loaded,
+                "bytes",
+                note="resident, beyond Python and the runtime; before the first call",
+            )
         )
     sizes = np.array([point.size for point in points], float)
     if len(points) > 2:
         rows.append(_row(work, f"{axis}: exponent of time", fit_exponent(sizes, medians), "", n=len(points)))
         upper = len(points) // 2
-        rows.append(_row(work, f"{axis}: exponent of time, upper half", fit_exponent(sizes[upper:], medians[upper:]), "", n=len(points) - upper))
+        rows.append(
+            _row(
+                work,
+                f"{axis}: exponent of time, upper half",
+                fit_exponent(sizes[upper:], medians[upper:]),
+                "",
+                n=len(points) - upper,
+            )
+        )
     else:
         rows.append(_row(work, f"{axis}: time of the last over that of the first", medians[-1] / medians[0], ""))
     return rows
@@ -124,12 +148,18 @@ def _make_points(axis: str, model: ParserModel, texts: Sequence[bytes], most: in
     one = bucket(_WORDS, "parse")
     if axis == "threads":
         module = compile_entries(folded, {1: (one,)})
-        return [Call(count, str(module), one, 1, [usual], *labels, threads=count) for count in THREADS if count <= threads_here()]
+        return [
+            Call(count, str(module), one, 1, [usual], *labels, threads=count)
+            for count in THREADS
+            if count <= threads_here()
+        ]
     shapes = {"state": WIDTHS, "layers": LAYERS}[axis]
     points = []
     for size in shapes:
         changed = msgspec.structs.replace(model.config, **{axis: size})
-        points.append(Call(size, str(compile_entries(_random_model(changed, labels), {1: (one,)})), one, 1, [usual], *labels))
+        points.append(
+            Call(size, str(compile_entries(_random_model(changed, labels), {1: (one,)})), one, 1, [usual], *labels)
+        )
     return points
 
 
@@ -145,7 +175,9 @@ def _count_labels(model: ParserModel) -> tuple[int, int]:
 
 
 def join_texts(model: ParserModel, texts: Sequence[bytes], words: int, size: int) -> bytes:
-    """Join utterances until they have exactly so many words in at most so many bytes; the last one is cut between two words.
+    """Join utterances until they have exactly so many words in at most so many bytes;
+
+    the last one is cut between two words.
 
     Raises:
         SystemExit: the utterances have longer words than there is room for.
@@ -176,7 +208,11 @@ def draw_growth(rows: Sequence[ResultRow], path: Path) -> None:
     left, right = figure.subplots(1, 2)
     for axis in ("words", "texts", "state", "layers"):
         for axes, what, scale in ((left, "time", 1e3), (right, "memory of a call", 1e6)):
-            points = sorted((int(row.metric.split()[1].rstrip(":")), row.value / scale) for row in rows if _is_point(row, axis, what))
+            points = sorted(
+                (int(row.metric.split()[1].rstrip(":")), row.value / scale)
+                for row in rows
+                if _is_point(row, axis, what)
+            )
             if points:
                 exponent = next(row.value for row in rows if row.metric == f"{axis}: exponent of time, upper half")
                 label = f"{axis}, exponent {exponent:.2f}" if what == "time" else axis
@@ -211,7 +247,12 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--name", required=True, help='of the rows, as "f32, mtop-en"')
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--most", type=int, default=SIZES[-1], help="largest number of words, and of texts")
-    parser.add_argument("--axes", nargs="*", default=["words", "texts", "state", "layers", "threads"], help="which of them (default: all)")
+    parser.add_argument(
+        "--axes",
+        nargs="*",
+        default=["words", "texts", "state", "layers", "threads"],
+        help="which of them (default: all)",
+    )
     parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
     return parser.parse_args()
 

@@ -1,10 +1,13 @@
-"""Integer matrix products: this project's kernels beside the compiler's own code, for the matrices of the shipped parsers.
+"""Integer matrix products:
+
+this project's kernels beside the compiler's own code, for the matrices of the shipped parsers.
 
     python -m benchmarks.kernels
 
-Products with weights that the compiler knows, as both lay them out when they compile. Both are called in turns in one process on one thread, and medians
-and smallest times are kept: other work on the machine shows in the medians. From each time that of a product of one number is taken off, which is
-what a call costs. 64-bit ARM is emulated, where only counts of instructions mean something. Rows are kept in `results/kernels.json`.
+Products with weights that the compiler knows, as both lay them out when they compile. Both are called in turns in one
+process on one thread, and medians and smallest times are kept: other work on the machine shows in the medians. From
+each time that of a product of one number is taken off, which is what a call costs. 64-bit ARM is emulated, where only
+counts of instructions mean something. Rows are kept in `results/kernels.json`.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.results import ResultRow, keep_results
-from compile.emulation.counting import CannotCount, count_instructions
+from compile.emulation.counting import CountError, count_instructions
 from compile.kernels.families import InstructionFamily, find_family
 from compile.kernels.kernel import Kernel
 from compile.kernels.linking import write_module
@@ -57,7 +60,7 @@ def main() -> None:
     for name, (target, cpu) in EMULATED.items():
         try:
             rows += count(find_family(name), target, cpu)
-        except CannotCount as error:
+        except CountError as error:
             print(f"{name}: {error}")
     for row in rows:
         print(f"  {row.work:28} {row.metric:34} {row.peer:10} {row.value:12,.2f} {row.unit}")
@@ -68,27 +71,43 @@ def main() -> None:
 def measure(family: InstructionFamily, target: str, rounds: int) -> list[ResultRow]:
     """Time all shapes and rows, ours and the compiler's in turns."""
     with tempfile.TemporaryDirectory() as folder:
-        modules = {"ours": _load(_compile_ours(family, target, Path(folder))), "stock": _load(_compile_stock(target, Path(folder)))}
+        modules = {
+            "ours": _load(_compile_ours(family, target, Path(folder))),
+            "stock": _load(_compile_stock(target, Path(folder))),
+        }
     calls: dict[tuple[str, tuple[int, int, int]], Callable[[], Any]] = {}
     for side, module in modules.items():
         for shape in _shapes():
             left = _left(shape)
             found = module[f"run_{_name(shape)}"]
-            np.testing.assert_array_equal(found(left).to_host(), left.astype(np.int32) @ _weights(*shape[1:]).astype(np.int32))
+            np.testing.assert_array_equal(
+                found(left).to_host(), left.astype(np.int32) @ _weights(*shape[1:]).astype(np.int32)
+            )
             calls[side, shape] = partial(found, _device(left))
     samples: dict[tuple[str, tuple[int, int, int]], list[float]] = {key: [] for key in calls}
     for _ in range(rounds):
         for key, call in calls.items():
             samples[key] += _time(call)
     empty = {side: statistics.median(samples[side, (1, 1, 1)]) for side in modules}
-    rows = [ResultRow(work=family.name, metric="call", value=round(empty[side], 2), n=rounds * _CALLS, unit="us", peer=side) for side in modules]
+    rows = [
+        ResultRow(work=family.name, metric="call", value=round(empty[side], 2), n=rounds * _CALLS, unit="us", peer=side)
+        for side in modules
+    ]
     for (side, shape), times in samples.items():
         if shape == (1, 1, 1):
             continue
         work, label = f"{family.name}, {shape[1]} x {shape[2]}", f"{shape[0]} rows"
         best, middle = (max(each(times) - empty[side], 0.01) for each in (min, statistics.median))
         rows.append(
-            ResultRow(work=work, metric=f"{label}, time", value=round(middle, 2), low=round(best, 2), n=rounds * _CALLS, unit="us", peer=side)
+            ResultRow(
+                work=work,
+                metric=f"{label}, time",
+                value=round(middle, 2),
+                low=round(best, 2),
+                n=rounds * _CALLS,
+                unit="us",
+                peer=side,
+            )
         )
         speed = 2e-3 * shape[0] * shape[1] * shape[2]
         rows.append(
@@ -115,11 +134,24 @@ def count(family: InstructionFamily, target: str, cpu: str) -> list[ResultRow]:
                 continue
             for side, module in modules.items():
                 found = count_instructions(
-                    ["--device=local-sync", f"--module={module}", f"--function=run_{_name(shape)}", f"--input={shape[0]}x{shape[1]}xi8=1"], cpu
+                    [
+                        "--device=local-sync",
+                        f"--module={module}",
+                        f"--function=run_{_name(shape)}",
+                        f"--input={shape[0]}x{shape[1]}xi8=1",
+                    ],
+                    cpu,
                 )
                 work = f"{family.name}, {shape[1]} x {shape[2]}"
                 rows.append(
-                    ResultRow(work=work, metric=f"{shape[0]} rows, instructions", value=found.code, n=1, peer=side, note=f"counted in QEMU, {cpu}")
+                    ResultRow(
+                        work=work,
+                        metric=f"{shape[0]} rows, instructions",
+                        value=found.code,
+                        n=1,
+                        peer=side,
+                        note=f"counted in QEMU, {cpu}",
+                    )
                 )
     return rows
 
@@ -155,7 +187,10 @@ def _compile_ours(family: InstructionFamily, target: str, folder: Path) -> Path:
         name = _name(shape)
         weights = torch.from_numpy(_weights(*shape[1:]))
         kernels.append(product_kernel(name, family, *shape))
-        constants[name] = {"%weights": pack_weights(weights, family).numpy(), "%offsets": offset_sums(weights, family).numpy()}
+        constants[name] = {
+            "%weights": pack_weights(weights, family).numpy(),
+            "%offsets": offset_sums(weights, family).numpy(),
+        }
     source = folder / f"ours-{target}.mlir"
     source.write_text(write_module(kernels, processor.resolved, constants))
     return compile_module(source, source.with_suffix(".vmfb"), flags).path
@@ -200,7 +235,10 @@ def _device(value: NDArray[np.int8]) -> Any:
 
 
 def _time(call: Callable[[], Any]) -> list[float]:
-    """Return the microseconds of each call of a turn; the first only brings its weights into the caches and is left out."""
+    """Return the microseconds of each call of a turn;
+
+    the first only brings its weights into the caches and is left out.
+    """
     times = []
     for _ in range(1 + _CALLS):
         start = time.perf_counter()

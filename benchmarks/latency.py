@@ -1,25 +1,31 @@
-"""Time from bytes to logits over real utterances, beside the same encoder under other runtimes, interleaved in one process.
+"""Time from bytes to logits over real utterances, beside the same encoder under other runtimes, interleaved in one
+process.
 
     python -m benchmarks.latency RUN PACKAGE --data DATA --lang en --name mtop-en --int8 RUN PACKAGE --teacher RUN
 
-One thread each. Ours reads UTF-8 bytes and includes decoding, segmentation, hashing and features; the peers get the finished features, as a graph that was
-made for exactly the number of words of each utterance, in the form and setting that is fastest around that length (`benchmarks.peers`). The figure of an
-utterance is its median over the rounds, the reported figure the median over the utterances. MTOP has hardly an utterance of 32 words, so pairs of utterances
-that have 16 each, joined, stand for those.
+One thread each. Ours reads UTF-8 bytes and includes decoding, segmentation, hashing and features; the peers get the
+finished features, as a graph that was made for exactly the number of words of each utterance, in the form and setting
+that is fastest around that length (`benchmarks.peers`). The figure of an utterance is its median over the rounds, the
+reported figure the median over the utterances. MTOP has hardly an utterance of 32 words, so pairs of utterances that
+have 16 each, joined, stand for those.
 
 There are two ways to take rounds, and both are reported, since they answer different questions:
 
-- in a row: in every round each contender, in an order drawn anew, answers all utterances, one after another. Code and weights are where the call before left
+- in a row: in every round each contender, in an order drawn anew, answers all utterances, one after another. Code and
+weights are where the call before left
   them. This is how runtimes are compared elsewhere, and a server or a batch job runs so;
-- in turn: in every round every contender answers an utterance before the next one comes, in an order drawn anew each time. Each finds its code and weights pushed
+- in turn: in every round every contender answers an utterance before the next one comes, in an order drawn anew each
+time. Each finds its code and weights pushed
   out of the fast caches by all the others, as in a program that does much between two calls.
 
-The roofline is the shortest time that this machine allows: the encoder's multiply-adds for exactly the words that are there at the measured peak of the data
-type (`benchmarks.machine`), or one reading of the weights, whichever takes longer. The text part counts as no work at all. How long reading takes depends on
-where the weights are: in a row is held against a block of their size that is read over and over; in turn against such a block that is read once in every turn,
-as if it were one more contender.
+The roofline is the shortest time that this machine allows: the encoder's multiply-adds for exactly the words that are
+there at the measured peak of the data type (`benchmarks.machine`), or one reading of the weights, whichever takes
+longer. The text part counts as no work at all. How long reading takes depends on where the weights are: in a row is
+held against a block of their size that is read over and over; in turn against such a block that is read once in every
+turn, as if it were one more contender.
 
-Rows are kept in `results/latency.json` under the works "f32, NAME", "int8, NAME" and "machine"; every raw time in `results/latency-NAME.npz`.
+Rows are kept in `results/latency.json` under the works "f32, NAME", "int8, NAME" and "machine"; every raw time in
+`results/latency-NAME.npz`.
 """
 
 from __future__ import annotations
@@ -52,7 +58,10 @@ def main() -> None:
     model = load_checkpoint(arguments.run).model.folded()
     texts = read_texts(arguments, model)
     counts = texts.counts
-    print(f"{texts.real} utterances of {counts[: texts.real].min()} to {counts[: texts.real].max()} words, {arguments.rounds} rounds", flush=True)
+    print(
+        f"{texts.real} utterances of {counts[: texts.real].min()} to {counts[: texts.real].max()} words, {arguments.rounds} rounds",
+        flush=True,
+    )
     contenders, absent = make_contenders(arguments, model, texts)
     if arguments.prepare:
         return
@@ -60,12 +69,18 @@ def main() -> None:
     matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
     reads = {f"{READING} {precision}": read_block(matrices * size) for precision, size in (("f32", 4), ("int8", 1))}
     calls = {each.name: each.call for each in contenders}
-    in_turn = time_in_turn(calls | {name: lambda _, read=read: read() for name, read in reads.items()}, len(texts.raw), arguments.rounds)
+    in_turn = time_in_turn(
+        calls | {name: lambda _, read=read: read() for name, read in reads.items()}, len(texts.raw), arguments.rounds
+    )
     in_a_row = time_in_a_row(calls, len(texts.raw), arguments.rounds)
     for each in contenders:
         each.samples, each.samples_in_turn = in_a_row[each.name], in_turn[each.name]
         each.cpu = measure_cpu(each.call, texts.real)
-    alone = {each.precision: np.median(measure_alone(each, texts, arguments.rounds), axis=0) for each in contenders if each.ours}
+    alone = {
+        each.precision: np.median(measure_alone(each, texts, arguments.rounds), axis=0)
+        for each in contenders
+        if each.ours
+    }
     limits = {precision: measure_limits(matrices * size) for precision, size in (("f32", 4), ("int8", 1))}
     rows = machine_rows(limits)
     for precision in ("f32", "int8"):
@@ -78,7 +93,11 @@ def main() -> None:
     for row in rows:
         print(f"  {row.work:16} {row.peer:34} {row.metric:44} {row.value:12.5g} {row.unit:8} {row.note}")
     if arguments.keep:
-        keep_samples(f"latency-{arguments.name}", in_a_row | {f"{name}, in turn": samples for name, samples in in_turn.items()}, counts)
+        keep_samples(
+            f"latency-{arguments.name}",
+            in_a_row | {f"{name}, in turn": samples for name, samples in in_turn.items()},
+            counts,
+        )
         works = sorted({row.work for row in rows})
         keep_results("latency", rows, tell_command("benchmarks.latency"), replace_works=works)
     else:
@@ -86,7 +105,10 @@ def main() -> None:
 
 
 def time_in_turn(calls: Mapping[str, Call], count: int, rounds: int) -> dict[str, Seconds]:
-    """Return the seconds of every call where all answer a text before the next; in an order drawn for every text of every round, the same each time."""
+    """Return the seconds of every call where all answer a text before the next;
+
+    in an order drawn for every text of every round, the same each time.
+    """
     samples = {name: np.zeros((rounds, count)) for name in calls}
     names, generator = list(calls), np.random.default_rng(0)
     for place in range(min(count, 50)):
@@ -100,7 +122,10 @@ def time_in_turn(calls: Mapping[str, Call], count: int, rounds: int) -> dict[str
 
 
 def time_in_a_row(calls: Mapping[str, Call], count: int, rounds: int) -> dict[str, Seconds]:
-    """Return the seconds of every call where each answers all texts before the next begins; in an order drawn for every round, the same each time."""
+    """Return the seconds of every call where each answers all texts before the next begins;
+
+    in an order drawn for every round, the same each time.
+    """
     samples = {name: np.zeros((rounds, count)) for name in calls}
     names, generator = list(calls), np.random.default_rng(0)
     for turn in range(rounds):
@@ -161,7 +186,9 @@ def _check_agreement(contenders: Sequence[Contender], texts: Texts) -> dict[str,
             apart = max(float(np.abs(intent - wanted[0]).max()), float(np.abs(tags - wanted[1]).max()))
             if each.precision == "f32" and not apart < 1e-3:
                 raise SystemExit(f"{each.name} differs by {apart} on {texts.raw[place]!r}: not measured")
-            equal[each.name] += int(intent.argmax() == wanted[0].argmax() and np.array_equal(tags.argmax(-1), wanted[1].argmax(-1)))
+            equal[each.name] += int(
+                intent.argmax() == wanted[0].argmax() and np.array_equal(tags.argmax(-1), wanted[1].argmax(-1))
+            )
     return {name: count / len(places) for name, count in equal.items()}
 
 
@@ -177,15 +204,23 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("run", type=Path, help="folder of a parser trained in float32, whose weights the peers run")
     parser.add_argument("package", type=Path, help="the package compiled from it for this machine")
     parser.add_argument("--int8", nargs=2, metavar=("RUN", "PACKAGE"), help="the same parser in int8, and its package")
-    parser.add_argument("--teacher", type=Path, metavar="RUN", help="folder of a teacher, to be compiled and measured, too")
+    parser.add_argument(
+        "--teacher", type=Path, metavar="RUN", help="folder of a teacher, to be compiled and measured, too"
+    )
     parser.add_argument("--data", required=True, help="utterances with a test split, as for `pqrnn train`")
     parser.add_argument("--lang", help="only this language")
     parser.add_argument("--name", required=True, help='of the data in the rows, as "mtop-en"')
-    parser.add_argument("--utterances", type=int, default=10**9, help="at most about so many, evenly chosen (default: all)")
+    parser.add_argument(
+        "--utterances", type=int, default=10**9, help="at most about so many, evenly chosen (default: all)"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--starts", type=int, default=7, help="fresh processes for each contender; 0: none")
     parser.add_argument("--peers", nargs="*", metavar="NAME", help="only these peers (default: all that are there)")
-    parser.add_argument("--prepare", action="store_true", help="only convert the encoder for the peers, which takes long and is kept in .peers")
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="only convert the encoder for the peers, which takes long and is kept in .peers",
+    )
     parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
     return parser.parse_args()
 

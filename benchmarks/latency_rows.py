@@ -33,12 +33,21 @@ def machine_rows(limits: Mapping[str, Limits]) -> list[ResultRow]:
             note="one thread, best of PyTorch's products, or a quarter of those in int8",
         ),
         ResultRow(
-            work="machine", metric="multiply-adds in int8", value=_round(any_.int8 / 1e9), unit="G/s", note="one thread, best of PyTorch's products"
+            work="machine",
+            metric="multiply-adds in int8",
+            value=_round(any_.int8 / 1e9),
+            unit="G/s",
+            note="one thread, best of PyTorch's products",
         ),
         ResultRow(work="machine", metric="bandwidth of memory", value=_round(any_.far / 1e9), unit="GB/s"),
     ]
     rows += [
-        ResultRow(work="machine", metric=f"bandwidth of a block like the {name} weights", value=_round(each.near / 1e9), unit="GB/s")
+        ResultRow(
+            work="machine",
+            metric=f"bandwidth of a block like the {name} weights",
+            value=_round(each.near / 1e9),
+            unit="GB/s",
+        )
         for name, each in limits.items()
     ]
     return rows
@@ -85,28 +94,72 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
         low, high = np.quantile(values[real], [0.1, 0.9])
         median = float(np.median(values[real]))
         version = f"{each.version}; " if each.version else ""
-        rows.append(ResultRow(work=work, metric="median", value=_round(median), unit="us", n=n, peer=each.name, note=f"{version}{each.note}"))
         rows.append(
             ResultRow(
-                work=work, metric="10 % and 90 % of utterances", value=_round(median), low=_round(low), high=_round(high), unit="us", peer=each.name
+                work=work,
+                metric="median",
+                value=_round(median),
+                unit="us",
+                n=n,
+                peer=each.name,
+                note=f"{version}{each.note}",
+            )
+        )
+        rows.append(
+            ResultRow(
+                work=work,
+                metric="10 % and 90 % of utterances",
+                value=_round(median),
+                low=_round(low),
+                high=_round(high),
+                unit="us",
+                peer=each.name,
             )
         )
         in_turn = each.microseconds_in_turn
-        rows.append(ResultRow(work=work, metric=f"median{IN_TURN}", value=_round(np.median(in_turn[real])), unit="us", n=n, peer=each.name))
+        rows.append(
+            ResultRow(
+                work=work,
+                metric=f"median{IN_TURN}",
+                value=_round(np.median(in_turn[real])),
+                unit="us",
+                n=n,
+                peer=each.name,
+            )
+        )
         for words in SHOWN:
             chosen = counts == words
             if chosen.any():
                 at = _round(np.median(values[chosen]))
                 note = "utterances joined in pairs" if words == JOINED and not (chosen & real).any() else ""
                 rows.append(
-                    ResultRow(work=work, metric=f"median at {words} words", value=at, unit="us", n=int(chosen.sum()), peer=each.name, note=note)
+                    ResultRow(
+                        work=work,
+                        metric=f"median at {words} words",
+                        value=at,
+                        unit="us",
+                        n=int(chosen.sum()),
+                        peer=each.name,
+                        note=note,
+                    )
                 )
         rows.append(
-            ResultRow(work=work, metric="processor time a call", value=_round(each.cpu * 1e6), unit="us", peer=each.name, note="mean, all threads")
+            ResultRow(
+                work=work,
+                metric="processor time a call",
+                value=_round(each.cpu * 1e6),
+                unit="us",
+                peer=each.name,
+                note="mean, all threads",
+            )
         )
         rows.append(ResultRow(work=work, metric="file", value=each.size, unit="bytes", peer=each.name))
         if each.name in agreement:
-            rows.append(ResultRow(work=work, metric="decides like float32", value=round(agreement[each.name], 4), peer=each.name))
+            rows.append(
+                ResultRow(
+                    work=work, metric="decides like float32", value=round(agreement[each.name], 4), peer=each.name
+                )
+            )
             rows += _share_rows(work, each.name, "", shortest / values, counts, real)
             rows += _share_rows(work, each.name, IN_TURN, shortest_in_turn / in_turn, counts, real)
     for name, reason in measured.absent.items():
@@ -115,41 +168,89 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
     ours = next(each for each in shown if each.ours)
     alone = measured.alone * 1e6
     rows.append(
-        ResultRow(work=work, metric="median of the compiled call alone", value=_round(np.median(alone[real])), unit="us", n=n, peer=ours.name)
+        ResultRow(
+            work=work,
+            metric="median of the compiled call alone",
+            value=_round(np.median(alone[real])),
+            unit="us",
+            n=n,
+            peer=ours.name,
+        )
     )
     rows += _share_rows(work, ours.name, ", compiled call alone", shortest / alone, counts, real)
     note = f"{matrices:,} weights of {size // matrices} byte"
-    limits_in = {"roofline": shortest, f"roofline{IN_TURN}": shortest_in_turn, f"reading the weights{IN_TURN}": measured.read * 1e6}
+    limits_in = {
+        "roofline": shortest,
+        f"roofline{IN_TURN}": shortest_in_turn,
+        f"reading the weights{IN_TURN}": measured.read * 1e6,
+    }
     for metric, times in limits_in.items():
-        rows.append(ResultRow(work=work, metric=metric, value=_round(np.median(times[real])), unit="us", n=n, note=note))
+        rows.append(
+            ResultRow(work=work, metric=metric, value=_round(np.median(times[real])), unit="us", n=n, note=note)
+        )
     rivals = [each for each in shown if each.name in agreement and not each.ours]
     if rivals:
         rows += _ratio_rows(work, "", ours, rivals, {each.name: each.microseconds[real] for each in shown})
         rows += _ratio_rows(work, IN_TURN, ours, rivals, {each.name: each.microseconds_in_turn[real] for each in shown})
-    rows.append(ResultRow(work=work, metric="weight bytes a call reads", value=size, unit="bytes", note="lower limit of memory traffic"))
-    rows.append(ResultRow(work=work, metric="multiply-adds at 12 words", value=count_products(model, 12), note="matrix products of the encoder"))
+    rows.append(
+        ResultRow(
+            work=work,
+            metric="weight bytes a call reads",
+            value=size,
+            unit="bytes",
+            note="lower limit of memory traffic",
+        )
+    )
+    rows.append(
+        ResultRow(
+            work=work,
+            metric="multiply-adds at 12 words",
+            value=count_products(model, 12),
+            note="matrix products of the encoder",
+        )
+    )
     return rows
 
 
-def _ratio_rows(work: str, how: str, ours: Contender, rivals: Sequence[Contender], times: Mapping[str, npt.NDArray[np.float64]]) -> list[ResultRow]:
+def _ratio_rows(
+    work: str, how: str, ours: Contender, rivals: Sequence[Contender], times: Mapping[str, npt.NDArray[np.float64]]
+) -> list[ResultRow]:
     """Rows about our time over that of the rival with the smallest median."""
     best = min(rivals, key=lambda each: float(np.median(times[each.name])))
     mine, its = times[ours.name], times[best.name]
     ratios = {"": float(np.median(mine) / np.median(its)), ", median of pairs": float(np.median(mine / its))}
     note = "medians; bytes to logits over the encoder alone"
     return [
-        ResultRow(work=work, metric=f"ratio to best peer{how}{which}", value=round(ratio, 4), n=len(mine), peer=best.name, note="" if which else note)
+        ResultRow(
+            work=work,
+            metric=f"ratio to best peer{how}{which}",
+            value=round(ratio, 4),
+            n=len(mine),
+            peer=best.name,
+            note="" if which else note,
+        )
         for which, ratio in ratios.items()
     ]
 
 
 def _share_rows(
-    work: str, peer: str, how: str, share: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], real: npt.NDArray[np.bool_]
+    work: str,
+    peer: str,
+    how: str,
+    share: npt.NDArray[np.float64],
+    counts: npt.NDArray[np.int64],
+    real: npt.NDArray[np.bool_],
 ) -> list[ResultRow]:
     """Rows about the share of the roofline: of all utterances, and of those of 12 and 32 words."""
     chosen = {"": real} | {f" at {words} words": counts == words for words in (12, 32)}
     return [
-        ResultRow(work=work, metric=f"share of the roofline{which}{how}", value=round(float(np.median(share[rows])), 4), n=int(rows.sum()), peer=peer)
+        ResultRow(
+            work=work,
+            metric=f"share of the roofline{which}{how}",
+            value=round(float(np.median(share[rows])), 4),
+            n=int(rows.sum()),
+            peer=peer,
+        )
         for which, rows in chosen.items()
         if rows.any()
     ]
@@ -181,7 +282,14 @@ def start_rows(name: str, contenders: Sequence[Contender], texts: Texts, starts:
                 "fresh process: peak memory": (start.peak, "bytes"),
             }
             rows += [
-                ResultRow(work=work, metric=metric, value=_round(value) if unit == "ms" else int(value), unit=unit, n=starts, peer=each.name)
+                ResultRow(
+                    work=work,
+                    metric=metric,
+                    value=_round(value) if unit == "ms" else int(value),
+                    unit=unit,
+                    n=starts,
+                    peer=each.name,
+                )
                 for metric, (value, unit) in figures.items()
             ]
     return rows

@@ -1,10 +1,13 @@
-"""What this machine can do on one thread: multiply-adds and bytes a second, measured, and the shortest time that they allow for a call.
+"""What this machine can do on one thread:
 
-The peak of a data type is the best that any implementation here reaches on products of matrices large enough to be nothing but multiply-adds and small
-enough for the caches; PyTorch brings oneDNN and MKL. In float32 these do not use the widest instructions on every processor that has them; a quarter of the
-peak in int8 is the limit where that is more, since the instruction for int8 multiplies four times as many numbers as the one for float32, in registers of
-the same width. Bandwidth is that of reading a block as large as the weights again and again (what a parser does), and of reading far more than any cache
-holds.
+multiply-adds and bytes a second, measured, and the shortest time that they allow for a call.
+
+The peak of a data type is the best that any implementation here reaches on products of matrices large enough to be
+nothing but multiply-adds and small enough for the caches; PyTorch brings oneDNN and MKL. In float32 these do not use
+the widest instructions on every processor that has them; a quarter of the peak in int8 is the limit where that is more,
+since the instruction for int8 multiplies four times as many numbers as the one for float32, in registers of the same
+width. Bandwidth is that of reading a block as large as the weights again and again (what a parser does), and of reading
+far more than any cache holds.
 """
 
 from __future__ import annotations
@@ -55,7 +58,9 @@ def measure_limits(weight_bytes: int) -> Limits:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # quantized tensors are to go from PyTorch
             integers = _peak(_integer_products)
-            return Limits(max(_peak(_float_products), integers / 4), integers, _bandwidth(weight_bytes), _bandwidth(_FAR))
+            return Limits(
+                max(_peak(_float_products), integers / 4), integers, _bandwidth(weight_bytes), _bandwidth(_FAR)
+            )
     finally:
         torch.set_num_threads(threads)
 

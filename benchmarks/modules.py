@@ -44,10 +44,14 @@ def compile_entries(model: ParserModel, batches: Mapping[int, tuple[Bucket, ...]
     programs: dict[str, ExportedProgram] = {}
     for batch, buckets in batches.items():
         names = {bucket.entry if batch == 1 else bucket.batched for bucket in buckets}
-        programs |= {name: program for name, program in export_entries(wanted, buckets, batch=batch).items() if name in names}
+        programs |= {
+            name: program for name, program in export_entries(wanted, buckets, batch=batch).items() if name in names
+        }
     with tempfile.TemporaryDirectory(prefix="pqrnn-modules-") as folder:
         source = import_programs(programs, Path(folder, "imported.mlirbc"))
         if plan.kernels:
             source = link_kernels(source, Path(folder, plan.mlir), plan.kernels, plan.processor.resolved)
-        key = hashlib.sha256(b"\0".join([source.read_bytes(), repr(plan.flags).encode(), compiler_version().encode()])).hexdigest()[:24]
+        key = hashlib.sha256(
+            b"\0".join([source.read_bytes(), repr(plan.flags).encode(), compiler_version().encode()])
+        ).hexdigest()[:24]
         return write_once(PEERS / "modules" / f"{key}.vmfb", lambda path: compile_module(source, path, plan.flags))

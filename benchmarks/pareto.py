@@ -13,7 +13,9 @@ _NEAR = 0.008  # exact match: about the height of a label
 
 
 class Point(NamedTuple):
-    """A setting: mean exact match in 8 bits over its seeds, bytes of its weights, and whether nothing smaller or equal is better."""
+    """A setting: mean exact match in 8 bits over its seeds, bytes of its weights, and whether nothing smaller or equal
+    is better.
+    """
 
     work: str
     name: str
@@ -29,16 +31,31 @@ def find_points(rows: Sequence[ResultRow]) -> list[Point]:
     for row in rows:
         found.setdefault((row.work, row.peer), {}).setdefault(row.metric, []).append(row.value)
     points = [
-        Point(work, name, figures["int8 artifact"][0], statistics.fmean(figures["exact match, int8"]), len(figures["exact match, int8"]), False)
+        Point(
+            work,
+            name,
+            figures["int8 artifact"][0],
+            statistics.fmean(figures["exact match, int8"]),
+            len(figures["exact match, int8"]),
+            False,
+        )
         for (work, name), figures in found.items()
     ]
-    return [each._replace(front=_is_front(each, points)) for each in sorted(points, key=lambda each: (each.bytes, -each.quality))]
+    return [
+        each._replace(front=_is_front(each, points))
+        for each in sorted(points, key=lambda each: (each.bytes, -each.quality))
+    ]
 
 
 def _is_front(point: Point, points: Sequence[Point]) -> bool:
-    rivals = [each for each in points if each.work == point.work and (each.bytes, each.name) != (point.bytes, point.name)]
+    rivals = [
+        each for each in points if each.work == point.work and (each.bytes, each.name) != (point.bytes, point.name)
+    ]
     return not any(
-        each.bytes <= point.bytes and each.quality >= point.quality and (each.bytes, each.quality) != (point.bytes, point.quality) for each in rivals
+        each.bytes <= point.bytes
+        and each.quality >= point.quality
+        and (each.bytes, each.quality) != (point.bytes, point.quality)
+        for each in rivals
     )
 
 
@@ -67,10 +84,19 @@ def draw_pareto(rows: Sequence[ResultRow], path: Path) -> None:
         front = [each for each in own if each.front]
         colour = f"C{number}"
         axes.scatter([each.bytes for each in own], [each.quality for each in own], s=18, color=colour, alpha=0.45)
-        axes.plot([each.bytes for each in front], [each.quality for each in front], marker="o", color=colour, label=work)
+        axes.plot(
+            [each.bytes for each in front], [each.quality for each in front], marker="o", color=colour, label=work
+        )
         for together in _group(front):
             names = "\n".join(each.name for each in reversed(together))
-            axes.annotate(names, (together[0].bytes, together[0].quality), textcoords="offset points", xytext=(-6, 1), fontsize=7, ha="right")
+            axes.annotate(
+                names,
+                (together[0].bytes, together[0].quality),
+                textcoords="offset points",
+                xytext=(-6, 1),
+                fontsize=7,
+                ha="right",
+            )
     axes.set_xscale("log")
     ticks = [100e3, 200e3, 500e3, 1e6, 2e6, 4e6]
     axes.set_xticks(ticks, [f"{tick / 1e3:,.0f} kB" if tick < 1e6 else f"{tick / 1e6:g} MB" for tick in ticks])

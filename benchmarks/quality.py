@@ -1,13 +1,17 @@
-"""Scores of a trained parser or a teacher on a test split, and of a parser's package how often it decides differently from PyTorch.
+"""Scores of a trained parser or a teacher on a test split, and of a parser's package how often it decides differently
+from PyTorch.
 
-    python -m benchmarks.quality RUN PACKAGE --data DATA --lang en --work "mtop-en distilled int8" --teacher-work "mtop-en teacher" --float-work "mtop-en distilled"
-    python -m benchmarks.quality RUN --data DATA --lang en --work "mtop-en teacher"                    # without a package: PyTorch's answers
-    python -m benchmarks.quality RUN --with RUN2 --data DATA --lang en --work "mtop-en teachers"       # the mean of several, as it taught
-    python -m benchmarks.quality RUN PACKAGE --data DATA --lang en,de --work "mtop-{lang} multilingual int8" --average "mtop two languages average int8"
-    python -m benchmarks.quality --lang en,de --work "mtop-{lang} int8" --average "mtop two languages average int8"    # from rows that are kept
+    python -m benchmarks.quality RUN PACKAGE --data DATA --lang en --work "mtop-en distilled int8" --teacher-work
+    "mtop-en teacher" --float-work "mtop-en distilled" python -m benchmarks.quality RUN --data DATA --lang en --work
+    "mtop-en teacher"                    # without a package: PyTorch's answers python -m benchmarks.quality RUN --with
+    RUN2 --data DATA --lang en --work "mtop-en teachers"       # the mean of several, as it taught python -m
+    benchmarks.quality RUN PACKAGE --data DATA --lang en,de --work "mtop-{lang} multilingual int8" --average "mtop two
+    languages average int8" python -m benchmarks.quality --lang en,de --work "mtop-{lang} int8" --average "mtop two
+    languages average int8"    # from rows that are kept
 
-The test split is looked at once per reported row; everything was selected on the development split. Rows are kept in `results/quality.json`: those of a work
-take the place of its earlier ones. Retention is exact match as a share of the teacher's, whose rows have to be kept before.
+The test split is looked at once per reported row; everything was selected on the development split. Rows are kept in
+`results/quality.json`: those of a work take the place of its earlier ones. Retention is exact match as a share of the
+teacher's, whose rows have to be kept before.
 """
 
 from __future__ import annotations
@@ -41,11 +45,22 @@ from runtime_py.decode.tags import WordSpan
 
 NAME = "quality"
 PLAIN = "largest logits alone"
-_AVERAGED = ("exact match", "intent accuracy", "slot f1", f"exact match, {FRESH}", f"exact match, {PLAIN}", "exact match less float", "retention")
+_AVERAGED = (
+    "exact match",
+    "intent accuracy",
+    "slot f1",
+    f"exact match, {FRESH}",
+    f"exact match, {PLAIN}",
+    "exact match less float",
+    "retention",
+)
 
 
 class PlainDecoder(Decoder):
-    """Takes the largest logits, whether they make sense together or not: what a parse was before there was a search for the best that does."""
+    """Takes the largest logits, whether they make sense together or not:
+
+    what a parse was before there was a search for the best that does.
+    """
 
     def decide(self, intent: npt.NDArray[np.float32], tags: npt.NDArray[np.float32]) -> tuple[int, list[WordSpan]]:
         """Return the number of the intent, and the slots as runs of words; see `Decoder.decide`."""
@@ -59,18 +74,28 @@ def main() -> None:
     if arguments.run is not None:
         model, facts = load_teacher(arguments.run)
         answering = [(arguments.run, model, facts), *((folder, *load_teacher(folder)) for folder in arguments.others)]
-        voices = [Voice(folder, network, choose_labels(folder, own.labels, facts.labels)) for folder, network, own in answering]
+        voices = [
+            Voice(folder, network, choose_labels(folder, own.labels, facts.labels))
+            for folder, network, own in answering
+        ]
         train = load_examples(arguments.data, split="train", locale=arguments.lang)
         for language in languages if "{lang}" in arguments.work else [arguments.lang]:
             work = arguments.work.replace("{lang}", language or "")
-            _report(measure(arguments, work, language, voices, facts, [example.text for example in train]), work, arguments.keep)
+            _report(
+                measure(arguments, work, language, voices, facts, [example.text for example in train]),
+                work,
+                arguments.keep,
+            )
     if arguments.average:
         works = [arguments.work.replace("{lang}", language) for language in languages]
         _report(average_works(load_results(NAME).rows, works, arguments.average), arguments.average, arguments.keep)
 
 
 class Voice(NamedTuple):
-    """One of the networks that answer together: its folder, itself in evaluation mode, and which of its logits are those of the first one's labels."""
+    """One of the networks that answer together:
+
+    its folder, itself in evaluation mode, and which of its logits are those of the first one's labels.
+    """
 
     folder: Path
     network: Network
@@ -78,7 +103,9 @@ class Voice(NamedTuple):
 
 
 def answer_together(voices: Sequence[Voice], texts: Sequence[str]) -> list[Prediction]:
-    """Return what networks answer, or logits of the mean of their probabilities where there are several (`pqrnn.distillation.labelling.average_logits`)."""
+    """Return what networks answer, or logits of the mean of their probabilities where there are several
+    (`pqrnn.distillation.labelling.average_logits`).
+    """
     said = [compute_logits(voice.network, texts) for voice in voices]
     if len(said) == 1:
         return said[0]
@@ -89,11 +116,19 @@ def answer_together(voices: Sequence[Voice], texts: Sequence[str]) -> list[Predi
         parts.append(TeacherLogits(intent, tags))
     mean = average_logits(parts)
     tags_of = mean.tags.split([len(each.tags) for each in said[0]])
-    return [Prediction(intent.numpy(), tags.numpy(), each.spans) for intent, tags, each in zip(mean.intent, tags_of, said[0], strict=True)]
+    return [
+        Prediction(intent.numpy(), tags.numpy(), each.spans)
+        for intent, tags, each in zip(mean.intent, tags_of, said[0], strict=True)
+    ]
 
 
 def measure(
-    arguments: argparse.Namespace, work: str, language: str | None, voices: Sequence[Voice], facts: Any, known: Sequence[str]
+    arguments: argparse.Namespace,
+    work: str,
+    language: str | None,
+    voices: Sequence[Voice],
+    facts: Any,
+    known: Sequence[str],
 ) -> list[ResultRow]:
     """Score the test split of one language, or of all together.
 
@@ -116,28 +151,57 @@ def measure(
         with Parser.load(arguments.package) as parser:
             check_labels(checkpoint, parser.manifest.labels)
             answers = [Prediction(each.intent, each.tags, each.spans) for each in map(parser.logits, texts)]
-        parity = _parity_rows(work, compare_answers(checkpoint, texts, framework, answers), len(texts), model.config.precision)
+        parity = _parity_rows(
+            work, compare_answers(checkpoint, texts, framework, answers), len(texts), model.config.precision
+        )
     evaluation = evaluate_predictions(examples, answers, facts.labels.decoder(), known, arguments.out_of_scope)
     plain = evaluate_predictions(examples, answers, PlainDecoder(facts.labels.intents, facts.labels.tags)).figures()
     print(f"{work}: {len(texts)} utterances in {time.perf_counter() - started:.1f} s")
     scored = [_row(work, metric, figure) for metric, figure in evaluation.figures().items()]
-    scored += [_row(work, f"{metric}, {PLAIN}", plain[metric]) for metric in ("exact match", "intent accuracy", "slot f1") if metric in plain]
+    scored += [
+        _row(work, f"{metric}, {PLAIN}", plain[metric])
+        for metric in ("exact match", "intent accuracy", "slot f1")
+        if metric in plain
+    ]
     weights, described = (sum((voice.folder / name).stat().st_size for voice in voices) for name in (WEIGHTS, FACTS))
     sizes = [
         ResultRow(work=work, metric="parameters", value=sum(voice.network.parameters_count() for voice in voices)),
         ResultRow(work=work, metric="weights", value=weights, unit="bytes"),
-        ResultRow(work=work, metric="checkpoint", value=weights + described, unit="bytes", note="weights and all that is said of them"),
+        ResultRow(
+            work=work,
+            metric="checkpoint",
+            value=weights + described,
+            unit="bytes",
+            note="weights and all that is said of them",
+        ),
     ]
     exact = next(row.value for row in scored if row.metric == "exact match")
-    return [*scored, *_relative_rows(work, language, exact, arguments.teacher_work, arguments.float_work), *parity, *sizes]
+    return [
+        *scored,
+        *_relative_rows(work, language, exact, arguments.teacher_work, arguments.float_work),
+        *parity,
+        *sizes,
+    ]
 
 
 def _parity_rows(work: str, found: Decisions, count: int, precision: str) -> list[ResultRow]:
     note = f"compiled against PyTorch, {precision}"
     return [
         ResultRow(work=work, metric="intent flips", value=found.intent_flips, n=count, note=note),
-        ResultRow(work=work, metric="slot flips", value=found.slot_flips, n=count, note=f"utterances whose slots differ, {note}"),
-        ResultRow(work=work, metric="word mismatches", value=found.word_mismatches, n=count, note="utterances whose words differ"),
+        ResultRow(
+            work=work,
+            metric="slot flips",
+            value=found.slot_flips,
+            n=count,
+            note=f"utterances whose slots differ, {note}",
+        ),
+        ResultRow(
+            work=work,
+            metric="word mismatches",
+            value=found.word_mismatches,
+            n=count,
+            note="utterances whose words differ",
+        ),
         ResultRow(work=work, metric="largest logit difference", value=found.largest_difference, n=count),
     ]
 
@@ -148,11 +212,22 @@ def _relative_rows(work: str, language: str | None, exact: float, teacher: str, 
     if teacher:
         teacher = teacher.replace("{lang}", language or "")
         own = find_exact_match(teacher)
-        rows.append(ResultRow(work=work, metric="retention", value=round(exact / own, 6), note=f"exact match {exact:.4f} of {own:.4f} of {teacher}"))
+        rows.append(
+            ResultRow(
+                work=work,
+                metric="retention",
+                value=round(exact / own, 6),
+                note=f"exact match {exact:.4f} of {own:.4f} of {teacher}",
+            )
+        )
     if plain:
         plain = plain.replace("{lang}", language or "")
         own = find_exact_match(plain)
-        rows.append(ResultRow(work=work, metric="exact match less float", value=round(exact - own, 6), note=f"{plain}: {own:.4f}"))
+        rows.append(
+            ResultRow(
+                work=work, metric="exact match less float", value=round(exact - own, 6), note=f"{plain}: {own:.4f}"
+            )
+        )
     return rows
 
 
@@ -169,7 +244,9 @@ def find_exact_match(work: str) -> float:
     for row in rows:
         if row.work == work and row.metric == "exact match":
             return row.value
-    raise SystemExit(f"{work!r} has no kept exact match: measure it first; kept are {', '.join(dict.fromkeys(row.work for row in rows)) or 'none'}")
+    raise SystemExit(
+        f"{work!r} has no kept exact match: measure it first; kept are {', '.join(dict.fromkeys(row.work for row in rows)) or 'none'}"
+    )
 
 
 def average_works(rows: Sequence[ResultRow], works: Sequence[str], average: str) -> list[ResultRow]:
@@ -217,22 +294,44 @@ def _report(rows: Sequence[ResultRow], work: str, keep: bool) -> None:
 
 
 def _row(work: str, metric: str, figure: Estimate) -> ResultRow:
-    return ResultRow(work=work, metric=metric, value=round(figure.value, 6), low=round(figure.low, 6), high=round(figure.high, 6), n=figure.n)
+    return ResultRow(
+        work=work,
+        metric=metric,
+        value=round(figure.value, 6),
+        low=round(figure.low, 6),
+        high=round(figure.high, 6),
+        n=figure.n,
+    )
 
 
 def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, nargs="?", help="folder of a trained parser or a teacher; none: only --average what is kept")
-    parser.add_argument("package", type=Path, nargs="?", help="the package compiled from it; without it the answers are PyTorch's")
+    parser.add_argument(
+        "run", type=Path, nargs="?", help="folder of a trained parser or a teacher; none: only --average what is kept"
+    )
+    parser.add_argument(
+        "package", type=Path, nargs="?", help="the package compiled from it; without it the answers are PyTorch's"
+    )
     parser.add_argument("--data", help="labelled utterances with a test split, as for `pqrnn train`")
     parser.add_argument("--lang", help="only these languages, as en,de")
     parser.add_argument(
-        "--work", required=True, help='name of the rows, as "mtop-en supervised"; with {lang} in it each language is a work of its own'
+        "--work",
+        required=True,
+        help='name of the rows, as "mtop-en supervised"; with {lang} in it each language is a work of its own',
     )
-    parser.add_argument("--teacher-work", default="", help="whose exact match the retention is a share of; may have {lang}, too")
-    parser.add_argument("--float-work", default="", help="the same parser in float32, to be compared with; may have {lang}, too")
+    parser.add_argument(
+        "--teacher-work", default="", help="whose exact match the retention is a share of; may have {lang}, too"
+    )
+    parser.add_argument(
+        "--float-work", default="", help="the same parser in float32, to be compared with; may have {lang}, too"
+    )
     parser.add_argument("--average", default="", help="also keep the mean over --lang of --work under this name")
-    parser.add_argument("--out-of-scope", default="", metavar="INTENT", help="what gold labels call utterances that are out of scope, as oos")
+    parser.add_argument(
+        "--out-of-scope",
+        default="",
+        metavar="INTENT",
+        help="what gold labels call utterances that are out of scope, as oos",
+    )
     parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
     parser.add_argument(
         "--with",

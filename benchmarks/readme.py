@@ -42,14 +42,18 @@ def render_quality() -> str:
     }
     rows = [[cell(work) for cell in columns.values()] for work in sorted(_works(found))]
     shown = [place for place in range(len(columns)) if any(row[place] for row in rows)]
-    return _table([list(columns)[place] for place in shown], [[row[place] for place in shown] for row in rows]) + _source(found)
+    return _table(
+        [list(columns)[place] for place in shown], [[row[place] for place in shown] for row in rows]
+    ) + _source(found)
 
 
 def _interval(found: ResultFile, work: str, metric: str) -> str:
     row = _find_any(found, work, metric)
     if row is None:
         return ""
-    return f"**{row.value:.1%}**" + (f" [{row.low:.1%}, {row.high:.1%}]" if row.low is not None and row.high is not None else "")
+    return f"**{row.value:.1%}**" + (
+        f" [{row.low:.1%}, {row.high:.1%}]" if row.low is not None and row.high is not None else ""
+    )
 
 
 def _share(found: ResultFile, work: str, metric: str) -> str:
@@ -73,15 +77,23 @@ def _flips(found: ResultFile, work: str) -> str:
 
 
 def render_latency() -> str:
-    """Times beside peers, how near they are to what the machine allows, and what a start costs; what was not measured is left blank."""
+    """Times beside peers, how near they are to what the machine allows, and what a start costs;
+
+    what was not measured is left blank.
+    """
     found = load_results("latency")
     rows = []
     for work in (work for work in _works(found) if _find_any(found, work, "ratio to best peer")):
         for row in found.rows:
             if row.work == work and row.metric == "median":
 
-                def show(metric: str, form: str = ".0f", scale: float = 1.0, work: str = work, peer: str = row.peer) -> str:
-                    figure = next((each for each in found.rows if (each.work, each.metric, each.peer) == (work, metric, peer)), None)
+                def show(
+                    metric: str, form: str = ".0f", scale: float = 1.0, work: str = work, peer: str = row.peer
+                ) -> str:
+                    figure = next(
+                        (each for each in found.rows if (each.work, each.metric, each.peer) == (work, metric, peer)),
+                        None,
+                    )
                     return "" if figure is None else format(figure.value * scale, form)
 
                 rows.append(
@@ -105,8 +117,12 @@ def render_latency() -> str:
         share = _find_any(found, work, "share of the roofline, compiled call alone")
         blank = [""] * len(_SHOWN_WORDS)
         shown = "" if share is None else f"{share.value:.0%}"
-        rows.append([work, f"{alone.peer}: the compiled function alone", f"{alone.value:.0f}", *blank, shown, *[""] * 7])
-        rows.append([work, f"ours / {ratio.peer}", f"**{ratio.value:.2f}**", *blank, "", f"**{in_turn.value:.2f}**", *[""] * 6])
+        rows.append(
+            [work, f"{alone.peer}: the compiled function alone", f"{alone.value:.0f}", *blank, shown, *[""] * 7]
+        )
+        rows.append(
+            [work, f"ours / {ratio.peer}", f"**{ratio.value:.2f}**", *blank, "", f"**{in_turn.value:.2f}**", *[""] * 6]
+        )
     words = [f"{words} words" if words == _SHOWN_WORDS[0] else str(words) for words in _SHOWN_WORDS]
     head = (
         "work",
@@ -128,12 +144,17 @@ def render_latency() -> str:
 def render_size() -> str:
     """Bytes, load, first call and memory of packages."""
     found = load_results("size")
-    rows = [[row.work, row.metric, f"{row.value:,.0f}" if row.unit == "bytes" else f"{row.value:,.1f}", row.unit] for row in found.rows]
+    rows = [
+        [row.work, row.metric, f"{row.value:,.0f}" if row.unit == "bytes" else f"{row.value:,.1f}", row.unit]
+        for row in found.rows
+    ]
     return _table(("work", "figure", "value", "unit"), rows) + _source(found)
 
 
 def render_ablations() -> str:
-    """Development scores of runs that differ from the default of their work in one thing, means over seeds, and the picture."""
+    """Development scores of runs that differ from the default of their work in one thing, means over seeds, and the
+    picture.
+    """
     found = load_results("ablations")
     rows = []
     for work in _works(found):
@@ -142,11 +163,26 @@ def render_ablations() -> str:
         for peer in sorted(peers, key=lambda each: each != "default"):
             score = _mean(found, work, peer, "exact match")
             spread = f" ± {score.spread:.1%}" if score.seeds > 1 else ""
-            rest = [f"{_mean(found, work, peer, metric).value:.1%}" for metric in ("intent accuracy", "slot f1", "exact match, int8")]
+            rest = [
+                f"{_mean(found, work, peer, metric).value:.1%}"
+                for metric in ("intent accuracy", "slot f1", "exact match, int8")
+            ]
             size = _mean(found, work, peer, "int8 artifact").value
             change = "" if peer == "default" else f"{100 * (score.value - default.value):+.1f}"
-            rows.append([work, peer, f"{score.value:.1%}{spread}", change, *rest, f"{size / 1e6:.2f}", str(score.seeds)])
-    head = ("runs", "what differs", "exact match", "points", "intent", "slot F1", "exact match, int8", "MB in int8", "seeds")
+            rows.append(
+                [work, peer, f"{score.value:.1%}{spread}", change, *rest, f"{size / 1e6:.2f}", str(score.seeds)]
+            )
+    head = (
+        "runs",
+        "what differs",
+        "exact match",
+        "points",
+        "intent",
+        "slot F1",
+        "exact match, int8",
+        "MB in int8",
+        "seeds",
+    )
     return _table(head, rows) + "\n![Quality against bytes](benchmarks/results/pareto.png)\n" + _source(found)
 
 
@@ -172,7 +208,9 @@ def render_targets() -> str:
         ran = bool(executed.value)
         flips = f"**{_find(found, work, 'flips').value:.0f}** on {executed.n:,} texts" if ran else "**unverified**"
         largest = f"{_find(found, work, 'largest logit difference').value:.1e}" if ran else ""
-        size, seconds, dispatches = (_find(found, work, metric).value for metric in ("artifact", "compile", "dispatches"))
+        size, seconds, dispatches = (
+            _find(found, work, metric).value for metric in ("artifact", "compile", "dispatches")
+        )
         rows.append(
             [
                 work,
@@ -184,7 +222,15 @@ def render_targets() -> str:
                 f"{dispatches:.0f}",
             ]
         )
-    head = ("precision, target", "executed on", "decisions that differ from PyTorch", "largest logit difference", "MB", "compiled in s", "dispatches")
+    head = (
+        "precision, target",
+        "executed on",
+        "decisions that differ from PyTorch",
+        "largest logit difference",
+        "MB",
+        "compiled in s",
+        "dispatches",
+    )
     return _table(head, rows) + _source(found)
 
 
@@ -206,7 +252,9 @@ def render_growth() -> str:
             cells = ["" if each is None else f"{each.value:.2f}" for each in exponents]
             rows.append([work, axis, shown, *cells, "" if most is None else f"{most.value / 1e6:.1f}"])
     head = ("work", "axis", "size: ms a call", "exponent", "exponent, upper half", "MB that the largest call takes")
-    pictures = "".join(f"\n![Growth of {work}](benchmarks/results/growth-{work.split(',')[0]}.png)\n" for work in _works(found))
+    pictures = "".join(
+        f"\n![Growth of {work}](benchmarks/results/growth-{work.split(',')[0]}.png)\n" for work in _works(found)
+    )
     return _table(head, rows) + pictures + _source(found)
 
 
@@ -239,7 +287,9 @@ def _find_any(found: ResultFile, work: str, metric: str) -> ResultRow | None:
 
 
 def _find(found: ResultFile, work: str, metric: str, peer: str | None = None) -> ResultRow:
-    return next(row for row in found.rows if row.work == work and row.metric == metric and (peer is None or row.peer == peer))
+    return next(
+        row for row in found.rows if row.work == work and row.metric == metric and (peer is None or row.peer == peer)
+    )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -250,7 +300,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _source(found: ResultFile) -> str:
     versions = found.environment["versions"]
     named = ", ".join(
-        f"{name} {versions[name]}" for name in ("torch", "iree-base-compiler", "onnxruntime", "executorch", "ai-edge-litert") if name in versions
+        f"{name} {versions[name]}"
+        for name in ("torch", "iree-base-compiler", "onnxruntime", "executorch", "ai-edge-litert")
+        if name in versions
     )
     commands = "".join(f"\n    {command}" for command in found.command.split("\n"))
     return f"\nMeasured {found.date[:10]} at revision {found.revision[:12]} on {found.environment['cpu']}, one thread; {named}. Reproduce with\n{commands}\n\n"
@@ -261,7 +313,11 @@ def main() -> int:
     text = README.read_text(encoding="utf-8")
     wanted = render_readme(text)
     if "--check" in sys.argv[1:]:
-        print("README tables are up to date" if wanted == text else "README tables are stale: run python -m benchmarks.readme")
+        print(
+            "README tables are up to date"
+            if wanted == text
+            else "README tables are stale: run python -m benchmarks.readme"
+        )
         return int(wanted != text)
     README.write_text(wanted, encoding="utf-8")
     return 0

@@ -1,6 +1,7 @@
 """How a student is made, as data, and the ways in which ablations differ from it: one at a time.
 
-The default is that of the command line (`pqrnn distill`, or `pqrnn train` where there is no teacher): what users get is what is taken apart.
+The default is that of the command line (`pqrnn distill`, or `pqrnn train` where there is no teacher): what users get is
+what is taken apart.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         training: settings of the run.
         distillation: how the teachers' answers are weighed.
         lessons: what the teachers are asked about.
-        teachers: how many of the given ones are averaged; 0 learns from labels alone, and then the two above count for nothing.
+        teachers: how many of the given ones are averaged; 0 learns from labels alone, and then the two above count for
+            nothing.
         unlabelled: whether the teachers also answer texts of further data.
     """
 
@@ -68,7 +70,12 @@ def _one(axis: str, field: str, *values: Any) -> list[Setting]:
 
 
 def _width(name: str, features: int, bottleneck: int, state: int) -> Setting:
-    changes = {"projection.word_features": features, "projection.ngram_features": features, "model.bottleneck": bottleneck, "model.state": state}
+    changes = {
+        "projection.word_features": features,
+        "projection.ngram_features": features,
+        "model.bottleneck": bottleneck,
+        "model.state": state,
+    }
     return Setting("width", name, changes)
 
 
@@ -123,7 +130,10 @@ def list_settings(base: Recipe, teachers: int, languages: int, further: bool = F
         return [DEFAULT, *_differing(base, [*_SUPERVISED, *_one("swapped slot values", "training.swap", 0.0, 0.6)])]
     taught = [each for each in _DISTILLED if languages > 1 or "lessons.switch" not in each.changes]
     texts = [Setting("unlabelled texts", "", {"unlabelled": True})] if further else []
-    return [DEFAULT, *_differing(base, [*_SUPERVISED, *taught, *texts, *_one("teachers", "teachers", *range(1, teachers + 1))])]
+    return [
+        DEFAULT,
+        *_differing(base, [*_SUPERVISED, *taught, *texts, *_one("teachers", "teachers", *range(1, teachers + 1))]),
+    ]
 
 
 def _differing(base: Recipe, settings: Sequence[Setting]) -> list[Setting]:
@@ -145,9 +155,15 @@ def default_recipe(teachers: int, overrides: Mapping[str, Any] | None = None) ->
     recipe = Recipe(
         projection=ProjectionConfig(word_features=given["features"], ngram_features=given["ngram_features"]),
         model=ModelConfig(**_fields(ModelConfig, given, "precision")),
-        training=TrainingConfig(**{**_fields(TrainingConfig, given, "precision", "swap"), "swap": learned["swap"], "patience": 0}),
-        distillation=DistillationConfig(**{**_fields(DistillationConfig, taught, "intent_weight"), "intent_weight": taught["soft_intent_weight"]}),
-        lessons=TransferConfig(**_fields(TransferConfig, taught, "seed", "misspell", "relations")),  # the option of that name is a weight
+        training=TrainingConfig(
+            **{**_fields(TrainingConfig, given, "precision", "swap"), "swap": learned["swap"], "patience": 0}
+        ),
+        distillation=DistillationConfig(
+            **{**_fields(DistillationConfig, taught, "intent_weight"), "intent_weight": taught["soft_intent_weight"]}
+        ),
+        lessons=TransferConfig(
+            **_fields(TransferConfig, taught, "seed", "misspell", "relations")
+        ),  # the option of that name is a weight
         teachers=teachers,
     )
     return change_recipe(recipe, overrides or {})
@@ -163,7 +179,11 @@ def change_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         part, _, field = name.rpartition(".")
         struct = getattr(recipe, part, None) if part else recipe
         if struct is None or field not in getattr(struct, "__struct_fields__", ()):
-            known = [f"{group}.{each}" for group in Recipe.__struct_fields__ for each in getattr(getattr(recipe, group), "__struct_fields__", ())]
+            known = [
+                f"{group}.{each}"
+                for group in Recipe.__struct_fields__
+                for each in getattr(getattr(recipe, group), "__struct_fields__", ())
+            ]
             raise ValueError(f"{name}: no such setting; expected one of teachers, unlabelled, {', '.join(known)}")
         changed = (
             msgspec.convert({**msgspec.structs.asdict(struct), field: value}, type(struct))
@@ -175,7 +195,11 @@ def change_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 
 def _defaults(verb: Callable[..., None]) -> dict[str, Any]:
-    return {name: each.default for name, each in inspect.signature(verb).parameters.items() if each.default is not inspect.Parameter.empty}
+    return {
+        name: each.default
+        for name, each in inspect.signature(verb).parameters.items()
+        if each.default is not inspect.Parameter.empty
+    }
 
 
 def _fields(kind: type[msgspec.Struct], values: Mapping[str, Any], *without: str) -> dict[str, Any]:

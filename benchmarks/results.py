@@ -67,17 +67,25 @@ def load_results(name: str) -> ResultFile:
 
 
 def tell_command(module: str) -> str:
-    """Return the command that this process is, as others would type it: `python -m module` and its arguments, the home folder as `~`."""
+    """Return the command that this process is, as others would type it:
+
+    `python -m module` and its arguments, the home folder as `~`.
+    """
     home = f"{Path.home()}/"
     return " ".join(
         [
             f"python -m {module}",
-            *(f"~/{shlex.quote(each.removeprefix(home))}" if each.startswith(home) else shlex.quote(each) for each in sys.argv[1:]),
+            *(
+                f"~/{shlex.quote(each.removeprefix(home))}" if each.startswith(home) else shlex.quote(each)
+                for each in sys.argv[1:]
+            ),
         ]
     )
 
 
-def keep_results(name: str, rows: Sequence[ResultRow], command: str, *, replace_works: Iterable[str] | None = None) -> ResultFile:
+def keep_results(
+    name: str, rows: Sequence[ResultRow], command: str, *, replace_works: Iterable[str] | None = None
+) -> ResultFile:
     """Write rows under a name, atomically, and print them as one JSON line.
 
     Args:
@@ -91,12 +99,17 @@ def keep_results(name: str, rows: Sequence[ResultRow], command: str, *, replace_
 
 
 def merge_results(name: str, rows: Sequence[ResultRow], command: str) -> ResultFile:
-    """Add rows to those that are kept; one about the same work, metric, peer and note takes the other's place. Otherwise as `keep_results`."""
+    """Add rows to those that are kept;
+
+    one about the same work, metric, peer and note takes the other's place. Otherwise as `keep_results`.
+    """
     new = {(row.work, row.metric, row.peer, row.note) for row in rows}
     return _write(name, rows, command, lambda row: (row.work, row.metric, row.peer, row.note) not in new)
 
 
-def _write(name: str, rows: Sequence[ResultRow], command: str, stays: Callable[[ResultRow], bool], anew: str = "") -> ResultFile:
+def _write(
+    name: str, rows: Sequence[ResultRow], command: str, stays: Callable[[ResultRow], bool], anew: str = ""
+) -> ResultFile:
     """`anew`: the work whose rows are all made anew, so that earlier commands for it have nothing left to show."""
     kept: list[ResultRow] = []
     commands = [command]
@@ -104,10 +117,19 @@ def _write(name: str, rows: Sequence[ResultRow], command: str, stays: Callable[[
         earlier = load_results(name)
         kept = [row for row in earlier.rows if stays(row)]
         if kept:
-            commands = [each for each in earlier.command.split("\n") if each != command and not (anew and _named_work(each) == anew)] + [command]
+            commands = [
+                each
+                for each in earlier.command.split("\n")
+                if each != command and not (anew and _named_work(each) == anew)
+            ] + [command]
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     result = ResultFile(
-        name=name, date=date, revision=read_revision(), command="\n".join(commands), environment=describe_environment(), rows=[*kept, *rows]
+        name=name,
+        date=date,
+        revision=read_revision(),
+        command="\n".join(commands),
+        environment=describe_environment(),
+        rows=[*kept, *rows],
     )
     replace_file(FOLDER / f"{name}.json", msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
     print_rows(name, rows)

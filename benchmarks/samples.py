@@ -16,7 +16,9 @@ _UNIT = 1e-8  # seconds: finer than the clock
 
 
 def keep_samples(name: str, samples: Mapping[str, npt.NDArray[np.float64]], counts: npt.NDArray[np.int64]) -> Path:
-    """Write seconds [rounds, texts] of every peer, and the words of the texts, as one compressed archive of uint32 in units of 10 ns."""
+    """Write seconds [rounds, texts] of every peer, and the words of the texts, as one compressed archive of uint32 in
+    units of 10 ns.
+    """
     arrays = {peer: np.minimum(values / _UNIT, 2**32 - 1).astype(np.uint32) for peer, values in samples.items()}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, words=counts.astype(np.uint16), **arrays)  # type: ignore[arg-type]

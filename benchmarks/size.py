@@ -1,4 +1,6 @@
-"""Bytes of a package, its load time, first call, steady state and memory, in this process and in a fresh one; and the start of the command line.
+"""Bytes of a package, its load time, first call, steady state and memory, in this process and in a fresh one;
+
+and the start of the command line.
 
     python -m benchmarks.size PACKAGE --work "f32, mtop-en"
 
@@ -30,22 +32,38 @@ def main() -> None:
     found = benchmark_package(arguments.package)
     work = arguments.work
     rows = [ResultRow(work=work, metric="package", value=found.total_bytes, unit="bytes")]
-    rows += [ResultRow(work=work, metric=f"package: {part.part}", value=part.bytes, unit="bytes") for part in found.parts]
+    rows += [
+        ResultRow(work=work, metric=f"package: {part.part}", value=part.bytes, unit="bytes") for part in found.parts
+    ]
     times = {"load": found.load_seconds * 1e3, "first call": found.first_call_seconds * 1e3}
     if found.cold_start is not None:
         cold = found.cold_start
         times["fresh process: import"] = cold.import_seconds * 1e3
         times["fresh process: load"] = cold.load_seconds * 1e3
         times["fresh process: first call"] = cold.first_call_seconds * 1e3
-        rows.append(ResultRow(work=work, metric="fresh process: resident memory", value=cold.resident_warm, unit="bytes"))
+        rows.append(
+            ResultRow(work=work, metric="fresh process: resident memory", value=cold.resident_warm, unit="bytes")
+        )
     rows += [ResultRow(work=work, metric=name, value=round(value, 3), unit="ms") for name, value in times.items()]
-    rows.append(ResultRow(work=work, metric="steady state, golden texts", value=round(found.call.median, 1), unit="us", n=found.call.n))
-    starts = {"pqrnn --help, whole process": ["-m", "pqrnn", "--help"], "import runtime_py.parser, whole process": ["-c", "import runtime_py.parser"]}
+    rows.append(
+        ResultRow(
+            work=work, metric="steady state, golden texts", value=round(found.call.median, 1), unit="us", n=found.call.n
+        )
+    )
+    starts = {
+        "pqrnn --help, whole process": ["-m", "pqrnn", "--help"],
+        "import runtime_py.parser, whole process": ["-c", "import runtime_py.parser"],
+    }
     for name, command in starts.items():
         seconds = [time_process(command) for _ in range(_STARTS)]
         rows.append(
             ResultRow(
-                work=work, metric=name, value=round(statistics.median(seconds) * 1e3, 1), low=round(min(seconds) * 1e3, 1), n=_STARTS, unit="ms"
+                work=work,
+                metric=name,
+                value=round(statistics.median(seconds) * 1e3, 1),
+                low=round(min(seconds) * 1e3, 1),
+                n=_STARTS,
+                unit="ms",
             )
         )
     for row in rows:

@@ -1,9 +1,12 @@
-"""Targets that IREE has no runtime for: the same checkpoint written as plain C, run in QEMU, compared with PyTorch over the test utterances.
+"""Targets that IREE has no runtime for:
+
+the same checkpoint written as plain C, run in QEMU, compared with PyTorch over the test utterances.
 
     python -m benchmarks.standalone runs/mtop-en --data ../shared/data/mtop/spans --lang en
 
-Every n-th test utterance, and golden texts in other scripts, emoji and invalid bytes. Rows are kept in `results/targets.json`, beside those of
-`benchmarks.targets`. No time is kept but that of the compiler: what runs here is emulated.
+Every n-th test utterance, and golden texts in other scripts, emoji and invalid bytes. Rows are kept in
+`results/targets.json`, beside those of `benchmarks.targets`. No time is kept but that of the compiler: what runs here
+is emulated.
 """
 
 from __future__ import annotations
@@ -44,16 +47,23 @@ def main() -> None:
         for name in arguments.target or TARGETS:
             target, folder, work = known.get(name), Path(place) / name, f"f32 as C, {name}"
             folder.mkdir()
-            figures = write_standalone(module, target, target_flags(target, known.family(target)), buckets, labels, folder, arguments.run.name)
+            figures = write_standalone(
+                module, target, target_flags(target, known.family(target)), buckets, labels, folder, arguments.run.name
+            )
             found = describe_artifact(work, figures)
             try:
                 machine, answers = compute_logits(folder, target, labels, texts)
             except NoToolchain as error:
                 found.append(ResultRow(work=work, metric="executed", value=0, note=error.message))
             else:
-                found += describe_decisions(work, compare_answers(checkpoint, texts, framework, answers), machine, len(texts))
+                found += describe_decisions(
+                    work, compare_answers(checkpoint, texts, framework, answers), machine, len(texts)
+                )
             rows += found
-            print(f"{name}: " + ", ".join(f"{row.metric} {row.value:g}" for row in found) + f" ({found[-1].note})", flush=True)
+            print(
+                f"{name}: " + ", ".join(f"{row.metric} {row.value:g}" for row in found) + f" ({found[-1].note})",
+                flush=True,
+            )
     if arguments.keep:
         keep_results("targets", rows, tell_command("benchmarks.standalone"), replace_works={row.work for row in rows})
 
@@ -61,8 +71,20 @@ def main() -> None:
 def describe_artifact(work: str, figures: Figures) -> list[ResultRow]:
     """Rows of what was compiled."""
     return [
-        ResultRow(work=work, metric="artifact", value=figures.code_bytes + figures.weight_bytes, unit="bytes", note="object file and weights"),
-        ResultRow(work=work, metric="working memory", value=figures.memory_bytes, unit="bytes", note="static, for the longest bucket"),
+        ResultRow(
+            work=work,
+            metric="artifact",
+            value=figures.code_bytes + figures.weight_bytes,
+            unit="bytes",
+            note="object file and weights",
+        ),
+        ResultRow(
+            work=work,
+            metric="working memory",
+            value=figures.memory_bytes,
+            unit="bytes",
+            note="static, for the longest bucket",
+        ),
         ResultRow(work=work, metric="compile", value=round(figures.seconds, 3), unit="s"),
         ResultRow(work=work, metric="dispatches", value=figures.dispatches, note="all entries together"),
     ]

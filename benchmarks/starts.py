@@ -3,8 +3,8 @@
     python -m benchmarks.starts package PACKAGE TEXT
     python -m benchmarks.starts "ONNX Runtime" GRAPH FEATURES.npy
 
-print one line of JSON. `measure_start` runs that several times and takes medians; the wall time from the start of the process to the first answer is
-taken from outside, so that Python's own start is in it.
+print one line of JSON. `measure_start` runs that several times and takes medians; the wall time from the start of the
+process to the first answer is taken from outside, so that Python's own start is in it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
-"""Every target: compiled from one checkpoint, run on this machine or in its emulator, compared with PyTorch over the test utterances.
+"""Every target: compiled from one checkpoint, run on this machine or in its emulator, compared with PyTorch over the
+test utterances.
 
-    python -m benchmarks.targets runs/mtop-en --data ../shared/data/mtop/spans --lang en --package runs/mtop-en-all.pqrnn
+    python -m benchmarks.targets runs/mtop-en --data ../shared/data/mtop/spans --lang en --package
+    runs/mtop-en-all.pqrnn
 
-The package is compiled for all targets where it does not exist yet: half a minute of a processor core for each kind of code. Each variant answers the same texts: every n-th
-test utterance, and the golden texts in other scripts, emoji and invalid bytes. No time is kept: most of what runs here is emulated. What has no
-runner is compiled, checked statically and listed as not executed; the architectures that IREE has no runtime for run as plain C instead.
-Rows are kept in `results/targets.json`.
+The package is compiled for all targets where it does not exist yet: half a minute of a processor core for each kind of
+code. Each variant answers the same texts: every n-th test utterance, and the golden texts in other scripts, emoji and
+invalid bytes. No time is kept: most of what runs here is emulated. What has no runner is compiled, checked statically
+and listed as not executed; the architectures that IREE has no runtime for run as plain C instead. Rows are kept in
+`results/targets.json`.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.results import ResultRow, keep_results, tell_command
-from compile.emulation.runner import NoRunner, Runner, find_runner
+from compile.emulation.runner import RunnerNotFoundError, Runner, find_runner
 from compile.pipeline import compile_checkpoint
 from compile.plan import ALL, usable_cores
 from compile.support.process import run_tool
@@ -51,7 +54,11 @@ def main() -> None:
     check_labels(checkpoint, manifest.labels)
     texts = choose_texts(arguments.data, arguments.lang, arguments.texts, manifest.buckets)
     framework = compute_logits(checkpoint.model, texts)
-    machines = {variant.target: find_machine(variant) for variant in manifest.variants if variant.target in (arguments.target or [variant.target])}
+    machines = {
+        variant.target: find_machine(variant)
+        for variant in manifest.variants
+        if variant.target in (arguments.target or [variant.target])
+    }
     # Targets of the same bytes on the same machine have the same answers: they are computed once.
     groups: dict[tuple[str, str], list[Variant]] = {}
     for variant in manifest.variants:
@@ -65,7 +72,10 @@ def main() -> None:
         assert isinstance(runner, Runner)
         decisions = compare_answers(checkpoint, texts, framework, replay(arguments.package, members[0], texts, runner))
         outcomes.update({member.target: decisions for member in members})
-        print(f"{', '.join(member.target for member in members)}: {decisions.intent_flips + decisions.tag_flips} flips on {runner.name}", flush=True)
+        print(
+            f"{', '.join(member.target for member in members)}: {decisions.intent_flips + decisions.tag_flips} flips on {runner.name}",
+            flush=True,
+        )
 
     with ThreadPoolExecutor(arguments.jobs) as pool:  # each runs in a process of its own
         list(pool.map(run, groups.values()))
@@ -86,7 +96,7 @@ def find_machine(variant: Variant) -> Runner | str:
     """Return what runs a variant here, or why nothing does."""
     try:
         return find_runner(registry().get(variant.target), variant)
-    except NoRunner as error:
+    except RunnerNotFoundError as error:
         return error.reason
 
 
@@ -107,13 +117,27 @@ def replay(package: Path, variant: Variant, texts: Sequence[bytes], runner: Runn
     with tempfile.TemporaryDirectory(prefix="pqrnn-targets-") as folder:
         asked, answered = Path(folder) / "texts.npz", Path(folder) / "answers.npz"
         save_texts(asked, texts)
-        program = [*runner.python, "-m", "runtime_py.tools.replay", str(package.absolute()), "--target", variant.target, "--repeats", "1"]
+        program = [
+            *runner.python,
+            "-m",
+            "runtime_py.tools.replay",
+            str(package.absolute()),
+            "--target",
+            variant.target,
+            "--repeats",
+            "1",
+        ]
         finished = run_tool([*program, "--texts", asked, "--out", answered], _TIMEOUT, environment=runner.environment)
         if finished.code:
-            raise RuntimeError(f"{variant.target} on {runner.name} {finished.ending}: {finished.diagnostics.strip()[-500:]}")
+            raise RuntimeError(
+                f"{variant.target} on {runner.name} {finished.ending}: {finished.diagnostics.strip()[-500:]}"
+            )
         whole = load_answers(answered).whole
     assert whole is not None
-    return [Prediction(whole.intent[number], whole.tags[whole.words(number)], whole.spans[whole.words(number)]) for number in range(len(whole))]
+    return [
+        Prediction(whole.intent[number], whole.tags[whole.words(number)], whole.spans[whole.words(number)])
+        for number in range(len(whole))
+    ]
 
 
 def describe_artifact(work: str, manifest: Manifest, variant: Variant) -> list[ResultRow]:
@@ -141,7 +165,9 @@ def describe_decisions(work: str, decisions: Decisions, machine: str, number: in
 def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of a trained parser")
-    parser.add_argument("--package", type=Path, required=True, help="the package for all targets; is made where it does not exist")
+    parser.add_argument(
+        "--package", type=Path, required=True, help="the package for all targets; is made where it does not exist"
+    )
     parser.add_argument("--data", required=True, help="labelled utterances with a test split, as for `pqrnn train`")
     parser.add_argument("--lang", help="only this language")
     parser.add_argument("--texts", type=int, default=500, help="test utterances, at least")

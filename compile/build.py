@@ -1,6 +1,9 @@
-"""Stages 3 and 4 for all targets at a time: every distinct module is compiled once, and every target's own copy is run or looked at.
+"""Stages 3 and 4 for all targets at a time:
 
-The work is in the processes that threads of this one wait for: compilers, emulators, the interpreters that replay golden vectors.
+every distinct module is compiled once, and every target's own copy is run or looked at.
+
+The work is in the processes that threads of this one wait for: compilers, emulators, the interpreters that replay
+golden vectors.
 """
 
 from __future__ import annotations
@@ -35,7 +38,10 @@ class Module:
 
 
 def group_modules(mlir: Mapping[str, Path], plans: Sequence[Plan]) -> list[Module]:
-    """Put targets together for which the compiler would do the same; `mlir` are the modules by the names that the plans know them by."""
+    """Put targets together for which the compiler would do the same;
+
+    `mlir` are the modules by the names that the plans know them by.
+    """
     version = compiler_version()
     contents = {name: path.read_bytes() for name, path in mlir.items()}
     groups: dict[str, list[Plan]] = {}
@@ -63,7 +69,14 @@ class Builder:
     """Compiles and proves targets in threads, and collects what becomes of each."""
 
     def __init__(
-        self, inputs: Inputs, folder: Path, cache: Cache | None, jobs: int, timeout: float, reporter: Reporter, stopwatch: Stopwatch
+        self,
+        inputs: Inputs,
+        folder: Path,
+        cache: Cache | None,
+        jobs: int,
+        timeout: float,
+        reporter: Reporter,
+        stopwatch: Stopwatch,
     ) -> None:
         """Keep the settings.
 
@@ -87,7 +100,11 @@ class Builder:
         self.failures: dict[str, CompileError] = {}
 
     def run(self, modules: Sequence[Module]) -> None:
-        """Compile and prove everything; `proved` and `failures` then have one entry a target. On Ctrl-C, or an error in here, every tool is killed first."""
+        """Compile and prove everything;
+
+        `proved` and `failures` then have one entry a target. On Ctrl-C, or an error in here, every tool is killed
+        first.
+        """
         with tool_group() as group, ThreadPoolExecutor(self._jobs) as pool:
             try:
                 compiling = {pool.submit(copy_context().run, self._compile, module): module for module in modules}
@@ -96,9 +113,14 @@ class Builder:
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                     for future in done:
                         compiled = future.result()
-                        if compiled is not None:  # what was compiled is to be proved for each of its targets; a proof gives nothing back
+                        if (
+                            compiled is not None
+                        ):  # what was compiled is to be proved for each of its targets; a proof gives nothing back
                             module = compiling[future]
-                            waiting |= {pool.submit(copy_context().run, self._prove, plan, compiled, module.mlir) for plan in module.plans}
+                            waiting |= {
+                                pool.submit(copy_context().run, self._prove, plan, compiled, module.mlir)
+                                for plan in module.plans
+                            }
             except BaseException:
                 group.stop()
                 pool.shutdown(cancel_futures=True)
@@ -138,7 +160,9 @@ class Builder:
                     inputs.buckets,
                     mlir,
                     folder,
-                    lambda runner: self._reporter.target(name, "verify", f"on {runner}" if runner else "by looking at the code"),
+                    lambda runner: self._reporter.target(
+                        name, "verify", f"on {runner}" if runner else "by looking at the code"
+                    ),
                 )
             except CompileError as error:
                 self._fail(plan, error)

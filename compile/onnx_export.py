@@ -1,14 +1,18 @@
-"""ONNX as a way out: the whole program, UTF-8 bytes to logits, as one file for ONNX Runtime and whatever else reads ONNX.
+"""ONNX as a way out: the whole program, UTF-8 bytes to logits, as one file for ONNX Runtime and whatever else reads
+ONNX.
 
-The text part is in it, bit for bit. Two operations need another form for that, since ONNX Runtime computes them otherwise than PyTorch and IREE:
+The text part is in it, bit for bit. Two operations need another form for that, since ONNX Runtime computes them
+otherwise than PyTorch and IREE:
 
-* ONNX shifts unsigned integers only, so an arithmetic shift is a shift of the magnitude with its sign put back: `((x ^ s) >> k) ^ s`, `s` being -1 for a
+* ONNX shifts unsigned integers only, so an arithmetic shift is a shift of the magnitude with its sign put back: `((x ^
+s) >> k) ^ s`, `s` being -1 for a
   negative number and 0 otherwise;
-* ONNX Runtime's `ReduceSum` of int32 stays at the largest number where it should wrap around, which the hash of a word relies on: such sums are taken in
+* ONNX Runtime's `ReduceSum` of int32 stays at the largest number where it should wrap around, which the hash of a word
+relies on: such sums are taken in
   int64 and cut to 32 bits.
 
-Everything else that the projection uses (int32 products and sums that wrap, bitwise operations, gathers) is computed alike; the export proves it by running
-the file over the golden texts.
+Everything else that the projection uses (int32 products and sums that wrap, bitwise operations, gathers) is computed
+alike; the export proves it by running the file over the golden texts.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from compile.lowering.buckets import choose_buckets
-from compile.support.errors import ExportFailed, PlanError, VerificationFailed
+from compile.support.errors import ExportError, PlanError, VerificationError
 from compile.verify.golden import make_golden
 from compile.verify.reference import Oracle
 from pqrnn.checkpoint import load_checkpoint
@@ -81,21 +85,28 @@ class OnnxExport:
 
 
 def export_onnx(
-    run: Path, out: Path, *, bucket: Bucket | None = None, replace: bool = False, on_progress: Callable[[str], None] = lambda _: None
+    run: Path,
+    out: Path,
+    *,
+    bucket: Bucket | None = None,
+    replace: bool = False,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> OnnxExport:
-    """Write a trained parser as ONNX, bytes to logits, after ONNX Runtime has answered the golden texts with it as PyTorch does.
+    """Write a trained parser as ONNX, bytes to logits, after ONNX Runtime has answered the golden texts with it as
+    PyTorch does.
 
     Args:
         run: Folder of the trained parser.
         out: The file; it appears when everything has passed, and not before.
-        bucket: How many words and bytes of a text it reads; by default those of the largest bucket that `compile_checkpoint` would make.
+        bucket: How many words and bytes of a text it reads; by default those of the largest bucket that
+            `compile_checkpoint` would make.
         replace: Whether a file at `out` may be replaced.
         on_progress: Told what is done next.
 
     Raises:
         PlanError: `out` exists and may not be replaced, or is a folder.
-        ExportFailed: PyTorch cannot write the model, or ONNX's checker refuses what it wrote.
-        VerificationFailed: ONNX Runtime answers otherwise than PyTorch.
+        ExportError: PyTorch cannot write the model, or ONNX's checker refuses what it wrote.
+        VerificationError: ONNX Runtime answers otherwise than PyTorch.
         CheckpointError: The checkpoint cannot be read.
     """
     import onnxruntime
@@ -109,7 +120,14 @@ def export_onnx(
     with tempfile.TemporaryDirectory(prefix="pqrnn-onnx-") as folder:
         path = Path(folder, "parser.onnx")
         on_progress(f"exporting {chosen.words} words, {chosen.bytes} bytes")
-        write_onnx(TextEntry(model, chosen.words), (torch.zeros((2, chosen.bytes // 4), dtype=torch.int32),), path, (INPUT,), OUTPUTS, batch=True)
+        write_onnx(
+            TextEntry(model, chosen.words),
+            (torch.zeros((2, chosen.bytes // 4), dtype=torch.int32),),
+            path,
+            (INPUT,),
+            OUTPUTS,
+            batch=True,
+        )
         _describe(path, checkpoint, chosen)
         on_progress("answering the golden texts in PyTorch")
         texts = [text.encode("utf-8", "replace") for text in checkpoint.facts.golden_texts]
@@ -120,7 +138,17 @@ def export_onnx(
     out.parent.mkdir(parents=True, exist_ok=True)
     replace_file(out, content)
     vectors = golden.vectors
-    return OnnxExport(out, chosen, len(content), _OPSET, onnxruntime.__version__, len(vectors), len(vectors.tags), largest, golden.tolerance)
+    return OnnxExport(
+        out,
+        chosen,
+        len(content),
+        _OPSET,
+        onnxruntime.__version__,
+        len(vectors),
+        len(vectors.tags),
+        largest,
+        golden.tolerance,
+    )
 
 
 class TextEntry(nn.Module):
@@ -138,7 +166,13 @@ class TextEntry(nn.Module):
 
 
 def write_onnx(
-    module: nn.Module, example: tuple[Tensor, ...], path: Path, inputs: Sequence[str], outputs: Sequence[str], *, batch: bool = False
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    path: Path,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    *,
+    batch: bool = False,
 ) -> None:
     """Write a module as ONNX, the weights in the same file, and let ONNX's checker look at it.
 
@@ -151,7 +185,7 @@ def write_onnx(
         batch: Whether the first dimension of every input is left open.
 
     Raises:
-        ExportFailed: PyTorch cannot write it, or the checker refuses it.
+        ExportError: PyTorch cannot write it, or the checker refuses it.
     """
     import onnx
 
@@ -174,13 +208,17 @@ def write_onnx(
             )
         onnx.checker.check_model(path, full_check=True)
     except Exception as error:
-        raise ExportFailed(
-            f"{path.name}: PyTorch cannot write the model as ONNX, or ONNX's checker refuses it", f"{type(error).__name__}: {error}"
+        raise ExportError(
+            f"{path.name}: PyTorch cannot write the model as ONNX, or ONNX's checker refuses it",
+            f"{type(error).__name__}: {error}",
         ) from error
 
 
 def open_onnx(path: Path) -> Run:
-    """Open a file that `export_onnx` wrote in ONNX Runtime, on one thread; returns a function of int32[B, N/4] to the four outputs."""
+    """Open a file that `export_onnx` wrote in ONNX Runtime, on one thread;
+
+    returns a function of int32[B, N/4] to the four outputs.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -191,33 +229,39 @@ def open_onnx(path: Path) -> Run:
 
 
 def compare_golden(run: Run, vectors: GoldenVectors, tolerance: float, bucket: Bucket) -> float:
-    """Compare answers with golden vectors: words and their places exactly, logits within the tolerance, decisions exactly.
+    """Compare answers with golden vectors:
+
+    words and their places exactly, logits within the tolerance, decisions exactly.
 
     Returns:
         The largest difference of a logit.
 
     Raises:
-        VerificationFailed: They differ; the message has the first text that does.
+        VerificationError: They differ; the message has the first text that does.
     """
     largest = 0.0
     for first in range(0, len(vectors), _BATCH):
         numbers = range(first, min(first + _BATCH, len(vectors)))
-        intent, tags, spans, count = run(pack_texts([vectors.texts[number] for number in numbers], bucket.bytes).numpy())
+        intent, tags, spans, count = run(
+            pack_texts([vectors.texts[number] for number in numbers], bucket.bytes).numpy()
+        )
         for row, number in enumerate(numbers):
             rows = vectors.words(number)
             words = rows.stop - rows.start
             found, wanted = (intent[row], tags[row, :words]), (vectors.intent[number], vectors.tags[rows])
             text = vectors.texts[number]
             if count[row] != words or not np.array_equal(spans[row, :words], vectors.spans[rows]):
-                raise VerificationFailed(f"ONNX Runtime finds other words than PyTorch in {text!r}: {count[row]} of them, expected {words}")
+                raise VerificationError(
+                    f"ONNX Runtime finds other words than PyTorch in {text!r}: {count[row]} of them, expected {words}"
+                )
             apart = max(float(np.abs(a - b).max(initial=0.0)) for a, b in zip(found, wanted, strict=True))
             # Not "apart > tolerance": a NaN is a difference, too.
             if not apart <= tolerance:
-                raise VerificationFailed(
+                raise VerificationError(
                     f"ONNX Runtime's logits are {apart:.2e} away from PyTorch's for {text!r}; {tolerance:.2e} is what rounding explains"
                 )
             if any(not np.array_equal(a.argmax(-1), b.argmax(-1)) for a, b in zip(found, wanted, strict=True)):
-                raise VerificationFailed(f"ONNX Runtime decides otherwise than PyTorch about {text!r}")
+                raise VerificationError(f"ONNX Runtime decides otherwise than PyTorch about {text!r}")
             largest = max(largest, apart)
     return largest
 
@@ -228,7 +272,10 @@ def _describe(path: Path, checkpoint: Checkpoint, bucket: Bucket) -> None:
 
     facts = checkpoint.facts
     model = onnx.load(path)
-    model.producer_name, model.doc_string = "pqrnn", "UTF-8 bytes to intent and slots; the text part is included and computed bit for bit."
+    model.producer_name, model.doc_string = (
+        "pqrnn",
+        "UTF-8 bytes to intent and slots; the text part is included and computed bit for bit.",
+    )
     document = {
         "includes": "everything from UTF-8 bytes to logits",
         "input": f"{INPUT}: int32 [batch, {bucket.bytes // 4}], UTF-8 padded with zeros, four bytes a number, the first in the lowest bits",
@@ -272,7 +319,11 @@ def _translations() -> dict[Any, Callable[..., Any]]:
         return op.MatMulInteger(left, right)
 
     aten = torch.ops.aten
-    return {aten.bitwise_right_shift.Tensor: shift_right, aten.sum.dim_IntList: add_up, aten._int_mm.default: multiply_integers}
+    return {
+        aten.bitwise_right_shift.Tensor: shift_right,
+        aten.sum.dim_IntList: add_up,
+        aten._int_mm.default: multiply_integers,
+    }
 
 
 @contextmanager

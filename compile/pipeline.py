@@ -17,7 +17,7 @@ from compile.lowering.buckets import FINE_STEP, STEP, choose_buckets
 from compile.lowering.cache import Cache
 from compile.lowering.iree_compile import DEFAULT_TIMEOUT, Statistics
 from compile.plan import ARM, WIDE, Plan, check_destination, choose_targets, plan_targets, usable_cores
-from compile.support.errors import CompileError, PackagingFailed, PlanError, TargetsFailed
+from compile.support.errors import CompileError, PackagingError, PlanError, TargetsError
 from compile.support.process import tool_group
 from compile.support.progress import STAGES, Progress, Reporter
 from compile.support.reproduction import clear_evidence, failure_folder, keep_evidence
@@ -83,31 +83,38 @@ def compile_checkpoint(
 ) -> CompileOutcome:
     """Compile a trained parser for one or more targets into one package.
 
-    The package appears at `out` when everything else is done, with every target that passed; those that did not are in the outcome. If none passes, or a
-    stage before them fails, or on Ctrl-C, what stood there stays as it was; no tool is left running. Every failure leaves a folder that repeats it:
-    `<out>.failed/<target>`, or `<out>.failed/<stage>`; a run without failures removes those of an earlier one.
+    The package appears at `out` when everything else is done, with every target that passed; those that did not are in
+    the outcome. If none passes, or a stage before them fails, or on Ctrl-C, what stood there stays as it was; no tool
+    is left running. Every failure leaves a folder that repeats it: `<out>.failed/<target>`, or `<out>.failed/<stage>`;
+    a run without failures removes those of an earlier one.
 
     Args:
         checkpoint: Folder of the trained parser.
         out: Directory of the package to be.
         targets: Names of targets; "all" is every one that can leave this machine.
-        buckets: Length buckets; by default they are chosen from the lengths of the training texts (`compile.lowering.buckets`).
+        buckets: Length buckets; by default they are chosen from the lengths of the training texts
+            (`compile.lowering.buckets`).
         replace: Whether a package at `out` may be replaced.
         jobs: How many targets are worked on at a time; by default as many as there are processor cores.
         cache: Whether modules are taken from and kept in the cache (`compile.lowering.cache`).
-        kernels: Whether a parser gets this project's own kernels where a target has the instructions (`compile.kernels`).
-        batch: More than 1 gives every bucket a second entry for that many texts at once, for servers (`Parser.parse_batch`).
+        kernels: Whether a parser gets this project's own kernels where a target has the instructions
+            (`compile.kernels`).
+        batch: More than 1 gives every bucket a second entry for that many texts at once, for servers
+            (`Parser.parse_batch`).
         timeout: Seconds for one run of the compiler.
         known: Where targets are looked up; by default those of this project.
         on_progress: Called at every step, by one thread at a time.
 
     Raises:
-        CompileError: A stage before the targets failed, or the only target; its class says which stage. TargetsFailed where there were several.
+        CompileError: A stage before the targets failed, or the only target; its class says which stage. TargetsError
+            where there were several.
         CheckpointError: The checkpoint cannot be read.
         TargetError: A target is unknown or its file is not valid.
     """
     check_destination(out, replace)
-    return _Compilation(out, jobs, cache, kernels, batch, timeout, on_progress).run(checkpoint, targets, buckets, known or registry(), replace)
+    return _Compilation(out, jobs, cache, kernels, batch, timeout, on_progress).run(
+        checkpoint, targets, buckets, known or registry(), replace
+    )
 
 
 def preview_compilation(
@@ -124,12 +131,16 @@ def preview_compilation(
     known: Registry | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Preview:
-    """Say what `compile_checkpoint` would do. The model is exported, to say what is in the cache; nothing is compiled or written.
+    """Say what `compile_checkpoint` would do.
+
+    The model is exported, to say what is in the cache; nothing is compiled or written.
 
     Arguments and errors as `compile_checkpoint`.
     """
     check_destination(out, replace)
-    return _Compilation(out, jobs, cache, kernels, batch, DEFAULT_TIMEOUT, on_progress).preview(checkpoint, targets, buckets, known or registry())
+    return _Compilation(out, jobs, cache, kernels, batch, DEFAULT_TIMEOUT, on_progress).preview(
+        checkpoint, targets, buckets, known or registry()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +166,14 @@ class _Compilation:
     """One run of the stages: where it writes, whom it tells, and how long each stage took."""
 
     def __init__(
-        self, out: Path, jobs: int | None, cache: bool, kernels: bool, batch: int, timeout: float, on_progress: Callable[[Progress], None]
+        self,
+        out: Path,
+        jobs: int | None,
+        cache: bool,
+        kernels: bool,
+        batch: int,
+        timeout: float,
+        on_progress: Callable[[Progress], None],
     ) -> None:
         if jobs is not None and jobs < 1:
             raise PlanError(f"{jobs} jobs were asked for, expected at least 1")
@@ -170,7 +188,9 @@ class _Compilation:
         self.report = Reporter(on_progress)
         self.stopwatch = Stopwatch()
 
-    def run(self, source: Path, names: Sequence[str], buckets: Sequence[Bucket] | None, known: Registry, replace: bool) -> CompileOutcome:
+    def run(
+        self, source: Path, names: Sequence[str], buckets: Sequence[Bucket] | None, known: Registry, replace: bool
+    ) -> CompileOutcome:
         targets, unreadable = choose_targets(names, known)
         self.report.expect(6)
         kept = failure_folder(self.out)
@@ -185,7 +205,7 @@ class _Compilation:
                 for name, error in failures.items():
                     keep_evidence(error, kept / name)
                 if not builder.proved:
-                    raise next(iter(failures.values())) if len(failures) == 1 else TargetsFailed(failures)
+                    raise next(iter(failures.values())) if len(failures) == 1 else TargetsError(failures)
                 proved = [builder.proved[plan.target.id] for plan in prepared.plans if plan.target.id in builder.proved]
                 manifest = self._write(self._describe(prepared, golden), proved, golden, replace)
         return CompileOutcome(
@@ -210,7 +230,14 @@ class _Compilation:
         with tempfile.TemporaryDirectory(prefix="pqrnn-compile-") as folder:
             modules = group_modules(self._import(prepared, Path(folder)), prepared.plans)
             return describe_plan(
-                self.out, prepared.buckets, prepared.plans, modules, self.cache, self.jobs, unreadable | prepared.failures, self._notes(targets)
+                self.out,
+                prepared.buckets,
+                prepared.plans,
+                modules,
+                self.cache,
+                self.jobs,
+                unreadable | prepared.failures,
+                self._notes(targets),
             )
 
     @contextmanager
@@ -223,11 +250,13 @@ class _Compilation:
                 keep_evidence(error, kept / error.stage)
             raise
 
-    def _prepare(self, source: Path, targets: Sequence[Target], buckets: Sequence[Bucket] | None, known: Registry) -> _Prepared:
+    def _prepare(
+        self, source: Path, targets: Sequence[Target], buckets: Sequence[Bucket] | None, known: Registry
+    ) -> _Prepared:
         with self._stage("plan", "targets"), tool_group():
             plans, failures = plan_targets(targets, known, self.jobs)
         if not plans:
-            raise next(iter(failures.values())) if len(failures) == 1 else TargetsFailed(failures)
+            raise next(iter(failures.values())) if len(failures) == 1 else TargetsError(failures)
         with self._stage("plan", f"checkpoint {source}"):
             # Only now: PyTorch takes seconds to load, and a misspelt target should not.
             from compile.kernels.modules import counts_words, has_products
@@ -236,14 +265,19 @@ class _Compilation:
             checkpoint = load_checkpoint(source)
             model = checkpoint.model.folded()
             integers = has_products(model)
-            plans = [plan.with_kernels(integers) if self.kernels else dataclasses.replace(plan, integers=integers) for plan in plans]
+            plans = [
+                plan.with_kernels(integers) if self.kernels else dataclasses.replace(plan, integers=integers)
+                for plan in plans
+            ]
             if buckets is not None:
                 chosen = tuple(buckets)
             elif all(counts_words(model, plan.kernels) for plan in plans):
                 chosen = choose_buckets(checkpoint.facts.lengths, most=1)
             else:
                 chosen = choose_buckets(checkpoint.facts.lengths, step=FINE_STEP if self.kernels and integers else STEP)
-        self.report.expect((len(chosen) + 1) * len({_form(plan) for plan in plans}) - 2)  # one of each is expected already
+        self.report.expect(
+            (len(chosen) + 1) * len({_form(plan) for plan in plans}) - 2
+        )  # one of each is expected already
         return _Prepared(checkpoint, model, chosen, plans, failures)
 
     def _golden(self, prepared: _Prepared) -> GoldenSet:
@@ -252,7 +286,11 @@ class _Compilation:
 
         texts = prepared.checkpoint.facts.golden_texts
         with self._stage("golden", f"{len(texts)} texts of the training set, and tricky ones"):
-            return make_golden(Oracle(prepared.model, prepared.buckets), [text.encode("utf-8", "replace") for text in texts], prepared.buckets)
+            return make_golden(
+                Oracle(prepared.model, prepared.buckets),
+                [text.encode("utf-8", "replace") for text in texts],
+                prepared.buckets,
+            )
 
     def _import(self, prepared: _Prepared, folder: Path) -> dict[str, Path]:
         from compile.kernels.linking import link_kernels
@@ -267,16 +305,26 @@ class _Compilation:
         modules: dict[str, Path] = {}
         for kernels, wide in dict.fromkeys(_form(plan) for plan in prepared.plans):
             with self.stopwatch.measure("export"):
-                model = with_kernels(prepared.model, kernels) if kernels else widen_weights(prepared.model) if wide else prepared.model
+                model = (
+                    with_kernels(prepared.model, kernels)
+                    if kernels
+                    else widen_weights(prepared.model)
+                    if wide
+                    else prepared.model
+                )
                 programs = export_entries(model, prepared.buckets, tell, self.batch)
             with self._stage("import", f"{len(prepared.buckets)} entries{f' for {kernels.name}' if kernels else ''}"):
                 wanted = {plan.mlir: plan for plan in prepared.plans if _form(plan) == (kernels, wide)}
                 if kernels is None:
-                    modules |= {name: import_programs(split_softmax(programs) if name == ARM else programs, folder / name) for name in sorted(wanted)}
+                    modules |= {
+                        name: import_programs(split_softmax(programs) if name == ARM else programs, folder / name)
+                        for name in sorted(wanted)
+                    }
                 else:
                     imported = import_programs(programs, folder / f"{kernels.name}.mlirbc")
                     modules |= {
-                        name: link_kernels(imported, folder / name, kernels, plan.processor.resolved) for name, plan in sorted(wanted.items())
+                        name: link_kernels(imported, folder / name, kernels, plan.processor.resolved)
+                        for name, plan in sorted(wanted.items())
                     }
         return modules
 
@@ -298,7 +346,13 @@ class _Compilation:
         builder.run(modules)
         return builder
 
-    def _write(self, describe: Callable[[Sequence[Variant]], Manifest], proved: Sequence[Proved], golden: GoldenSet, replace: bool) -> Manifest:
+    def _write(
+        self,
+        describe: Callable[[Sequence[Variant]], Manifest],
+        proved: Sequence[Proved],
+        golden: GoldenSet,
+        replace: bool,
+    ) -> Manifest:
         """Put the package together beside its destination, and let it take its place."""
         from runtime_py.package_format.golden import save_golden
         from runtime_py.package_format.package import new_package, open_package, seal
@@ -312,14 +366,17 @@ class _Compilation:
                 seal(staging, manifest)
                 manifest = open_package(staging).manifest
         except PackageError as error:
-            raise PackagingFailed(str(error)) from error
+            raise PackagingError(str(error)) from error
         except OSError as error:
-            raise PackagingFailed(f"{error.filename or self.out}: cannot be written ({error.strerror})") from error
+            raise PackagingError(f"{error.filename or self.out}: cannot be written ({error.strerror})") from error
         return manifest
 
     def _notes(self, targets: Sequence[Target]) -> tuple[str, ...]:
         own = [target.id for target in targets if target.development]
-        notes = [f"{name} is this machine and no other: do not ship this package, compile for a named target (`pqrnn targets`)" for name in own]
+        notes = [
+            f"{name} is this machine and no other: do not ship this package, compile for a named target (`pqrnn targets`)"
+            for name in own
+        ]
         return (*notes, *([self.cache.problem] if self.cache is not None and self.cache.problem else []))
 
     @contextmanager
@@ -330,12 +387,18 @@ class _Compilation:
 
 
 def _form(plan: Plan) -> tuple[Kernels | None, bool]:
-    """Return what a plan's module is exported for: kernels, and whether its integer products are computed in float32."""
+    """Return what a plan's module is exported for:
+
+    kernels, and whether its integer products are computed in float32.
+    """
     return plan.kernels, plan.mlir == WIDE
 
 
 def _store_modules(folder: Path, proved: Sequence[Proved]) -> list[Variant]:
-    """Copy the modules of variants into a package, equal ones once; return the variants with the paths of their modules."""
+    """Copy the modules of variants into a package, equal ones once;
+
+    return the variants with the paths of their modules.
+    """
     variants = []
     paths: dict[str, str] = {}
     for one in proved:

@@ -1,4 +1,8 @@
-"""What is to be compiled: which targets, what the compiler is told for each, and where the package goes. Nothing here takes long or writes anything."""
+"""What is to be compiled:
+
+which targets, what the compiler is told for each, and where the package goes. Nothing here takes long or writes
+anything.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ USUAL, ARM, WIDE = "module.mlirbc", "module-arm.mlirbc", "module-wide.mlirbc"
 class Plan:
     """One target of a compilation: what it is, what the compiler is told, what its processor comes down to, which kernels it gets, and whether the model that
     is compiled for it has integer products.
-    """  # noqa: D205
+    """
 
     target: Target
     device: str
@@ -40,20 +44,29 @@ class Plan:
         """The name of the module that is compiled for it: one for all, others for 32-bit ARM (`compile.lowering.export.split_softmax`) and for integer products on GPUs
         and in the interpreter (`pqrnn.model.int8.widen_weights`: many GPUs cannot store 8 bits, and the code for both is wrong in silence), and with kernels one
         a processor.
-        """  # noqa: D205
+        """
         if self.kernels is not None:
-            return f"module-{self.kernels.name}-{hashlib.sha256(self.processor.resolved.encode()).hexdigest()[:12]}.mlirbc"
+            return (
+                f"module-{self.kernels.name}-{hashlib.sha256(self.processor.resolved.encode()).hexdigest()[:12]}.mlirbc"
+            )
         if self.integers and self.processor.triple == ANY:
             return WIDE
         return ARM if architecture_of(self.processor.triple) == "arm" else USUAL
 
     def with_kernels(self, integers: bool) -> Plan:
-        """Return the plan with the kernels that its processor has instructions for (`compile.kernels`); `integers`: whether there are integer products."""
-        return replace(self, kernels=choose_kernels(self.processor.triple, self.processor.features, integers), integers=integers)
+        """Return the plan with the kernels that its processor has instructions for (`compile.kernels`);
+
+        `integers`: whether there are integer products.
+        """
+        return replace(
+            self, kernels=choose_kernels(self.processor.triple, self.processor.features, integers), integers=integers
+        )
 
 
 def check_destination(out: Path, replace: bool) -> None:
-    """Refuse a place where no package can be written, before minutes of work. What has changed by the time of writing is found again then.
+    """Refuse a place where no package can be written, before minutes of work.
+
+    What has changed by the time of writing is found again then.
 
     Raises:
         PlanError: Something is there that may not be replaced, or a file is where a folder has to be.
@@ -99,7 +112,9 @@ def choose_targets(names: Sequence[str], known: Registry) -> tuple[list[Target],
     return named, failures
 
 
-def plan_targets(targets: Sequence[Target], known: Registry, jobs: int = 1) -> tuple[list[Plan], dict[str, CompileError]]:
+def plan_targets(
+    targets: Sequence[Target], known: Registry, jobs: int = 1
+) -> tuple[list[Plan], dict[str, CompileError]]:
     """Ask the compiler what the processors of targets are.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compile.build import Module
-from compile.emulation.runner import NoRunner, find_runner
+from compile.emulation.runner import RunnerNotFoundError, find_runner
 from compile.lowering.cache import Cache
 from compile.lowering.iree_compile import compile_command, compiler_path, compiler_version
 from compile.packaging.manifest import describe_variant
@@ -120,9 +120,11 @@ def _describe_file(path: Path) -> FileEntry:
 
 def _verification(plan: Plan) -> tuple[bool, str]:
     declared = plan.target.vulkan
-    needs = VulkanNeeds(declared.subgroup, declared.int64) if declared is not None else None  # what the code will need at most
+    needs = (
+        VulkanNeeds(declared.subgroup, declared.int64) if declared is not None else None
+    )  # what the code will need at most
     variant = describe_variant(plan, 0.0, vulkan=needs)
     try:
         return True, find_runner(plan.target, variant).name
-    except NoRunner as error:
+    except RunnerNotFoundError as error:
         return False, error.reason

@@ -1,7 +1,8 @@
 """What each variant of a package costs, as far as this machine can tell the truth about it.
 
-Code that runs natively is timed by the runtime's own `iree-benchmark-module`, whose documents are kept. An emulator's times mean nothing, so of emulated
-code only exact figures are reported: executed instructions, bytes of code and weights, launches, and memory. Code that cannot run here still has sizes.
+Code that runs natively is timed by the runtime's own `iree-benchmark-module`, whose documents are kept. An emulator's
+times mean nothing, so of emulated code only exact figures are reported: executed instructions, bytes of code and
+weights, launches, and memory. Code that cannot run here still has sizes.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 
-from compile.emulation.counting import CannotCount, Instructions, count_instructions
-from compile.emulation.runner import NoRunner, Runner, find_runner, native_runner, native_tools
+from compile.emulation.counting import CountError, Instructions, count_instructions
+from compile.emulation.runner import RunnerNotFoundError, Runner, find_runner, native_runner, native_tools
 from compile.support.errors import CompileError
 from compile.support.process import run_tool
 from pqrnn.files import replace_file
@@ -31,14 +32,31 @@ from targets import TargetError, registry
 _SECONDS = 600.0
 _REPETITIONS = 5
 _MICROSECONDS = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
-_WORDS = "set an alarm for seven tomorrow morning and then play some quiet jazz in the kitchen".split()
+_WORDS = [
+    "set",
+    "an",
+    "alarm",
+    "for",
+    "seven",
+    "tomorrow",
+    "morning",
+    "and",
+    "then",
+    "play",
+    "some",
+    "quiet",
+    "jazz",
+    "in",
+    "the",
+    "kitchen",
+]
 
 
 # Title, columns and rows.
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 
 
-class BenchFailed(CompileError):
+class BenchError(CompileError):
     """A variant could not be measured."""
 
     stage: ClassVar[str] = "bench"
@@ -53,10 +71,14 @@ class EntryFigures(msgspec.Struct, frozen=True):
         bytes: Most bytes that it takes.
         text: What was computed.
         dispatches: Launches of generated code in one call.
-        microseconds: Wall time of a call by repetition of the benchmark, each a mean of many calls; empty for emulated code.
-        instructions_code: Instructions that the compiled code executes in one call: exact. None where they are not counted.
-        instructions_call: All instructions of one call, with those of the runtime: an average. None where they are not counted.
-        peak_bytes: Most memory that the runtime had allocated for buffers, weights included; None for code that did not run.
+        microseconds: Wall time of a call by repetition of the benchmark, each a mean of many calls; empty for emulated
+            code.
+        instructions_code: Instructions that the compiled code executes in one call: exact. None where they are not
+            counted.
+        instructions_call: All instructions of one call, with those of the runtime: an average. None where they are not
+            counted.
+        peak_bytes: Most memory that the runtime had allocated for buffers, weights included; None for code that did not
+            run.
     """
 
     entry: str
@@ -112,7 +134,9 @@ class ModuleSizes:
     program: int
 
 
-def bench_targets(path: Path, targets: Sequence[str], seconds: float = 3.0, say: Callable[[str], None] = lambda _: None) -> list[TargetFigures]:
+def bench_targets(
+    path: Path, targets: Sequence[str], seconds: float = 3.0, say: Callable[[str], None] = lambda _: None
+) -> list[TargetFigures]:
     """Measure variants of a package.
 
     Args:
@@ -122,7 +146,7 @@ def bench_targets(path: Path, targets: Sequence[str], seconds: float = 3.0, say:
         say: Told what is being done.
 
     Raises:
-        BenchFailed: The package has no such variant, or one does not run where it should.
+        BenchError: The package has no such variant, or one does not run where it should.
         PackageError: There is no such package, or it is damaged.
     """
     package = open_package(path)
@@ -130,7 +154,7 @@ def bench_targets(path: Path, targets: Sequence[str], seconds: float = 3.0, say:
     names = list(known) if "all" in targets else list(dict.fromkeys(targets))
     for name in names:
         if name not in known:
-            raise BenchFailed(f"{path} has no variant {name!r}; it has: {', '.join(known)}")
+            raise BenchError(f"{path} has no variant {name!r}; it has: {', '.join(known)}")
     return [_bench(package, known[name], seconds, say) for name in names]
 
 
@@ -144,11 +168,25 @@ def keep_documents(figures: Sequence[TargetFigures], folder: Path) -> None:
 def figures_tables(figures: Sequence[TargetFigures]) -> list[Table]:
     """Return tables for people: one of all variants, and one of each; columns without a figure are left out."""
     sizes = [
-        (each.target, each.runner or "-", f"{each.module_bytes:,}", f"{each.code_bytes:,}", f"{each.weight_bytes:,}", "; ".join(each.notes) or "-")
+        (
+            each.target,
+            each.runner or "-",
+            f"{each.module_bytes:,}",
+            f"{each.code_bytes:,}",
+            f"{each.weight_bytes:,}",
+            "; ".join(each.notes) or "-",
+        )
         for each in figures
     ]
     tables = [_table("compiled modules, bytes", ("target", "ran on", "module", "code", "weights", "notes"), sizes)]
-    columns = ("bucket", "launches", "instructions of the code", "with the runtime, about", "peak bytes of buffers", "us, median of repetitions")
+    columns = (
+        "bucket",
+        "launches",
+        "instructions of the code",
+        "with the runtime, about",
+        "peak bytes of buffers",
+        "us, median of repetitions",
+    )
     for each in figures:
         costs = [
             (
@@ -157,7 +195,9 @@ def figures_tables(figures: Sequence[TargetFigures]) -> list[Table]:
                 _number(entry.instructions_code),
                 _number(entry.instructions_call),
                 _number(entry.peak_bytes),
-                "-" if entry.median is None else f"{entry.median:.0f} ({min(entry.microseconds):.0f} to {max(entry.microseconds):.0f})",
+                "-"
+                if entry.median is None
+                else f"{entry.median:.0f} ({min(entry.microseconds):.0f} to {max(entry.microseconds):.0f})",
             )
             for entry in each.entries
         ]
@@ -186,13 +226,13 @@ def measure_module(module: Path) -> ModuleSizes:
     """Return the sizes of the parts of a compiled module, which is a zip archive of them.
 
     Raises:
-        BenchFailed: It is no such archive.
+        BenchError: It is no such archive.
     """
     try:
         with zipfile.ZipFile(module) as archive:
             parts = {entry.filename: entry.file_size for entry in archive.infolist()}
     except (OSError, zipfile.BadZipFile) as error:
-        raise BenchFailed(f"{module}: not a compiled module as this compiler writes it ({error})") from error
+        raise BenchError(f"{module}: not a compiled module as this compiler writes it ({error})") from error
     program = sum(size for name, size in parts.items() if name == "module.fb")
     weights = sum(size for name, size in parts.items() if name.endswith(".bin"))
     return ModuleSizes(sum(parts.values()) - program - weights, weights, program)
@@ -201,24 +241,29 @@ def measure_module(module: Path) -> ModuleSizes:
 def count_dispatches(module: Path, entries: Sequence[str]) -> dict[str, int]:
     """Return how many launches of generated code one call of each entry makes, from the program of the module.
 
-    An entry either launches by itself or replays a list of launches that the initialiser recorded; neither has loops or choices.
+    An entry either launches by itself or replays a list of launches that the initialiser recorded; neither has loops or
+    choices.
 
     Raises:
-        BenchFailed: The program cannot be read.
+        BenchError: The program cannot be read.
     """
     finished = run_tool([native_tools() / "iree-dump-module", "--output=disassembly", module], _SECONDS)
     if finished.code:
-        raise BenchFailed(f"{module}: iree-dump-module {finished.ending}", finished.diagnostics)
+        raise BenchError(f"{module}: iree-dump-module {finished.ending}", finished.diagnostics)
     bodies = _functions(finished.output)
     recorded = _recordings(bodies)
     counts = {}
     for entry in entries:
         own = [body for name, body in bodies if name in (entry, f"{entry}$async")]
         if not own:
-            raise BenchFailed(f"{module}: has no function {entry}")
-        replayed = {slot for body in own for slot in re.findall(r"vm\.global\.load\.ref \.refs\[(\d+)\] : !hal\.command_buffer", body)}
+            raise BenchError(f"{module}: has no function {entry}")
+        replayed = {
+            slot
+            for body in own
+            for slot in re.findall(r"vm\.global\.load\.ref \.refs\[(\d+)\] : !hal\.command_buffer", body)
+        }
         if not replayed <= recorded.keys():
-            raise BenchFailed(f"{module}: cannot tell which launches {entry} replays")
+            raise BenchError(f"{module}: cannot tell which launches {entry} replays")
         functions = [bodies[recorded[slot]][1] for slot in replayed]
         counts[entry] = sum(len(re.findall(r"@hal\.command_buffer\.dispatch\b", body)) for body in [*own, *functions])
     return counts
@@ -233,11 +278,18 @@ def _functions(text: str) -> list[tuple[str, str]]:
 def _recordings(bodies: list[tuple[str, str]]) -> dict[str, int]:
     """Return by slot of a recorded list of launches the number of the function that recorded it.
 
-    The initialiser calls it by number, `@module:4`, or by name; the disassembler gives the name of the initialiser to the very first function, too.
+    The initialiser calls it by number, `@module:4`, or by name; the disassembler gives the name of the initialiser to
+    the very first function, too.
     """
-    stored = r"vm\.call @[\w$]+(?::(\d+)|\.(\S+))\(\)\s+vm\.global\.store\.ref %\w+, \.refs\[(\d+)\] : !hal\.command_buffer"
+    stored = (
+        r"vm\.call @[\w$]+(?::(\d+)|\.(\S+))\(\)\s+vm\.global\.store\.ref %\w+, \.refs\[(\d+)\] : !hal\.command_buffer"
+    )
     names = [name for name, _ in bodies]
-    return {slot: int(number) if number else names.index(name) for _, body in bodies for number, name, slot in re.findall(stored, body)}
+    return {
+        slot: int(number) if number else names.index(name)
+        for _, body in bodies
+        for number, name, slot in re.findall(stored, body)
+    }
 
 
 def _bench(package: Package, variant: Variant, seconds: float, say: Callable[[str], None]) -> TargetFigures:
@@ -262,7 +314,9 @@ def _bench(package: Package, variant: Variant, seconds: float, say: Callable[[st
                     instructions = _count(runner, arguments, notes)
                 else:
                     span = f"--benchmark_min_time={seconds / len(buckets) / _REPETITIONS:.3f}s"
-                    document, peak = _run(runner, variant, [*arguments, span, f"--benchmark_repetitions={_REPETITIONS}"])
+                    document, peak = _run(
+                        runner, variant, [*arguments, span, f"--benchmark_repetitions={_REPETITIONS}"]
+                    )
                     documents[bucket.entry] = document
                     microseconds = _times(document)
         entries.append(
@@ -281,7 +335,16 @@ def _bench(package: Package, variant: Variant, seconds: float, say: Callable[[st
     total = module.stat().st_size
     name, emulated = (runner.name, runner.emulated) if runner is not None else ("", False)
     return TargetFigures(
-        variant.target, name, emulated, list(dict.fromkeys(notes)), total, sizes.code, sizes.weights, sizes.program, entries, documents
+        variant.target,
+        name,
+        emulated,
+        list(dict.fromkeys(notes)),
+        total,
+        sizes.code,
+        sizes.weights,
+        sizes.program,
+        entries,
+        documents,
     )
 
 
@@ -293,7 +356,7 @@ def _runner(variant: Variant, notes: list[str]) -> Runner | None:
         target = None  # its plug-in is not installed here
     try:
         return native_runner(variant) if target is None else find_runner(target, variant)
-    except NoRunner as error:
+    except RunnerNotFoundError as error:
         notes.append(f"not run: {error.reason}")
         return None
 
@@ -301,7 +364,12 @@ def _runner(variant: Variant, notes: list[str]) -> Runner | None:
 def _arguments(folder: Path, module: Path, variant: Variant, bucket: Bucket, text: str) -> list[str]:
     lanes = np.frombuffer(text.encode().ljust(bucket.bytes, b"\0"), "<i4").reshape(1, -1)
     np.save(folder / "text.npy", lanes)
-    return [f"--device={variant.device}", f"--module={module}", f"--function={bucket.entry}", f"--input=@{folder / 'text.npy'}"]
+    return [
+        f"--device={variant.device}",
+        f"--module={module}",
+        f"--function={bucket.entry}",
+        f"--input=@{folder / 'text.npy'}",
+    ]
 
 
 def _run(runner: Runner, variant: Variant, arguments: Sequence[str]) -> tuple[dict[str, Any], int]:
@@ -312,15 +380,24 @@ def _run(runner: Runner, variant: Variant, arguments: Sequence[str]) -> tuple[di
         document = json.loads(finished.output)
         failed = next((each["error_message"] for each in document["benchmarks"] if each.get("error_occurred")), "")
     except (ValueError, KeyError) as error:
-        raise BenchFailed(f"{variant.target} on {runner.name}: iree-benchmark-module {finished.ending}", finished.diagnostics) from error
+        raise BenchError(
+            f"{variant.target} on {runner.name}: iree-benchmark-module {finished.ending}", finished.diagnostics
+        ) from error
     if failed or finished.code:
-        raise BenchFailed(f"{variant.target} on {runner.name}: iree-benchmark-module {finished.ending}", failed or finished.diagnostics)
+        raise BenchError(
+            f"{variant.target} on {runner.name}: iree-benchmark-module {finished.ending}",
+            failed or finished.diagnostics,
+        )
     peaks = re.findall(r"^\s*\w+_LOCAL:\s*(\d+)B peak", finished.diagnostics, re.MULTILINE)
     return document, sum(map(int, peaks))
 
 
 def _times(document: dict[str, Any]) -> list[float]:
-    return [each["real_time"] * _MICROSECONDS[each["time_unit"]] for each in document["benchmarks"] if each["run_type"] == "iteration"]
+    return [
+        each["real_time"] * _MICROSECONDS[each["time_unit"]]
+        for each in document["benchmarks"]
+        if each["run_type"] == "iteration"
+    ]
 
 
 def _count(runner: Runner, arguments: Sequence[str], notes: list[str]) -> Instructions | None:
@@ -330,6 +407,6 @@ def _count(runner: Runner, arguments: Sequence[str], notes: list[str]) -> Instru
         return None
     try:
         return count_instructions(arguments, runner.name.split(", ", 1)[1])
-    except CannotCount as error:
+    except CountError as error:
         notes.append(f"instructions not counted: {error}")
         return None

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from compile.emulation.runner import NoRunner, Runner, find_runner
+from compile.emulation.runner import RunnerNotFoundError, Runner, find_runner
 from compile.lowering.iree_compile import Compiled, compile_evidence
 from compile.packaging.manifest import describe_variant
 from compile.plan import Plan
-from compile.support.errors import VerificationFailed
+from compile.support.errors import VerificationError
 from compile.verify.golden import GoldenSet
 from compile.verify.replay import verify_variant
 from compile.verify.static_checks import INT64, check_machine_code, check_shaders, shader_features, uses_subgroups
@@ -67,12 +67,12 @@ def prove_variant(
         on_runner: Called with the name of what it is run on, before that.
 
     Raises:
-        VerificationFailed: It does not answer as PyTorch does, or could not run on its target.
+        VerificationError: It does not answer as PyTorch does, or could not run on its target.
     """
     variant = describe_code(plan, compiled)
     try:
         runner = find_runner(plan.target, variant)
-    except NoRunner as error:
+    except RunnerNotFoundError as error:
         on_runner("")
         looked = _look(plan, compiled)
         reason = f"compiled and checked statically ({looked}); never run, because nothing here can: {error.reason}"
@@ -82,7 +82,7 @@ def prove_variant(
     _write_package(package, compiled.path, manifest([variant]), golden)
     try:
         parity: Parity = verify_variant(package, variant.target, buckets, golden, runner)
-    except VerificationFailed as error:
+    except VerificationError as error:
         error.evidence |= compile_evidence(module, plan.flags) | _replay_evidence(package, variant, runner)
         raise
     return Proved(msgspec.structs.replace(variant, parity=parity, unverified_reason=None), compiled, runner.name)
@@ -112,7 +112,11 @@ def _write_package(package: Path, code: Path, manifest: Manifest, golden: Golden
 
 
 def _replay_evidence(package: Path, variant: Variant, runner: Runner) -> dict[str, bytes | Path]:
-    files: dict[str, bytes | Path] = {f"{package.name}/{path.relative_to(package).as_posix()}": path for path in package.rglob("*") if path.is_file()}
+    files: dict[str, bytes | Path] = {
+        f"{package.name}/{path.relative_to(package).as_posix()}": path for path in package.rglob("*") if path.is_file()
+    }
     settings = [f"{name}={value}" for name, value in runner.environment.items()]
-    command = shlex.join(["env", *settings, *runner.python, "-m", "runtime_py.tools.replay", package.name, "--target", variant.target])
+    command = shlex.join(
+        ["env", *settings, *runner.python, "-m", "runtime_py.tools.replay", package.name, "--target", variant.target]
+    )
     return {**files, "replay.sh": f"#!/bin/sh\n# on {runner.name}\n{command}\n".encode()}

@@ -30,8 +30,10 @@ class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         intents: in the order of the intent logits.
         tags: "O", "B-x", "I-x", "B2-x", in the order of the tag logits.
-        frames: for each intent the slots that it was seen with, as places in the sorted list of all slots' labels; empty: every slot goes with every intent.
-        frame_counts: for each intent how often it was seen with which slots: [times, slot, slot, ...] (`runtime_py.decode.frame_search`); empty: unknown.
+        frames: for each intent the slots that it was seen with, as places in the sorted list of all slots' labels;
+            empty: every slot goes with every intent.
+        frame_counts: for each intent how often it was seen with which slots: [times, slot, slot, ...]
+            (`runtime_py.decode.frame_search`); empty: unknown.
     """
 
     intents: tuple[str, ...]
@@ -105,12 +107,18 @@ def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
     """
     path = folder / FACTS
     if not path.is_file():
-        unfinished = " (a training run was begun here: run the same `pqrnn train` again to finish it)" if (folder / "state").is_dir() else ""
+        unfinished = (
+            " (a training run was begun here: run the same `pqrnn train` again to finish it)"
+            if (folder / "state").is_dir()
+            else ""
+        )
         raise CheckpointError(f"{folder}: no {FACTS} here, so this is no trained parser{unfinished}")
     try:
         facts: Facts[Config] = msgspec.json.decode(path.read_bytes(), type=Facts[config])  # type: ignore[valid-type]
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise CheckpointError(f"{path}: {error}; written by another version of pqrnn? This one reads format {FORMAT}") from error
+        raise CheckpointError(
+            f"{path}: {error}; written by another version of pqrnn? This one reads format {FORMAT}"
+        ) from error
     if facts.format != FORMAT:
         raise CheckpointError(f"{path}: format {facts.format}, and this version of pqrnn reads format {FORMAT}")
     return facts
@@ -147,8 +155,12 @@ def read_revision() -> str:
     """Return the git commit of this code, "+" after it where the tree has changes, or "unknown" outside a checkout."""
     here = Path(__file__).parent
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True, check=True, timeout=10).stdout
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True, check=True, timeout=10
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return commit + ("+" if changed.strip() else "")

@@ -1,4 +1,7 @@
-"""Several processes that learn or label together, as `torchrun` starts them, on PyTorch's own engine. A process alone is a team of one."""
+"""Several processes that learn or label together, as `torchrun` starts them, on PyTorch's own engine.
+
+A process alone is a team of one.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,16 @@ from pqrnn.model.network import Encoding, Network, WordTable
 Value = TypeVar("Value")
 Item = TypeVar("Item")
 
-# One process may work alone for long (it evaluates, or labels a last shard). When another one dies, torchrun ends all: nobody waits for the dead.
+# One process may work alone for long (it evaluates, or labels a last shard). When another one dies, torchrun ends all:
+# nobody waits for the dead.
 _PATIENCE = timedelta(hours=6)
 _PARTING = timedelta(seconds=20)
 
 
 def join_process_group() -> None:
-    """Join the other processes for good, where `torchrun` set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT; else, and the second time, do nothing.
+    """Join the other processes for good, where `torchrun` set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT;
+
+    else, and the second time, do nothing.
 
     Raises:
         TrainingError: the others cannot be reached.
@@ -42,7 +48,10 @@ def join_process_group() -> None:
 
 
 def _leave_process_group() -> None:
-    """Part when all are done: a process that closes its connections while another still uses them can bring that one down."""
+    """Part when all are done:
+
+    a process that closes its connections while another still uses them can bring that one down.
+    """
     gc.collect()  # learners that an exception kept alive hold on to the group
     try:
         distributed.monitored_barrier(timeout=_PARTING)
@@ -93,7 +102,9 @@ def all_reduce(value: Tensor) -> Tensor:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum depends on every process's part, so the gradient of a part is the sum of what every process has to say about the sum."""
+    """The sum depends on every process's part, so the gradient of a part is the sum of what every process has to say
+    about the sum.
+    """
 
     @staticmethod
     def forward(context: Any, value: Tensor) -> Tensor:
@@ -121,13 +132,19 @@ class Share(NamedTuple):
 
 
 def share_items(items: Sequence[Item]) -> Share:
-    """Return every n-th item for a team of n. Of fewer items than processes each process gets all: their mean is the same."""
+    """Return every n-th item for a team of n.
+
+    Of fewer items than processes each process gets all: their mean is the same.
+    """
     whole = list(items) if len(items) >= world_size() else list(items) * world_size()
     return Share(whole[process_rank() :: world_size()], whole)
 
 
 class Learner(nn.Module):
-    """A network as the training step calls it. In a team its gradients are the mean over all processes (`DistributedDataParallel`)."""
+    """A network as the training step calls it.
+
+    In a team its gradients are the mean over all processes (`DistributedDataParallel`).
+    """
 
     def __init__(self, network: Network, table: WordTable) -> None:
         """`table`: of the network, with all words that will be met."""
@@ -147,5 +164,6 @@ def wrap_network(network: Network, table: WordTable) -> nn.Module:
     learner = Learner(network, table)
     if world_size() == 1:
         return learner
-    # Not every step uses all: a batch of single words has no neighbours, and pre-trained encoders come with a pooler that nobody asks.
+    # Not every step uses all: a batch of single words has no neighbours, and pre-trained encoders come with a pooler
+    # that nobody asks.
     return DistributedDataParallel(learner, forward_sync_buffers=False, find_unused_parameters=True)

@@ -28,7 +28,9 @@ class DataFormatError(DataError):
         hint: What to do about it, or an empty string.
     """
 
-    def __init__(self, file: str | os.PathLike[str], line: int | None, found: str, expected: str, hint: str = "") -> None:
+    def __init__(
+        self, file: str | os.PathLike[str], line: int | None, found: str, expected: str, hint: str = ""
+    ) -> None:
         """Keep the parts; the message is built from them."""
         super().__init__(file, line, found, expected, hint)
         self.file = os.fspath(file)

@@ -1,4 +1,7 @@
-"""From a parser that was trained in float32 to one in 8 bits that says nearly the same: the end of quantization, or where training with it starts."""
+"""From a parser that was trained in float32 to one in 8 bits that says nearly the same:
+
+the end of quantization, or where training with it starts.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ def int8_config(config: ModelConfig) -> ModelConfig:
 def prepare_qat(model: ParserModel, texts: Iterable[str]) -> ParserModel:
     """Return a parser in 8 bits, for training, with the weights of one in float32.
 
-    Only one range has to be measured: that of the bottleneck, which depends on nothing but the word. All others are bounds of the functions themselves.
+    Only one range has to be measured: that of the bottleneck, which depends on nothing but the word. All others are
+    bounds of the functions themselves.
 
     Args:
         model: in float32.
@@ -65,7 +69,10 @@ def calibrate(folded: ParserModel, texts: Iterable[str]) -> Tensor:
     """Return the largest output of the bottleneck over the words of texts, float32[]; 1 where none is positive."""
     raw = [text.encode() for text in texts]
     table = WordFeatures(folded.projection)
-    words = [[text[start:end] for start, end in spans] for text, spans in zip(raw, segment_texts(folded.projection, raw), strict=True)]
+    words = [
+        [text[start:end] for start, end in spans]
+        for text, spans in zip(raw, segment_texts(folded.projection, raw), strict=True)
+    ]
     table.index(dict.fromkeys(chain.from_iterable(words)))
     if not folded.config.context:
         parts: Iterable[Tensor] = (folded.bottleneck(part.float()) for part in table.table.split(_BATCH) if len(part))
@@ -76,7 +83,9 @@ def calibrate(folded: ParserModel, texts: Iterable[str]) -> Tensor:
     return torch.tensor(largest if largest > 0.0 else 1.0)
 
 
-def quantize_checkpoint(checkpoint: Checkpoint, training: Sequence[Example], development: Sequence[Example], folder: Path) -> dict[str, Any]:
+def quantize_checkpoint(
+    checkpoint: Checkpoint, training: Sequence[Example], development: Sequence[Example], folder: Path
+) -> dict[str, Any]:
     """Quantize a trained parser as it is, and write it.
 
     Args:
@@ -92,7 +101,9 @@ def quantize_checkpoint(checkpoint: Checkpoint, training: Sequence[Example], dev
         QuantizationError: the parser is in 8 bits already, or there is a trained parser in the folder.
     """
     if (folder / FACTS).is_file():
-        raise QuantizationError(f"{folder}: holds a trained parser; choose another --out, or --restart to throw it away")
+        raise QuantizationError(
+            f"{folder}: holds a trained parser; choose another --out, or --restart to throw it away"
+        )
     quantized = prepare_qat(checkpoint.model, (example.text for example in training))
     labels = checkpoint.facts.labels
     answers = compute_logits(quantized.folded(), [example.text for example in development])

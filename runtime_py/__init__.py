@@ -29,7 +29,7 @@ _EXPORTS = {
 __all__ = ["DeviceFallback", "Logits", "Parse", "Parser", "ParserError", "Slot"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute can be of any type
+def __getattr__(name: str) -> Any:
     """Import the module behind a public name on first use (PEP 562)."""
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

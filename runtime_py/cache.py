@@ -19,5 +19,8 @@ def cache_folder() -> Path:
 
 
 def module_folder() -> Path:
-    """Return where compiled modules are: right in $PQRNN_CACHE, which may be theirs alone, or in `compiled` below the user's folder."""
+    """Return where compiled modules are:
+
+    right in $PQRNN_CACHE, which may be theirs alone, or in `compiled` below the user's folder.
+    """
     return cache_folder() if os.environ.get(VARIABLE) else cache_folder() / "compiled"

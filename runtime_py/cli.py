@@ -1,6 +1,7 @@
 """The command line of a board: `pqrnn` in the wheel `pqrnn-runtime`, and `python -m runtime_py` anywhere.
 
-Four verbs of the large command line with the same words, options and JSON documents, on argparse: nothing to install for it, and a start costs little.
+Four verbs of the large command line with the same words, options and JSON documents, on argparse: nothing to install
+for it, and a start costs little.
 """
 
 import argparse
@@ -21,7 +22,10 @@ In Python:  from runtime_py import Parser;  Parser.load("home.pqrnn")("turn off 
 
 
 def texts_to_parse(arguments: Sequence[str] | None) -> Iterator[bytes]:
-    """Return the texts of a command line as bytes; without any, the lines of standard input, which need not be valid UTF-8."""
+    """Return the texts of a command line as bytes;
+
+    without any, the lines of standard input, which need not be valid UTF-8.
+    """
     if arguments:
         yield from (each.encode("utf-8", "surrogateescape") for each in arguments)
     else:
@@ -49,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _read_options(arguments: list[str]) -> argparse.Namespace:
-    """Read a command line; options may stand before, between and after the texts, which argparse allows for a verb's own parser only."""
+    """Read a command line; options may stand before, between and after the texts, which argparse allows for a verb's
+    own parser only.
+    """
     parser, verbs = _make_parser()
     verb = verbs.get(arguments[0]) if arguments else None
     return verb.parse_intermixed_args(arguments[1:]) if verb else parser.parse_args(arguments)
@@ -66,10 +72,20 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
 
     parse = _add_verb(
-        verbs, "parse", _parse, "parse texts: intent and slots; with --json one JSON object a line", 'pqrnn parse home.pqrnn "dim the bedroom lamp"'
+        verbs,
+        "parse",
+        _parse,
+        "parse texts: intent and slots; with --json one JSON object a line",
+        'pqrnn parse home.pqrnn "dim the bedroom lamp"',
     )
-    parse.add_argument("text", nargs="*", help="texts; none: one a line from standard input, which need not be valid UTF-8")
-    parse.add_argument("--truncate", action="store_true", help="read what fits of a text that is too long, and say so, instead of refusing it")
+    parse.add_argument(
+        "text", nargs="*", help="texts; none: one a line from standard input, which need not be valid UTF-8"
+    )
+    parse.add_argument(
+        "--truncate",
+        action="store_true",
+        help="read what fits of a text that is too long, and say so, instead of refusing it",
+    )
 
     parse.add_argument(
         "--device",
@@ -85,7 +101,9 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "check that a package answers on this machine as PyTorch did; exit code 1 if not",
         "pqrnn check home.pqrnn --repeats 10",
     )
-    check.add_argument("--repeats", type=_whole, default=3, metavar="N", help="how often the golden vectors are replayed (default 3)")
+    check.add_argument(
+        "--repeats", type=_whole, default=3, metavar="N", help="how often the golden vectors are replayed (default 3)"
+    )
 
     bench = _add_verb(
         verbs,
@@ -94,21 +112,40 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "measure a package on this machine: size, load, first call, steady state, memory",
         "pqrnn bench home.pqrnn --seconds 10",
     )
-    bench.add_argument("--seconds", type=_seconds, default=3.0, metavar="S", help="of steady-state measurement (default 3)")
     bench.add_argument(
-        "--threads", type=_whole, default=1, metavar="N", help="1 runs on the calling thread, which is fastest for one text (default 1)"
+        "--seconds", type=_seconds, default=3.0, metavar="S", help="of steady-state measurement (default 3)"
+    )
+    bench.add_argument(
+        "--threads",
+        type=_whole,
+        default=1,
+        metavar="N",
+        help="1 runs on the calling thread, which is fastest for one text (default 1)",
     )
 
-    _add_verb(verbs, "inspect", _inspect, "show what is in a package, without running it", "pqrnn inspect home.pqrnn --json", variant=False)
+    _add_verb(
+        verbs,
+        "inspect",
+        _inspect,
+        "show what is in a package, without running it",
+        "pqrnn inspect home.pqrnn --json",
+        variant=False,
+    )
     return parser, verbs.choices
 
 
-def _add_verb(verbs: Any, name: str, run: Any, help: str, example: str, variant: bool = True) -> argparse.ArgumentParser:
-    verb: argparse.ArgumentParser = verbs.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", epilog=f"example:  {example}")
+def _add_verb(
+    verbs: Any, name: str, run: Any, help: str, example: str, variant: bool = True
+) -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        name, help=help, description=help[0].upper() + help[1:] + ".", epilog=f"example:  {example}"
+    )
     verb.set_defaults(run=run)
     verb.add_argument("package", help="a compiled package, the folder NAME.pqrnn")
     if variant:
-        verb.add_argument("--variant", metavar="NAME", help="a variant of the package by name; by default the best that runs here")
+        verb.add_argument(
+            "--variant", metavar="NAME", help="a variant of the package by name; by default the best that runs here"
+        )
     verb.add_argument("--json", action="store_true", help="print JSON instead of text")
     return verb
 
@@ -146,7 +183,12 @@ def _parse(options: argparse.Namespace) -> int:
     from runtime_py.tools.presentation import parse_line, parse_text
 
     show = parse_line if options.json else parse_text
-    with Parser.load(options.package, variant=options.variant, device=options.device, on_long="truncate" if options.truncate else "error") as parser:
+    with Parser.load(
+        options.package,
+        variant=options.variant,
+        device=options.device,
+        on_long="truncate" if options.truncate else "error",
+    ) as parser:
         for text in texts_to_parse(options.text):
             _say(show(parser(text)))
     return 0
@@ -169,7 +211,9 @@ def _bench(options: argparse.Namespace) -> int:
     from runtime_py.tools.bench import benchmark_package
     from runtime_py.tools.presentation import bench_tables, json_text, plain_text
 
-    result = benchmark_package(options.package, None, options.seconds, options.variant, options.threads, on_long="truncate")
+    result = benchmark_package(
+        options.package, None, options.seconds, options.variant, options.threads, on_long="truncate"
+    )
     for text in [json_text(result)] if options.json else map(plain_text, bench_tables(result)):
         _say(text)
     return 0

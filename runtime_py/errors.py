@@ -17,11 +17,11 @@ class DigestError(PackageError):
     """A file's content does not match the SHA-256 or the size in the manifest."""
 
 
-class UnsupportedTarget(ParserError):
+class UnsupportedTargetError(ParserError):
     """This machine cannot run the compiled code: another architecture, a missing CPU feature, no such device."""
 
 
-class RuntimeMismatch(UnsupportedTarget):
+class RuntimeMismatch(UnsupportedTargetError):
     """The installed IREE runtime is not of the version that the code was compiled for."""
 
 
@@ -29,11 +29,11 @@ class DeviceError(ParserError):
     """The device refused the module or failed while it ran it."""
 
 
-class InputTooLong(ParserError, ValueError):
+class InputTooLongError(ParserError, ValueError):
     """The text does not fit the largest length bucket of the package, and the policy is to refuse such a text."""
 
 
-class ParserClosed(ParserError):
+class ParserClosedError(ParserError):
     """The parser was used after ``close()``."""
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from runtime_py.decode.decoder import Parse, cut_text, encode_text
 from runtime_py.device.preflight import check_runtime, this_machine
 from runtime_py.device.selection import Device, Selection, select_variant
-from runtime_py.errors import DeviceError, DeviceFallback, InputTooLong, ParserClosed
+from runtime_py.errors import DeviceError, DeviceFallback, InputTooLongError, ParserClosedError
 from runtime_py.execute.entry import EntryFunction, Outputs
 from runtime_py.execute.session import Session
 from runtime_py.execute.word_count import guess_words
@@ -24,7 +24,9 @@ OnLong = Literal["error", "truncate"]
 
 
 class Logits(NamedTuple):
-    """What the compiled program says of one text, before decisions. The arrays own their memory: no later call touches them.
+    """What the compiled program says of one text, before decisions.
+
+    The arrays own their memory: no later call touches them.
 
     Attributes:
         intent: float32 [intents].
@@ -44,9 +46,10 @@ class Logits(NamedTuple):
 class Parser:
     """A compiled parser, ready to run.
 
-    One parser may be used from several threads: a lock lets one call at a time run on it. Threads do not make it faster, since IREE's Python interface
-    holds Python's own lock while compiled code runs; to use several cores for many texts, load a parser in several processes (they share the code's
-    memory), or give one parser worker threads (``threads``) where single texts are long enough to be split.
+    One parser may be used from several threads: a lock lets one call at a time run on it. Threads do not make it
+    faster, since IREE's Python interface holds Python's own lock while compiled code runs; to use several cores for
+    many texts, load a parser in several processes (they share the code's memory), or give one parser worker threads
+    (``threads``) where single texts are long enough to be split.
     """
 
     def __init__(self, package: Package, selection: Selection, session: Session, threads: int, on_long: OnLong) -> None:
@@ -81,21 +84,26 @@ class Parser:
         Args:
             path: The package directory.
             variant: Name of a variant; by default the one that fits this machine best.
-            device: ``cpu``; or ``gpu``, which falls back to the CPU with a `DeviceFallback` warning when no variant runs on a GPU here; or ``auto``: the
-                CPU if a variant runs on it, else a GPU. A single text is too little work for a GPU: the program is a launch for each of its steps, each of
-                which costs microseconds, and it does them all for one text. (So far seen on Mesa's llvmpipe only, which is a GPU in name: measure on yours.)
-            threads: 1 runs on the calling thread, the fastest for one text; more use that many worker threads. For the CPU only.
-            on_long: What to do with a text that does not fit the largest length bucket: ``error`` raises `InputTooLong`, ``truncate`` reads
-                what fits and says so in ``Parse.truncated``.
+            device: ``cpu``; or ``gpu``, which falls back to the CPU with a `DeviceFallback` warning when no variant
+                runs on a GPU here; or ``auto``: the CPU if a variant runs on it, else a GPU. A single text is too
+                little work for a GPU: the program is a launch for each of its steps, each of which costs microseconds,
+                and it does them all for one text. (So far seen on Mesa's llvmpipe only, which is a GPU in name: measure
+                on yours.)
+            threads: 1 runs on the calling thread, the fastest for one text; more use that many worker threads. For the
+                CPU only.
+            on_long: What to do with a text that does not fit the largest length bucket: ``error`` raises
+                `InputTooLongError`, ``truncate`` reads what fits and says so in ``Parse.truncated``.
             verify: Whether to compare the code's SHA-256 with the manifest; its size is always compared.
-            strict: Whether to refuse a runtime of another version, and a named variant that lacks something here; otherwise both are warnings.
-            self_test: Whether code for a GPU has to replay the golden vectors in a process of its own before its first use with this GPU and driver
-                (`runtime_py.device.gpu_selftest`): takes seconds to a minute, once.
+            strict: Whether to refuse a runtime of another version, and a named variant that lacks something here;
+                otherwise both are warnings.
+            self_test: Whether code for a GPU has to replay the golden vectors in a process of its own before its first
+                use with this GPU and driver (`runtime_py.device.gpu_selftest`): takes seconds to a minute, once.
 
         Raises:
             PackageError: The package is missing, damaged, or of another format.
-            UnsupportedTarget: No variant runs on this machine, or (RuntimeMismatch) not with the installed runtime.
-            DeviceError: The runtime refuses the module; or the GPU does, or it fails its self-test, and the variant was named.
+            UnsupportedTargetError: No variant runs on this machine, or (RuntimeMismatch) not with the installed runtime.
+            DeviceError: The runtime refuses the module; or the GPU does, or it fails its self-test, and the variant was
+                named.
             ValueError: ``threads``, ``device`` or ``on_long`` is out of range.
         """
         if on_long not in ("error", "truncate"):
@@ -115,7 +123,9 @@ class Parser:
             except DeviceError as error:
                 if variant is not None or selection.gpu is None:
                     raise
-                refused[selection.variant.target] = str(error).removeprefix(f"{package.path / selection.variant.path}: ")
+                refused[selection.variant.target] = str(error).removeprefix(
+                    f"{package.path / selection.variant.path}: "
+                )
         if selection.notice:
             warnings.warn(f"{where}: {selection.notice}", DeviceFallback, stacklevel=2)
         return cls(package, selection, session, threads, on_long)
@@ -142,7 +152,7 @@ class Parser:
         """The functions of the length buckets, for measuring and verifying; not for use while other threads parse.
 
         Raises:
-            ParserClosed: The parser was closed.
+            ParserClosedError: The parser was closed.
         """
         return self._open_entries()
 
@@ -150,11 +160,12 @@ class Parser:
         """Parse one text.
 
         Args:
-            text: A string, or UTF-8 bytes. Invalid bytes read as U+FFFD; zero bytes separate words; an empty text has an intent and no slots.
+            text: A string, or UTF-8 bytes. Invalid bytes read as U+FFFD; zero bytes separate words; an empty text has
+                an intent and no slots.
 
         Raises:
-            InputTooLong: The text does not fit and the policy is ``error``.
-            ParserClosed: The parser was closed.
+            InputTooLongError: The text does not fit and the policy is ``error``.
+            ParserClosedError: The parser was closed.
         """
         shown, raw = encode_text(text)
         intent, tags, spans, truncated, _ = self._logits(shown, raw)
@@ -163,15 +174,18 @@ class Parser:
     def parse_batch(self, texts: Iterable[str | bytes]) -> list[Parse]:
         """Parse several texts; the results are in their order, and decide as single calls do.
 
-        In a package that was compiled with ``--batch N``, N texts of one length bucket share a call, which is faster than N calls; in others, and for what is
-        left over, it is one call a text. Logits of the two differ by rounding.
+        In a package that was compiled with ``--batch N``, N texts of one length bucket share a call, which is faster
+        than N calls; in others, and for what is left over, it is one call a text. Logits of the two differ by rounding.
 
         Raises:
-            InputTooLong: As for one text; the message says which.
+            InputTooLongError: As for one text; the message says which.
         """
         encoded = [encode_text(text) for text in texts]
         pairs = zip(encoded, self._logits_batch(encoded), strict=True)
-        return [self._decoder.parse(shown, raw, found.intent, found.tags, found.spans, found.truncated) for (shown, raw), found in pairs]
+        return [
+            self._decoder.parse(shown, raw, found.intent, found.tags, found.spans, found.truncated)
+            for (shown, raw), found in pairs
+        ]
 
     def logits(self, text: str | bytes) -> Logits:
         """Return the numbers behind a parse; raises as a call does."""
@@ -209,13 +223,15 @@ class Parser:
         """Return the parser itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close the parser."""
         self.close()
 
     def _open_entries(self) -> tuple[EntryFunction, ...]:
         if not self._entries:
-            raise ParserClosed("the parser is closed. Load the package again.")
+            raise ParserClosedError("the parser is closed. Load the package again.")
         return self._entries
 
     def _choose(self, size: int, words: int) -> EntryFunction:
@@ -230,7 +246,7 @@ class Parser:
         """Return, for measuring, what a call would run: number of the bucket, its entry, and the bytes that it reads.
 
         Raises:
-            InputTooLong: As a call does.
+            InputTooLongError: As a call does.
         """
         shown, raw = encode_text(text)
         words = self._logits(shown, raw).bucket
@@ -242,14 +258,17 @@ class Parser:
         """Say whether the guess at the number of words chooses too small a bucket for this text, so that it runs twice."""
         shown, raw = encode_text(text)
         limit = self._open_entries()[-1].bytes
-        return len(raw) <= limit and self._choose(len(raw), guess_words(shown, raw)).words < self._logits(shown, raw).bucket
+        return (
+            len(raw) <= limit
+            and self._choose(len(raw), guess_words(shown, raw)).words < self._logits(shown, raw).bucket
+        )
 
     def _logits(self, shown: str | None, raw: bytes) -> Logits:
         limit = self._open_entries()[-1].bytes
         cut = len(raw) > limit
         if cut:
             if self.on_long == "error":
-                raise InputTooLong(f"the text has {len(raw)} bytes, this package reads up to {limit}. {_ADVICE}")
+                raise InputTooLongError(f"the text has {len(raw)} bytes, this package reads up to {limit}. {_ADVICE}")
             raw = cut_text(raw, limit)
         size = len(raw)
         with self._lock:
@@ -277,20 +296,30 @@ class Parser:
                     self._open_entries()
                     outputs = entry.run_batch([encoded[place][1] for place in places])
                 # The others have more words than was guessed, and run again by themselves.
-                found |= {place: self._wrap(each, entry, False) for place, each in zip(places, outputs, strict=True) if each.count <= entry.words}
+                found |= {
+                    place: self._wrap(each, entry, False)
+                    for place, each in zip(places, outputs, strict=True)
+                    if each.count <= entry.words
+                }
         for place, (shown, raw) in enumerate(encoded):
             if place not in found:
                 try:
                     found[place] = self._logits(shown, raw)
-                except InputTooLong as error:
-                    raise InputTooLong(f"text {place} of the batch: {error}") from error
+                except InputTooLongError as error:
+                    raise InputTooLongError(f"text {place} of the batch: {error}") from error
         return [found[place] for place in range(len(encoded))]
 
     def _group(self, encoded: list[tuple[str, bytes]]) -> list[tuple[EntryFunction, list[int]]]:
-        """Sort texts that are not too long by the bucket that is guessed for them: the bucket's function for several texts, and places of texts."""
+        """Sort texts that are not too long by the bucket that is guessed for them:
+
+        the bucket's function for several texts, and places of texts.
+        """
         groups: dict[int, list[int]] = {}
         if self._batches:
-            limit, numbers = self._entries[-1].bytes, {entry.words: number for number, entry in enumerate(self._entries)}
+            limit, numbers = (
+                self._entries[-1].bytes,
+                {entry.words: number for number, entry in enumerate(self._entries)},
+            )
             for place, (shown, raw) in enumerate(encoded):
                 if len(raw) <= limit:
                     groups.setdefault(numbers[self._choose(len(raw), guess_words(shown, raw)).words], []).append(place)
@@ -299,7 +328,9 @@ class Parser:
     def _wrap(self, outputs: Outputs, entry: EntryFunction, cut: bool) -> Logits:
         if outputs.count > entry.words:
             if self.on_long == "error":
-                raise InputTooLong(f"the text has {outputs.count} words, this package reads up to {entry.words}. {_ADVICE}")
+                raise InputTooLongError(
+                    f"the text has {outputs.count} words, this package reads up to {entry.words}. {_ADVICE}"
+                )
             cut = True
         return Logits(outputs.intent, outputs.tags, outputs.spans, cut, entry.words)
 
@@ -315,7 +346,16 @@ def _open(package: Package, selection: Selection, threads: int, verify: bool, se
         reason = why_untrusted(package, variant, gpu)
         if reason is not None:
             raise DeviceError(f"{where}: {reason}.")
-    return Session(code, manifest.buckets, len(manifest.labels.intents), len(manifest.labels.tags), threads, where, manifest.batch, gpu)
+    return Session(
+        code,
+        manifest.buckets,
+        len(manifest.labels.intents),
+        len(manifest.labels.tags),
+        threads,
+        where,
+        manifest.batch,
+        gpu,
+    )
 
 
 _ADVICE = "Shorten it, load the parser with on_long='truncate', or compile the package with a larger length bucket."

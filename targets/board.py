@@ -22,7 +22,10 @@ _TRIPLES = {
 _BASELINES = {"aarch64": "generic", "riscv64": "generic-rv64", "x86_64": "x86-64"}
 # From the processor with fewest features to that with most: the first that has those of the board runs its code.
 _EMULATORS: dict[str, tuple[Tier, tuple[Emulator, ...]]] = {
-    "aarch64": ("emulated", tuple(Emulator("qemu-aarch64", cpu) for cpu in ("cortex-a53", "cortex-a76", "max,sve=off", "max"))),
+    "aarch64": (
+        "emulated",
+        tuple(Emulator("qemu-aarch64", cpu) for cpu in ("cortex-a53", "cortex-a76", "max,sve=off", "max")),
+    ),
     "riscv64": ("compiled", ()),
     "x86_64": ("native", (Emulator("qemu-x86_64", "max"),)),
 }
@@ -47,7 +50,11 @@ def processor_target(name: str, system: str, architecture: str, features: Iterab
         raise TargetError(f"{name}: {system} on {architecture} is no machine that this can describe; it can: {known}")
     triple, needs = _TRIPLES[system, architecture]
     tier, emulators = _EMULATORS[architecture]
-    usable = sorted(feature for feature in ARCHITECTURES[architecture].features & set(features) if not feature.startswith(_NEEDS_LEAVE))
+    usable = sorted(
+        feature
+        for feature in ARCHITECTURES[architecture].features & set(features)
+        if not feature.startswith(_NEEDS_LEAVE)
+    )
     return Target(
         id=name,
         summary=f"{cpu or architecture}, described on the machine itself",
@@ -74,7 +81,12 @@ def gpu_target(name: str, device: str, driver: str, lanes: int, int64: bool, kno
     """
     fitting = [target.id for target in known.survey()[0] if _is_for(target, device, lanes, int64)]
     base = fitting[0] if fitting else "vulkan"
-    return Preset(id=name, base=base, summary=f"{device}, described on the machine itself", board=Board(soc=device, cores=f"{driver}, {lanes} lanes"))
+    return Preset(
+        id=name,
+        base=base,
+        summary=f"{device}, described on the machine itself",
+        board=Board(soc=device, cores=f"{driver}, {lanes} lanes"),
+    )
 
 
 def _is_for(target: Target, device: str, lanes: int, int64: bool) -> bool:

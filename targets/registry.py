@@ -1,4 +1,7 @@
-"""The targets that there are: those of this project, of installed distributions, and of the user. Each file is read on first use."""
+"""The targets that there are:
+
+those of this project, of installed distributions, and of the user. Each file is read on first use.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ class Source:
     Attributes:
         name: Who, for messages: "pqrnn", "acme-boards 1.2".
         path: How messages call the folder.
-        folder: Finds the folder; called when the targets are first listed or one is asked for. What it raises is kept as a problem of this source.
+        folder: Finds the folder; called when the targets are first listed or one is asked for. What it raises is kept
+            as a problem of this source.
     """
 
     name: str
@@ -58,15 +62,15 @@ class _Found:
 class Registry:
     """Targets by name.
 
-    Nothing is looked for before the first question; then the folders are listed once and for good, and a file is read when its target is asked for. A
-    folder that cannot be listed, or a file that is not valid, harms no other target.
+    Nothing is looked for before the first question; then the folders are listed once and for good, and a file is read
+    when its target is asked for. A folder that cannot be listed, or a file that is not valid, harms no other target.
 
     Args:
         sources: Folders of target files. A name that two of them bring belongs to neither.
         families: Holds `<family>.toml`; by default the families of this project, for which there is code in it.
     """
 
-    def __init__(self, sources: Iterable[Source], families: Traversable | None = None) -> None:  # noqa: D107
+    def __init__(self, sources: Iterable[Source], families: Traversable | None = None) -> None:
         self._sources = tuple(sources)
         self._family_folder = families if families is not None else resources.files("targets") / "data" / "families"
         self._targets: dict[str, Target] = {}
@@ -80,7 +84,9 @@ class Registry:
             try:
                 listed = [_File(source, file) for file in source.folder().iterdir() if file.name.endswith(SUFFIX)]
             except (Exception, SystemExit) as error:  # finding the folder runs code of others, which may raise anything
-                problems.append(f"targets of {source.name} cannot be read: {source.path}: {type(error).__name__}: {error}")
+                problems.append(
+                    f"targets of {source.name} cannot be read: {source.path}: {type(error).__name__}: {error}"
+                )
                 continue
             for entry in listed:
                 name = entry.file.name.removesuffix(SUFFIX)
@@ -106,7 +112,8 @@ class Registry:
         """Return one target, a preset already on top of its base.
 
         Raises:
-            TargetError: There is none of that name (the message offers the closest), two sources bring it, or its file, or that of a base, is not valid.
+            TargetError: There is none of that name (the message offers the closest), two sources bring it, or its file,
+                or that of a base, is not valid.
         """
         return self._resolve(name, ())
 
@@ -144,14 +151,22 @@ class Registry:
             raise TargetError("\n".join([f"{context}no target {name!r}; {hint}", *self._found.problems]))
         if len(known[name]) > 1:
             bringers = " and ".join(f"{entry.source.name} ({entry.where})" for entry in known[name])
-            raise TargetError(f"{context}target {name!r} is brought by {bringers}: rename or remove one, neither is taken")
+            raise TargetError(
+                f"{context}target {name!r} is brought by {bringers}: rename or remove one, neither is taken"
+            )
         return known[name][0]
 
     def _family(self, name: str, where: str) -> Family:
         if name not in self._families:
             file = self._family_folder / f"{name}{SUFFIX}"
             if not file.is_file():
-                known = ", ".join(sorted(entry.name.removesuffix(SUFFIX) for entry in self._family_folder.iterdir() if entry.name.endswith(SUFFIX)))
+                known = ", ".join(
+                    sorted(
+                        entry.name.removesuffix(SUFFIX)
+                        for entry in self._family_folder.iterdir()
+                        if entry.name.endswith(SUFFIX)
+                    )
+                )
                 raise TargetError(f"{where}: no family {name!r}; there are: {known}")
             self._families[name] = decode_family(file.read_bytes(), name, f"targets/families/{file.name}")
         return self._families[name]
@@ -163,9 +178,16 @@ def shipped_source() -> Source:
 
 
 def installed_sources() -> tuple[Source, ...]:
-    """Return the target files of installed distributions: each entry point of the group names a package, or `package:folder`, that holds them."""
+    """Return the target files of installed distributions:
+
+    each entry point of the group names a package, or `package:folder`, that holds them.
+    """
     return tuple(
-        Source(f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.name, entry.value, _folder_of(entry))
+        Source(
+            f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.name,
+            entry.value,
+            _folder_of(entry),
+        )
         for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: (entry.value, entry.name))
     )
 

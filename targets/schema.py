@@ -1,6 +1,7 @@
 """What a target file may say. Unknown keys are refused, so that a misspelt one cannot be ignored.
 
-A file states a whole target, or, with the key `base`, a preset: another target's code under a board's name, with what is known of that board.
+A file states a whole target, or, with the key `base`, a preset: another target's code under a board's name, with what
+is known of that board.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ class Flag(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limit(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is known not to work, or not to be proved, and where that can be read up; the link is empty for what was found by trial here."""
+    """What is known not to work, or not to be proved, and where that can be read up;
+
+    the link is empty for what was found by trial here.
+    """
 
     text: Text
     link: Link = ""
@@ -60,13 +64,17 @@ class Emulator(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Vulkan(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the code of a Vulkan target expects from a GPU; the driver does not check it, and another GPU computes wrong numbers.
+    """What the code of a Vulkan target expects from a GPU;
+
+    the driver does not check it, and another GPU computes wrong numbers.
 
     Attributes:
         target: The compiler's name of the GPU.
-        subgroup: Invocations in a subgroup that the code counts on; 0 for any, which is code that does not use subgroups.
+        subgroup: Invocations in a subgroup that the code counts on; 0 for any, which is code that does not use
+            subgroups.
         int64: Whether the code may use 64-bit integers.
-        names: Regular expressions that find the GPUs by the names that their drivers give them; for `pqrnn targets add --gpu`.
+        names: Regular expressions that find the GPUs by the names that their drivers give them; for `pqrnn targets add
+            --gpu`.
     """
 
     target: Text
@@ -81,7 +89,8 @@ class Board(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         soc: The chip.
         cores: Its processor cores, or the GPU.
-        features: Every feature of the cores that the schema knows, in LLVM's spelling, for a processor; the base may use no other.
+        features: Every feature of the cores that the schema knows, in LLVM's spelling, for a processor; the base may
+            use no other.
         link: Where this can be read up.
     """
 
@@ -115,17 +124,21 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         summary: One line for tables.
         family: Name of the family that it belongs to.
         triple: LLVM target triple, for the family `cpu`; "host" leaves it to the compiler.
-        cpu: LLVM name of the processor, for the family `cpu`. It has to be given: without one the compiler makes slow code and only warns. "host" means
-            the machine that compiles; "generic" is the architecture's baseline, with `features` on top.
-        features: CPU features, in LLVM's spelling, that the code may use, all of them and beyond the architecture's baseline: the device is asked
-            for each before the code is loaded. Empty for `cpu = "host"`, whose features are those of the machine.
+        cpu: LLVM name of the processor, for the family `cpu`. It has to be given: without one the compiler makes slow
+            code and only warns. "host" means the machine that compiles; "generic" is the architecture's baseline, with
+            `features` on top.
+        features: CPU features, in LLVM's spelling, that the code may use, all of them and beyond the architecture's
+            baseline: the device is asked for each before the code is loaded. Empty for `cpu = "host"`, whose features
+            are those of the machine.
         vulkan: What the code expects from a GPU, for the family `vulkan`.
         needs: What has to be on the device, in words.
         flags: Compiler flags beside those of the family.
-        emulators: How to run the code on another machine, best first. The machine itself is always tried before them and not listed.
+        emulators: How to run the code on another machine, best first. The machine itself is always tried before them
+            and not listed.
         tier: What proves the target: see `TIERS`.
         limits: What does not work, or is not proved.
-        refused: Why there can be no working code for this target; empty for all others. It is listed so that its name has an answer.
+        refused: Why there can be no working code for this target; empty for all others. It is listed so that its name
+            has an answer.
         standalone: What is refused is a package only: written as plain C (`pqrnn export-c`) the code is right.
         development: The target means another thing on another machine, so it is not for packages that leave this one.
         base: The target whose code a preset is; empty for a target of its own. Set by the registry.
@@ -152,7 +165,10 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Preset(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Another target's code under a board's name. What it does not say is as in the base; its limits come on top of the base's."""
+    """Another target's code under a board's name.
+
+    What it does not say is as in the base; its limits come on top of the base's.
+    """
 
     id: Text
     base: Text
@@ -193,7 +209,9 @@ def decode_target(data: bytes, name: str, where: str) -> Target | Preset:
     if found.id != name:
         raise TargetError(f"{where}: id is {found.id!r}, expected {name!r} as the file is called")
     if not _ID.match(found.id):
-        raise TargetError(f"{where}: id is {found.id!r}, expected small letters, digits, '_', '-' and '.', and a letter or digit first")
+        raise TargetError(
+            f"{where}: id is {found.id!r}, expected small letters, digits, '_', '-' and '.', and a letter or digit first"
+        )
     if isinstance(found, Target):
         check_target(found, where)
     return found
@@ -233,7 +251,9 @@ def check_target(target: Target, where: str) -> None:
     elif target.triple or target.cpu or target.features:
         raise TargetError(f"{where}: triple, cpu and features are for the family 'cpu', not for {target.family!r}")
     if (target.vulkan is not None) != (target.family == "vulkan"):
-        raise TargetError(f"{where}: family is {target.family!r}, expected a table [vulkan] for the family 'vulkan' and for no other")
+        raise TargetError(
+            f"{where}: family is {target.family!r}, expected a table [vulkan] for the family 'vulkan' and for no other"
+        )
     if target.vulkan is not None:
         _check_names(target.vulkan, where)
     for emulator in target.emulators:
@@ -265,18 +285,28 @@ def _check_flags(flags: tuple[Flag, ...], where: str) -> None:
 def _check_machine(target: Target, where: str) -> None:
     for key, value in (("triple", target.triple), ("cpu", target.cpu)):
         if not value:
-            raise TargetError(f"{where}: missing required field `{key}`, which the family 'cpu' needs; the baseline is cpu = \"generic\"")
+            raise TargetError(
+                f"{where}: missing required field `{key}`, which the family 'cpu' needs; the baseline is cpu = \"generic\""
+            )
     if (target.cpu == "host") != (target.triple == "host"):
-        raise TargetError(f"{where}: cpu is {target.cpu!r} and triple {target.triple!r}, expected both or neither to be 'host'")
+        raise TargetError(
+            f"{where}: cpu is {target.cpu!r} and triple {target.triple!r}, expected both or neither to be 'host'"
+        )
     if target.cpu == "host":
         if target.features:
-            raise TargetError(f"{where}: features are given for cpu = 'host', whose features are those of the machine that compiles")
+            raise TargetError(
+                f"{where}: features are given for cpu = 'host', whose features are those of the machine that compiles"
+            )
         if not target.development:
-            raise TargetError(f"{where}: cpu = 'host' means another thing on another machine, expected development = true")
+            raise TargetError(
+                f"{where}: cpu = 'host' means another thing on another machine, expected development = true"
+            )
         return
     architecture = architecture_of(target.triple)
     if architecture is None:
-        raise TargetError(f"{where}: triple {target.triple!r} is of no architecture that is known here: {', '.join(sorted(ARCHITECTURES))}")
+        raise TargetError(
+            f"{where}: triple {target.triple!r} is of no architecture that is known here: {', '.join(sorted(ARCHITECTURES))}"
+        )
     board = target.board.features if target.board is not None else ()
     unknown = sorted({*target.features, *board} - ARCHITECTURES[architecture].features)
     if unknown:
@@ -299,7 +329,9 @@ def _check_names(vulkan: Vulkan, where: str) -> None:
 def _check_emulator(emulator: Emulator, target: Target, where: str) -> None:
     machine = emulator.kind.startswith("qemu-")
     if machine != bool(emulator.cpu) or (emulator.kind == "lavapipe") != bool(emulator.lanes):
-        raise TargetError(f"{where}: emulator {emulator.kind}: QEMU takes a cpu, lavapipe takes lanes, and neither takes the other's")
+        raise TargetError(
+            f"{where}: emulator {emulator.kind}: QEMU takes a cpu, lavapipe takes lanes, and neither takes the other's"
+        )
     if emulator.kind == "lavapipe" and emulator.lanes not in (4, 8, 16):
         raise TargetError(f"{where}: emulator lavapipe: lanes is {emulator.lanes}, expected 4, 8 or 16")
     fits = target.family != "vulkan" if machine else target.family == "vulkan"
@@ -310,4 +342,6 @@ def _check_emulator(emulator: Emulator, target: Target, where: str) -> None:
             f"{where}: emulator {emulator.kind} cannot run code of family {target.family!r}{f' for {target.triple}' if target.triple else ''}"
         )
     if target.vulkan is not None and target.vulkan.subgroup not in (0, emulator.lanes or 4):
-        raise TargetError(f"{where}: emulator {emulator.kind} has {emulator.lanes or 4} lanes, the code counts on {target.vulkan.subgroup}")
+        raise TargetError(
+            f"{where}: emulator {emulator.kind} has {emulator.lanes or 4} lanes, the code counts on {target.vulkan.subgroup}"
+        )

@@ -47,7 +47,9 @@ def _pairs(struct: Struct) -> list[str]:
 def _value(value: str | float | bool | tuple[Any, ...]) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_value(entry) for entry in value)}]"
-    return json.dumps(_printable(value) if isinstance(value, str) else value, ensure_ascii=False)  # of what is printable, JSON's texts are TOML's
+    return json.dumps(
+        _printable(value) if isinstance(value, str) else value, ensure_ascii=False
+    )  # of what is printable, JSON's texts are TOML's
 
 
 def _printable(text: str) -> str:

@@ -1,7 +1,7 @@
 """Set-up of all tests: one marker per folder, one thread, and Hypothesis profiles.
 
-The default profile draws the same examples everywhere, so that a failure is repeatable. `HYPOTHESIS_PROFILE=explore` draws new ones, and
-`HYPOTHESIS_EFFORT=20` twenty times as many in the tests that say how many (`oracles.effort`).
+The default profile draws the same examples everywhere, so that a failure is repeatable. `HYPOTHESIS_PROFILE=explore`
+draws new ones, and `HYPOTHESIS_EFFORT=20` twenty times as many in the tests that say how many (`oracles.effort`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Timings and memory of a shared machine stay predictable. PyTorch reads this when it is imported; the hook below catches an earlier import.
+# Timings and memory of a shared machine stay predictable. PyTorch reads this when it is imported; the hook below
+# catches an earlier import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Targets of the person who runs the tests are not those under test.
 os.environ["PQRNN_TARGETS"] = str(Path(__file__).parent / "no-such-folder")
 
-# A shell that starts the tests in the background lets them ignore Ctrl-C, and so would every program that they start and interrupt.
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and so would every program that they start
+# and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

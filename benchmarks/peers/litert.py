@@ -1,4 +1,7 @@
-"""LiteRT (formerly TensorFlow Lite) with its XNNPACK delegate, converted by litert-torch; in float32, and with its dynamic quantization to 8 bits."""
+"""LiteRT (formerly TensorFlow Lite) with its XNNPACK delegate, converted by litert-torch;
+
+in float32, and with its dynamic quantization to 8 bits.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ class LiteRt(Peer):
 
     def why_absent(self) -> str:
         """See `Peer.why_absent`; the converter runs in its own environment, so that its packages stay out of ours."""
-        return super().why_absent() or ("" if _converter() else f"its converter litert-torch is not installed in {PEERS.name}/{self.environment}")
+        return super().why_absent() or (
+            "" if _converter() else f"its converter litert-torch is not installed in {PEERS.name}/{self.environment}"
+        )
 
     def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
         """See `Peer.convert`."""
@@ -34,7 +39,10 @@ class LiteRt(Peer):
 
         from benchmarks.peers.encoder import make_encoder
 
-        encoder = write_once(folder / f"encoder-{form}.pt", partial(torch.save, (make_encoder(model, form), model.config.projection.features)))
+        encoder = write_once(
+            folder / f"encoder-{form}.pt",
+            partial(torch.save, (make_encoder(model, form), model.config.projection.features)),
+        )
         whole = write_once(folder / f"litert-f32-{form}-{words}.tflite", partial(_run, "convert", encoder, words))
         if self.precision == "f32":
             return whole
@@ -48,7 +56,9 @@ class LiteRt(Peer):
         interpreter = Interpreter(model_path=str(path), num_threads=1)
         interpreter.allocate_tensors()
         place = interpreter.get_input_details()[0]["index"]
-        outputs = sorted(interpreter.get_output_details(), key=lambda detail: len(detail["shape"]))  # intent [1, I], tags [1, W, L]
+        outputs = sorted(
+            interpreter.get_output_details(), key=lambda detail: len(detail["shape"])
+        )  # intent [1, I], tags [1, W, L]
         places = [detail["index"] for detail in outputs]
 
         def call(features: Features) -> Answer:
@@ -70,7 +80,9 @@ def _run(step: str, source: Path, words: int, target: Path) -> None:
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        raise RuntimeError(f"litert-torch cannot {step} the encoder for {words} words: {lines[-1] if lines else done.returncode}")
+        raise RuntimeError(
+            f"litert-torch cannot {step} the encoder for {words} words: {lines[-1] if lines else done.returncode}"
+        )
 
 
 def _convert(source: Path, words: int, target: Path) -> None:

@@ -1,4 +1,7 @@
-"""ONNX Runtime on the processor, with all of its graph optimisations; in float32, and with its dynamic quantization to 8 bits."""
+"""ONNX Runtime on the processor, with all of its graph optimisations;
+
+in float32, and with its dynamic quantization to 8 bits.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ class OnnxRuntime(Peer):
         from compile.onnx_export import write_onnx
 
         encoder, example = make_encoder(model, form), make_example(model, words)
-        return write_once(folder / f"onnx-{form}-{words}.onnx", lambda path: write_onnx(encoder, (example,), path, ["features"], ["intent", "tags"]))
+        return write_once(
+            folder / f"onnx-{form}-{words}.onnx",
+            lambda path: write_onnx(encoder, (example,), path, ["features"], ["intent", "tags"]),
+        )
 
     def open(self, path: Path) -> Call:
         """See `Peer.open`."""
@@ -42,7 +48,10 @@ class OnnxRuntime(Peer):
 
 
 class OnnxRuntimeInt8(OnnxRuntime):
-    """Weights in int8, for each output or for all together, activations quantized at run time to uint8: the settings of `quantize_dynamic`."""
+    """Weights in int8, for each output or for all together, activations quantized at run time to uint8:
+
+    the settings of `quantize_dynamic`.
+    """
 
     name, precision = "ONNX Runtime int8", "int8"
     forms = ("loop", "loop, channels", "scan", "scan, channels")
@@ -51,7 +60,9 @@ class OnnxRuntimeInt8(OnnxRuntime):
         """See `Peer.convert`."""
         recurrence, _, channels = form.partition(", ")
         source = super().convert(model, words, recurrence, folder)
-        return write_once(folder / f"onnx-int8{channels}-{recurrence}-{words}.onnx", partial(_quantize, source, bool(channels)))
+        return write_once(
+            folder / f"onnx-int8{channels}-{recurrence}-{words}.onnx", partial(_quantize, source, bool(channels))
+        )
 
 
 def _quantize(source: Path, per_channel: bool, target: Path) -> None:
@@ -60,7 +71,9 @@ def _quantize(source: Path, per_channel: bool, target: Path) -> None:
 
     model = onnx.load(source)
     del model.graph.value_info[:]  # it turns weights round, and then takes the old shapes for a contradiction
-    logging.getLogger().setLevel(logging.ERROR)  # it recommends a pre-processing that changes nothing here: shapes are known
+    logging.getLogger().setLevel(
+        logging.ERROR
+    )  # it recommends a pre-processing that changes nothing here: shapes are known
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         quantize_dynamic(model, target, per_channel=per_channel, weight_type=QuantType.QInt8)

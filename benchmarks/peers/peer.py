@@ -19,7 +19,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from pqrnn.model.parser import ParserModel
 
-PEERS = Path(__file__).parents[2] / ".peers"  # not in git: runtimes that are not installed beside ours, and converted graphs
+PEERS = (
+    Path(__file__).parents[2] / ".peers"
+)  # not in git: runtimes that are not installed beside ours, and converted graphs
 
 Features = npt.NDArray[np.float32]  # [1, words, F]
 Answer = Sequence[npt.NDArray[np.float32]]
@@ -35,7 +37,8 @@ class Peer(ABC):
         forms: ways to write the encoder, each worth trying: forms of the recurrence, settings of a quantization.
         packages: distributions that it is made of, the first one giving its version.
         modules: what has to be importable for it.
-        environment: folder below `.peers` of a virtual environment that has it, where it is not installed beside ours; used behind our own packages.
+        environment: folder below `.peers` of a virtual environment that has it, where it is not installed beside ours;
+            used behind our own packages.
     """
 
     name: str

@@ -1,4 +1,6 @@
-"""PyTorch itself: without a compiler, and compiled ahead of time by its own (AOTInductor, the code generator of `torch.compile`, without its guards)."""
+"""PyTorch itself: without a compiler, and compiled ahead of time by its own (AOTInductor, the code generator of
+`torch.compile`, without its guards).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Eager(Peer):
-    """One operation after the other, as `pqrnn evaluate` runs; with the loop form, the faster one there. The file is the exported program."""
+    """One operation after the other, as `pqrnn evaluate` runs;
+
+    with the loop form, the faster one there. The file is the exported program.
+    """
 
     name, packages, modules, forms = "PyTorch eager", ("torch",), ("torch",), ("loop",)
 
@@ -51,7 +56,10 @@ class AotInductor(Peer):
         """See `Peer.convert`."""
         from benchmarks.peers.encoder import make_encoder, make_example
 
-        return write_once(folder / f"inductor-{form}-{words}.pt2", partial(_compile, make_encoder(model, form), make_example(model, words)))
+        return write_once(
+            folder / f"inductor-{form}-{words}.pt2",
+            partial(_compile, make_encoder(model, form), make_example(model, words)),
+        )
 
     def open(self, path: Path) -> Call:
         """See `Peer.open`."""
@@ -75,5 +83,7 @@ def _compile(encoder: Encoder, example: torch.Tensor, target: Path) -> None:
     whole = target.with_name(f"{target.name}.pt2")  # it refuses other endings
     with torch.no_grad():
         program = torch.export.export(encoder, (example,), strict=False)
-        torch._inductor.aoti_compile_and_package(program, package_path=str(whole), inductor_configs={"freezing": True, "max_autotune": False})
+        torch._inductor.aoti_compile_and_package(
+            program, package_path=str(whole), inductor_configs={"freezing": True, "max_autotune": False}
+        )
     whole.replace(target)

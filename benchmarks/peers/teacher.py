@@ -1,6 +1,9 @@
-"""The teacher, compiled by the same compiler with the same flags as the parser: what running it on the device instead would cost.
+"""The teacher, compiled by the same compiler with the same flags as the parser:
 
-It gets the ids of its subwords; cutting words into subwords is not in its time. One entry for each of a few numbers of tokens, as the parser has for words.
+what running it on the device instead would cost.
+
+It gets the ids of its subwords; cutting words into subwords is not in its time. One entry for each of a few numbers of
+tokens, as the parser has for words.
 """
 
 from __future__ import annotations
@@ -112,7 +115,9 @@ def _compile(teacher: TeacherModel, lengths: list[int], target: Path) -> None:
     with torch.no_grad():
         for length in lengths:
             example = (torch.zeros((1, length), dtype=torch.int32), torch.ones((1, length), dtype=torch.int32))
-            programs[f"answer_{length}"] = torch.export.export(_Program(teacher).eval(), example, strict=False).run_decompositions(decompositions())
+            programs[f"answer_{length}"] = torch.export.export(
+                _Program(teacher).eval(), example, strict=False
+            ).run_decompositions(decompositions())
     source = import_programs(programs, target.with_suffix(".mlirbc"))
     try:
         compile_module(source, target, target_flags(host, registry().family(host)))

@@ -42,7 +42,10 @@ class ExecuTorch(Peer):
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from executorch.extension.pybindings.portable_lib import _threadpool_get_thread_count, _unsafe_reset_threadpool
+            from executorch.extension.pybindings.portable_lib import (
+                _threadpool_get_thread_count,
+                _unsafe_reset_threadpool,
+            )
             from executorch.runtime import Runtime
 
         if _threadpool_get_thread_count() != 1:
@@ -68,14 +71,19 @@ class ExecuTorch(Peer):
 
                 module: Any = encoder if self.precision == "f32" else _quantize(encoder, example)
                 program = torch.export.export(module, (example,), strict=False)
-                target.write_bytes(to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
+                target.write_bytes(
+                    to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer
+                )
         finally:
             logging.disable(logging.NOTSET)
 
 
 def _quantize(encoder: Encoder, example: torch.Tensor) -> Any:
     import torch
-    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True))

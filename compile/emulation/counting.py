@@ -1,7 +1,7 @@
 """How many instructions a compiled function executes, counted in an emulator: exact, and the same on every run.
 
-The runtime's own benchmark program calls the function in QEMU with a plugin that counts (`count.c`). Two runs with different numbers of calls are compared,
-so that starting and loading cancel out.
+The runtime's own benchmark program calls the function in QEMU with a plugin that counts (`count.c`). Two runs with
+different numbers of calls are compared, so that starting and loading cancel out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SECONDS = 300.0
 _CALLS = 4
 
 
-class CannotCount(Exception):
+class CountError(Exception):
     """Instructions cannot be counted here; the text says why, and what to do."""
 
 
@@ -47,12 +47,15 @@ def count_instructions(arguments: Sequence[str], cpu: str) -> Instructions:
         cpu: QEMU's name of the processor.
 
     Raises:
-        CannotCount: The emulator or a C compiler is missing, the function does not run, or two calls do not execute the same.
+        CountError: The emulator or a C compiler is missing, the function does not run, or two calls do not execute the
+            same.
     """
     few, many = _count(arguments, cpu, 1), _count(arguments, cpu, 1 + _CALLS)
     code, rest = divmod(many.code - few.code, _CALLS)
     if rest:
-        raise CannotCount(f"its calls do not execute equally many instructions: 1 call {few.code}, {1 + _CALLS} calls {many.code}")
+        raise CountError(
+            f"its calls do not execute equally many instructions: 1 call {few.code}, {1 + _CALLS} calls {many.code}"
+        )
     return Instructions(code, round((many.call - few.call) / _CALLS))
 
 
@@ -60,8 +63,9 @@ def _count(arguments: Sequence[str], cpu: str, calls: int, options: Sequence[str
     """Count a whole run with some calls, with further options for the emulator."""
     place, qemu = locations.aarch64(), locations.counting_qemu()
     if place is None or qemu is None:
-        raise CannotCount("the emulator that counts is not installed: run `make emulators`")
-    # Instructions are the same on every processor that can run the code, so one that this emulator does not know may be replaced by one that can all.
+        raise CountError("the emulator that counts is not installed: run `make emulators`")
+    # Instructions are the same on every processor that can run the code, so one that this emulator does not know may be
+    # replaced by one that can all.
     model = cpu if cpu.split(",")[0] in qemu.processors else "max"
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "counts"
@@ -79,10 +83,14 @@ def _count(arguments: Sequence[str], cpu: str, calls: int, options: Sequence[str
         # The emulated program must not search the libraries of the emulator.
         unset = ["-U", "LD_LIBRARY_PATH"] if qemu.libraries else []
         finished = run_tool(
-            [*command[:1], *unset, *options, *command[1:], *arguments, f"--benchmark_min_time={calls}x"], _SECONDS, environment=environment
+            [*command[:1], *unset, *options, *command[1:], *arguments, f"--benchmark_min_time={calls}x"],
+            _SECONDS,
+            environment=environment,
         )
         if finished.code or not result.is_file() or "error" in finished.output.lower():
-            raise CannotCount(f"the benchmark {finished.ending} in {qemu.path.name}: {finished.diagnostics.strip()[-300:]}")
+            raise CountError(
+                f"the benchmark {finished.ending} in {qemu.path.name}: {finished.diagnostics.strip()[-300:]}"
+            )
         everything, code = (int(number) for number in result.read_text(encoding="ascii").split())
     return Instructions(code, everything)
 
@@ -95,12 +103,12 @@ def _plugin() -> Path:
         return library
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
-        raise CannotCount("the plugin that counts has to be compiled, and there is no C compiler: apt-get install gcc")
+        raise CountError("the plugin that counts has to be compiled, and there is no C compiler: apt-get install gcc")
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         part = Path(folder) / library.name
         finished = run_tool([compiler, "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-o", part, _SOURCE], _SECONDS)
         if finished.code:
-            raise CannotCount(f"the plugin that counts does not compile: {finished.diagnostics.strip()[-300:]}")
+            raise CountError(f"the plugin that counts does not compile: {finished.diagnostics.strip()[-300:]}")
         os.replace(part, library)
     return library

@@ -1,8 +1,8 @@
 """What an emulated x86 processor says of itself.
 
-QEMU's emulator of user programs answers the CPUID instruction for the emulated processor, but lets `/proc/cpuinfo` of this machine through. Whoever reads
-that file, as the runtime's pre-flight does, would count on instructions that trap. So CPUID is asked inside the emulator, and what it says is laid where
-the emulated program finds it as `/proc/cpuinfo`.
+QEMU's emulator of user programs answers the CPUID instruction for the emulated processor, but lets `/proc/cpuinfo` of
+this machine through. Whoever reads that file, as the runtime's pre-flight does, would count on instructions that trap.
+So CPUID is asked inside the emulator, and what it says is laid where the emulated program finds it as `/proc/cpuinfo`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from compile.emulation.locations import Qemu, emulators_folder, python_path
 from compile.support.process import run_tool
 
 _SECONDS = 120.0
-# push rbx; mov r8, rdx; mov eax, edi; mov ecx, esi; cpuid; mov [r8], eax; mov [r8+4], ebx; mov [r8+8], ecx; mov [r8+12], edx; pop rbx; ret
+# push rbx; mov r8, rdx; mov eax, edi; mov ecx, esi; cpuid; mov [r8], eax; mov [r8+4], ebx; mov [r8+8], ecx; mov
+# [r8+12], edx; pop rbx; ret
 _CODE = bytes.fromhex("53 4989d0 89f8 89f1 0fa2 418900 41895804 41894808 4189500c 5b c3")
 _EAX, _EBX, _ECX, _EDX = range(4)
 # By leaf, subleaf and register: bits with the names that Linux's /proc/cpuinfo has for them.
@@ -102,11 +103,17 @@ def emulated_cpuinfo(qemu: Qemu, cpu: str) -> Path:
     Raises:
         RuntimeError: This Python does not run in it.
     """
-    from runtime_py.package_format.package import write_whole  # not above: inside the emulator this file has to start quickly
+    from runtime_py.package_format.package import (
+        write_whole,
+    )  # not above: inside the emulator this file has to start quickly
 
-    finished = run_tool([qemu.path, "-cpu", cpu, sys.executable, "-m", __name__], _SECONDS, environment={"PYTHONPATH": python_path()})
+    finished = run_tool(
+        [qemu.path, "-cpu", cpu, sys.executable, "-m", __name__], _SECONDS, environment={"PYTHONPATH": python_path()}
+    )
     if finished.code:
-        raise RuntimeError(f"{qemu.path} -cpu {cpu}: Python {finished.ending} in it: {finished.diagnostics.strip()[-300:]}")
+        raise RuntimeError(
+            f"{qemu.path} -cpu {cpu}: Python {finished.ending} in it: {finished.diagnostics.strip()[-300:]}"
+        )
     text = f"processor\t: 0\nmodel name\t: {cpu} of QEMU {qemu.version}\nflags\t\t: {' '.join(json.loads(finished.output))}\n"
     folder = emulators_folder() / "processors" / hashlib.sha256(text.encode()).hexdigest()[:16]
     file = folder / "proc" / "cpuinfo"

@@ -1,4 +1,6 @@
-"""Packages from Debian's archive without installing them: an apt of our own beside the system's, for any architecture, without root.
+"""Packages from Debian's archive without installing them:
+
+an apt of our own beside the system's, for any architecture, without root.
 
 apt checks the signatures as always; the system's own lists, packages and settings for its network stay as they are.
 """
@@ -17,7 +19,7 @@ from compile.support.process import Finished, run_tool
 _MINUTES = 10 * 60.0
 
 
-class FetchFailed(Exception):
+class FetchError(Exception):
     """Something could not be had; the text says what, why, and what to do."""
 
 
@@ -30,7 +32,7 @@ class Debian:
         say: Told what is being fetched.
     """
 
-    def __init__(self, folder: Path, architecture: str | None, say: Callable[[str], None]) -> None:  # noqa: D107
+    def __init__(self, folder: Path, architecture: str | None, say: Callable[[str], None]) -> None:
         self._parent, self._wanted, self._say = folder, architecture, say
         self._ready = False
 
@@ -49,7 +51,7 @@ class Debian:
             The `.deb` files, in no order.
 
         Raises:
-            FetchFailed: With apt's own words.
+            FetchError: With apt's own words.
         """
         self._update()
         place = self._folder / "packages" / suite
@@ -66,7 +68,7 @@ class Debian:
             The `.deb` files, in no order.
 
         Raises:
-            FetchFailed: With apt's own words.
+            FetchError: With apt's own words.
         """
         self._update()
         place = self._folder / "archives"
@@ -85,11 +87,13 @@ class Debian:
             return
         native_architecture()  # are Debian's tools there?
         if not Path(pins.KEYRING).is_file():
-            raise FetchFailed(f"{pins.KEYRING} is missing. Install it: apt-get install debian-archive-keyring")
+            raise FetchError(f"{pins.KEYRING} is missing. Install it: apt-get install debian-archive-keyring")
         for name in ("lists/partial", "cache/archives/partial", "packages"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         (self._folder / "status").write_bytes(b"")
-        lines = [f"{pins.ARCHIVE} {suite}" for suite in (pins.SUITE, pins.BACKPORTS)] + [f"{pins.SECURITY} {pins.SUITE}-security"]
+        lines = [f"{pins.ARCHIVE} {suite}" for suite in (pins.SUITE, pins.BACKPORTS)] + [
+            f"{pins.SECURITY} {pins.SUITE}-security"
+        ]
         sources = "".join(f"deb [signed-by={pins.KEYRING}] {line} main\n" for line in lines)
         (self._folder / "sources.list").write_text(sources, encoding="utf-8")
         self._say(f"reading Debian's lists of packages ({self._architecture})")
@@ -122,11 +126,13 @@ def native_architecture() -> str:
     """Return Debian's name of this machine's architecture.
 
     Raises:
-        FetchFailed: This is no system with Debian's tools.
+        FetchError: This is no system with Debian's tools.
     """
     for tool in ("apt-get", "dpkg", "dpkg-deb", "tar"):
         if shutil.which(tool) is None:
-            raise FetchFailed(f"{tool} is missing: the emulators come from Debian's packages, so this needs Debian, Ubuntu or a container of them")
+            raise FetchError(
+                f"{tool} is missing: the emulators come from Debian's packages, so this needs Debian, Ubuntu or a container of them"
+            )
     return _checked(["dpkg", "--print-architecture"], "dpkg").output.strip()
 
 
@@ -134,7 +140,7 @@ def unpack(package: Path, folder: Path, files: Sequence[str] = ()) -> None:
     """Unpack a package, or some of its files, into a folder, without running any script of it.
 
     Raises:
-        FetchFailed: The package is broken, or lacks a file.
+        FetchError: The package is broken, or lacks a file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not files:
@@ -144,7 +150,7 @@ def unpack(package: Path, folder: Path, files: Sequence[str] = ()) -> None:
         command = ["tar", "--extract", "--no-same-owner", f"--directory={folder}", *(f"./{name}" for name in files)]
         done = subprocess.run(command, stdin=source.stdout, capture_output=True, text=True, check=False)
     if done.returncode or source.returncode:
-        raise FetchFailed(f"unpacking {package.name} failed: {_last_line(done.stderr)}")
+        raise FetchError(f"unpacking {package.name} failed: {_last_line(done.stderr)}")
 
 
 def _without(status: str, packages: Sequence[str]) -> str:
@@ -157,9 +163,9 @@ def _checked(command: Sequence[str | Path], what: str, folder: Path | None = Non
     try:
         finished = run_tool(command, _MINUTES, folder=folder)
     except OSError as error:
-        raise FetchFailed(f"{what}: {error}") from error
+        raise FetchError(f"{what}: {error}") from error
     if finished.code:
-        raise FetchFailed(f"{what} {finished.ending}: {_last_line(finished.diagnostics or finished.output)}")
+        raise FetchError(f"{what} {finished.ending}: {_last_line(finished.diagnostics or finished.output)}")
     return finished
 
 

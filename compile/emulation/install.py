@@ -1,7 +1,7 @@
 """Fetch the emulators: `python -m compile.emulation.install` (or `make emulators`).
 
-Each component is made in a folder of its own beside the final one and moved there when it is whole and was seen to run, so that a failed download leaves
-what there was. What is there already, and of the right version, is left alone.
+Each component is made in a folder of its own beside the final one and moved there when it is whole and was seen to run,
+so that a failed download leaves what there was. What is there already, and of the right version, is left alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from compile.emulation import locations, pins
-from compile.emulation.debian import Debian, FetchFailed, unpack
+from compile.emulation.debian import Debian, FetchError, unpack
 from compile.support.process import Finished, run_tool
 
 _SECONDS = 300.0
@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0 when every component that was asked for can be used.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m compile.emulation.install", description="Fetch the emulators from Debian's archive, without root."
+        prog="python -m compile.emulation.install",
+        description="Fetch the emulators from Debian's archive, without root.",
     )
     parser.add_argument("components", nargs="*", metavar="COMPONENT", help=f"only these: {', '.join(_COMPONENTS)}")
     parser.add_argument("--check", action="store_true", help="fetch nothing, say what is there")
@@ -65,13 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no component {unknown[0]!r}; there are: {', '.join(_COMPONENTS)}")
     if options.check:
         states = survey_components(names)
-        sys.stdout.write(json.dumps([_as_json(state) for state in states], indent=2) + "\n" if options.json else _table(states))
+        sys.stdout.write(
+            json.dumps([_as_json(state) for state in states], indent=2) + "\n" if options.json else _table(states)
+        )
         return 0 if all(state.usable for state in states) else 1
     failed = install(names, _say, own=options.own)
     for name, reason in failed.items():
         _say(f"{name}: not installed. {reason}")
     if failed:
-        _say("what was there before is unchanged; run `make emulators` again to go on. Without it, what needs these is reported as unverified.")
+        _say(
+            "what was there before is unchanged; run `make emulators` again to go on. Without it, what needs these is reported as unverified."
+        )
     return 1 if failed else 0
 
 
@@ -105,7 +110,7 @@ def install(names: Sequence[str], say: Say, own: bool = False) -> dict[str, str]
             begin = time.monotonic()
             try:
                 _replace(component, folder / name, scratch / name, archive)
-            except (FetchFailed, OSError) as error:
+            except (FetchError, OSError) as error:
                 failed[name] = str(error)
             else:
                 say(f"{name}: {component.state().source} ({time.monotonic() - begin:.0f} s)")
@@ -115,7 +120,7 @@ def install(names: Sequence[str], say: Say, own: bool = False) -> dict[str, str]
 class Archive:
     """Where components come from: Debian's archive, for the two architectures, and the Python package index."""
 
-    def __init__(self, scratch: Path, say: Say, own: bool) -> None:  # noqa: D107
+    def __init__(self, scratch: Path, say: Say, own: bool) -> None:
         self.say = say
         self.own = own
         self.debian = Debian(scratch / "apt", None, say)
@@ -175,7 +180,7 @@ def _build_qemu(folder: Path, archive: Archive) -> dict[str, object]:
         try:
             package = archive.debian.download([source.package], source.suite)[0]
             unpack(package, folder / "unpacked", [f"usr/bin/{name}" for name in names])
-        except FetchFailed as error:
+        except FetchError as error:
             failures.append(str(error))
             continue
         (folder / source.folder).mkdir()
@@ -186,7 +191,7 @@ def _build_qemu(folder: Path, archive: Archive) -> dict[str, object]:
         package.unlink()
     shutil.rmtree(folder / "unpacked", ignore_errors=True)
     if len(failures) == len(pins.QEMU_PACKAGES):
-        raise FetchFailed("; ".join(failures))
+        raise FetchError("; ".join(failures))
     for failure in failures:
         archive.say(f"going on with one emulator of two: {failure}")
     return {"packages": taken}
@@ -199,7 +204,7 @@ def _build_counter(folder: Path, archive: Archive) -> dict[str, object]:
         own = package.name.startswith(f"{pins.COUNTING_PACKAGE}_")
         unpack(package, folder / "root", [program] if own else [])
     if not (folder / "root" / program).is_file():
-        raise FetchFailed(f"{pins.COUNTING_PACKAGE} holds no {program}")
+        raise FetchError(f"{pins.COUNTING_PACKAGE} holds no {program}")
     return {"packages": _versions(packages)}
 
 
@@ -210,30 +215,60 @@ def _build_aarch64(folder: Path, archive: Archive) -> dict[str, object]:
         unpack(package, place.root)
     wheels = _wheels()
     archive.say(f"fetching {', '.join(f'{name} {number}' for name, number in wheels.items())} for aarch64")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile", "--only-binary=:all:"]
-    command += ["--implementation=cp", f"--python-version={pins.AARCH64_PYTHON}", *(f"--platform={tag}" for tag in pins.AARCH64_PLATFORMS)]
-    finished = run_tool([*command, "--target", place.site, *(f"{name}=={number}" for name, number in wheels.items())], _SECONDS)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-compile",
+        "--only-binary=:all:",
+    ]
+    command += [
+        "--implementation=cp",
+        f"--python-version={pins.AARCH64_PYTHON}",
+        *(f"--platform={tag}" for tag in pins.AARCH64_PLATFORMS),
+    ]
+    finished = run_tool(
+        [*command, "--target", place.site, *(f"{name}=={number}" for name, number in wheels.items())], _SECONDS
+    )
     if finished.code:
-        raise FetchFailed(f"pip {finished.ending}: {(finished.diagnostics.strip().splitlines() or ['it said nothing'])[-1]}")
+        raise FetchError(
+            f"pip {finished.ending}: {(finished.diagnostics.strip().splitlines() or ['it said nothing'])[-1]}"
+        )
     emulator = next(locations.qemus("aarch64"), None)
     if emulator is None:
-        raise FetchFailed("there is no qemu-aarch64 to see whether it runs")
+        raise FetchError("there is no qemu-aarch64 to see whether it runs")
     archive.say("compiling its modules to bytecode, which every later start uses")
     libraries = place.root / "usr" / "lib" / f"python{pins.AARCH64_PYTHON}"
     # Skipped: what a parser never imports.
     skip = r"/(lib2to3|idlelib|distutils|pydoc_data|unittest|tests?|turtledemo)/"
     start: list[str | Path] = [emulator.path, "-L", place.root, place.python, "-I"]
-    _see(run_tool([*start, "-c", "import platform, ctypes, ssl; assert platform.machine() == 'aarch64'"], _SECONDS), "the Python for aarch64")
+    _see(
+        run_tool([*start, "-c", "import platform, ctypes, ssl; assert platform.machine() == 'aarch64'"], _SECONDS),
+        "the Python for aarch64",
+    )
     for target in (libraries, place.site):
-        _see(run_tool([*_compiler(start), "-q", "-x", skip, target], _SECONDS), "compiling the Python modules for aarch64")
+        _see(
+            run_tool([*_compiler(start), "-q", "-x", skip, target], _SECONDS),
+            "compiling the Python modules for aarch64",
+        )
     imports = f"import sys; sys.path.insert(0, {str(place.site)!r}); import numpy, msgspec, ml_dtypes, iree.runtime"
     _see(run_tool([*start, "-c", imports], _SECONDS), "the Python packages for aarch64")
     return {"packages": _versions(packages)}
 
 
 def _compiler(start: list[str | Path]) -> list[str | Path]:
-    """Return the command that compiles Python modules: this Python's own where its bytecode is the same, since the emulated one takes a minute."""
-    same = f"{sys.version_info.major}.{sys.version_info.minor}" == pins.AARCH64_PYTHON and sys.implementation.name == "cpython"
+    """Return the command that compiles Python modules:
+
+    this Python's own where its bytecode is the same, since the emulated one takes a minute.
+    """
+    same = (
+        f"{sys.version_info.major}.{sys.version_info.minor}" == pins.AARCH64_PYTHON
+        and sys.implementation.name == "cpython"
+    )
     return [*([sys.executable, "-I"] if same else start), "-m", "compileall"]
 
 
@@ -244,7 +279,7 @@ def _build_lavapipe(folder: Path, archive: Archive) -> dict[str, object]:
     final = locations.emulators_folder() / "lavapipe"
     library = next(folder.glob("root/usr/lib/*/libvulkan_lvp.so"), None)
     if library is None:
-        raise FetchFailed(f"{pins.LAVAPIPE_PACKAGES[0]} holds no lavapipe")
+        raise FetchError(f"{pins.LAVAPIPE_PACKAGES[0]} holds no lavapipe")
     _write_manifest(folder / "lvp_icd.json", final / library.relative_to(folder))
     return {"packages": _versions(packages)}
 
@@ -266,9 +301,13 @@ def _build_compilers(folder: Path, archive: Archive) -> dict[str, object]:
     for prefix in pins.CROSS_COMPILERS:
         compiler = locations.cross_compiler_in(folder, prefix)
         if compiler is None:
-            raise FetchFailed(f"the packages hold no {prefix}gcc")
+            raise FetchError(f"the packages hold no {prefix}gcc")
         _see(
-            run_tool([compiler.path, "-static", folder / "empty.c", "-o", folder / "empty"], _SECONDS, environment=compiler.environment),
+            run_tool(
+                [compiler.path, "-static", folder / "empty.c", "-o", folder / "empty"],
+                _SECONDS,
+                environment=compiler.environment,
+            ),
             compiler.path.name,
         )
     return {"packages": _versions(packages)}
@@ -287,7 +326,7 @@ def _write_manifest(path: Path, library: Path) -> None:
 
 def _see(finished: Finished, what: str) -> None:
     if finished.code:
-        raise FetchFailed(f"{what} does not run here: it {finished.ending}")
+        raise FetchError(f"{what} does not run here: it {finished.ending}")
 
 
 def _wheels() -> dict[str, str]:

@@ -116,11 +116,17 @@ class CrossCompiler:
     def environment(self) -> dict[str, str]:
         """Variables to set for it."""
         given = os.environ.get("LD_LIBRARY_PATH", "")
-        return {"LD_LIBRARY_PATH": ":".join([*map(str, self.libraries), *([given] if given else [])])} if self.libraries else {}
+        return (
+            {"LD_LIBRARY_PATH": ":".join([*map(str, self.libraries), *([given] if given else [])])}
+            if self.libraries
+            else {}
+        )
 
 
 def cross_compiler(prefix: str) -> CrossCompiler | None:
-    """Return the C compiler with that prefix (`arm-linux-gnueabihf-`), the system's own or that of the emulators' folder."""
+    """Return the C compiler with that prefix (`arm-linux-gnueabihf-`), the system's own or that of the emulators'
+    folder.
+    """
     found = shutil.which(f"{prefix}gcc")
     if found:
         return CrossCompiler(Path(found))

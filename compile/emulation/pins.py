@@ -1,7 +1,7 @@
 """What is installed as emulators, all of it named here and nowhere else.
 
-Debian's archive keeps one version of a package per suite, so packages are pinned by suite; what came is written down beside each component. Python packages
-have the versions that are installed in the Python that runs this.
+Debian's archive keeps one version of a package per suite, so packages are pinned by suite; what came is written down
+beside each component. Python packages have the versions that are installed in the Python that runs this.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SUITE = "bookworm"
 BACKPORTS = "bookworm-backports"
 
-# The emulators of user programs, in the order in which they are tried: the older one starts a program twice as fast, the newer one knows more processors
-# (Cortex-A55, A710, Neoverse N2 and V1). Both are built without shared libraries, so one file per architecture is all that is needed.
+# The emulators of user programs, in the order in which they are tried: the older one starts a program twice as fast,
+# the newer one knows more processors (Cortex-A55, A710, Neoverse N2 and V1). Both are built without shared libraries,
+# so one file per architecture is all that is needed.
 QEMU_ARCHITECTURES = ("aarch64", "arm", "riscv64", "x86_64")
 
 
@@ -64,13 +65,19 @@ AARCH64_PACKAGES = (
 )
 AARCH64_WHEELS = ("iree-base-runtime", "ml_dtypes", "msgspec", "numpy")
 # The tags that pip is to accept: wheels for older systems run on newer ones, but pip takes each name literally.
-AARCH64_PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
+AARCH64_PLATFORMS = (
+    "manylinux_2_28_aarch64",
+    "manylinux_2_27_aarch64",
+    "manylinux_2_17_aarch64",
+    "manylinux2014_aarch64",
+)
 
 LAVAPIPE_PACKAGES = ("mesa-vulkan-drivers", "libvulkan1")
 SWIFTSHADER_PACKAGE = "chromium-common"
 SWIFTSHADER_FILES = ("usr/lib/chromium/libvk_swiftshader.so", "usr/lib/chromium/vk_swiftshader_icd.json")
 
-# C compilers for the processors that have no runtime, by the prefix of their programs. All of their parts are named, since a system may have some.
+# C compilers for the processors that have no runtime, by the prefix of their programs. All of their parts are named,
+# since a system may have some.
 CROSS_COMPILERS = {
     "arm-linux-gnueabihf-": (
         "binutils-arm-linux-gnueabihf",

@@ -24,7 +24,7 @@ _SECONDS = 120.0
 _GET = "run `make emulators` (or: python -m compile.emulation.install)"
 
 
-class NoRunner(Exception):
+class RunnerNotFoundError(Exception):
     """Nothing here can run a variant.
 
     Attributes:
@@ -66,14 +66,16 @@ class Runner:
 
 
 def find_runner(target: Target, variant: Variant) -> Runner:
-    """Choose the machine for a variant: this one if it can run the code, else the first emulator of the target that can.
+    """Choose the machine for a variant:
+
+    this one if it can run the code, else the first emulator of the target that can.
 
     Args:
         target: Says which emulators stand for it.
         variant: What the compiled code needs.
 
     Raises:
-        NoRunner: There is none, with the reason for each that was tried.
+        RunnerNotFoundError: There is none, with the reason for each that was tried.
     """
     reasons: list[str] = []
     emulated = (partial(emulated_runner, emulator) for emulator in target.emulators)
@@ -81,18 +83,18 @@ def find_runner(target: Target, variant: Variant) -> Runner:
     for start in starts:
         try:
             return start(variant)
-        except NoRunner as error:
+        except RunnerNotFoundError as error:
             reasons.append(error.reason)
     if not target.emulators:
         reasons.append("the target names no emulator")
-    raise NoRunner("; ".join(reasons))
+    raise RunnerNotFoundError("; ".join(reasons))
 
 
 def native_runner(variant: Variant) -> Runner:
     """Return this machine: its processor, or its GPU if it has one that is no program on the processor.
 
     Raises:
-        NoRunner: It cannot run the variant.
+        RunnerNotFoundError: It cannot run the variant.
     """
     name = "this machine"
     if variant.vulkan is None:
@@ -103,7 +105,7 @@ def native_runner(variant: Variant) -> Runner:
         gpu, reason = find_device(variant.vulkan, VulkanDevices(real, found.problem or "there is no GPU"))
         name = gpu.title if gpu is not None else name
     if reason:
-        raise NoRunner(f"this machine: {reason}")
+        raise RunnerNotFoundError(f"this machine: {reason}")
     return Runner(name, emulated=False, python=(sys.executable,), environment={"PYTHONPATH": locations.python_path()})
 
 
@@ -115,17 +117,17 @@ def emulated_runner(emulator: Emulator, variant: Variant | None = None) -> Runne
         variant: The code that it is to run; without it nothing is asked of its processor.
 
     Raises:
-        NoRunner: It is not installed, does not know the processor, or lacks what the variant needs.
+        RunnerNotFoundError: It is not installed, does not know the processor, or lacks what the variant needs.
     """
     runner = _EMULATORS[emulator.kind](emulator)
     if variant is not None and variant.vulkan is not None:
         reason = _why_not_there(runner, variant)
         if reason:
-            raise NoRunner(f"{runner.name}: {reason}")
+            raise RunnerNotFoundError(f"{runner.name}: {reason}")
     elif variant is not None:
         missing = missing_features(variant.features, emulated_machine(runner.python, tuple(runner.environment.items())))
         if missing:
-            raise NoRunner(f"{runner.name}: lacks {', '.join(missing)}")
+            raise RunnerNotFoundError(f"{runner.name}: lacks {', '.join(missing)}")
     return runner
 
 
@@ -135,7 +137,12 @@ def _why_not_there(runner: Runner, variant: Variant) -> str:
         "import msgspec, sys; from runtime_py.package_format.manifest import Variant; from runtime_py.device.preflight import this_machine, why_not\n"
         "sys.stdout.write(why_not(msgspec.json.decode(sys.stdin.buffer.read(), type=Variant), this_machine()) or '')"
     )
-    finished = run_tool([*runner.python, "-c", script], _SECONDS, stdin=msgspec.json.encode(variant).decode(), environment=runner.environment)
+    finished = run_tool(
+        [*runner.python, "-c", script],
+        _SECONDS,
+        stdin=msgspec.json.encode(variant).decode(),
+        environment=runner.environment,
+    )
     return finished.output if finished.code == 0 else f"pre-flight {finished.ending} there: {_last_line(finished)}"
 
 
@@ -155,7 +162,7 @@ def emulated_machine(python: tuple[str, ...], environment: tuple[tuple[str, str]
     """Return what `runtime_py` sees of a machine when it runs there.
 
     Raises:
-        NoRunner: It does not run there.
+        RunnerNotFoundError: It does not run there.
     """
     script = (
         "import json, sys; from runtime_py.device.preflight import this_machine; m = this_machine()\n"
@@ -163,7 +170,7 @@ def emulated_machine(python: tuple[str, ...], environment: tuple[tuple[str, str]
     )
     finished = run_tool([*python, "-c", script], _SECONDS, environment=dict(environment))
     if finished.code:
-        raise NoRunner(f"{' '.join(python)} {finished.ending}: {_last_line(finished)}")
+        raise RunnerNotFoundError(f"{' '.join(python)} {finished.ending}: {_last_line(finished)}")
     architecture, features, cpu, runtime, drivers = json.loads(finished.output)
     return Machine(architecture, frozenset(features), cpu, runtime, tuple(drivers))
 
@@ -172,24 +179,29 @@ def _qemu(architecture: str, cpu: str) -> locations.Qemu:
     """Return the first QEMU that knows a processor (`max,sve=off` is the processor `max`)."""
     found = list(locations.qemus(architecture))
     if not found:
-        raise NoRunner(f"qemu-{architecture} is not installed: {_GET}")
+        raise RunnerNotFoundError(f"qemu-{architecture} is not installed: {_GET}")
     for qemu in found:
         if cpu.split(",")[0] in qemu.processors:
             return qemu
-    raise NoRunner(f"qemu-{architecture} {', '.join(qemu.version for qemu in found)}: has no processor {cpu!r}")
+    raise RunnerNotFoundError(
+        f"qemu-{architecture} {', '.join(qemu.version for qemu in found)}: has no processor {cpu!r}"
+    )
 
 
 def _qemu_aarch64(emulator: Emulator) -> Runner:
     qemu = _qemu("aarch64", emulator.cpu)
     place = locations.aarch64()
     if place is None:
-        raise NoRunner(f"there is no Python for aarch64 to run in QEMU: {_GET}")
+        raise RunnerNotFoundError(f"there is no Python for aarch64 to run in QEMU: {_GET}")
     start = (str(qemu.path), "-L", str(place.root), "-cpu", emulator.cpu)
     return Runner(
         f"qemu-aarch64 {qemu.version}, {emulator.cpu}",
         emulated=True,
         python=(*start, str(place.python)),
-        environment={"PYTHONPATH": os.pathsep.join((str(place.site), str(locations.checkout()))), "PYTHONNOUSERSITE": "1"},
+        environment={
+            "PYTHONPATH": os.pathsep.join((str(place.site), str(locations.checkout()))),
+            "PYTHONNOUSERSITE": "1",
+        },
         tools=start,
         tool_folder=place.tools,
     )
@@ -197,12 +209,12 @@ def _qemu_aarch64(emulator: Emulator) -> Runner:
 
 def _qemu_x86_64(emulator: Emulator) -> Runner:
     if this_machine().architecture != "x86_64":
-        raise NoRunner("qemu-x86_64: there is no Python for x86-64 on this machine to run in it")
+        raise RunnerNotFoundError("qemu-x86_64: there is no Python for x86-64 on this machine to run in it")
     qemu = _qemu("x86_64", emulator.cpu)
     try:
         root = emulated_cpuinfo(qemu, emulator.cpu)
     except RuntimeError as error:
-        raise NoRunner(str(error)) from error
+        raise RunnerNotFoundError(str(error)) from error
     start = (str(qemu.path), "-L", str(root), "-cpu", emulator.cpu)
     return Runner(
         f"qemu-x86_64 {qemu.version}, {emulator.cpu}",
@@ -216,7 +228,7 @@ def _qemu_x86_64(emulator: Emulator) -> Runner:
 
 def _lavapipe(emulator: Emulator) -> Runner:
     if emulator.lanes not in (4, 8, 16):
-        raise NoRunner(f"lavapipe has 4, 8 or 16 lanes, not {emulator.lanes}")
+        raise RunnerNotFoundError(f"lavapipe has 4, 8 or 16 lanes, not {emulator.lanes}")
     # The shader cache has to be off: it serves code of one width to a process that asked for another.
     width = {"LP_NATIVE_VECTOR_WIDTH": str(32 * emulator.lanes), "MESA_SHADER_CACHE_DISABLE": "true"}
     version, environment = _rasteriser("lavapipe", locations.lavapipe(), width)
@@ -236,7 +248,7 @@ def _swiftshader(_emulator: Emulator) -> Runner:
 def _rasteriser(name: str, driver: locations.Driver | None, settings: dict[str, str]) -> tuple[str, dict[str, str]]:
     """Return the version of a Vulkan driver and the variables that let the loader see this one and no other."""
     if driver is None:
-        raise NoRunner(f"{name} is not installed: {_GET}")
+        raise RunnerNotFoundError(f"{name} is not installed: {_GET}")
     environment = {
         "PYTHONPATH": locations.python_path(),
         "VK_ICD_FILENAMES": str(driver.manifest),
@@ -244,7 +256,9 @@ def _rasteriser(name: str, driver: locations.Driver | None, settings: dict[str, 
         **settings,
     }
     if driver.libraries:
-        environment["LD_LIBRARY_PATH"] = os.pathsep.join((*map(str, driver.libraries), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])))
+        environment["LD_LIBRARY_PATH"] = os.pathsep.join(
+            (*map(str, driver.libraries), *filter(None, [os.environ.get("LD_LIBRARY_PATH")]))
+        )
     return _driver_version(name, tuple(sorted(environment.items()))), environment
 
 
@@ -252,13 +266,15 @@ def _rasteriser(name: str, driver: locations.Driver | None, settings: dict[str, 
 def _driver_version(name: str, environment: tuple[tuple[str, str], ...]) -> str:
     device = rasteriser_device(dict(environment))
     if device is None:
-        raise NoRunner(f"{name} is installed but shows no device: {_GET}")
+        raise RunnerNotFoundError(f"{name} is installed but shows no device: {_GET}")
     return next((word for word in device.driver.split() if word[:1].isdigit()), "of unknown version")
 
 
 def rasteriser_device(environment: dict[str, str]) -> VulkanDevice | None:
     """Return the only device that the loader finds with these variables."""
-    dump = run_tool([native_tools() / "iree-run-module", "--dump_devices=vulkan"], _SECONDS, environment=environment).output
+    dump = run_tool(
+        [native_tools() / "iree-run-module", "--dump_devices=vulkan"], _SECONDS, environment=environment
+    ).output
     return parse_device(0, dump) if "\nname: " in dump else None
 
 

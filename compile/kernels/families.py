@@ -1,8 +1,12 @@
-"""Instruction families: the products that processors have, of int8 and of float32, and how each wants its weights laid out.
+"""Instruction families:
 
-A family is chosen from what a target declares, never from the machine that compiles. A target without a family keeps the compiler's own code.
+the products that processors have, of int8 and of float32, and how each wants its weights laid out.
 
-Those of integers are exact for every pair of int8 numbers. AVX2 without VNNI is none of them: its 8-bit multiply-add (`vpmaddubsw`) saturates at 16 bits.
+A family is chosen from what a target declares, never from the machine that compiles. A target without a family keeps
+the compiler's own code.
+
+Those of integers are exact for every pair of int8 numbers. AVX2 without VNNI is none of them: its 8-bit multiply-add
+(`vpmaddubsw`) saturates at 16 bits.
 """
 
 from __future__ import annotations
@@ -23,10 +27,13 @@ class InstructionFamily:
         features: What a target has to declare.
         lanes: Columns in a block: 32-bit numbers in a vector register.
         depth: Rows of the weights that one instruction takes in.
-        pair: Columns that lie side by side in the weights before the next rows; `lanes` unless one instruction multiplies several rows of the left side.
-        unsigned: Whether the left side is unsigned to the instruction: it is then given plus 128, and the weights' sums times 128 are taken off.
+        pair: Columns that lie side by side in the weights before the next rows; `lanes` unless one instruction
+            multiplies several rows of the left side.
+        unsigned: Whether the left side is unsigned to the instruction: it is then given plus 128, and the weights' sums
+            times 128 are taken off.
         registers: Vector registers.
-        keeps: Whether every row of the left side keeps a register for several steps, instead of one after another using the same.
+        keeps: Whether every row of the left side keeps a register for several steps, instead of one after another using
+            the same.
         real: Whether it multiplies float32 instead of int8.
     """
 
@@ -59,23 +66,75 @@ class InstructionFamily:
 
 # In the order in which they are preferred.
 FAMILIES = (
-    InstructionFamily("vnni512", "x86_64", frozenset({"avx512f", "avx512vnni"}), lanes=16, depth=4, pair=16, unsigned=True, registers=32, keeps=False),
-    InstructionFamily("vnni256", "x86_64", frozenset({"avx2", "avxvnni"}), lanes=8, depth=4, pair=8, unsigned=True, registers=16, keeps=False),
-    InstructionFamily("i8mm", "aarch64", frozenset({"i8mm"}), lanes=4, depth=8, pair=2, unsigned=False, registers=32, keeps=True),
-    InstructionFamily("dotprod", "aarch64", frozenset({"dotprod"}), lanes=4, depth=4, pair=4, unsigned=False, registers=32, keeps=True),
+    InstructionFamily(
+        "vnni512",
+        "x86_64",
+        frozenset({"avx512f", "avx512vnni"}),
+        lanes=16,
+        depth=4,
+        pair=16,
+        unsigned=True,
+        registers=32,
+        keeps=False,
+    ),
+    InstructionFamily(
+        "vnni256",
+        "x86_64",
+        frozenset({"avx2", "avxvnni"}),
+        lanes=8,
+        depth=4,
+        pair=8,
+        unsigned=True,
+        registers=16,
+        keeps=False,
+    ),
+    InstructionFamily(
+        "i8mm", "aarch64", frozenset({"i8mm"}), lanes=4, depth=8, pair=2, unsigned=False, registers=32, keeps=True
+    ),
+    InstructionFamily(
+        "dotprod", "aarch64", frozenset({"dotprod"}), lanes=4, depth=4, pair=4, unsigned=False, registers=32, keeps=True
+    ),
 )
 REAL_FAMILIES = (
-    InstructionFamily("fma512", "x86_64", frozenset({"avx512f"}), lanes=16, depth=1, pair=16, unsigned=False, registers=32, keeps=False, real=True),
-    InstructionFamily("fma256", "x86_64", frozenset({"avx2", "fma"}), lanes=8, depth=1, pair=8, unsigned=False, registers=16, keeps=False, real=True),
-    InstructionFamily("neon", "aarch64", frozenset(), lanes=4, depth=1, pair=4, unsigned=False, registers=32, keeps=True, real=True),
+    InstructionFamily(
+        "fma512",
+        "x86_64",
+        frozenset({"avx512f"}),
+        lanes=16,
+        depth=1,
+        pair=16,
+        unsigned=False,
+        registers=32,
+        keeps=False,
+        real=True,
+    ),
+    InstructionFamily(
+        "fma256",
+        "x86_64",
+        frozenset({"avx2", "fma"}),
+        lanes=8,
+        depth=1,
+        pair=8,
+        unsigned=False,
+        registers=16,
+        keeps=False,
+        real=True,
+    ),
+    InstructionFamily(
+        "neon", "aarch64", frozenset(), lanes=4, depth=1, pair=4, unsigned=False, registers=32, keeps=True, real=True
+    ),
 )
 
 
 def choose_family(triple: str, features: Iterable[str], real: bool = False) -> InstructionFamily | None:
-    """Return the family for a processor (LLVM triple and features), or None where the compiler's own code is the best there is."""
+    """Return the family for a processor (LLVM triple and features), or None where the compiler's own code is the best
+    there is.
+    """
     architecture, declared = architecture_of(triple), frozenset(features)
     families = REAL_FAMILIES if real else FAMILIES
-    return next((family for family in families if family.architecture == architecture and family.features <= declared), None)
+    return next(
+        (family for family in families if family.architecture == architecture and family.features <= declared), None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +164,9 @@ def choose_kernels(triple: str, features: Iterable[str], integers: bool) -> Kern
         integers: Whether the parser's products are of integers.
     """
     declared = frozenset(features)
-    lanes = {"x86_64": 16 if "avx512f" in declared else 8 if "avx2" in declared else 4, "aarch64": 4}.get(architecture_of(triple) or "")
+    lanes = {"x86_64": 16 if "avx512f" in declared else 8 if "avx2" in declared else 4, "aarch64": 4}.get(
+        architecture_of(triple) or ""
+    )
     if lanes is None:
         return None
     return Kernels(lanes, choose_family(triple, declared, not integers))

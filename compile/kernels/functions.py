@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from compile.kernels.mlir_builder import Code, Value, vector_of
 
-_LARGEST = 40.0  # of an exponent: sigmoid and tanh are 0 or 1 in float32 long before, and products of two such powers do not overflow
+# of an exponent: sigmoid and tanh are 0 or 1 in float32 long before, and products of two such powers do not overflow
+_LARGEST = 40.0
 _MAGIC = 12582912.0  # 1.5 * 2^23: added to a small number it leaves the nearest integer in the last bits
 _LN2 = (0.693359375, -2.12194440e-4)  # its first digits exactly, and the rest
 _POLYNOMIAL = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
@@ -70,12 +71,17 @@ class Real:
         for coefficient in _POLYNOMIAL[1:]:
             result = self.fuse(result, rest, self.number(coefficient))
         result = self.add(self.fuse(self.multiply(rest, rest), result, rest), self.number(1.0))
-        exponent = self.code.value(f"arith.shli {self._bits(shifted)}, {self.code.constant(f'dense<23> : {self.whole}')} : {self.whole}")
+        exponent = self.code.value(
+            f"arith.shli {self._bits(shifted)}, {self.code.constant(f'dense<23> : {self.whole}')} : {self.whole}"
+        )
         scaled = self.code.value(f"arith.addi {self._bits(result)}, {exponent} : {self.whole}")
         return self.code.value(f"vector.bitcast {scaled} : {self.whole} to {self.kind}")
 
     def to_bytes(self, value: Value) -> Value:
-        """Return the int8 of numbers that are 128 more and not negative, cut off: how activations are rounded (`pqrnn.model.int8`)."""
+        """Return the int8 of numbers that are 128 more and not negative, cut off:
+
+        how activations are rounded (`pqrnn.model.int8`).
+        """
         cut = self.code.value(f"arith.fptosi {value} : {self.kind} to {self.whole}")
         down = self.code.value(f"arith.subi {cut}, {self.code.constant(f'dense<128> : {self.whole}')} : {self.whole}")
         return self.code.value(f"arith.trunci {down} : {self.whole} to {vector_of(self.lanes, 'i8')}")

@@ -1,8 +1,9 @@
 """The head kernel: all that follows the last QRNN layer, for one text a group.
 
-Attention pooling, peaks, the intent, the tags and their rounds of refinement (`pqrnn.model.parser.ParserOutputsrModel`): a dozen small products with a few hundred
-numbers between them, for which launches of code would take longer than the code. Only words that are there are computed; the neighbours' product has no bias,
-so that a word that is not there says nothing to the one before it.
+Attention pooling, peaks, the intent, the tags and their rounds of refinement
+(`pqrnn.model.parser.ParserOutputsrModel`): a dozen small products with a few hundred numbers between them, for which
+launches of code would take longer than the code. Only words that are there are computed; the neighbours' product has no
+bias, so that a word that is not there says nothing to the one before it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.microkernel import Operands
 from compile.kernels.mlir_builder import Code, Value
-from compile.kernels.product import Ending, Product, add_product, load_count, load_spread, load_vector, scale_sums, store_vector
+from compile.kernels.product import (
+    Ending,
+    Product,
+    add_product,
+    load_count,
+    load_spread,
+    load_vector,
+    scale_sums,
+    store_vector,
+)
 
 NAMES = ("pool", "intent", "tags", "pooled", "neighbours")
 DEPTH_STEP = 16  # tags that are inputs are filled up to a multiple of this
@@ -52,7 +62,10 @@ class Sizes:
         return (1 + self.peaks) * self.width
 
     def products(self, lanes: int, real: bool = False) -> dict[str, tuple[int, int]]:
-        """Return depth and columns by product; both sides of the neighbours lie behind each other, each filled up to whole blocks."""
+        """Return depth and columns by product;
+
+        both sides of the neighbours lie behind each other, each filled up to whole blocks.
+        """
         sides = 2 * _fill(self.tags, lanes)
         shares = self.tags if real else _fill(self.tags, DEPTH_STEP)
         found = (
@@ -66,15 +79,22 @@ class Sizes:
 
     def fits(self, lanes: int) -> bool:
         """Say whether there is a kernel: blocks of channels must not be torn apart."""
-        return self.width % self.heads == 0 and (self.width // self.heads) % lanes == 0 and self.rounds > 0 and self.words > 1
+        return (
+            self.width % self.heads == 0
+            and (self.width // self.heads) % lanes == 0
+            and self.rounds > 0
+            and self.words > 1
+        )
 
 
 def head_kernel(name: str, family: InstructionFamily, sizes: Sizes) -> Kernel:
     """Return the kernel of a head.
 
-    It reads the last layer's outputs as int8 and float32[texts * words, width], the mask float32[texts * words], and how many words each text has, int32[texts];
-    the packed weights of the products `NAMES`; and their offsets, scales and biases, one behind the other, each filled up to whole blocks. It writes the intent's logits
-    float32[texts, intents] and the tags' float32[texts * words, tags]. Of a family of float32 there is no int8, and of the last three only the biases.
+    It reads the last layer's outputs as int8 and float32[texts * words, width], the mask float32[texts * words], and
+    how many words each text has, int32[texts]; the packed weights of the products `NAMES`; and their offsets, scales
+    and biases, one behind the other, each filled up to whole blocks. It writes the intent's logits float32[texts,
+    intents] and the tags' float32[texts * words, tags]. Of a family of float32 there is no int8, and of the last three
+    only the biases.
     """
     return _Head(family, sizes).write(name)
 
@@ -94,7 +114,10 @@ class _Head:
         self.counts = Buffer("%counts", (texts,), "i32")
         self.mask, self.offsets = Buffer("%mask", (rows,), "f32"), Buffer("%offsets", (total,), "i32")
         self.scale, self.bias = Buffer("%scale", (total,), "f32"), Buffer("%bias", (total,), "f32")
-        self.intent, self.tags = Buffer("%intent", (texts, sizes.intents), "f32"), Buffer("%tags", (rows, sizes.tags), "f32")
+        self.intent, self.tags = (
+            Buffer("%intent", (texts, sizes.intents), "f32"),
+            Buffer("%tags", (rows, sizes.tags), "f32"),
+        )
         self.scores = Buffer("%scores", (rows, _fill(sizes.heads, family.lanes)), "f32")
         self.pooled = Buffer("%pooled", (texts, sizes.seen), family.element)
         self.common = Buffer("%common", (texts, wide), "f32")
@@ -129,11 +152,15 @@ class _Head:
         """Return where a product's offsets, scales and biases begin."""
         return sum(_fill(self.products[each][1], self.lanes) for each in NAMES[: NAMES.index(name)])
 
-    def _multiply(self, name: str, left: Buffer, rows: int, end: Callable[[Callable[[Value, Value], Value]], Ending], row: Value) -> None:
+    def _multiply(
+        self, name: str, left: Buffer, rows: int, end: Callable[[Callable[[Value, Value], Value]], Ending], row: Value
+    ) -> None:
         """Add a product; `end` is given what makes float32 of sums."""
         place = self._place(name)
         count = self.count if rows > 1 else None
-        product = Product(self._operands(name, left), self.offsets, self.products[name][1], rows, place, count, name != "intent")
+        product = Product(
+            self._operands(name, left), self.offsets, self.products[name][1], rows, place, count, name != "intent"
+        )
 
         def prepare(code: Code, columns: Sequence[Value]) -> Ending:
             return end(scale_sums(code, self.family, self.scale, self.bias, place, columns))
@@ -153,7 +180,9 @@ class _Head:
     def _store_unary(self, make_real: Callable[[Value, Value], Value]) -> Ending:
         def end(code: Code, row: Value, column: Value, count: int, sums: Value) -> None:
             common = load_vector(code, self.common, (self.text, column), self.lanes)
-            store_vector(code, self.real.add(make_real(column, sums), common), self.unary, (row, column), self.lanes, self.lanes)
+            store_vector(
+                code, self.real.add(make_real(column, sums), common), self.unary, (row, column), self.lanes, self.lanes
+            )
 
         return end
 
@@ -177,7 +206,9 @@ class _Head:
         def load(row: Value) -> Value:
             return load_vector(self.code, self.scores, (row, column), self.lanes)
 
-        largest = self._words([self.real.number(_LOWEST)], lambda row, values: [self.real.larger(values[0], load(row))])[0]
+        largest = self._words(
+            [self.real.number(_LOWEST)], lambda row, values: [self.real.larger(values[0], load(row))]
+        )[0]
 
         def raise_(row: Value, values: list[Value]) -> list[Value]:
             power = self.real.exponential(self.real.subtract(load(row), largest))
@@ -187,14 +218,20 @@ class _Head:
         total = self._words([self.real.number(0.0)], raise_)[0]
 
         def divide(row: Value, _: list[Value]) -> list[Value]:
-            store_vector(self.code, self.real.divide(load(row), total), self.scores, (row, column), self.lanes, self.lanes)
+            store_vector(
+                self.code, self.real.divide(load(row), total), self.scores, (row, column), self.lanes, self.lanes
+            )
             return []
 
         self._words([], divide)
 
     def _pool_block(self, column: Value) -> None:
         channels = self.sizes.width // self.sizes.heads
-        head = self.code.index(0) if self.sizes.heads == 1 else self.code.value(f"arith.divui {column}, {self.code.index(channels)} : index")
+        head = (
+            self.code.index(0)
+            if self.sizes.heads == 1
+            else self.code.value(f"arith.divui {column}, {self.code.index(channels)} : index")
+        )
 
         def add(row: Value, values: list[Value]) -> list[Value]:
             state = load_vector(self.code, self.states, (row, column), self.lanes)
@@ -207,11 +244,15 @@ class _Head:
         self._store_signed(mean, column)
         if self.sizes.peaks:
             present = load_spread(self.code, self.mask, (self.row,), self.lanes)
-            self._store_signed(self.real.multiply(peak, present), self.code.add(column, self.code.index(self.sizes.width)))
+            self._store_signed(
+                self.real.multiply(peak, present), self.code.add(column, self.code.index(self.sizes.width))
+            )
 
     def _store_signed(self, value: Value, column: Value) -> None:
         if not self.family.real:
-            value = self.real.to_bytes(self.real.add(self.real.multiply(value, self.real.number(127.0)), self.real.number(128.5)))
+            value = self.real.to_bytes(
+                self.real.add(self.real.multiply(value, self.real.number(127.0)), self.real.number(128.5))
+            )
         store_vector(self.code, value, self.pooled, (self.text, column), self.lanes, self.lanes)
 
     def _copy(self, source: Buffer, destination: Buffer) -> None:
@@ -220,7 +261,14 @@ class _Head:
         def word(row: Value, _: list[Value]) -> list[Value]:
             def block(column: Value, count: int) -> None:
                 value = load_vector(self.code, source, (row, column), self.lanes)
-                store_vector(self.code, value, destination, (row, column), self.lanes, count if destination is self.tags else self.lanes)
+                store_vector(
+                    self.code,
+                    value,
+                    destination,
+                    (row, column),
+                    self.lanes,
+                    count if destination is self.tags else self.lanes,
+                )
 
             self._blocks(self.sizes.tags, block)
             return []
@@ -235,13 +283,18 @@ class _Head:
         return ()
 
     def _share(self, logits: Buffer) -> None:
-        """Add the softmax over tags of every word, of integers rounded to int8; powers go where the products will be."""
+        """Add the softmax over tags of every word, of integers rounded to int8;
+
+        powers go where the products will be.
+        """
 
         def word(row: Value, _: list[Value]) -> list[Value]:
             largest = self._spread(self._fold_blocks(logits, row, _LOWEST, self.real.larger), self.real.larger)
 
             def raise_(column: Value, values: list[Value], real: Value | None) -> list[Value]:
-                power = self.real.exponential(self.real.subtract(load_vector(self.code, logits, (row, column), self.lanes), largest))
+                power = self.real.exponential(
+                    self.real.subtract(load_vector(self.code, logits, (row, column), self.lanes), largest)
+                )
                 if real is not None:
                     power = self.real.multiply(power, real)
                 store_vector(self.code, power, self.sides, (row, column), self.lanes, self.lanes)
@@ -254,7 +307,9 @@ class _Head:
                 share = self.real.divide(load_vector(self.code, self.sides, (row, column), self.lanes), total)
                 found = self.real.multiply(share, present)
                 if not self.family.real:
-                    found = self.real.to_bytes(self.real.add(self.real.multiply(found, self.real.number(255.0)), self.real.number(0.5)))
+                    found = self.real.to_bytes(
+                        self.real.add(self.real.multiply(found, self.real.number(255.0)), self.real.number(0.5))
+                    )
                 store_vector(self.code, found, self.shares, (row, column), self.lanes, self.lanes)
                 return []
 
@@ -294,7 +349,9 @@ class _Head:
                 value = load_vector(code, self.unary, (row, column), self.lanes)
                 for there, neighbour, shift in sides:
                     found = load_vector(code, self.sides, (neighbour, code.add(column, code.index(shift))), self.lanes)
-                    value = self.real.add(value, code.value(f"arith.select {there}, {found}, {none} : {self.real.kind}"))
+                    value = self.real.add(
+                        value, code.value(f"arith.select {there}, {found}, {none} : {self.real.kind}")
+                    )
                 store_vector(code, value, self.logits, (row, column), self.lanes, self.lanes)
 
             self._blocks(self.sizes.tags, block)
@@ -306,7 +363,9 @@ class _Head:
         """Add a loop over the words of the text; `body` is given the row."""
         carried = [(value, self.real.kind) for value in start]
         zero, one = self.code.index(0), self.code.index(1)
-        return self.code.loop(zero, self.count, one, carried, lambda place, values: body(self.code.add(self.row, place), values))
+        return self.code.loop(
+            zero, self.count, one, carried, lambda place, values: body(self.code.add(self.row, place), values)
+        )
 
     def _blocks(self, columns: int, body: Callable[[Value, int], None]) -> None:
         """Add a loop over blocks; `body` is given the first column and how many there are."""
@@ -320,8 +379,13 @@ class _Head:
         if whole < columns:
             body(self.code.index(whole), columns - whole)
 
-    def _tag_blocks(self, start: list[Value], body: Callable[[Value, list[Value], Value | None], list[Value]]) -> list[Value]:
-        """Add a loop over blocks of tags; `body` is given one where there is a tag and zero elsewhere, for a block that has both."""
+    def _tag_blocks(
+        self, start: list[Value], body: Callable[[Value, list[Value], Value | None], list[Value]]
+    ) -> list[Value]:
+        """Add a loop over blocks of tags;
+
+        `body` is given one where there is a tag and zero elsewhere, for a block that has both.
+        """
         tags = self.sizes.tags
         whole = tags // self.lanes * self.lanes
         carried = [(value, self.real.kind) for value in start]
@@ -336,7 +400,10 @@ class _Head:
         step = self.lanes // 2
         while step:
             picks = ", ".join(str(lane ^ step) for lane in range(self.lanes))
-            value = join(value, self.code.value(f"vector.shuffle {value}, {value} [{picks}] : {self.real.kind}, {self.real.kind}"))
+            value = join(
+                value,
+                self.code.value(f"vector.shuffle {value}, {value} [{picks}] : {self.real.kind}, {self.real.kind}"),
+            )
             step //= 2
         return value
 

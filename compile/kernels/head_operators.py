@@ -79,7 +79,13 @@ def head(
         return scaled_product(filled, packed[name], offsets[part], scale[part], bias[part], products[name][1], family)
 
     return _answer(
-        sizes, short, states, mask, multiply_scaled, round_signed, lambda share: ((share * 255.0 + 0.5).to(torch.int32) - 128).to(torch.int8)
+        sizes,
+        short,
+        states,
+        mask,
+        multiply_scaled,
+        round_signed,
+        lambda share: ((share * 255.0 + 0.5).to(torch.int32) - 128).to(torch.int8),
     )
 
 
@@ -122,8 +128,13 @@ def real_head(
     return _answer(sizes, states, states, mask, multiply_real, lambda value: value, lambda share: share)
 
 
-def read_sizes(states: Sequence[int], intent: Sequence[int], family: InstructionFamily, numbers: Sequence[int]) -> Sizes:
-    """Return the sizes of a head from the shapes of its inputs and of the intent's packed weights; `numbers`: words, heads, intents, labels, rounds."""
+def read_sizes(
+    states: Sequence[int], intent: Sequence[int], family: InstructionFamily, numbers: Sequence[int]
+) -> Sizes:
+    """Return the sizes of a head from the shapes of its inputs and of the intent's packed weights;
+
+    `numbers`: words, heads, intents, labels, rounds.
+    """
     (rows, width), (words, heads, intents, labels, rounds) = states, numbers
     return Sizes(rows // words, words, width, heads, intents, labels, intent[1] * family.depth >= 2 * width, rounds)
 

@@ -1,4 +1,7 @@
-"""A kernel as the compiler takes it: one piece of code with its own place in the module, and a function that runs it."""
+"""A kernel as the compiler takes it:
+
+one piece of code with its own place in the module, and a function that runs it.
+"""
 
 from __future__ import annotations
 
@@ -60,12 +63,15 @@ def write_executable(kernel: Kernel, target: str) -> str:
 
     Args:
         kernel: What is written.
-        target: The compiler's own description of the target, `#hal.executable.target<...>`. It has to be that of the module's device to the letter, or
-            the kernel lands in another library than the rest and is not found when it is run.
+        target: The compiler's own description of the target, `#hal.executable.target<...>`. It has to be that of the
+            module's device to the letter, or the kernel lands in another library than the rest and is not found when it
+            is run.
     """
     written = (*kernel.writes, *kernel.scratch)  # the compiler knows no other way to give a dispatch memory of its own
     buffers = (*kernel.reads, *written)
-    kinds = ["#hal.pipeline.binding<storage_buffer, ReadOnly>"] * len(kernel.reads) + ["#hal.pipeline.binding<storage_buffer>"] * len(written)
+    kinds = ["#hal.pipeline.binding<storage_buffer, ReadOnly>"] * len(kernel.reads) + [
+        "#hal.pipeline.binding<storage_buffer>"
+    ] * len(written)
     layout = f"#hal.pipeline.layout<bindings = [{', '.join(kinds)}]>"
     bound = "\n".join(
         f"{buffer.name} = hal.interface.binding.subspan layout({layout}) binding({number}) alignment(64) offset(%origin) : {buffer.memory}"

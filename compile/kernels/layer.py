@@ -1,8 +1,10 @@
-"""The layer kernel: a whole bidirectional QRNN layer, product, gates and recurrence, without anything in between in memory.
+"""The layer kernel: a whole bidirectional QRNN layer, product, gates and recurrence, without anything in between in
+memory.
 
-A group has one block of channels of one direction of one text; the groups of a block follow each other, so that its weights are read from afar once. The words that
-there are, and no more, are gone through in the order of the recurrence, a tile of them at a time: the sums of the three gates in registers, over all taps; then the
-gates, the state, and the outputs as int8 for the next product and as float32. All in float32 there are no offsets and no scales.
+A group has one block of channels of one direction of one text; the groups of a block follow each other, so that its
+weights are read from afar once. The words that there are, and no more, are gone through in the order of the recurrence,
+a tile of them at a time: the sums of the three gates in registers, over all taps; then the gates, the state, and the
+outputs as int8 for the next product and as float32. All in float32 there are no offsets and no scales.
 """
 
 from __future__ import annotations
@@ -17,7 +19,17 @@ from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.microkernel import Operands, multiply_tile
 from compile.kernels.mlir_builder import Code, Value, vector_of
-from compile.kernels.product import add_tiles, keep_sums, load_count, load_spread, load_start, load_vector, make_reals, place_sums, store_vector
+from compile.kernels.product import (
+    add_tiles,
+    keep_sums,
+    load_count,
+    load_spread,
+    load_start,
+    load_vector,
+    make_reals,
+    place_sums,
+    store_vector,
+)
 from compile.kernels.tiling import choose_height
 
 GATES = 3
@@ -34,13 +46,16 @@ class _Order:
         return code.add(self.start, code.value(f"arith.muli {self.stride}, {place} : index"))
 
 
-def layer_kernel(name: str, family: InstructionFamily, texts: int, words: int, depth: int, state: int, taps: int) -> Kernel:
+def layer_kernel(
+    name: str, family: InstructionFamily, texts: int, words: int, depth: int, state: int, taps: int
+) -> Kernel:
     """Return the kernel of a layer.
 
-    It reads the input int8[texts * words, depth]; weights, offsets, scale and bias as `compile.kernels.modules.KernelLayer` lays them out, by direction, block of
-    channels, tap and gate (scale and bias have no taps); the mask float32[texts * words]; and how many words each text has, int32[texts]. It writes
-    int8[texts * words, 2 * state] of step 1/127 and float32 of the same shape; rows past a text's words are left as they are. Of a family of float32 the
-    input is that, there are no offsets and no scale, and no int8 is written.
+    It reads the input int8[texts * words, depth]; weights, offsets, scale and bias as
+    `compile.kernels.modules.KernelLayer` lays them out, by direction, block of channels, tap and gate (scale and bias
+    have no taps); the mask float32[texts * words]; and how many words each text has, int32[texts]. It writes int8[texts
+    * words, 2 * state] of step 1/127 and float32 of the same shape; rows past a text's words are left as they are. Of a
+    family of float32 the input is that, there are no offsets and no scale, and no int8 is written.
     """
     lanes = family.lanes
     blocks = -(-state // lanes)
@@ -60,7 +75,9 @@ def layer_kernel(name: str, family: InstructionFamily, texts: int, words: int, d
     zero, one, less, half, whole = (code.index(number) for number in (0, 1, -1, blocks, state))
     count = load_count(code, counts, text, words)
     final = code.value(f"arith.subi {count}, {one} : index")
-    order = _Order(code.add(code.times(text, words), _select(code, backwards, final, zero)), _select(code, backwards, less, one))
+    order = _Order(
+        code.add(code.times(text, words), _select(code, backwards, final, zero)), _select(code, backwards, less, one)
+    )
     block = code.value(f"arith.subi {group}, {_select(code, backwards, half, zero)} : index")
     column = code.add(_select(code, backwards, whole, zero), code.times(block, lanes))
     first = code.times(group, taps * GATES)
@@ -80,7 +97,9 @@ def layer_kernel(name: str, family: InstructionFamily, texts: int, words: int, d
         total = {(row, gate): starts_of[count - 1][gate] for row, count in enumerate(reach) for gate in range(GATES)}
         for tap in range(max(reach)):
             rows = [row for row, count in enumerate(reach) if tap < count]
-            before = [order.position(code, code.value(f"arith.subi {places[row]}, {code.index(tap)} : index")) for row in rows]
+            before = [
+                order.position(code, code.value(f"arith.subi {places[row]}, {code.index(tap)} : index")) for row in rows
+            ]
             given = {(number, each): total[row, each] for number, row in enumerate(rows) for each in range(GATES)}
             found = multiply_tile(code, operands, before, panels[tap], given, GATES if first else taps * GATES)
             total |= {(rows[number], each): value for (number, each), value in found.items()}
@@ -101,7 +120,9 @@ def layer_kernel(name: str, family: InstructionFamily, texts: int, words: int, d
             inputs = [make_reals(vectors, *each) for each in zip(total, shifts, factors, strict=True)]
             carried, output = _advance(vectors, values[0], inputs, present)
             if not family.real:
-                rounded = vectors.to_bytes(vectors.add(vectors.multiply(output, vectors.number(127.0)), vectors.number(128.5)))
+                rounded = vectors.to_bytes(
+                    vectors.add(vectors.multiply(output, vectors.number(127.0)), vectors.number(128.5))
+                )
                 _store(code, short, rounded, position, column, (block, blocks, last), lanes)
             _store(code, real, output, position, column, (block, blocks, last), lanes)
             return [carried]
@@ -116,17 +137,29 @@ def layer_kernel(name: str, family: InstructionFamily, texts: int, words: int, d
     return Kernel(name, (left, operands.packed, *constants, mask, counts), results, texts * 2 * blocks, str(code))
 
 
-def _add_offsets(code: Code, family: InstructionFamily, offsets: Buffer, panels: Sequence[Sequence[Value]]) -> list[list[Value]]:
+def _add_offsets(
+    code: Code, family: InstructionFamily, offsets: Buffer, panels: Sequence[Sequence[Value]]
+) -> list[list[Value]]:
     """Add loads of what the sums of gates start from: with the first tap, with the first two together, and so on."""
-    starts = [[load_start(code, family, offsets, code.times(panel, family.lanes)) for panel in gates] for gates in panels]
+    starts = [
+        [load_start(code, family, offsets, code.times(panel, family.lanes)) for panel in gates] for gates in panels
+    ]
     if family.real:
         return starts
     whole = vector_of(family.lanes, "i32")
-    return list(accumulate(starts, lambda one, other: [code.value(f"arith.addi {a}, {b} : {whole}") for a, b in zip(one, other, strict=True)]))
+    return list(
+        accumulate(
+            starts,
+            lambda one, other: [code.value(f"arith.addi {a}, {b} : {whole}") for a, b in zip(one, other, strict=True)],
+        )
+    )
 
 
 def _advance(vectors: Real, state: Value, inputs: Sequence[Value], present: Value) -> tuple[Value, Value]:
-    """Add a step of the recurrence: `c = f c + (1 - f) tanh(z)`, output `sigmoid(o) c`; two divisions instead of four."""
+    """Add a step of the recurrence:
+
+    `c = f c + (1 - f) tanh(z)`, output `sigmoid(o) c`; two divisions instead of four.
+    """
     candidate, forget, output = inputs
     one = vectors.number(1.0)
     # tanh z = (1 - a) / (1 + a) with a = e^(-2 z), f = 1 / (1 + b) with b = e^-f: one division by (1 + a) (1 + b).
@@ -145,7 +178,9 @@ def _select(code: Code, condition: Value, yes: Value, no: Value) -> Value:
     return code.value(f"arith.select {condition}, {yes}, {no} : index")
 
 
-def _store(code: Code, buffer: Buffer, value: Value, row: Value, column: Value, block: tuple[Value, int, int], lanes: int) -> None:
+def _store(
+    code: Code, buffer: Buffer, value: Value, row: Value, column: Value, block: tuple[Value, int, int], lanes: int
+) -> None:
     """Add a store of a block, of whose last only some columns are there."""
     number, blocks, last = block
     if last == lanes:

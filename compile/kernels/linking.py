@@ -1,4 +1,6 @@
-"""Kernels in an imported module: every operator of `compile.kernels.operators` becomes the call of a function, and the module gets that function's code.
+"""Kernels in an imported module:
+
+every operator of `compile.kernels.operators` becomes the call of a function, and the module gets that function's code.
 
 The code of a kernel is for one target, so the module says itself which that is, in the compiler's own words.
 """
@@ -22,7 +24,7 @@ from compile.kernels.layer import layer_kernel
 from compile.kernels.operators import NAMESPACE, REAL
 from compile.kernels.product import product_kernel, rectified_kernel, scaled_kernel
 from compile.kernels.projection import TextSizes, projection_kernel
-from compile.support.errors import ImportFailed
+from compile.support.errors import ImportStageError
 from pqrnn.features.projection import ProjectionConfig
 
 _PREFIX = f"torch.{NAMESPACE}."
@@ -60,7 +62,7 @@ class _Call:
         """Of its products."""
         family = self.kernels.family
         if family is None or family.real != self.real:
-            raise ImportFailed(f"{self.name}: {self.kernels.name} has no such products")
+            raise ImportStageError(f"{self.name}: {self.kernels.name} has no such products")
         return family
 
 
@@ -87,14 +89,25 @@ def _layer(call: _Call) -> Kernel:
 
 def _head(call: _Call) -> Kernel:
     # Before it are the outputs of the last layer, in one type or two, mask, counts and the pooling's weights.
-    return head_kernel(call.name, call.family, read_sizes(call.reads[0].shape, call.reads[4 if call.real else 5].shape, call.family, call.numbers))
+    return head_kernel(
+        call.name,
+        call.family,
+        read_sizes(call.reads[0].shape, call.reads[4 if call.real else 5].shape, call.family, call.numbers),
+    )
 
 
 def _projection(call: _Call) -> Kernel:
     (texts, quarters), *tables, _ = (read.shape for read in call.reads)
     words, word_features, ngram_features, limit, *ngrams, lanes, real, rest = call.numbers
-    config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngram_limit=limit, ngrams=tuple(ngrams))
-    return projection_kernel(call.name, lanes, TextSizes(texts, 4 * quarters, words, config, bool(real), bool(rest)), [size for (size,) in tables])
+    config = ProjectionConfig(
+        word_features=word_features, ngram_features=ngram_features, ngram_limit=limit, ngrams=tuple(ngrams)
+    )
+    return projection_kernel(
+        call.name,
+        lanes,
+        TextSizes(texts, 4 * quarters, words, config, bool(real), bool(rest)),
+        [size for (size,) in tables],
+    )
 
 
 _MAKERS: dict[str, Callable[[_Call], Kernel]] = {
@@ -124,7 +137,7 @@ def link_kernels(source: Path, destination: Path, kernels: Kernels, resolved: st
         The destination.
 
     Raises:
-        ImportFailed: The compiler's description of the target is not understood, or an operator is unknown.
+        ImportStageError: The compiler's description of the target is not understood, or an operator is unknown.
     """
     device, target = read_target(resolved)
     with ir.Context() as context, ir.Location.unknown():
@@ -153,16 +166,20 @@ def read_target(resolved: str) -> tuple[str, str]:
     """Return the compiler's description of the device, and the one of its code in it.
 
     Raises:
-        ImportFailed: They are not understood.
+        ImportStageError: They are not understood.
     """
     device = _DEVICE.search(resolved)
     target = _EXECUTABLE.search(device[0]) if device else None
     if device is None or target is None:
-        raise ImportFailed("the compiler's description of the target is not understood, so no kernel can be made for it", resolved)
+        raise ImportStageError(
+            "the compiler's description of the target is not understood, so no kernel can be made for it", resolved
+        )
     return device[0], target[0]
 
 
-def write_module(kernels: Iterable[Kernel], resolved: str, constants: Mapping[str, Mapping[str, NDArray[np.generic]]] | None = None) -> str:
+def write_module(
+    kernels: Iterable[Kernel], resolved: str, constants: Mapping[str, Mapping[str, NDArray[np.generic]]] | None = None
+) -> str:
     """Return a module of kernels alone, each a function `run_<name>` on tensors: for tests and measurements.
 
     Args:
@@ -171,7 +188,7 @@ def write_module(kernels: Iterable[Kernel], resolved: str, constants: Mapping[st
         constants: By kernel and by name of the buffer, what is in the module instead of being an argument.
 
     Raises:
-        ImportFailed: As `link_kernels`.
+        ImportStageError: As `link_kernels`.
     """
     device, target = read_target(resolved)
     parts = []
@@ -183,7 +200,9 @@ def write_module(kernels: Iterable[Kernel], resolved: str, constants: Mapping[st
             if buffer.name in known
         )
         arguments = ", ".join(f"{buffer.name}: {buffer.tensor}" for buffer in kernel.reads if buffer.name not in known)
-        names, kinds = (", ".join(each) for each in zip(*((buffer.name, buffer.tensor) for buffer in kernel.reads), strict=True))
+        names, kinds = (
+            ", ".join(each) for each in zip(*((buffer.name, buffer.tensor) for buffer in kernel.reads), strict=True)
+        )
         results = ", ".join(buffer.tensor for buffer in kernel.writes)
         returned = ", ".join(f"%r#{number}" for number in range(len(kernel.writes)))
         parts.append(write_executable(kernel, target))
@@ -212,7 +231,7 @@ def _replace(operation: ir.Operation, kernels: Kernels) -> Kernel:
     operands = [(value, found) for value in operation.operands if (found := _tensor(str(value.type)))]
     results = [found for value in operation.results if (found := _tensor(str(value.type)))]
     if name not in _MAKERS or len(results) != len(operation.results):
-        raise ImportFailed(f"{_PREFIX}{name}: there is no kernel for this operator")
+        raise ImportStageError(f"{_PREFIX}{name}: there is no kernel for this operator")
     reads = [found for _, found in operands]
     numbers = [number for value in operation.operands for number in _numbers(value)]
     shapes = "_".join("x".join(map(str, found.shape)) for found in (reads[0], reads[-1], *results))

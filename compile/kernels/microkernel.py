@@ -1,4 +1,6 @@
-"""The inner loop: sums of products of 8-bit integers, or of float32, for some rows and some blocks of columns, all of them in registers."""
+"""The inner loop: sums of products of 8-bit integers, or of float32, for some rows and some blocks of columns, all of
+them in registers.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,11 @@ class Operands:
     @property
     def packed(self) -> Buffer:
         """The packed weights."""
-        return Buffer(self.weights, (self.blocks, -(-self.depth // self.family.depth), self.family.lanes * self.family.depth), self.family.element)
+        return Buffer(
+            self.weights,
+            (self.blocks, -(-self.depth // self.family.depth), self.family.lanes * self.family.depth),
+            self.family.element,
+        )
 
 
 _LINE = 64  # bytes that come from memory at a time
@@ -41,7 +47,8 @@ Starts = Mapping[tuple[int, int], Value]
 
 _INTRINSICS = {
     "vnni512": "llvm.x86.avx512.vpdpbusd.512",
-    "vnni256": "llvm.x86.avx512.vpdpbusd.256",  # with AVX-VNNI and without AVX-512, LLVM writes the shorter form of the instruction
+    # with AVX-VNNI and without AVX-512, LLVM writes the shorter form of the instruction
+    "vnni256": "llvm.x86.avx512.vpdpbusd.256",
     "dotprod": "llvm.aarch64.neon.sdot.v4i32.v16i8",
     "i8mm": "llvm.aarch64.neon.smmla.v4i32.v16i8",
 }
@@ -73,7 +80,9 @@ class _Tile:
 
     least = 1  # rows with which asking for weights ahead saves time
 
-    def __init__(self, code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], ahead: int) -> None:
+    def __init__(
+        self, code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], ahead: int
+    ) -> None:
         self.code, self.operands, self.family = code, operands, operands.family
         self.ahead = ahead if self.family.lanes * self.family.bytes >= _LINE and len(rows) >= self.least else 0
         self.rows, self.blocks = list(rows), list(blocks)
@@ -87,14 +96,18 @@ class _Tile:
         return dict(zip(pairs(range(len(self.rows)), range(len(self.blocks))), sums, strict=True))
 
     def loop(self, sums: list[Value]) -> list[Value]:
-        """Go over the depth: in whole vectors of the left side where lanes of one can be multiplied, then in steps, then over the bytes that are left."""
+        """Go over the depth: in whole vectors of the left side where lanes of one can be multiplied, then in steps,
+        then over the bytes that are left.
+        """
         depth, wide = self.operands.depth, self._wide()
         carried = self._carry(sums)
         done = depth // wide * wide
         sums = self.code.repeat(0, done, wide, carried, self._wide_step)
         whole = depth // self.family.depth * self.family.depth
         sums = self.code.repeat(done, whole, self.family.depth, self._carry(sums), self._step)
-        return self._dot(self.code.index(whole // self.family.depth), sums, self._rest(whole)) if whole < depth else sums
+        return (
+            self._dot(self.code.index(whole // self.family.depth), sums, self._rest(whole)) if whole < depth else sums
+        )
 
     def _carry(self, sums: list[Value]) -> list[tuple[Value, str]]:
         return [(each, self.sums) for each in sums]
@@ -105,19 +118,26 @@ class _Tile:
     def _wide_step(self, place: Value, sums: list[Value]) -> list[Value]:
         if self._wide() == self.family.depth:
             return self._step(place, sums)
-        # One load of 16 bytes a row, of which the instruction itself picks 4: LLVM makes `sdot v, v, v.4b[lane]` of a splat lane.
+        # One load of 16 bytes a row, of which the instruction itself picks 4: LLVM makes `sdot v, v, v.4b[lane]` of a
+        # splat lane.
         loaded = [self._load(row, place, 16) for row in self.rows]
         words = [self.code.value(f"vector.bitcast {each} : vector<16xi8> to vector<4xi32>") for each in loaded]
         first = self._count(place)
         for lane in range(4):
             left = [
-                self.code.value(f"vector.shuffle {each}, {each} [{lane}, {lane}, {lane}, {lane}] : vector<4xi32>, vector<4xi32>") for each in words
+                self.code.value(
+                    f"vector.shuffle {each}, {each} [{lane}, {lane}, {lane}, {lane}] : vector<4xi32>, vector<4xi32>"
+                )
+                for each in words
             ]
             sums = self._dot(self.code.add(first, self.code.index(lane)), sums, [self._as_bytes(each) for each in left])
         return sums
 
     def _step(self, place: Value, sums: list[Value]) -> list[Value]:
-        left = [self._spread(self.code.value(f"vector.bitcast {self._load(row, place, 4)} : vector<4xi8> to vector<1xi32>")) for row in self.rows]
+        left = [
+            self._spread(self.code.value(f"vector.bitcast {self._load(row, place, 4)} : vector<4xi8> to vector<1xi32>"))
+            for row in self.rows
+        ]
         return self._dot(self._count(place), sums, left)
 
     def _rest(self, place: int) -> list[Value]:
@@ -128,19 +148,25 @@ class _Tile:
         for row in self.rows:
             whole = zero
             for byte in range(self.operands.depth - place):
-                one = self.code.value(f"memref.load {self.operands.left.name}[{row}, {self.code.index(place + byte)}] : {self.operands.left.memory}")
+                one = self.code.value(
+                    f"memref.load {self.operands.left.name}[{row}, {self.code.index(place + byte)}] : {self.operands.left.memory}"
+                )
                 whole = self.code.value(f"vector.insert {one}, {whole} [{byte}] : i8 into vector<{size}xi8>")
             found.append(whole)
         return self._join(found)
 
     def _join(self, rows: list[Value]) -> list[Value]:
-        return [self._spread(self.code.value(f"vector.bitcast {each} : vector<4xi8> to vector<1xi32>")) for each in rows]
+        return [
+            self._spread(self.code.value(f"vector.bitcast {each} : vector<4xi8> to vector<1xi32>")) for each in rows
+        ]
 
     def _spread(self, word: Value) -> Value:
         """Put four bytes into every lane."""
         spread = self.code.value(f"vector.broadcast {word} : vector<1xi32> to {self.sums}")
         if self.family.unsigned:
-            flip = self.code.constant(f"dense<{0x80808080 - (1 << 32)}> : {self.sums}")  # plus 128, modulo 256, in every byte
+            flip = self.code.constant(
+                f"dense<{0x80808080 - (1 << 32)}> : {self.sums}"
+            )  # plus 128, modulo 256, in every byte
             spread = self.code.value(f"arith.xori {spread}, {flip} : {self.sums}")
         return self._as_bytes(spread)
 
@@ -148,7 +174,9 @@ class _Tile:
         return self.code.value(f"vector.bitcast {lanes} : {self.sums} to {self.bytes}")
 
     def _load(self, row: Value, place: Value, size: int) -> Value:
-        return self.code.value(f"vector.load {self.operands.left.name}[{row}, {place}] : {self.operands.left.memory}, vector<{size}xi8>")
+        return self.code.value(
+            f"vector.load {self.operands.left.name}[{row}, {place}] : {self.operands.left.memory}, vector<{size}xi8>"
+        )
 
     def _count(self, place: Value) -> Value:
         """Return the number of the step that begins at a place."""
@@ -164,20 +192,31 @@ class _Tile:
         weights = [self._weights(step, block) for block in self.blocks]
         for block in self.blocks if self.ahead else ():
             place = f"{self.code.add(block, self.code.index(self.ahead))}, {step}, {self.code.index(0)}"
-            self.code.line(f"memref.prefetch {self.operands.weights}[{place}], read, locality<2>, data : {self.operands.packed.memory}")
-        return [self._multiply(total, one, other) for total, (one, other) in zip(sums, pairs(left, weights), strict=True)]
+            self.code.line(
+                f"memref.prefetch {self.operands.weights}[{place}], read, locality<2>, data : {self.operands.packed.memory}"
+            )
+        return [
+            self._multiply(total, one, other) for total, (one, other) in zip(sums, pairs(left, weights), strict=True)
+        ]
 
     def _multiply(self, total: Value, left: Value, right: Value) -> Value:
         if self.family.name == "dotprod":  # whose second factor may be a lane of a register
             left, right = right, left
         kinds = f"({self.sums}, {self.bytes}, {self.bytes}) -> {self.sums}"
-        return self.code.value(f'llvm.call_intrinsic "{_INTRINSICS[self.family.name]}"({total}, {left}, {right}) : {kinds}')
+        return self.code.value(
+            f'llvm.call_intrinsic "{_INTRINSICS[self.family.name]}"({total}, {left}, {right}) : {kinds}'
+        )
 
 
 class _PairedTile(_Tile):
-    """Two rows of the left side an accumulator: 2 x 8 numbers against 8 x 2. An odd last row is multiplied twice, and one result dropped."""
+    """Two rows of the left side an accumulator:
 
-    def __init__(self, code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], ahead: int) -> None:
+    2 x 8 numbers against 8 x 2. An odd last row is multiplied twice, and one result dropped.
+    """
+
+    def __init__(
+        self, code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], ahead: int
+    ) -> None:
         super().__init__(code, operands, rows, blocks, ahead)
         self.couples = [(self.rows[n], self.rows[min(n + 1, len(rows) - 1)]) for n in range(0, len(rows), 2)]
 
@@ -187,7 +226,8 @@ class _PairedTile(_Tile):
         for row, block in pairs(range(0, len(self.rows), 2), range(len(self.blocks))):
             one, other = starts[row, block], starts[min(row + 1, len(self.rows) - 1), block]
             found += [
-                self.code.value(f"vector.shuffle {one}, {other} [{picks}] : {self.sums}, {self.sums}") for picks in ("0, 1, 4, 5", "2, 3, 6, 7")
+                self.code.value(f"vector.shuffle {one}, {other} [{picks}] : {self.sums}, {self.sums}")
+                for picks in ("0, 1, 4, 5", "2, 3, 6, 7")
             ]
         return found
 
@@ -197,7 +237,9 @@ class _PairedTile(_Tile):
             low, high = sums[2 * number : 2 * number + 2]
             for row, picks in ((2 * couple, "0, 1, 4, 5"), (2 * couple + 1, "2, 3, 6, 7")):
                 if row < len(self.rows):
-                    found[row, block] = self.code.value(f"vector.shuffle {low}, {high} [{picks}] : {self.sums}, {self.sums}")
+                    found[row, block] = self.code.value(
+                        f"vector.shuffle {low}, {high} [{picks}] : {self.sums}, {self.sums}"
+                    )
         return found
 
     def _wide(self) -> int:
@@ -209,7 +251,9 @@ class _PairedTile(_Tile):
         for half in (0, 1):
             picks = ", ".join(str(16 * which + 8 * half + byte) for which in (0, 1) for byte in range(8))
             left = [
-                self.code.value(f"vector.shuffle {loaded[one]}, {loaded[other]} [{picks}] : vector<16xi8>, vector<16xi8>")
+                self.code.value(
+                    f"vector.shuffle {loaded[one]}, {loaded[other]} [{picks}] : vector<16xi8>, vector<16xi8>"
+                )
                 for one, other in self.couples
             ]
             sums = self._dot(self.code.add(first, self.code.index(half)), sums, left)
@@ -222,17 +266,24 @@ class _PairedTile(_Tile):
     def _join(self, rows: list[Value]) -> list[Value]:
         picks = ", ".join(map(str, range(16)))
         couples = [(rows[n], rows[min(n + 1, len(rows) - 1)]) for n in range(0, len(rows), 2)]
-        return [self.code.value(f"vector.shuffle {one}, {other} [{picks}] : vector<8xi8>, vector<8xi8>") for one, other in couples]
+        return [
+            self.code.value(f"vector.shuffle {one}, {other} [{picks}] : vector<8xi8>, vector<8xi8>")
+            for one, other in couples
+        ]
 
     def _dot(self, step: Value, sums: list[Value], left: list[Value]) -> list[Value]:
         weights = [self._weights(step, block, part) for block in self.blocks for part in (0, 1)]
-        return [self._multiply(total, one, other) for total, (one, other) in zip(sums, pairs(left, weights), strict=True)]
+        return [
+            self._multiply(total, one, other) for total, (one, other) in zip(sums, pairs(left, weights), strict=True)
+        ]
 
 
 class _RealTile(_Tile):
     """Float32: one number of a row in every lane, against `lanes` columns."""
 
-    least = 4  # with fewer nothing is done but wait for weights, and the processor's own guesses come sooner: 75 us against 93 for one word
+    # with fewer nothing is done but wait for weights, and the processor's own guesses come sooner: 75 us against 93 for
+    # one word
+    least = 4
 
     def _wide(self) -> int:
         return 4 if self.family.keeps else 1
@@ -240,11 +291,15 @@ class _RealTile(_Tile):
     def _wide_step(self, place: Value, sums: list[Value]) -> list[Value]:
         if not self.family.keeps:
             return self._step(place, sums)
-        # One load of four numbers a row, of which the instruction itself picks one: LLVM makes `fmla v, v, v.s[lane]` of a splat lane.
+        # One load of four numbers a row, of which the instruction itself picks one: LLVM makes `fmla v, v, v.s[lane]`
+        # of a splat lane.
         loaded = [self._load_real(row, place, 4) for row in self.rows]
         for lane in range(4):
             picks = ", ".join([str(lane)] * 4)
-            left = [self.code.value(f"vector.shuffle {each}, {each} [{picks}] : {self.sums}, {self.sums}") for each in loaded]
+            left = [
+                self.code.value(f"vector.shuffle {each}, {each} [{picks}] : {self.sums}, {self.sums}")
+                for each in loaded
+            ]
             sums = self._dot(self.code.add(place, self.code.index(lane)), sums, left)
         return sums
 
@@ -254,7 +309,9 @@ class _RealTile(_Tile):
         return self._dot(place, sums, left)
 
     def _load_real(self, row: Value, place: Value, size: int) -> Value:
-        return self.code.value(f"vector.load {self.operands.left.name}[{row}, {place}] : {self.operands.left.memory}, {vector_of(size, 'f32')}")
+        return self.code.value(
+            f"vector.load {self.operands.left.name}[{row}, {place}] : {self.operands.left.memory}, {vector_of(size, 'f32')}"
+        )
 
     def _multiply(self, total: Value, left: Value, right: Value) -> Value:
         return self.code.value(f"vector.fma {left}, {right}, {total} : {self.sums}")

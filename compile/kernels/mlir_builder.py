@@ -75,7 +75,12 @@ class Code:
         return value if factor == 1 else self.value(f"arith.muli {value}, {self.index(factor)} : index")
 
     def repeat(
-        self, start: int, stop: int, step: int, carried: Sequence[tuple[Value, str]], body: Callable[[Value, list[Value]], Sequence[Value]]
+        self,
+        start: int,
+        stop: int,
+        step: int,
+        carried: Sequence[tuple[Value, str]],
+        body: Callable[[Value, list[Value]], Sequence[Value]],
     ) -> list[Value]:
         """Add a loop.
 
@@ -97,7 +102,12 @@ class Code:
         return self.loop(self.index(start), self.index(stop), self.index(step), carried, body)
 
     def loop(
-        self, start: Value, stop: Value, step: Value, carried: Sequence[tuple[Value, str]], body: Callable[[Value, list[Value]], Sequence[Value]]
+        self,
+        start: Value,
+        stop: Value,
+        step: Value,
+        carried: Sequence[tuple[Value, str]],
+        body: Callable[[Value, list[Value]], Sequence[Value]],
     ) -> list[Value]:
         """Add a loop as `repeat` does, between bounds that need not be known."""
         number, inside = self._name(), [self._name() for _ in carried]
@@ -109,7 +119,9 @@ class Code:
             return []
         result = self._name()
         initial = ", ".join(f"{name} = {value}" for name, (value, _) in zip(inside, carried, strict=True))
-        self.line(f"{result}:{len(carried)} = scf.for {number} = {start} to {stop} step {step} iter_args({initial}) -> ({types}) {{")
+        self.line(
+            f"{result}:{len(carried)} = scf.for {number} = {start} to {stop} step {step} iter_args({initial}) -> ({types}) {{"
+        )
         self.line(f"scf.yield {', '.join(body(number, inside))} : {types}")
         self.line("}")
         return [f"{result}#{place}" for place in range(len(carried))]

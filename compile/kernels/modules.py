@@ -1,4 +1,7 @@
-"""A parser with kernels in it: `compile.kernels.operators` called with weights that are packed once, whatever the number of entries."""
+"""A parser with kernels in it:
+
+`compile.kernels.operators` called with weights that are packed once, whatever the number of entries.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compile.kernels import operators  # noqa: F401  (defines what is called by its name)
+from compile.kernels import operators
 from compile.kernels.families import InstructionFamily, Kernels
 from compile.kernels.head import DEPTH_STEP, NAMES, Sizes
 from compile.kernels.layer import GATES
@@ -24,7 +27,9 @@ Arrange = Callable[[Tensor], Tensor]
 
 
 class PackedLinear(nn.Module):
-    """What a kernel needs of a linear layer: of an `IntegerLinear` zero point and step are worked into `offsets` and `scale`; one of float32 has a bias only.
+    """What a kernel needs of a linear layer:
+
+    of an `IntegerLinear` zero point and step are worked into `offsets` and `scale`; one of float32 has a bias only.
 
     Attributes:
         columns: As the kernel has them, without those that fill up the last block.
@@ -39,7 +44,13 @@ class PackedLinear(nn.Module):
     scale: Tensor
     bias: Tensor
 
-    def __init__(self, linear: IntegerLinear | nn.Linear, family: InstructionFamily, arrange: Arrange = lambda value: value, depth: int = 0) -> None:
+    def __init__(
+        self,
+        linear: IntegerLinear | nn.Linear,
+        family: InstructionFamily,
+        arrange: Arrange = lambda value: value,
+        depth: int = 0,
+    ) -> None:
         """Pack the weights.
 
         Args:
@@ -58,7 +69,9 @@ class PackedLinear(nn.Module):
             return functional.pad(arrange(value[None])[0], (0, width - self.columns))
 
         self.register_buffer("weights", pack_weights(weight, family))
-        self.register_buffer("bias", lay(linear.bias.detach() if linear.bias is not None else torch.zeros(plain.shape[1])))
+        self.register_buffer(
+            "bias", lay(linear.bias.detach() if linear.bias is not None else torch.zeros(plain.shape[1]))
+        )
         if isinstance(linear, IntegerLinear):
             self.register_buffer("offsets", offset_sums(weight, family) + lay(linear.offset))
             self.register_buffer("scale", lay(linear.factor))
@@ -80,7 +93,9 @@ class KernelLinear(nn.Module):
         if not isinstance(self.linear, IntegerLinear):
             real = torch.ops.pqrnn.real_product(left, packed.weights, packed.bias, packed.columns, self.family)
             return cast(Tensor, real).reshape(*value.shape[:-1], -1)
-        product = torch.ops.pqrnn.scaled_product(left, packed.weights, packed.offsets, packed.scale, packed.bias, packed.columns, self.family)
+        product = torch.ops.pqrnn.scaled_product(
+            left, packed.weights, packed.offsets, packed.scale, packed.bias, packed.columns, self.family
+        )
         return cast(Tensor, product).reshape(*value.shape[:-1], -1)
 
 
@@ -105,26 +120,43 @@ class KernelLayer(nn.Module):
         def arrange(value: Tensor, taps: int = layer.kernel) -> Tensor:
             """Order columns by direction, block of channels, tap, gate and channel."""
             parts = value.reshape(-1, 2, taps, GATES, layer.state)
-            filled = functional.pad(parts, (0, blocks * family.lanes - layer.state)).reshape(-1, 2, taps, GATES, blocks, family.lanes)
+            filled = functional.pad(parts, (0, blocks * family.lanes - layer.state)).reshape(
+                -1, 2, taps, GATES, blocks, family.lanes
+            )
             return filled.permute(0, 1, 4, 2, 3, 5).reshape(value.shape[0], -1)
 
         self.packed = PackedLinear(self.linear, family, arrange)
         self.register_buffer("bias", arrange(layer.bias.detach()[None], 1)[0])
         if isinstance(self.linear, IntegerLinear):
             # The taps of a gate have one scale, and are added before it.
-            self.register_buffer("scale", arrange(self.linear.factor.reshape(2, layer.kernel, -1)[:, 0].reshape(1, -1), 1)[0])
+            self.register_buffer(
+                "scale", arrange(self.linear.factor.reshape(2, layer.kernel, -1)[:, 0].reshape(1, -1), 1)[0]
+            )
 
     def advance(self, left: Tensor, mask: Tensor, counts: Tensor, words: int) -> tuple[Tensor, Tensor]:
-        """Return int8 of step 1/127 and float32[B * T, 2 * state] of int8[B * T, width], the mask float32[B * T], and the rows of each text to compute int32[B].
+        """Return int8 of step 1/127 and float32[B * T, 2 * state] of int8[B * T, width], the mask float32[B * T], and
+        the rows of each text to compute int32[B].
 
         In float32 the input is that, and both results are the same.
         """
         packed = self.packed
         if not isinstance(self.linear, IntegerLinear):
-            real = torch.ops.pqrnn.real_layer(left, packed.weights, self.bias, mask, counts, words, self.state, self.taps, self.family)
+            real = torch.ops.pqrnn.real_layer(
+                left, packed.weights, self.bias, mask, counts, words, self.state, self.taps, self.family
+            )
             return real, real
         found = torch.ops.pqrnn.layer(
-            left, packed.weights, packed.offsets, self.scale, self.bias, mask, counts, words, self.state, self.taps, self.family
+            left,
+            packed.weights,
+            packed.offsets,
+            self.scale,
+            self.bias,
+            mask,
+            counts,
+            words,
+            self.state,
+            self.taps,
+            self.family,
         )
         return cast(tuple[Tensor, Tensor], found)
 
@@ -133,7 +165,9 @@ class KernelLayer(nn.Module):
         batch, words, width = value.shape
         # All rows: what follows is no kernel, and reads them all.
         counts = torch.full((batch,), words, dtype=torch.int32)
-        _, real = self.advance(_quantize(self.linear, value).reshape(-1, width), mask.expand(batch, words, 1).reshape(-1), counts, words)
+        _, real = self.advance(
+            _quantize(self.linear, value).reshape(-1, width), mask.expand(batch, words, 1).reshape(-1), counts, words
+        )
         return real.reshape(batch, words, -1)
 
 
@@ -146,14 +180,29 @@ class KernelProjection(nn.Module):
         """Make it for vectors of so many 32-bit numbers."""
         super().__init__()
         self.config, self.lanes = projection.config, lanes
-        for name, part in zip(("blocks", "numbers", "entries"), pack_table(projection.stage1, projection.stage2), strict=True):
+        for name, part in zip(
+            ("blocks", "numbers", "entries"), pack_table(projection.stage1, projection.stage2), strict=True
+        ):
             self.register_buffer(name, part)
         self.register_buffer("seeds", torch.cat([projection.word_seeds, projection.ngram_seeds]))
 
-    def find(self, text: Tensor, words: int, *, real: bool = False, rest: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return features int8 (or float32)[B * W, F], mask float32[B * W], spans int32[B * W, 2] and word count int32[B]; `rest`: features of no word are 0."""
+    def find(
+        self, text: Tensor, words: int, *, real: bool = False, rest: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return features int8 (or float32)[B * W, F], mask float32[B * W], spans int32[B * W, 2] and word count
+        int32[B]; `rest`: features of no word are 0.
+        """
         config = self.config
-        shape = (words, config.word_features, config.ngram_features, config.ngram_limit, list(config.ngrams), self.lanes, int(real), int(rest))
+        shape = (
+            words,
+            config.word_features,
+            config.ngram_features,
+            config.ngram_limit,
+            list(config.ngrams),
+            self.lanes,
+            int(real),
+            int(rest),
+        )
         table = [self.get_buffer(name) for name in ("blocks", "numbers", "entries")]
         found = torch.ops.pqrnn.projection(text, *table, self.seeds, *shape)
         return cast(tuple[Tensor, Tensor, Tensor, Tensor], found)
@@ -167,7 +216,10 @@ class KernelProjection(nn.Module):
 
 
 class KernelParser(nn.Module):
-    """A folded `ParserModel` with all of it in kernels: one for the words, one for the bottleneck, one a layer, one for the rest; in integers int8 from one to the next."""
+    """A folded `ParserModel` with all of it in kernels:
+
+    one for the words, one for the bottleneck, one a layer, one for the rest; in integers int8 from one to the next.
+    """
 
     offsets: Tensor
     scale: Tensor
@@ -189,9 +241,17 @@ class KernelParser(nn.Module):
         count, lanes = self.labels[1], family.lanes
 
         def both_sides(value: Tensor) -> Tensor:
-            return functional.pad(value.reshape(-1, 2, count), (0, -(-count // lanes) * lanes - count)).reshape(value.shape[0], -1)
+            return functional.pad(value.reshape(-1, 2, count), (0, -(-count // lanes) * lanes - count)).reshape(
+                value.shape[0], -1
+            )
 
-        linears = {"pool": model.pool, "intent": intent, "tags": model.tags, "pooled": model.tags_from_pool, "neighbours": model.neighbours}
+        linears = {
+            "pool": model.pool,
+            "intent": intent,
+            "tags": model.tags,
+            "pooled": model.tags_from_pool,
+            "neighbours": model.neighbours,
+        }
         depth = count if family.real else -(-count // DEPTH_STEP) * DEPTH_STEP
         packed = {
             name: PackedLinear(_linear(linears[name]), family)
@@ -214,10 +274,21 @@ class KernelParser(nn.Module):
             features = add_context(features.reshape(batch, words, -1), context).flatten(0, 1)
         first = self.bottleneck
         if self.real:
-            short = inputs = torch.ops.pqrnn.real_rectified(features, first.weights, first.bias, mask, count, first.columns, self.family)
+            short = inputs = torch.ops.pqrnn.real_rectified(
+                features, first.weights, first.bias, mask, count, first.columns, self.family
+            )
         else:
             short, inputs = torch.ops.pqrnn.rectified(
-                features, first.weights, first.offsets, first.scale, first.bias, mask, self.levels, count, first.columns, self.family
+                features,
+                first.weights,
+                first.offsets,
+                first.scale,
+                first.bias,
+                mask,
+                self.levels,
+                count,
+                first.columns,
+                self.family,
             )
         for layer in self.layers:
             short, states = cast(KernelLayer, layer).advance(short, mask, count, words)
@@ -226,7 +297,9 @@ class KernelParser(nn.Module):
         if self.real:
             intent, tags = torch.ops.pqrnn.real_head(states, mask, count, *weights, self.bias, *shape, self.family)
         else:
-            intent, tags = torch.ops.pqrnn.head(short, states, mask, count, *weights, self.offsets, self.scale, self.bias, *shape, self.family)
+            intent, tags = torch.ops.pqrnn.head(
+                short, states, mask, count, *weights, self.offsets, self.scale, self.bias, *shape, self.family
+            )
         if self.intent_from_inputs is not None:
             there = mask.reshape(batch, words, 1) > 0.0  # other rows are not written
             intent = intent + self.intent_from_inputs(torch.where(there, inputs.reshape(batch, words, -1), 0.0).amax(1))
@@ -243,12 +316,17 @@ def _outputs(linear: IntegerLinear | nn.Linear) -> int:
 
 
 def _split_intent(model: ParserModel) -> tuple[IntegerLinear | nn.Linear, IntegerLinear | nn.Linear | None]:
-    """Return the intent's layer as far as it sees states, and what it sees of the bottleneck: in float32 both are columns of one matrix."""
+    """Return the intent's layer as far as it sees states, and what it sees of the bottleneck:
+
+    in float32 both are columns of one matrix.
+    """
     intent = _linear(model.intent)
     if isinstance(intent, IntegerLinear) or not model.config.pool_inputs:
         return intent, None if model.intent_from_inputs is None else _linear(model.intent_from_inputs)
     parts = []
-    for weight, bias in zip(intent.weight.detach().split(intent.in_features - model.config.bottleneck, 1), (intent.bias, None), strict=True):
+    for weight, bias in zip(
+        intent.weight.detach().split(intent.in_features - model.config.bottleneck, 1), (intent.bias, None), strict=True
+    ):
         part = nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
         part.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias.detach()})
         parts.append(part)
@@ -261,16 +339,25 @@ def has_products(model: nn.Module) -> bool:
 
 
 def fits_parser(model: ParserModel, family: InstructionFamily) -> bool:
-    """Say whether `KernelParser` can stand for a model: layers, of integers the first with an input in int8, refinement, and pooling by whole blocks of channels."""
+    """Say whether `KernelParser` can stand for a model:
+
+    layers, of integers the first with an input in int8, refinement, and pooling by whole blocks of channels.
+    """
     config = model.config
     sizes = Sizes(1, 2, 2 * config.state, config.pool_heads, 1, 1, config.pool_peaks, config.refinements)
     first = model.layers[0].product if len(model.layers) else None
-    suits = isinstance(first, nn.Linear) if family.real else isinstance(first, IntegerLinear) and first.kind is ActivationRange.POSITIVE
+    suits = (
+        isinstance(first, nn.Linear)
+        if family.real
+        else isinstance(first, IntegerLinear) and first.kind is ActivationRange.POSITIVE
+    )
     return suits and sizes.fits(family.lanes)
 
 
 def counts_words(model: ParserModel, kernels: Kernels | None) -> bool:
-    """Say whether a model with these kernels takes as long as a text has words, however many there is room for in an entry."""
+    """Say whether a model with these kernels takes as long as a text has words, however many there is room for in an
+    entry.
+    """
     if kernels is None or kernels.family is None or not fits_parser(model, kernels.family):
         return False
     return not model.config.context and not model.config.pool_inputs  # which are no kernels, and go over all rows

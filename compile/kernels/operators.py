@@ -1,8 +1,12 @@
-"""The kernels as PyTorch operators: what a model calls where a kernel is to be, with the same result written in PyTorch.
+"""The kernels as PyTorch operators:
 
-The importer leaves an operator that it does not know as it is, and `compile.kernels.linking` puts the kernel in its place.
+what a model calls where a kernel is to be, with the same result written in PyTorch.
 
-Those whose names begin with `real` are of float32 throughout: there is a bias, and nothing is scaled or rounded to int8.
+The importer leaves an operator that it does not know as it is, and `compile.kernels.linking` puts the kernel in its
+place.
+
+Those whose names begin with `real` are of float32 throughout: there is a bias, and nothing is scaled or rounded to
+int8.
 """
 
 from __future__ import annotations
@@ -36,18 +40,26 @@ def define_operator(schema: str, shape: Callable[..., Any]) -> Callable[[Callabl
     return register
 
 
-def _scaled_shape(left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, columns: int, family: str) -> Tensor:
+def _scaled_shape(
+    left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, columns: int, family: str
+) -> Tensor:
     return left.new_empty((left.shape[0], columns), dtype=torch.float32)
 
 
-@define_operator("scaled_product(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, int columns, str family) -> Tensor", _scaled_shape)
-def scaled_product(left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, columns: int, family: str) -> Tensor:
+@define_operator(
+    "scaled_product(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, int columns, str family) -> Tensor",
+    _scaled_shape,
+)
+def scaled_product(
+    left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, columns: int, family: str
+) -> Tensor:
     """Return `(left weights + what the weights' offsets say) * scale + bias`.
 
     Args:
         left: int8[M, K].
         weights: int8[blocks, steps, lanes * depth], packed.
-        offsets: int32[blocks * lanes], what sums start from in the kernel (`compile.kernels.packing.offset_sums`, and zero points).
+        offsets: int32[blocks * lanes], what sums start from in the kernel (`compile.kernels.packing.offset_sums`, and
+            zero points).
         scale: float32[blocks * lanes].
         bias: float32[blocks * lanes].
         columns: N; the blocks may have more.
@@ -63,7 +75,9 @@ def _product_shape(left: Tensor, weights: Tensor, offsets: Tensor, columns: int,
     return left.new_empty((left.shape[0], columns), dtype=torch.int32)
 
 
-@define_operator("integer_product(Tensor left, Tensor weights, Tensor offsets, int columns, str family) -> Tensor", _product_shape)
+@define_operator(
+    "integer_product(Tensor left, Tensor weights, Tensor offsets, int columns, str family) -> Tensor", _product_shape
+)
 def integer_product(left: Tensor, weights: Tensor, offsets: Tensor, columns: int, family: str) -> Tensor:
     """Return the sums of `scaled_product` as they are, int32[M, N]."""
     return _sums(left, weights, offsets, columns, family)
@@ -83,7 +97,9 @@ def _real_shape(left: Tensor, *rest: Any) -> Tensor:
     return left.new_empty((left.shape[0], columns))
 
 
-@define_operator("real_product(Tensor left, Tensor weights, Tensor bias, int columns, str family) -> Tensor", _real_shape)
+@define_operator(
+    "real_product(Tensor left, Tensor weights, Tensor bias, int columns, str family) -> Tensor", _real_shape
+)
 def real_product(left: Tensor, weights: Tensor, bias: Tensor, columns: int, family: str) -> Tensor:
     """Return `left weights + bias`, float32[M, N] of float32[M, K], packed weights, and float32[blocks * lanes]."""
     return left @ unpack_weights(weights, left.shape[1], columns, find_family(family)) + bias[:columns]
@@ -131,12 +147,16 @@ def projection(
         ngrams: lengths of n-grams.
         lanes: 32-bit numbers in a vector register of the target.
         real: whether features are float32 instead of int8.
-        rest: whether rows past a text's words, and the first, are zeros. Otherwise the kernel leaves them as they are; here they always are.
+        rest: whether rows past a text's words, and the first, are zeros. Otherwise the kernel leaves them as they are;
+            here they always are.
 
     Returns:
-        features int8 or float32[B * W, features], mask float32[B * W] with one where a word is, spans int32[B * W, 2], word count int32[B].
+        features int8 or float32[B * W, features], mask float32[B * W] with one where a word is, spans int32[B * W, 2],
+        word count int32[B].
     """
-    config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngram_limit=limit, ngrams=tuple(ngrams))
+    config = ProjectionConfig(
+        word_features=word_features, ngram_features=ngram_features, ngram_limit=limit, ngrams=tuple(ngrams)
+    )
     found = Projection(config)(text, words)
     mask = (torch.arange(words, dtype=torch.int32) < found.word_count[:, None]).float()
     features = found.features.to(torch.float32 if real else torch.int8)
@@ -188,8 +208,13 @@ def rectified(
     return (((real * levels).clamp(max=255.0) + 0.5).to(torch.int32) - 128).to(torch.int8), real
 
 
-@define_operator("real_rectified(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int columns, str family) -> Tensor", _real_shape)
-def real_rectified(left: Tensor, weights: Tensor, bias: Tensor, mask: Tensor, counts: Tensor, columns: int, family: str) -> Tensor:
+@define_operator(
+    "real_rectified(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int columns, str family) -> Tensor",
+    _real_shape,
+)
+def real_rectified(
+    left: Tensor, weights: Tensor, bias: Tensor, mask: Tensor, counts: Tensor, columns: int, family: str
+) -> Tensor:
     """Return what `rectified` does, in float32 only: float32[M, N]."""
     return torch.relu(real_product(left, weights, bias, columns, family)) * mask[:, None]
 
@@ -252,7 +277,17 @@ def _real_layer_shape(left: Tensor, *rest: Any) -> Tensor:
     "real_layer(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int words, int state, int taps, str family) -> Tensor",
     _real_layer_shape,
 )
-def real_layer(left: Tensor, weights: Tensor, bias: Tensor, mask: Tensor, counts: Tensor, words: int, state: int, taps: int, family: str) -> Tensor:
+def real_layer(
+    left: Tensor,
+    weights: Tensor,
+    bias: Tensor,
+    mask: Tensor,
+    counts: Tensor,
+    words: int,
+    state: int,
+    taps: int,
+    family: str,
+) -> Tensor:
     """Return what `layer` does, in float32 only: float32[B * T, 2 * state]."""
     kind = find_family(family)
     sums = left @ unpack_weights(weights, left.shape[1], weights.shape[0] * kind.lanes, kind)
@@ -260,7 +295,10 @@ def real_layer(left: Tensor, weights: Tensor, bias: Tensor, mask: Tensor, counts
 
 
 def _recur(sums: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, sizes: tuple[int, int, int, int]) -> Tensor:
-    """Return the outputs of a layer, float32[B * T, 2 * state], of the sums of its product; `sizes`: words, state, taps and lanes."""
+    """Return the outputs of a layer, float32[B * T, 2 * state], of the sums of its product;
+
+    `sizes`: words, state, taps and lanes.
+    """
     words, state, taps, lanes = sizes
     blocks = -(-state // lanes)
     sums = sums.reshape(-1, words, 2, blocks, taps, 3, lanes)
@@ -272,26 +310,14 @@ def _recur(sums: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, sizes: tuple
             tap = sums[:, :, direction, :, reach]
             none = torch.zeros_like(tap[:, :reach])
             total = total + torch.cat([none, tap[:, :-reach]] if direction == 0 else [tap[:, reach:], none], 1)
-        gates = total.float() * scale.reshape(2, blocks, 3, lanes)[direction] + bias.reshape(2, blocks, 3, lanes)[direction]
+        gates = (
+            total.float() * scale.reshape(2, blocks, 3, lanes)[direction] + bias.reshape(2, blocks, 3, lanes)[direction]
+        )
         candidate, forget, output = (gate.reshape(-1, words, blocks * lanes)[..., :state] for gate in gates.unbind(3))
         keep = torch.sigmoid(forget)
         update = (1.0 - keep) * torch.tanh(candidate) * present
         outs.append(torch.sigmoid(output) * recur_by_loop(keep, update, reverse=direction == 1))
     return (torch.cat(outs, -1) * present).reshape(-1, 2 * state)
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 
 
 def round_signed(value: Tensor) -> Tensor:

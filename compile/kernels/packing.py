@@ -19,8 +19,9 @@ def pack_weights(weights: Tensor, family: InstructionFamily) -> Tensor:
         family: Whose order.
 
     Returns:
-        Of the same type, [blocks, steps, lanes * depth], filled up with zeros: a step of a block is what is multiplied at a time, `pair` columns of `depth` rows each
-        after another. Multiplying with the zeros changes no sum, so a tail needs no other code.
+        Of the same type, [blocks, steps, lanes * depth], filled up with zeros: a step of a block is what is multiplied
+        at a time, `pair` columns of `depth` rows each after another. Multiplying with the zeros changes no sum, so a
+        tail needs no other code.
     """
     depth, columns = weights.shape
     steps, blocks = -(-depth // family.depth), -(-columns // family.lanes)
@@ -39,12 +40,16 @@ def unpack_weights(packed: Tensor, depth: int, columns: int, family: Instruction
 def offset_sums(weights: Tensor, family: InstructionFamily) -> Tensor:
     """Return what the sums of a kernel start from, int32[blocks * lanes].
 
-    Where the left side is taken as unsigned, its 128 too much times every weight: `sum((x + 128) w) - 128 sum(w) = sum(x w)`, exact in int32 for up to
-    2^31 / (255 * 128) = 65,793 rows of weights.
+    Where the left side is taken as unsigned, its 128 too much times every weight: `sum((x + 128) w) - 128 sum(w) =
+    sum(x w)`, exact in int32 for up to 2^31 / (255 * 128) = 65,793 rows of weights.
     """
     columns = weights.shape[1]
     width = -(-columns // family.lanes) * family.lanes
-    sums = -ZERO_POINT * weights.to(torch.int32).sum(0, dtype=torch.int32) if family.unsigned else torch.zeros(columns, dtype=torch.int32)
+    sums = (
+        -ZERO_POINT * weights.to(torch.int32).sum(0, dtype=torch.int32)
+        if family.unsigned
+        else torch.zeros(columns, dtype=torch.int32)
+    )
     return functional.pad(sums, (0, width - columns))
 
 
@@ -63,5 +68,11 @@ def pack_table(stage1: Tensor, stage2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     entries, numbers = torch.unique(stage2, return_inverse=True)
     if stage1.max() > 255 or len(entries) > 256:
-        raise ValueError(f"{int(stage1.max()) + 1} blocks and {len(entries)} different entries, expected at most 256 of each")
-    return stage1.reshape(-1).to(torch.uint8).view(torch.int8), numbers.reshape(-1).to(torch.uint8).view(torch.int8), entries
+        raise ValueError(
+            f"{int(stage1.max()) + 1} blocks and {len(entries)} different entries, expected at most 256 of each"
+        )
+    return (
+        stage1.reshape(-1).to(torch.uint8).view(torch.int8),
+        numbers.reshape(-1).to(torch.uint8).view(torch.int8),
+        entries,
+    )

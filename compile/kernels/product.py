@@ -1,7 +1,9 @@
-"""The product kernel: int8[rows, depth] times packed weights, to int32 or, scaled, to float32; or all of it in float32, where there is nothing to scale.
+"""The product kernel: int8[rows, depth] times packed weights, to int32 or, scaled, to float32;
 
-Of a family of float32 everything that is int8 or int32 here has that type, and there are neither offsets nor scales. Sums start from zero, not from the
-bias: beside a large one every product would be rounded as coarsely as the bias is.
+or all of it in float32, where there is nothing to scale.
+
+Of a family of float32 everything that is int8 or int32 here has that type, and there are neither offsets nor scales.
+Sums start from zero, not from the bias: beside a large one every product would be rounded as coarsely as the bias is.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from compile.kernels.microkernel import Operands, multiply_tile
 from compile.kernels.mlir_builder import Code, Value, memory_of, vector_of
 from compile.kernels.tiling import choose_shape, choose_tiling, runs
 
-# Given what is written, the row, the first column, how many columns there are, and their sums: puts them where they belong.
+# Given what is written, the row, the first column, how many columns there are, and their sums: puts them where they
+# belong.
 Ending = Callable[[Code, Value, Value, int, Value], None]
 # Given the first columns of a group's blocks: loads what the ending needs for them.
 Preparation = Callable[[Code, Sequence[Value]], Ending]
@@ -63,15 +66,23 @@ class Product:
         return whole and self.operands.blocks % self.blocks == 0
 
 
-def add_group(code: Code, product: Product, group: Value, whole: bool, prepare: Preparation, row: Value | None = None) -> None:
-    """Add a group of blocks: `whole`, or the last one, of whose last block only some columns are there; from a row of the left side on."""
+def add_group(
+    code: Code, product: Product, group: Value, whole: bool, prepare: Preparation, row: Value | None = None
+) -> None:
+    """Add a group of blocks:
+
+    `whole`, or the last one, of whose last block only some columns are there; from a row of the left side on.
+    """
     operands, lanes = product.operands, product.operands.family.lanes
     count = product.blocks if whole else operands.blocks - (product.groups - 1) * product.blocks
     last = lanes if whole or product.filled else product.columns - (operands.blocks - 1) * lanes
     first = code.times(group, product.blocks)
     numbers = [code.add(first, code.index(block)) for block in range(count)]
     columns = [code.times(number, lanes) for number in numbers]
-    starts = [load_start(code, operands.family, product.offsets, code.add(column, code.index(product.place))) for column in columns]
+    starts = [
+        load_start(code, operands.family, product.offsets, code.add(column, code.index(product.place)))
+        for column in columns
+    ]
     end = prepare(code, columns)
 
     def multiply(begin: Value, height: int) -> Iterator[tuple[int, int, Value]]:
@@ -106,7 +117,10 @@ def _add_known(code: Code, product: Product, multiply: _Multiply, finish: _Finis
 
 
 def _add_counted(code: Code, product: Product, rows: Value, blocks: int, multiply: _Multiply, finish: _Finish) -> None:
-    """Add the tiles of a number of rows that is known only when the kernel runs: products for every height, and what follows them once."""
+    """Add the tiles of a number of rows that is known only when the kernel runs:
+
+    products for every height, and what follows them once.
+    """
     family = product.operands.family
     shape = choose_shape(family, product.rows, product.operands.blocks)
     kept = place_sums(code, family, shape.height, shape.blocks)
@@ -118,14 +132,20 @@ def _add_counted(code: Code, product: Product, rows: Value, blocks: int, multipl
     def tile(begin: Value, height: Value, _: Sequence[Value]) -> tuple[()]:
         def finish_row(number: Value, _: Sequence[Value]) -> tuple[()]:
             for block in range(blocks):
-                finish(code.add(begin, number), block, load_vector(code, kept, (number, code.index(block), code.index(0)), family.lanes))
+                finish(
+                    code.add(begin, number),
+                    block,
+                    load_vector(code, kept, (number, code.index(block), code.index(0)), family.lanes),
+                )
             return ()
 
         code.loop(code.index(0), height, code.index(1), (), finish_row)
         return ()
 
     heights = range(1, shape.height + 1)
-    add_tiles(code, rows, shape.height, lambda begin, height: code.switch(height, heights, partial(keep, begin)), tile, ())
+    add_tiles(
+        code, rows, shape.height, lambda begin, height: code.switch(height, heights, partial(keep, begin)), tile, ()
+    )
 
 
 def add_tiles(
@@ -136,7 +156,9 @@ def add_tiles(
     finish: Callable[[Value, Value, list[Value]], Sequence[Value]],
     carried: Sequence[tuple[Value, str]],
 ) -> list[Value]:
-    """Add a loop over tiles of rows whose number is known only when the kernel runs: as few as possible, of nearly the same height.
+    """Add a loop over tiles of rows whose number is known only when the kernel runs:
+
+    as few as possible, of nearly the same height.
 
     Args:
         code: Where it is added.
@@ -154,7 +176,9 @@ def add_tiles(
     more = code.value(f"arith.remui {count}, {tiles} : index")
 
     def tile(number: Value, values: list[Value]) -> Sequence[Value]:
-        begin = code.add(code.value(f"arith.muli {number}, {low} : index"), code.value(f"arith.minui {number}, {more} : index"))
+        begin = code.add(
+            code.value(f"arith.muli {number}, {low} : index"), code.value(f"arith.minui {number}, {more} : index")
+        )
         taller = code.value(f"arith.cmpi ult, {number}, {more} : index")
         height = code.add(low, code.value(f"arith.select {taller}, {code.index(1)}, {code.index(0)} : index"))
         multiply(begin, height)
@@ -176,7 +200,10 @@ def keep_sums(code: Code, kept: Buffer, row: int, block: int, total: Value) -> N
 
 
 def load_count(code: Code, counts: Buffer, text: Value, words: int) -> Value:
-    """Add a load of how many rows of a text are computed: one for each of its words, of which there may be more than there are rows; and one where there is no word."""
+    """Add a load of how many rows of a text are computed:
+
+    one for each of its words, of which there may be more than there are rows; and one where there is no word.
+    """
     count = code.value(f"memref.load {counts.name}[{text}] : {counts.memory}")
     fewer = code.value(f"arith.minsi {count}, {code.constant(f'{words} : i32')} : i32")
     rows = code.value(f"arith.maxsi {fewer}, {code.constant('1 : i32')} : i32")
@@ -195,12 +222,18 @@ def add_product(code: Code, product: Product, prepare: Preparation, row: Value |
         add_group(code, product, code.index(product.groups - 1), False, prepare, row)
 
 
-def scale_sums(code: Code, family: InstructionFamily, scale: Buffer, bias: Buffer, place: int, columns: Sequence[Value]) -> Callable[[Value, Value], Value]:
-    """Load scale and bias of some columns, and return what makes float32 of the sums of a column's block; sums of float32 only get the bias."""
+def scale_sums(
+    code: Code, family: InstructionFamily, scale: Buffer, bias: Buffer, place: int, columns: Sequence[Value]
+) -> Callable[[Value, Value], Value]:
+    """Load scale and bias of some columns, and return what makes float32 of the sums of a column's block;
+
+    sums of float32 only get the bias.
+    """
     vectors = Real(code, family.lanes)
     loaded = {
         column: [
-            load_vector(code, each, (code.add(column, code.index(place)),), family.lanes) for each in ((bias,) if family.real else (bias, scale))
+            load_vector(code, each, (code.add(column, code.index(place)),), family.lanes)
+            for each in ((bias,) if family.real else (bias, scale))
         ]
         for column in dict.fromkeys(columns)
     }
@@ -220,7 +253,9 @@ def load_start(code: Code, family: InstructionFamily, offsets: Buffer, column: V
 
 
 def product_kernel(name: str, family: InstructionFamily, rows: int, depth: int, columns: int) -> Kernel:
-    """Return the kernel of a product: left int8[rows, depth], packed weights and offsets (`compile.kernels.packing`) to int32[rows, columns].
+    """Return the kernel of a product:
+
+    left int8[rows, depth], packed weights and offsets (`compile.kernels.packing`) to int32[rows, columns].
 
     In float32 it has no offsets.
     """
@@ -233,7 +268,9 @@ def product_kernel(name: str, family: InstructionFamily, rows: int, depth: int, 
 
 
 def scaled_kernel(name: str, family: InstructionFamily, rows: int, depth: int, columns: int) -> Kernel:
-    """Return the kernel of a product whose sums are scaled by column and shifted: as `product_kernel`, with scale and bias, to float32[rows, columns].
+    """Return the kernel of a product whose sums are scaled by column and shifted:
+
+    as `product_kernel`, with scale and bias, to float32[rows, columns].
 
     In float32 it has a bias and no scale.
     """
@@ -243,7 +280,9 @@ def scaled_kernel(name: str, family: InstructionFamily, rows: int, depth: int, c
 
     def prepare(code: Code, firsts: Sequence[Value]) -> Ending:
         make_real = scale_sums(code, family, scale, bias, 0, firsts)
-        return lambda code, row, column, count, sums: store_vector(code, make_real(column, sums), out, (row, column), lanes, count)
+        return lambda code, row, column, count, sums: store_vector(
+            code, make_real(column, sums), out, (row, column), lanes, count
+        )
 
     return _kernel(name, family, (rows, depth, columns), (bias,) if family.real else (scale, bias), (out,), prepare)
 
@@ -251,13 +290,18 @@ def scaled_kernel(name: str, family: InstructionFamily, rows: int, depth: int, c
 def rectified_kernel(name: str, family: InstructionFamily, texts: int, words: int, depth: int, columns: int) -> Kernel:
     """Return the kernel of a scaled product that is cut off at zero, and zero where there is no word.
 
-    As `scaled_kernel` for `texts * words` rows, with the mask float32[rows], the steps that one is divided into, float32[1], and how many words each text has,
-    int32[texts]; to int8[rows, columns] of `pqrnn.model.int8`'s `Range.POSITIVE`, and to float32 of that shape. Rows past a text's words are left as they are.
-    In float32 there are no offsets, scale and steps, and no int8.
+    As `scaled_kernel` for `texts * words` rows, with the mask float32[rows], the steps that one is divided into,
+    float32[1], and how many words each text has, int32[texts]; to int8[rows, columns] of `pqrnn.model.int8`'s
+    `Range.POSITIVE`, and to float32 of that shape. Rows past a text's words are left as they are. In float32 there are
+    no offsets, scale and steps, and no int8.
     """
     lanes, rows = family.lanes, texts * words
     scale, bias = _factors(columns, lanes)
-    mask, levels, counts = Buffer("%mask", (rows,), "f32"), Buffer("%levels", (1,), "f32"), Buffer("%counts", (texts,), "i32")
+    mask, levels, counts = (
+        Buffer("%mask", (rows,), "f32"),
+        Buffer("%levels", (1,), "f32"),
+        Buffer("%counts", (texts,), "i32"),
+    )
     short, real = Buffer("%short", (rows, columns), "i8"), Buffer("%real", (rows, columns), "f32")
 
     def prepare(code: Code, firsts: Sequence[Value]) -> Ending:
@@ -270,7 +314,9 @@ def rectified_kernel(name: str, family: InstructionFamily, texts: int, words: in
             value = vectors.multiply(positive, load_spread(code, mask, (row,), lanes))
             if steps is not None:
                 scaled = vectors.smaller(vectors.multiply(value, steps), vectors.number(255.0))
-                store_vector(code, vectors.to_bytes(vectors.add(scaled, vectors.number(0.5))), short, (row, column), lanes, count)
+                store_vector(
+                    code, vectors.to_bytes(vectors.add(scaled, vectors.number(0.5))), short, (row, column), lanes, count
+                )
             store_vector(code, value, real, (row, column), lanes, count)
 
         return end
@@ -321,7 +367,10 @@ def _kernel(
 
         def add_text(text: Value, _: Sequence[Value]) -> tuple[()]:
             nonlocal groups
-            groups = add(Product(operands, offsets, columns, words, count=load_count(code, counts, text, words)), code.times(text, words))
+            groups = add(
+                Product(operands, offsets, columns, words, count=load_count(code, counts, text, words)),
+                code.times(text, words),
+            )
             return ()
 
         code.repeat(0, texts, 1, (), add_text)
@@ -336,7 +385,9 @@ def load_spread(code: Code, buffer: Buffer, place: Sequence[Value], lanes: int) 
 
 def load_vector(code: Code, buffer: Buffer, place: Sequence[Value], lanes: int) -> Value:
     """Add a load of some lanes from a place in memory."""
-    return code.value(f"vector.load {buffer.name}[{', '.join(place)}] : {buffer.memory}, {vector_of(lanes, buffer.element)}")
+    return code.value(
+        f"vector.load {buffer.name}[{', '.join(place)}] : {buffer.memory}, {vector_of(lanes, buffer.element)}"
+    )
 
 
 def store_vector(code: Code, value: Value, buffer: Buffer, place: Sequence[Value], lanes: int, count: int) -> None:
@@ -347,7 +398,11 @@ def store_vector(code: Code, value: Value, buffer: Buffer, place: Sequence[Value
         size = 1 << ((count - done).bit_length() - 1)
         part = value
         if size < lanes:
-            part = code.value(f"vector.shuffle {value}, {value} [{', '.join(map(str, range(done, done + size)))}] : {kind}, {kind}")
+            part = code.value(
+                f"vector.shuffle {value}, {value} [{', '.join(map(str, range(done, done + size)))}] : {kind}, {kind}"
+            )
         at = ", ".join([*outer, code.add(column, code.index(done))])
-        code.line(f"vector.store {part}, {buffer.name}[{at}] : {memory_of(buffer.shape, buffer.element)}, {vector_of(size, buffer.element)}")
+        code.line(
+            f"vector.store {part}, {buffer.name}[{at}] : {memory_of(buffer.shape, buffer.element)}, {vector_of(size, buffer.element)}"
+        )
         done += size

@@ -1,8 +1,9 @@
 """The projection kernel: bytes to words and their features (`pqrnn.features.projection`), a text a group, bit for bit.
 
-Compiled operation by operation the projection is some eighty launches over arrays of words times bytes. Here a text is read once, character by character;
-what is kept of it are the hashes of its words' characters, and for each word the hashes of its n-grams. These are stretched to features with two 16-bit
-counters in every 32-bit lane. It needs no special instruction, only vectors of int32.
+Compiled operation by operation the projection is some eighty launches over arrays of words times bytes. Here a text is
+read once, character by character; what is kept of it are the hashes of its words' characters, and for each word the
+hashes of its n-grams. These are stretched to features with two 16-bit counters in every 32-bit lane. It needs no
+special instruction, only vectors of int32.
 """
 
 from __future__ import annotations
@@ -103,10 +104,11 @@ class _Integers:
 def projection_kernel(name: str, lanes: int, sizes: TextSizes, tables: Sequence[int]) -> Kernel:
     """Return the kernel of a projection.
 
-    It reads texts int32[texts, size / 4], the table of code points as `compile.kernels.packing.pack_table` has it (three parts, whose lengths are
-    `tables`), and the seeds of both kinds of features as one int32[features / 16]. It writes features int8 (or float32)[texts * words, features], the mask float32[texts * words] of words that are there, spans
-    int32[texts * words, 2], and how many words there are, int32[texts]. Rows past a text's words are left
-    as they are, but for the first, or are zeros (`TextSizes.rest`).
+    It reads texts int32[texts, size / 4], the table of code points as `compile.kernels.packing.pack_table` has it
+    (three parts, whose lengths are `tables`), and the seeds of both kinds of features as one int32[features / 16]. It
+    writes features int8 (or float32)[texts * words, features], the mask float32[texts * words] of words that are there,
+    spans int32[texts * words, 2], and how many words there are, int32[texts]. Rows past a text's words are left as they
+    are, but for the first, or are zeros (`TextSizes.rest`).
     """
     return _Projection(lanes, sizes, tables).write(name)
 
@@ -118,7 +120,9 @@ class _Projection:
         config = sizes.config
         self.sizes, self.config = sizes, config
         self.hashes = (config.word_features // FEATURES_PER_HASH, config.ngram_features // FEATURES_PER_HASH)
-        self.lanes = max(count for count in (1, 2, 4, 8, 16) if count <= lanes and not any(each % count for each in self.hashes))
+        self.lanes = max(
+            count for count in (1, 2, 4, 8, 16) if count <= lanes and not any(each % count for each in self.hashes)
+        )
         self.over = max(count for count in (4, 8, 16) if not sizes.size % count)  # bytes at a time
         rows = sizes.texts * sizes.words
         self.code = Code()
@@ -134,7 +138,9 @@ class _Projection:
         self.bytes, self.claimed, self.codes, self.lengths = (self._array(wide) for _ in range(4))
         self.hashed = self._array(sizes.size)
         # By word; the last place is for what belongs to none.
-        self.first, self.next, self.start, self.end, self.kind, self.upper, self.before, self.after = (self._array(slots) for _ in range(8))
+        self.first, self.next, self.start, self.end, self.kind, self.upper, self.before, self.after = (
+            self._array(slots) for _ in range(8)
+        )
         self.grams = self._array(sizes.size * len(config.ngrams) + 1)
         self.row = self.code.times("%group", sizes.words)
 
@@ -167,7 +173,10 @@ class _Projection:
         return load_vector(self.code, array, (self.code.add(place, self.code.index(_MARGIN + offset)),), lanes)
 
     def _unpack(self) -> Value:
-        """Add bytes as int32, with zeros around them, and zeros where words will be. Return where the text ends: after it are but zero bytes, which are spaces."""
+        """Add bytes as int32, with zeros around them, and zeros where words will be.
+
+        Return where the text ends: after it are but zero bytes, which are spaces.
+        """
         code, over = self.code, self.over
         zero = code.constant(f"dense<0> : {vector_of(_MARGIN, 'i32')}")
         for array in (self.bytes, self.claimed):
@@ -204,12 +213,18 @@ class _Projection:
         def decode(place: Value, _: Sequence[Value]) -> tuple[()]:
             byte, *ahead = (self._look(self.bytes, place, step, over) for step in range(4))
             leads = [within(byte, low, high) for low, high in ((0xC2, 0xDF), (0xE0, 0xEF), (0xF0, 0xF4))]
-            low = lane.select(lane.compare("eq", byte, 0xE0), 0xA0, lane.select(lane.compare("eq", byte, 0xF0), 0x90, 0x80))
-            high = lane.select(lane.compare("eq", byte, 0xED), 0x9F, lane.select(lane.compare("eq", byte, 0xF4), 0x8F, 0xBF))
+            low = lane.select(
+                lane.compare("eq", byte, 0xE0), 0xA0, lane.select(lane.compare("eq", byte, 0xF0), 0x90, 0x80)
+            )
+            high = lane.select(
+                lane.compare("eq", byte, 0xED), 0x9F, lane.select(lane.compare("eq", byte, 0xF4), 0x8F, 0xBF)
+            )
             second = within(ahead[0], low, high)
             third = lane.both(within(ahead[1], 0x80, 0xBF), second)
             fourth = lane.both(within(ahead[2], 0x80, 0xBF), third)
-            two, three, four = (lane.both(lead, good) for lead, good in zip(leads, (second, third, fourth), strict=True))
+            two, three, four = (
+                lane.both(lead, good) for lead, good in zip(leads, (second, third, fourth), strict=True)
+            )
             claimed = lane.select(lane.both(lane.either(*leads), second), 2, 1)
             claimed = lane.select(lane.both(lane.either(*leads[1:]), third), 3, claimed)
             claimed = lane.select(four, 4, claimed)
@@ -225,17 +240,24 @@ class _Projection:
             return ()
 
         def begin(place: Value, _: Sequence[Value]) -> tuple[()]:
-            taken = lane.either(*(lane.compare("sgt", self._look(self.claimed, place, -step, over), step) for step in (1, 2, 3)))
+            taken = lane.either(
+                *(lane.compare("sgt", self._look(self.claimed, place, -step, over), step) for step in (1, 2, 3))
+            )
             at = (code.add(place, code.index(_MARGIN)),)
             for source, destination in ((self.codes, self.codes), (self.claimed, self.lengths)):
-                store_vector(code, lane.select(taken, 0, self._look(source, place, 0, over)), destination, at, over, over)
+                store_vector(
+                    code, lane.select(taken, 0, self._look(source, place, 0, over)), destination, at, over, over
+                )
             return ()
 
         for body in (decode, begin):
             code.loop(code.index(0), self.stop, code.index(over), (), body)
 
     def _cut(self) -> None:
-        """Add the walk over characters that finds words: what is kept of each word, and the hashes of its characters."""
+        """Add the walk over characters that finds words:
+
+        what is kept of each word, and the hashes of its characters.
+        """
         one, code = self.one, self.code
         zero = one.number(0)
         last = one.number(self.sizes.words)
@@ -256,8 +278,18 @@ class _Projection:
             slot = self._to_index(one.select(stays, one.do("subi", words, 1), last))
             first_slot = self._to_index(one.select(one.both(stays, starts), one.do("subi", words, 1), last))
             upper = one.select(one.compare("ne", folded, point), 1, 0)
-            self._store(one.mix(one.do("addi", one.do("muli", folded, MULTIPLIER), CHARACTER_SALT)), self.hashed, self._to_index(kept))
-            for value, array in ((kept, self.first), (position, self.start), (kind, self.kind), (upper, self.upper), (uppers, self.before)):
+            self._store(
+                one.mix(one.do("addi", one.do("muli", folded, MULTIPLIER), CHARACTER_SALT)),
+                self.hashed,
+                self._to_index(kept),
+            )
+            for value, array in (
+                (kept, self.first),
+                (position, self.start),
+                (kind, self.kind),
+                (upper, self.upper),
+                (uppers, self.before),
+            ):
                 self._store(value, array, first_slot)
             kept = one.do("addi", kept, one.select(stays, 1, 0))
             uppers = one.do("addi", uppers, one.select(stays, upper, 0))
@@ -290,7 +322,10 @@ class _Projection:
         return self._load(entries, self._to_index(look(numbers, place)))
 
     def _starts(self, kind: Value, position: Value, before: Value, base: Value, other: Value) -> Value:
-        """Add the rules of words: whether a character begins one. `before`, `base` and `other` are as in `Projection._find_starts`."""
+        """Add the rules of words:
+
+        whether a character begins one. `before`, `base` and `other` are as in `Projection._find_starts`.
+        """
         one = self.one
 
         def is_(value: Value, wanted: BreakClass) -> Value:
@@ -301,7 +336,9 @@ class _Projection:
         odd = one.compare("ne", one.do("andi", one.do("shrsi", one.do("subi", position, other), 2), 1), 0)
         goes_on = one.either(
             one.both(same, one.either(is_(kind, BreakClass.LETTER), is_(kind, BreakClass.DIGIT))),
-            one.both(one.compare("sge", kind, int(BreakClass.EXTEND)), one.compare("ne", before_kind, int(BreakClass.SPACE))),
+            one.both(
+                one.compare("sge", kind, int(BreakClass.EXTEND)), one.compare("ne", before_kind, int(BreakClass.SPACE))
+            ),
             one.both(same, is_(kind, BreakClass.PICTOGRAPH), is_(before_kind, BreakClass.JOINER)),
             one.both(is_(kind, BreakClass.REGIONAL), is_(before_kind, BreakClass.REGIONAL), odd),
         )
@@ -317,20 +354,28 @@ class _Projection:
         real = code.value(f"arith.uitofp {present} : i1 to f32")
         self._store(real, self.mask, row)
         for side, array in enumerate((self.start, self.end)):
-            code.line(f"memref.store {self._load(array, word)}, %spans[{row}, {code.index(side)}] : {self.spans.memory}")
+            code.line(
+                f"memref.store {self._load(array, word)}, %spans[{row}, {code.index(side)}] : {self.spans.memory}"
+            )
         with code.when(present) as otherwise:
             begin, end = (self._to_index(self._load(array, word)) for array in (self.first, self.next))
             self._word_part(row, begin, end)
             if self.hashes[1]:
                 self._gram_part(row, word, begin, end)
             otherwise()
-            with code.when(code.constant("true") if self.sizes.rest else code.value(f"arith.cmpi eq, {word}, {code.index(0)} : index")):
+            with code.when(
+                code.constant("true")
+                if self.sizes.rest
+                else code.value(f"arith.cmpi eq, {word}, {code.index(0)} : index")
+            ):
                 self._clear(row)
         return ()
 
     def _clear(self, row: Value) -> None:
         step = 16  # the number of features is a multiple of it
-        zero = self.code.constant(f"dense<{'0.0' if self.sizes.real else '0'}> : {vector_of(step, self.features.element)}")
+        zero = self.code.constant(
+            f"dense<{'0.0' if self.sizes.real else '0'}> : {vector_of(step, self.features.element)}"
+        )
 
         def store(column: Value, _: Sequence[Value]) -> tuple[()]:
             store_vector(self.code, zero, self.features, (row, column), step, step)
@@ -344,7 +389,10 @@ class _Projection:
 
         def step(place: Value, state: list[Value]) -> list[Value]:
             value, power = state
-            return [one.do("addi", value, one.do("muli", self._load(self.hashed, place), power)), one.do("muli", power, MULTIPLIER)]
+            return [
+                one.do("addi", value, one.do("muli", self._load(self.hashed, place), power)),
+                one.do("muli", power, MULTIPLIER),
+            ]
 
         value, _ = self._range(begin, end, [(one.number(0), "i32"), (one.number(1), "i32")], step)
         self._store(value, self.grams, self.code.index(0))
@@ -384,7 +432,10 @@ class _Projection:
         return self._range(begin, stop, [(filled, "index")], step)[0]
 
     def _stretch(self, row: Value, offset: int, hashes: int, count: Value, limit: int) -> None:
-        """Add ternary numbers of the first `count` hashes in `grams`, summed, from the hash `offset` on; a limit of 0 is none."""
+        """Add ternary numbers of the first `count` hashes in `grams`, summed, from the hash `offset` on;
+
+        a limit of 0 is none.
+        """
         code, many = self.code, self.many
         pairs = vector_of(2 * self.lanes, "i16")
         ones = code.constant(f"dense<1> : {pairs}")
@@ -399,9 +450,13 @@ class _Projection:
             def add(gram: Value, sums: list[Value]) -> list[Value]:
                 bits = many.mix(many.do("xori", many.spread(self._load(self.grams, gram)), seeds))
                 found = []
-                for feature, total in enumerate(sums):  # of which the upper half of a lane has the one that is 8 further on
+                for feature, total in enumerate(
+                    sums
+                ):  # of which the upper half of a lane has the one that is 8 further on
                     plus, minus = (
-                        code.value(f"arith.andi {halves(many.do('shrui', bits, shift) if shift else bits)}, {ones} : {pairs}")
+                        code.value(
+                            f"arith.andi {halves(many.do('shrui', bits, shift) if shift else bits)}, {ones} : {pairs}"
+                        )
                         for shift in (2 * feature, 2 * feature + 1)
                     )
                     difference = code.value(f"arith.subi {plus}, {minus} : {pairs}")
@@ -412,21 +467,30 @@ class _Projection:
             sums = self._range(code.index(0), count, [(zero, pairs)] * (FEATURES_PER_HASH // 2), add)
             if limit:
                 for operation, bound in (("minsi", limit), ("maxsi", -limit)):
-                    sums = [code.value(f"arith.{operation} {each}, {code.constant(f'dense<{bound}> : {pairs}')} : {pairs}") for each in sums]
+                    sums = [
+                        code.value(f"arith.{operation} {each}, {code.constant(f'dense<{bound}> : {pairs}')} : {pairs}")
+                        for each in sums
+                    ]
             self._store_features(row, code.times(place, FEATURES_PER_HASH), sums)
             return ()
 
         code.repeat(0, hashes, self.lanes, (), group)
 
     def _store_features(self, row: Value, column: Value, sums: list[Value]) -> None:
-        """Add the store of counters, the features of a hash side by side: four of them in a lane, then four lanes of a hash together."""
+        """Add the store of counters, the features of a hash side by side:
+
+        four of them in a lane, then four lanes of a hash together.
+        """
         code, many = self.code, self.many
         pairs = vector_of(2 * self.lanes, "i16")
         words = [code.value(f"vector.bitcast {each} : {pairs} to {many.kind}") for each in sums]
         quads = []
         for half in (0, 16):
             for start in (0, 4):
-                parts = [many.do("andi", many.do("shrui", word, half) if half else word, 255) for word in words[start : start + 4]]
+                parts = [
+                    many.do("andi", many.do("shrui", word, half) if half else word, 255)
+                    for word in words[start : start + 4]
+                ]
                 whole = parts[0]
                 for place, part in enumerate(parts[1:], 1):
                     whole = many.do("ori", whole, many.do("shli", part, 8 * place))
@@ -435,17 +499,28 @@ class _Projection:
 
         def join(left: Value, right: Value, size: int, step: int) -> Value:
             """Lay runs of `step` numbers of two vectors side by side in turns."""
-            picks = [half * size + run * step + each for run in range(size // step) for half in (0, 1) for each in range(step)]
+            picks = [
+                half * size + run * step + each
+                for run in range(size // step)
+                for half in (0, 1)
+                for each in range(step)
+            ]
             kinds = ", ".join([vector_of(size, "i32")] * 2)
             return code.value(f"vector.shuffle {left}, {right} [{', '.join(map(str, picks))}] : {kinds}")
 
-        whole = join(join(quads[0], quads[1], self.lanes, 1), join(quads[2], quads[3], self.lanes, 1), 2 * self.lanes, 2)
+        whole = join(
+            join(quads[0], quads[1], self.lanes, 1), join(quads[2], quads[3], self.lanes, 1), 2 * self.lanes, 2
+        )
         bytes_ = code.value(f"vector.bitcast {whole} : {vector_of(wide, 'i32')} to {vector_of(4 * wide, 'i8')}")
         if self.sizes.real:
             bytes_ = code.value(f"arith.sitofp {bytes_} : {vector_of(4 * wide, 'i8')} to {vector_of(4 * wide, 'f32')}")
         store_vector(code, bytes_, self.features, (row, column), 4 * wide, 4 * wide)
 
     def _range(
-        self, start: Value, stop: Value, carried: Sequence[tuple[Value, str]], body: Callable[[Value, list[Value]], Sequence[Value]]
+        self,
+        start: Value,
+        stop: Value,
+        carried: Sequence[tuple[Value, str]],
+        body: Callable[[Value, list[Value]], Sequence[Value]],
     ) -> list[Value]:
         return self.code.loop(start, stop, self.code.index(1), carried, body)

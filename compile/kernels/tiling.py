@@ -42,16 +42,30 @@ class Shape:
 
 def choose_tiling(family: InstructionFamily, rows: int, blocks: int) -> Tiling:
     """Choose the cut that takes the fewest cycles by a simple model (`_cost`)."""
-    options = [_cut(rows, height, blocks, width) for height in range(1, min(rows, _TALLEST) + 1) if (width := _width(family, height)) > 0]
+    options = [
+        _cut(rows, height, blocks, width)
+        for height in range(1, min(rows, _TALLEST) + 1)
+        if (width := _width(family, height)) > 0
+    ]
     return min(options, key=lambda tiling: _cost(family, tiling))
 
 
 def choose_shape(family: InstructionFamily, rows: int, blocks: int) -> Shape:
-    """Choose tiles for a number of rows that is known only when a kernel runs, at most `rows`: the shape that is best over the lengths that texts usually have."""
+    """Choose tiles for a number of rows that is known only when a kernel runs, at most `rows`:
+
+    the shape that is best over the lengths that texts usually have.
+    """
     usual = range(1, min(rows, _USUAL) + 1)
     heights = range(1, min(rows, _TALLEST) + 1)
-    options = [Shape(height, _cut(height, height, blocks, width).blocks) for height in heights if (width := _width(family, height)) > 0]
-    return min(options, key=lambda shape: sum(_cost(family, _cut(count, shape.height, blocks, shape.blocks)) for count in usual))
+    options = [
+        Shape(height, _cut(height, height, blocks, width).blocks)
+        for height in heights
+        if (width := _width(family, height)) > 0
+    ]
+    return min(
+        options,
+        key=lambda shape: sum(_cost(family, _cut(count, shape.height, blocks, shape.blocks)) for count in usual),
+    )
 
 
 def choose_height(family: InstructionFamily, rows: int, blocks: int) -> int:
@@ -93,7 +107,10 @@ def _cut(rows: int, height: int, blocks: int, width: int) -> Tiling:
 
 
 def _cost(family: InstructionFamily, tiling: Tiling) -> float:
-    """Return what a step takes over all tiles, in products: these, or the wait for the first of them, and half as much for every load."""
+    """Return what a step takes over all tiles, in products:
+
+    these, or the wait for the first of them, and half as much for every load.
+    """
     steps = 0.0
     for height in tiling.rows:
         left = height * family.bytes / 16 if family.keeps else height  # what is kept is loaded 16 bytes at a time

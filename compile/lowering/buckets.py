@@ -1,17 +1,24 @@
 """Length buckets: for how many words, and how many bytes, there is an entry of its own.
 
-A text runs in the smallest entry that holds it, and pays for all of that entry's words. The rule, from the lengths of the training texts:
+A text runs in the smallest entry that holds it, and pays for all of that entry's words. The rule, from the lengths of
+the training texts:
 
-1. Candidates are 4 and the multiples of 8: the compiler's own matrix kernels work on rows in steps of 8 (16 with AVX-512, and narrower ones up to 8), so a
-   size in between costs as much as the next one (seen with AVX-512: 12 words take 97 % of the time of 16). This project's kernels (`compile.kernels`) work on
-   any number of rows, and a package in int8 of which some targets get them has the multiples of 4 as candidates.
-2. Among all choices of at most `most` candidates, the last of them fixed, take the one with the fewest words computed per training text (a dynamic
-   programme). A bucket that saves less than `WORTH` of the words is left out: each is some 80 KB of code and a few seconds of compilation.
-3. A bucket's bytes are the `COVERED` quantile over the texts that it is meant for, rounded up to 16, and never less than the bucket before has.
+1. Candidates are 4 and the multiples of 8: the compiler's own matrix kernels work on rows in steps of 8 (16 with
+AVX-512, and narrower ones up to 8), so a
+   size in between costs as much as the next one (seen with AVX-512: 12 words take 97 % of the time of 16). This
+   project's kernels (`compile.kernels`) work on any number of rows, and a package in int8 of which some targets get
+   them has the multiples of 4 as candidates.
+2. Among all choices of at most `most` candidates, the last of them fixed, take the one with the fewest words computed
+per training text (a dynamic
+   programme). A bucket that saves less than `WORTH` of the words is left out: each is some 80 KB of code and a few
+   seconds of compilation.
+3. A bucket's bytes are the `COVERED` quantile over the texts that it is meant for, rounded up to 16, and never less
+than the bucket before has.
    A text with few words and more bytes than that runs in a later bucket.
 4. The last bucket is generous: 64 words and 512 bytes, either doubled where a training text has more (graphemes of Thai
    count as words).
-5. Where all targets get a whole parser of kernels there is only the last bucket: these kernels compute the words that a text has, and no more, so that a text
+5. Where all targets get a whole parser of kernels there is only the last bucket: these kernels compute the words that a
+text has, and no more, so that a text
    of 4 to 16 words takes 1 to 4 us more of 40 to 90 than in an entry of its own size, and an entry is 50 KB of code.
 """
 
@@ -21,6 +28,7 @@ from collections.abc import Iterable, Sequence
 
 from compile.support.errors import PlanError
 from runtime_py.package_format.manifest import Bucket
+import itertools
 
 LAST = (64, 512)
 LONGEST = (128, 1024)
@@ -38,7 +46,8 @@ def choose_buckets(lengths: Iterable[Length], most: int = 6, step: int = STEP) -
     Args:
         lengths: [words, bytes, texts] over the training texts.
         most: How many buckets there may be.
-        step: Between the candidates, a multiple of 4: `STEP`, or `FINE_STEP` for kernels that work on any number of rows.
+        step: Between the candidates, a multiple of 4: `STEP`, or `FINE_STEP` for kernels that work on any number of
+            rows.
 
     Raises:
         PlanError: `most` is less than 1, or a length is negative.
@@ -47,7 +56,9 @@ def choose_buckets(lengths: Iterable[Length], most: int = 6, step: int = STEP) -
         raise PlanError(f"{most} length buckets were asked for, expected at least 1")
     known = list(lengths)
     if any(min(length) < 0 for length in known):
-        raise PlanError(f"a negative number among the lengths of the training texts: {next(length for length in known if min(length) < 0)}")
+        raise PlanError(
+            f"a negative number among the lengths of the training texts: {next(length for length in known if min(length) < 0)}"
+        )
     last = (
         LAST[0] if all(words <= LAST[0] for words, _, _ in known) else LONGEST[0],
         LAST[1] if all(size <= LAST[1] for _, size, _ in known) else LONGEST[1],
@@ -67,28 +78,41 @@ def make_buckets(sizes: Sequence[tuple[int, int]]) -> tuple[Bucket, ...]:
     """
     for words, size in sizes:
         if words < 2 or size < 4 or size % 4:
-            raise PlanError(f"a bucket of {words} words and {size} bytes: expected at least 2 words, and a multiple of 4 as bytes")
-    for (words, size), (next_words, next_size) in zip(sizes, sizes[1:], strict=False):
+            raise PlanError(
+                f"a bucket of {words} words and {size} bytes: expected at least 2 words, and a multiple of 4 as bytes"
+            )
+    for (words, size), (next_words, next_size) in itertools.pairwise(sizes):
         if not (words < next_words and size <= next_size):
-            raise PlanError(f"a bucket of {next_words} words and {next_size} bytes after one of {words} and {size}: buckets have to grow")
+            raise PlanError(
+                f"a bucket of {next_words} words and {next_size} bytes after one of {words} and {size}: buckets have to grow"
+            )
     if not sizes:
         raise PlanError("no length bucket at all")
     return tuple(Bucket(words=words, bytes=size, entry=f"parse_{words}") for words, size in sizes)
 
 
 def _choose_words(counts: dict[int, int], most: int, last: int, step: int) -> list[int]:
-    """Return the words of the chosen buckets: for one, two, ... buckets the best choice, as long as one more is worth it."""
+    """Return the words of the chosen buckets:
+
+    for one, two, ... buckets the best choice, as long as one more is worth it.
+    """
     candidates = sorted({4, *range(step, last, step)})
     chosen, cost = [last], _cost(last, counts)
     # The cheapest buckets that end in each candidate, and what they cost for the texts that they hold.
     best = {size: (_cost(size, counts), [size]) for size in candidates}
     while best and len(chosen) < most:
-        better, sizes = min((spent + _cost(last, counts, above=sizes[-1]), [*sizes, last]) for spent, sizes in best.values())
+        better, sizes = min(
+            (spent + _cost(last, counts, above=sizes[-1]), [*sizes, last]) for spent, sizes in best.values()
+        )
         if cost - better <= WORTH * cost:
             break
         chosen, cost = sizes, better
         longer = {
-            size: [(spent + _cost(size, counts, above=sizes[-1]), [*sizes, size]) for spent, sizes in best.values() if sizes[-1] < size]
+            size: [
+                (spent + _cost(size, counts, above=sizes[-1]), [*sizes, size])
+                for spent, sizes in best.values()
+                if sizes[-1] < size
+            ]
             for size in candidates
         }
         best = {size: min(options) for size, options in longer.items() if options}

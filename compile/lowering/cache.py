@@ -1,9 +1,10 @@
 """What was compiled before: modules by the SHA-256 of everything that the compiler's output depends on.
 
-The key is made of the MLIR's bytes, every flag in its order, the content of the files that flags name, what the compiler calls itself, what it makes of
-the processor ("host" is another one on another machine), and the form of the entries. Two files an entry: the module and, written after it, a record with
-the module's digest. An entry that does not match its record is none. It is safe for several processes at once: files take their names whole, and the
-same key always has the same content.
+The key is made of the MLIR's bytes, every flag in its order, the content of the files that flags name, what the
+compiler calls itself, what it makes of the processor ("host" is another one on another machine), and the form of the
+entries. Two files an entry: the module and, written after it, a record with the module's digest. An entry that does not
+match its record is none. It is safe for several processes at once: files take their names whole, and the same key
+always has the same content.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def cache_key(module: bytes, flags: Sequence[str], compiler: str, processor: str
         processor: What it makes of the flags for the processor.
     """
     values = {flag: Path(flag.partition("=")[2]) for flag in flags if "=" in flag}
-    files = [[flag, _digest(path.read_bytes())] for flag, path in values.items() if len(path.name) < 200 and path.is_file()]
+    files = [
+        [flag, _digest(path.read_bytes())] for flag, path in values.items() if len(path.name) < 200 and path.is_file()
+    ]
     return _digest(msgspec.json.encode([FORMAT, _digest(module), list(flags), files, compiler, processor]))
 
 
@@ -105,7 +108,9 @@ class Cache:
     def store(self, key: str, compiled: Compiled, compiler: str) -> None:
         """Keep a module. That it cannot be kept fails nothing: `problem` then says why."""
         content = compiled.path.read_bytes()
-        record = Record(_digest(content), len(content), compiled.seconds, compiled.statistics, compiler, list(compiled.flags))
+        record = Record(
+            _digest(content), len(content), compiled.seconds, compiled.statistics, compiler, list(compiled.flags)
+        )
         module, beside = self._paths(key)
         try:
             replace_file(module, content)
@@ -136,7 +141,9 @@ class Cache:
             with suppress(OSError):  # another process drops entries, too
                 state = path.stat()
                 if path.suffix == ".json":
-                    entries.append((state.st_mtime, state.st_size + path.with_suffix(".vmfb").stat().st_size, path.stem))
+                    entries.append(
+                        (state.st_mtime, state.st_size + path.with_suffix(".vmfb").stat().st_size, path.stem)
+                    )
                 elif now - state.st_mtime > _ABANDONED and not path.with_suffix(".json").exists():
                     path.unlink()
         total = sum(size for _, size, _ in entries)

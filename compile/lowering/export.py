@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from compile.support.errors import ExportFailed
+from compile.support.errors import ExportError
 from runtime_py.package_format.manifest import Bucket
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class _Entry(nn.Module):
-    """The model with its number of words fixed: int32[B, N/4] to the four outputs of ABI 1. All entries hold the same model, so they share its weights."""
+    """The model with its number of words fixed:
+
+    int32[B, N/4] to the four outputs of ABI 1. All entries hold the same model, so they share its weights.
+    """
 
     def __init__(self, model: ParserModel | KernelParser, words: int) -> None:
         super().__init__()
@@ -35,7 +38,10 @@ class _Entry(nn.Module):
 
 
 def _softmax(value: Tensor, dim: int, half_to_float: bool) -> Tensor:
-    """Softmax from its parts; the largest value as the negative of the smallest, since the compiler would put the usual parts together again."""
+    """Softmax from its parts;
+
+    the largest value as the negative of the smallest, since the compiler would put the usual parts together again.
+    """
     largest = -torch.amin(-value, dim, keepdim=True)
     powers = torch.exp(value - largest)
     return powers / torch.sum(powers, dim, keepdim=True)
@@ -47,13 +53,19 @@ def _squeeze(value: Tensor, dims: int | Sequence[int]) -> Tensor:
 
 
 def decompositions() -> dict[Any, Any]:
-    """Return PyTorch's own, and of `squeeze` (also in `unbind`), whose decomposed form the importer does not know: a reshape."""
+    """Return PyTorch's own, and of `squeeze` (also in `unbind`), whose decomposed form the importer does not know:
+
+    a reshape.
+    """
     table = dict(torch.export.default_decompositions())
     return table | {torch.ops.aten.squeeze.dim: _squeeze, torch.ops.aten.squeeze.dims: _squeeze}
 
 
 def export_entries(
-    model: ParserModel | KernelParser, buckets: Sequence[Bucket], on_entry: Callable[[Bucket], None] = lambda _: None, batch: int = 1
+    model: ParserModel | KernelParser,
+    buckets: Sequence[Bucket],
+    on_entry: Callable[[Bucket], None] = lambda _: None,
+    batch: int = 1,
 ) -> dict[str, ExportedProgram]:
     """Trace the model for every bucket.
 
@@ -64,10 +76,11 @@ def export_entries(
         batch: More than 1 gives every bucket a second entry, for that many texts at once.
 
     Returns:
-        By entry name: a program of int32[B, bytes / 4] to intent float32[B, I], tags float32[B, words, L], spans int32[B, words, 2], count int32[B].
+        By entry name: a program of int32[B, bytes / 4] to intent float32[B, I], tags float32[B, words, L], spans
+            int32[B, words, 2], count int32[B].
 
     Raises:
-        ExportFailed: PyTorch cannot trace the model.
+        ExportError: PyTorch cannot trace the model.
     """
     programs: dict[str, ExportedProgram] = {}
     for bucket in buckets:
@@ -82,10 +95,13 @@ def _trace(model: ParserModel | KernelParser, bucket: Bucket, batch: int) -> Exp
     example = torch.zeros((batch, bucket.bytes // 4), dtype=torch.int32)
     try:
         with torch.no_grad(), _quiet():
-            # Not strict: the model is traced as Python runs it. Decomposed: the importer does not know the operators of Python (`^`, `>>`).
-            return torch.export.export(_Entry(model, bucket.words), (example,), strict=False).run_decompositions(decompositions())
+            # Not strict: the model is traced as Python runs it. Decomposed: the importer does not know the operators of
+            # Python (`^`, `>>`).
+            return torch.export.export(_Entry(model, bucket.words), (example,), strict=False).run_decompositions(
+                decompositions()
+            )
     except Exception as error:
-        raise ExportFailed(
+        raise ExportError(
             f"{bucket.entry}: PyTorch cannot trace the model for {bucket.words} words",
             f"{type(error).__name__}: {error}",
             {"traceback.txt": traceback.format_exc().encode()},
@@ -95,11 +111,15 @@ def _trace(model: ParserModel | KernelParser, bucket: Bucket, batch: int) -> Exp
 def split_softmax(programs: dict[str, ExportedProgram]) -> dict[str, ExportedProgram]:
     """Return the programs with every softmax taken apart.
 
-    For 32-bit ARM. The compiler's own softmax takes the maximum that ignores NaN, for which that processor has no instruction: LLVM calls `fmaxf`, and
-    a compiled module has no library to call. Other targets keep theirs, which is one launch of code instead of five.
+    For 32-bit ARM. The compiler's own softmax takes the maximum that ignores NaN, for which that processor has no
+    instruction: LLVM calls `fmaxf`, and a compiled module has no library to call. Other targets keep theirs, which is
+    one launch of code instead of five.
     """
     with _quiet():
-        return {name: program.run_decompositions({torch.ops.aten._softmax.default: _softmax}) for name, program in programs.items()}
+        return {
+            name: program.run_decompositions({torch.ops.aten._softmax.default: _softmax})
+            for name, program in programs.items()
+        }
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compile.support.errors import ImportFailed
+from compile.support.errors import ImportStageError
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -22,14 +22,14 @@ def import_programs(programs: dict[str, ExportedProgram], destination: Path) -> 
 
     Args:
         programs: By the name of the function that each becomes. A tensor that several of them hold is imported once.
-        destination: `.mlirbc` (bytecode, with the source line of every operation for diagnostics) or `.mlir` (text). The same programs give the same
-            bytes, wherever the project and PyTorch are installed.
+        destination: `.mlirbc` (bytecode, with the source line of every operation for diagnostics) or `.mlir` (text).
+            The same programs give the same bytes, wherever the project and PyTorch are installed.
 
     Returns:
         The destination.
 
     Raises:
-        ImportFailed: The importer does not know an operation; the folder for reproduction holds the programs as text.
+        ImportStageError: The importer does not know an operation; the folder for reproduction holds the programs as text.
     """
     from iree.turbine import aot
     from iree.turbine.aot.compiled_module import ExportTargetDef
@@ -41,14 +41,16 @@ def import_programs(programs: dict[str, ExportedProgram], destination: Path) -> 
             _shorten_places(program)
             collection.programs[name] = ExportTargetDef(program)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"iree\.turbine")  # its own use of NumPy
+            warnings.filterwarnings(
+                "ignore", category=DeprecationWarning, module=r"iree\.turbine"
+            )  # its own use of NumPy
             output = aot.export(collection, module_name=MODULE_NAME)
         output.verify()
         output.save_mlir(destination)
     except Exception as error:
         destination.unlink(missing_ok=True)
         evidence = {f"{name}.fx.txt": str(program).encode() for name, program in programs.items()}
-        raise ImportFailed(
+        raise ImportStageError(
             "the importer cannot express the traced programs in MLIR",
             f"{type(error).__name__}: {error}",
             {"traceback.txt": traceback.format_exc().encode(), **evidence},

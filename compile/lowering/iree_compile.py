@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
-from compile.support.errors import CompilerFailed
+from compile.support.errors import CompilerError
 from compile.support.process import run_tool
 from targets.schema import Family, Target
 
-# Not choices of a target, but of every package: no file names or source lines of the machine that compiles in what is shipped (13 KB a module, and the
-# reason why the same module compiles to the same bytes in every folder), and no debug information, whose unwinding symbols 32-bit ARM cannot load.
+# Not choices of a target, but of every package: no file names or source lines of the machine that compiles in what is
+# shipped (13 KB a module, and the reason why the same module compiles to the same bytes in every folder), and no debug
+# information, whose unwinding symbols 32-bit ARM cannot load.
 STRIP_FLAGS = (
     "--iree-vm-bytecode-module-strip-source-map=true",
     "--iree-vm-bytecode-module-strip-debug-ops=true",
@@ -69,7 +70,7 @@ def compiler_path() -> Path:
     `iree-compile` on the PATH is a Python script that starts it, and that leaves it running when it is killed itself.
 
     Raises:
-        CompilerFailed: The compiler is not installed.
+        CompilerError: The compiler is not installed.
     """
     spec = find_spec("iree.compiler") if find_spec("iree") is not None else None
     for place in (spec.submodule_search_locations or []) if spec is not None else []:
@@ -77,11 +78,14 @@ def compiler_path() -> Path:
             path = Path(place) / "_mlir_libs" / name
             if path.is_file():
                 return path
-    raise CompilerFailed("the IREE compiler is not installed. Install it: pip install 'pqrnn[compile]'")
+    raise CompilerError("the IREE compiler is not installed. Install it: pip install 'pqrnn[compile]'")
 
 
 def target_flags(target: Target, family: Family) -> tuple[str, ...]:
-    """Return what the compiler is told for a target: its family's flags, its machine, its own flags, and those of every package."""
+    """Return what the compiler is told for a target:
+
+    its family's flags, its machine, its own flags, and those of every package.
+    """
     flags = [flag.flag for flag in family.flags]
     if target.vulkan is not None:
         flags.append(f"--iree-vulkan-target={target.vulkan.target}")
@@ -99,7 +103,9 @@ def compile_command(source: str, destination: str, flags: Sequence[str]) -> str:
     return shlex.join(["iree-compile", source, "-o", destination, *flags])
 
 
-def compile_module(source: Path, destination: Path, flags: tuple[str, ...], timeout: float = DEFAULT_TIMEOUT) -> Compiled:
+def compile_module(
+    source: Path, destination: Path, flags: tuple[str, ...], timeout: float = DEFAULT_TIMEOUT
+) -> Compiled:
     """Compile a module.
 
     Args:
@@ -109,15 +115,18 @@ def compile_module(source: Path, destination: Path, flags: tuple[str, ...], time
         timeout: Seconds after which the compiler is killed.
 
     Raises:
-        CompilerFailed: The compiler refuses the module, crashes, or is out of time; with its diagnostics and the files to repeat it.
+        CompilerError: The compiler refuses the module, crashes, or is out of time; with its diagnostics and the files
+            to repeat it.
     """
     figures = destination.with_name(f"{destination.name}.statistics.json")
     bookkeeping = ("--iree-scheduling-dump-statistics-format=json", f"--iree-scheduling-dump-statistics-file={figures}")
     finished = run_tool([compiler_path(), source, "-o", destination, *flags, *bookkeeping], timeout)
     try:
         if finished.code != 0 or finished.timed_out or not destination.is_file():
-            raise CompilerFailed(
-                f"the compiler {finished.ending}", without_noise(finished.diagnostics), _evidence(source, flags, finished.diagnostics)
+            raise CompilerError(
+                f"the compiler {finished.ending}",
+                without_noise(finished.diagnostics),
+                _evidence(source, flags, finished.diagnostics),
             )
         return Compiled(destination, flags, finished.seconds, _statistics(figures))
     except BaseException:
@@ -134,14 +143,21 @@ def _evidence(source: Path, flags: tuple[str, ...], diagnostics: str) -> dict[st
 def compile_evidence(source: Path, flags: tuple[str, ...]) -> dict[str, bytes | Path]:
     """Return what repeats a run of the compiler: the module and the command."""
     name = f"module{source.suffix}"
-    return {name: source, "command.sh": f"#!/bin/sh\n# {compiler_version()}\n{compile_command(name, 'module.vmfb', flags)}\n".encode()}
+    return {
+        name: source,
+        "command.sh": f"#!/bin/sh\n# {compiler_version()}\n{compile_command(name, 'module.vmfb', flags)}\n".encode(),
+    }
 
 
 def without_noise(diagnostics: str) -> str:
     """Leave out the dump of the whole operation that follows a diagnostic, and the compiler's stack trace."""
     kept = []
     for line in diagnostics.splitlines():
-        if "see current operation:" in line or line.startswith("Stack dump:") or line.startswith("Please report issues"):
+        if (
+            "see current operation:" in line
+            or line.startswith("Stack dump:")
+            or line.startswith("Please report issues")
+        ):
             break
         kept.append(line)
     return "\n".join(kept)
@@ -163,10 +179,10 @@ def compiler_version() -> str:
     """Return what the compiler calls itself, such as "IREE compiler version 3.13.0rc20261016 @ 89ece87b".
 
     Raises:
-        CompilerFailed: The compiler is not installed or does not start.
+        CompilerError: The compiler is not installed or does not start.
     """
     finished = run_tool([compiler_path(), "--version"], 60.0)
     found = re.search(r"IREE compiler version .*", finished.output)
     if finished.code != 0 or found is None:
-        raise CompilerFailed(f"the compiler {finished.ending} when asked for its version", finished.diagnostics)
+        raise CompilerError(f"the compiler {finished.ending} when asked for its version", finished.diagnostics)
     return found[0].strip()

@@ -1,7 +1,10 @@
-"""What a target's processor or GPU comes down to: the compiler's own answer, so that a package never promises less than the code uses.
+"""What a target's processor or GPU comes down to:
 
-A compiled module carries no list of the instructions in it, and the runtime loads it on any processor of the architecture; a missing instruction then
-kills the process. So the list in the manifest is the one that the compiler itself works with.
+the compiler's own answer, so that a package never promises less than the code uses.
+
+A compiled module carries no list of the instructions in it, and the runtime loads it on any processor of the
+architecture; a missing instruction then kills the process. So the list in the manifest is the one that the compiler
+itself works with.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compile.lowering.iree_compile import compiler_path, compiler_version, without_noise
-from compile.support.errors import CompilerFailed
+from compile.support.errors import CompilerError
 from compile.support.process import run_tool
 from runtime_py.package_format.manifest import ANY
 from targets.isa import ARCHITECTURES, architecture_of
@@ -30,8 +33,10 @@ class Processor:
     Attributes:
         triple: LLVM target triple; "any" for code of no processor in particular.
         cpu: LLVM's name; for the machine that compiles, the name that it resolved to; "any" as above.
-        features: What a device has to have, sorted, LLVM's spelling: only those that matter to compiled code and are not in the architecture's baseline.
-        resolved: All that the compiler made of the flags, in its own words: two targets with the same flags and the same words get the same code.
+        features: What a device has to have, sorted, LLVM's spelling: only those that matter to compiled code and are
+            not in the architecture's baseline.
+        resolved: All that the compiler made of the flags, in its own words: two targets with the same flags and the
+            same words get the same code.
     """
 
     triple: str
@@ -48,7 +53,8 @@ def resolve_processor(target: Target, flags: tuple[str, ...]) -> Processor:
         flags: What the compiler will be told for it.
 
     Raises:
-        CompilerFailed: The compiler does not know the processor or the GPU, or would use something of it that the target does not declare.
+        CompilerError: The compiler does not know the processor or the GPU, or would use something of it that the
+            target does not declare.
     """
     question = ["-", *flags, "--compile-to=executable-targets"]
     finished = run_tool([compiler_path(), *question], _SECONDS, stdin="module {}\n")
@@ -56,7 +62,9 @@ def resolve_processor(target: Target, flags: tuple[str, ...]) -> Processor:
     if finished.code != 0 or device is None or "not a recognized" in finished.diagnostics:
         script = f"#!/bin/sh\n# {compiler_version()}\necho 'module {{}}' | {shlex.join(['iree-compile', *question])}\n"
         evidence: dict[str, bytes | Path] = {"command.sh": script.encode(), "stderr.txt": finished.diagnostics.encode()}
-        raise CompilerFailed(f"{target.id}: the compiler does not accept this target", without_noise(finished.diagnostics), evidence)
+        raise CompilerError(
+            f"{target.id}: the compiler does not accept this target", without_noise(finished.diagnostics), evidence
+        )
     if target.family == "cpu":
         return _check_cpu(target, device[0], finished.diagnostics)
     if target.vulkan is not None:
@@ -68,27 +76,37 @@ def _check_cpu(target: Target, device: str, diagnostics: str) -> Processor:
     attributes = dict(_ATTRIBUTE.findall(device))
     if "Resolution of CPU to CPU-features is not implemented" in diagnostics:
         # LLVM would use what it knows of the processor, and nobody would learn what that is.
-        raise CompilerFailed(f"{target.id}: the compiler does not say what {target.cpu} has. Take a generic cpu and list the features")
+        raise CompilerError(
+            f"{target.id}: the compiler does not say what {target.cpu} has. Take a generic cpu and list the features"
+        )
     architecture = ARCHITECTURES[architecture_of(attributes["target_triple"]) or ""]
     used = enabled_features(attributes.get("cpu_features", "")) & architecture.features
     if target.cpu == "host":
         return Processor(attributes["target_triple"], attributes["cpu"], tuple(sorted(used)), device)
     undeclared = sorted(used - set(target.features))
     if undeclared:
-        raise CompilerFailed(f"{target.id}: code for this processor may use {', '.join(undeclared)}, which the target's features leave out")
+        raise CompilerError(
+            f"{target.id}: code for this processor may use {', '.join(undeclared)}, which the target's features leave out"
+        )
     return Processor(target.triple, target.cpu, tuple(sorted(target.features)), device)
 
 
 def _check_gpu(name: str, declared: Vulkan, device: str) -> None:
     """Compare what a target expects of a GPU with the compiler's description of it."""
-    lanes = [int(number) for choices in re.findall(r"subgroup_size_choices = \[([\d, ]+)\]", device) for number in choices.split(",")]
+    lanes = [
+        int(number)
+        for choices in re.findall(r"subgroup_size_choices = \[([\d, ]+)\]", device)
+        for number in choices.split(",")
+    ]
     if "subgroup = none" in device:  # such code does not use subgroups
         lanes.append(0)
     if declared.subgroup not in lanes:
-        raise CompilerFailed(f"{name}: the code counts on subgroups of {' or '.join(map(str, lanes))}, the target says {declared.subgroup}")
+        raise CompilerError(
+            f"{name}: the code counts on subgroups of {' or '.join(map(str, lanes))}, the target says {declared.subgroup}"
+        )
     compute = re.search(r"compute = ([\w|]+)", device)
     if compute is not None and "int64" in compute[1].split("|") and not declared.int64:
-        raise CompilerFailed(f"{name}: code for this GPU may use 64-bit integers, which the target does not declare")
+        raise CompilerError(f"{name}: code for this GPU may use 64-bit integers, which the target does not declare")
 
 
 def enabled_features(listing: str) -> frozenset[str]:

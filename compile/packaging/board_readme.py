@@ -86,7 +86,10 @@ def _facts(variant: Variant) -> Iterator[str]:
     target = known.get(variant.target) if variant.target in known.names() else None
     if target is not None:
         yield from _wrapped(f"for {target.summary}; needs {target.needs}", "    ")
-    yield from _wrapped(f"code for {variant.triple}, {variant.cpu}; CPU features: {' '.join(variant.features) or 'none beyond the baseline'}; device {variant.device}", "    ")
+    yield from _wrapped(
+        f"code for {variant.triple}, {variant.cpu}; CPU features: {' '.join(variant.features) or 'none beyond the baseline'}; device {variant.device}",
+        "    ",
+    )
     yield from _wrapped(_proof(variant), "    ")
     reason = why_no_wheel(variant.triple)
     if reason:
@@ -125,4 +128,6 @@ def _download(manifest: Manifest, wheel: str) -> Iterator[str]:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

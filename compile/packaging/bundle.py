@@ -1,4 +1,5 @@
-"""A bundle for boards: the chosen variants of a package, the wheel that runs them, the conformance file, and one page that says what to do.
+"""A bundle for boards: the chosen variants of a package, the wheel that runs them, the conformance file, and one page
+that says what to do.
 
 Nothing is compiled here, and PyTorch is not needed.
 """
@@ -17,7 +18,7 @@ from msgspec import Struct
 
 from compile.packaging.board_readme import board_note
 from compile.packaging.wheel import build_wheel
-from compile.support.errors import DeployFailed
+from compile.support.errors import DeployError
 from pqrnn.files import replace_file
 from runtime_py.errors import DigestError
 from runtime_py.package_format.manifest import Variant
@@ -50,7 +51,9 @@ class Bundle(Struct, frozen=True):
     bytes: int
 
 
-def deploy(package: str | Path, out: str | Path, targets: Sequence[str] = (), archive: bool = False, replace: bool = False) -> Bundle:
+def deploy(
+    package: str | Path, out: str | Path, targets: Sequence[str] = (), archive: bool = False, replace: bool = False
+) -> Bundle:
     """Write a bundle; it appears when it is whole, and not before.
 
     Args:
@@ -61,7 +64,8 @@ def deploy(package: str | Path, out: str | Path, targets: Sequence[str] = (), ar
         replace: Whether an existing bundle may be replaced, and its archive with it.
 
     Raises:
-        DeployFailed: No such variant, none but those for development, or one that failed its check; or the archive exists and may not be replaced.
+        DeployError: No such variant, none but those for development, or one that failed its check; or the archive
+            exists and may not be replaced.
         PackageError: The package is damaged, or the bundle exists and may not be replaced.
     """
     source = open_package(package, verify=True)
@@ -69,12 +73,14 @@ def deploy(package: str | Path, out: str | Path, targets: Sequence[str] = (), ar
     out = Path(out)
     tarball = out.with_name(f"{out.name}.tar.gz")
     if tarball.exists() and not replace:
-        raise DeployFailed(f"{tarball} exists already; choose another name, or say --replace")
+        raise DeployError(f"{tarball} exists already; choose another name, or say --replace")
     with new_directory(out, "bundle", MARK, replace) as staging:
         trimmed = trim_package(source, variants, staging / source.path.resolve().name)
         wheel = build_wheel(staging)
         (staging / CONFORMANCE).write_bytes(encode_conformance(make_conformance(trimmed)))
-        (staging / NOTE).write_text(board_note(trimmed.manifest, trimmed.path.name, wheel.name, CONFORMANCE), encoding="utf-8")
+        (staging / NOTE).write_text(
+            board_note(trimmed.manifest, trimmed.path.name, wheel.name, CONFORMANCE), encoding="utf-8"
+        )
         bundle = Bundle(
             package=trimmed.path.name,
             wheel=wheel.name,
@@ -105,22 +111,30 @@ def choose_variants(package: Package, names: Sequence[str]) -> list[Variant]:
         names: Those asked for, also for development; none for all that are not.
 
     Raises:
-        DeployFailed: No such variant, none but those for development, or one that failed its check.
+        DeployError: No such variant, none but those for development, or one that failed its check.
     """
     there = package.manifest.variants
     known = [variant.target for variant in there]
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise DeployFailed(f"{package.path} has no variant {', '.join(unknown)}; it has: {', '.join(known) or 'none'}. Compile it: pqrnn compile RUN --target {unknown[0]}")
-    chosen = [variant for variant in there if variant.target in names] if names else [variant for variant in there if not _for_development(variant)]
+        raise DeployError(
+            f"{package.path} has no variant {', '.join(unknown)}; it has: {', '.join(known) or 'none'}. Compile it: pqrnn compile RUN --target {unknown[0]}"
+        )
+    chosen = (
+        [variant for variant in there if variant.target in names]
+        if names
+        else [variant for variant in there if not _for_development(variant)]
+    )
     if not chosen:
-        raise DeployFailed(
+        raise DeployError(
             f"{package.path} has only variants for development ({', '.join(known) or 'none at all'}), which mean another machine elsewhere. "
             "Compile for the board: pqrnn compile RUN --target raspberry-pi-4 ('pqrnn targets' lists all); or ask by name: --target host"
         )
     failed = [variant.target for variant in chosen if variant.parity is not None and not variant.parity.passed]
     if failed:
-        raise DeployFailed(f"{', '.join(failed)} of {package.path} failed the check, so it is not shipped; compile it again, or name the others with --target")
+        raise DeployError(
+            f"{', '.join(failed)} of {package.path} failed the check, so it is not shipped; compile it again, or name the others with --target"
+        )
     return chosen
 
 
@@ -167,5 +181,10 @@ def pack(folder: Path, name: str) -> bytes:
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as archive:
         for path in [folder, *sorted(folder.rglob("*"))]:
-            archive.add(path, f"{name}/{path.relative_to(folder).as_posix()}" if path != folder else name, recursive=False, filter=plain)
+            archive.add(
+                path,
+                f"{name}/{path.relative_to(folder).as_posix()}" if path != folder else name,
+                recursive=False,
+                filter=plain,
+            )
     return buffer.getvalue()

@@ -27,7 +27,9 @@ def module_path(target: str) -> str:
     return f"variants/{target}/module.vmfb"
 
 
-def describe_variant(plan: Plan, seconds: float, dispatches: int | None = None, vulkan: VulkanNeeds | None = None) -> Variant:
+def describe_variant(
+    plan: Plan, seconds: float, dispatches: int | None = None, vulkan: VulkanNeeds | None = None
+) -> Variant:
     """Describe a compiled module that has not been run yet.
 
     Args:
@@ -59,7 +61,13 @@ def describe_labels(labels: TrainedLabels) -> Labels:
 
 
 def describe_package(
-    name: str, facts: Facts, parameters: int, buckets: Sequence[Bucket], variants: Sequence[Variant], golden: GoldenSet, batch: int = 1
+    name: str,
+    facts: Facts,
+    parameters: int,
+    buckets: Sequence[Bucket],
+    variants: Sequence[Variant],
+    golden: GoldenSet,
+    batch: int = 1,
 ) -> Manifest:
     """Describe a package; the digests of its files are filled in when it is sealed.
 

@@ -1,7 +1,7 @@
 """The wheel `pqrnn-runtime`: `runtime_py` alone, for machines that only run packages.
 
-It is built from the files that are installed here, offline. Version and pins are those of the installed distribution `pqrnn`, and so of `pyproject.toml`:
-nothing is stated twice.
+It is built from the files that are installed here, offline. Version and pins are those of the installed distribution
+`pqrnn`, and so of `pyproject.toml`: nothing is stated twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from compile.support.errors import DeployFailed
+from compile.support.errors import DeployError
 
 DISTRIBUTION = "pqrnn-runtime"
 PACKAGE = "runtime_py"
@@ -37,7 +37,7 @@ def build_wheel(folder: Path) -> Path:
         The wheel.
 
     Raises:
-        DeployFailed: pqrnn is not installed, or its metadata lacks something.
+        DeployError: pqrnn is not installed, or its metadata lacks something.
     """
     from hatchling.builders.wheel import WheelBuilder
 
@@ -58,19 +58,23 @@ def describe_project() -> dict[str, Any]:
     """Return the wheel's project table, as a `pyproject.toml` has it.
 
     Raises:
-        DeployFailed: pqrnn is not installed, or its metadata lacks a dependency of `runtime_py`.
+        DeployError: pqrnn is not installed, or its metadata lacks a dependency of `runtime_py`.
     """
     from packaging.requirements import Requirement
 
     try:
         own = metadata.metadata("pqrnn")
     except metadata.PackageNotFoundError as error:
-        raise DeployFailed("pqrnn runs from its sources and is not installed, so the versions to pin are unknown; install it: pip install -e .") from error
+        raise DeployError(
+            "pqrnn runs from its sources and is not installed, so the versions to pin are unknown; install it: pip install -e ."
+        ) from error
     stated = [Requirement(text) for text in metadata.requires("pqrnn") or []]
     pins = {each.name: str(each) for each in stated if each.name in REQUIRED and each.marker is None}
     missing = [name for name in REQUIRED if name not in pins]
     if missing:
-        raise DeployFailed(f"the installed pqrnn does not say which {', '.join(missing)} it needs; install it again: pip install --force-reinstall pqrnn")
+        raise DeployError(
+            f"the installed pqrnn does not say which {', '.join(missing)} it needs; install it again: pip install --force-reinstall pqrnn"
+        )
     return {
         "name": DISTRIBUTION,
         "version": own["Version"],
@@ -88,4 +92,6 @@ def _license() -> bytes:
     for file in metadata.files("pqrnn") or []:
         if file.name == "LICENSE":
             return file.read_binary()
-    raise DeployFailed("the installed pqrnn holds no licence text; install it again: pip install --force-reinstall pqrnn")
+    raise DeployError(
+        "the installed pqrnn holds no licence text; install it again: pip install --force-reinstall pqrnn"
+    )

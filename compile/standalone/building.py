@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compile.standalone.errors import StandaloneFailed
+from compile.standalone.errors import StandaloneError
 from compile.standalone.toolchains import Toolchain
 from compile.support.process import run_tool
 from compile.verify.reference import Prediction
@@ -54,30 +54,47 @@ class Program:
             timeout: Seconds for all of them.
 
         Raises:
-            StandaloneFailed: The program crashed, was out of time, reports an error, or wrote something else than numbers for every text.
+            StandaloneError: The program crashed, was out of time, reports an error, or wrote something else than
+                numbers for every text.
         """
         folder = self.path.parent
-        (folder / "texts.bin").write_bytes(b"".join(struct.pack("<iI", bucket, len(text)) + text for bucket, text in texts))
+        (folder / "texts.bin").write_bytes(
+            b"".join(struct.pack("<iI", bucket, len(text)) + text for bucket, text in texts)
+        )
         (folder / "numbers.bin").unlink(missing_ok=True)
         finished = run_tool(self.toolchain.run(self.path, "texts.bin", "numbers.bin"), timeout, folder=folder)
         if finished.code != 0 or finished.timed_out:
-            raise StandaloneFailed(f"the parser {finished.ending} on {self.toolchain.machine}", finished.diagnostics or finished.output)
+            raise StandaloneError(
+                f"the parser {finished.ending} on {self.toolchain.machine}", finished.diagnostics or finished.output
+            )
         data = (folder / "numbers.bin").read_bytes()
         try:
             return list(self._read(data, len(texts)))
         except (struct.error, ValueError) as error:
-            raise StandaloneFailed(f"the parser wrote {len(data)} bytes for {len(texts)} texts on {self.toolchain.machine}: {error}") from error
+            raise StandaloneError(
+                f"the parser wrote {len(data)} bytes for {len(texts)} texts on {self.toolchain.machine}: {error}"
+            ) from error
 
     def answers(self, texts: Sequence[bytes]) -> list[Prediction]:
-        """Return what users get, each text in the smallest bucket that holds it: for `compile.verify.parity.compare_answers`."""
+        """Return what users get, each text in the smallest bucket that holds it:
+
+        for `compile.verify.parity.compare_answers`.
+        """
         return [parsed.answer for parsed in self.parse([(SMALLEST, text) for text in texts])]
 
     def entry_answers(self, texts: Sequence[bytes], buckets: Sequence[Bucket]) -> tuple[EntryAnswers, ...]:
         """Return what every entry says to every text that it can hold: for `compile.verify.replay.judge_entries`."""
-        asked = [(number, index) for number, bucket in enumerate(buckets) for index, text in enumerate(texts) if len(text) <= bucket.bytes]
+        asked = [
+            (number, index)
+            for number, bucket in enumerate(buckets)
+            for index, text in enumerate(texts)
+            if len(text) <= bucket.bytes
+        ]
         parsed = self.parse([(number, texts[index]) for number, index in asked])
         return tuple(
-            _join(bucket, [(index, said) for (place, index), said in zip(asked, parsed, strict=True) if place == number])
+            _join(
+                bucket, [(index, said) for (place, index), said in zip(asked, parsed, strict=True) if place == number]
+            )
             for number, bucket in enumerate(buckets)
         )
 
@@ -119,14 +136,32 @@ def built_program(folder: Path, toolchain: Toolchain, labels: Labels) -> Iterato
         labels: Of the parser.
 
     Raises:
-        StandaloneFailed: The C compiler refuses it, or warns.
+        StandaloneError: The C compiler refuses it, or warns.
     """
     with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as place:
         program = Path(place) / "replay"
         sources = [folder / name for name in _SOURCES]
-        options = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{folder}", f"-Wa,-I{folder}", *toolchain.cross.flags, *toolchain.options)
-        command: list[str | Path] = [toolchain.compiler.path, *options, *sources, "-o", program, *toolchain.libraries, "-lm"]
+        options = (
+            "-std=gnu11",
+            "-O2",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            f"-I{folder}",
+            f"-Wa,-I{folder}",
+            *toolchain.cross.flags,
+            *toolchain.options,
+        )
+        command: list[str | Path] = [
+            toolchain.compiler.path,
+            *options,
+            *sources,
+            "-o",
+            program,
+            *toolchain.libraries,
+            "-lm",
+        ]
         finished = run_tool(command, _BUILD_SECONDS, environment=toolchain.compiler.environment)
         if finished.code != 0 or finished.timed_out:
-            raise StandaloneFailed(f"{toolchain.cross.compiler} {finished.ending}", finished.diagnostics)
+            raise StandaloneError(f"{toolchain.cross.compiler} {finished.ending}", finished.diagnostics)
         yield Program(program, toolchain, labels)

@@ -3,11 +3,11 @@
 from compile.support.errors import CompileError
 
 
-class StandaloneFailed(CompileError):
+class StandaloneError(CompileError):
     """A parser could not be written as C, or its C not be built or run."""
 
     stage = "standalone"
 
 
-class NoToolchain(StandaloneFailed):
+class NoToolchain(StandaloneError):
     """This machine has no C compiler or no emulator for a target."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compile.lowering.iree_compile import DEFAULT_TIMEOUT, compile_module, compiler_path
-from compile.standalone.errors import StandaloneFailed
+from compile.standalone.errors import StandaloneError
 from compile.standalone.schedule import Dispatch, Place, Schedule
 from compile.standalone.toolchains import CrossCompiler, cross_compiler
 from compile.standalone.tracing import trace_module
@@ -64,20 +64,24 @@ def write_standalone(
         timeout: Seconds for one run of the compiler.
 
     Raises:
-        CompilerFailed: The compiler refuses the module.
-        StandaloneFailed: What it makes cannot be written as C.
+        CompilerError: The compiler refuses the module.
+        StandaloneError: What it makes cannot be written as C.
         NoToolchain: The target has no C.
     """
     cross = cross_compiler(target)
     with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as place:
         kernels, host = Path(place) / "kernels.o", Path(place) / "host.mlir"
-        static = ("--iree-llvmcpu-link-embedded=false", "--iree-llvmcpu-link-static", f"--iree-llvmcpu-static-library-output-path={kernels}")
+        static = (
+            "--iree-llvmcpu-link-embedded=false",
+            "--iree-llvmcpu-link-static",
+            f"--iree-llvmcpu-static-library-output-path={kernels}",
+        )
         compiled = compile_module(module, host, (*flags, *static, "--compile-to=hal"), timeout)
         schedule = trace_module(host, buckets)
         weights = _weights(host, schedule, timeout)
         found = _QUERY.search(kernels.with_suffix(".h").read_text(encoding="utf-8"))
         if found is None:
-            raise StandaloneFailed("the compiler's header for the object file names no function that lists its kernels")
+            raise StandaloneError("the compiler's header for the object file names no function that lists its kernels")
         write_sources(folder, schedule, buckets, labels.intents, labels.tags, found[1], name)
         (folder / "kernels.o").write_bytes(kernels.read_bytes())
         (folder / "weights.bin").write_bytes(weights)
@@ -97,14 +101,20 @@ def _weights(host: Path, schedule: Schedule, timeout: float) -> bytes:
     if not wanted:
         return b""
     archive = host.with_suffix(".vmfb")
-    finished = run_tool([compiler_path(), host, "--compile-from=hal", "--iree-vm-emit-polyglot-zip=true", "-o", archive], timeout)
+    finished = run_tool(
+        [compiler_path(), host, "--compile-from=hal", "--iree-vm-emit-polyglot-zip=true", "-o", archive], timeout
+    )
     if finished.code != 0 or finished.timed_out:
-        raise StandaloneFailed(f"the compiler {finished.ending} when asked for the module's constants", finished.diagnostics)
+        raise StandaloneError(
+            f"the compiler {finished.ending} when asked for the module's constants", finished.diagnostics
+        )
     with zipfile.ZipFile(archive) as files:
         pools = [entry for entry in files.infolist() if entry.filename != "module.fb"]
         if [-(-entry.file_size // 64) * 64 for entry in pools] != [wanted]:
             sizes = ", ".join(f"{entry.filename} ({entry.file_size} bytes)" for entry in pools) or "none"
-            raise StandaloneFailed(f"the module's constants are in several pieces, expected one of {wanted} bytes: {sizes}")
+            raise StandaloneError(
+                f"the module's constants are in several pieces, expected one of {wanted} bytes: {sizes}"
+            )
         return files.read(pools[0])
 
 

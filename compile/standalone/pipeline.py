@@ -14,7 +14,7 @@ from compile.standalone.note import write_note
 from compile.standalone.proof import Proof, prove
 from compile.standalone.toolchains import cross_compiler
 from compile.standalone.writing import write_golden
-from compile.support.errors import CompileError, PackagingFailed
+from compile.support.errors import CompileError, PackagingError
 from compile.support.reproduction import keep_evidence
 from runtime_py.errors import PackageError
 from runtime_py.package_format.manifest import Bucket, Labels
@@ -48,8 +48,8 @@ def export_parser(
 ) -> Exported:
     """Write a trained parser as C for one target, build it and compare its answers with PyTorch's.
 
-    The folder appears at `out` when everything has passed, and not before. Where no C compiler or no emulator for the target is installed, it is written
-    all the same and says that it is not verified.
+    The folder appears at `out` when everything has passed, and not before. Where no C compiler or no emulator for the
+    target is installed, it is written all the same and says that it is not verified.
 
     Args:
         checkpoint: Folder of the trained parser.
@@ -73,10 +73,13 @@ def export_parser(
     cross_compiler(chosen)
     flags = target_flags(chosen, targets.family(chosen))
     try:
-        with new_directory(out, "parser in C", MARK, replace) as staging, tempfile.TemporaryDirectory(prefix="pqrnn-export-") as place:
+        with (
+            new_directory(out, "parser in C", MARK, replace) as staging,
+            tempfile.TemporaryDirectory(prefix="pqrnn-export-") as place,
+        ):
             return _export(checkpoint, staging, Path(place), chosen, flags, buckets, timeout, on_progress, out)
     except PackageError as error:
-        raise PackagingFailed(str(error)) from error
+        raise PackagingError(str(error)) from error
     except CompileError as error:
         keep_evidence(error, out.with_name(f"{out.name}.failed"))
         raise
@@ -105,8 +108,12 @@ def _export(
     buckets = tuple(wanted) if wanted is not None else choose_buckets(checkpoint.facts.lengths)
     labels = Labels(list(checkpoint.facts.labels.intents), list(checkpoint.facts.labels.tags))
     tell("golden texts")
-    golden = make_golden(Oracle(model, buckets), [text.encode("utf-8", "replace") for text in checkpoint.facts.golden_texts], buckets)
-    module = import_programs(export_entries(model, buckets, lambda bucket: tell(f"export {bucket.entry}")), place / "module.mlirbc")
+    golden = make_golden(
+        Oracle(model, buckets), [text.encode("utf-8", "replace") for text in checkpoint.facts.golden_texts], buckets
+    )
+    module = import_programs(
+        export_entries(model, buckets, lambda bucket: tell(f"export {bucket.entry}")), place / "module.mlirbc"
+    )
     tell(f"compile {target.id}")
     figures = write_standalone(module, target, flags, buckets, labels, staging, source.name, timeout)
     write_golden(staging / "golden.bin", golden.vectors, golden.tolerance)

@@ -35,7 +35,9 @@ class Proof:
     tolerance: float
 
 
-def compute_logits(folder: Path, target: Target, labels: Labels, texts: Sequence[bytes]) -> tuple[str, list[Prediction]]:
+def compute_logits(
+    folder: Path, target: Target, labels: Labels, texts: Sequence[bytes]
+) -> tuple[str, list[Prediction]]:
     """Build a written parser and run texts, each in the smallest bucket that holds it.
 
     Args:
@@ -49,7 +51,7 @@ def compute_logits(folder: Path, target: Target, labels: Labels, texts: Sequence
 
     Raises:
         NoToolchain: The C compiler or the emulator is not installed.
-        StandaloneFailed: It cannot be built, or crashes.
+        StandaloneError: It cannot be built, or crashes.
     """
     toolchain = find_toolchain(target)
     with built_program(folder, toolchain, labels) as program:
@@ -60,8 +62,8 @@ def prove(folder: Path, target: Target, buckets: Sequence[Bucket], labels: Label
     """Build a written parser and judge what every entry says to the golden texts.
 
     Raises:
-        StandaloneFailed: It cannot be built, or crashes.
-        VerificationFailed: It does not answer as PyTorch does.
+        StandaloneError: It cannot be built, or crashes.
+        VerificationError: It does not answer as PyTorch does.
     """
     try:
         toolchain = find_toolchain(target)
@@ -69,5 +71,7 @@ def prove(folder: Path, target: Target, buckets: Sequence[Bucket], labels: Label
         return Proof("", error.message, 0, 0.0, golden.tolerance)
     with built_program(folder, toolchain, labels) as program:
         texts = [reference.text for reference in golden.references]
-        numerics = judge_entries(program.entry_answers(texts, buckets), buckets, golden, f"{target.id} in C on {toolchain.machine}")
+        numerics = judge_entries(
+            program.entry_answers(texts, buckets), buckets, golden, f"{target.id} in C on {toolchain.machine}"
+        )
         return Proof(toolchain.machine, "", len(texts), numerics.largest, golden.tolerance)

@@ -1,4 +1,7 @@
-"""What a compiled parser does with memory, step by step: all that is left of the runtime once every shape and every size is known."""
+"""What a compiled parser does with memory, step by step:
+
+all that is left of the runtime once every shape and every size is known.
+"""
 
 from __future__ import annotations
 

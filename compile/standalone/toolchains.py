@@ -40,13 +40,21 @@ class CrossCompiler:
 # Vectors and other extras are in kernels.o alone, which is compiled already: what is left is for the plain processor.
 _CROSS_COMPILERS = {
     "aarch64": CrossCompiler("aarch64-linux-gnu-", "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"),
-    "arm": CrossCompiler("arm-linux-gnueabihf-", "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross", ("-march=armv7-a", "-mfpu=neon-vfpv4")),
-    "armv7-vfp3": CrossCompiler("arm-linux-gnueabihf-", "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross", ("-march=armv7-a", "-mfpu=neon")),
-    "riscv64": CrossCompiler("riscv64-linux-gnu-", "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross", ("-march=rv64gc", "-mabi=lp64d")),
+    "arm": CrossCompiler(
+        "arm-linux-gnueabihf-", "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross", ("-march=armv7-a", "-mfpu=neon-vfpv4")
+    ),
+    "armv7-vfp3": CrossCompiler(
+        "arm-linux-gnueabihf-", "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross", ("-march=armv7-a", "-mfpu=neon")
+    ),
+    "riscv64": CrossCompiler(
+        "riscv64-linux-gnu-", "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross", ("-march=rv64gc", "-mabi=lp64d")
+    ),
     "x86_64": CrossCompiler("x86_64-linux-gnu-", "gcc-x86-64-linux-gnu libc6-dev-amd64-cross"),
 }
 _CORTEX_M7 = CrossCompiler(
-    "arm-none-eabi-", "gcc-arm-none-eabi libnewlib-arm-none-eabi", ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard")
+    "arm-none-eabi-",
+    "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard"),
 )
 
 
@@ -87,11 +95,15 @@ def cross_compiler(target: Target) -> CrossCompiler:
         NoToolchain: The target's object files are not ELF, or its architecture is none that is known here.
     """
     if target.family != "cpu" or any(system in target.triple for system in ("apple", "windows")):
-        raise NoToolchain(f"{target.id}: cannot be written as C: that takes a processor, and object files in ELF (Linux, Android, bare metal)")
+        raise NoToolchain(
+            f"{target.id}: cannot be written as C: that takes a processor, and object files in ELF (Linux, Android, bare metal)"
+        )
     if target.triple.startswith("thumbv7em-none") and target.cpu == "cortex-m7":
         return _CORTEX_M7
     architecture = _architecture(target)
-    found = _CROSS_COMPILERS.get("armv7-vfp3" if architecture == "arm" and "vfp4" not in target.features else architecture)
+    found = _CROSS_COMPILERS.get(
+        "armv7-vfp3" if architecture == "arm" and "vfp4" not in target.features else architecture
+    )
     if found is None:
         raise NoToolchain(f"{target.id}: no C compiler is known here for {target.triple}")
     return found
@@ -117,8 +129,15 @@ def find_toolchain(target: Target) -> Toolchain:
     # The newest first: older ones know fewer processors.
     for qemu in reversed(list(locations.qemus(architecture))):
         if cpu.split(",")[0] in qemu.processors:
-            return Toolchain(cross, compiler, machine=f"qemu-{architecture} {qemu.version}, {cpu}", command=(str(qemu.path), "-cpu", cpu))
-    raise NoToolchain(f"qemu-{architecture} with a processor {cpu.split(',')[0]!r} is not installed: run `make emulators`")
+            return Toolchain(
+                cross,
+                compiler,
+                machine=f"qemu-{architecture} {qemu.version}, {cpu}",
+                command=(str(qemu.path), "-cpu", cpu),
+            )
+    raise NoToolchain(
+        f"qemu-{architecture} with a processor {cpu.split(',')[0]!r} is not installed: run `make emulators`"
+    )
 
 
 def _architecture(target: Target) -> str:
@@ -146,7 +165,13 @@ def _cortex_m7(cross: CrossCompiler, compiler: locations.CrossCompiler) -> Toolc
         cross,
         compiler,
         options=('-DPQRNN_MEMORY=__attribute__((section(".bss.pqrnn_memory")))',),
-        libraries=("--specs=rdimon.specs", "-nostartfiles", str(_BOARD / "mps2_an500.c"), "-T", str(_BOARD / "mps2_an500.ld")),
+        libraries=(
+            "--specs=rdimon.specs",
+            "-nostartfiles",
+            str(_BOARD / "mps2_an500.c"),
+            "-T",
+            str(_BOARD / "mps2_an500.ld"),
+        ),
         machine=f"qemu-system-arm {version}, mps2-an500 (Cortex-M7)",
         command=(emulator, "-M", "mps2-an500", "-nographic", "-monitor", "none", "-serial", "none"),
         whole_board=True,

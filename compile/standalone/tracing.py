@@ -1,7 +1,8 @@
 """From the compiler's host program to a schedule.
 
-Before it writes bytecode, the compiler has a module in which only the work of the host is left: find a device, allocate buffers, record command buffers
-and submit them. Every size in it is a constant. So that program is run here, once, on a device that only writes down what it is asked to do.
+Before it writes bytecode, the compiler has a module in which only the work of the host is left: find a device, allocate
+buffers, record command buffers and submit them. Every size in it is a constant. So that program is run here, once, on a
+device that only writes down what it is asked to do.
 """
 
 from __future__ import annotations
@@ -13,22 +14,42 @@ from typing import Any
 
 from iree.compiler import ir
 
-from compile.standalone.errors import StandaloneFailed
-from compile.standalone.schedule import ALIGNMENT, ByteRange, Copy, Dispatch, Fill, Place, Result, Schedule, ScheduledEntry, Step
+from compile.standalone.errors import StandaloneError
+from compile.standalone.schedule import (
+    ALIGNMENT,
+    ByteRange,
+    Copy,
+    Dispatch,
+    Fill,
+    Place,
+    Result,
+    Schedule,
+    ScheduledEntry,
+    Step,
+)
 from runtime_py.package_format.manifest import Bucket
 
-_COMPARISONS: dict[int, Callable[[int, int], bool]] = {0: int.__eq__, 1: int.__ne__, 2: int.__lt__, 3: int.__le__, 4: int.__gt__, 5: int.__ge__}
+_COMPARISONS: dict[int, Callable[[int, int], bool]] = {
+    0: int.__eq__,
+    1: int.__ne__,
+    2: int.__lt__,
+    3: int.__le__,
+    4: int.__gt__,
+    5: int.__ge__,
+}
 
 
 def trace_module(path: Path, buckets: Sequence[Bucket]) -> Schedule:
     """Run a module's host program and write down what it does.
 
     Args:
-        path: The module as the compiler writes it with `--compile-to=hal`, as text, for a CPU target with static linking.
+        path: The module as the compiler writes it with `--compile-to=hal`, as text, for a CPU target with static
+            linking.
         buckets: Of the module.
 
     Raises:
-        StandaloneFailed: The program does something that is not known here, or that depends on numbers which only the device computes, or lacks an entry.
+        StandaloneError: The program does something that is not known here, or that depends on numbers which only the
+            device computes, or lacks an entry.
     """
     with ir.Context() as context:
         return _Host(ir.Module.parse(path.read_text(encoding="utf-8"), context)).trace(buckets)
@@ -44,7 +65,10 @@ class _View:
 
 @dataclass(slots=True)
 class _Commands:
-    """A recorded command buffer: steps that lack their ranges, and for each range a buffer (or the number of a binding), an offset and a length."""
+    """A recorded command buffer:
+
+    steps that lack their ranges, and for each range a buffer (or the number of a binding), an offset and a length.
+    """
 
     recorded: list[tuple[Callable[..., Step], list[tuple[Any, int, int]]]] = field(default_factory=list)
 
@@ -66,7 +90,9 @@ class _Host:
             elif operation.name == "util.initializer":
                 self.initializers.append(operation)
             elif operation.name == "util.global" and "initial_value" in operation.attributes:
-                self.globals["@" + ir.StringAttr(operation.attributes["sym_name"]).value] = _constant(operation.attributes["initial_value"])
+                self.globals["@" + ir.StringAttr(operation.attributes["sym_name"]).value] = _constant(
+                    operation.attributes["initial_value"]
+                )
 
     def trace(self, buckets: Sequence[Bucket]) -> Schedule:
         for initializer in self.initializers:
@@ -82,9 +108,10 @@ class _Host:
     def _entry(self, bucket: Bucket) -> ScheduledEntry:
         function = self.functions.get(f"{bucket.entry}$async") or self.functions.get(bucket.entry)
         if function is None:
-            raise StandaloneFailed(f"the module has no entry {bucket.entry!r}; it has: {', '.join(self.functions)}")
+            raise StandaloneError(f"the module has no entry {bucket.entry!r}; it has: {', '.join(self.functions)}")
         text = self.allocate(bucket.bytes)
-        # It takes the text and, as PyTorch's importer writes it, a fence to wait for and one to signal. Steps that run one after the other need no fences.
+        # It takes the text and, as PyTorch's importer writes it, a fence to wait for and one to signal. Steps that run
+        # one after the other need no fences.
         fences = [None] * (len(function.regions[0].blocks[0].arguments) - 1)
         results = self.call(function, [_View(text, (1, bucket.bytes // 4)), *fences])
         steps, self.steps = tuple(self.steps), []
@@ -111,21 +138,28 @@ class _Host:
                     break
                 values.update(zip(operation.results, self._run(operation, inputs), strict=True))
             else:
-                raise StandaloneFailed("the host program has a block that leads nowhere")
+                raise StandaloneError("the host program has a block that leads nowhere")
 
     def _run(self, operation: Any, inputs: list[Any]) -> list[Any]:
         meaning = _MEANINGS.get(operation.name)
         if meaning is None:
-            raise StandaloneFailed(f"the compiler's host program uses {operation.name}, which is not known here", str(operation)[:2000])
+            raise StandaloneError(
+                f"the compiler's host program uses {operation.name}, which is not known here", str(operation)[:2000]
+            )
         try:
             return meaning(self, operation, inputs)
         except (TypeError, ValueError, KeyError) as error:
-            raise StandaloneFailed(f"{operation.name} in the compiler's host program is not understood ({error})", str(operation)[:2000]) from error
+            raise StandaloneError(
+                f"{operation.name} in the compiler's host program is not understood ({error})", str(operation)[:2000]
+            ) from error
 
     def submit(self, commands: _Commands, bindings: list[ByteRange]) -> None:
         """Add recorded commands to the steps."""
         for make, places in commands.recorded:
-            ranges = [(bindings[buffer] if isinstance(buffer, int) else buffer).part(offset, length) for buffer, offset, length in places]
+            ranges = [
+                (bindings[buffer] if isinstance(buffer, int) else buffer).part(offset, length)
+                for buffer, offset, length in places
+            ]
             self.steps.append(make(*ranges))
 
 
@@ -167,7 +201,9 @@ def _dispatch(host: _Host, operation: Any, inputs: list[Any]) -> list[Any]:
     groups = (x[0], y[0], z[0])
     words = tuple(value & 0xFFFFFFFF for value in constants)
     record = commands[0].recorded
-    record.append((lambda *ranges: Dispatch(kernel[0], groups, words, ranges), list(zip(buffers, offsets, lengths, strict=True))))
+    record.append(
+        (lambda *ranges: Dispatch(kernel[0], groups, words, ranges), list(zip(buffers, offsets, lengths, strict=True)))
+    )
     return []
 
 
@@ -232,7 +268,8 @@ def _gives(*values: Any) -> _Meaning:
     return lambda host, operation, inputs: list(values)
 
 
-# One device, which is the one that is looked for, and which does at once what it is told: so fences are nothing, and waiting succeeds.
+# One device, which is the one that is looked for, and which does at once what it is told: so fences are nothing, and
+# waiting succeeds.
 _MEANINGS: dict[str, _Meaning] = {
     "arith.addi": lambda host, operation, inputs: [inputs[0] + inputs[1]],
     "arith.andi": lambda host, operation, inputs: [inputs[0] & inputs[1]],
@@ -262,13 +299,17 @@ _MEANINGS: dict[str, _Meaning] = {
     "hal.element_type": _gives(None),
     "hal.encoding_type": _gives(None),
     "hal.executable.create": _gives("executable"),
-    "hal.executable.lookup.function": lambda host, operation, inputs: [ir.SymbolRefAttr(operation.attributes["entry_point"]).value[-1]],
+    "hal.executable.lookup.function": lambda host, operation, inputs: [
+        ir.SymbolRefAttr(operation.attributes["entry_point"]).value[-1]
+    ],
     "hal.fence.await": _gives(0),
     "hal.fence.create": _gives(None),
     "hal.fence.join": _gives(None),
     "hal.memory_type": _gives(None),
     "util.buffer.constant": _pool,
-    "util.call": lambda host, operation, inputs: host.call(host.functions[ir.FlatSymbolRefAttr(operation.attributes["callee"]).value], inputs),
+    "util.call": lambda host, operation, inputs: host.call(
+        host.functions[ir.FlatSymbolRefAttr(operation.attributes["callee"]).value], inputs
+    ),
     "util.cmp.eq": lambda host, operation, inputs: [int(inputs[0] == inputs[1])],
     "util.global.load": lambda host, operation, inputs: [host.globals[str(operation.attributes["global"])]],
     "util.global.store": _store,

@@ -10,16 +10,32 @@ from typing import Any
 
 import numpy as np
 
-from compile.standalone.errors import StandaloneFailed
+from compile.standalone.errors import StandaloneError
 from compile.standalone.schedule import ByteRange, Copy, Dispatch, Fill, Place, Schedule, ScheduledEntry, Step
 from runtime_py.package_format.golden import GoldenVectors
 from runtime_py.package_format.manifest import Bucket
 
-FIXED_FILES = ("parser.c", "player.c", "player.h", "tables.h", "weights.S", "example.c", "check.c", "replay.c", "Makefile")
+FIXED_FILES = (
+    "parser.c",
+    "player.c",
+    "player.h",
+    "tables.h",
+    "weights.S",
+    "example.c",
+    "check.c",
+    "replay.c",
+    "Makefile",
+)
 
 
 def write_sources(
-    folder: Path, schedule: Schedule, buckets: Sequence[Bucket], intents: Sequence[str], tags: Sequence[str], query: str, name: str
+    folder: Path,
+    schedule: Schedule,
+    buckets: Sequence[Bucket],
+    intents: Sequence[str],
+    tags: Sequence[str],
+    query: str,
+    name: str,
 ) -> None:
     """Write every C file of a parser.
 
@@ -33,7 +49,7 @@ def write_sources(
         name: What the parser is called, for people.
 
     Raises:
-        StandaloneFailed: An entry does not return what ABI 1 says.
+        StandaloneError: An entry does not return what ABI 1 says.
     """
     for entry, bucket in zip(schedule.entries, buckets, strict=True):
         _check_results(entry, bucket, len(intents), len(tags))
@@ -63,9 +79,9 @@ def write_golden(path: Path, golden: GoldenVectors, tolerance: float) -> None:
 def _check_results(entry: ScheduledEntry, bucket: Bucket, intents: int, tags: int) -> None:
     shapes = [result.shape for result in entry.results]
     if shapes != [(1, intents), (1, bucket.words, tags), (1, bucket.words, 2), (1,)]:
-        raise StandaloneFailed(f"{entry.name}: returns arrays of shapes {shapes}, which are not those of ABI 1")
+        raise StandaloneError(f"{entry.name}: returns arrays of shapes {shapes}, which are not those of ABI 1")
     if any(result.data.length != 4 * result.size or result.data.place is not Place.ARENA for result in entry.results):
-        raise StandaloneFailed(f"{entry.name}: returns something that is no array of 32-bit numbers of its own")
+        raise StandaloneError(f"{entry.name}: returns something that is no array of 32-bit numbers of its own")
 
 
 def _header(schedule: Schedule, buckets: Sequence[Bucket], intents: int, tags: int, query: str, name: str) -> str:
@@ -187,7 +203,13 @@ const uint32_t pqrnn_setup_count = {len(setup)};
             case Copy(source, target):
                 return self._row("PQRNN_COPY", (source, target), ())
 
-    def _row(self, kernel: str, ranges: tuple[ByteRange, ...], constants: tuple[int, ...], groups: tuple[int, int, int] = (1, 1, 1)) -> str:
+    def _row(
+        self,
+        kernel: str,
+        ranges: tuple[ByteRange, ...],
+        constants: tuple[int, ...],
+        groups: tuple[int, int, int] = (1, 1, 1),
+    ) -> str:
         places = f"{self.ranges.place(ranges)}, {self.constants.place(constants)}"
         return f"{{{kernel}, {len(ranges)}, {len(constants)}, {places}, {{{groups[0]}, {groups[1]}, {groups[2]}}}}}"
 
@@ -197,7 +219,10 @@ def _array(declaration: str, rows: Iterable[str]) -> str:
 
 
 def _string(text: str) -> str:
-    """Return a C string literal: bytes that are not plain are written in octal, which ends after three digits whatever follows."""
+    """Return a C string literal:
+
+    bytes that are not plain are written in octal, which ends after three digits whatever follows.
+    """
     plain = set(range(32, 127)) - set(b'"\\?')
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
 

@@ -16,7 +16,8 @@ class CompileError(Exception):
         stage: Name of the stage.
         message: What went wrong, in one sentence.
         diagnostics: What the tool said, in full; may be empty.
-        evidence: Files that reproduce the failure, by name: their content, or the path of a file that is kept by copying.
+        evidence: Files that reproduce the failure, by name: their content, or the path of a file that is kept by
+            copying.
         folder: Where they have been kept; None until `compile.support.reproduction` has done so.
     """
 
@@ -34,7 +35,10 @@ class CompileError(Exception):
         """Return the message, the head of the diagnostics, and the folder."""
         parts = [f"{self.stage}: {self.message}"]
         lines = [line for line in self.diagnostics.splitlines() if line.strip()]
-        parts += ["  " + (line if len(line) <= _SHOWN_WIDTH else line[:_SHOWN_WIDTH] + " ...") for line in lines[:_SHOWN_LINES]]
+        parts += [
+            "  " + (line if len(line) <= _SHOWN_WIDTH else line[:_SHOWN_WIDTH] + " ...")
+            for line in lines[:_SHOWN_LINES]
+        ]
         if len(lines) > _SHOWN_LINES:
             parts.append(f"  ... {len(lines) - _SHOWN_LINES} more lines")
         if self.folder is not None:
@@ -48,43 +52,43 @@ class PlanError(CompileError):
     stage = "plan"
 
 
-class ExportFailed(CompileError):
+class ExportError(CompileError):
     """PyTorch could not trace the model for a length bucket."""
 
     stage = "export"
 
 
-class ImportFailed(CompileError):
+class ImportStageError(CompileError):
     """The traced programs could not be turned into MLIR."""
 
     stage = "import"
 
 
-class CompilerFailed(CompileError):
+class CompilerError(CompileError):
     """The IREE compiler refused the module, crashed, or ran out of time."""
 
     stage = "compile"
 
 
-class VerificationFailed(CompileError):
+class VerificationError(CompileError):
     """The compiled code does not answer as PyTorch does."""
 
     stage = "verify"
 
 
-class PackagingFailed(CompileError):
+class PackagingError(CompileError):
     """The package could not be written."""
 
     stage = "package"
 
 
-class DeployFailed(CompileError):
+class DeployError(CompileError):
     """A bundle for a board could not be made."""
 
     stage = "deploy"
 
 
-class TargetsFailed(CompileError):
+class TargetsError(CompileError):
     """None of several targets could be compiled and verified.
 
     Attributes:
@@ -95,5 +99,7 @@ class TargetsFailed(CompileError):
 
     def __init__(self, failures: dict[str, CompileError]) -> None:
         """Say which."""
-        super().__init__(f"none of {len(failures)} targets passed", "\n".join(f"{name}: {error}" for name, error in failures.items()))
+        super().__init__(
+            f"none of {len(failures)} targets passed", "\n".join(f"{name}: {error}" for name, error in failures.items())
+        )
         self.failures = failures

@@ -44,7 +44,7 @@ class Finished:
         return f"ended with status {self.code}"
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The tools of this group were stopped, so no other one is started."""
 
 
@@ -61,11 +61,11 @@ class ToolGroup:
         """Start a tool.
 
         Raises:
-            Stopped: The group was stopped.
+            StoppedError: The group was stopped.
         """
         with self._lock:
             if self._stopped:
-                raise Stopped
+                raise StoppedError
             process = subprocess.Popen(command, **options)
             self._running.add(process)
             return process
@@ -88,7 +88,10 @@ _GROUP: ContextVar[ToolGroup | None] = ContextVar("tool_group", default=None)
 
 @contextmanager
 def tool_group() -> Iterator[ToolGroup]:
-    """Give a group for the tools that `run_tool` starts in this context, also in threads that run in a copy of it; when the block ends, none is running."""
+    """Give a group for the tools that `run_tool` starts in this context, also in threads that run in a copy of it;
+
+    when the block ends, none is running.
+    """
     group = ToolGroup()
     token = _GROUP.set(group)
     try:
@@ -99,12 +102,16 @@ def tool_group() -> Iterator[ToolGroup]:
 
 
 def run_tool(
-    command: Sequence[str | Path], timeout: float, stdin: str = "", folder: Path | None = None, environment: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    timeout: float,
+    stdin: str = "",
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Run a tool to its end, or kill it.
 
-    It gets a process group of its own: when its time is up, or when this process is interrupted, the tool and everything that it started is killed
-    before this function returns or raises.
+    It gets a process group of its own: when its time is up, or when this process is interrupted, the tool and
+    everything that it started is killed before this function returns or raises.
 
     Args:
         command: Program and arguments.
@@ -115,7 +122,7 @@ def run_tool(
 
     Raises:
         OSError: The program cannot be started.
-        Stopped: The group that it belongs to (`tool_group`) was stopped.
+        StoppedError: The group that it belongs to (`tool_group`) was stopped.
     """
     begin = time.perf_counter()
     group = _GROUP.get() or ToolGroup()

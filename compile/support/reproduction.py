@@ -1,4 +1,7 @@
-"""Folders that repeat failures, for the person who will look into them: `<package>.failed`, with one folder a failed target, or for the stage that failed."""
+"""Folders that repeat failures, for the person who will look into them:
+
+`<package>.failed`, with one folder a failed target, or for the stage that failed.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ def failure_folder(out: Path) -> Path:
 def keep_evidence(error: CompileError, folder: Path) -> None:
     """Write what a failed stage left: message, diagnostics, and its files; `error.folder` then says where.
 
-    What an earlier failure left there is replaced. An error without evidence (nothing that could be repeated) leaves nothing. That the folder cannot be
-    written must not hide the failure itself: then it is left out.
+    What an earlier failure left there is replaced. An error without evidence (nothing that could be repeated) leaves
+    nothing. That the folder cannot be written must not hide the failure itself: then it is left out.
 
     Args:
         error: The failure.
@@ -55,7 +58,10 @@ def keep_evidence(error: CompileError, folder: Path) -> None:
 
 
 def clear_evidence(folder: Path) -> None:
-    """Remove what earlier failures left in `<package>.failed`, and the folder if it then is empty: what is not from here stays."""
+    """Remove what earlier failures left in `<package>.failed`, and the folder if it then is empty:
+
+    what is not from here stays.
+    """
     if not folder.is_dir() or folder.is_symlink():
         return
     for kept in folder.iterdir():

@@ -1,7 +1,8 @@
 """The machine code inside a compiled module: its ELF files and shaders, as they are shipped.
 
-A `.vmfb` holds them whole, so they are found by their first bytes. Only what the checks ask for is read. Layouts: System V ABI (ELF), the build
-attributes of ARM's and RISC-V's ELF supplements, and the SPIR-V specification (2.3, physical layout).
+A `.vmfb` holds them whole, so they are found by their first bytes. Only what the checks ask for is read. Layouts:
+System V ABI (ELF), the build attributes of ARM's and RISC-V's ELF supplements, and the SPIR-V specification (2.3,
+physical layout).
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class Elf:
     content: bytes
 
     def without_attributes(self) -> bytes:
-        """Return the file with its attributes hidden from tools, which would otherwise add what they say to what they are told."""
+        """Return the file with its attributes hidden from tools, which would otherwise add what they say to what they
+        are told.
+        """
         content = bytearray(self.content)
         for offset, header in _sections(self.content, self.bits):
             if header[1] == _ATTRIBUTES:
@@ -134,7 +137,10 @@ def _undefined(symbols: bytes, names: bytes, bits: int) -> Iterator[str]:
 
 
 def _read_attributes(part: bytes, texts: tuple[int, ...]) -> dict[int, int | str]:
-    """Read the attributes of the whole file: version, then length, vendor, and blocks of (tag, length, attributes); tag 1 is the file."""
+    """Read the attributes of the whole file:
+
+    version, then length, vendor, and blocks of (tag, length, attributes); tag 1 is the file.
+    """
     found: dict[int, int | str] = {}
     place = part.index(b"\0", 5) + 1
     if part[:1] != b"A" or part[place : place + 1] != b"\1":

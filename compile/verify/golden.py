@@ -44,7 +44,8 @@ TRICKY: tuple[bytes, ...] = (
     b"\x00",
     b"\xff\xfe\x80",  # no UTF-8 at all
     b"caf\xc3",  # cut inside a character
-    b"\xc0\xaf \xe0\x80\x80 \xed\xa0\x80 \xf4\x90\x80\x80 \xf5",  # overlong forms, a surrogate, past the last code point
+    # overlong forms, a surrogate, past the last code point
+    b"\xc0\xaf \xe0\x80\x80 \xed\xa0\x80 \xf4\x90\x80\x80 \xf5",
     b"ok \xe2\x82 ok \xf0\x9f\x98 end",
     "\ufffd\ufeff\U0010ffff\ue000".encode(),  # replacement, byte order mark, the last code point, private use
     b"".join(bytes([code]) for code in range(1, 32)),  # controls
@@ -55,11 +56,20 @@ TRICKY: tuple[bytes, ...] = (
 
 
 def edge_texts(buckets: Sequence[Bucket]) -> list[bytes]:
-    """Return texts at the edges of every bucket: exactly its words, one more, exactly its bytes in one word, one more, and two-byte letters to its end."""
+    """Return texts at the edges of every bucket:
+
+    exactly its words, one more, exactly its bytes in one word, one more, and two-byte letters to its end.
+    """
     texts = []
     for bucket in buckets:
         exact = b" ".join(b"abcdefghijklmnopqrstuvwxyz"[i % 26 : i % 26 + 1] for i in range(bucket.words))
-        texts += [exact, exact + b" z", b"y" * bucket.bytes, b"y" * (bucket.bytes + 1), "é".encode() * (bucket.bytes // 2)]
+        texts += [
+            exact,
+            exact + b" z",
+            b"y" * bucket.bytes,
+            b"y" * (bucket.bytes + 1),
+            "é".encode() * (bucket.bytes // 2),
+        ]
     return texts
 
 
@@ -70,12 +80,14 @@ class GoldenSet:
     Attributes:
         references: In the order of the vectors.
         vectors: The answers in float64, rounded to float32: no device's own rounding is taken for the truth.
-        settled: By reference whether every right device finds the same integers (`compile.verify.roundings`); of a model in float32 always.
+        settled: By reference whether every right device finds the same integers (`compile.verify.roundings`); of a
+            model in float32 always.
         settled_tolerance: How far a logit of a settled text may be from the vectors on any device.
         tolerance: How far any logit may be.
         basis: Where that number comes from.
         too_long: Texts that fit no bucket.
-        undecided: Texts on which the model itself is so undecided that a difference within the tolerance could turn its decision.
+        undecided: Texts on which the model itself is so undecided that a difference within the tolerance could turn its
+            decision.
     """
 
     references: tuple[Reference, ...]
@@ -89,13 +101,19 @@ class GoldenSet:
 
     @property
     def step(self) -> float:
-        """What logits in a package are multiples of: a power of two, at most a sixteenth of the tolerance. Rounded like this they take half the room packed."""
+        """What logits in a package are multiples of:
+
+        a power of two, at most a sixteenth of the tolerance. Rounded like this they take half the room packed.
+        """
         return 2.0 ** math.floor(math.log2(self.tolerance / _STEPS))
 
     @property
     def stored(self) -> GoldenVectors:
         """The vectors as a package has them."""
-        intent, tags = ((np.round(logits / self.step) * self.step).astype(np.float32) for logits in (self.vectors.intent, self.vectors.tags))
+        intent, tags = (
+            (np.round(logits / self.step) * self.step).astype(np.float32)
+            for logits in (self.vectors.intent, self.vectors.tags)
+        )
         return dataclasses.replace(self.vectors, intent=intent, tags=tags)
 
     @property
@@ -119,7 +137,9 @@ def make_golden(oracle: Oracle, texts: Iterable[bytes], buckets: Sequence[Bucket
         reach = measure_reach([item.roundings for item in fitting], TOLERATED)
         settled = [item for item in fitting if item.roundings.settled(reach)]
         shift = max((oracle.shift(item, reach) for item in fitting if not item.roundings.settled(reach)), default=0.0)
-    strict, basis = tolerance(flat_logits([item.ordered for item in settled]), flat_logits([item.double for item in settled]))
+    strict, basis = tolerance(
+        flat_logits([item.ordered for item in settled]), flat_logits([item.double for item in settled])
+    )
     limit = strict + _DRAWN * shift
     if shift:
         basis += f"; plus {_DRAWN:.0f} x the largest change of a logit ({shift:.2e}) when roundings to 8 bits that float32 leaves undecided are drawn at random"
@@ -131,4 +151,6 @@ def make_golden(oracle: Oracle, texts: Iterable[bytes], buckets: Sequence[Bucket
         [item.single.spans for item in kept],
     )
     decided = tuple(item.roundings.settled(reach) for item in kept)
-    return GoldenSet(kept, vectors, decided, strict, limit, basis, len(answers) - len(fitting), len(fitting) - len(kept))
+    return GoldenSet(
+        kept, vectors, decided, strict, limit, basis, len(answers) - len(fitting), len(fitting) - len(kept)
+    )

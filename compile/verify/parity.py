@@ -62,18 +62,22 @@ class Decisions:
 
 
 def compare_decisions(
-    checkpoint: Checkpoint, parser: Parser, texts: Sequence[str | bytes], on_text: Callable[[int], None] = lambda _: None
+    checkpoint: Checkpoint,
+    parser: Parser,
+    texts: Sequence[str | bytes],
+    on_text: Callable[[int], None] = lambda _: None,
 ) -> Decisions:
     """Parse texts with both.
 
     Args:
         checkpoint: The trained parser; PyTorch never cuts a text.
-        parser: The compiled one. If it may cut a text that is too long (`on_long="truncate"`), that counts as a difference in words.
+        parser: The compiled one. If it may cut a text that is too long (`on_long="truncate"`), that counts as a
+            difference in words.
         texts: What to parse.
         on_text: Called with the number of texts done.
 
     Raises:
-        InputTooLong: A text does not fit the package, and the parser may not cut it.
+        InputTooLongError: A text does not fit the package, and the parser may not cut it.
         ValueError: The labels of the two are not the same.
     """
     check_labels(checkpoint, parser.manifest.labels)
@@ -95,10 +99,17 @@ def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
     if (own.intents, own.tags) != (labels.intents, labels.tags):
         raise ValueError("the package was not compiled from this checkpoint: their labels differ")
     if own != labels:
-        raise ValueError("the package decides by other slots for its intents than this checkpoint does: compile it again")
+        raise ValueError(
+            "the package decides by other slots for its intents than this checkpoint does: compile it again"
+        )
 
 
-def compare_answers(checkpoint: Checkpoint, texts: Sequence[str | bytes], framework: Sequence[Prediction], compiled: Sequence[Prediction]) -> Decisions:
+def compare_answers(
+    checkpoint: Checkpoint,
+    texts: Sequence[str | bytes],
+    framework: Sequence[Prediction],
+    compiled: Sequence[Prediction],
+) -> Decisions:
     """Compare the answers of both, text by text, wherever the compiled ones were computed."""
     decoder = checkpoint.facts.labels.decoder()
     said, parses, differences = [], [], []
@@ -121,8 +132,12 @@ def compare_answers(checkpoint: Checkpoint, texts: Sequence[str | bytes], framew
             differences.append(DecisionDifference(shown, wanted, parse))
         said.append(wanted)
         parses.append(parse)
-    return Decisions(said, parses, words, intent_flips, tag_flips, slot_flips, word_mismatches, largest, differences[:_WORST])
+    return Decisions(
+        said, parses, words, intent_flips, tag_flips, slot_flips, word_mismatches, largest, differences[:_WORST]
+    )
 
 
 def _largest(got: Prediction, expected: Prediction) -> float:
-    return max(float(np.abs(a - b).max(initial=0.0)) for a, b in ((got.intent, expected.intent), (got.tags, expected.tags)))
+    return max(
+        float(np.abs(a - b).max(initial=0.0)) for a, b in ((got.intent, expected.intent), (got.tags, expected.tags))
+    )

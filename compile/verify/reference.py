@@ -1,4 +1,6 @@
-"""What PyTorch says about a text, in float32 as it is trained, and in float64 as the truth that both are measured against."""
+"""What PyTorch says about a text, in float32 as it is trained, and in float64 as the truth that both are measured
+against.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ class Reference:
     Attributes:
         text: The bytes.
         single: Computed in float32.
-        ordered: Computed in float32, with every product of matrices summed in order, as compiled code on a CPU does it; PyTorch's own library sums in
-            blocks, which errs less.
+        ordered: Computed in float32, with every product of matrices summed in order, as compiled code on a CPU does it;
+            PyTorch's own library sums in blocks, which errs less.
         double: Computed in float64 from the same features, which are exact in all three.
         roundings: How near its roundings to 8 bits are to going the other way; empty for a model in float32.
     """
@@ -44,7 +46,10 @@ class Reference:
 
     @property
     def margin(self) -> float:
-        """Smallest distance between the best and the second best logit, over the intent and every word's tag; infinite where there is no choice."""
+        """Smallest distance between the best and the second best logit, over the intent and every word's tag;
+
+        infinite where there is no choice.
+        """
         rows = [self.double.intent[None, :], self.double.tags]
         gaps = [np.sort(part, axis=1) for part in rows if part.size and part.shape[1] > 1]
         return min((float((part[:, -1] - part[:, -2]).min()) for part in gaps), default=float("inf"))
@@ -62,7 +67,10 @@ def one_thread() -> Iterator[None]:
 
 
 class Oracle:
-    """Answers as PyTorch gives them. Costs a few milliseconds a text: it goes one text at a time, in the bucket that the device would choose."""
+    """Answers as PyTorch gives them.
+
+    Costs a few milliseconds a text: it goes one text at a time, in the bucket that the device would choose.
+    """
 
     def __init__(self, model: ParserModel, buckets: Sequence[Bucket]) -> None:
         """`model`: in evaluation mode. `buckets`: in rising order."""
@@ -97,16 +105,20 @@ class Oracle:
             with self._roundings.compare(roundings):
                 self._model.encode(self._model.embed(features), mask, scan=True)
         if not exact.intent.dtype == exact.tags.dtype == torch.float64:
-            raise TypeError("the model turns float64 into another type on its way, so there is no reference to measure errors against")
+            raise TypeError(
+                "the model turns float64 into another type on its way, so there is no reference to measure errors against"
+            )
         words = int(count[0])
         places = spans[0, :words].numpy()
         single, in_order, double = (
-            Prediction(pair[0][0].numpy(), pair[1][0, :words].numpy(), places) for pair in ((intent, tags), tuple(ordered), tuple(exact))
+            Prediction(pair[0][0].numpy(), pair[1][0, :words].numpy(), places)
+            for pair in ((intent, tags), tuple(ordered), tuple(exact))
         )
         return Reference(text, single, in_order, double, roundings)
 
     def shift(self, reference: Reference, reach: dict[str, float]) -> float:
-        """Return the largest change of a logit in float64 when roundings to 8 bits go either way (`compile.verify.roundings.Watch.disturb`).
+        """Return the largest change of a logit in float64 when roundings to 8 bits go either way
+        (`compile.verify.roundings.Watch.disturb`).
 
         Args:
             reference: An answer of this oracle.

@@ -1,12 +1,14 @@
 """Stage 4: the compiled code runs, on this machine or in an emulator of its own, and has to answer as PyTorch does.
 
-It always runs in a process of its own, which may crash or hang without taking the compilation with it. That process looks at it in two ways: every entry
-is given every golden text that fits in it, and its numbers are judged by their errors against float64 (`compile.verify.tolerance`); and the package as users load it
-replays its golden vectors through the parser (`runtime_py.tools.check`), which also looks at decisions and repetitions.
+It always runs in a process of its own, which may crash or hang without taking the compilation with it. That process
+looks at it in two ways: every entry is given every golden text that fits in it, and its numbers are judged by their
+errors against float64 (`compile.verify.tolerance`); and the package as users load it replays its golden vectors through
+the parser (`runtime_py.tools.check`), which also looks at decisions and repetitions.
 
-The bounds are the same everywhere. GPUs sum in another order, and their tanh is another, yet the errors are of the size that the bounds are made for: on the
-small model of the tests they spread 0.8 to 0.9 times as far as those of PyTorch that sums in order for code with subgroups (8 and 16 lanes, llvmpipe), 1.06
-times for code without (SwiftShader), 1.0 times on this CPU and in the interpreter.
+The bounds are the same everywhere. GPUs sum in another order, and their tanh is another, yet the errors are of the size
+that the bounds are made for: on the small model of the tests they spread 0.8 to 0.9 times as far as those of PyTorch
+that sums in order for code with subgroups (8 and 16 lanes, llvmpipe), 1.06 times for code without (SwiftShader), 1.0
+times on this CPU and in the interpreter.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compile.emulation.runner import Runner
-from compile.support.errors import VerificationFailed
+from compile.support.errors import VerificationError
 from compile.support.process import Finished, run_tool
 from compile.verify.golden import GoldenSet
 from compile.verify.reference import Prediction, Reference, flat_logits
@@ -46,7 +48,13 @@ _MEANINGS = {
 
 
 def verify_variant(
-    package: Path, target: str, buckets: Sequence[Bucket], golden: GoldenSet, runner: Runner, repeats: int = 3, timeout: float = DEFAULT_TIMEOUT
+    package: Path,
+    target: str,
+    buckets: Sequence[Bucket],
+    golden: GoldenSet,
+    runner: Runner,
+    repeats: int = 3,
+    timeout: float = DEFAULT_TIMEOUT,
 ) -> Parity:
     """Run a variant of a sealed package, and judge its answers.
 
@@ -63,8 +71,9 @@ def verify_variant(
         The outcome for the manifest, with the errors of the entries beside it.
 
     Raises:
-        VerificationFailed: The process crashed, hung or could not run the package; a word's place or a number of words differs; a logit is off by more
-            than the golden tolerance; or the errors are not those of sound arithmetic; with the first texts that show it.
+        VerificationError: The process crashed, hung or could not run the package; a word's place or a number of words
+            differs; a logit is off by more than the golden tolerance; or the errors are not those of sound arithmetic;
+            with the first texts that show it.
     """
     with tempfile.TemporaryDirectory(prefix="pqrnn-verify-") as folder:
         out = Path(folder) / "answers.npz"
@@ -75,11 +84,12 @@ def verify_variant(
         try:
             answers = load_answers(out)
         except PackageError as error:
-            raise VerificationFailed(f"{target}: the process on {runner.name} left no answers", str(error)) from error
+            raise VerificationError(f"{target}: the process on {runner.name} left no answers", str(error)) from error
     if not replay.parity.passed:
         worst = [f"{deviation.text!r}: {', '.join(deviation.faults)}" for deviation in replay.worst if deviation.faults]
-        raise VerificationFailed(
-            f"{target}: the package does not answer as PyTorch does on {runner.name}", "\n".join([*replay.parity.failures, *worst])
+        raise VerificationError(
+            f"{target}: the package does not answer as PyTorch does on {runner.name}",
+            "\n".join([*replay.parity.failures, *worst]),
         )
     numerics = judge_entries(answers.entries, buckets, golden, f"{target} on {runner.name}")
     emulator = runner.name if runner.emulated else replay.parity.emulator
@@ -90,25 +100,27 @@ def read_replay(finished: Finished, target: str, runner: Runner) -> Replay:
     """Return what a process of `runtime_py.tools.replay` said.
 
     Raises:
-        VerificationFailed: It did not end well; with the signal and what it means, or with its last words.
+        VerificationError: It did not end well; with the signal and what it means, or with its last words.
     """
     if finished.code == 0 and not finished.timed_out:
         try:
             return msgspec.json.decode(finished.output, type=Replay)
         except msgspec.DecodeError as error:
-            raise VerificationFailed(
+            raise VerificationError(
                 f"{target}: the process on {runner.name} said something else than it should ({error})", finished.output
             ) from error
     if finished.code == CANNOT_RUN:
-        raise VerificationFailed(f"{target}: the package cannot be run on {runner.name}", finished.diagnostics)
+        raise VerificationError(f"{target}: the package cannot be run on {runner.name}", finished.diagnostics)
     ending = finished.ending
     if finished.code < 0 and not finished.timed_out:
         meaning = _MEANINGS.get(signal.Signals(-finished.code)) if -finished.code in signal.valid_signals() else None
         ending += f": {meaning}" if meaning else ""
-    raise VerificationFailed(f"{target}: the process on {runner.name} {ending}", finished.diagnostics)
+    raise VerificationError(f"{target}: the process on {runner.name} {ending}", finished.diagnostics)
 
 
-def judge_entries(entries: Sequence[EntryAnswers], buckets: Sequence[Bucket], golden: GoldenSet, where: str = "the compiled module") -> Numerics:
+def judge_entries(
+    entries: Sequence[EntryAnswers], buckets: Sequence[Bucket], golden: GoldenSet, where: str = "the compiled module"
+) -> Numerics:
     """Judge what every entry answers to every golden text that it can hold.
 
     Args:
@@ -121,11 +133,14 @@ def judge_entries(entries: Sequence[EntryAnswers], buckets: Sequence[Bucket], go
         The errors of all logits of settled texts.
 
     Raises:
-        VerificationFailed: An entry or text is missing, a word's place or a number of words differs, a logit is off by more than the golden tolerance, or
-            the errors are not those of sound arithmetic; with the first texts that show it.
+        VerificationError: An entry or text is missing, a word's place or a number of words differs, a logit is off by
+            more than the golden tolerance, or the errors are not those of sound arithmetic; with the first texts that
+            show it.
     """
     if [part.entry for part in entries] != [bucket.entry for bucket in buckets]:
-        raise VerificationFailed(f"{where}: answered with other entries than were compiled", ", ".join(part.entry for part in entries))
+        raise VerificationError(
+            f"{where}: answered with other entries than were compiled", ", ".join(part.entry for part in entries)
+        )
     rows: list[list[NDArray[Any]]] = [[], [], [], []]
     faults: list[str] = []
     for answers, bucket in zip(entries, buckets, strict=True):
@@ -140,14 +155,17 @@ def judge_entries(entries: Sequence[EntryAnswers], buckets: Sequence[Bucket], go
             if fault:
                 faults.append(f"{bucket.entry}: {fault} in {_show(reference.text)}")
             if row is not None and settled:
-                parts = (row, *(flat_logits([answer]) for answer in (reference.single, reference.ordered, reference.double)))
+                parts = (
+                    row,
+                    *(flat_logits([answer]) for answer in (reference.single, reference.ordered, reference.double)),
+                )
                 for part, values in zip(rows, parts, strict=True):
                     part.append(values)
     numerics = compare_numerics(*(np.concatenate(part) for part in rows)) if rows[0] else None
     faults += numerics.failures() if numerics is not None else []
     if faults or numerics is None:
         shown = [*faults[:_SHOWN], *([f"... and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else [])]
-        raise VerificationFailed(f"{where}: does not answer as PyTorch does", "\n".join(shown))
+        raise VerificationError(f"{where}: does not answer as PyTorch does", "\n".join(shown))
     return numerics
 
 

@@ -1,13 +1,17 @@
 """Roundings to 8 bits that could go either way.
 
-Between its products a quantized parser rounds to int8. Where a number is about as near to the middle between two steps as float32 errs, right code
-with another tanh may round it the other way, and all that follows differs by far more than float32 errs: by a step. Nothing is wrong then, and no bound that
-allows for it everywhere would find what is wrong. So a text's roundings are looked at one by one:
+Between its products a quantized parser rounds to int8. Where a number is about as near to the middle between two steps
+as float32 errs, right code with another tanh may round it the other way, and all that follows differs by far more than
+float32 errs: by a step. Nothing is wrong then, and no bound that allows for it everywhere would find what is wrong. So
+a text's roundings are looked at one by one:
 
-1. in float64, how near is each to going the other way? And how far is float32 off there, with the same integers before it? (`Watch.record`, `Watch.compare`)
-2. The largest such error of PyTorch over all texts, times a factor, is a rounding's reach (`measure_reach`). A text none of whose roundings is within reach
-   is *settled*: every right device finds the very same integers, and its logits are judged as those of a parser in float32.
-3. For the others, the roundings within reach are drawn at random, and the model is run on, in float64: what that changes is what right code may differ
+1. in float64, how near is each to going the other way? And how far is float32 off there, with the same integers before
+it? (`Watch.record`, `Watch.compare`) 2. The largest such error of PyTorch over all texts, times a factor, is a
+rounding's reach (`measure_reach`). A text none of whose roundings is within reach
+   is *settled*: every right device finds the very same integers, and its logits are judged as those of a parser in
+       float32.
+3. For the others, the roundings within reach are drawn at random, and the model is run on, in float64: what that
+changes is what right code may differ
    by (`Watch.disturb`).
 """
 
@@ -79,7 +83,10 @@ class Watch:
 
     @contextmanager
     def compare(self, found: Roundings) -> Iterator[None]:
-        """While this is active, the model is run once on the same text, with the integers of the copy: gives its errors."""
+        """While this is active, the model is run once on the same text, with the integers of the copy:
+
+        gives its errors.
+        """
         exact = dict(_layers(self._exact))
 
         def see(name: str, layer: IntegerLinear, value: Tensor) -> Tensor:
@@ -94,7 +101,7 @@ class Watch:
     def disturb(self, reach: dict[str, float], seed: int) -> Iterator[None]:
         """While this is active, all numbers in the copy are moved by their reach before they are rounded, up or down at random: those nearer to the middle between
         two steps go either way, and the others stay what they are.
-        """  # noqa: D205
+        """
         generator = torch.Generator().manual_seed(seed)
 
         def see(name: str, layer: IntegerLinear, value: Tensor) -> Tensor:

@@ -1,8 +1,10 @@
-"""What can be said of code that nothing here can run: that it is for the right machine, needs no other file, and uses no instruction that it must not.
+"""What can be said of code that nothing here can run:
 
-The last by a disassembler that is told the target's features and no others. Bytes that it can then no longer read as an instruction, and can read when it
-is told every feature of the architecture, are an instruction that the device need not have. (Bytes that it can read in neither way are constants: 32-bit
-ARM keeps them between the functions.)
+that it is for the right machine, needs no other file, and uses no instruction that it must not.
+
+The last by a disassembler that is told the target's features and no others. Bytes that it can then no longer read as an
+instruction, and can read when it is told every feature of the architecture, are an instruction that the device need not
+have. (Bytes that it can read in neither way are constants: 32-bit ARM keeps them between the functions.)
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compile.lowering.processor import Processor
-from compile.support.errors import VerificationFailed
+from compile.support.errors import VerificationError
 from compile.support.process import run_tool
 from compile.verify.binaries import Elf, find_elves, find_shaders
 from targets.isa import ARCHITECTURES, architecture_of
@@ -26,7 +28,10 @@ _NEWEST = 30  # llvm-objdump-N on Debian
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What the code of one architecture looks like: ELF's bits and number of it, and for the disassembler a triple and features that read all of it."""
+    """What the code of one architecture looks like:
+
+    ELF's bits and number of it, and for the disassembler a triple and features that read all of it.
+    """
 
     bits: int
     machine: int
@@ -36,16 +41,21 @@ class _Form:
 
 _FORMS = {
     "aarch64": _Form(
-        64, 183, "aarch64", "+v8.6a,+neon,+crypto,+sha3,+sm4,+fullfp16,+fp16fml,+dotprod,+i8mm,+bf16,+sve2,+f32mm,+f64mm,+sme,+lse,+rdm"
+        64,
+        183,
+        "aarch64",
+        "+v8.6a,+neon,+crypto,+sha3,+sm4,+fullfp16,+fp16fml,+dotprod,+i8mm,+bf16,+sve2,+f32mm,+f64mm,+sme,+lse,+rdm",
     ),
     "arm": _Form(32, 40, "armv8.6a", "+neon,+crypto,+fullfp16,+fp16fml,+dotprod,+i8mm,+bf16"),
     "riscv64": _Form(64, 243, "riscv64", "+m,+a,+f,+d,+c,+v,+zba,+zbb,+zbc,+zbs,+zfh,+zvfh,+zicond"),
     "x86_64": _Form(64, 62),  # its disassemblers read every instruction, whatever they are told
 }
-# Bits of RISC-V's file flags, and tags of the attributes: RISC-V's architecture, and ARM's floating-point and vector units.
+# Bits of RISC-V's file flags, and tags of the attributes: RISC-V's architecture, and ARM's floating-point and vector
+# units.
 _COMPRESSED = 1
 _RISCV_ARCH, _ARM_FLOAT, _ARM_VECTORS = 5, 10, 12
-# From which value of the attribute on a feature is used: VFPv4 is 5 (with 32 registers) and 6 (with 16), as the fused NEON is 2.
+# From which value of the attribute on a feature is used: VFPv4 is 5 (with 32 registers) and 6 (with 16), as the fused
+# NEON is 2.
 _ARM_FUSED = {_ARM_FLOAT: 5, _ARM_VECTORS: 2}
 # SPIR-V's capabilities that a device may lack, by Vulkan's names of the features that allow them.
 _SHADER_FEATURES = {
@@ -69,7 +79,8 @@ _SHADER_FEATURES = {
     6022: "cooperativeMatrix",
 }
 INT64 = "shaderInt64"
-# SPIR-V's capabilities of operations among the lanes of a subgroup: GroupNonUniform and its kinds, and what there was before them.
+# SPIR-V's capabilities of operations among the lanes of a subgroup: GroupNonUniform and its kinds, and what there was
+# before them.
 _SUBGROUP_CAPABILITIES = frozenset([*range(61, 69), 4423, 4431])
 
 
@@ -84,18 +95,18 @@ def check_machine_code(code: bytes, processor: Processor) -> str:
         What was looked at, in words.
 
     Raises:
-        VerificationFailed: The code cannot run on such a processor.
+        VerificationError: The code cannot run on such a processor.
     """
     architecture = architecture_of(processor.triple)
     if architecture is None:
-        raise VerificationFailed(f"code for {processor.triple} cannot be checked")
+        raise VerificationError(f"code for {processor.triple} cannot be checked")
     form = _FORMS[architecture]
     try:
         elves = find_elves(code)
     except ValueError as error:
-        raise VerificationFailed("the compiled module is damaged", str(error)) from error
+        raise VerificationError("the compiled module is damaged", str(error)) from error
     if not elves:
-        raise VerificationFailed("the compiled module holds no machine code")
+        raise VerificationError("the compiled module holds no machine code")
     seen = [f"{form.bits}-bit ELF for {architecture}", "no undefined symbols"]
     faults: list[str] = []
     for elf in elves:
@@ -105,17 +116,25 @@ def check_machine_code(code: bytes, processor: Processor) -> str:
     if not faults:
         seen += [_disassemble(elf, form, processor, architecture) for elf in elves]
     if faults:
-        raise VerificationFailed(f"the compiled code cannot run on {processor.triple}", "\n".join(faults))
+        raise VerificationError(f"the compiled code cannot run on {processor.triple}", "\n".join(faults))
     return ", ".join(seen)
 
 
 def shader_features(code: bytes) -> frozenset[str]:
     """Return which of Vulkan's optional features the shaders of a compiled module use, by Vulkan's names."""
-    return frozenset(_SHADER_FEATURES[number] for shader in find_shaders(code) for number in shader.capabilities if number in _SHADER_FEATURES)
+    return frozenset(
+        _SHADER_FEATURES[number]
+        for shader in find_shaders(code)
+        for number in shader.capabilities
+        if number in _SHADER_FEATURES
+    )
 
 
 def uses_subgroups(code: bytes) -> bool:
-    """Say whether the shaders of a compiled module work among the lanes of a subgroup; if not, they are right with any number of lanes."""
+    """Say whether the shaders of a compiled module work among the lanes of a subgroup;
+
+    if not, they are right with any number of lanes.
+    """
     return any(shader.capabilities & _SUBGROUP_CAPABILITIES for shader in find_shaders(code))
 
 
@@ -123,11 +142,11 @@ def check_shaders(code: bytes) -> str:
     """Check the shaders of a compiled module, and say what was looked at.
 
     Raises:
-        VerificationFailed: There are none.
+        VerificationError: There are none.
     """
     shaders = find_shaders(code)
     if not shaders:
-        raise VerificationFailed("the compiled module holds no SPIR-V")
+        raise VerificationError("the compiled module holds no SPIR-V")
     used = ", ".join(sorted(shader_features(code))) or "none"
     return f"{len(shaders)} SPIR-V shaders up to version {'.'.join(map(str, max(shader.version for shader in shaders)))}, optional features: {used}"
 
@@ -136,16 +155,21 @@ def _faults(elf: Elf, form: _Form, architecture: str, features: Iterable[str]) -
     """Say what is wrong with a file as a whole."""
     if (elf.bits, elf.machine, elf.little) != (form.bits, form.machine, True):
         order = "little" if elf.little else "big"
-        return [f"a {elf.bits}-bit {order}-endian ELF for machine {elf.machine}, expected {form.bits}-bit little-endian for {form.machine}"]
+        return [
+            f"a {elf.bits}-bit {order}-endian ELF for machine {elf.machine}, expected {form.bits}-bit little-endian for {form.machine}"
+        ]
     found = []
     if elf.undefined:
-        # Not only a missing function: the loader knows no other file, and refuses even __aeabi_unwind_cpp_pr0, which unwinding tables of ARM refer to.
+        # Not only a missing function: the loader knows no other file, and refuses even __aeabi_unwind_cpp_pr0, which
+        # unwinding tables of ARM refer to.
         found.append(f"undefined symbols, which the runtime's loader refuses: {', '.join(elf.undefined)}")
     if architecture == "riscv64":
         found += _riscv_faults(elf, frozenset(features))
     elif architecture == "arm":
         if "vfp4" not in features:
-            found.append("the target does not promise vfp4, without whose fused multiply-add the compiler's code crashes or gives no numbers")
+            found.append(
+                "the target does not promise vfp4, without whose fused multiply-add the compiler's code crashes or gives no numbers"
+            )
         for tag, fused in _ARM_FUSED.items():
             value = elf.attributes.get(tag, 0)
             if isinstance(value, int) and value > fused + (tag == _ARM_FLOAT):
@@ -154,7 +178,10 @@ def _faults(elf: Elf, form: _Form, architecture: str, features: Iterable[str]) -
 
 
 def _riscv_faults(elf: Elf, features: frozenset[str]) -> list[str]:
-    """Compare the extensions that the file says it needs with those of the target; those that come with others, such as zicsr with f, are no matter."""
+    """Compare the extensions that the file says it needs with those of the target;
+
+    those that come with others, such as zicsr with f, are no matter.
+    """
     found = []
     if elf.flags & _COMPRESSED and "c" not in features:
         found.append("compressed instructions (c), which the target does not promise")
@@ -162,7 +189,9 @@ def _riscv_faults(elf: Elf, features: frozenset[str]) -> list[str]:
     extensions = {*single.removeprefix("rv64").removeprefix("i"), *named}
     implied = {name for name in extensions if name.startswith(("zv", "zve")) and "v" in features}
     known = ARCHITECTURES["riscv64"].features
-    beyond = sorted((extensions - implied - features) & (known | {name for name in extensions if name.startswith("zv")}))
+    beyond = sorted(
+        (extensions - implied - features) & (known | {name for name in extensions if name.startswith("zv")})
+    )
     if beyond:
         found.append(f"the code needs {', '.join(beyond)}, which the target does not promise")
     return found
@@ -175,7 +204,7 @@ def _disassemble(elf: Elf, form: _Form, processor: Processor, architecture: str)
         What was looked at, in words.
 
     Raises:
-        VerificationFailed: There are such instructions; with the first of them.
+        VerificationError: There are such instructions; with the first of them.
     """
     tool = find_objdump()
     if not form.triple:
@@ -194,8 +223,9 @@ def _disassemble(elf: Elf, form: _Form, processor: Processor, architecture: str)
     beyond = [text for place, text in wide.items() if narrow.get(place) == _UNREADABLE and text != _UNREADABLE]
     if beyond:
         shown = "; ".join(beyond[:5])
-        raise VerificationFailed(
-            f"the compiled code has {len(beyond)} instructions that {processor.triple} with {', '.join(processor.features) or 'no more'} lacks", shown
+        raise VerificationError(
+            f"the compiled code has {len(beyond)} instructions that {processor.triple} with {', '.join(processor.features) or 'no more'} lacks",
+            shown,
         )
     read = sum(text != _UNREADABLE for text in narrow.values())
     return f"{read:,} instructions, none beyond {', '.join(processor.features) or 'the baseline'}"
@@ -208,12 +238,14 @@ def _listing(tool: Path, path: Path, triple: str, features: str) -> tuple[dict[s
     """Return the disassembly by address, and the first feature that the tool does not know."""
     finished = run_tool([tool, "-d", "--no-show-raw-insn", f"--triple={triple}", f"--mattr={features}", path], _SECONDS)
     if finished.code:
-        raise VerificationFailed(f"{tool.name} {finished.ending}", finished.diagnostics)
+        raise VerificationError(f"{tool.name} {finished.ending}", finished.diagnostics)
     unknown = re.search(r"'\+?([\w.-]+)' is not a recognized feature", finished.diagnostics)
     lines = (line.strip().partition(":") for line in finished.output.splitlines())
-    return {place: text.strip().replace("\t", " ") for place, colon, text in lines if colon and re.fullmatch(r"[0-9a-f]+", place)}, unknown[
-        1
-    ] if unknown else ""
+    return {
+        place: text.strip().replace("\t", " ")
+        for place, colon, text in lines
+        if colon and re.fullmatch(r"[0-9a-f]+", place)
+    }, unknown[1] if unknown else ""
 
 
 def find_objdump() -> Path | None:

@@ -2,16 +2,19 @@
 
 Both the compiled code and PyTorch in float32 differ from the same program in float64. The compiled code passes when
 
-* it has no bias: the mean of its error is at most `BIAS` standard deviations of that error, or at most the magnitude of PyTorch's own mean error.
-  Not less than half, since roundings are not independent: all errors of one label's logit go through the same row of weights, and with a handful of
-  labels their mean is 0.1 to 0.2 standard deviations off by chance;
-* its spread is that of float32: the standard deviation of its error is at most `SPREAD` times that of PyTorch, or of PyTorch made to sum every product
-  of matrices in order, whichever is larger. Compiled code on a CPU sums in order, and PyTorch's library in blocks, which errs less: on this model the
-  compiled code and the ordered sum both spread 1.5 times as far as PyTorch, so a bound on PyTorch alone would refuse right code or accept wrong code;
+* it has no bias: the mean of its error is at most `BIAS` standard deviations of that error, or at most the magnitude of
+PyTorch's own mean error.
+  Not less than half, since roundings are not independent: all errors of one label's logit go through the same row of
+  weights, and with a handful of labels their mean is 0.1 to 0.2 standard deviations off by chance;
+* its spread is that of float32: the standard deviation of its error is at most `SPREAD` times that of PyTorch, or of
+PyTorch made to sum every product
+  of matrices in order, whichever is larger. Compiled code on a CPU sums in order, and PyTorch's library in blocks,
+  which errs less: on this model the compiled code and the ordered sum both spread 1.5 times as far as PyTorch, so a
+  bound on PyTorch alone would refuse right code or accept wrong code;
 * it is finite exactly where PyTorch is.
 
-(After the numerics checks of iree-turbine's kernel tests, which compare with the framework alone.) What a device may differ by from the golden vectors follows from the same measurement:
-`tolerance`.
+(After the numerics checks of iree-turbine's kernel tests, which compare with the framework alone.) What a device may
+differ by from the golden vectors follows from the same measurement: `tolerance`.
 """
 
 from __future__ import annotations
@@ -57,9 +60,13 @@ class Numerics:
         """Say which of the rules are broken; empty when none is."""
         found = []
         if self.not_finite:
-            found.append(f"{self.not_finite} logits are finite in PyTorch and not in the compiled code, or the other way round")
+            found.append(
+                f"{self.not_finite} logits are finite in PyTorch and not in the compiled code, or the other way round"
+            )
         if abs(self.bias) > max(BIAS * self.spread, abs(self.framework_bias)):
-            found.append(f"biased: mean error {self.bias:.2e} at a spread of {self.spread:.2e} (PyTorch: {self.framework_bias:.2e})")
+            found.append(
+                f"biased: mean error {self.bias:.2e} at a spread of {self.spread:.2e} (PyTorch: {self.framework_bias:.2e})"
+            )
         if self.spread > SPREAD * max(self.framework_spread, self.ordered_spread):
             found.append(
                 f"spread of the error {self.spread:.2e}, over {SPREAD} times PyTorch's ({self.framework_spread:.2e}, "
@@ -81,7 +88,9 @@ class Numerics:
         }
 
 
-def compare_numerics(compiled: NDArray[Any], single: NDArray[Any], ordered: NDArray[Any], double: NDArray[Any]) -> Numerics:
+def compare_numerics(
+    compiled: NDArray[Any], single: NDArray[Any], ordered: NDArray[Any], double: NDArray[Any]
+) -> Numerics:
     """Measure errors.
 
     Args:
@@ -97,7 +106,10 @@ def compare_numerics(compiled: NDArray[Any], single: NDArray[Any], ordered: NDAr
         shapes = ", ".join(str(part.shape) for part in (compiled, single, ordered, double))
         raise ValueError(f"expected four arrays of one shape that is not empty, got {shapes}")
     usable = np.isfinite(compiled) & np.isfinite(single) & np.isfinite(ordered)
-    errors, own, in_order = ((part.astype(np.float64) - double)[usable] if usable.any() else np.zeros(1) for part in (compiled, single, ordered))
+    errors, own, in_order = (
+        (part.astype(np.float64) - double)[usable] if usable.any() else np.zeros(1)
+        for part in (compiled, single, ordered)
+    )
     return Numerics(
         samples=int(double.size),
         bias=float(errors.mean()),
@@ -114,8 +126,9 @@ def compare_numerics(compiled: NDArray[Any], single: NDArray[Any], ordered: NDAr
 def tolerance(single: NDArray[Any], double: NDArray[Any]) -> tuple[float, str]:
     """Return how far a logit may be from the golden vectors on any device, and in words why.
 
-    Eight times the largest error of float32 in PyTorch, summed in order: another order of summation, or another approximation of tanh, on another device spreads as PyTorch's does,
-    and a wrong weight, word or layout is off by thousands of times that. At least the rounding of the stored vectors, which are float32.
+    Eight times the largest error of float32 in PyTorch, summed in order: another order of summation, or another
+    approximation of tanh, on another device spreads as PyTorch's does, and a wrong weight, word or layout is off by
+    thousands of times that. At least the rounding of the stored vectors, which are float32.
     """
     largest = float(np.abs(single.astype(np.float64) - double).max(initial=0.0))
     rounding = float(np.abs(double).max(initial=1.0)) * float(np.finfo(np.float32).eps)

@@ -18,20 +18,33 @@ class Misspeller:
         """Add misspellings of `words` to the table; `projection` says what is a word."""
 
         def are_words(candidates: list[bytes]) -> list[bool]:
-            return [spans == [(0, len(word))] for word, spans in zip(candidates, segment_texts(projection, candidates), strict=True)]
+            return [
+                spans == [(0, len(word))]
+                for word, spans in zip(candidates, segment_texts(projection, candidates), strict=True)
+            ]
 
         variants = make_variants(sorted(set(words)), are_words, rng)
-        table.index([variant for each in variants.values() for variant in each])  # all at once: a table that grows is copied
-        self._variants = {row: table.index(variants[word]) for word, row in zip(variants, table.index(variants), strict=True)}
+        table.index(
+            [variant for each in variants.values() for variant in each]
+        )  # all at once: a table that grows is copied
+        self._variants = {
+            row: table.index(variants[word]) for word, row in zip(variants, table.index(variants), strict=True)
+        }
 
     def __call__(self, row: EncodedUtterance, share: float, rng: random.Random) -> EncodedUtterance:
         """Return the row with each word misspelled with probability `share`, if it can be."""
         variants = self._variants
-        return row._replace(words=[rng.choice(variants[word]) if word in variants and rng.random() < share else word for word in row.words])
+        return row._replace(
+            words=[
+                rng.choice(variants[word]) if word in variants and rng.random() < share else word for word in row.words
+            ]
+        )
 
 
 def misspell(word: str, rng: random.Random) -> str:
-    """Return the word with one character dropped, doubled, or swapped with its neighbour (after pQRNN's open distortion; words of 1 or 2 stay)."""
+    """Return the word with one character dropped, doubled, or swapped with its neighbour (after pQRNN's open
+    distortion; words of 1 or 2 stay).
+    """
     if len(word) < 3:
         return word
     place = rng.randrange(len(word) - 1)
@@ -46,7 +59,9 @@ def misspell(word: str, rng: random.Random) -> str:
 def make_variants(
     words: Sequence[bytes], are_words: Callable[[list[bytes]], list[bool]], rng: random.Random, each: int = 4
 ) -> dict[bytes, list[bytes]]:
-    """Return up to `each` misspellings of every word that are single words themselves (`are_words` judges many at once)."""
+    """Return up to `each` misspellings of every word that are single words themselves (`are_words` judges many at
+    once).
+    """
     made = {word: sorted({misspell(word.decode(), rng).encode() for _ in range(each)} - {word}) for word in words}
     flat = [variant for variants in made.values() for variant in variants]
     good = {variant for variant, ok in zip(flat, are_words(flat), strict=True) if ok}

@@ -1,7 +1,9 @@
-"""New texts that read like given ones, for a teacher to answer: drawn word by word from n-gram counts (Shannon 1948, section 3).
+"""New texts that read like given ones, for a teacher to answer:
 
-Texts made up for a teacher to answer are what Tang et al. 2019 (arXiv:1903.12136) distil BERT into a BiLSTM with; He et al. 2021 (arXiv:2106.06168) draw
-them from a language model.
+drawn word by word from n-gram counts (Shannon 1948, section 3).
+
+Texts made up for a teacher to answer are what Tang et al. 2019 (arXiv:1903.12136) distil BERT into a BiLSTM with; He et
+al. 2021 (arXiv:2106.06168) draw them from a language model.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ _LONGEST = 64
 
 
 class NgramSampler:
-    """Texts whose every word followed the words before it somewhere in the given ones: as many of them as leave a choice, at most `order - 1`."""
+    """Texts whose every word followed the words before it somewhere in the given ones:
+
+    as many of them as leave a choice, at most `order - 1`.
+    """
 
     def __init__(self, texts: Iterable[Sequence[bytes]], order: int) -> None:
         """Count what follows what.
@@ -29,7 +34,8 @@ class NgramSampler:
         if order < 2:
             raise ValueError(f"order must be 2 or more: {order}")
         self._order = order
-        # None stands before the first word and after the last one. As often as it was seen, so that drawing one is drawing by frequency.
+        # None stands before the first word and after the last one. As often as it was seen, so that drawing one is
+        # drawing by frequency.
         self._next: dict[tuple[bytes | None, ...], list[bytes | None]] = defaultdict(list)
         for words in texts:
             if words:

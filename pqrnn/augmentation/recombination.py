@@ -1,6 +1,9 @@
-"""New utterances from the pieces of those of one intent: two joined where both have the same slot, or one without one of its slots.
+"""New utterances from the pieces of those of one intent:
 
-The pieces are real, what they make together need not be: whether the labels still hold is known only of templates that the data have (`Recombination.is_known`).
+two joined where both have the same slot, or one without one of its slots.
+
+The pieces are real, what they make together need not be: whether the labels still hold is known only of templates that
+the data have (`Recombination.is_known`).
 """
 
 from __future__ import annotations
@@ -43,9 +46,11 @@ class Recombination:
                     self._halves[row.intent, joint][row.language].append(_Half(row, place))
 
     def cross(self, row: EncodedUtterance, rng: random.Random, foreign: float = 0.0) -> EncodedUtterance:
-        """Return the row up to the beginning or end of one of its slot values, and from there on another row of the same intent, cut at the same slot.
+        """Return the row up to the beginning or end of one of its slot values, and from there on another row of the
+        same intent, cut at the same slot.
 
-        The other row is of the same language, or with probability `foreign` of another one, where there is such a row. A row without slots stays.
+        The other row is of the same language, or with probability `foreign` of another one, where there is such a row.
+        A row without slots stays.
         """
         joints = list(self._joints(row))
         if row.tags is None or not joints:
@@ -58,20 +63,32 @@ class Recombination:
             return row
         other, start = rng.choice(halves[language])
         assert other.tags is not None
-        return EncodedUtterance(row.words[:place] + other.words[start:], row.tags[:place] + other.tags[start:], row.intent, language=row.language)
+        return EncodedUtterance(
+            row.words[:place] + other.words[start:],
+            row.tags[:place] + other.tags[start:],
+            row.intent,
+            language=row.language,
+        )
 
     def drop(self, row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
-        """Return the row without one of its slot values, which one is drawn; a row that has none, or nothing else, stays."""
+        """Return the row without one of its slot values, which one is drawn;
+
+        a row that has none, or nothing else, stays.
+        """
         slots = [] if row.tags is None else [run for run in self._tags.cut(row.tags) if run.label]
         if row.tags is None or not slots:
             return row
         _, start, end = rng.choice(slots)
         if end - start == len(row.words):
             return row
-        return EncodedUtterance(row.words[:start] + row.words[end:], row.tags[:start] + row.tags[end:], row.intent, language=row.language)
+        return EncodedUtterance(
+            row.words[:start] + row.words[end:], row.tags[:start] + row.tags[end:], row.intent, language=row.language
+        )
 
     def is_known(self, row: EncodedUtterance) -> bool:
-        """Say whether the data have an utterance with these words outside slots and these slots at these places, and only ever with this intent."""
+        """Say whether the data have an utterance with these words outside slots and these slots at these places, and
+        only ever with this intent.
+        """
         return row.tags is not None and self._intents.get(self._template(row)) == {row.intent}
 
     def _template(self, row: EncodedUtterance) -> tuple[str | int, ...]:

@@ -23,7 +23,10 @@ class TagSet:
     """A model's tag list, for cutting rows into slot values and writing them anew."""
 
     def __init__(self, tags: Sequence[str]) -> None:
-        """`tags`: "O", "B-x", "I-x"; a word of which only the end is a slot (B2-x) has no value that could stand elsewhere, so it counts as outside."""
+        """`tags`: "O", "B-x", "I-x";
+
+        a word of which only the end is a slot (B2-x) has no value that could stand elsewhere, so it counts as outside.
+        """
         scheme = TagScheme(tags)
         self._labels = ["" if tail else label for label, tail in zip(scheme.labels, scheme.tails, strict=True)]
         self._begins = scheme.begins
@@ -45,7 +48,10 @@ class TagSet:
 
 
 class SlotSwap:
-    """Replaces slot values by values that the same slot has in other training utterances: of the same language, or on purpose of another one."""
+    """Replaces slot values by values that the same slot has in other training utterances:
+
+    of the same language, or on purpose of another one.
+    """
 
     def __init__(self, rows: Sequence[EncodedUtterance], tags: Sequence[str]) -> None:
         """Collect the values of every slot. `tags`: the tag list of the model."""
@@ -57,10 +63,12 @@ class SlotSwap:
                     if label:
                         self._values[label][row.language].append(row.words[start:end])
 
-    def __call__(self, row: EncodedUtterance, share: float, rng: random.Random, foreign: float = 0.0) -> EncodedUtterance:
+    def __call__(
+        self, row: EncodedUtterance, share: float, rng: random.Random, foreign: float = 0.0
+    ) -> EncodedUtterance:
         """Return the row with each slot value replaced with probability `foreign` by one of another language (where the slot has any there), else with
         probability `share` by one of its own language.
-        """  # noqa: D205
+        """
         if row.tags is None:
             return row
         words: list[int] = []

@@ -32,6 +32,8 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
-    _version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version and leave."),
+    _version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and leave."
+    ),
 ) -> None:
     pass

@@ -14,10 +14,16 @@ from pqrnn.cli.options import DataOption, DevOption, JsonOption, LangOption
 from pqrnn.cli.output import print_json, require_extra
 
 
-@app.command(epilog="Example:  `pqrnn average runs/en-a runs/en-b runs/en-c --data mtop:DATA/mtop/spans --lang en --out runs/en`")
+@app.command(
+    epilog="Example:  `pqrnn average runs/en-a runs/en-b runs/en-c --data mtop:DATA/mtop/spans --lang en --out runs/en`"
+)
 def average(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders of trained parsers that went on learning from the same weights (`--initial`).", metavar="RUN...")
+        list[Path],
+        typer.Argument(
+            help="Folders of trained parsers that went on learning from the same weights (`--initial`).",
+            metavar="RUN...",
+        ),
     ],
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the parser.")],
@@ -27,8 +33,8 @@ def average(
 ) -> None:
     """Average the weights of parsers into one that is as small, and often better than any of them.
 
-    They must have begun from the same trained parser, with other seeds or settings; parsers that began apart do not average. The result is scored on the
-    development data, so that you see what it bought.
+    They must have begun from the same trained parser, with other seeds or settings; parsers that began apart do not
+    average. The result is scored on the development data, so that you see what it bought.
     """
     require_extra("train", "torch", "safetensors")
     from pqrnn.training.weight_averaging import average_checkpoints

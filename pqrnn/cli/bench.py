@@ -14,31 +14,45 @@ from pqrnn.cli.options import JsonOption, LangOption, PackageArgument, VariantOp
 from pqrnn.cli.output import print_json, require_extra, show_table
 
 
-@app.command(epilog="Examples:  `pqrnn bench home.pqrnn --data home:en`  `pqrnn bench home.pqrnn --target raspberry-pi-4`")
+@app.command(
+    epilog="Examples:  `pqrnn bench home.pqrnn --data home:en`  `pqrnn bench home.pqrnn --target raspberry-pi-4`"
+)
 def bench(
     package: PackageArgument,
-    data: Annotated[str | None, typer.Option("--data", help="Texts of labelled utterances (as for `train`) instead of those in the package.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="Texts of labelled utterances (as for `train`) instead of those in the package."),
+    ] = None,
     lang: LangOption = None,
     split: Annotated[str, typer.Option(help="Of --data.")] = "test",
     seconds: Annotated[float, typer.Option(min=0.1, help="Of steady-state measurement.")] = 3.0,
-    threads: Annotated[int, typer.Option(min=1, help="1 runs on the calling thread, which is fastest for one text.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, help="1 runs on the calling thread, which is fastest for one text.")
+    ] = 1,
     variant: VariantOption = None,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", help="Measure the compiled code of this variant alone, also in an emulator; again for more, `all` for every one."),
+        typer.Option(
+            "--target",
+            help="Measure the compiled code of this variant alone, also in an emulator; again for more, `all` for every one.",
+        ),
     ] = None,
-    keep: Annotated[Path | None, typer.Option("--keep", help="With --target: a folder for the documents of iree-benchmark-module.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", help="With --target: a folder for the documents of iree-benchmark-module.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure a package on this machine: size, load, first call, steady state by length, memory.
 
-    With `--target`, what the compiled code of each variant costs on a fixed text: times where this machine runs it itself; where an emulator does, what is
-    exact there: executed instructions, bytes, launches, memory.
+    With `--target`, what the compiled code of each variant costs on a fixed text: times where this machine runs it
+    itself; where an emulator does, what is exact there: executed instructions, bytes, launches, memory.
     """
     package = find_package(package)
     if target:
         if data is not None or variant is not None or threads != 1:
-            raise typer.BadParameter("--target runs the compiled code on a text of its own: leave out --data, --variant and --threads")
+            raise typer.BadParameter(
+                "--target runs the compiled code on a text of its own: leave out --data, --variant and --threads"
+            )
         _bench_targets(package, target, seconds, keep, json)
         return
     if keep is not None:

@@ -17,20 +17,26 @@ from pqrnn.errors import PqrnnError
 @app.command(epilog="Example:  `pqrnn check home.pqrnn --run runs/home --data home:en`")
 def check(
     package: PackageArgument,
-    data: Annotated[str | None, typer.Option("--data", help="Also parse labelled utterances (as for `train`) and score them.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Also parse labelled utterances (as for `train`) and score them.")
+    ] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", help="With --data: also compare every decision with PyTorch, from this trained parser.")
+        Path | None,
+        typer.Option("--run", help="With --data: also compare every decision with PyTorch, from this trained parser."),
     ] = None,
     lang: LangOption = None,
     split: Annotated[str, typer.Option(help="Of --data.")] = "test",
-    goal: Annotated[float, typer.Option(min=0.0, max=1.0, help="Least exact match on --data; below it the check fails.")] = 0.0,
+    goal: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Least exact match on --data; below it the check fails.")
+    ] = 0.0,
     repeats: Annotated[int, typer.Option(min=1, help="How often the golden vectors are replayed.")] = 3,
     variant: VariantOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check that a package answers on this machine as it should; the exit code is 1 if it does not.
 
-    Always: the golden vectors in the package, against PyTorch's answers kept with them. With --data: scores. With --run as well: each decision.
+    Always: the golden vectors in the package, against PyTorch's answers kept with them. With --data: scores. With --run
+    as well: each decision.
     """
     from runtime_py.tools.check import check_package
     from runtime_py.tools.presentation import check_document, check_table
@@ -45,7 +51,13 @@ def check(
         scored = _score(package, variant, data, lang, split)
         document["scores"] = scored
         for name, figure in scored.items():
-            rows.append((name.replace("_", " "), f"{figure['value']:.2%}  [{figure['low']:.2%}, {figure['high']:.2%}]", f"n = {figure['n']:.0f}"))
+            rows.append(
+                (
+                    name.replace("_", " "),
+                    f"{figure['value']:.2%}  [{figure['low']:.2%}, {figure['high']:.2%}]",
+                    f"n = {figure['n']:.0f}",
+                )
+            )
         if scored["exact_match"]["value"] < goal:
             failures.append(f"exact match {scored['exact_match']['value']:.2%} is below the goal of {goal:.2%}")
     if data is not None and run is not None:
@@ -59,7 +71,10 @@ def check(
             )
         )
         if not decisions["equal"]:
-            named = ", ".join(f"{decisions[key]} {key.replace('_', ' ')}" for key in ("intent_flips", "slot_flips", "tag_flips", "word_mismatches"))
+            named = ", ".join(
+                f"{decisions[key]} {key.replace('_', ' ')}"
+                for key in ("intent_flips", "slot_flips", "tag_flips", "word_mismatches")
+            )
             failures.append(f"decisions differ from PyTorch: {named}")
     document["passed"] = not failures
     if json:

@@ -40,20 +40,38 @@ _EPILOG = """Examples:
 def compile_run(
     run: RunArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="Package to write, a folder.")],
-    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="What to compile for, as often as you like, or `all`.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="What to compile for, as often as you like, or `all`.")
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a package that is there.")] = False,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Targets to work on at a time; by default one a processor core.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Targets to work on at a time; by default one a processor core."),
+    ] = None,
     cache: Annotated[
-        bool, typer.Option("--cache/--no-cache", help="Take from the cache what was compiled before, and keep what is compiled now.")
+        bool,
+        typer.Option(
+            "--cache/--no-cache", help="Take from the cache what was compiled before, and keep what is compiled now."
+        ),
     ] = True,
     kernels: Annotated[
         bool,
-        typer.Option("--kernels/--no-kernels", help="This project's own kernels where a target has the instructions, or the compiler's code alone."),
+        typer.Option(
+            "--kernels/--no-kernels",
+            help="This project's own kernels where a target has the instructions, or the compiler's code alone.",
+        ),
     ] = True,
     batch: Annotated[
-        int, typer.Option("--batch", min=1, help="Also compile functions for this many texts at once, for servers: `Parser.parse_batch` uses them.")
+        int,
+        typer.Option(
+            "--batch",
+            min=1,
+            help="Also compile functions for this many texts at once, for servers: `Parser.parse_batch` uses them.",
+        ),
     ] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, with the exact commands, and write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, with the exact commands, and write nothing.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Compile a trained parser; `_HELP` is what people read."""
@@ -64,14 +82,26 @@ def compile_run(
     wanted = target or ["host"]
     if dry_run:
         with show_progress(json) as tell:
-            preview = preview_compilation(run, out, wanted, replace=replace, jobs=jobs, cache=cache, kernels=kernels, batch=batch, on_progress=tell)
+            preview = preview_compilation(
+                run,
+                out,
+                wanted,
+                replace=replace,
+                jobs=jobs,
+                cache=cache,
+                kernels=kernels,
+                batch=batch,
+                on_progress=tell,
+            )
         if json:
             print_json(preview)
         else:
             _show_preview(preview)
         raise typer.Exit(1 if preview.refused else 0)
     with show_progress(json) as tell:
-        outcome = compile_checkpoint(run, out, wanted, replace=replace, jobs=jobs, cache=cache, kernels=kernels, batch=batch, on_progress=tell)
+        outcome = compile_checkpoint(
+            run, out, wanted, replace=replace, jobs=jobs, cache=cache, kernels=kernels, batch=batch, on_progress=tell
+        )
     if json:
         print_json(_describe(outcome))
     else:
@@ -82,7 +112,12 @@ def compile_run(
 def _describe(outcome: CompileOutcome) -> dict[str, object]:
     """Return an outcome as one document."""
     failures = {
-        name: {"stage": error.stage, "message": error.message, "diagnostics": error.diagnostics, "folder": str(error.folder or "")}
+        name: {
+            "stage": error.stage,
+            "message": error.message,
+            "diagnostics": error.diagnostics,
+            "folder": str(error.folder or ""),
+        }
         for name, error in outcome.failures.items()
     }
     return {
@@ -109,9 +144,13 @@ def _show_outcome(outcome: CompileOutcome) -> None:
             largest = max(parity.intent_max_abs, parity.tags_max_abs)
             verdict = f"answers like PyTorch on {parity.texts} texts, logits within {largest:.1e}, run on {outcome.ran_on[variant.target]}"
         seconds = "cached" if variant.target in outcome.cached else f"{variant.compile_seconds:.1f}"
-        rows.append((variant.target, f"{manifest.files[variant.path].bytes:,}", str(counts.dispatches), seconds, verdict))
+        rows.append(
+            (variant.target, f"{manifest.files[variant.path].bytes:,}", str(counts.dispatches), seconds, verdict)
+        )
     total = sum(entry.bytes for entry in manifest.files.values())
-    title = f"{outcome.package}: {len(manifest.buckets)} length buckets, {total:,} bytes in all (equal code is stored once)"
+    title = (
+        f"{outcome.package}: {len(manifest.buckets)} length buckets, {total:,} bytes in all (equal code is stored once)"
+    )
     show_table(title, ("target", "bytes", "dispatches", "seconds", "verified"), rows)
     for name, error in outcome.failures.items():
         typer.secho(f"{name}: not in the package. {error}", fg="red", err=True)
@@ -124,7 +163,9 @@ def _show_preview(preview: Preview) -> None:
     rows = []
     for one in preview.targets:
         source = f"as {one.same_as}" if one.same_as else "from the cache" if one.cached else "compiled"
-        rows.append((one.target, one.summary, source, f"on {one.verified}" if one.runs else f"unverified: {one.verified}"))
+        rows.append(
+            (one.target, one.summary, source, f"on {one.verified}" if one.runs else f"unverified: {one.verified}")
+        )
     show_table(f"{len(rows)} targets, {preview.jobs} at a time", ("target", "for", "code", "run"), rows)
     typer.echo(f"\n# {preview.compiler}, {preview.compiler_path}")
     for name, file in preview.mlir.items():

@@ -14,16 +14,30 @@ from pqrnn.cli.output import print_json, show_table
 from pqrnn.errors import PqrnnError
 
 
-@app.command(epilog="Example:  `pqrnn conformance home.pqrnn --out home.json`  and, with a port's answers,  `pqrnn conformance home.pqrnn --answers answers.jsonl`")
+@app.command(
+    epilog="Example:  `pqrnn conformance home.pqrnn --out home.json`  and, with a port's answers,  `pqrnn conformance home.pqrnn --answers answers.jsonl`"
+)
 def conformance(
     package: Annotated[Path | None, typer.Argument(help="A compiled package.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the conformance file: texts, and what a host has to answer for each.")] = None,
-    header: Annotated[Path | None, typer.Option("--header", help="Write buckets and labels as a C header, for a host in C.")] = None,
-    answers: Annotated[Path | None, typer.Option("--answers", help="Judge a host's answers, one JSON object a line; `-` reads standard input.")] = None,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the file and of an answer.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Write the conformance file: texts, and what a host has to answer for each."),
+    ] = None,
+    header: Annotated[
+        Path | None, typer.Option("--header", help="Write buckets and labels as a C header, for a host in C.")
+    ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option("--answers", help="Judge a host's answers, one JSON object a line; `-` reads standard input."),
+    ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of the file and of an answer.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Test a host in any language: write what it has to answer for a package, and judge what it answered; the exit code is 1 if it differs.
+    """Test a host in any language:
+
+    write what it has to answer for a package, and judge what it answered; the exit code is 1 if it differs.
 
     `ABI.md` in `runtime_py` says how a host gets from a text to its answer.
     """
@@ -33,7 +47,9 @@ def conformance(
         print_json(json_schema())
         return
     if package is None or (out, header, answers) == (None, None, None):
-        raise PqrnnError("name a package, and what to do with it: --out FILE, --header FILE or --answers FILE; or --schema")
+        raise PqrnnError(
+            "name a package, and what to do with it: --out FILE, --header FILE or --answers FILE; or --schema"
+        )
     from pqrnn.files import replace_file
     from runtime_py.package_format.package import open_package
 
@@ -54,12 +70,24 @@ def conformance(
     else:
         rows = [
             ("answered", f"{verdict.answered} of {verdict.cases} texts"),
-            ("logits compared", f"of {verdict.with_logits} texts, largest difference {verdict.largest_difference:.2e}, allowed {verdict.tolerance:.2e}"),
-            ("verdict", "passed" if verdict.passed else "FAILED: " + ", ".join(f"{number} x {what}" for what, number in verdict.failures.items())),
+            (
+                "logits compared",
+                f"of {verdict.with_logits} texts, largest difference {verdict.largest_difference:.2e}, allowed {verdict.tolerance:.2e}",
+            ),
+            (
+                "verdict",
+                "passed"
+                if verdict.passed
+                else "FAILED: " + ", ".join(f"{number} x {what}" for what, number in verdict.failures.items()),
+            ),
         ]
         show_table(f"{answers} against {package}", ("check", "found"), rows)
         for difference in verdict.first:
-            typer.secho(f"case {difference.id}, {difference.what}: expected {difference.expected}, found {difference.found}", fg="red", err=True)
+            typer.secho(
+                f"case {difference.id}, {difference.what}: expected {difference.expected}, found {difference.found}",
+                fg="red",
+                err=True,
+            )
     if not verdict.passed:
         raise typer.Exit(1)
 

@@ -12,7 +12,9 @@ from pqrnn.cli.app import app
 from pqrnn.cli.options import JsonOption, LangOption
 from pqrnn.cli.output import print_json, show_table
 
-data_app = typer.Typer(no_args_is_help=True, help="Look at labelled utterances: sample a grammar, count a data set, convert it.")
+data_app = typer.Typer(
+    no_args_is_help=True, help="Look at labelled utterances: sample a grammar, count a data set, convert it."
+)
 app.add_typer(data_app, name="data")
 
 SpecArgument = Annotated[str, typer.Argument(help="`PATH`, `format:PATH`, `grammar:FILE`, `home` or `home:en`.")]
@@ -39,7 +41,11 @@ def sample(
             slots = ", ".join(f"{slot.label}={example.text[slot.start : slot.end]!r}" for slot in example.slots)
             typer.echo(f"{example.intent:24} {example.text}" + (f"    ({slots})" if slots else ""))
     if not json:
-        typer.secho(f"{len(loaded.intents)} intents, {len(loaded.labels)} slots, {loaded.count():,} sentences possible", fg="cyan", err=True)
+        typer.secho(
+            f"{len(loaded.intents)} intents, {len(loaded.labels)} slots, {loaded.count():,} sentences possible",
+            fg="cyan",
+            err=True,
+        )
 
 
 @data_app.command(epilog="Example:  `pqrnn data show mtop:DATA/mtop/spans --lang en`")
@@ -63,12 +69,25 @@ def show(data: SpecArgument, lang: LangOption = None, json: JsonOption = False) 
             spans = segment_texts(Projection(ProjectionConfig()), [example.text.encode() for example in examples])
             _, report = align_examples(examples, spans, frozenset(list_tags(examples, spans)))
         reports[split] = report
-        rows.append((split, len(examples), len(intents), len(labels), sum(labels.values()), report.unrepresentable if report else None))
+        rows.append(
+            (
+                split,
+                len(examples),
+                len(intents),
+                len(labels),
+                sum(labels.values()),
+                report.unrepresentable if report else None,
+            )
+        )
     if json:
         names = ("split", "utterances", "intents", "slot_types", "slots", "unrepresentable")
         print_json([dict(zip(names, row, strict=True)) for row in rows])
         return
-    show_table(data, ("split", "utterances", "intents", "slot types", "slots", "unrepresentable"), [tuple("not known without PyTorch" if cell is None else str(cell) for cell in row) for row in rows])
+    show_table(
+        data,
+        ("split", "utterances", "intents", "slot types", "slots", "unrepresentable"),
+        [tuple("not known without PyTorch" if cell is None else str(cell) for cell in row) for row in rows],
+    )
     for split, report in reports.items():
         if report is not None and report.unrepresentable:
             typer.echo(f"{split}: {report.describe()}")

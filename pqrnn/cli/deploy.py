@@ -16,9 +16,14 @@ from pqrnn.cli.output import print_json, require_extra, show_table
 def deploy(
     package: Annotated[Path, typer.Argument(help="A compiled package.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Bundle to write, a folder.")],
-    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="A variant to ship, as often as you like; by default all but `host`.")] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", "-t", help="A variant to ship, as often as you like; by default all but `host`."),
+    ] = None,
     archive: Annotated[bool, typer.Option("--archive", help="Write the folder as one `OUT.tar.gz`, too.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace a bundle that is there, and its archive with it.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a bundle that is there, and its archive with it.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Make a bundle for a board: the package with the chosen variants, a wheel that runs it, and a page that says how.
@@ -32,7 +37,13 @@ def deploy(
     for name, reason in bundle.unverified.items():
         typer.secho(f"unverified: {name}: {reason}", fg="yellow", err=True)
     if json:
-        print_json({"bundle": str(out), "archive": f"{out}.tar.gz" if archive else None, **{name: getattr(bundle, name) for name in bundle.__struct_fields__}})
+        print_json(
+            {
+                "bundle": str(out),
+                "archive": f"{out}.tar.gz" if archive else None,
+                **{name: getattr(bundle, name) for name in bundle.__struct_fields__},
+            }
+        )
         return
     rows = [
         ("package", f"{bundle.package}: {', '.join(bundle.variants)}"),

@@ -17,7 +17,14 @@ from pqrnn.cli.output import print_json, show_table
 if TYPE_CHECKING:
     from targets import Registry, Target
 
-_JOBS = {"": "run packages", "train": "train", "teacher": "distil", "compile": "compile", "bench": "compare with peers", "dev": "develop and test"}
+_JOBS = {
+    "": "run packages",
+    "train": "train",
+    "teacher": "distil",
+    "compile": "compile",
+    "bench": "compare with peers",
+    "dev": "develop and test",
+}
 
 
 class PackageState(msgspec.Struct, frozen=True):
@@ -93,7 +100,10 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 @app.command(epilog="Example:  `pqrnn doctor --json`")
 def doctor(json: JsonOption = False) -> None:
-    """Say what this machine can do: Python packages by job, processor, GPU, targets that run here, emulators. The exit code is 1 if packages cannot run."""
+    """Say what this machine can do:
+
+    Python packages by job, processor, GPU, targets that run here, emulators. The exit code is 1 if packages cannot run.
+    """
     found = diagnose()
     if json:
         print_json(found)
@@ -161,7 +171,7 @@ def _missing(packages: list[PackageState], extra: str) -> str:
 
 
 def _try_target(target: Target, known: Registry) -> TargetState:
-    from compile.emulation.runner import NoRunner, native_runner
+    from compile.emulation.runner import RunnerNotFoundError, native_runner
     from runtime_py.package_format.manifest import ANY, Variant, VulkanNeeds
 
     if target.refused:
@@ -182,7 +192,7 @@ def _try_target(target: Target, known: Registry) -> TargetState:
     )
     try:
         native_runner(code)
-    except NoRunner as error:
+    except RunnerNotFoundError as error:
         return TargetState(target.id, False, error.reason.removeprefix("this machine: "))
     return TargetState(target.id, True, "")
 
@@ -201,9 +211,16 @@ def _show(found: Diagnosis) -> None:
     show_table(
         "jobs",
         ("job", "install", "state"),
-        [(each.job, escape(f"pqrnn[{each.extra}]" if each.extra else "pqrnn"), escape(each.get or "ready")) for each in found.jobs],
+        [
+            (each.job, escape(f"pqrnn[{each.extra}]" if each.extra else "pqrnn"), escape(each.get or "ready"))
+            for each in found.jobs
+        ],
     )
-    show_table("targets that run here", ("target", "runs"), [(each.name, "yes" if each.runs else each.reason) for each in found.targets])
+    show_table(
+        "targets that run here",
+        ("target", "runs"),
+        [(each.name, "yes" if each.runs else each.reason) for each in found.targets],
+    )
     show_table(
         "emulators, for compiling for other machines",
         ("part", "for", "state"),

@@ -22,13 +22,19 @@ def evaluate(
     lang: LangOption = None,
     split: Annotated[str, typer.Option(help="`train`, `dev` or `test`.")] = "test",
     out_of_scope: Annotated[
-        str, typer.Option(help="The intent of utterances that are out of scope, as `oos`: also score how they are told from the others.")
+        str,
+        typer.Option(
+            help="The intent of utterances that are out of scope, as `oos`: also score how they are told from the others."
+        ),
     ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Score a trained parser or a teacher in PyTorch: exact match, intent accuracy and slot F1, with 95 % bootstrap intervals.
+    """Score a trained parser or a teacher in PyTorch:
 
-    Where the data have a training split, also over the utterances that do not occur in it; where they have several languages, also for each.
+    exact match, intent accuracy and slot F1, with 95 % bootstrap intervals.
+
+    Where the data have a training split, also over the utterances that do not occur in it; where they have several
+    languages, also for each.
     """
     require_extra("train", "torch", "safetensors")
     from pqrnn.data.loader import available_splits, load_examples
@@ -40,7 +46,11 @@ def evaluate(
     examples = load_examples(data, split=split, locale=lang)
     decoder = facts.labels.decoder()
     answers = compute_logits(model, [example.text for example in examples])
-    train = load_examples(data, split="train", locale=lang) if split != "train" and "train" in available_splits(data, locale=lang) else []
+    train = (
+        load_examples(data, split="train", locale=lang)
+        if split != "train" and "train" in available_splits(data, locale=lang)
+        else []
+    )
     known = [example.text for example in train]
     whole = evaluate_predictions(examples, answers, decoder, known, out_of_scope)
     languages = split_languages(examples)
@@ -49,10 +59,16 @@ def evaluate(
         for language, rows in languages.items()
     }
     if json:
-        languages_document: dict[str, Any] = {"languages": {name: each.as_dict() for name, each in parts.items()}} if len(parts) > 1 else {}
+        languages_document: dict[str, Any] = (
+            {"languages": {name: each.as_dict() for name, each in parts.items()}} if len(parts) > 1 else {}
+        )
         print_json({**whole.as_dict(), **languages_document})
         return
-    show_table(f"{run}: {split} split, {len(examples)} utterances", ("figure", "value", "95 % interval", "utterances"), _rows(whole))
+    show_table(
+        f"{run}: {split} split, {len(examples)} utterances",
+        ("figure", "value", "95 % interval", "utterances"),
+        _rows(whole),
+    )
     if len(parts) > 1:
         for language, part in parts.items():
             show_table(f"{language}", ("figure", "value", "95 % interval", "utterances"), _rows(part))
@@ -61,4 +77,7 @@ def evaluate(
 
 
 def _rows(found: Evaluation) -> list[tuple[str, str, str, str]]:
-    return [(name, f"{each.value:.2%}", f"{each.low:.2%} to {each.high:.2%}", f"{each.n:,}") for name, each in found.figures().items()]
+    return [
+        (name, f"{each.value:.2%}", f"{each.low:.2%} to {each.high:.2%}", f"{each.n:,}")
+        for name, each in found.figures().items()
+    ]

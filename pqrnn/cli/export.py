@@ -32,7 +32,12 @@ def export_file(
     run: RunArgument,
     onnx: Annotated[Path, typer.Option("--onnx", help="ONNX file to write.")],
     bucket: Annotated[
-        str | None, typer.Option("--bucket", metavar="WORDS:BYTES", help="Longest text that it reads; by default the longest that a package reads.")
+        str | None,
+        typer.Option(
+            "--bucket",
+            metavar="WORDS:BYTES",
+            help="Longest text that it reads; by default the longest that a package reads.",
+        ),
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a file that is there.")] = False,
     json: JsonOption = False,
@@ -46,7 +51,9 @@ def export_file(
 
     chosen = _read_buckets([bucket] if bucket else None)
     with Console(stderr=True, quiet=json).status("starting") as status:
-        exported = export_onnx(run, onnx, bucket=chosen[0] if chosen else None, replace=replace, on_progress=status.update)
+        exported = export_onnx(
+            run, onnx, bucket=chosen[0] if chosen else None, replace=replace, on_progress=status.update
+        )
     if json:
         print_json({**dataclasses.asdict(exported), "path": str(exported.path), "bucket": exported.bucket})
         return
@@ -67,16 +74,20 @@ def export_c(
     bucket: Annotated[
         list[str] | None,
         typer.Option(
-            "--bucket", metavar="WORDS:BYTES", help="A length bucket, instead of those that fit the training texts; fewer words take less memory."
+            "--bucket",
+            metavar="WORDS:BYTES",
+            help="A length bucket, instead of those that fit the training texts; fewer words take less memory.",
         ),
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a parser in C that is there.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Write a trained parser as plain C and an object file, for boards without a runtime: 32-bit ARM, RISC-V, microcontrollers.
+    """Write a trained parser as plain C and an object file, for boards without a runtime:
 
-    It is built and run, in an emulator where need be, and has to answer like PyTorch. Where the C compiler or the emulator is missing, it is written all the
-    same, and says so.
+    32-bit ARM, RISC-V, microcontrollers.
+
+    It is built and run, in an emulator where need be, and has to answer like PyTorch. Where the C compiler or the
+    emulator is missing, it is written all the same, and says so.
     """
     require_extra("compile", "torch", "safetensors", "iree.compiler", "iree.turbine")
     from rich.console import Console
@@ -84,12 +95,20 @@ def export_c(
     from compile.standalone.pipeline import export_parser
 
     with Console(stderr=True, quiet=json).status("starting") as status:
-        exported = export_parser(run, out, target, buckets=_read_buckets(bucket), replace=replace, on_progress=status.update)
+        exported = export_parser(
+            run, out, target, buckets=_read_buckets(bucket), replace=replace, on_progress=status.update
+        )
     figures, proof = exported.figures, exported.proof
     if json:
-        print_json({"folder": str(out), "target": target, "buckets": exported.buckets, "figures": figures, "proof": proof})
+        print_json(
+            {"folder": str(out), "target": target, "buckets": exported.buckets, "figures": figures, "proof": proof}
+        )
         return
-    verdict = f"like PyTorch within {proof.largest:.1e}, on {proof.machine}" if proof.machine else f"unverified: {proof.reason}"
+    verdict = (
+        f"like PyTorch within {proof.largest:.1e}, on {proof.machine}"
+        if proof.machine
+        else f"unverified: {proof.reason}"
+    )
     row = (
         f"{figures.weight_bytes:,}",
         f"{figures.code_bytes:,}",

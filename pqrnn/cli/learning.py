@@ -79,9 +79,21 @@ def run_training(
     reporter = make_reporter(quiet=json or not is_leader())
     try:
         with reporter:
-            outcome = train(out, *data, model, config, objective=objective, initial=initial, source=source, restart=restart, reporter=reporter)
+            outcome = train(
+                out,
+                *data,
+                model,
+                config,
+                objective=objective,
+                initial=initial,
+                source=source,
+                restart=restart,
+                reporter=reporter,
+            )
     except KeyboardInterrupt:
-        typer.secho(f"stopped; what was learned is in {out}: the same command goes on from there", fg="yellow", err=True)
+        typer.secho(
+            f"stopped; what was learned is in {out}: the same command goes on from there", fg="yellow", err=True
+        )
         raise typer.Exit(130) from None
     if not is_leader():
         return
@@ -89,11 +101,16 @@ def run_training(
         print_json({"folder": str(outcome.folder), "ended": outcome.ended, "metrics": outcome.metrics})
     else:
         best = outcome.metrics["dev"]["exact_match"]
-        typer.echo(f"{outcome.ended}: development exact match {best['value']:.2%} [{best['low']:.2%}, {best['high']:.2%}], in {outcome.folder}")
+        typer.echo(
+            f"{outcome.ended}: development exact match {best['value']:.2%} [{best['low']:.2%}, {best['high']:.2%}], in {outcome.folder}"
+        )
 
 
 def load_data(data: str, dev: str | None, lang: str | None) -> tuple[list[Example], list[Example]]:
-    """Return training and development examples; of data without splits, every tenth text, chosen by its hash, is for development."""
+    """Return training and development examples;
+
+    of data without splits, every tenth text, chosen by its hash, is for development.
+    """
     from pqrnn.data.grammar import split_examples
     from pqrnn.data.loader import available_splits, load_examples
 
@@ -104,13 +121,16 @@ def load_data(data: str, dev: str | None, lang: str | None) -> tuple[list[Exampl
         return everything, load_examples(dev, split="all", locale=lang)
     parts = split_examples(everything)
     typer.echo(
-        f"{data} has no splits: {len(parts.dev)} of {len(everything)} utterances, chosen by a hash of their text, are kept for development", err=True
+        f"{data} has no splits: {len(parts.dev)} of {len(everything)} utterances, chosen by a hash of their text, are kept for development",
+        err=True,
     )
     return [*parts.train, *parts.test], list(parts.dev)
 
 
 def make_reporter(*, quiet: bool) -> Any:
-    """Return a `pqrnn.training.reporting.TrainingReporter` and context manager that draws a progress bar on the terminal, or says nothing."""
+    """Return a `pqrnn.training.reporting.TrainingReporter` and context manager that draws a progress bar on the
+    terminal, or says nothing.
+    """
     from contextlib import AbstractContextManager
 
     from rich.console import Console

@@ -6,12 +6,15 @@ import sys
 
 import typer
 
-from pqrnn.cli import verbs  # noqa: F401  (they add themselves)
+from pqrnn.cli import verbs
 from pqrnn.cli.app import app
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 good, 1 a check failed, 2 wrong use or an error that says what to do, 130 interrupted."""
+    """Run the command line.
+
+    Exit codes: 0 good, 1 a check failed, 2 wrong use or an error that says what to do, 130 interrupted.
+    """
     try:
         app(standalone_mode=True)
     except KeyboardInterrupt:
@@ -26,5 +29,10 @@ def main() -> None:
 
 def _is_ours(error: Exception) -> bool:
     """Say whether an error was raised on purpose, without importing the packages that may not be installed."""
-    bases = {("pqrnn.errors", "PqrnnError"), ("compile.support.errors", "CompileError"), ("targets.errors", "TargetError"), ("runtime_py.errors", "ParserError")}
+    bases = {
+        ("pqrnn.errors", "PqrnnError"),
+        ("compile.support.errors", "CompileError"),
+        ("targets.errors", "TargetError"),
+        ("runtime_py.errors", "ParserError"),
+    }
     return any((kind.__module__, kind.__name__) in bases for kind in type(error).__mro__)

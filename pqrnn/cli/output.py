@@ -26,7 +26,9 @@ def require_extra(extra: str, *modules: str) -> None:
     """
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        raise MissingExtraError(f"this needs {', '.join(missing)}, which the base install leaves out: pip install 'pqrnn[{extra}]'")
+        raise MissingExtraError(
+            f"this needs {', '.join(missing)}, which the base install leaves out: pip install 'pqrnn[{extra}]'"
+        )
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

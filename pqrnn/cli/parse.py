@@ -16,11 +16,17 @@ from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, Variant
 )
 def parse(
     package: PackageArgument,
-    text: Annotated[list[str] | None, typer.Argument(help="Texts; none: one a line from standard input, which need not be valid UTF-8.")] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(help="Texts; none: one a line from standard input, which need not be valid UTF-8."),
+    ] = None,
     variant: VariantOption = None,
     device: DeviceOption = "auto",
     truncate: Annotated[
-        bool, typer.Option("--truncate", help="Read what fits of a text that is too long, and say so, instead of refusing it.")
+        bool,
+        typer.Option(
+            "--truncate", help="Read what fits of a text that is too long, and say so, instead of refusing it."
+        ),
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -30,6 +36,8 @@ def parse(
     from runtime_py.tools.presentation import parse_line, parse_text
 
     show = parse_line if json else parse_text
-    with Parser.load(find_package(package), variant=variant, device=device, on_long="truncate" if truncate else "error") as parser:
+    with Parser.load(
+        find_package(package), variant=variant, device=device, on_long="truncate" if truncate else "error"
+    ) as parser:
         for each in texts_to_parse(text):
             typer.echo(show(parser(each)))

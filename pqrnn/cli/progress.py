@@ -31,18 +31,27 @@ def show_progress(quiet: bool) -> Iterator[Callable[[Step], None]]:
 
         def tell(step: Step) -> None:
             if not step.target:
-                progress.update(common, description=step.stage, completed=step.done, total=step.total, detail=escape(step.detail))
+                progress.update(
+                    common, description=step.stage, completed=step.done, total=step.total, detail=escape(step.detail)
+                )
                 return
             if step.target not in lines:
                 lines[step.target] = progress.add_task(escape(step.target), total=2, mark=marks["running"], detail="")
             progress.update(common, description="targets", completed=step.done, total=step.total, detail="")
             ended = step.state != "running"
             passed = 2 if step.state == "done" else int(step.stage == "verify")
-            progress.update(lines[step.target], completed=passed, mark=marks[step.state], detail=escape(f"{step.stage} {step.detail}".strip()))
+            progress.update(
+                lines[step.target],
+                completed=passed,
+                mark=marks[step.state],
+                detail=escape(f"{step.stage} {step.detail}".strip()),
+            )
             if ended:
                 progress.stop_task(lines[step.target])
                 if not console.is_terminal:  # a log shows no bars
-                    console.print(f"{step.target}: {step.stage} {step.state} {step.detail}".strip(), markup=False, highlight=False)
+                    console.print(
+                        f"{step.target}: {step.stage} {step.state} {step.detail}".strip(), markup=False, highlight=False
+                    )
 
         yield tell
         progress.update(common, description="done", mark=marks["done"], detail="")

@@ -31,26 +31,38 @@ _EPILOG = """Examples:
 def quantize(
     run: RunArgument,
     data: DataOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the parser in 8 bits. An unfinished run in it is taken up again.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Folder for the parser in 8 bits. An unfinished run in it is taken up again."),
+    ],
     lang: LangOption = None,
     dev: DevOption = None,
     epochs: Annotated[
         int,
-        typer.Option(min=0, help="Passes over the training data in which the parser learns with 8 bits; 0: it is quantized as it is, in seconds."),
+        typer.Option(
+            min=0,
+            help="Passes over the training data in which the parser learns with 8 bits; 0: it is quantized as it is, in seconds.",
+        ),
     ] = 0,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="AdamW's highest.")] = 3e-4,
     lessons: Annotated[
-        Path | None, typer.Option(help="A teacher's answers (`pqrnn distill` leaves them in OUT/lessons), to learn from as in distillation.")
+        Path | None,
+        typer.Option(
+            help="A teacher's answers (`pqrnn distill` leaves them in OUT/lessons), to learn from as in distillation."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random; by default that of the run.")] = None,
     threads: ThreadsOption = 0,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away a run that is in --out.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Turn a trained parser into one in 8 bits: a quarter of the bytes, and products of matrices that processors compute several at a time.
+    """Turn a trained parser into one in 8 bits:
 
-    Weights and activations become int8, sums int32: what is evaluated, compiled and shipped computes in integers. Give the data that the parser was trained on: it
-    says how large activations become. With `--epochs` the parser goes on learning under the roundings of 8 bits, with the settings of its own training.
+    a quarter of the bytes, and products of matrices that processors compute several at a time.
+
+    Weights and activations become int8, sums int32: what is evaluated, compiled and shipped computes in integers. Give
+    the data that the parser was trained on: it says how large activations become. With `--epochs` the parser goes on
+    learning under the roundings of 8 bits, with the settings of its own training.
     """
     require_extra("train", "torch", "safetensors", "matplotlib")
     from pqrnn.checkpoint import load_checkpoint
@@ -92,14 +104,24 @@ def quantize(
         typer.echo(f"done: development exact match {now:.2%} (in float32 {before:.2%}), in {out}")
 
 
-def _make_config(checkpoint: Checkpoint, epochs: int, learning_rate: float, seed: int | None, threads: int) -> TrainingConfig:
-    """Return the settings of the parser's own training, but for what is different about a short one that starts from a good parser."""
+def _make_config(
+    checkpoint: Checkpoint, epochs: int, learning_rate: float, seed: int | None, threads: int
+) -> TrainingConfig:
+    """Return the settings of the parser's own training, but for what is different about a short one that starts from a
+    good parser.
+    """
     import msgspec
 
     from pqrnn.training.config import TrainingConfig
 
     own = _fields(checkpoint.facts.training, TrainingConfig)
-    different = {"epochs": epochs, "learning_rate": learning_rate, "patience": 0, "threads": threads, **({} if seed is None else {"seed": seed})}
+    different = {
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "patience": 0,
+        "threads": threads,
+        **({} if seed is None else {"seed": seed}),
+    }
     return msgspec.convert({**own, **different}, TrainingConfig)
 
 

@@ -26,7 +26,10 @@ app.add_typer(targets_app, name="targets")
 A target is one TOML file. Yours are in `~/.config/pqrnn/targets` (or $PQRNN_TARGETS); installed packages bring theirs."""
 )
 def list_targets(context: typer.Context, json: JsonOption = False) -> None:
-    """List the targets that `pqrnn compile --target` takes, and what proves each: run on a processor, run in an emulator, or only compiled."""
+    """List the targets that `pqrnn compile --target` takes, and what proves each:
+
+    run on a processor, run in an emulator, or only compiled.
+    """
     if context.invoked_subcommand is not None:
         return
     from targets import TIERS, registry
@@ -47,7 +50,10 @@ def list_targets(context: typer.Context, json: JsonOption = False) -> None:
 
 @targets_app.command(epilog="Example:  `pqrnn targets show raspberry-pi-5`")
 def show(name: Annotated[str, typer.Argument(help="A target by its name.")], json: JsonOption = False) -> None:
-    """Show all that is known of one target: what it needs, how it is emulated, its limits, and each compiler flag with its reason."""
+    """Show all that is known of one target:
+
+    what it needs, how it is emulated, its limits, and each compiler flag with its reason.
+    """
     from targets import registry
 
     known = registry()
@@ -57,7 +63,11 @@ def show(name: Annotated[str, typer.Argument(help="A target by its name.")], jso
         return
     show_table(target.id, ("fact", "value"), [*_facts(target), ("from", known.origin(name))])
     if target.limits:
-        show_table("limits", ("what does not work, or is not proved", "read up"), [(each.text, each.link) for each in target.limits])
+        show_table(
+            "limits",
+            ("what does not work, or is not proved", "read up"),
+            [(each.text, each.link) for each in target.limits],
+        )
     flags = (*known.family(target).flags, *target.flags)
     show_table("compiler flags", ("flag", "why"), [(each.flag, each.reason) for each in flags])
 
@@ -67,27 +77,37 @@ def show(name: Annotated[str, typer.Argument(help="A target by its name.")], jso
 there  `pqrnn compile runs/home --target my-board --out home.pqrnn`. In one go:  `ssh board pqrnn targets add my-board --out - > ~/.config/pqrnn/targets/my-board.toml`"""
 )
 def add(
-    name: Annotated[str, typer.Argument(help="What the target will be called: small letters, digits, '-', '_' and '.'.")],
+    name: Annotated[
+        str, typer.Argument(help="What the target will be called: small letters, digits, '-', '_' and '.'.")
+    ],
     gpu: Annotated[bool, typer.Option("--gpu", help="Describe the GPU (Vulkan) instead of the processor.")] = False,
-    out: Annotated[str | None, typer.Option("--out", help="The file, by default NAME.toml in the folder of your own targets; `-` prints it.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", help="The file, by default NAME.toml in the folder of your own targets; `-` prints it."),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Write over a file that is there.")] = False,
 ) -> None:
     """Describe the machine that this runs on as a target: its processor's features, or its GPU, as a TOML file.
 
-    Needs neither PyTorch nor the compiler, so it runs on the board itself. The file lists what the processor has, not what it is called: chips of one
-    name differ. A parser that is compiled for it is refused by any machine that lacks one of these features.
+    Needs neither PyTorch nor the compiler, so it runs on the board itself. The file lists what the processor has, not
+    what it is called: chips of one name differ. A parser that is compiled for it is refused by any machine that lacks
+    one of these features.
     """
     from pqrnn.files import replace_file
     from targets.writing import encode_target
 
     destination = None if out == "-" else _destination(name, out, replace)
     target, seen = _gpu(name) if gpu else _processor(name)
-    text = encode_target(target, f"Written by `pqrnn targets add {name}{' --gpu' if gpu else ''}` on the machine that it is about.")
+    text = encode_target(
+        target, f"Written by `pqrnn targets add {name}{' --gpu' if gpu else ''}` on the machine that it is about."
+    )
     if destination is None:
         typer.echo(text, nl=False)
         return
     replace_file(destination, text.encode())
-    typer.echo(f"{seen}\nwrote {destination}: `pqrnn targets show {name}` shows it, `pqrnn compile RUN --target {name}` compiles for it")
+    typer.echo(
+        f"{seen}\nwrote {destination}: `pqrnn targets show {name}` shows it, `pqrnn compile RUN --target {name}` compiles for it"
+    )
 
 
 def _machine(target: Target) -> str:
@@ -116,7 +136,11 @@ def _facts(target: Target) -> list[tuple[str, str]]:
     facts = [("for", target.summary), ("family", target.family), ("base", target.base)]
     if target.board is not None:
         board = target.board
-        facts += [("board", f"{board.soc}: {board.cores}"), ("the board has", " ".join(board.features)), ("read up", board.link)]
+        facts += [
+            ("board", f"{board.soc}: {board.cores}"),
+            ("the board has", " ".join(board.features)),
+            ("read up", board.link),
+        ]
     if target.vulkan is not None:
         code = target.vulkan
         lanes = f"code counts on {code.subgroup} lanes" if code.subgroup else "code runs with any number of lanes"
@@ -129,10 +153,18 @@ def _facts(target: Target) -> list[tuple[str, str]]:
         ("proof", "" if target.refused else f"{target.tier}: {TIERS[target.tier]}"),
         (
             "emulators",
-            ", ".join(" ".join(filter(None, [each.kind, each.cpu, f"{each.lanes} lanes" if each.lanes else ""])) for each in target.emulators),
+            ", ".join(
+                " ".join(filter(None, [each.kind, each.cpu, f"{each.lanes} lanes" if each.lanes else ""]))
+                for each in target.emulators
+            ),
         ),
         ("refused", target.refused),
-        ("development", "means another thing on another machine: not for packages that leave this one" if target.development else ""),
+        (
+            "development",
+            "means another thing on another machine: not for packages that leave this one"
+            if target.development
+            else "",
+        ),
     ]
     return [(fact, value) for fact, value in facts if value]
 
@@ -144,7 +176,9 @@ def _destination(name: str, out: str | None, replace: bool) -> Path:
 
     others = Registry([shipped_source(), *installed_sources()])
     if name in others.names():
-        raise TargetError(f"{name}: there is a target of that name already ({others.origin(name)}). Choose another name")
+        raise TargetError(
+            f"{name}: there is a target of that name already ({others.origin(name)}). Choose another name"
+        )
     path = Path(out) if out is not None else user_folder() / f"{name}{SUFFIX}"
     if path.name != f"{name}{SUFFIX}":
         raise TargetError(f"{path}: a target's file is called as the target, expected {name}{SUFFIX}")
@@ -159,7 +193,10 @@ def _processor(name: str) -> tuple[Target, str]:
 
     machine = this_machine()
     target = processor_target(name, platform.system(), machine.architecture, machine.features, machine.cpu)
-    return target, f"{machine.cpu or 'processor'}: {machine.architecture}, {' '.join(target.features) or 'nothing beyond the baseline'}"
+    return (
+        target,
+        f"{machine.cpu or 'processor'}: {machine.architecture}, {' '.join(target.features) or 'nothing beyond the baseline'}",
+    )
 
 
 def _gpu(name: str) -> tuple[Preset, str]:

@@ -38,7 +38,12 @@ from pqrnn.cli.output import require_extra
 def train(
     data: DataOption,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for checkpoint, log and learning curves. An unfinished run in it is taken up again.")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for checkpoint, log and learning curves. An unfinished run in it is taken up again.",
+        ),
     ],
     lang: LangOption = None,
     dev: DevOption = None,
@@ -63,8 +68,12 @@ def train(
     kernel: Annotated[int, typer.Option(min=1, help="Words a gate sees.")] = 2,
     pool_heads: Annotated[int, typer.Option(min=1, help="Heads of the attention pooling.")] = 1,
     pool_peaks: Annotated[bool, typer.Option(help="Let the intent also see each channel's largest state.")] = True,
-    pool_inputs: Annotated[bool, typer.Option(help="Let the intent also see which words there are, whatever their order.")] = False,
-    refinements: Annotated[int, typer.Option(min=0, help="Rounds in which tags are made to agree with their neighbours.")] = 2,
+    pool_inputs: Annotated[
+        bool, typer.Option(help="Let the intent also see which words there are, whatever their order.")
+    ] = False,
+    refinements: Annotated[
+        int, typer.Option(min=0, help="Rounds in which tags are made to agree with their neighbours.")
+    ] = 2,
     norm: Annotated[str, typer.Option(help="`batch` or `none`.")] = "batch",
     precision: PrecisionOption = "auto",
     seed: SeedOption = 0,
@@ -108,4 +117,12 @@ def train(
         seed=seed,
         threads=threads,
     )
-    run_training(out, load_data(data, dev, lang), model, config, source={"spec": data, "locale": lang or ""}, restart=restart, json=json)
+    run_training(
+        out,
+        load_data(data, dev, lang),
+        model,
+        config,
+        source={"spec": data, "locale": lang or ""},
+        restart=restart,
+        json=json,
+    )

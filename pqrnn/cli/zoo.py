@@ -38,7 +38,17 @@ def list_zoo(json: JsonOption = False) -> None:
         entry = each.entry
         score = entry.figure("exact match")
         shown = f"{score.value:.1%}" if score is not None else "-"
-        rows.append((entry.name, entry.summary, " ".join(entry.languages), f"{entry.bytes:,}", entry.precision, shown, entry.licence))
+        rows.append(
+            (
+                entry.name,
+                entry.summary,
+                " ".join(entry.languages),
+                f"{entry.bytes:,}",
+                entry.precision,
+                shown,
+                entry.licence,
+            )
+        )
     show_table("zoo", ("name", "for", "languages", "bytes", "weights", "exact match, test", "licence"), rows)
 
 
@@ -63,19 +73,29 @@ def add(
     name: Annotated[str, typer.Option(help="That it will be called by: small letters, digits, '-' and '_'.")],
     into: Annotated[Path, typer.Option(help="Folder to put it in; name it in $PQRNN_ZOO.")],
     data_set: Annotated[
-        list[str], typer.Option("--data-set", help="What it learned from: mtop, massive, snips, facebook_multilingual, clinc150, home.")
+        list[str],
+        typer.Option(
+            "--data-set", help="What it learned from: mtop, massive, snips, facebook_multilingual, clinc150, home."
+        ),
     ],
     summary: Annotated[str, typer.Option(help="What it is for, one line.")],
-    lang: Annotated[str | None, typer.Option(help="Languages it was trained on, as `en,de`, where the checkpoint does not say.")] = None,
+    lang: Annotated[
+        str | None, typer.Option(help="Languages it was trained on, as `en,de`, where the checkpoint does not say.")
+    ] = None,
     results: Annotated[Path | None, typer.Option(help="File of kept results to take figures from.")] = None,
     work: Annotated[str, typer.Option(help="Its name in that file.")] = "",
-    beside: Annotated[list[str] | None, typer.Option(help="Another name there to show beside it, as its teacher's.")] = None,
+    beside: Annotated[
+        list[str] | None, typer.Option(help="Another name there to show beside it, as its teacher's.")
+    ] = None,
     teacher: Annotated[str, typer.Option(help="Who taught it, in words.")] = "",
     command: Annotated[list[str] | None, typer.Option(help="A command that made it; again for more, in order.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a parser of that name.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Put a trained parser into a zoo, with a card made from its checkpoint and from kept results. Nothing of it is compiled."""
+    """Put a trained parser into a zoo, with a card made from its checkpoint and from kept results.
+
+    Nothing of it is compiled.
+    """
     require_extra("train", "torch", "safetensors")
     from pqrnn.zoo.adding import add_parser
     from pqrnn.zoo.card import Story

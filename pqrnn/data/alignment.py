@@ -1,4 +1,6 @@
-"""From slots (code points of a text) to tags (one for each word), and an account of what does not fit; `runtime_py.decode.decoder` has the way back.
+"""From slots (code points of a text) to tags (one for each word), and an account of what does not fit;
+
+`runtime_py.decode.decoder` has the way back.
 
 A slot may also be the end of a word, as clitics are (`recuérda|me`): its tag says how many code points it has.
 
@@ -40,7 +42,8 @@ class Reason(StrEnum):
 def normalise_slots(text: str, slots: Iterable[SlotSpan]) -> tuple[SlotSpan, ...]:
     """Return ``slots`` with the white space at their edges left out, in the order of their place.
 
-    Evaluation does this to both sides before it compares them. A slot of nothing but white space becomes empty and stays.
+    Evaluation does this to both sides before it compares them. A slot of nothing but white space becomes empty and
+    stays.
     """
     trimmed = []
     for slot in slots:
@@ -54,7 +57,8 @@ def normalise_slots(text: str, slots: Iterable[SlotSpan]) -> tuple[SlotSpan, ...
 
 
 def write_tags(text: str, slots: Iterable[SlotSpan], words: Spans) -> tuple[str, ...] | Reason:
-    """Return one tag (``O``, ``B-label``, ``I-label``, ``B2-label`` for the last two code points) for each word, or the reason why there are none.
+    """Return one tag (``O``, ``B-label``, ``I-label``, ``B2-label`` for the last two code points) for each word, or the
+    reason why there are none.
 
     Where there are tags, decoding them gives back exactly the normalised slots.
     """
@@ -85,7 +89,9 @@ def write_tags(text: str, slots: Iterable[SlotSpan], words: Spans) -> tuple[str,
 
 
 def list_tags(examples: Sequence[Example], words: Iterable[Spans] = ()) -> tuple[str, ...]:
-    """Return the tag inventory: ``O`` first, then ``B-x`` and ``I-x`` for each label in sorted order, then those for the ends of words.
+    """Return the tag inventory:
+
+    ``O`` first, then ``B-x`` and ``I-x`` for each label in sorted order, then those for the ends of words.
 
     Args:
         examples: The rows.
@@ -147,7 +153,9 @@ class AlignmentReport:
         return "\n".join(lines)
 
 
-def align_examples(examples: Sequence[Example], words: Iterable[Spans], known: Container[str] | None = None) -> tuple[list[tuple[str, ...] | None], AlignmentReport]:
+def align_examples(
+    examples: Sequence[Example], words: Iterable[Spans], known: Container[str] | None = None
+) -> tuple[list[tuple[str, ...] | None], AlignmentReport]:
     """Return the tags of each row, None where there are none, and the account of it.
 
     Args:
@@ -162,7 +170,11 @@ def align_examples(examples: Sequence[Example], words: Iterable[Spans], known: C
     tagged: list[tuple[str, ...] | None] = []
     for example, spans in zip(examples, words, strict=True):
         outcome = write_tags(example.text, example.slots, spans)
-        if known is not None and not isinstance(outcome, Reason) and any(tag[1:2].isdigit() and tag not in known for tag in outcome):
+        if (
+            known is not None
+            and not isinstance(outcome, Reason)
+            and any(tag[1:2].isdigit() and tag not in known for tag in outcome)
+        ):
             outcome = Reason.INSIDE_WORD
         report.add(example, outcome)
         tagged.append(None if isinstance(outcome, Reason) else outcome)

@@ -38,7 +38,8 @@ class Candidate:
 def list_candidates(root: Path) -> list[Candidate]:
     """Return the files at or below ``root`` that may hold data, in the order of their names.
 
-    Splits are told by the path below ``root``, locales also by the name of ``root`` itself: what lies above is not about the data.
+    Splits are told by the path below ``root``, locales also by the name of ``root`` itself: what lies above is not
+    about the data.
 
     Raises:
         DataNotFoundError: ``root`` does not exist.

@@ -168,7 +168,11 @@ def _choose(spec: DataSpec, split: str, wanted: tuple[str, ...]) -> list[Candida
     known, unknown = _find_candidates(spec)
     kept = _keep_locales(known, wanted)
     # A file that does not say its split in its name may say it for each row.
-    chosen = kept if split == ALL else [each for each in kept if each.split == split] or [each for each in kept if not each.split]
+    chosen = (
+        kept
+        if split == ALL
+        else [each for each in kept if each.split == split] or [each for each in kept if not each.split]
+    )
     if not chosen:
         raise DataNotFoundError(_explain_nothing(spec, known, unknown, split, wanted))
     seen: dict[tuple[str, str], Candidate] = {}
@@ -176,7 +180,9 @@ def _choose(spec: DataSpec, split: str, wanted: tuple[str, ...]) -> list[Candida
         twin = seen.setdefault((each.locale, each.split), each)
         if twin is not each:
             what = f"{each.split or split} split{' of ' + each.locale if each.locale else ''}"
-            raise DataNotFoundError(f"{spec.path}: both {twin.path} and {each.path} could be the {what}; name a folder further down, or one file")
+            raise DataNotFoundError(
+                f"{spec.path}: both {twin.path} and {each.path} could be the {what}; name a folder further down, or one file"
+            )
     return chosen
 
 
@@ -194,10 +200,14 @@ def _explain_unknown(spec: DataSpec, root: Path, listed: list[Candidate]) -> str
         return f"{root}: holds no data files; expected files such as train.jsonl, dev.tsv.gz or test/seq.in"
     what = f"in the format {spec.format!r}" if spec.format else "in a known format"
     names = "; ".join(f"{each.name}: {each.summary}" for each in formats.FORMATS)
-    return f"{root}: nothing there is {what}. Looked at {_join(listed)}. Formats are {names}. Say which with format:PATH"
+    return (
+        f"{root}: nothing there is {what}. Looked at {_join(listed)}. Formats are {names}. Say which with format:PATH"
+    )
 
 
-def _explain_nothing(spec: DataSpec, known: list[Candidate], unknown: list[Candidate], split: str, wanted: tuple[str, ...]) -> str:
+def _explain_nothing(
+    spec: DataSpec, known: list[Candidate], unknown: list[Candidate], split: str, wanted: tuple[str, ...]
+) -> str:
     """Say that a split or a language is not there, and what is."""
     what = "no rows" if split == ALL else f"no {split} split"
     where = f" for the locale {', '.join(wanted)}" if wanted else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 _LOCALE = re.compile(r"([a-z]{2,3})(?:[-_]([a-z0-9]{2,8}))?", re.IGNORECASE)
-# In a file name only the usual spellings count, or every ``my_data`` would be Burmese; of the three-letter codes only those
-# of languages without two letters that such data exist in.
+# In a file name only the usual spellings count, or every ``my_data`` would be Burmese; of the three-letter codes only
+# those of languages without two letters that such data exist in.
 _NAMED_LOCALE = re.compile(r"[a-z]{2}|ckb|fil|gsw|lij|nap|yue|[a-z]{2,3}[-_][A-Z]{2}|[a-z]{2,3}-[a-z]{2}")
 _NOT_LANGUAGES = frozenset({"in", "gz"})
 

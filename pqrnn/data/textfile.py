@@ -87,6 +87,8 @@ def _unpack(path: Path, limit: int | None) -> bytes:
             with gzip.open(file) as unpacked:
                 return unpacked.read() if limit is None else unpacked.read(limit)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataFormatError(path, None, f"damaged gzip file ({error})", "a whole gzip file", "fetch it again") from None
+        raise DataFormatError(
+            path, None, f"damaged gzip file ({error})", "a whole gzip file", "fetch it again"
+        ) from None
     except OSError as error:
         raise DataNotFoundError(f"{path}: cannot be read: {error.strerror or error}") from None

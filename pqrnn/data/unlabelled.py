@@ -9,7 +9,8 @@ from pqrnn.data.loader import available_splits, load_examples
 
 
 def load_unlabelled(specs: Sequence[str], data: str, locale: str | None, development: Iterable[Example]) -> list[str]:
-    """Return the training texts of further data, none twice and none that is to be evaluated on, not even without its label.
+    """Return the training texts of further data, none twice and none that is to be evaluated on, not even without its
+    label.
 
     Args:
         specs: of the further data.
@@ -26,5 +27,9 @@ def load_unlabelled(specs: Sequence[str], data: str, locale: str | None, develop
     held = {example.text.lower() for example in development}
     if "test" in available_splits(data, locale=locale):
         held |= {example.text.lower() for example in load_examples(data, split="test", locale=locale)}
-    found = [example.text for spec in specs for example in load_examples(spec, split="train" if available_splits(spec) else "all", locale=locale)]
+    found = [
+        example.text
+        for spec in specs
+        for example in load_examples(spec, split="train" if available_splits(spec) else "all", locale=locale)
+    ]
     return [text for text in dict.fromkeys(found) if text.lower() not in held]

@@ -32,7 +32,10 @@ def collate(rows: Sequence[EncodedUtterance]) -> Batch:
 
 
 def pad_words(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Return words int64[B, W], zero past the end of a row, and mask float32[B, W, 1], one where a word is; W is at least 1."""
+    """Return words int64[B, W], zero past the end of a row, and mask float32[B, W, 1], one where a word is;
+
+    W is at least 1.
+    """
     width = max(1, max(len(row) for row in rows))
     words = torch.zeros((len(rows), width), dtype=torch.int64)
     mask = torch.zeros((len(rows), width, 1))

@@ -50,17 +50,9 @@ class EncodedDataset(NamedTuple):
     report: AlignmentReport
 
 
-
-
-
-
-
-
-
-
-
-
-def encode_examples(examples: Sequence[Example], projection: Projection, table: WordTable, intents: Sequence[str], tags: Sequence[str]) -> EncodedDataset:
+def encode_examples(
+    examples: Sequence[Example], projection: Projection, table: WordTable, intents: Sequence[str], tags: Sequence[str]
+) -> EncodedDataset:
     """Segment, align and number examples; new words are added to `table`."""
     raw = [example.text.encode() for example in examples]
     spans = segment_texts(projection, raw)
@@ -73,15 +65,20 @@ def encode_examples(examples: Sequence[Example], projection: Projection, table: 
     for example, mine, names in zip(examples, words, tagged, strict=True):
         known = names is not None and all(name in tag_numbers for name in names)
         numbers = [tag_numbers[name] for name in names] if names is not None and known else None
-        rows.append(EncodedUtterance(table.index(mine), numbers, intent_numbers.get(example.intent, -1), language=example.locale.partition("-")[0]))
+        rows.append(
+            EncodedUtterance(
+                table.index(mine),
+                numbers,
+                intent_numbers.get(example.intent, -1),
+                language=example.locale.partition("-")[0],
+            )
+        )
     return EncodedDataset(list(examples), spans, rows, report)
-
-
-
-
 
 
 def measure_lengths(corpus: EncodedDataset) -> list[tuple[int, int, int]]:
     """Count texts by length: sorted (words, bytes, texts)."""
-    counts = Counter((len(spans), len(example.text.encode())) for example, spans in zip(corpus.examples, corpus.spans, strict=True))
+    counts = Counter(
+        (len(spans), len(example.text.encode())) for example, spans in zip(corpus.examples, corpus.spans, strict=True)
+    )
     return sorted((words, size, n) for (words, size), n in counts.items())

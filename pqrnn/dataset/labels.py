@@ -22,15 +22,21 @@ def list_labels(training: Sequence[Example]) -> Labels:
     intents, tags = list_intents(training), list_tags(slotted, words)
     places = {label: place for place, label in enumerate(TagScheme(tags).slots)}
     counts = _count_frames(training, intents, places)
-    return Labels(intents, tags, tuple(_join(each) for each in counts), tuple(_sort(each) for each in counts) if places else ())
+    return Labels(
+        intents, tags, tuple(_join(each) for each in counts), tuple(_sort(each) for each in counts) if places else ()
+    )
 
 
-def _count_frames(training: Sequence[Example], intents: Sequence[str], places: Mapping[str, int]) -> list[Counter[tuple[int, ...]]]:
+def _count_frames(
+    training: Sequence[Example], intents: Sequence[str], places: Mapping[str, int]
+) -> list[Counter[tuple[int, ...]]]:
     """Return for each intent how often it comes with which slots, as growing places."""
     seen: dict[str, Counter[tuple[int, ...]]] = {intent: Counter() for intent in intents}
     for example in training:
         if example.intent in seen:
-            seen[example.intent][tuple(sorted(places[slot.label] for slot in example.slots if slot.label in places))] += 1
+            seen[example.intent][
+                tuple(sorted(places[slot.label] for slot in example.slots if slot.label in places))
+            ] += 1
     return [seen[intent] for intent in intents]
 
 

@@ -1,4 +1,7 @@
-"""From training data to lessons: variants of the training utterances and texts without labels, answered by one or more teachers."""
+"""From training data to lessons:
+
+variants of the training utterances and texts without labels, answered by one or more teachers.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +31,6 @@ _BATCH = 64
 _SHOWN = 5
 
 
-
-
-
-
-
-
-
-
-
-
 class Columns(NamedTuple):
     """Which of a teacher's logits the lessons hold, in their order."""
 
@@ -46,19 +39,34 @@ class Columns(NamedTuple):
 
 
 def choose_labels(teacher: Path, known: Labels, wanted: Labels) -> Columns:
-    """Return where the labels of the training data stand among those that a teacher knows; it may know more, as one of more languages does.
+    """Return where the labels of the training data stand among those that a teacher knows;
+
+    it may know more, as one of more languages does.
 
     Raises:
         TeacherError: it does not know one of them.
     """
     places = [{name: place for place, name in enumerate(names)} for names in (known.intents, known.tags)]
-    missing = [name for place, names in zip(places, (wanted.intents, wanted.tags), strict=True) for name in names if name not in place]
+    missing = [
+        name
+        for place, names in zip(places, (wanted.intents, wanted.tags), strict=True)
+        for name in names
+        if name not in place
+    ]
     if missing:
-        raise TeacherError(f"{teacher}: does not know {', '.join(missing[:_SHOWN])}, which the training data have; train the teacher on these data, too")
+        raise TeacherError(
+            f"{teacher}: does not know {', '.join(missing[:_SHOWN])}, which the training data have; train the teacher on these data, too"
+        )
     return Columns([places[0][name] for name in wanted.intents], [places[1][name] for name in wanted.tags])
 
 
-def answer(teacher: Network, drafts: Sequence[TransferText], precision: str = "float32", relations: int = 0, columns: Columns | None = None) -> TeacherLogits:
+def answer(
+    teacher: Network,
+    drafts: Sequence[TransferText],
+    precision: str = "float32",
+    relations: int = 0,
+    columns: Columns | None = None,
+) -> TeacherLogits:
     """Return a teacher's logits for drafts, and its words' relations in so many heads.
 
     Args:
@@ -89,23 +97,35 @@ def answer(teacher: Network, drafts: Sequence[TransferText], precision: str = "f
                 tags[number] = (tag if columns is None else tag[:, columns.tags]).float()
             if relations:
                 if encoding.states.shape[-1] % relations:
-                    raise TeacherError(f"relations in {relations} heads: they do not divide the teacher's width, {encoding.states.shape[-1]}")
+                    raise TeacherError(
+                        f"relations in {relations} heads: they do not divide the teacher's width, {encoding.states.shape[-1]}"
+                    )
                 found = relate(encoding.states.float(), mask, relations).exp()
                 for place, number in enumerate(part):
                     count = len(drafts[number].words)
                     related[number] = found[place, :, :count, :count].flatten()
-    answers = TeacherLogits(torch.stack([each for each in intents if each is not None]), torch.cat([each for each in tags if each is not None]))
+    answers = TeacherLogits(
+        torch.stack([each for each in intents if each is not None]),
+        torch.cat([each for each in tags if each is not None]),
+    )
     return answers._replace(relations=torch.cat(related)) if relations else answers
 
 
 def average_logits(answers: Sequence[TeacherLogits]) -> TeacherLogits:
-    """Return logits of the mean of the teachers' probabilities (an ensemble, Hinton et al. 2015, arXiv:1503.02531, section 1), and the mean of relations."""
+    """Return logits of the mean of the teachers' probabilities (an ensemble, Hinton et al.
+
+    2015, arXiv:1503.02531, section 1), and the mean of relations.
+    """
     if len(answers) == 1:
         return answers[0]
 
     def mean(parts: list[torch.Tensor]) -> torch.Tensor:
         # Log probabilities below this are of no use and would leave float16's range.
-        return torch.logsumexp(torch.stack([part.log_softmax(-1) for part in parts]), 0).sub(torch.tensor(float(len(parts))).log()).clamp(min=-60.0)
+        return (
+            torch.logsumexp(torch.stack([part.log_softmax(-1) for part in parts]), 0)
+            .sub(torch.tensor(float(len(parts))).log())
+            .clamp(min=-60.0)
+        )
 
     relations = [each.relations for each in answers if each.relations is not None]
     together = torch.stack(relations).mean(0) if relations else None
@@ -134,7 +154,8 @@ def label_transfer_set(
         on_progress: called with texts labelled so far, and all.
 
     Raises:
-        TeacherError: no teacher, or one that does not know a label of the training data, or lessons of something else in the folder.
+        TeacherError: no teacher, or one that does not know a label of the training data, or lessons of something else
+            in the folder.
         CheckpointError: a teacher cannot be read.
     """
     if not teachers:
@@ -158,7 +179,12 @@ def label_transfer_set(
     return write_logits(
         folder,
         drafts,
-        lambda part: average_logits([answer(model, part, precision, config.relations, mine) for model, mine in zip(load_teachers(), chosen, strict=True)]),
+        lambda part: average_logits(
+            [
+                answer(model, part, precision, config.relations, mine)
+                for model, mine in zip(load_teachers(), chosen, strict=True)
+            ]
+        ),
         fingerprint=hashlib.sha256(json.dumps(decisive).encode()).hexdigest(),
         labels=labels,
         teachers=[place.name for place in teachers],

@@ -25,7 +25,9 @@ def make_network(config: NetworkConfig, labels: Labels) -> Network:
         TeacherError: what a teacher starts from cannot be loaded.
     """
     intents, tags = len(labels.intents), len(labels.tags)
-    return ParserModel(config, intents, tags) if isinstance(config, ModelConfig) else TeacherModel(config, intents, tags)
+    return (
+        ParserModel(config, intents, tags) if isinstance(config, ModelConfig) else TeacherModel(config, intents, tags)
+    )
 
 
 def read_teacher(folder: Path) -> Facts[Any]:
@@ -41,13 +43,18 @@ def read_teacher(folder: Path) -> Facts[Any]:
 
 
 def carry_weights(teacher: TeacherModel, known: Labels, wanted: Labels) -> dict[str, Tensor]:
-    """Return a teacher's weights for other labels: rows of the heads go by label, and a label that it does not know begins with zeros."""
+    """Return a teacher's weights for other labels:
+
+    rows of the heads go by label, and a label that it does not know begins with zeros.
+    """
     weights = dict(teacher.state_dict())
     for head, have, want in (("intent", known.intents, wanted.intents), ("tags", known.tags, wanted.tags)):
         places = {label: row for row, label in enumerate(have)}
         for part in (f"{head}.weight", f"{head}.bias"):
             rows = weights[part]
-            weights[part] = torch.stack([rows[places[label]] if label in places else torch.zeros_like(rows[0]) for label in want])
+            weights[part] = torch.stack(
+                [rows[places[label]] if label in places else torch.zeros_like(rows[0]) for label in want]
+            )
     return weights
 
 

@@ -1,6 +1,9 @@
-"""What a teacher said of many texts, kept in shards: written once, each whole or not at all, so that a long labelling job goes on where a kill stopped it.
+"""What a teacher said of many texts, kept in shards:
 
-A folder holds `lessons.json` (labels, fingerprint of everything that decides the content, SHA-256 of every finished shard) and `00000.safetensors`, ... .
+written once, each whole or not at all, so that a long labelling job goes on where a kill stopped it.
+
+A folder holds `lessons.json` (labels, fingerprint of everything that decides the content, SHA-256 of every finished
+shard) and `00000.safetensors`, ... .
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ class TransferText(NamedTuple):
     """A text to be labelled, as words, with what is known of it.
 
     Attributes:
-        source: number of the training row that it was made from; from the number of training rows on, texts without gold labels.
+        source: number of the training row that it was made from; from the number of training rows on, texts without
+            gold labels.
         words: UTF-8 of each word.
         tags: gold tags, None where unknown.
         intent: gold intent, -1 where unknown.
@@ -48,7 +52,8 @@ class TeacherLogits(NamedTuple):
     Attributes:
         intent: float32[n, I].
         tags: float32[words of all, L].
-        relations: probabilities (`pqrnn.model.losses.relate`), of each draft float[R, W, W] in a row, all in one; None where nobody asked.
+        relations: probabilities (`pqrnn.model.losses.relate`), of each draft float[R, W, W] in a row, all in one; None
+            where nobody asked.
     """
 
     intent: Tensor
@@ -92,7 +97,9 @@ class LogitStore:
         heads: of the relations between words that were kept, 0 where none were.
     """
 
-    def __init__(self, index: StoreIndex, drafts: list[TransferText], intent: Tensor, tags: Tensor, relations: Tensor) -> None:
+    def __init__(
+        self, index: StoreIndex, drafts: list[TransferText], intent: Tensor, tags: Tensor, relations: Tensor
+    ) -> None:
         """`tags`: float16[words of all drafts, L]; `relations`: float16, empty where they were not kept."""
         self.index, self.drafts, self.intent = index, drafts, intent
         self._tags, self._relations = tags, relations
@@ -159,13 +166,17 @@ def write_logits(
         TeacherError: the folder holds lessons of another fingerprint.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    new = StoreIndex(fingerprint=fingerprint, labels=labels, teachers=list(teachers), rows=rows, drafts=len(drafts), shards={})
+    new = StoreIndex(
+        fingerprint=fingerprint, labels=labels, teachers=list(teachers), rows=rows, drafts=len(drafts), shards={}
+    )
     index, left = broadcast(_begin(folder, new) if is_leader() else (new, []))
     for first in range(0, len(left), world_size()):
         on_progress(len(drafts) - sum(len(_take(drafts, number)) for number in left[first:]), len(drafts))
         mine = left[first + process_rank() : first + process_rank() + 1]
         index.shards.update(
-            pair for pairs in all_gather([_write_shard(folder, number, _take(drafts, number), label) for number in mine]) for pair in pairs
+            pair
+            for pairs in all_gather([_write_shard(folder, number, _take(drafts, number), label) for number in mine])
+            for pair in pairs
         )
         if is_leader():
             _write_index(folder, index)
@@ -182,14 +193,18 @@ def read_logits(folder: Path) -> LogitStore:
     """
     index = _read_index(folder)
     if len(index.shards) * SHARD < index.drafts:
-        raise TeacherError(f"{folder}: {len(index.shards) * SHARD} of {index.drafts} texts are labelled; run the same command again to finish")
+        raise TeacherError(
+            f"{folder}: {len(index.shards) * SHARD} of {index.drafts} texts are labelled; run the same command again to finish"
+        )
     drafts: list[TransferText] = []
     intents, tags, relations = [], [], []
     for name, digest in sorted(index.shards.items()):
         path = folder / name
         data = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(data).hexdigest() != digest:
-            raise TeacherError(f"{path}: missing or damaged (its SHA-256 is not the one in {INDEX}); run the same command again to label it anew")
+            raise TeacherError(
+                f"{path}: missing or damaged (its SHA-256 is not the one in {INDEX}); run the same command again to label it anew"
+            )
         try:
             content = load(data)
         except SafetensorError as error:
@@ -202,16 +217,22 @@ def read_logits(folder: Path) -> LogitStore:
 
 
 def _begin(folder: Path, index: StoreIndex) -> tuple[StoreIndex, list[int]]:
-    """Return the index of a folder, which is made from `index` where there is none, and the numbers of the shards that are missing or damaged."""
+    """Return the index of a folder, which is made from `index` where there is none, and the numbers of the shards that
+    are missing or damaged.
+    """
     if (folder / INDEX).is_file():
         found = _read_index(folder)
         if found.fingerprint != index.fingerprint:
-            raise TeacherError(f"{folder}: holds lessons of another teacher, data or settings; choose another folder, or remove it")
+            raise TeacherError(
+                f"{folder}: holds lessons of another teacher, data or settings; choose another folder, or remove it"
+            )
         index = found
     else:
         _write_index(folder, index)
     shards = range(-(-index.drafts // SHARD))
-    return index, [number for number in shards if _digest(folder / _name(number)) != index.shards.get(_name(number), "-")]
+    return index, [
+        number for number in shards if _digest(folder / _name(number)) != index.shards.get(_name(number), "-")
+    ]
 
 
 def _name(number: int) -> str:
@@ -223,7 +244,9 @@ def _take(drafts: Sequence[TransferText], number: int) -> Sequence[TransferText]
     return drafts[number * SHARD : (number + 1) * SHARD]
 
 
-def _write_shard(folder: Path, number: int, drafts: Sequence[TransferText], label: Callable[[Sequence[TransferText]], TeacherLogits]) -> tuple[str, str]:
+def _write_shard(
+    folder: Path, number: int, drafts: Sequence[TransferText], label: Callable[[Sequence[TransferText]], TeacherLogits]
+) -> tuple[str, str]:
     """Label and write a shard, and return its name and its SHA-256."""
     data = save(_pack(drafts, label(drafts)))
     replace_file(folder / _name(number), data)
@@ -268,7 +291,9 @@ def _unpack(content: dict[str, Tensor]) -> Iterator[TransferText]:
     words = bytes(content["text"].numpy()).split(b"\0")
     tags = content["gold_tags"].tolist()
     first = 0
-    for source, count, intent in zip(content["source"].tolist(), content["counts"].tolist(), content["gold_intent"].tolist(), strict=True):
+    for source, count, intent in zip(
+        content["source"].tolist(), content["counts"].tolist(), content["gold_intent"].tolist(), strict=True
+    ):
         own = tuple(tags[first : first + count])
         yield TransferText(source, tuple(words[first : first + count]), None if -1 in own else own, intent)
         first += count

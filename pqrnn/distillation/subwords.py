@@ -10,7 +10,10 @@ from torch import Tensor
 
 
 class TokenBatch(NamedTuple):
-    """`tokens` int64[B, T] ids, `attention` int64[B, T], `starts` int64[B, W]: where each word's first token is (0 for padding)."""
+    """`tokens` int64[B, T] ids, `attention` int64[B, T], `starts` int64[B, W]:
+
+    where each word's first token is (0 for padding).
+    """
 
     tokens: Tensor
     attention: Tensor
@@ -59,7 +62,8 @@ class WordTokens:
 
         Args:
             rows: of each utterance, one row a word.
-            longest: most tokens that the encoder reads; what is beyond is cut, and a word beyond points at the last token.
+            longest: most tokens that the encoder reads; what is beyond is cut, and a word beyond points at the last
+                token.
         """
         joined, begins = [], []
         for words in rows:

@@ -1,4 +1,6 @@
-"""A teacher: a pre-trained encoder with an intent head and a slot head, fine-tuned jointly (after JointBERT, Chen et al. 2019, arXiv:1902.10909)."""
+"""A teacher: a pre-trained encoder with an intent head and a slot head, fine-tuned jointly (after JointBERT, Chen et
+al. 2019, arXiv:1902.10909).
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,10 @@ class TeacherConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         encoder: what `pqrnn.distillation.pretrained.find_encoder` finds.
         dropout: before the heads, in training.
         head_scale: the heads are new and learn that many times as fast as the encoder.
-        train_embeddings: whether the embeddings of subwords are trained, too; fixed ones keep what they know of words that the data lack.
-        romanise: whether words are spelled in Latin letters first (`pqrnn.distillation.romanization`): an English encoder then knows loanwords of any script.
+        train_embeddings: whether the embeddings of subwords are trained, too; fixed ones keep what they know of words
+            that the data lack.
+        romanise: whether words are spelled in Latin letters first (`pqrnn.distillation.romanization`): an English
+            encoder then knows loanwords of any script.
     """
 
     encoder: str = "minilm"
@@ -34,7 +38,11 @@ class TeacherConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class TeacherModel(Network):
-    """Words in, logits out. A word is tagged at its first subword; the intent is read from the mean over all tokens beside the first one's state."""
+    """Words in, logits out.
+
+    A word is tagged at its first subword; the intent is read from the mean over all tokens beside the first one's
+    state.
+    """
 
     def __init__(self, config: TeacherConfig, intents: int, tags: int) -> None:
         """`intents`, `tags`: how many labels each head has.
@@ -68,7 +76,9 @@ class TeacherModel(Network):
         starts = batch.starts[:, :, None].expand(-1, -1, states.shape[-1])
         begins = states.gather(1, starts)
         placed = torch.cat([begins, pooled[:, None, states.shape[-1] :].expand(-1, starts.shape[1], -1)], -1)
-        return Encoding(self.intent(self.dropout(pooled)).float(), self.tags(self.dropout(placed)).float(), begins.float())
+        return Encoding(
+            self.intent(self.dropout(pooled)).float(), self.tags(self.dropout(placed)).float(), begins.float()
+        )
 
     def rate_scale(self, name: str) -> float:
         """Return `head_scale` for the heads."""

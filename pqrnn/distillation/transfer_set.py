@@ -1,4 +1,7 @@
-"""The texts that teachers are asked about: training utterances, variants of them, texts without labels, texts drawn from n-grams."""
+"""The texts that teachers are asked about:
+
+training utterances, variants of them, texts without labels, texts drawn from n-grams.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +34,14 @@ class TransferConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         swap: share of slot values replaced in a variant by another value of the same slot in the same language.
         cross: share of variants that go on, from one of their slots, as another utterance of the same intent does.
         drop: share of variants that lack one of their slots.
-        switch: share of slot values, and of the utterances that variants go on as, that are taken from another language (code-switching).
+        switch: share of slot values, and of the utterances that variants go on as, that are taken from another language
+            (code-switching).
         misspell: share of words misspelled in a variant.
-        sampled: texts for each training utterance that are drawn from n-grams of all texts (`pqrnn.augmentation.ngram_sampler`); only the teachers' answers to them are learned.
+        sampled: texts for each training utterance that are drawn from n-grams of all texts
+            (`pqrnn.augmentation.ngram_sampler`); only the teachers' answers to them are learned.
         order: words of these n-grams.
-        relations: heads of the relations between words that are kept beside the answers (`pqrnn.model.losses.relate`), a divisor of the widths of teacher and student;
-            0 keeps none: they are large.
+        relations: heads of the relations between words that are kept beside the answers (`pqrnn.model.losses.relate`),
+            a divisor of the widths of teacher and student; 0 keeps none: they are large.
         seed: of everything random.
     """
 
@@ -75,11 +80,15 @@ class Lexicon:
         return rows
 
 
-def make_transfer_set(training: Sequence[Example], unlabelled: Sequence[str], labels: Labels, config: TransferConfig) -> list[TransferText]:
-    """Return every training utterance, its variants, the texts without labels, and those drawn from n-grams; none twice for one source.
+def make_transfer_set(
+    training: Sequence[Example], unlabelled: Sequence[str], labels: Labels, config: TransferConfig
+) -> list[TransferText]:
+    """Return every training utterance, its variants, the texts without labels, and those drawn from n-grams;
 
-    A variant keeps the gold labels where its template is one that the training utterances have with this intent: always, where only values were replaced
-    or words misspelled. Of others only the teachers' answers are learned.
+    none twice for one source.
+
+    A variant keeps the gold labels where its template is one that the training utterances have with this intent:
+    always, where only values were replaced or words misspelled. Of others only the teachers' answers are learned.
     """
     projection = Projection(ProjectionConfig())
     lexicon = Lexicon()
@@ -87,7 +96,11 @@ def make_transfer_set(training: Sequence[Example], unlabelled: Sequence[str], la
         corpus = encode_examples(training, projection, lexicon, labels.intents, labels.tags)
         raw = [text.encode() for text in dict.fromkeys(unlabelled)]
         places = segment_texts(projection, raw)
-        misspell = Misspeller(list(lexicon.words), projection, lexicon, make_random(config.seed, "misspell", 0)) if config.misspell else None
+        misspell = (
+            Misspeller(list(lexicon.words), projection, lexicon, make_random(config.seed, "misspell", 0))
+            if config.misspell
+            else None
+        )
     drafts = _vary(corpus, lexicon, labels, config, misspell)
     known = {draft.words for draft in drafts}
     for text, spans in zip(raw, places, strict=True):
@@ -100,7 +113,13 @@ def make_transfer_set(training: Sequence[Example], unlabelled: Sequence[str], la
     return drafts
 
 
-def _sample(corpus: EncodedDataset, lexicon: Lexicon, drafts: Sequence[TransferText], known: set[tuple[bytes, ...]], config: TransferConfig) -> list[TransferText]:
+def _sample(
+    corpus: EncodedDataset,
+    lexicon: Lexicon,
+    drafts: Sequence[TransferText],
+    known: set[tuple[bytes, ...]],
+    config: TransferConfig,
+) -> list[TransferText]:
     rows = len(corpus.rows)
     learned = [tuple(lexicon.words[word] for word in row.words) for row in corpus.rows]
     sampler = NgramSampler([*learned, *(draft.words for draft in drafts if draft.source >= rows)], config.order)
@@ -116,7 +135,9 @@ def _sample(corpus: EncodedDataset, lexicon: Lexicon, drafts: Sequence[TransferT
     return [TransferText(rows + len(drafts) + number, words, None, -1) for number, words in enumerate(found)]
 
 
-def _vary(corpus: EncodedDataset, lexicon: Lexicon, labels: Labels, config: TransferConfig, misspell: Misspeller | None) -> list[TransferText]:
+def _vary(
+    corpus: EncodedDataset, lexicon: Lexicon, labels: Labels, config: TransferConfig, misspell: Misspeller | None
+) -> list[TransferText]:
     swap, recombination = SlotSwap(corpus.rows, labels.tags), Recombination(corpus.rows, labels.tags)
 
     def change(row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
@@ -135,7 +156,12 @@ def _vary(corpus: EncodedDataset, lexicon: Lexicon, labels: Labels, config: Tran
             variant = change(row, rng)
             made.setdefault(tuple(variant.words), variant)
         drafts += [
-            TransferText(source, tuple(lexicon.words[word] for word in each.words), None if each.tags is None else tuple(each.tags), each.intent)
+            TransferText(
+                source,
+                tuple(lexicon.words[word] for word in each.words),
+                None if each.tags is None else tuple(each.tags),
+                each.intent,
+            )
             for each in made.values()
             if each.words
         ]

@@ -1,4 +1,7 @@
-"""What a parser or a teacher is worth on labelled utterances: all of them, those that it cannot have learned by heart, and how well it knows what is out of scope."""
+"""What a parser or a teacher is worth on labelled utterances:
+
+all of them, those that it cannot have learned by heart, and how well it knows what is out of scope.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,9 @@ class Scope(NamedTuple):
 
     Attributes:
         in_scope_accuracy: share of the utterances in scope whose intent is right; calling one out of scope is wrong.
-        auroc: how often the largest probability of an intent in scope is higher for an utterance in scope than for one out of it (Hendrycks and Gimpel 2017,
-            arXiv:1610.02136). It works with and without an intent for what is out of scope.
+        auroc: how often the largest probability of an intent in scope is higher for an utterance in scope than for one
+            out of it (Hendrycks and Gimpel 2017, arXiv:1610.02136). It works with and without an intent for what is out
+            of scope.
     """
 
     in_scope_accuracy: Estimate
@@ -31,7 +35,8 @@ class Scope(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Scores over all utterances, over those whose text is not among the training texts (None where that is unknown or none), and of the scope.
+    """Scores over all utterances, over those whose text is not among the training texts (None where that is unknown or
+    none), and of the scope.
 
     `slots`: whether any gold label has one; where none has, the F1 over slots says nothing.
     """
@@ -48,7 +53,9 @@ class Evaluation(NamedTuple):
             found |= _name(self.fresh, f", {FRESH}")
         if self.scope is not None:
             found |= {"in-scope accuracy": self.scope.in_scope_accuracy, "out-of-scope AUROC": self.scope.auroc}
-        return found if self.slots else {name: figure for name, figure in found.items() if not name.startswith("slot f1")}
+        return (
+            found if self.slots else {name: figure for name, figure in found.items() if not name.startswith("slot f1")}
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON."""
@@ -56,12 +63,19 @@ class Evaluation(NamedTuple):
         if self.fresh is not None:
             document["not_in_train"] = self.fresh.as_dict()
         if self.scope is not None:
-            document["scope"] = {name: {key: round(value, 6) for key, value in each._asdict().items()} for name, each in self.scope._asdict().items()}
+            document["scope"] = {
+                name: {key: round(value, 6) for key, value in each._asdict().items()}
+                for name, each in self.scope._asdict().items()
+            }
         return document
 
 
 def evaluate_predictions(
-    examples: Sequence[Example], answers: Sequence[Prediction], decoder: Decoder, known: Iterable[str] = (), out_of_scope: str = ""
+    examples: Sequence[Example],
+    answers: Sequence[Prediction],
+    decoder: Decoder,
+    known: Iterable[str] = (),
+    out_of_scope: str = "",
 ) -> Evaluation:
     """Score answers.
 
@@ -81,7 +95,9 @@ def evaluate_predictions(
     fresh = [row for row, seen in enumerate(repeated) if not seen]
     return Evaluation(
         scores=score_frames(gold, frames),
-        fresh=score_frames([gold[row] for row in fresh], [frames[row] for row in fresh]) if fresh and len(fresh) < len(gold) else None,
+        fresh=score_frames([gold[row] for row in fresh], [frames[row] for row in fresh])
+        if fresh and len(fresh) < len(gold)
+        else None,
         scope=_score_scope(examples, answers, decoder, out_of_scope) if out_of_scope else None,
         slots=any(slots for _, slots in gold),
     )
@@ -106,7 +122,10 @@ def _score_scope(examples: Sequence[Example], answers: Sequence[Prediction], dec
     shares = softmax(np.stack([answer.intent for answer in answers]))
     surest = shares[:, named].max(-1)
     inside = [row for row in range(len(examples)) if not outside[row]]
-    right = score_frames([(examples[row].intent, ()) for row in inside], [(decoder.intents[int(shares[row].argmax())], ()) for row in inside])
+    right = score_frames(
+        [(examples[row].intent, ()) for row in inside],
+        [(decoder.intents[int(shares[row].argmax())], ()) for row in inside],
+    )
     return Scope(right.intent_accuracy, area_under_curve(surest[~outside], surest[outside]))
 
 

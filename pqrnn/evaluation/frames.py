@@ -15,4 +15,6 @@ def frame_of_parse(parse: Parse) -> Frame:
 
 def frame_of_example(example: Example) -> Frame:
     """Return what the gold labels say, white space at slot edges left out."""
-    return example.intent, tuple(sorted((slot.label, slot.start, slot.end) for slot in normalise_slots(example.text, example.slots)))
+    return example.intent, tuple(
+        sorted((slot.label, slot.start, slot.end) for slot in normalise_slots(example.text, example.slots))
+    )

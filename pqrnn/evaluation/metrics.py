@@ -23,7 +23,10 @@ class Estimate(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """`exact_match`: intent and every slot right at once (MTOP, arXiv:2008.09335); `slot_f1`: micro F1 over spans (CoNLL, seqeval)."""
+    """`exact_match`: intent and every slot right at once (MTOP, arXiv:2008.09335);
+
+    `slot_f1`: micro F1 over spans (CoNLL, seqeval).
+    """
 
     exact_match: Estimate
     intent_accuracy: Estimate
@@ -37,7 +40,8 @@ class Scores(NamedTuple):
 def score_frames(gold: Sequence[Frame], predicted: Sequence[Frame], *, resamples: int = 1000, seed: int = 0) -> Scores:
     """Compare frames one by one.
 
-    Gold slots that no tagger can produce (overlapping, or ending inside a word) stay as they are, so they can only count as wrong.
+    Gold slots that no tagger can produce (overlapping, or ending inside a word) stay as they are, so they can only
+    count as wrong.
 
     Raises:
         ValueError: the two differ in length or are empty.
@@ -58,7 +62,13 @@ def score_frames(gold: Sequence[Frame], predicted: Sequence[Frame], *, resamples
 
 def _count(gold: Frame, predicted: Frame) -> tuple[int, int, int, int, int]:
     same = gold[0] == predicted[0]
-    return int(same and gold[1] == predicted[1]), int(same), (Counter(gold[1]) & Counter(predicted[1])).total(), len(predicted[1]), len(gold[1])
+    return (
+        int(same and gold[1] == predicted[1]),
+        int(same),
+        (Counter(gold[1]) & Counter(predicted[1])).total(),
+        len(predicted[1]),
+        len(gold[1]),
+    )
 
 
 def _f1(sums: npt.NDArray[np.int64]) -> float:
@@ -70,8 +80,12 @@ def _interval(value: float, resampled: npt.NDArray[np.float64], n: int) -> Estim
     return Estimate(float(value), float(low), float(high), n)
 
 
-def area_under_curve(inside: npt.ArrayLike, outside: npt.ArrayLike, *, resamples: int = 1000, seed: int = 0) -> Estimate:
-    """Return the area under the ROC curve: how often a score from inside is above one from outside, equal ones counting half.
+def area_under_curve(
+    inside: npt.ArrayLike, outside: npt.ArrayLike, *, resamples: int = 1000, seed: int = 0
+) -> Estimate:
+    """Return the area under the ROC curve:
+
+    how often a score from inside is above one from outside, equal ones counting half.
 
     The interval is a bootstrap over both groups; `n` counts both.
 

@@ -37,7 +37,10 @@ class Prediction(NamedTuple):
 
 
 def compute_logits(model: Network, texts: Sequence[str | bytes]) -> list[Prediction]:
-    """Return the outputs for texts, never cut: a parser's from bytes, by the whole program; a teacher's from its words. `model` must be in evaluation mode."""
+    """Return the outputs for texts, never cut:
+
+    a parser's from bytes, by the whole program; a teacher's from its words. `model` must be in evaluation mode.
+    """
     raw = [encode_text(text)[1] for text in texts]
     with torch.inference_mode():
         answers = _logits_of_bytes(model, raw) if isinstance(model, ParserModel) else _logits_of_words(model, raw)
@@ -79,11 +82,17 @@ def predict_texts(model: Network, decoder: Decoder, texts: Sequence[str | bytes]
 
 def decide(decoder: Decoder, texts: Sequence[str | bytes], answers: Sequence[Prediction]) -> list[Parse]:
     """Return what answers mean."""
-    return [decoder.parse(*encode_text(text), answer.intent, answer.tags, answer.spans) for text, answer in zip(texts, answers, strict=True)]
+    return [
+        decoder.parse(*encode_text(text), answer.intent, answer.tags, answer.spans)
+        for text, answer in zip(texts, answers, strict=True)
+    ]
 
 
 def predict_encoded(model: Network, decoder: Decoder, corpus: EncodedDataset, table: WordTable) -> list[Frame]:
-    """Frames of a corpus from words looked up: the same answers as `predict_texts`, quicker, for the development split at every epoch."""
+    """Frames of a corpus from words looked up:
+
+    the same answers as `predict_texts`, quicker, for the development split at every epoch.
+    """
     frames: list[Frame] = [("", ())] * len(corpus.rows)
     order = sorted(range(len(corpus.rows)), key=lambda row: len(corpus.rows[row].words))
     with torch.inference_mode():
@@ -94,6 +103,12 @@ def predict_encoded(model: Network, decoder: Decoder, corpus: EncodedDataset, ta
             for place, row in enumerate(rows):
                 text, spans = corpus.examples[row].text, corpus.spans[row]
                 tags = encoding.tags[place, : len(spans)].numpy()
-                parse = decoder.parse(text, text.encode(), encoding.intent[place].numpy(), tags, torch.tensor(spans, dtype=torch.int32).numpy())
+                parse = decoder.parse(
+                    text,
+                    text.encode(),
+                    encoding.intent[place].numpy(),
+                    tags,
+                    torch.tensor(spans, dtype=torch.int32).numpy(),
+                )
                 frames[row] = frame_of_parse(parse)
     return frames

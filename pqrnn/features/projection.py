@@ -1,21 +1,29 @@
 """Raw UTF-8 bytes to words and their ternary features, as one tensor program.
 
-The module below is what training, PyTorch evaluation and every compiled target run; there is no second tokenizer. It is written in int32
-operations that `torch.export` and IREE lower exactly on CPU and GPU: no loops, no 64-bit integers, no booleans that leave the graph.
+The module below is what training, PyTorch evaluation and every compiled target run; there is no second tokenizer. It is
+written in int32 operations that `torch.export` and IREE lower exactly on CPU and GPU: no loops, no 64-bit integers, no
+booleans that leave the graph.
 
 Stages (B texts, N bytes, W words):
 
-1. *Decode.* Strict UTF-8 (Unicode 15, table 3-7). Every maximal subpart of an ill-formed sequence is one U+FFFD, as `bytes.decode("utf-8", "replace")`
+1. *Decode.* Strict UTF-8 (Unicode 15, table 3-7). Every maximal subpart of an ill-formed sequence is one U+FFFD, as
+`bytes.decode("utf-8", "replace")`
    has it, and keeps its byte offsets. Zero bytes are the padding: U+0000 separates words, so no length is needed.
 2. *Fold and classify.* Simple lower case and a `BreakClass` for every code point, from `pqrnn.features.unicode_table`.
-3. *Segment.* A word is a run of letters, or a run of digits, or one grapheme of a script without spaces, or one symbol; combining marks,
-   format characters and joiners stay with what precedes them; pictographs go on after a zero width joiner; regional indicators pair up.
-4. *Hash.* `h(word) = sum_k g(c_k) * P^k mod 2^32` over the word's folded code points, with `g` the finaliser of MurmurHash3; the same for
-   every character n-gram inside the word, with marks for the word's edges; and one hash for the word's shape (class, length, capitals).
-5. *Features.* Every 32-bit hash is stretched to as many bits as needed by seeds and the finaliser; two bits make a ternary number: 00 and 11 are 0,
-   01 is +1, 10 is -1, so P(0) = 1/2 and P(+1) = P(-1) = 1/4 (pQRNN, arXiv:2101.08890, after PRADO, D19-1506). The first `word_features` columns
-   are the word's own; the others are the sum over its n-grams and its shape, clipped to [-ngram_limit, ngram_limit]: ternary again if the limit
-   is 1 (few zeros: about 0.16 in words of three to ten letters), small integers otherwise (all exact in int8 and in float32).
+3. *Segment.* A word is a run of letters, or a run of digits, or one grapheme of a script without spaces, or one symbol;
+combining marks,
+   format characters and joiners stay with what precedes them; pictographs go on after a zero width joiner; regional
+   indicators pair up.
+4. *Hash.* `h(word) = sum_k g(c_k) * P^k mod 2^32` over the word's folded code points, with `g` the finaliser of
+MurmurHash3; the same for
+   every character n-gram inside the word, with marks for the word's edges; and one hash for the word's shape (class,
+   length, capitals).
+5. *Features.* Every 32-bit hash is stretched to as many bits as needed by seeds and the finaliser; two bits make a
+ternary number: 00 and 11 are 0,
+   01 is +1, 10 is -1, so P(0) = 1/2 and P(+1) = P(-1) = 1/4 (pQRNN, arXiv:2101.08890, after PRADO, D19-1506). The first
+   `word_features` columns are the word's own; the others are the sum over its n-grams and its shape, clipped to
+   [-ngram_limit, ngram_limit]: ternary again if the limit is 1 (few zeros: about 0.16 in words of three to ten
+   letters), small integers otherwise (all exact in int8 and in float32).
 """
 
 from __future__ import annotations
@@ -41,7 +49,7 @@ SHAPE_SALT = 0x7FEB352D
 class _Characters(NamedTuple):
     """What is known of the character that begins at each byte, int32[B, N] each: folded code point, bytes (0: none begins), break class, whether it
     is upper case, characters before it in the text, its word (from 1; 0: none) and whether it begins that word.
-    """  # noqa: D205
+    """
 
     folded: Tensor
     length: Tensor
@@ -79,7 +87,8 @@ class Words(NamedTuple):
     """What the projection finds in a batch of texts.
 
     Attributes:
-        features: float32[B, W, F], integers (word features -1, 0 or +1; n-gram features up to the limit); zero rows past the last word.
+        features: float32[B, W, F], integers (word features -1, 0 or +1; n-gram features up to the limit); zero rows
+            past the last word.
         spans: int32[B, W, 2], byte start and end (exclusive) of each word; zero past the last word.
         word_count: int32[B], words in the text, which may be more than W: then the text has been cut at W.
     """
@@ -115,31 +124,40 @@ def pack_texts(texts: list[bytes], size: int) -> Tensor:
         ValueError: a text is longer than `size`, or `size` is no multiple of four.
     """
     if size % 4 or any(len(text) > size for text in texts):
-        raise ValueError(f"size must be a multiple of 4 and at least {max(map(len, texts), default=0)} bytes, not {size}")
+        raise ValueError(
+            f"size must be a multiple of 4 and at least {max(map(len, texts), default=0)} bytes, not {size}"
+        )
     joined = b"".join(text.ljust(size, b"\0") for text in texts)
     return torch.frombuffer(bytearray(joined), dtype=torch.int32).reshape(len(texts), size // 4)
 
 
 class Projection(nn.Module):
-    """Bytes to words and ternary features: see the module's text. It has no parameters; its tables are buffers outside the state dict."""
+    """Bytes to words and ternary features:
+
+    see the module's text. It has no parameters; its tables are buffers outside the state dict.
+    """
 
     def __init__(self, config: ProjectionConfig) -> None:
         """Build the tables of `config`.
 
         Raises:
-            ValueError: a number of features is no multiple of 16 (or both are 0), n-grams are shorter than 2 or repeated, the limit does not fit int8, or the
-                version is one that this module does not compute.
+            ValueError: a number of features is no multiple of 16 (or both are 0), n-grams are shorter than 2 or
+                repeated, the limit does not fit int8, or the version is one that this module does not compute.
         """
         super().__init__()
         parts = (config.word_features, config.ngram_features)
         if any(part < 0 or part % FEATURES_PER_HASH for part in parts) or not sum(parts):
-            raise ValueError(f"word_features and ngram_features must be multiples of {FEATURES_PER_HASH}, not both 0: {config}")
+            raise ValueError(
+                f"word_features and ngram_features must be multiples of {FEATURES_PER_HASH}, not both 0: {config}"
+            )
         if min(config.ngrams, default=0) < 2 or len(set(config.ngrams)) < len(config.ngrams):
             raise ValueError(f"ngrams must be at least 2 long and all different: {config}")
         if not 1 <= config.ngram_limit <= 127:
             raise ValueError(f"ngram_limit must be 1 to 127: {config}")
         if config.version != _VERSION:
-            raise ValueError(f"this is version {_VERSION} of the projection, which cannot stand in for version {config.version}")
+            raise ValueError(
+                f"this is version {_VERSION} of the projection, which cannot stand in for version {config.version}"
+            )
         self.config = config
         table = load_unicode_table()
         self.stage1: Tensor
@@ -192,7 +210,9 @@ class Projection(nn.Module):
         first = member * starts[:, None, :]
         start = (first * place).sum(-1, dtype=torch.int32)
         end = (member * (place + length)[:, None, :]).amax(-1)
-        characters = _Characters(folded, length, kind, is_character * (folded != code).to(torch.int32), rank, word * inside, starts)
+        characters = _Characters(
+            folded, length, kind, is_character * (folded != code).to(torch.int32), rank, word * inside, starts
+        )
         return characters, member, first, torch.stack([start, end], -1), starts.sum(-1, dtype=torch.int32)
 
     def _look_up(self, code: Tensor) -> Tensor:
@@ -204,19 +224,26 @@ class Projection(nn.Module):
         """Return 1 where a character begins a word, else 0: int32[B, N]. The rules are those of stage 3."""
         extends = (kind >= BreakClass.EXTEND).to(torch.int32)
         end = place + length
-        # The last character before each place, and the last that extends nothing: position of its end and its class in one number.
+        # The last character before each place, and the last that extends nothing: position of its end and its class in
+        # one number.
         key = (end * 16 + kind) * is_character
         before = _prefix_max(key, place)
         base = _prefix_max(key * (1 - extends), place)
         other = _prefix_max(end * is_character * (kind != BreakClass.REGIONAL).to(torch.int32), place)
         before_kind, base_kind = torch.bitwise_and(before, 15), torch.bitwise_and(base, 15)
-        odd = torch.bitwise_and(shift_right(place - other, 2), 1)  # regional indicators, four bytes each, since another character
+        odd = torch.bitwise_and(
+            shift_right(place - other, 2), 1
+        )  # regional indicators, four bytes each, since another character
 
         same = (kind == base_kind).to(torch.int32)
         run = same * ((kind == BreakClass.LETTER).to(torch.int32) + (kind == BreakClass.DIGIT).to(torch.int32))
         attached = extends * (before_kind != BreakClass.SPACE).to(torch.int32)
-        joined = same * (kind == BreakClass.PICTOGRAPH).to(torch.int32) * (before_kind == BreakClass.JOINER).to(torch.int32)
-        paired = (kind == BreakClass.REGIONAL).to(torch.int32) * (before_kind == BreakClass.REGIONAL).to(torch.int32) * odd
+        joined = (
+            same * (kind == BreakClass.PICTOGRAPH).to(torch.int32) * (before_kind == BreakClass.JOINER).to(torch.int32)
+        )
+        paired = (
+            (kind == BreakClass.REGIONAL).to(torch.int32) * (before_kind == BreakClass.REGIONAL).to(torch.int32) * odd
+        )
         goes_on = run + attached + joined + paired
         return is_character * (kind != BreakClass.SPACE).to(torch.int32) * (goes_on == 0).to(torch.int32)
 
@@ -224,7 +251,9 @@ class Projection(nn.Module):
         power, inverse = _powers(member.shape[-1])
         terms = hashes * functional.embedding(characters.rank, power.to(hashes.device))[..., 0]
         first_rank = (first * characters.rank[:, None, :]).sum(-1, dtype=torch.int32)
-        value = (member * terms[:, None, :]).sum(-1, dtype=torch.int32) * functional.embedding(first_rank, inverse.to(hashes.device))[..., 0]
+        value = (member * terms[:, None, :]).sum(-1, dtype=torch.int32) * functional.embedding(
+            first_rank, inverse.to(hashes.device)
+        )[..., 0]
         present = first.sum(-1, dtype=torch.int32)
         return (self._ternary(value, self.word_seeds) * present[..., None]).float()
 
@@ -236,12 +265,18 @@ class Projection(nn.Module):
         value, end_owner, end_mark = hashes, owner, is_end
         total = torch.zeros((), dtype=torch.int32, device=hashes.device)
         for order in range(2, max(self.config.ngrams) + 1):
-            # The n-gram from here is this character and the shorter n-gram from the next one, which ends in the same place.
+            # The n-gram from here is this character and the shorter n-gram from the next one, which ends in the same
+            # place.
             next_ = follow(torch.stack([value, end_owner, end_mark], -1))
             value, end_owner, end_mark = hashes + next_[..., 0] * to_int32(MULTIPLIER), next_[..., 1], next_[..., 2]
             if order in self.config.ngrams:
                 valid = inside * (owner == end_owner).to(torch.int32)
-                marked = value + characters.starts * to_int32(START_MARK) + end_mark * to_int32(END_MARK) + to_int32(mix_number(order))
+                marked = (
+                    value
+                    + characters.starts * to_int32(START_MARK)
+                    + end_mark * to_int32(END_MARK)
+                    + to_int32(mix_number(order))
+                )
                 total = total + self._ternary(marked, self.ngram_seeds) * valid[..., None]
         # Sums of small integers are exact in float32.
         sums = torch.matmul(member.float(), total.float())
@@ -255,7 +290,9 @@ class Projection(nn.Module):
         hashed = mix(shape * to_int32(MULTIPLIER) + to_int32(SHAPE_SALT))
         present = first.sum(-1, dtype=torch.int32)
         shape_features = self._ternary(hashed, self.ngram_seeds) * present[..., None]
-        return torch.clamp(sums + shape_features.float(), -float(self.config.ngram_limit), float(self.config.ngram_limit))
+        return torch.clamp(
+            sums + shape_features.float(), -float(self.config.ngram_limit), float(self.config.ngram_limit)
+        )
 
     def _ternary(self, value: Tensor, seeds: Tensor) -> Tensor:
         """Stretch int32[...] hashes to int32[..., 16 * seeds] ternary numbers."""
@@ -274,8 +311,8 @@ def unpack_bytes(text: Tensor) -> Tensor:
 def decode_utf8(byte: Tensor) -> tuple[Tensor, Tensor]:
     """Decode UTF-8 at every byte at once.
 
-    A lead byte always begins a character, and how many bytes belong to it shows in the three bytes after it; a continuation byte begins one
-    (U+FFFD) only if no lead before it claims it. So the whole decoding is local.
+    A lead byte always begins a character, and how many bytes belong to it shows in the three bytes after it; a
+    continuation byte begins one (U+FFFD) only if no lead before it claims it. So the whole decoding is local.
 
     Args:
         byte: int32[B, N] in 0..255.
@@ -285,9 +322,14 @@ def decode_utf8(byte: Tensor) -> tuple[Tensor, Tensor]:
         length: int32[B, N], its bytes (0 where none begins).
     """
     size = byte.shape[1]
-    ahead = functional.pad(byte, (0, 3))  # padded once and sliced: a pad of its own for every shift is a fill and a copy in compiled code
+    ahead = functional.pad(
+        byte, (0, 3)
+    )  # padded once and sliced: a pad of its own for every shift is a fill and a copy in compiled code
     next1, next2, next3 = (ahead[:, k : k + size] for k in (1, 2, 3))
-    lead = [(byte >= low).to(torch.int32) * (byte <= high).to(torch.int32) for low, high in ((0xC2, 0xDF), (0xE0, 0xEF), (0xF0, 0xF4))]
+    lead = [
+        (byte >= low).to(torch.int32) * (byte <= high).to(torch.int32)
+        for low, high in ((0xC2, 0xDF), (0xE0, 0xEF), (0xF0, 0xF4))
+    ]
     # The second byte is bounded more narrowly after E0, ED, F0 and F4 (overlong forms, surrogates, past U+10FFFF).
     low = 0x80 + (byte == 0xE0).to(torch.int32) * 0x20 + (byte == 0xF0).to(torch.int32) * 0x10
     high = 0xBF - (byte == 0xED).to(torch.int32) * 0x20 - (byte == 0xF4).to(torch.int32) * 0x30

@@ -1,11 +1,13 @@
 """Unicode as two small integer tables: what a code point is for word segmentation, and its simple lower case.
 
-The tables are made from the Unicode Character Database and kept beside this file, so that a model means the same on every Python version:
+The tables are made from the Unicode Character Database and kept beside this file, so that a model means the same on
+every Python version:
 
-    python -m pqrnn.features.unicode_table /usr/share/unicode      # Debian package `unicode-data`; writes unicode_table.npz
+    python -m pqrnn.features.unicode_table /usr/share/unicode      # Debian package `unicode-data`; writes
+    unicode_table.npz
 
-They are a two-stage lookup: `entry = stage2[stage1[code_point >> 7] * 128 + (code_point & 127)]`, where
-`entry & 15` is a `BreakClass` and `entry >> 4` is `lower - code_point` (signed). Both tables are int32, which every GPU has.
+They are a two-stage lookup: `entry = stage2[stage1[code_point >> 7] * 128 + (code_point & 127)]`, where `entry & 15` is
+a `BreakClass` and `entry >> 4` is `lower - code_point` (signed). Both tables are int32, which every GPU has.
 """
 
 from __future__ import annotations
@@ -25,7 +27,25 @@ _FILE = Path(__file__).with_suffix(".npz")
 
 # Scripts written without spaces between words: every grapheme is a token of its own.
 _UNSPACED_SCRIPTS = frozenset(
-    "Han Hiragana Katakana Bopomofo Yi Tangut Nushu Khitan_Small_Script Thai Lao Khmer Myanmar Tai_Le New_Tai_Lue Tai_Tham Tai_Viet Ahom".split()
+    [
+        "Han",
+        "Hiragana",
+        "Katakana",
+        "Bopomofo",
+        "Yi",
+        "Tangut",
+        "Nushu",
+        "Khitan_Small_Script",
+        "Thai",
+        "Lao",
+        "Khmer",
+        "Myanmar",
+        "Tai_Le",
+        "New_Tai_Lue",
+        "Tai_Tham",
+        "Tai_Viet",
+        "Ahom",
+    ]
 )
 # KATAKANA-HIRAGANA PROLONGED SOUND MARK and its half-width form: script Common, yet used inside Japanese only.
 _UNSPACED_COMMON = (0x30FC, 0xFF70)
@@ -126,11 +146,21 @@ def build_unicode_table(ucd: Path) -> UnicodeTable:
 
     entries = (classes + np.left_shift(lower - np.arange(CODE_POINTS, dtype=np.int32), 4)).astype(np.int32)
     blocks, index = np.unique(entries.reshape(-1, 1 << BLOCK_BITS), axis=0, return_inverse=True)
-    version = (ucd / "Scripts.txt").read_text(encoding="utf-8").splitlines()[0].removeprefix("# Scripts-").removesuffix(".txt")
+    version = (
+        (ucd / "Scripts.txt")
+        .read_text(encoding="utf-8")
+        .splitlines()[0]
+        .removeprefix("# Scripts-")
+        .removesuffix(".txt")
+    )
     return UnicodeTable(index.reshape(-1).astype(np.int32), blocks.reshape(-1).astype(np.int32), version)
 
 
 if __name__ == "__main__":
     table = build_unicode_table(Path(sys.argv[1] if len(sys.argv) > 1 else "/usr/share/unicode"))
-    np.savez_compressed(_FILE, stage1=table.stage1.astype(np.int16), stage2=table.stage2, version=np.array(table.version))
-    sys.stdout.write(f"Unicode {table.version}: {table.stage1.nbytes + table.stage2.nbytes} bytes as int32, wrote {_FILE.name}\n")
+    np.savez_compressed(
+        _FILE, stage1=table.stage1.astype(np.int16), stage2=table.stage2, version=np.array(table.version)
+    )
+    sys.stdout.write(
+        f"Unicode {table.version}: {table.stage1.nbytes + table.stage2.nbytes} bytes as int32, wrote {_FILE.name}\n"
+    )

@@ -1,4 +1,7 @@
-"""Segmenting texts and projecting words in bulk, once: training looks features up instead of computing them at every step."""
+"""Segmenting texts and projecting words in bulk, once:
+
+training looks features up instead of computing them at every step.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from pqrnn.features.segmentation import group_texts
 class WordFeatures:
     """Features of distinct words: a table that grows as words are met.
 
-    A word's features depend on nothing but its own bytes, so the row of a word projected alone is the row that it has in any text (tested).
+    A word's features depend on nothing but its own bytes, so the row of a word projected alone is the row that it has
+    in any text (tested).
     """
 
     def __init__(self, projection: Projection) -> None:
@@ -33,7 +37,9 @@ class WordFeatures:
         return self._table
 
     def project(self, words: Tensor, dense: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return `dense` of the words' features, float32[B, W, d] for rows int64[B, W], computed once for each distinct word."""
+        """Return `dense` of the words' features, float32[B, W, d] for rows int64[B, W], computed once for each distinct
+        word.
+        """
         distinct, place = words.unique(return_inverse=True)
         return dense(self._table[distinct].float())[place]
 
@@ -49,7 +55,9 @@ class WordFeatures:
             rows = torch.empty((len(fresh), self._table.shape[1]), dtype=torch.int8)
             for size, places in group_texts(fresh):
                 found = self._projection(pack_texts([fresh[place] for place in places], size), 1)
-                odd = [fresh[place] for place, count in zip(places, found.word_count.tolist(), strict=True) if count != 1]
+                odd = [
+                    fresh[place] for place, count in zip(places, found.word_count.tolist(), strict=True) if count != 1
+                ]
                 if odd:
                     raise ValueError(f"not a single word: {odd[0]!r}")
                 rows[places] = found.features[:, 0].to(torch.int8)
@@ -57,5 +65,3 @@ class WordFeatures:
                 self._rows[word] = len(self._rows)
             self._table = torch.cat([self._table, rows])
         return [self._rows[word] for word in wanted]
-
-

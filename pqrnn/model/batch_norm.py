@@ -11,9 +11,9 @@ from pqrnn.distributed import all_reduce
 class MaskedBatchNorm(nn.Module):
     """Batch norm (Ioffe and Szegedy 2015) over the positions of a mask.
 
-    The variance is E[(x - mean)^2] over the words that exist, and the running statistics follow the usual convention `old * (1 - momentum) + new *
-    momentum`: pQRNN's open code differs in both, by mistake. Processes that learn together share the statistics of their whole batch, so that the result
-    does not depend on how many there are.
+    The variance is E[(x - mean)^2] over the words that exist, and the running statistics follow the usual convention
+    `old * (1 - momentum) + new * momentum`: pQRNN's open code differs in both, by mistake. Processes that learn
+    together share the statistics of their whole batch, so that the result does not depend on how many there are.
     """
 
     def __init__(self, width: int, momentum: float = 0.1, epsilon: float = 1e-5) -> None:

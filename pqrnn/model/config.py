@@ -16,19 +16,22 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     Attributes:
         projection: of bytes to ternary features.
         bottleneck: width of the dense layer over the features.
-        context: ternary features of each pair and each triple of neighbouring words (`add_context`); 0 for none, at most half of the word features.
+        context: ternary features of each pair and each triple of neighbouring words (`add_context`); 0 for none, at
+            most half of the word features.
         state: QRNN state per direction; a layer's output is twice as wide.
         layers: QRNN layers.
         kernel: words that a gate sees: this one and `kernel - 1` before it (after it, backwards).
         pool_heads: of the attention that pools words for the intent; a divisor of twice the state.
         pool_peaks: whether the intent also sees each channel's largest state over the words.
-        pool_inputs: whether it also sees the largest of each channel of the bottleneck: which words are there, whatever their order.
+        pool_inputs: whether it also sees the largest of each channel of the bottleneck: which words are there, whatever
+            their order.
         refinements: rounds in which tags are made to agree with their neighbours; 0 for none.
         norm: "batch" (masked, folded away at export) or "none".
         dropout: of the channels of layer inputs, in training.
         word_dropout: share of words whose features are zeroed in training.
         zoneout: share of states kept unchanged in training (layer l uses `zoneout ** l`, as pQRNN's open code).
-        precision: "float32", or "int8": all matrices and what they are multiplied with have 8 bits (`pqrnn.model.int8`); without a norm.
+        precision: "float32", or "int8": all matrices and what they are multiplied with have 8 bits
+            (`pqrnn.model.int8`); without a norm.
     """
 
     projection: ProjectionConfig = ProjectionConfig()
@@ -52,7 +55,9 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         """Inputs of the bottleneck per word."""
         return self.projection.features + 3 * self.context
 
-    def make_linear(self, inputs: int, outputs: int, kind: ActivationRange, *, bias: bool = True, taps: int = 1) -> nn.Linear:
+    def make_linear(
+        self, inputs: int, outputs: int, kind: ActivationRange, *, bias: bool = True, taps: int = 1
+    ) -> nn.Linear:
         """Return an untrained linear layer whose inputs lie in a range, `taps` of its outputs in one scale."""
         if self.precision == "float32":
             return nn.Linear(inputs, outputs, bias)

@@ -1,8 +1,9 @@
 """A QRNN layer as training on a processor computes it: without padding, and with few passes over little memory.
 
-What a layer does is written in `pqrnn.model.qrnn.QrnnLayer`; the same is done here to a batch whose words lie one after another, all first words, then all second
-words and so on, so that a step of the recurrence is one block. A layer is one function with its gradient written out, which keeps only what that needs:
-automatic differentiation would keep every value between, and fetching memory for them takes longer than all the arithmetic.
+What a layer does is written in `pqrnn.model.qrnn.QrnnLayer`; the same is done here to a batch whose words lie one after
+another, all first words, then all second words and so on, so that a step of the recurrence is one block. A layer is one
+function with its gradient written out, which keeps only what that needs: automatic differentiation would keep every
+value between, and fetching memory for them takes longer than all the arithmetic.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Packing(NamedTuple):
     counts: list[int]
 
     def find(self, reach: int) -> Tensor:
-        """Return the number of the word that stands `reach` words after each word (before it, if negative), N where there is none: int64[N]."""
+        """Return the number of the word that stands `reach` words after each word (before it, if negative), N where
+        there is none: int64[N].
+        """
         missing = len(self.places)
         moved = functional.pad(self.numbers, (0, 0, max(-reach, 0), max(reach, 0)), value=missing)
         return moved[max(reach, 0) : max(reach, 0) + len(self.numbers)][self.numbers < missing]
@@ -56,7 +59,8 @@ def pack_words(mask: Tensor) -> Packing:
 def run_layer(
     rows: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, packing: Packing, *, epsilon: float, zoneout: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the outputs of a layer, float32[N, 2 * state], and mean and variance of its gates before the norm, float32[2 * 3 * state] each.
+    """Return the outputs of a layer, float32[N, 2 * state], and mean and variance of its gates before the norm,
+    float32[2 * 3 * state] each.
 
     Args:
         rows: float32[N, width], the words.
@@ -74,7 +78,14 @@ def run_layer(
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(
-        context: Any, rows: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, packing: Packing, epsilon: float, zoneout: float
+        context: Any,
+        rows: Tensor,
+        weight: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        packing: Packing,
+        epsilon: float,
+        zoneout: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
         taps, gates = weight.shape[1:3]
         state = gates // 3
@@ -88,7 +99,9 @@ class _Layer(torch.autograd.Function):
                 matrix = weight[int(reverse)].transpose(0, 1).to(kind).flatten(1)
                 product = torch.mm(seen, matrix.t()).to(rows.dtype)
                 own = slice(reverse * gates, (reverse + 1) * gates)
-                values, mean, deviation = torch.native_batch_norm(product, scale[own], shift[own], None, None, True, 0.0, epsilon)
+                values, mean, deviation = torch.native_batch_norm(
+                    product, scale[own], shift[own], None, None, True, 0.0, epsilon
+                )
                 candidate, forget, output = values.split(state, 1)
                 candidate.tanh_()
                 values[:, state:].sigmoid_()
@@ -140,13 +153,19 @@ class _Layer(torch.autograd.Function):
 
 
 def _gather(rows: Tensor, numbers: list[Tensor]) -> Tensor:
-    """Return the rows of each list of numbers beside each other, zeros for the number N: of [N, width] lists of [N], [N, lists * width]."""
+    """Return the rows of each list of numbers beside each other, zeros for the number N:
+
+    of [N, width] lists of [N], [N, lists * width].
+    """
     padded = functional.pad(rows, (0, 0, 0, 1))
     return padded.index_select(0, torch.stack(numbers, 1).flatten()).reshape(len(rows), -1)
 
 
 def _draw(like: Tensor, share: float) -> Tensor:
-    """Return ones with this probability, to a 65536th, and zeros: of the shape and type of `like`. Far quicker than a draw for each."""
+    """Return ones with this probability, to a 65536th, and zeros:
+
+    of the shape and type of `like`. Far quicker than a draw for each.
+    """
     bits = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
     return (bits[: like.numel()].view(like.shape) <= max(round(share * _LEVELS), 1) - 1 - _LEVELS // 2).to(like.dtype)
 
@@ -155,6 +174,7 @@ def _steps(counts: list[int], reverse: bool) -> list[tuple[slice, slice]]:
     """Return the steps of the recurrence in order: the block of words, and that of the words before them."""
     starts = [sum(counts[:step]) for step in range(len(counts))]
     pairs = [
-        (slice(starts[step - 1], starts[step - 1] + counts[step]), slice(starts[step], starts[step] + counts[step])) for step in range(1, len(counts))
+        (slice(starts[step - 1], starts[step - 1] + counts[step]), slice(starts[step], starts[step] + counts[step]))
+        for step in range(1, len(counts))
     ]
     return pairs[::-1] if reverse else [(now, last) for last, now in pairs]

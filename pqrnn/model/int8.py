@@ -1,10 +1,13 @@
-"""Inference in 8 bits: int8 weights and activations, int32 sums, float32 between the products. A quantized parser runs this in PyTorch and compiled.
+"""Inference in 8 bits: int8 weights and activations, int32 sums, float32 between the products.
 
-A product is `step * scale[n] * sum_k (q[k] - zero) * w[k, n]`, with `w` in int8, symmetric, a `scale` for every output, and `q` in int8: the activation is
-`step * (q - zero)`. Where the zero point is not 0 it is worked into the integer sums, exactly (Jacob et al. 2018, arXiv:1712.05877, section 2.3).
+A quantized parser runs this in PyTorch and compiled.
 
-Every rounding to int8 is `floor(x / step + 1/2)`, written as a cut-off positive number: every processor has the instruction, while rounding is a
-call into a library on some, and no two devices can differ in what becomes of a half.
+A product is `step * scale[n] * sum_k (q[k] - zero) * w[k, n]`, with `w` in int8, symmetric, a `scale` for every output,
+and `q` in int8: the activation is `step * (q - zero)`. Where the zero point is not 0 it is worked into the integer
+sums, exactly (Jacob et al. 2018, arXiv:1712.05877, section 2.3).
+
+Every rounding to int8 is `floor(x / step + 1/2)`, written as a cut-off positive number: every processor has the
+instruction, while rounding is a call into a library on some, and no two devices can differ in what becomes of a half.
 """
 
 from __future__ import annotations
@@ -28,7 +31,9 @@ class ActivationRange(StrEnum):
     INTEGERS = "integers"  # whole numbers of int8 already: exact
     SIGNED = "signed"  # [-1, 1]: step 1/127
     SHARE = "share"  # [0, 1]: step 1/255
-    POSITIVE = "positive"  # [0, largest], measured or learned: step largest/255; what is larger is taken for the largest
+    POSITIVE = (
+        "positive"  # [0, largest], measured or learned: step largest/255; what is larger is taken for the largest
+    )
 
     @property
     def levels(self) -> int:
@@ -44,17 +49,23 @@ class ActivationRange(StrEnum):
 def multiply(left: Tensor, weights: Tensor) -> Tensor:
     """Multiply int8[M, K] by int8[K, N] into int32[M, N], exactly.
 
-    All integer products of a parser are this call, so that a compiler has one operation to look for. `weights` is always a buffer of a module. Both may be
-    the same numbers in float32 (`widen_weights`): the products are then taken in parts of K of which no sum reaches 2^24, so that they are exact, too.
+    All integer products of a parser are this call, so that a compiler has one operation to look for. `weights` is
+    always a buffer of a module. Both may be the same numbers in float32 (`widen_weights`): the products are then taken
+    in parts of K of which no sum reaches 2^24, so that they are exact, too.
     """
     if weights.dtype is torch.int8:
         return torch._int_mm(left, weights)
-    pairs = [(left, weights)] if left.shape[1] <= _EXACT else zip(left.split(_EXACT, 1), weights.split(_EXACT), strict=True)
+    pairs = (
+        [(left, weights)] if left.shape[1] <= _EXACT else zip(left.split(_EXACT, 1), weights.split(_EXACT), strict=True)
+    )
     return functools.reduce(torch.add, [torch.matmul(some, others).to(torch.int32) for some, others in pairs])
 
 
 def widen_weights(model: Model) -> Model:
-    """Return a copy of a model whose integer products are computed in float32: the very same integers, for what cannot store 8 bits or cut off."""
+    """Return a copy of a model whose integer products are computed in float32:
+
+    the very same integers, for what cannot store 8 bits or cut off.
+    """
     wide = copy.deepcopy(model)
     for layer in wide.modules():
         if isinstance(layer, IntegerLinear):
@@ -63,7 +74,8 @@ def widen_weights(model: Model) -> Model:
 
 
 def expand_taps(scale: Tensor, taps: int) -> Tensor:
-    """Repeat the scales of gates for all taps of a QRNN layer's product, float32[N / taps] to float32[N], ordered by direction, tap, gate.
+    """Repeat the scales of gates for all taps of a QRNN layer's product, float32[N / taps] to float32[N], ordered by
+    direction, tap, gate.
 
     The taps of a gate are added to each other, so that they have one scale: half the bytes for a kernel of two words.
     """
@@ -124,7 +136,9 @@ class IntegerLinear(nn.Module):
         return self.largest / self.kind.levels
 
     def place(self, value: Tensor) -> Tensor:
-        """Return where an activation lies among the 256 numbers of int8, as a positive number whose whole part counts from -128."""
+        """Return where an activation lies among the 256 numbers of int8, as a positive number whose whole part counts
+        from -128.
+        """
         scaled = value * (self.kind.levels / self.largest)
         if self.kind is ActivationRange.POSITIVE:
             scaled = scaled.clamp(max=self.kind.levels)

@@ -14,8 +14,8 @@ SHARPNESS = 5.0  # of relations between words: the cosines of two states, from -
 class Totals(NamedTuple):
     """What sums over a batch are divided by: its utterances, and those whose intent is known.
 
-    A process that learns a share of a batch together with others divides by the batch's numbers over the number of processes, so that the mean over the
-    processes is the batch's own loss.
+    A process that learns a share of a batch together with others divides by the batch's numbers over the number of
+    processes, so that the mean over the processes is the batch's own loss.
     """
 
     utterances: float
@@ -31,7 +31,9 @@ def joint_loss(
     intent_weight: float = 1.0,
     totals: Totals | None = None,
 ) -> Tensor:
-    """Mean over utterances of `-w log p(intent) - sum_t log p(tag_t)`: for w = 1 the negative log likelihood of an exact match.
+    """Mean over utterances of `-w log p(intent) - sum_t log p(tag_t)`:
+
+    for w = 1 the negative log likelihood of an exact match.
 
     Args:
         intent_logits: float32[B, I].
@@ -44,17 +46,20 @@ def joint_loss(
     """
     totals = totals or Totals(len(intents), int((intents != IGNORED).sum()))
     # The mean over utterances whose intent is known; nothing, where none is.
-    intent = functional.cross_entropy(intent_logits, intents, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing) / (
-        totals.known or 1.0
-    )
+    intent = functional.cross_entropy(
+        intent_logits, intents, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing
+    ) / (totals.known or 1.0)
     tag = functional.cross_entropy(tag_logits.flatten(0, 1), tags.flatten(), ignore_index=IGNORED, reduction="sum")
     return intent_weight * intent + tag / totals.utterances
 
 
 def soft_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """`T^2 KL(softmax(teacher / T) || softmax(student / T))` over the last dimension (Hinton et al. 2015, arXiv:1503.02531, section 2).
+    """`T^2 KL(softmax(teacher / T) || softmax(student / T))` over the last dimension (Hinton et al.
 
-    The factor keeps gradients of the same size at every temperature. Any batch shape; returns it without the last dimension.
+    2015, arXiv:1503.02531, section 2).
+
+    The factor keeps gradients of the same size at every temperature. Any batch shape; returns it without the last
+    dimension.
     """
     expected = functional.log_softmax(teacher / temperature, -1)
     found = functional.log_softmax(student / temperature, -1)
@@ -71,7 +76,9 @@ def distillation_loss(
     intent_weight: float = 1.0,
     totals: Totals | None = None,
 ) -> Tensor:
-    """Mean over utterances of `w KL(intent) + sum_t KL(tag_t)`, each as `soft_loss`: `joint_loss` with a teacher's distributions for labels.
+    """Mean over utterances of `w KL(intent) + sum_t KL(tag_t)`, each as `soft_loss`:
+
+    `joint_loss` with a teacher's distributions for labels.
 
     Args:
         intent_logits: float32[B, I].
@@ -89,11 +96,14 @@ def distillation_loss(
 
 
 def relate(states: Tensor, mask: Tensor, heads: int) -> Tensor:
-    """Return how each word of an utterance relates to each: `log softmax_j(s cos(h_i, h_j))` for every head's share of the channels.
+    """Return how each word of an utterance relates to each:
 
-    After MiniLMv2 (Wang et al. 2021, arXiv:2012.15828, section 3.2), which compares softmaxed scaled dot products of queries, keys and values of two
-    transformers. A QRNN has none of these, and its states are bounded by gates where a transformer's are not: here the relations are those of the words' states
-    themselves, and the cosine with a fixed sharpness s takes the place of the scaled dot product. As there, widths may differ; only heads are common.
+    `log softmax_j(s cos(h_i, h_j))` for every head's share of the channels.
+
+    After MiniLMv2 (Wang et al. 2021, arXiv:2012.15828, section 3.2), which compares softmaxed scaled dot products of
+    queries, keys and values of two transformers. A QRNN has none of these, and its states are bounded by gates where a
+    transformer's are not: here the relations are those of the words' states themselves, and the cosine with a fixed
+    sharpness s takes the place of the scaled dot product. As there, widths may differ; only heads are common.
 
     Args:
         states: float32[B, W, d].
@@ -110,7 +120,8 @@ def relate(states: Tensor, mask: Tensor, heads: int) -> Tensor:
 
 
 def relation_loss(states: Tensor, targets: Tensor, mask: Tensor, totals: Totals | None = None) -> Tensor:
-    """Mean over utterances of `sum_i mean_r KL(teacher's relations of word i in head r || student's)` (`relate`), a sum over words as in `joint_loss`.
+    """Mean over utterances of `sum_i mean_r KL(teacher's relations of word i in head r || student's)` (`relate`), a sum
+    over words as in `joint_loss`.
 
     Args:
         states: the student's, float32[B, W, d].

@@ -1,4 +1,7 @@
-"""What the trainer has to know of a network: student and teacher learn in the same loop, from the same words, for the same labels."""
+"""What the trainer has to know of a network:
+
+student and teacher learn in the same loop, from the same words, for the same labels.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from pqrnn.features.projection import Projection
 
 
 class Encoding(NamedTuple):
-    """`intent` float32[B, I] logits, `tags` float32[B, W, L] logits, and `states` float32[B, W, d], the words' last hidden states."""
+    """`intent` float32[B, I] logits, `tags` float32[B, W, L] logits, and `states` float32[B, W, d], the words' last
+    hidden states.
+    """
 
     intent: Tensor
     tags: Tensor
@@ -33,7 +38,8 @@ class Network(nn.Module, ABC):
     """A network that reads words and gives logits.
 
     Attributes:
-        projection: cuts texts into words. All networks use the same words, so a teacher's tags are about the student's words.
+        projection: cuts texts into words. All networks use the same words, so a teacher's tags are about the student's
+            words.
     """
 
     projection: Projection

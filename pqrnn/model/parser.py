@@ -1,7 +1,7 @@
 """The parser: projection, bottleneck, bidirectional QRNN layers, attention pooling, intent head and slot head.
 
-pQRNN (Kaliamoorthi et al. 2021, arXiv:2101.08890) with what the paper leaves open filled in: a tag for every word from its own states *and* from the
-pooled utterance, so that slots can depend on what is being asked for.
+pQRNN (Kaliamoorthi et al. 2021, arXiv:2101.08890) with what the paper leaves open filled in: a tag for every word from
+its own states *and* from the pooled utterance, so that slots can depend on what is being asked for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from pqrnn.model.qrnn import QrnnLayer, widen
 
 
 class ParserOutputs(NamedTuple):
-    """The compiled entry's results (ABI 1): `Encoding` plus `spans` int32[B, W, 2] and `word_count` int32[B] of `pqrnn.features.projection.Words`."""
+    """The compiled entry's results (ABI 1):
+
+    `Encoding` plus `spans` int32[B, W, 2] and `word_count` int32[B] of `pqrnn.features.projection.Words`.
+    """
 
     intent: Tensor
     tags: Tensor
@@ -32,40 +35,48 @@ class ParserOutputs(NamedTuple):
     word_count: Tensor
 
 
-
-
 def add_context(features: Tensor, width: int) -> Tensor:
-    """Return the features of words beside those of their bigrams and trigrams, which are products of ternary features and so ternary again.
+    """Return the features of words beside those of their bigrams and trigrams, which are products of ternary features
+    and so ternary again.
 
-    A product of independent hashes is a hash of the pair (as tensor sketches have it: Pham and Pagh 2013, doi:10.1145/2487575.2487591), not 0 with
-    probability 1/4 (of a triple 1/8). Scripts without spaces, whose words are single graphemes here, get their character n-grams from it.
+    A product of independent hashes is a hash of the pair (as tensor sketches have it: Pham and Pagh 2013,
+    doi:10.1145/2487575.2487591), not 0 with probability 1/4 (of a triple 1/8). Scripts without spaces, whose words are
+    single graphemes here, get their character n-grams from it.
 
     Args:
         features: [B, W, F] of a signed type, the first `2 * width` of the F ternary, zero where no word is.
         width: of each kind; 0 for none.
 
     Returns:
-        [B, W, F + 3 * width] of the same type: the features, then this word with the next one, with the one before, and with both.
+        [B, W, F + 3 * width] of the same type: the features, then this word with the next one, with the one before, and
+        with both.
     """
     if not width:
         return features
-    first, second, third = features[..., :width], features[..., width : 2 * width], features[..., width // 2 : width // 2 + width]
+    first, second, third = (
+        features[..., :width],
+        features[..., width : 2 * width],
+        features[..., width // 2 : width // 2 + width],
+    )
     after = functional.pad(first[:, :-1] * second[:, 1:], (0, 0, 0, 1))
     before = functional.pad(after[:, :-1], (0, 0, 1, 0))
     both = functional.pad(before[:, :-1] * third[:, 1:], (0, 0, 0, 1))
     return torch.cat([features, after, before, both], -1)
 
 
-
-
 class ParserModel(Network):
-    """Bytes in, logits out. `forward` is the compiled program; `encode` is the part after the projection, which training uses on cached features."""
+    """Bytes in, logits out.
+
+    `forward` is the compiled program; `encode` is the part after the projection, which training uses on cached
+    features.
+    """
 
     def __init__(self, config: ModelConfig, intents: int, tags: int) -> None:
         """`intents`, `tags`: how many labels each head has.
 
         Raises:
-            ValueError: `config.norm` or `config.precision` is unknown, they do not go together, or the heads do not divide the width.
+            ValueError: `config.norm` or `config.precision` is unknown, they do not go together, or the heads do not
+                divide the width.
         """
         super().__init__()
         if 2 * config.state % config.pool_heads:
@@ -77,30 +88,40 @@ class ParserModel(Network):
         if config.precision == "int8" and config.norm != "none":
             raise ValueError("a parser in int8 has no norm: it is worked into the weights before they are quantized")
         if not 0 <= 2 * config.context <= config.projection.word_features:
-            raise ValueError(f"context must be at most half of the word features: {config.context}, {config.projection.word_features}")
+            raise ValueError(
+                f"context must be at most half of the word features: {config.context}, {config.projection.word_features}"
+            )
         self.config = config
         self.projection = Projection(config.projection)
         width = 2 * config.state
         self.bottleneck = config.make_linear(config.features, config.bottleneck, ActivationRange.INTEGERS)
         self.bottleneck_norm = MaskedBatchNorm(config.bottleneck) if config.norm == "batch" else None
-        self.layers = nn.ModuleList(QrnnLayer(config.bottleneck if i == 0 else width, config, i + 1) for i in range(config.layers))
+        self.layers = nn.ModuleList(
+            QrnnLayer(config.bottleneck if i == 0 else width, config, i + 1) for i in range(config.layers)
+        )
         self.pool = config.make_linear(width, config.pool_heads, ActivationRange.SIGNED)
         seen = width + (width if config.pool_peaks else 0)
         inputs = config.bottleneck if config.pool_inputs else 0
         apart = inputs > 0 and config.precision == "int8"  # of another range than the states
         self.intent = config.make_linear(seen if apart else seen + inputs, intents, ActivationRange.SIGNED)
-        self.intent_from_inputs = config.make_linear(inputs, intents, ActivationRange.POSITIVE, bias=False) if apart else None
+        self.intent_from_inputs = (
+            config.make_linear(inputs, intents, ActivationRange.POSITIVE, bias=False) if apart else None
+        )
         self.tags = config.make_linear(width, tags, ActivationRange.SIGNED)
         self.tags_from_pool = config.make_linear(width, tags, ActivationRange.SIGNED, bias=False)
         # Rounds of refinement: the neighbours' tag probabilities, through one learned matrix a side.
-        self.neighbours = config.make_linear(tags, 2 * tags, ActivationRange.SHARE, bias=False) if config.refinements else None
+        self.neighbours = (
+            config.make_linear(tags, 2 * tags, ActivationRange.SHARE, bias=False) if config.refinements else None
+        )
         if self.neighbours is not None:
             nn.init.zeros_(self.neighbours.weight)
 
     def forward(self, text: Tensor, words: int) -> ParserOutputs:
         """Parse int32[B, N/4] (`pqrnn.features.projection.pack_texts`), the first `words` words of each text."""
         found = self.projection(text, words)
-        mask = (torch.arange(words, dtype=torch.int32, device=text.device) < found.word_count[:, None]).float()[..., None]
+        mask = (torch.arange(words, dtype=torch.int32, device=text.device) < found.word_count[:, None]).float()[
+            ..., None
+        ]
         encoding = self.encode(self.embed(found.features), mask, scan=True)
         return ParserOutputs(encoding.intent, encoding.tags, found.spans, found.word_count)
 
@@ -116,7 +137,10 @@ class ParserModel(Network):
         return self.encode(self.embed(known.table[words] * mask), mask)
 
     def embed(self, features: Tensor) -> Tensor:
-        """Return the bottleneck's products, float32[B, W, bottleneck], of the words of texts: float32[B, W, F], zero where no word is."""
+        """Return the bottleneck's products, float32[B, W, bottleneck], of the words of texts:
+
+        float32[B, W, F], zero where no word is.
+        """
         product: Tensor = self.bottleneck(add_context(features, self.config.context))
         return product
 
@@ -142,7 +166,9 @@ class ParserModel(Network):
         pooled = self._pool(value, mask)
         unary = widen(self.tags(value)) + widen(self.tags_from_pool(pooled))[:, None, :]
         if config.pool_peaks:
-            peaks = (value + (mask - 1.0) * 2.0).amax(1)  # states lie in [-1, 1], a little more under dropout: padding is never the largest
+            peaks = (value + (mask - 1.0) * 2.0).amax(
+                1
+            )  # states lie in [-1, 1], a little more under dropout: padding is never the largest
             pooled = torch.cat([pooled, peaks * mask[:, 0]], -1)  # and a text without words has none
         if not config.pool_inputs:
             intent = widen(self.intent(pooled))
@@ -155,19 +181,27 @@ class ParserModel(Network):
         return Encoding(intent, self._refine(unary, mask), states)
 
     def _pool(self, value: Tensor, mask: Tensor) -> Tensor:
-        """Attention pooling, float32[B, W, width] to [B, width]: each head weighs the words for its own share of the channels."""
+        """Attention pooling, float32[B, W, width] to [B, width]:
+
+        each head weighs the words for its own share of the channels.
+        """
         batch, words, width = value.shape
         heads = self.config.pool_heads
         scores = (widen(self.pool(value)) + (mask - 1.0) * 1e6).transpose(1, 2)
-        attention = torch.softmax(scores, -1)[:, :, None, :]  # [B, heads, 1, W]: the softmax stays on the last dimension, as GPUs need it
+        attention = torch.softmax(scores, -1)[
+            :, :, None, :
+        ]  # [B, heads, 1, W]: the softmax stays on the last dimension, as GPUs need it
         channels = value.reshape(batch, words, heads, width // heads).transpose(1, 2)
         return torch.matmul(attention, channels).reshape(batch, width)
 
     def _refine(self, unary: Tensor, mask: Tensor) -> Tensor:
-        """Let tags agree with their neighbours: mean-field rounds of a linear-chain CRF, unrolled (Zheng et al. 2015, arXiv:1502.03240).
+        """Let tags agree with their neighbours:
 
-        A tag's logits are its own plus what the tags before and after it make likely, given their probabilities of the round before. Unlike Viterbi
-        decoding this is part of the program, so that every host only takes the largest logit.
+        mean-field rounds of a linear-chain CRF, unrolled (Zheng et al. 2015, arXiv:1502.03240).
+
+        A tag's logits are its own plus what the tags before and after it make likely, given their probabilities of the
+        round before. Unlike Viterbi decoding this is part of the program, so that every host only takes the largest
+        logit.
         """
         tags = unary
         if self.neighbours is None or unary.shape[1] == 1:
@@ -178,14 +212,22 @@ class ParserModel(Network):
         return tags
 
     def _drop(self, value: Tensor) -> Tensor:
-        """Variational dropout (Gal and Ghahramani 2016, arXiv:1512.05287): the same channels for all words of an utterance."""
+        """Variational dropout (Gal and Ghahramani 2016, arXiv:1512.05287):
+
+        the same channels for all words of an utterance.
+        """
         if not self.training or not self.config.dropout:
             return value
         kept = 1.0 - self.config.dropout
-        return value * torch.bernoulli(torch.full((value.shape[0], 1, value.shape[2]), kept, device=value.device)).div_(kept)
+        return value * torch.bernoulli(torch.full((value.shape[0], 1, value.shape[2]), kept, device=value.device)).div_(
+            kept
+        )
 
     def folded(self) -> ParserModel:
-        """Return a copy for evaluation whose norms are worked into the matrices, and whose 8 bits are integers: the same function, less work."""
+        """Return a copy for evaluation whose norms are worked into the matrices, and whose 8 bits are integers:
+
+        the same function, less work.
+        """
         model = copy.deepcopy(self).eval()
         if model.bottleneck_norm is not None:
             model.bottleneck = fold_into_linear(model.bottleneck, *model.bottleneck_norm.affine())
@@ -202,7 +244,10 @@ class ParserModel(Network):
         """Return what a checkpoint holds: of a parser in 8 bits the integers, and scales and biases in float16."""
         if self.config.precision == "float32":
             return self.state_dict()
-        return {name: value.half() if value.is_floating_point() else value for name, value in self.folded().state_dict().items()}
+        return {
+            name: value.half() if value.is_floating_point() else value
+            for name, value in self.folded().state_dict().items()
+        }
 
     def parameters_count(self) -> int:
         """Trained numbers of the folded model, which is what ships."""

@@ -1,8 +1,12 @@
-"""Quantization-aware training: a linear layer that learns with the very numbers that it will have in 8 bits, and becomes `pqrnn.model.int8.IntegerLinear`.
+"""Quantization-aware training:
 
-Weights and activations are rounded as they will be, but held as whole numbers in float32, whose products and sums are exact below 2^24: what a model in training
-says is bit for bit what its integer form says. Gradients pass roundings as if they were not there (Bengio et al. 2013, arXiv:1308.3432); the end of a measured range
-is learned with the weights (Esser et al. 2020, arXiv:1902.08153).
+a linear layer that learns with the very numbers that it will have in 8 bits, and becomes
+`pqrnn.model.int8.IntegerLinear`.
+
+Weights and activations are rounded as they will be, but held as whole numbers in float32, whose products and sums are
+exact below 2^24: what a model in training says is bit for bit what its integer form says. Gradients pass roundings as
+if they were not there (Bengio et al. 2013, arXiv:1308.3432); the end of a measured range is learned with the weights
+(Esser et al. 2020, arXiv:1902.08153).
 """
 
 from __future__ import annotations
@@ -22,7 +26,16 @@ _SMALLEST_SCALE = 2.0**-14  # smaller ones lose digits in float16
 class QuantizedLinear(nn.Linear):
     """`nn.Linear` whose input and weights have 8 bits: float32[..., K] to float32[..., N]."""
 
-    def __init__(self, inputs: int, outputs: int, kind: ActivationRange, *, bias: bool = True, taps: int = 1, headroom: float = 1.0) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kind: ActivationRange,
+        *,
+        bias: bool = True,
+        taps: int = 1,
+        headroom: float = 1.0,
+    ) -> None:
         """Make an untrained layer.
 
         Args:
@@ -42,14 +55,17 @@ class QuantizedLinear(nn.Linear):
         scale = self._scale()
         weights = self._round_weights(scale)
         largest = self._largest()
-        # Under autocast the product is of lower precision, as everywhere in training; its factors are not, since bfloat16 holds whole numbers up to 256.
+        # Under autocast the product is of lower precision, as everywhere in training; its factors are not, since
+        # bfloat16 holds whole numbers up to 256.
         sums = functional.linear(self._quantize(value, largest), weights).to(scale.dtype)
         result = sums * expand_taps(scale * (largest / self.kind.levels), self.taps)
         return result if self.bias is None else result + shorten(self.bias)
 
     def frozen(self) -> IntegerLinear:
         """Return the layer in integers."""
-        layer = IntegerLinear(self.in_features, self.out_features, self.kind, bias=self.bias is not None, taps=self.taps)
+        layer = IntegerLinear(
+            self.in_features, self.out_features, self.kind, bias=self.bias is not None, taps=self.taps
+        )
         with torch.no_grad():
             scale = self._scale()
             layer.weight.copy_(self._round_weights(scale).t())
@@ -91,7 +107,10 @@ def shorten(value: Tensor) -> Tensor:
 
 
 def _round(value: Tensor, shift: int) -> Tensor:
-    """Round to whole numbers, halves up. `shift` is added meanwhile, so that digits are lost as `IntegerLinear.quantize` loses them."""
+    """Round to whole numbers, halves up.
+
+    `shift` is added meanwhile, so that digits are lost as `IntegerLinear.quantize` loses them.
+    """
     rounded: Tensor = _Round.apply(value, shift)
     return rounded
 

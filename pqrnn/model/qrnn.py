@@ -23,7 +23,8 @@ def widen(value: Tensor) -> Tensor:
 class QrnnLayer(nn.Module):
     """One bidirectional QRNN layer with fo-pooling; all taps, gates and directions in one matrix product.
 
-    With kernel k and state s the product has 2 * k * 3 * s columns, ordered by direction, tap, gate (candidate z, forget f, output o).
+    With kernel k and state s the product has 2 * k * 3 * s columns, ordered by direction, tap, gate (candidate z,
+    forget f, output o).
     """
 
     def __init__(self, width: int, config: ModelConfig, depth: int) -> None:
@@ -40,7 +41,9 @@ class QrnnLayer(nn.Module):
         self.short_bias = config.precision == "int8"
 
     def forward(self, value: Tensor, mask: Tensor, *, scan: bool) -> Tensor:
-        """Encode float32[B, T, width], zero where `mask` (float32[B, T, 1]) is, into float32[B, T, 2 * state], zero there too."""
+        """Encode float32[B, T, width], zero where `mask` (float32[B, T, 1]) is, into float32[B, T, 2 * state], zero
+        there too.
+        """
         if self._can_fuse(value, mask):
             return self._forward_fused(value, mask)
         words = value.shape[1]
@@ -66,9 +69,18 @@ class QrnnLayer(nn.Module):
         return torch.cat(outs, -1) * mask
 
     def _can_fuse(self, value: Tensor, mask: Tensor) -> bool:
-        """Say whether `_forward_fused` can do it: in training on one processor, in floating point and with a norm, whose statistics no other process shares."""
+        """Say whether `_forward_fused` can do it:
+
+        in training on one processor, in floating point and with a norm, whose statistics no other process shares.
+        """
         trained = self.norm is not None and self.norm.training and self.training
-        return trained and type(self.product) is nn.Linear and value.device.type == "cpu" and world_size() == 1 and bool(mask.any())
+        return (
+            trained
+            and type(self.product) is nn.Linear
+            and value.device.type == "cpu"
+            and world_size() == 1
+            and bool(mask.any())
+        )
 
     def _forward_fused(self, value: Tensor, mask: Tensor) -> Tensor:
         """Do what `forward` does, in less time (`pqrnn.model.fused_qrnn`)."""
@@ -77,7 +89,13 @@ class QrnnLayer(nn.Module):
         rows = value.flatten(0, 1)[packing.places]
         weight = self.product.weight.unflatten(0, (2, self.kernel, -1))
         out, mean, variance = run_layer(
-            rows, weight, self.norm.weight, self.norm.bias + self.bias, packing, epsilon=self.norm.epsilon, zoneout=self.zoneout
+            rows,
+            weight,
+            self.norm.weight,
+            self.norm.bias + self.bias,
+            packing,
+            epsilon=self.norm.epsilon,
+            zoneout=self.zoneout,
         )
         self.norm.follow(mean, variance)
         result = value.new_zeros((mask.numel(), 2 * self.state))

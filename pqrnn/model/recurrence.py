@@ -1,4 +1,7 @@
-"""The QRNN's recurrence `c_t = f_t * c_(t-1) + u_t` (Bradbury et al. 2016, arXiv:1611.01576, fo-pooling) in two equal forms."""
+"""The QRNN's recurrence `c_t = f_t * c_(t-1) + u_t` (Bradbury et al.
+
+2016, arXiv:1611.01576, fo-pooling) in two equal forms.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+import itertools
 
 
 def recur_by_loop(forget: Tensor, update: Tensor, *, reverse: bool = False) -> Tensor:
@@ -25,7 +29,10 @@ def recur_by_loop(forget: Tensor, update: Tensor, *, reverse: bool = False) -> T
 
 
 def recur_by_scan(forget: Tensor, update: Tensor, *, reverse: bool = False) -> Tensor:
-    """ceil(log2 T) steps of doubling (Hillis and Steele 1986): the form without a loop, for export. Arguments and result as `recur_by_loop`."""
+    """ceil(log2 T) steps of doubling (Hillis and Steele 1986):
+
+    the form without a loop, for export. Arguments and result as `recur_by_loop`.
+    """
     words, reach = update.shape[1], 1
 
     def shift(value: Tensor) -> Tensor:
@@ -42,13 +49,16 @@ def recur_by_scan(forget: Tensor, update: Tensor, *, reverse: bool = False) -> T
 
 
 class _Loop(torch.autograd.Function):
-    """The loop with its gradient written out, `g_t = dL/dc_t + f_(t+1) g_(t+1)`: autograd would keep and fill a tensor for every step."""
+    """The loop with its gradient written out, `g_t = dL/dc_t + f_(t+1) g_(t+1)`:
+
+    autograd would keep and fill a tensor for every step.
+    """
 
     @staticmethod
     def forward(context: Any, forget: Tensor, update: Tensor, reverse: bool) -> Tensor:
         states = update.clone()
         order = _order(update.shape[1], reverse)
-        for before, now in zip(order, order[1:], strict=False):
+        for before, now in itertools.pairwise(order):
             states[:, now].addcmul_(forget[:, now], states[:, before])
         context.save_for_backward(forget, states)
         context.reverse = reverse

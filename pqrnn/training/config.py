@@ -17,14 +17,16 @@ class TrainingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         learning_rate: of AdamW at its highest, after `warmup` steps.
         weight_decay: on matrices only.
         clip: largest norm of the gradient.
-        smoothing: label smoothing of the intent; beside a teacher's soft answers it only blurs, so `pqrnn distill` sets it to 0.
+        smoothing: label smoothing of the intent; beside a teacher's soft answers it only blurs, so `pqrnn distill` sets
+            it to 0.
         intent_weight: of the intent's term in the loss on gold labels, against the sum over the tags.
         average: decay of the moving average of the weights, which is what is evaluated and kept.
         swap: share of slot values replaced by another value of the same slot.
         misspell: share of words replaced by a misspelling.
         patience: epochs without a better development score after which to stop; 0 never stops early.
         seed: of everything random.
-        precision: of the matrix products in training, "float32" or "bfloat16" (weights, sums and everything else stay float32).
+        precision: of the matrix products in training, "float32" or "bfloat16" (weights, sums and everything else stay
+            float32).
         threads: of PyTorch; 0 leaves its default.
     """
 
@@ -61,5 +63,14 @@ def choose_precision() -> str:
 
 
 def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
-    """Return the rate of a step, from 0: linear up over `warmup` steps (a tenth of all, if that is less), times a half cosine down to zero (Loshchilov and Hutter, 1608.03983)."""
-    return config.learning_rate * min(1.0, (step + 1) / max(min(config.warmup, total // 10), 1)) * 0.5 * (1.0 + math.cos(math.pi * step / total))
+    """Return the rate of a step, from 0:
+
+    linear up over `warmup` steps (a tenth of all, if that is less), times a half cosine down to zero (Loshchilov and
+    Hutter, 1608.03983).
+    """
+    return (
+        config.learning_rate
+        * min(1.0, (step + 1) / max(min(config.warmup, total // 10), 1))
+        * 0.5
+        * (1.0 + math.cos(math.pi * step / total))
+    )

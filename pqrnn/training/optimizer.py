@@ -11,7 +11,10 @@ from pqrnn.model.network import Network
 
 
 def group_parameters(model: Network, weight_decay: float) -> list[dict[str, Any]]:
-    """Return the optimiser's groups of trained parameters: only matrices decay, and a group's rate is `scale` times the schedule's."""
+    """Return the optimiser's groups of trained parameters:
+
+    only matrices decay, and a group's rate is `scale` times the schedule's.
+    """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -24,8 +27,13 @@ def group_parameters(model: Network, weight_decay: float) -> list[dict[str, Any]
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move `average` towards `model`: `average * decay + model * (1 - decay)`, trained parameters and floating-point buffers."""
-    pairs = [(kept, new) for kept, new in zip(average.parameters(), model.parameters(), strict=True) if new.requires_grad]
+    """Move `average` towards `model`:
+
+    `average * decay + model * (1 - decay)`, trained parameters and floating-point buffers.
+    """
+    pairs = [
+        (kept, new) for kept, new in zip(average.parameters(), model.parameters(), strict=True) if new.requires_grad
+    ]
     torch._foreach_lerp_([kept for kept, _ in pairs], [new for _, new in pairs], 1.0 - decay)
     for kept, new in zip(average.buffers(), model.buffers(), strict=True):
         if kept.is_floating_point():

@@ -32,7 +32,14 @@ def plot_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
         figures = [record["dev"][name] for record in log]
         label = f"{name.replace('_', ' ')}, best {max(each['value'] for each in figures):.1%}"
         right.plot(epochs, [each["value"] for each in figures], color=colour, label=label)
-        right.fill_between(epochs, [each["low"] for each in figures], [each["high"] for each in figures], color=colour, alpha=0.15, linewidth=0)
+        right.fill_between(
+            epochs,
+            [each["low"] for each in figures],
+            [each["high"] for each in figures],
+            color=colour,
+            alpha=0.15,
+            linewidth=0,
+        )
     right.set(title="development split, 95 % bootstrap intervals", xlabel="epoch")
     right.legend(loc="lower right", fontsize="small")
     for axes in (left, right):

@@ -20,7 +20,9 @@ class TrainingReporter:
 
 
 class TrainingOutcome(NamedTuple):
-    """Where the trained parser is, what it scored on the development split, and why training ended ("done", "early stop" or "was finished")."""
+    """Where the trained parser is, what it scored on the development split, and why training ended ("done", "early
+    stop" or "was finished").
+    """
 
     folder: Path
     metrics: dict[str, Any]

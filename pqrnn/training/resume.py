@@ -43,12 +43,20 @@ class TrainingState(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     start: dict[str, Any] | None = None
 
 
-def save_state(path: Path, progress: TrainingState, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
+def save_state(
+    path: Path, progress: TrainingState, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer
+) -> None:
     """Write modules, optimiser moments and progress."""
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     for number, moments in optimizer.state_dict()["state"].items():
         tensors.update({f"optimizer.{number}.{key}": value for key, value in moments.items()})
-    replace_file(path, save({key: value.detach().clone() for key, value in tensors.items()}, {_HEAD: msgspec.json.encode(progress).decode()}))
+    replace_file(
+        path,
+        save(
+            {key: value.detach().clone() for key, value in tensors.items()},
+            {_HEAD: msgspec.json.encode(progress).decode()},
+        ),
+    )
 
 
 def read_progress(path: Path) -> TrainingState:
@@ -61,7 +69,9 @@ def read_progress(path: Path) -> TrainingState:
         with safe_open(path, "pt") as file:
             return msgspec.json.decode(file.metadata()[_HEAD], type=TrainingState)
     except (OSError, SafetensorError, KeyError, TypeError, msgspec.MsgspecError) as error:
-        raise TrainingError(f"{path}: not a training state that this version can go on from ({error}); use --restart to begin anew") from error
+        raise TrainingError(
+            f"{path}: not a training state that this version can go on from ({error}); use --restart to begin anew"
+        ) from error
 
 
 def load_state(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> TrainingState:
@@ -72,11 +82,13 @@ def load_state(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim
     """
     progress = read_progress(path)
     with safe_open(path, "pt") as file:
-        tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+        tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}
     try:
         for name, module in modules.items():
             prefix = f"{name}."
-            module.load_state_dict({key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)})
+            module.load_state_dict(
+                {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            )
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith("optimizer."):

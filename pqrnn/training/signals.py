@@ -11,7 +11,10 @@ from types import FrameType
 
 @contextmanager
 def postpone_interrupts() -> Iterator[None]:
-    """Hold SIGINT back until the block is done. Other threads than the main one get no signals: there it does nothing."""
+    """Hold SIGINT back until the block is done.
+
+    Other threads than the main one get no signals: there it does nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,7 +1,8 @@
 """Training of a student or a teacher: a plain PyTorch loop that a kill at any step cannot harm.
 
-Whatever is random in a step is drawn from the seed and the step's number, never from what ran before, so a run that is taken up again computes the
-very same steps and ends in the same weights (on the same machine, PyTorch and number of threads).
+Whatever is random in a step is drawn from the seed and the step's number, never from what ran before, so a run that is
+taken up again computes the very same steps and ends in the same weights (on the same machine, PyTorch and number of
+threads).
 """
 
 from __future__ import annotations
@@ -31,7 +32,16 @@ from pqrnn.dataset.encoded import EncodedDataset, EncodedUtterance, encode_examp
 from pqrnn.dataset.labels import list_labels
 from pqrnn.distillation.loading import NetworkConfig, make_network
 from pqrnn.distillation.objective import DistillationObjective
-from pqrnn.distributed import all_gather, all_reduce, broadcast, is_leader, process_rank, share_items, world_size, wrap_network
+from pqrnn.distributed import (
+    all_gather,
+    all_reduce,
+    broadcast,
+    is_leader,
+    process_rank,
+    share_items,
+    world_size,
+    wrap_network,
+)
 from pqrnn.errors import TrainingError
 from pqrnn.evaluation.frames import frame_of_example
 from pqrnn.evaluation.metrics import score_frames
@@ -53,14 +63,6 @@ CURVES = "curves.png"
 _WINDOW = 50  # batches that are sorted by length together
 _GOLDEN_TEXTS = 48
 _SAVE_SECONDS = 60.0
-
-
-
-
-
-
-
-
 
 
 def train(
@@ -86,18 +88,21 @@ def train(
         model_config: shape of the network.
         config: settings.
         objective: a teacher's lessons about the same training utterances; without them only the labels are learned.
-        initial: weights to start from, as the network's `state_dict`, and to end with if nothing that is learned is as good on the development set;
-            without them they are drawn from the seed.
+        initial: weights to start from, as the network's `state_dict`, and to end with if nothing that is learned is as
+            good on the development set; without them they are drawn from the seed.
         source: where the data came from, kept in the checkpoint.
         restart: throw an earlier run in `folder` away.
         reporter: is told of progress.
         stop_after: raise `KeyboardInterrupt` after this step without saving: a kill, for tests.
 
     Raises:
-        TrainingError: no data, lessons of other data, weights of another shape, or `folder` holds a run with other settings.
+        TrainingError: no data, lessons of other data, weights of another shape, or `folder` holds a run with other
+            settings.
     """
     if not training or not development:
-        raise TrainingError(f"nothing to learn from: {len(training)} training and {len(development)} development utterances")
+        raise TrainingError(
+            f"nothing to learn from: {len(training)} training and {len(development)} development utterances"
+        )
     if config.threads:
         torch.set_num_threads(config.threads)
     data = {**(source or {}), "train": fingerprint_examples(training), "dev": fingerprint_examples(development)}
@@ -113,7 +118,18 @@ def train(
     finished = _check_folder(folder, settings, type(model_config))
     if finished is not None:
         return TrainingOutcome(folder, finished.metrics, "was finished")
-    run = _Run(folder, training, development, model_config, config, data, settings, reporter or TrainingReporter(), objective, initial)
+    run = _Run(
+        folder,
+        training,
+        development,
+        model_config,
+        config,
+        data,
+        settings,
+        reporter or TrainingReporter(),
+        objective,
+        initial,
+    )
     return run.finish(stop_after)
 
 
@@ -143,18 +159,26 @@ class _Run:
             try:
                 self.model.load_state_dict(initial)
             except RuntimeError as error:
-                raise TrainingError(f"the weights to start from are of another shape, or for other labels: {error}") from error
+                raise TrainingError(
+                    f"the weights to start from are of another shape, or for other labels: {error}"
+                ) from error
         self.average = copy.deepcopy(self.model).eval()
         self.table = self.model.make_table()
         with torch.inference_mode():
-            self.training = encode_examples(training, self.model.projection, self.table, self.labels.intents, self.labels.tags)
+            self.training = encode_examples(
+                training, self.model.projection, self.table, self.labels.intents, self.labels.tags
+            )
             self.misspell = self._make_misspeller() if config.misspell else None
-            self.development = encode_examples(development, self.model.projection, self.table, self.labels.intents, self.labels.tags)
+            self.development = encode_examples(
+                development, self.model.projection, self.table, self.labels.intents, self.labels.tags
+            )
         self.objective = objective
         self.rows = [[row] for row in self.training.rows] if objective is None else objective.gather(self.table)
         self.gold = [frame_of_example(example) for example in self.development.examples]
         self.swap = SlotSwap(self.training.rows, self.labels.tags)
-        self.optimizer = torch.optim.AdamW(group_parameters(self.model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+        self.optimizer = torch.optim.AdamW(
+            group_parameters(self.model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
+        )
         self.batches = math.ceil(len(self.rows) / config.batch)
         self.total = self.batches * config.epochs
         self.progress = TrainingState(settings=settings)
@@ -189,7 +213,9 @@ class _Run:
         if is_leader():
             self._write_checkpoint()
             (self.folder / STATE).unlink()
-        return TrainingOutcome(self.folder, broadcast(self._metrics()), "early stop" if progress.epoch < self.config.epochs else "done")
+        return TrainingOutcome(
+            self.folder, broadcast(self._metrics()), "early stop" if progress.epoch < self.config.epochs else "done"
+        )
 
     def _take_up(self) -> None:
         state = self.folder / STATE
@@ -198,7 +224,9 @@ class _Run:
                 self.modules["best"] = copy.deepcopy(self.average)
             self.progress = load_state(state, self.modules, self.optimizer)
         if len(set(all_gather(self.progress.step))) > 1:
-            raise TrainingError(f"{self.folder}: the processes find different states there; on several machines it has to be a folder that all share")
+            raise TrainingError(
+                f"{self.folder}: the processes find different states there; on several machines it has to be a folder that all share"
+            )
 
     def _is_hopeless(self) -> bool:
         return bool(self.config.patience) and self.progress.epoch - self.progress.improved_epoch >= self.config.patience
@@ -209,7 +237,12 @@ class _Run:
         rng = make_random(config.seed, "step", number)
         torch.manual_seed(rng.getrandbits(48) + process_rank())
         self.model.train()
-        chosen = [self._augment(self.rows[row][0] if self.objective is None else self.objective.choose(self.rows[row], rng), rng) for row in rows]
+        chosen = [
+            self._augment(
+                self.rows[row][0] if self.objective is None else self.objective.choose(self.rows[row], rng), rng
+            )
+            for row in rows
+        ]
         share = share_items(chosen)
         totals = Totals(len(share.all) / world_size(), sum(row.intent >= 0 for row in share.all) / world_size())
         batch = collate(share.items)
@@ -218,7 +251,9 @@ class _Run:
             group["lr"] = rate * group["scale"]
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
             encoding = self.learner(batch.words, batch.mask)
-        loss = joint_loss(encoding.intent, encoding.tags, batch.intents, batch.tags, config.smoothing, config.intent_weight, totals)
+        loss = joint_loss(
+            encoding.intent, encoding.tags, batch.intents, batch.tags, config.smoothing, config.intent_weight, totals
+        )
         if self.objective is not None:
             loss = self.objective.blend(loss, encoding, share.items, batch.mask, totals)
         self.optimizer.zero_grad(set_to_none=True)
@@ -242,7 +277,10 @@ class _Run:
         return row
 
     def _remaining_batches(self) -> Iterator[tuple[int, list[int]]]:
-        """Batches of the epoch under way that were not learned yet: (step number, training rows), of similar length within a batch."""
+        """Batches of the epoch under way that were not learned yet:
+
+        (step number, training rows), of similar length within a batch.
+        """
         first = self.progress.epoch * self.batches
         rng = make_random(self.config.seed, "epoch", self.progress.epoch)
         order = list(range(len(self.rows)))
@@ -270,7 +308,9 @@ class _Run:
         self.reporter.epoch(self.progress.log[-1])
 
     def _score(self) -> dict[str, Any]:
-        return score_frames(self.gold, predict_encoded(self.average, self.decoder, self.development, self.table)).as_dict()
+        return score_frames(
+            self.gold, predict_encoded(self.average, self.decoder, self.development, self.table)
+        ).as_dict()
 
     def _note_epoch(self, scores: dict[str, Any]) -> None:
         progress = self.progress
@@ -311,7 +351,10 @@ class _Run:
             training={
                 **msgspec.to_builtins(self.config),
                 **(
-                    {"distillation": msgspec.to_builtins(self.objective.config), "teachers": self.objective.lessons.index.teachers}
+                    {
+                        "distillation": msgspec.to_builtins(self.objective.config),
+                        "teachers": self.objective.lessons.index.teachers,
+                    }
                     if self.objective
                     else {}
                 ),
@@ -340,15 +383,20 @@ class _Run:
         )
 
 
-
-
 def _digest(weights: Mapping[str, Tensor]) -> str:
     """Return the SHA-256 of weights and their names."""
     return hashlib.sha256(save(dict(weights))).hexdigest()
 
 
-def _fingerprint(model: NetworkConfig, config: TrainingConfig, data: dict[str, Any], objective: DistillationObjective | None) -> str:
-    decisive = [msgspec.to_builtins(model), {k: v for k, v in msgspec.to_builtins(config).items() if k != "threads"}, data["train"], data["dev"]]
+def _fingerprint(
+    model: NetworkConfig, config: TrainingConfig, data: dict[str, Any], objective: DistillationObjective | None
+) -> str:
+    decisive = [
+        msgspec.to_builtins(model),
+        {k: v for k, v in msgspec.to_builtins(config).items() if k != "threads"},
+        data["train"],
+        data["dev"],
+    ]
     if objective is not None:
         decisive += [msgspec.to_builtins(objective.config), data["lessons"]]
     if "initial" in data:

@@ -1,7 +1,9 @@
-"""One parser from several: the mean of their weights, which is often better than any of them and costs nothing on the device.
+"""One parser from several:
 
-A model soup (Wortsman et al. 2022, arXiv:2203.05482): parsers that went on learning from the same weights, with other seeds or settings, lie in one basin, and the
-mean lies deeper in it. Parsers that began apart do not average.
+the mean of their weights, which is often better than any of them and costs nothing on the device.
+
+A model soup (Wortsman et al. 2022, arXiv:2203.05482): parsers that went on learning from the same weights, with other
+seeds or settings, lie in one basin, and the mean lies deeper in it. Parsers that began apart do not average.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ def average_weights(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Return the mean of each tensor, summed in float64; of whole numbers, which count something, the first one's."""
     first = weights[0]
     return {
-        name: torch.stack([each[name].double() for each in weights]).mean(0).to(tensor.dtype) if tensor.is_floating_point() else tensor
+        name: torch.stack([each[name].double() for each in weights]).mean(0).to(tensor.dtype)
+        if tensor.is_floating_point()
+        else tensor
         for name, tensor in first.items()
     }
 
@@ -44,7 +48,8 @@ def average_checkpoints(folders: Sequence[Path], development: Sequence[Example],
         Its scores on the development set, as in a checkpoint.
 
     Raises:
-        AveragingError: fewer than two parsers, of different shapes or labels, in 8 bits, or there is a trained parser in `out`.
+        AveragingError: fewer than two parsers, of different shapes or labels, in 8 bits, or there is a trained parser
+            in `out`.
         CheckpointError: one of them cannot be read.
     """
     if len(folders) < 2:
@@ -64,7 +69,8 @@ def average_checkpoints(folders: Sequence[Path], development: Sequence[Example],
         training={
             **facts.training,
             "averaged": [
-                {"name": folder.name, "settings": parser.facts.training.get("settings")} for folder, parser in zip(folders, parsers, strict=True)
+                {"name": folder.name, "settings": parser.facts.training.get("settings")}
+                for folder, parser in zip(folders, parsers, strict=True)
             ],
         },
         metrics={"dev": scores.as_dict()},
@@ -84,4 +90,6 @@ def _check(folder: Path, parser: Checkpoint, other_folder: Path, other: Checkpoi
     for name in [name for name in parser.facts.config.__struct_fields__ if name not in _OF_TRAINING]:
         mine, its = getattr(parser.facts.config, name), getattr(other.facts.config, name)
         if mine != its:
-            raise AveragingError(f"{folder}: {name} is {mine}, and that of {other_folder} is {its}; parsers to average have one shape")
+            raise AveragingError(
+                f"{folder}: {name} is {mine}, and that of {other_folder} is {its}; parsers to average have one shape"
+            )

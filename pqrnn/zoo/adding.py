@@ -45,7 +45,8 @@ def add_parser(
 ) -> Shelved:
     """Copy a trained parser to a shelf, with an entry and a card. It appears whole or not at all.
 
-    Its golden texts, which were training texts, are exchanged for generated ones: no data set is handed on with the weights. Paths are cut to their last part.
+    Its golden texts, which were training texts, are exchanged for generated ones: no data set is handed on with the
+    weights. Paths are cut to their last part.
 
     Args:
         run: folder of the checkpoint.
@@ -60,7 +61,8 @@ def add_parser(
         replace: whether a parser of that name may be replaced.
 
     Raises:
-        ZooError: the name is none, there is one already, the checkpoint is too large or unfinished, results or data sets are unknown.
+        ZooError: the name is none, there is one already, the checkpoint is too large or unfinished, results or data
+            sets are unknown.
         CheckpointError: the checkpoint cannot be read.
     """
     destination = shelf / name
@@ -69,7 +71,9 @@ def add_parser(
     if destination.exists() and not replace:
         raise ZooError(f"{destination}: exists already; choose another name, or --replace it")
     if (run / "state" / "training.safetensors").is_file():
-        raise ZooError(f"{run}: a training run is under way here, or was stopped: finish it first, its state is no parser")
+        raise ZooError(
+            f"{run}: a training run is under way here, or was stopped: finish it first, its state is no parser"
+        )
     sets = choose_data_sets(data)
     checkpoint = load_checkpoint(run)
     figures = _choose_figures(results, work, beside) if results is not None else ()
@@ -115,18 +119,28 @@ def add_parser(
 
 def _without_texts(facts: Facts[ModelConfig], languages: Sequence[str]) -> Facts[ModelConfig]:
     """Return the facts with generated golden texts and without the paths of the machine that trained it."""
-    generated = [language for language in home_locales() if any(match_locale(each, language) for each in languages)] or ["en"]
-    texts = [example.text for example in load_home_examples("test", ",".join(generated), count=-(-_GOLDEN_TEXTS // len(generated)))]
+    generated = [
+        language for language in home_locales() if any(match_locale(each, language) for each in languages)
+    ] or ["en"]
+    texts = [
+        example.text
+        for example in load_home_examples("test", ",".join(generated), count=-(-_GOLDEN_TEXTS // len(generated)))
+    ]
     data = {key: _cut_paths(value) if isinstance(value, str) else value for key, value in facts.data.items()}
     return msgspec.structs.replace(facts, golden_texts=texts[:_GOLDEN_TEXTS], data=data)
 
 
 def _cut_paths(text: str) -> str:
-    """Leave the last two parts of every path in a comma-separated list: `mtop:/data/mtop/spans` is `mtop:mtop/spans`."""
+    """Leave the last two parts of every path in a comma-separated list:
+
+    `mtop:/data/mtop/spans` is `mtop:mtop/spans`.
+    """
     shown = []
     for spec in text.split(","):
         prefix, colon, path = spec.rpartition(":")
-        shown.append(f"{prefix}{colon}{'/'.join(part for part in Path(path).parts[-2:] if part not in ('/', '..', '.'))}")
+        shown.append(
+            f"{prefix}{colon}{'/'.join(part for part in Path(path).parts[-2:] if part not in ('/', '..', '.'))}"
+        )
     return ",".join(shown)
 
 
@@ -144,7 +158,9 @@ def _choose_figures(results: Path, work: str, beside: Sequence[str]) -> tuple[Fi
         raise ZooError(f"{results}: cannot be read as kept results: {error}") from error
     for wanted in (work, *beside):
         if not any(row.work == wanted for row in rows):
-            raise ZooError(f"{results}: has no rows of {wanted!r}; it has those of {', '.join(dict.fromkeys(row.work for row in rows)) or 'nothing'}")
+            raise ZooError(
+                f"{results}: has no rows of {wanted!r}; it has those of {', '.join(dict.fromkeys(row.work for row in rows)) or 'nothing'}"
+            )
     return tuple(row for row in rows if row.work in (work, *beside))
 
 

@@ -26,7 +26,8 @@ _CODE = (
 def package_path(parser: Shelved) -> Path:
     """Return the package's folder in the cache, which need not exist.
 
-    Its name depends on all that the package depends on: the checkpoint, the code that compiles it, the compiler (which has the runtime's version), and the machine.
+    Its name depends on all that the package depends on: the checkpoint, the code that compiles it, the compiler (which
+    has the runtime's version), and the machine.
     """
     machine = this_machine()
     parts = [each.sha256 for each in parser.entry.files.values()]

@@ -1,7 +1,10 @@
-"""Which trained parsers there are. Reads small files only, so that a parser that was compiled before is found without PyTorch.
+"""Which trained parsers there are.
 
-A parser is a folder on a shelf: `checkpoint.json` and `model.safetensors` (`pqrnn.checkpoint`), `entry.json` with what is known of it, and `card.md`, the
-same for people. Shelves are the folders of `$PQRNN_ZOO` and the one of this package; of two parsers of one name the first is taken.
+Reads small files only, so that a parser that was compiled before is found without PyTorch.
+
+A parser is a folder on a shelf: `checkpoint.json` and `model.safetensors` (`pqrnn.checkpoint`), `entry.json` with what
+is known of it, and `card.md`, the same for people. Shelves are the folders of `$PQRNN_ZOO` and the one of this package;
+of two parsers of one name the first is taken.
 """
 
 from __future__ import annotations
@@ -115,7 +118,9 @@ def find_parser(name: str) -> Shelved:
         if (shelf / name / ENTRY).is_file():
             return Shelved(shelf / name, read_entry(shelf / name))
     names = sorted({path.parent.name for shelf in shelves() for path in shelf.glob(f"*/{ENTRY}")})
-    raise ZooError(f"{name}: neither a file here nor a parser of the zoo, which has: {', '.join(names) or 'none'} (`pqrnn zoo list`)")
+    raise ZooError(
+        f"{name}: neither a file here nor a parser of the zoo, which has: {', '.join(names) or 'none'} (`pqrnn zoo list`)"
+    )
 
 
 def is_name(text: str) -> bool:

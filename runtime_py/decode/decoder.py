@@ -120,14 +120,16 @@ def code_point_span(raw: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def find_tail(raw: bytes, start: int, end: int, points: int) -> int:
-    """Return the byte at which the last so many code points of ``raw[start:end]`` begin, ``start`` where it has no more of them.
+    """Return the byte at which the last so many code points of ``raw[start:end]`` begin, ``start`` where it has no more
+    of them.
 
     The range begins and ends between two characters, as words do.
     """
     kept = len(raw[start:end].decode("utf-8", "replace")) - points
     if kept <= 0 or points <= 0:
         return start
-    # Going back, the first prefix with so many characters ends between two: one that ends inside a character counts the begun part.
+    # Going back, the first prefix with so many characters ends between two: one that ends inside a character counts the
+    # begun part.
     return next(bound for bound in range(end, start, -1) if len(raw[start:bound].decode("utf-8", "replace")) == kept)
 
 
@@ -149,7 +151,9 @@ def cut_bytes(raw: bytes, limit: int) -> bytes:
 
 
 def cut_text(raw: bytes, limit: int) -> bytes:
-    """Return a prefix of at most ``limit`` bytes that ends between two characters, and not inside a word where a space is near."""
+    """Return a prefix of at most ``limit`` bytes that ends between two characters, and not inside a word where a space
+    is near.
+    """
     head = cut_bytes(raw, limit)
     if head == raw or raw[len(head)] <= 0x20:
         return head
@@ -163,15 +167,21 @@ class Decoder:
     __slots__ = ("_frames", "intents", "scheme")
 
     def __init__(
-        self, intents: Sequence[str], tags: Sequence[str], frames: Sequence[Sequence[int]] = (), counts: Sequence[Sequence[Sequence[int]]] = ()
+        self,
+        intents: Sequence[str],
+        tags: Sequence[str],
+        frames: Sequence[Sequence[int]] = (),
+        counts: Sequence[Sequence[Sequence[int]]] = (),
     ) -> None:
         """Prepare the names.
 
         Args:
             intents: Names of the intents, in the order of the logits.
             tags: Names of the tags, in the order of the logits.
-            frames: For each intent the places of its slots in the sorted list of all slots' labels; empty, if every slot goes with every intent.
-            counts: For each intent how often it came with which slots (`runtime_py.decode.frame_search.Frames`); empty, if parses are not weighed by that.
+            frames: For each intent the places of its slots in the sorted list of all slots' labels; empty, if every
+                slot goes with every intent.
+            counts: For each intent how often it came with which slots (`runtime_py.decode.frame_search.Frames`); empty,
+                if parses are not weighed by that.
         """
         self.intents = tuple(intents)
         self.scheme = TagScheme(tags)
@@ -202,7 +212,9 @@ class Decoder:
         return Parse(self.intents[best], score, slots, text, truncated, len(tags))
 
     def decide(self, intent: NDArray[np.float32], tags: NDArray[np.float32]) -> tuple[int, list[WordSpan]]:
-        """Return the number of the intent, and the slots as runs of words: the best parse that makes sense (`runtime_py.decode.frame_search`).
+        """Return the number of the intent, and the slots as runs of words:
+
+        the best parse that makes sense (`runtime_py.decode.frame_search`).
 
         Args:
             intent: Logits, float32 [intents].

@@ -17,7 +17,9 @@ class WordSpan(NamedTuple):
 
 
 def split_tag(tag: str) -> tuple[bool, int, str]:
-    """Return whether a tag begins a slot, of how many last code points of its word (0: the whole word), and the slot's label ("" outside of slots).
+    """Return whether a tag begins a slot, of how many last code points of its word (0:
+
+    the whole word), and the slot's label ("" outside of slots).
 
     Raises:
         ValueError: It is of no known form.
@@ -26,7 +28,9 @@ def split_tag(tag: str) -> tuple[bool, int, str]:
         return False, 0, ""
     parts = _TAG.fullmatch(tag)
     if parts is None:
-        raise ValueError(f"tag {tag!r} is neither 'O' nor 'B-label' nor 'I-label' nor 'B2-label' (of the word's last two characters)")
+        raise ValueError(
+            f"tag {tag!r} is neither 'O' nor 'B-label' nor 'I-label' nor 'B2-label' (of the word's last two characters)"
+        )
     return parts[1] != "I", int(parts[2] or 0), parts[3]
 
 
@@ -39,8 +43,8 @@ class TagScheme:
         """Prepare the tags.
 
         Args:
-            tags: ``O``, ``B-label``, ``I-label``, and ``B2-label`` where a slot begins two code points before the end of its word (``recuérda|me``),
-                in the order of the logits.
+            tags: ``O``, ``B-label``, ``I-label``, and ``B2-label`` where a slot begins two code points before the end
+                of its word (``recuérda|me``), in the order of the logits.
 
         Raises:
             ValueError: A tag is of another form.

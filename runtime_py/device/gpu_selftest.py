@@ -1,7 +1,8 @@
-"""Does a GPU really compute what its driver promises? The golden vectors are replayed in a process of their own before it is used for the first time.
+"""Does a GPU really compute what its driver promises? The golden vectors are replayed in a process of their own before
+it is used for the first time.
 
-GPU drivers are known to give wrong numbers without an error, and to hang. A process of its own can be ended; the outcome is kept per package, variant,
-device and driver, so that this is paid for once.
+GPU drivers are known to give wrong numbers without an error, and to hang. A process of its own can be ended; the
+outcome is kept per package, variant, device and driver, so that this is paid for once.
 """
 
 import hashlib
@@ -35,7 +36,10 @@ class SelfTest(Struct, frozen=True):
 
 
 class _Replayed(Struct, frozen=True):
-    """The part of `runtime_py.tools.replay.Replay` that is judged here; that module loads a parser, which comes here."""
+    """The part of `runtime_py.tools.replay.Replay` that is judged here;
+
+    that module loads a parser, which comes here.
+    """
 
     parity: Parity
 
@@ -65,7 +69,12 @@ def why_untrusted(package: Package, variant: Variant, gpu: VulkanDevice, seconds
 def _key(package: Package, variant: Variant, gpu: VulkanDevice) -> str:
     """Return a name for everything that the outcome depends on."""
     files = package.manifest.files
-    parts = [files[variant.path].sha256, files[package.manifest.golden.path].sha256, variant.target, this_machine().runtime]
+    parts = [
+        files[variant.path].sha256,
+        files[package.manifest.golden.path].sha256,
+        variant.target,
+        this_machine().runtime,
+    ]
     parts += [gpu.identity, gpu.name, gpu.driver, str(gpu.subgroup)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
@@ -87,7 +96,9 @@ def _write(kept: Path, outcome: SelfTest) -> None:
 
 
 def replay_command(*arguments: str) -> list[str]:
-    """Return the command that runs `runtime_py.tools.replay` in a fresh Python, also where `runtime_py` is not installed."""
+    """Return the command that runs `runtime_py.tools.replay` in a fresh Python, also where `runtime_py` is not
+    installed.
+    """
     folder = Path(__file__).resolve().parents[2]
     script = f"import sys; sys.path.insert(0, {str(folder)!r}); from runtime_py.tools.replay import main; sys.exit(main(sys.argv[1:]))"
     return [sys.executable, "-c", script, *arguments]

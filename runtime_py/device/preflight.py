@@ -1,7 +1,8 @@
 """Checks before code is loaded: architecture, CPU features, GPU, and the version of the IREE runtime.
 
-IREE compares the architecture only: code that uses an instruction which the CPU lacks kills the process, and a module of another compiler version fails
-with an internal message. So both are compared here, with the manifest, and the answer names what is missing.
+IREE compares the architecture only: code that uses an instruction which the CPU lacks kills the process, and a module
+of another compiler version fails with an internal message. So both are compared here, with the manifest, and the answer
+names what is missing.
 """
 
 import platform
@@ -24,7 +25,15 @@ if TYPE_CHECKING:
 
 LOCAL_DEVICES = ("local-sync", "local-task")
 
-_ARCHITECTURES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64", "i686": "i386", "i586": "i386", "armv8l": "armv7l", "arm": "armv7l"}
+_ARCHITECTURES = {
+    "amd64": "x86_64",
+    "x64": "x86_64",
+    "arm64": "aarch64",
+    "i686": "i386",
+    "i586": "i386",
+    "armv8l": "armv7l",
+    "arm": "armv7l",
+}
 
 # Linux's names in /proc/cpuinfo that differ from LLVM's; the others are equal after '_' becomes '-'.
 _X86_NAMES = {
@@ -60,8 +69,13 @@ _X86_NAMES = {
 }
 # What LLVM counts as features of its own and every CPU with the other one has.
 _X86_IMPLIED = {"sse4.2": ("crc32",), "fxsr": ("mmx",), "avx512f": ("evex512",), "lm": ("64bit",)}
-# What `iree-cpuinfo` does not tell of an x86 CPU, though every one with the others has it (the levels of the x86-64 psABI).
-_X86_UNTOLD = {("sse4.2",): ("crc32", "cx16", "popcnt", "sahf"), ("avx",): ("xsave",), ("avx2", "fma"): ("bmi", "bmi2", "lzcnt", "movbe")}
+# What `iree-cpuinfo` does not tell of an x86 CPU, though every one with the others has it (the levels of the x86-64
+# psABI).
+_X86_UNTOLD = {
+    ("sse4.2",): ("crc32", "cx16", "popcnt", "sahf"),
+    ("avx",): ("xsave",),
+    ("avx2", "fma"): ("bmi", "bmi2", "lzcnt", "movbe"),
+}
 
 # Bits of AT_HWCAP and AT_HWCAP2 in the auxiliary vector (Linux, asm/hwcap.h of arm64), with LLVM's names.
 _ARM64_HWCAP = {
@@ -161,7 +175,8 @@ def cpu_features(architecture: str, cpuinfo: str, auxv: bytes) -> frozenset[str]
     Args:
         architecture: As in a target triple.
         cpuinfo: Content of ``/proc/cpuinfo``, empty where there is none.
-        auxv: Content of ``/proc/self/auxv``, empty where there is none. An emulator of user programs fills it for the emulated CPU.
+        auxv: Content of ``/proc/self/auxv``, empty where there is none. An emulator of user programs fills it for the
+            emulated CPU.
 
     Returns:
         The features; from the runtime's own ``iree-cpuinfo`` where Linux's files say nothing.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from runtime_py.device.preflight import LOCAL_DEVICES, Machine, find_gpu, why_not
-from runtime_py.errors import UnsupportedTarget
+from runtime_py.errors import UnsupportedTargetError
 from runtime_py.package_format.manifest import ANY, Manifest, Variant
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class Selection:
         variant: It.
         rejected: Per other variant, why not.
         reason: Why this one, in a sentence.
-        notice: What the user should know about the choice: that a GPU was asked for, or tried, and why the CPU runs instead. Mostly empty.
+        notice: What the user should know about the choice: that a GPU was asked for, or tried, and why the CPU runs
+            instead. Mostly empty.
         gpu: The device for it, or None for the CPU.
     """
 
@@ -60,8 +61,9 @@ def select_variant(
 ) -> Selection:
     """Choose the variant to load.
 
-    Of those for the CPU that this machine can run, the one that needs most features is taken, since it was compiled for a CPU most like this one; a
-    verified one goes before an unverified one, and the order in the manifest decides between equals. A variant that failed its check is taken by name only.
+    Of those for the CPU that this machine can run, the one that needs most features is taken, since it was compiled for
+    a CPU most like this one; a verified one goes before an unverified one, and the order in the manifest decides
+    between equals. A variant that failed its check is taken by name only.
 
     Args:
         manifest: The package's manifest.
@@ -73,11 +75,15 @@ def select_variant(
         refused: Variants that have turned out not to work, with the reason.
 
     Raises:
-        UnsupportedTarget: No variant can run here, with the reason for each.
+        UnsupportedTargetError: No variant can run here, with the reason for each.
     """
     if target is not None:
         return _named(manifest, machine, target, where, strict)
-    rejected = {variant.target: _failed(variant) for variant in manifest.variants if variant.parity is not None and not variant.parity.passed}
+    rejected = {
+        variant.target: _failed(variant)
+        for variant in manifest.variants
+        if variant.parity is not None and not variant.parity.passed
+    }
     rejected |= refused or {}
     order = _ORDER[device]
     for place, kind in enumerate(order):
@@ -97,7 +103,9 @@ def select_variant(
             return Selection(best, rejected, reason, _notice(manifest, rejected, refused, best, device), gpu)
     rejected |= {variant.target: _AVOIDED for variant in manifest.variants if variant.target not in rejected}
     listing = "; ".join(f"{name}: {reason}" for name, reason in rejected.items()) or "it has no variants at all"
-    raise UnsupportedTarget(f"{where}: no variant runs on this machine ({listing}). Compile one for it: pqrnn compile RUN --target host --out ...")
+    raise UnsupportedTargetError(
+        f"{where}: no variant runs on this machine ({listing}). Compile one for it: pqrnn compile RUN --target host --out ..."
+    )
 
 
 _AVOIDED = "it is for a GPU, and the CPU was asked for"
@@ -146,22 +154,35 @@ def _why(best: Variant, gpu: "VulkanDevice | None", usable: list[Variant], devic
     return "the first of those that fit this CPU best"
 
 
-def _not_tried(manifest: Manifest, machine: Machine, rejected: Mapping[str, str], best: Variant, kind: Kind, later: set[Kind]) -> dict[str, str]:
-    """Say why the kinds of code that were not even looked at come after the chosen one; a CPU that could not run them is the better reason."""
+def _not_tried(
+    manifest: Manifest, machine: Machine, rejected: Mapping[str, str], best: Variant, kind: Kind, later: set[Kind]
+) -> dict[str, str]:
+    """Say why the kinds of code that were not even looked at come after the chosen one;
+
+    a CPU that could not run them is the better reason.
+    """
     reasons = {}
     for variant in manifest.variants:
         if variant.target in rejected or variant is best:
             continue
         other = kind_of(variant)
         if other == "gpu":
-            reasons[variant.target] = "the CPU answers single texts sooner; device='gpu' asks for it" if other in later else _AVOIDED
+            reasons[variant.target] = (
+                "the CPU answers single texts sooner; device='gpu' asks for it" if other in later else _AVOIDED
+            )
         else:
-            preferred = "the GPU was asked for" if kind == "gpu" and other == "cpu" else f"it is interpreted, and much slower than {best.target}"
+            preferred = (
+                "the GPU was asked for"
+                if kind == "gpu" and other == "cpu"
+                else f"it is interpreted, and much slower than {best.target}"
+            )
             reasons[variant.target] = why_not(variant, machine) or preferred
     return reasons
 
 
-def _notice(manifest: Manifest, rejected: Mapping[str, str], refused: Mapping[str, str] | None, best: Variant, device: Device) -> str:
+def _notice(
+    manifest: Manifest, rejected: Mapping[str, str], refused: Mapping[str, str] | None, best: Variant, device: Device
+) -> str:
     if kind_of(best) == "gpu" or not (device == "gpu" or refused):
         return ""
     reasons: dict[str, list[str]] = {}
@@ -181,12 +202,14 @@ def _named(manifest: Manifest, machine: Machine, target: str, where: str, strict
             message = f"{where}: variant {target} cannot run here: {reason}. Choose another variant, or compile one for this machine."
             gpu = _any_gpu() if variant.vulkan is not None else None
             if strict or (gpu is None and kind_of(variant) == "gpu"):
-                raise UnsupportedTarget(message)
+                raise UnsupportedTargetError(message)
             warnings.warn(message, stacklevel=4)
-        others = {other.target: f"{target} was asked for by name" for other in manifest.variants if other is not variant}
+        others = {
+            other.target: f"{target} was asked for by name" for other in manifest.variants if other is not variant
+        }
         return Selection(variant, others, f"{target}: was asked for by name", "", gpu)
     known = ", ".join(variant.target for variant in manifest.variants) or "none"
-    raise UnsupportedTarget(f"{where}: has no variant {target!r}; it has: {known}.")
+    raise UnsupportedTargetError(f"{where}: has no variant {target!r}; it has: {known}.")
 
 
 def _any_gpu() -> "VulkanDevice | None":

@@ -1,7 +1,8 @@
 """The Vulkan devices of this machine, and what compiled code needs of one that this one lacks.
 
-The runtime loads code for another GPU without complaint and then computes wrong numbers, so lanes and features are compared here, with the manifest. What
-a driver claims and does not do is found by the self-test (`runtime_py.device.gpu_selftest`).
+The runtime loads code for another GPU without complaint and then computes wrong numbers, so lanes and features are
+compared here, with the manifest. What a driver claims and does not do is found by the self-test
+(`runtime_py.device.gpu_selftest`).
 """
 
 import re
@@ -68,7 +69,10 @@ class VulkanDevice:
 
 @dataclass(frozen=True, slots=True)
 class VulkanDevices:
-    """The devices of this machine, real ones before software; where there are none, ``problem`` says why and what to install."""
+    """The devices of this machine, real ones before software;
+
+    where there are none, ``problem`` says why and what to install.
+    """
 
     devices: tuple[VulkanDevice, ...]
     problem: str = ""
@@ -76,7 +80,10 @@ class VulkanDevices:
 
 @cache
 def vulkan_devices() -> VulkanDevices:
-    """Look for Vulkan devices, once per process. Loads every Vulkan driver of the machine, which takes tenths of a second."""
+    """Look for Vulkan devices, once per process.
+
+    Loads every Vulkan driver of the machine, which takes tenths of a second.
+    """
     import iree.runtime as rt
 
     from runtime_py.device.vulkan_features import core_features
@@ -110,10 +117,18 @@ def parse_device(number: int, dump: str, core: dict[str, dict[str, bool]] | None
     lines = dict(re.findall(r"^([A-Za-z_][\w.\[\]-]*): (.*)$", dump, re.MULTILINE))
     subgroup = dict(re.findall(r"(\w+)=(\w+)", lines.get("subgroup", "")))
     name = lines.get("name", "")
-    known = {feature: there == "yes" for feature, there in re.findall(r"(\w+)=(\w+)", lines.get("features", ""))} | (core or {}).get(name, {})
+    known = {feature: there == "yes" for feature, there in re.findall(r"(\w+)=(\w+)", lines.get("features", ""))} | (
+        core or {}
+    ).get(name, {})
     size = int(subgroup.get("size", "0"))
-    free = known.get("subgroupSizeControl") and int(subgroup.get("requiredSubgroupSizeStages", "0"), 16) & _COMPUTE_STAGE
-    sizes = (int(subgroup.get("minSubgroupSize", size)), int(subgroup.get("maxSubgroupSize", size))) if free else (size, size)
+    free = (
+        known.get("subgroupSizeControl") and int(subgroup.get("requiredSubgroupSizeStages", "0"), 16) & _COMPUTE_STAGE
+    )
+    sizes = (
+        (int(subgroup.get("minSubgroupSize", size)), int(subgroup.get("maxSubgroupSize", size)))
+        if free
+        else (size, size)
+    )
     operations = int(subgroup.get("operations", "0"), 16)
     known |= {operation: bool(operations >> bit & 1) for bit, operation in enumerate(_SUBGROUP_OPERATIONS)}
     return VulkanDevice(
@@ -135,7 +150,8 @@ def missing_of_device(needs: VulkanNeeds, device: VulkanDevice) -> list[str]:
     found = [] if device.baseline else ["Vulkan 1.3"]
     smallest, largest = device.subgroups
     if needs.subgroup not in (0, device.subgroup):
-        # A driver that would give other numbers of lanes is of no help: compiled code asks for none, and gets what the driver likes.
+        # A driver that would give other numbers of lanes is of no help: compiled code asks for none, and gets what the
+        # driver likes.
         others = f", {smallest} to {largest} for code that asks" if smallest != largest else ""
         found.append(f"subgroups of {needs.subgroup} lanes (it has {device.subgroup}{others})")
     wanted = [*needs.features, *(["shaderInt64"] if needs.int64 else [])]

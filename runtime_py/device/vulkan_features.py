@@ -1,4 +1,7 @@
-"""Core features of Vulkan devices that the runtime's description leaves out, asked of Vulkan itself: 64-bit integers, above all."""
+"""Core features of Vulkan devices that the runtime's description leaves out, asked of Vulkan itself:
+
+64-bit integers, above all.
+"""
 
 import ctypes
 import sys
@@ -42,7 +45,10 @@ class _InstanceInfo(ctypes.Structure):
 
 
 def core_features() -> dict[str, dict[str, bool]]:
-    """Return by name of the device which features it has; of devices with one name, what all have. Empty where Vulkan does not answer."""
+    """Return by name of the device which features it has;
+
+    of devices with one name, what all have. Empty where Vulkan does not answer.
+    """
     library = _load()
     instance = _create_instance(library) if library is not None else None
     if library is None or instance is None:
@@ -70,7 +76,9 @@ def _load() -> ctypes.CDLL | None:
 def _create_instance(library: ctypes.CDLL) -> ctypes.c_void_p | None:
     application = _ApplicationInfo(type=_APPLICATION_INFO, api=_VULKAN_1_1)
     info = _InstanceInfo(type=_INSTANCE_CREATE_INFO, application=ctypes.pointer(application))
-    if sys.platform == "darwin":  # MoltenVK is listed only for those who say that they can do with less than all of Vulkan
+    if (
+        sys.platform == "darwin"
+    ):  # MoltenVK is listed only for those who say that they can do with less than all of Vulkan
         info.flags, info.extension_count = _ENUMERATE_PORTABILITY, 1
         info.extensions = (ctypes.c_char_p * 1)(_PORTABILITY)
     instance = ctypes.c_void_p()

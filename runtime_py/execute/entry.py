@@ -1,8 +1,11 @@
-"""The compiled function of one length bucket: bytes in, four arrays out, with as little Python between as the runtime's interface allows.
+"""The compiled function of one length bucket:
 
-The convenient wrappers of the runtime cost about 100 us a call for four outputs. Here everything that can be made once is made once per length bucket: the
-input buffer (mapped for good; a call copies the text into it), the argument list, the function. Outputs are wrapped, not copied: each array keeps the
-buffer of its call alive. That works where results lie in the memory of this process, on the CPU; `runtime_py.execute.gpu_entry` fetches them from a GPU.
+bytes in, four arrays out, with as little Python between as the runtime's interface allows.
+
+The convenient wrappers of the runtime cost about 100 us a call for four outputs. Here everything that can be made once
+is made once per length bucket: the input buffer (mapped for good; a call copies the text into it), the argument list,
+the function. Outputs are wrapped, not copied: each array keeps the buffer of its call alive. That works where results
+lie in the memory of this process, on the CPU; `runtime_py.execute.gpu_entry` fetches them from a GPU.
 """
 
 from collections.abc import Sequence
@@ -38,7 +41,10 @@ class Outputs:
 
 
 class EntryFunction:
-    """The compiled function of one length bucket, with the buffers of its calls. Not safe for use by two threads at once."""
+    """The compiled function of one length bucket, with the buffers of its calls.
+
+    Not safe for use by two threads at once.
+    """
 
     __slots__ = (
         "_arguments",
@@ -56,7 +62,17 @@ class EntryFunction:
         "words",
     )
 
-    def __init__(self, device: Any, context: Any, module: Any, bucket: Bucket, intents: int, tags: int, where: str, batch: int = 1) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        device: Any,
+        context: Any,
+        module: Any,
+        bucket: Bucket,
+        intents: int,
+        tags: int,
+        where: str,
+        batch: int = 1,
+    ) -> None:
         """Look the function up and allocate its input.
 
         Args:
@@ -82,7 +98,9 @@ class EntryFunction:
         self._function = module.lookup_function(name)
         if self._function is None:
             exported = ", ".join(name for name in module.function_names if not name.startswith("__"))
-            raise PackageError(f"{where}: the module exports no function {name!r}; it has: {exported}. Compile the package again.")
+            raise PackageError(
+                f"{where}: the module exports no function {name!r}; it has: {exported}. Compile the package again."
+            )
         buffer, self._text = map_buffer(device, batch * bucket.bytes)
         view = rt.HalBufferView(buffer, [batch, bucket.bytes // 4], rt.HalElementType.SINT_32)
         self._arguments = rt.VmVariantList(1)
@@ -125,22 +143,33 @@ class EntryFunction:
         return self.outputs()
 
     def fetch(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
-        """Return the results of the last ``invoke`` for all texts of a call: the arrays of `Outputs`, each with the text as first dimension."""
+        """Return the results of the last ``invoke`` for all texts of a call:
+
+        the arrays of `Outputs`, each with the text as first dimension.
+        """
         if not self._checked:
             self._check_results()
         views = (self._results.get_as_object(index, rt.HalBufferView).map() for index in range(4))
-        intent, tags, spans, count = (np.ndarray(shape, dtype, view) for shape, dtype, view in zip(self._shapes, TYPES, views, strict=True))
+        intent, tags, spans, count = (
+            np.ndarray(shape, dtype, view) for shape, dtype, view in zip(self._shapes, TYPES, views, strict=True)
+        )
         return intent, tags, spans, count
 
     def run_batch(self, raws: Sequence[bytes]) -> list[Outputs]:
-        """Run one to ``batch`` texts of at most ``bytes`` bytes each; where they are fewer, empty ones fill the call up."""
+        """Run one to ``batch`` texts of at most ``bytes`` bytes each;
+
+        where they are fewer, empty ones fill the call up.
+        """
         if not 1 <= len(raws) <= self.batch:
             raise ValueError(f"{len(raws)} texts, expected 1 to {self.batch}")
         self._text[:] = b"".join(raw.ljust(self.bytes, b"\0") for raw in raws).ljust(self.batch * self.bytes, b"\0")
         self.invoke()
         intent, tags, spans, count = self.fetch()
         counts = count.tolist()
-        return [Outputs(intent[row], tags[row, : counts[row]], spans[row, : counts[row]], counts[row]) for row in range(len(raws))]
+        return [
+            Outputs(intent[row], tags[row, : counts[row]], spans[row, : counts[row]], counts[row])
+            for row in range(len(raws))
+        ]
 
     def _check_results(self) -> None:
         """Compare shapes and types with the manifest, once: the arrays above trust them."""
@@ -160,7 +189,7 @@ def _describe(arrays: list[tuple[tuple[int, ...], np.dtype[Any]]]) -> str:
     return ", ".join(f"{dtype}{list(shape)}" for shape, dtype in arrays)
 
 
-def map_buffer(device: Any, size: int) -> tuple[Any, memoryview]:  # noqa: ANN401
+def map_buffer(device: Any, size: int) -> tuple[Any, memoryview]:
     """Allocate memory that both the processor and the device see at once, and map it for good.
 
     Returns:
@@ -175,4 +204,6 @@ def map_buffer(device: Any, size: int) -> tuple[Any, memoryview]:  # noqa: ANN40
         buffer = device.allocator.allocate_buffer(memory, usage, size)
         return buffer, memoryview(buffer.map().asarray([size], np.dtype(np.uint8)))
     except (RuntimeError, ValueError) as error:
-        raise DeviceError(f"the device has no {size} bytes of memory that the processor sees, too ({error}).") from error
+        raise DeviceError(
+            f"the device has no {size} bytes of memory that the processor sees, too ({error})."
+        ) from error

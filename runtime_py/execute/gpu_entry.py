@@ -1,9 +1,10 @@
 """Calls on a GPU, whose results lie in memory of its own.
 
-The runtime's own way to read them imports NumPy's memory into the driver, which every Vulkan driver refuses for arrays that do not begin at a page. So each
-entry has buffers that the processor and the GPU both see; the GPU copies its results there, and they are copied out into arrays of their own. All of it is
-made once per entry. Copies wait for one another and the last is waited for through the semaphore itself: on a fence the runtime waits 20 ms and more for
-what is done in 0.1 ms.
+The runtime's own way to read them imports NumPy's memory into the driver, which every Vulkan driver refuses for arrays
+that do not begin at a page. So each entry has buffers that the processor and the GPU both see; the GPU copies its
+results there, and they are copied out into arrays of their own. All of it is made once per entry. Copies wait for one
+another and the last is waited for through the semaphore itself: on a fence the runtime waits 20 ms and more for what is
+done in 0.1 ms.
 """
 
 import atexit
@@ -25,14 +26,25 @@ class StagedEntry(EntryFunction):
 
     __slots__ = ("__weakref__", "_arrays", "_copy", "_done", "_staging", "_turn")
 
-    def __init__(self, device: Any, context: Any, module: Any, bucket: Bucket, intents: int, tags: int, where: str, batch: int = 1) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        device: Any,
+        context: Any,
+        module: Any,
+        bucket: Bucket,
+        intents: int,
+        tags: int,
+        where: str,
+        batch: int = 1,
+    ) -> None:
         """Allocate the buffers; arguments and errors as for every entry."""
         super().__init__(device, context, module, bucket, intents, tags, where, batch)
         shapes = tuple(zip(self._shapes, TYPES, strict=True))
         mapped = [map_buffer(device, int(np.prod(shape)) * dtype.itemsize) for shape, dtype in shapes]
         self._staging = [buffer for buffer, _ in mapped]
         self._arrays: list[NDArray[Any]] = [
-            np.frombuffer(memory, dtype).reshape(shape) for (_, memory), (shape, dtype) in zip(mapped, shapes, strict=True)
+            np.frombuffer(memory, dtype).reshape(shape)
+            for (_, memory), (shape, dtype) in zip(mapped, shapes, strict=True)
         ]
         self._copy = device.queue_copy
         self._done, self._turn = device.create_semaphore(0), 0
@@ -73,12 +85,15 @@ _ENTRIES: weakref.WeakSet[StagedEntry] = weakref.WeakSet()
 
 @atexit.register
 def _release_all() -> None:
-    """Let GPUs go before Python takes itself apart: Vulkan drivers crash when they are shut down after their own libraries."""
+    """Let GPUs go before Python takes itself apart:
+
+    Vulkan drivers crash when they are shut down after their own libraries.
+    """
     for entry in list(_ENTRIES):
         entry.release()
 
 
-def open_gpu(gpu: VulkanDevice) -> Any:  # noqa: ANN401 - the runtime has no types
+def open_gpu(gpu: VulkanDevice) -> Any:
     """Return the runtime's device.
 
     Raises:

@@ -18,7 +18,7 @@ class Session:
 
     def __init__(
         self,
-        code: Any,  # noqa: ANN401
+        code: Any,
         buckets: list[Bucket],
         intents: int,
         tags: int,
@@ -30,11 +30,13 @@ class Session:
         """Load the module.
 
         Args:
-            code: The module, as an object with the buffer interface (such as a memory map); used in place and kept alive where it is aligned to 64 bytes, as a map is, else copied.
+            code: The module, as an object with the buffer interface (such as a memory map); used in place and kept
+                alive where it is aligned to 64 bytes, as a map is, else copied.
             buckets: Length buckets, in rising order.
             intents: Number of intents.
             tags: Number of tags.
-            threads: 1 runs on the calling thread; more run on that many worker threads of this session's own. For the CPU only.
+            threads: 1 runs on the calling thread; more run on that many worker threads of this session's own. For the
+                CPU only.
             where: How error messages call the module.
             batch: Texts of a call of the functions for several texts; 1: the module has none.
             gpu: The Vulkan device to run on, or None for the CPU.
@@ -50,10 +52,14 @@ class Session:
             self.module = rt.VmModule.from_buffer(instance, code, warn_if_copy=False)
             self.context = rt.VmContext(instance, [rt.create_hal_module(instance, self.device), self.module])
         except (RuntimeError, ValueError) as error:
-            raise DeviceError(f"{where}: the runtime refuses the module ({error}). Compile the package again with the matching compiler.") from error
+            raise DeviceError(
+                f"{where}: the runtime refuses the module ({error}). Compile the package again with the matching compiler."
+            ) from error
         parts = (self.device, self.context, self.module)
         self.entries = tuple(kind(*parts, bucket, intents, tags, where) for bucket in buckets)
-        self.batches = tuple(kind(*parts, bucket, intents, tags, where, batch) for bucket in buckets) if batch > 1 else ()
+        self.batches = (
+            tuple(kind(*parts, bucket, intents, tags, where, batch) for bucket in buckets) if batch > 1 else ()
+        )
 
 
 def _open(gpu: "VulkanDevice | None", threads: int) -> tuple[Any, type[EntryFunction]]:
@@ -64,7 +70,7 @@ def _open(gpu: "VulkanDevice | None", threads: int) -> tuple[Any, type[EntryFunc
     return open_gpu(gpu), StagedEntry
 
 
-def open_device(threads: int = 1) -> Any:  # noqa: ANN401 - the runtime has no types
+def open_device(threads: int = 1) -> Any:
     """Return a device for the CPU.
 
     Args:
@@ -79,7 +85,8 @@ def open_device(threads: int = 1) -> Any:  # noqa: ANN401 - the runtime has no t
     try:
         if threads == 1:
             return rt.get_device("local-sync")
-        # The number of workers is a flag of the process that a driver reads when it is made, so every such device gets a driver of its own.
+        # The number of workers is a flag of the process that a driver reads when it is made, so every such device gets
+        # a driver of its own.
         rt.flags.parse_flags(f"--task_topology_group_count={threads}")
         return _binding.create_hal_driver("local-task").create_default_device()
     except (RuntimeError, ValueError) as error:

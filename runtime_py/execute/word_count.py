@@ -1,7 +1,9 @@
-"""A cheap guess at how many words a text has, to choose the length bucket before the compiled program counts them exactly.
+"""A cheap guess at how many words a text has, to choose the length bucket before the compiled program counts them
+exactly.
 
-The guess follows the program's rule for words (runs of letters, runs of digits, single symbols, single characters of scripts without spaces). It is exact
-for ASCII; where it is wrong elsewhere, the program's own count is what decides, and the price is a second run.
+The guess follows the program's rule for words (runs of letters, runs of digits, single symbols, single characters of
+scripts without spaces). It is exact for ASCII; where it is wrong elsewhere, the program's own count is what decides,
+and the price is a second run.
 """
 
 import re
@@ -15,13 +17,15 @@ _KEEP_DIGITS = bytes(c if c in _DIGITS else 0x20 for c in range(256))
 _SYMBOLS = bytes(c for c in range(0x21, 0x7F) if c not in _LETTERS + _DIGITS)
 _NOT_SYMBOLS = bytes(c for c in range(256) if c not in _SYMBOLS)
 
-# Scripts without spaces: their blocks, and in them what begins a word of its own; the rest of a block are marks, which join what precedes them.
+# Scripts without spaces: their blocks, and in them what begins a word of its own; the rest of a block are marks, which
+# join what precedes them.
 _UNSPACED_BLOCKS = "".join(
     (
         "\u0e00-\u0eff",  # Thai, Lao
         "\u1000-\u109f\uaa60-\uaadf",  # Myanmar, Tai Viet
         "\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf",  # Khmer, Tai Le, New Tai Lue, Tai Tham
-        "\u2e80-\u2fdf\u3005-\u3007\u31a0-\u31bf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff",  # Han, Bopomofo
+        # Han, Bopomofo
+        "\u2e80-\u2fdf\u3005-\u3007\u31a0-\u31bf\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff",
         "\u3040-\u312f\u31f0-\u31ff\uff66-\uff9f",  # Hiragana, Katakana
         "\ua000-\ua4cf",  # Yi
     )
@@ -41,7 +45,8 @@ _SIGNS = "".join(
     (
         "!-/:-@\\[-`{-~\xa1-\xa9\xab-\xb1\xb4\xb6-\xb8\xbb\xbf",  # ASCII and Latin-1
         "\u0964\u0965\u0970",  # Devanagari
-        "\u2010-\u2027\u2030-\u205e\u20a0-\u20bf\u2100-\u214f\u2190-\u2bff",  # punctuation, currency, arrows, technical signs
+        # punctuation, currency, arrows, technical signs
+        "\u2010-\u2027\u2030-\u205e\u20a0-\u20bf\u2100-\u214f\u2190-\u2bff",
         "\u3001-\u3004\u3008-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65",  # of Chinese and Japanese
         "\U0001f000-\U0001f1e5\U0001f200-\U0001f3fa\U0001f400-\U0001faff\ufffd",  # pictographs
     )
@@ -53,7 +58,9 @@ _SPACES = "\\s\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\uf
 @cache
 def _words() -> re.Pattern[str]:
     """Return what finds a word, made when the first text beyond ASCII comes: a start is quicker without."""
-    return re.compile(f"[{_ALONE}]|[{_SIGNS}]|[{_DIGIT_RANGES}]+|[^{_SPACES}{_SIGNS}{_DIGIT_RANGES}{_UNSPACED_BLOCKS}]+")
+    return re.compile(
+        f"[{_ALONE}]|[{_SIGNS}]|[{_DIGIT_RANGES}]+|[^{_SPACES}{_SIGNS}{_DIGIT_RANGES}{_UNSPACED_BLOCKS}]+"
+    )
 
 
 def guess_words(text: str, raw: bytes) -> int:

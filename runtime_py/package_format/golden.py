@@ -1,4 +1,6 @@
-"""Golden vectors: texts with the outputs that every compiled variant has to give for them, in one NumPy archive without pickles."""
+"""Golden vectors: texts with the outputs that every compiled variant has to give for them, in one NumPy archive without
+pickles.
+"""
 
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -10,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_py.errors import PackageError
+import itertools
 
 _ARRAYS = ("text", "text_offsets", "intent", "tags", "spans", "word_offsets")
 
 
 @dataclass(frozen=True, slots=True)
 class GoldenVectors:
-    """Texts and their expected outputs; words of all texts follow one another, text ``i`` has rows ``word_offsets[i:i + 2]``.
+    """Texts and their expected outputs;
+
+    words of all texts follow one another, text ``i`` has rows ``word_offsets[i:i + 2]``.
 
     Attributes:
         texts: n texts as bytes, possibly invalid UTF-8.
@@ -92,7 +97,8 @@ def load_golden(path: Path) -> GoldenVectors:
     """Read the archive.
 
     Raises:
-        PackageError: It cannot be read, lacks an array, its arrays do not fit one another, or hold a number that is not finite.
+        PackageError: It cannot be read, lacks an array, its arrays do not fit one another, or hold a number that is not
+            finite.
     """
     vectors = vectors_of(read_arrays(path, _ARRAYS), str(path))
     _check_finite(vectors, str(path))
@@ -115,12 +121,17 @@ def texts_of(arrays: Mapping[str, NDArray[Any]], where: str) -> tuple[bytes, ...
     if text.dtype != np.uint8 or text.ndim != 1 or not _rises(offsets, len(text)):
         raise PackageError(f"{where}: the texts and their offsets do not fit. Compile the package again.")
     content = text.tobytes()
-    return tuple(content[start:end] for start, end in zip(offsets[:-1], offsets[1:], strict=True))
+    return tuple(content[start:end] for start, end in itertools.pairwise(offsets))
 
 
 def vector_arrays(vectors: GoldenVectors) -> dict[str, NDArray[Any]]:
     """Return the arrays that an archive keeps vectors in."""
-    rest = {"intent": vectors.intent, "tags": vectors.tags, "spans": vectors.spans, "word_offsets": vectors.word_offsets}
+    rest = {
+        "intent": vectors.intent,
+        "tags": vectors.tags,
+        "spans": vectors.spans,
+        "word_offsets": vectors.word_offsets,
+    }
     return text_arrays(vectors.texts) | rest
 
 
@@ -130,7 +141,9 @@ def vectors_of(arrays: Mapping[str, NDArray[Any]], where: str) -> GoldenVectors:
     Raises:
         PackageError: The arrays do not fit one another.
     """
-    vectors = GoldenVectors(texts_of(arrays, where), arrays["intent"], arrays["tags"], arrays["spans"], arrays["word_offsets"])
+    vectors = GoldenVectors(
+        texts_of(arrays, where), arrays["intent"], arrays["tags"], arrays["spans"], arrays["word_offsets"]
+    )
     _check(vectors, where)
     return vectors
 
@@ -176,7 +189,9 @@ def _check(vectors: GoldenVectors, where: str) -> None:
         and len(vectors.word_offsets) == len(vectors.texts) + 1
     )
     if not fits:
-        raise PackageError(f"{where}: the golden vectors do not fit one another in shape or type. Compile the package again.")
+        raise PackageError(
+            f"{where}: the golden vectors do not fit one another in shape or type. Compile the package again."
+        )
 
 
 def _check_finite(vectors: GoldenVectors, where: str) -> None:

@@ -32,7 +32,9 @@ _PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 _END = r"$(?!\n)"
 _RELATIVE_NAME = re.compile(rf"{_PART}(/{_PART})*\Z")
 _SCHEMA_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z")
-_WINDOWS_DEVICES = frozenset(["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))])
+_WINDOWS_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
+)
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -65,10 +67,10 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
 class Labels(Struct, frozen=True, forbid_unknown_fields=True):
     """The names behind the logits. ``tags[0]`` is ``O``; the others are ``B-label`` or ``I-label`` (IOB2).
 
-    ``frames`` has for each intent the slots that it comes with, as places in the sorted list of all slots' labels; where it is empty (and before schema
-    1.3), every slot goes with every intent.
-    ``frame_counts`` has for each intent how often it came with which slots in training, a list of ``[times, slot, slot, ...]``; where it is empty (and before
-    schema 1.4), parses are not weighed by that.
+    ``frames`` has for each intent the slots that it comes with, as places in the sorted list of all slots' labels;
+    where it is empty (and before schema 1.3), every slot goes with every intent. ``frame_counts`` has for each intent
+    how often it came with which slots in training, a list of ``[times, slot, slot, ...]``; where it is empty (and
+    before schema 1.4), parses are not weighed by that.
     """
 
     intents: Annotated[list[Name], Meta(min_length=1)]
@@ -137,10 +139,13 @@ class Parity(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VulkanNeeds(Struct, frozen=True, forbid_unknown_fields=True):
-    """What compiled code needs of a Vulkan device, beside Vulkan 1.3. The runtime checks none of this: wrong code gives wrong numbers in silence.
+    """What compiled code needs of a Vulkan device, beside Vulkan 1.3.
 
-    ``subgroup`` is the number of lanes that the code was compiled for, 0 where any will do. ``int64`` says that it may use 64-bit integers. ``features``
-    are further device features by Vulkan's own names (``shaderInt8``, ``storageBuffer8BitAccess``).
+    The runtime checks none of this: wrong code gives wrong numbers in silence.
+
+    ``subgroup`` is the number of lanes that the code was compiled for, 0 where any will do. ``int64`` says that it may
+    use 64-bit integers. ``features`` are further device features by Vulkan's own names (``shaderInt8``,
+    ``storageBuffer8BitAccess``).
     """
 
     subgroup: Count = 0
@@ -151,10 +156,11 @@ class VulkanNeeds(Struct, frozen=True, forbid_unknown_fields=True):
 class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     """One compiled module: what it needs from a machine, how it was made, and the proof that it answers right.
 
-    ``features`` are CPU features in LLVM's spelling without a plus sign (``avx2``, ``dotprod``). Code for no processor in particular has ``any`` as
-    ``triple`` and ``cpu``. ``vulkan`` is there for the device ``vulkan`` and null for others. ``parity`` is null for code that nobody has run yet, and
-    ``unverified_reason`` says why. ``dispatches`` counts the launches of generated code in all entries together, null where it was not counted.
-    ``development`` is true for code of the very machine that compiled it, which is not to be shipped.
+    ``features`` are CPU features in LLVM's spelling without a plus sign (``avx2``, ``dotprod``). Code for no processor
+    in particular has ``any`` as ``triple`` and ``cpu``. ``vulkan`` is there for the device ``vulkan`` and null for
+    others. ``parity`` is null for code that nobody has run yet, and ``unverified_reason`` says why. ``dispatches``
+    counts the launches of generated code in all entries together, null where it was not counted. ``development`` is
+    true for code of the very machine that compiled it, which is not to be shipped.
     """
 
     target: Annotated[str, Meta(pattern=rf"^{_PART}{_END}")]
@@ -182,7 +188,8 @@ class FileEntry(Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that a reader has to know before it loads code.
 
-    Where ``batch`` is more than 1, every bucket has a second function, ``<entry>_batch``, which takes that many texts at once.
+    Where ``batch`` is more than 1, every bucket has a second function, ``<entry>_batch``, which takes that many texts
+    at once.
     """
 
     schema: str = SCHEMA
@@ -220,12 +227,16 @@ def decode_manifest(data: bytes, where: str = MANIFEST_NAME) -> Manifest:
     try:
         header = msgspec.json.decode(data, type=_Header)
     except msgspec.DecodeError as error:
-        raise SchemaError(f"{where}: not a manifest of a pqrnn package ({error}). Compile the package again.") from error
+        raise SchemaError(
+            f"{where}: not a manifest of a pqrnn package ({error}). Compile the package again."
+        ) from error
     check_schema(header.schema, where)
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except msgspec.DecodeError as error:
-        raise SchemaError(f"{where}: {error}. The file was changed by hand or cut short: compile the package again.") from error
+        raise SchemaError(
+            f"{where}: {error}. The file was changed by hand or cut short: compile the package again."
+        ) from error
     check_manifest(manifest, where)
     return manifest
 
@@ -261,7 +272,9 @@ def check_schema(version: str, where: str = MANIFEST_NAME) -> None:
     """
     match = _SCHEMA_VERSION.match(version)
     if match is None:
-        raise SchemaError(f"{where}: schema is {version!r}, expected 'major.minor' such as {SCHEMA!r}. Compile the package again.")
+        raise SchemaError(
+            f"{where}: schema is {version!r}, expected 'major.minor' such as {SCHEMA!r}. Compile the package again."
+        )
     major, minor = int(match[1]), int(match[2])
     own_major, own_minor = (int(part) for part in SCHEMA.split("."))
     if major < own_major:
@@ -282,9 +295,13 @@ def check_relative_name(name: str, where: str) -> None:
             over 200 characters.
     """
     if len(name) > 200 or not _RELATIVE_NAME.match(name):
-        raise SchemaError(f"{where}: unsafe file name {name!r}. Names are relative, of letters, digits and '._+-', with '/' between the parts.")
+        raise SchemaError(
+            f"{where}: unsafe file name {name!r}. Names are relative, of letters, digits and '._+-', with '/' between the parts."
+        )
     if any(part.endswith(".") or part.split(".")[0].lower() in _WINDOWS_DEVICES for part in name.split("/")):
-        raise SchemaError(f"{where}: unsafe file name {name!r}: a part that ends in a dot or is a device name on some systems.")
+        raise SchemaError(
+            f"{where}: unsafe file name {name!r}: a part that ends in a dot or is a device name on some systems."
+        )
 
 
 def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
@@ -306,7 +323,9 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
         raise SchemaError(f"{where}: lists itself under files; a manifest cannot hold its own digest.")
     for name in (manifest.golden.path, *(variant.path for variant in manifest.variants)):
         if name not in manifest.files:
-            raise SchemaError(f"{where}: refers to {name!r}, which is not listed under files. Compile the package again.")
+            raise SchemaError(
+                f"{where}: refers to {name!r}, which is not listed under files. Compile the package again."
+            )
     _check_unique([variant.target for variant in manifest.variants], "variant", where)
     for variant in manifest.variants:
         if variant.parity is None and not variant.unverified_reason:
@@ -336,10 +355,16 @@ def _check_frames(labels: Labels, slots: int, where: str) -> None:
         raise SchemaError(f"{where}: frames for {len(labels.frames)} intents, and there are {len(labels.intents)}.")
     for intent, frame in zip(labels.intents, labels.frames, strict=False):
         if frame != sorted(set(frame)) or any(slot >= slots for slot in frame):
-            raise SchemaError(f"{where}: the frame of intent {intent!r} is {frame}, expected growing places in a list of {slots} slots.")
+            raise SchemaError(
+                f"{where}: the frame of intent {intent!r} is {frame}, expected growing places in a list of {slots} slots."
+            )
     if labels.frame_counts and len(labels.frame_counts) != len(labels.intents):
-        raise SchemaError(f"{where}: counts of frames for {len(labels.frame_counts)} intents, and there are {len(labels.intents)}.")
-    for intent, counts, frame in zip(labels.intents, labels.frame_counts, labels.frames or [[*range(slots)]] * len(labels.intents), strict=False):
+        raise SchemaError(
+            f"{where}: counts of frames for {len(labels.frame_counts)} intents, and there are {len(labels.intents)}."
+        )
+    for intent, counts, frame in zip(
+        labels.intents, labels.frame_counts, labels.frames or [[*range(slots)]] * len(labels.intents), strict=False
+    ):
         for times, *own in counts:
             if times < 1 or own != sorted(own) or not set(own) <= set(frame):
                 raise SchemaError(
@@ -352,7 +377,9 @@ def _check_buckets(buckets: list[Bucket], where: str) -> None:
     _check_unique([bucket.entry for bucket in buckets], "bucket entry", where)
     for small, large in pairwise(buckets):
         if not (small.words < large.words and small.bytes <= large.bytes):
-            raise SchemaError(f"{where}: buckets have to grow in words and not shrink in bytes; {small.entry} comes before {large.entry}.")
+            raise SchemaError(
+                f"{where}: buckets have to grow in words and not shrink in bytes; {small.entry} comes before {large.entry}."
+            )
 
 
 def _check_unique(names: Iterable[str], kind: str, where: str) -> None:

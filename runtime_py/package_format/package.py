@@ -1,7 +1,7 @@
 """Packages on disk: open one and verify its files, write one atomically.
 
-Reading and verifying are apart: `open_package` reads the manifest, `Package.map_file` verifies the one file that is about to be used (on the very
-bytes that it hands out), and `Package.verify` all of them.
+Reading and verifying are apart: `open_package` reads the manifest, `Package.map_file` verifies the one file that is
+about to be used (on the very bytes that it hands out), and `Package.verify` all of them.
 """
 
 import hashlib
@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from runtime_py.errors import DigestError, PackageError
-from runtime_py.package_format.manifest import MANIFEST_NAME, FileEntry, Manifest, Variant, check_relative_name, decode_manifest, encode_manifest
+from runtime_py.package_format.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    Manifest,
+    Variant,
+    check_relative_name,
+    decode_manifest,
+    encode_manifest,
+)
 
 if TYPE_CHECKING:
     from runtime_py.package_format.golden import GoldenVectors
@@ -64,7 +72,9 @@ class Package:
             with path.open("rb") as stream:
                 size = os.fstat(stream.fileno()).st_size
                 if size != entry.bytes or size == 0:
-                    raise DigestError(f"{path}: has {size} bytes, the manifest says {entry.bytes}. Copy or compile the package again.")
+                    raise DigestError(
+                        f"{path}: has {size} bytes, the manifest says {entry.bytes}. Copy or compile the package again."
+                    )
                 content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             raise PackageError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
@@ -72,7 +82,9 @@ class Package:
             digest = hashlib.sha256(content).hexdigest()
             if digest != entry.sha256:
                 content.close()
-                raise DigestError(f"{path}: SHA-256 is {digest}, the manifest says {entry.sha256}. Copy or compile the package again.")
+                raise DigestError(
+                    f"{path}: SHA-256 is {digest}, the manifest says {entry.sha256}. Copy or compile the package again."
+                )
         return content
 
     def verify(self) -> None:
@@ -108,7 +120,9 @@ class Package:
         entry = self.manifest.golden
         self.map_file(entry.path).close()
         vectors = load_golden(self.file(entry.path))
-        vectors.check_labels(len(self.manifest.labels.intents), len(self.manifest.labels.tags), str(self.path / entry.path))
+        vectors.check_labels(
+            len(self.manifest.labels.intents), len(self.manifest.labels.tags), str(self.path / entry.path)
+        )
         return vectors
 
     def variant(self, target: str) -> Variant:
@@ -138,7 +152,11 @@ def open_package(path: str | Path, verify: bool = False) -> Package:
     manifest_path = path / MANIFEST_NAME
     if not manifest_path.is_file():
         what = (
-            "is no package: it has no manifest.json" if path.is_dir() else "is a file, not a package directory" if path.exists() else "does not exist"
+            "is no package: it has no manifest.json"
+            if path.is_dir()
+            else "is a file, not a package directory"
+            if path.exists()
+            else "does not exist"
         )
         raise PackageError(f"{path}: {what}. A package is the directory that 'pqrnn compile' writes.")
     try:
@@ -147,7 +165,9 @@ def open_package(path: str | Path, verify: bool = False) -> Package:
     except OSError as error:
         raise PackageError(f"{manifest_path}: cannot be read ({error.strerror}). Check its permissions.") from error
     if len(data) > _LARGEST_MANIFEST:
-        raise PackageError(f"{manifest_path}: is larger than {_LARGEST_MANIFEST >> 20} MiB and cannot be a manifest. Compile the package again.")
+        raise PackageError(
+            f"{manifest_path}: is larger than {_LARGEST_MANIFEST >> 20} MiB and cannot be a manifest. Compile the package again."
+        )
     package = Package(path, decode_manifest(data, str(manifest_path)))
     if verify:
         package.verify()
@@ -215,7 +235,8 @@ def seal(directory: Path, manifest: Manifest) -> Manifest:
         The manifest as written.
 
     Raises:
-        PackageError: A file is not allowed in a package, or the manifest contradicts itself or refers to a missing file.
+        PackageError: A file is not allowed in a package, or the manifest contradicts itself or refers to a missing
+            file.
     """
     sealed = msgspec.structs.replace(manifest, files=collect_files(directory))
     write_manifest(directory, sealed)
@@ -246,7 +267,9 @@ def new_package(destination: str | Path, replace: bool = False) -> Iterator[Path
 
 @contextmanager
 def new_directory(destination: str | Path, kind: str, mark: str, replace: bool = False) -> Iterator[Path]:
-    """Give an empty directory beside the destination, which takes the destination's name when the block ends well; if it raises, nothing is left behind.
+    """Give an empty directory beside the destination, which takes the destination's name when the block ends well;
+
+    if it raises, nothing is left behind.
 
     Args:
         destination: The directory to be.
@@ -260,7 +283,7 @@ def new_directory(destination: str | Path, kind: str, mark: str, replace: bool =
     import shutil
     import tempfile
 
-    destination = Path(os.path.abspath(destination))  # noqa: PTH100 - resolve() would follow a link at the destination
+    destination = Path(os.path.abspath(destination))
     _check_destination(destination, kind, mark, replace)
     destination.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
@@ -282,7 +305,10 @@ def _check_destination(destination: Path, kind: str, mark: str, replace: bool) -
 
 
 def _swap(staging: Path, destination: Path) -> None:
-    """Move the new directory into its place; a directory cannot be replaced in one step, so the old one steps aside first."""
+    """Move the new directory into its place;
+
+    a directory cannot be replaced in one step, so the old one steps aside first.
+    """
     import shutil
     import tempfile
 

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_py.package_format.golden import GoldenVectors, read_arrays, text_arrays, texts_of, vector_arrays, vectors_of
+from runtime_py.package_format.golden import (
+    GoldenVectors,
+    read_arrays,
+    text_arrays,
+    texts_of,
+    vector_arrays,
+    vectors_of,
+)
 
 _ENTRY_ARRAYS = ("index", "count", "intent", "tags", "spans")
 
@@ -25,7 +32,8 @@ class EntryAnswers:
         index: Numbers of the texts, int32 [k].
         count: Words that it counts in each, int32 [k].
         intent: Logits, float32 [k, intents].
-        tags: Logits of the words of all texts, float32 [rows, tags]. A text has `count` rows, or none where the entry counts more words than it can hold.
+        tags: Logits of the words of all texts, float32 [rows, tags]. A text has `count` rows, or none where the entry
+            counts more words than it can hold.
         spans: Places of the same words, int32 [rows, 2].
     """
 
@@ -75,7 +83,9 @@ def load_texts(path: Path) -> tuple[bytes, ...]:
 
 def save_answers(path: Path, answers: AnswerSheet) -> None:
     """Write answers; `load_golden` reads those as users get them, where all their numbers are finite."""
-    arrays: dict[str, NDArray[Any]] = text_arrays(answers.texts) if answers.whole is None else vector_arrays(answers.whole)
+    arrays: dict[str, NDArray[Any]] = (
+        text_arrays(answers.texts) if answers.whole is None else vector_arrays(answers.whole)
+    )
     arrays["truncated"] = answers.truncated
     arrays["entries"] = np.array([part.entry for part in answers.entries], dtype=np.str_)
     for part in answers.entries:
@@ -92,5 +102,7 @@ def load_answers(path: Path) -> AnswerSheet:
     """
     arrays = read_arrays(path, ("text", "text_offsets", "truncated", "entries"))
     whole = vectors_of(arrays, str(path)) if "intent" in arrays else None
-    entries = tuple(EntryAnswers(str(name), *(arrays[f"{name}.{part}"] for part in _ENTRY_ARRAYS)) for name in arrays["entries"])
+    entries = tuple(
+        EntryAnswers(str(name), *(arrays[f"{name}.{part}"] for part in _ENTRY_ARRAYS)) for name in arrays["entries"]
+    )
     return AnswerSheet(texts_of(arrays, str(path)), whole, arrays["truncated"], entries)

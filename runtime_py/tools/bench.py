@@ -1,8 +1,8 @@
 """How fast and how large is a package on this machine: start, first call, steady state, memory, bytes.
 
-Every text is timed three times in turn - the whole call (text in, parse out), the call up to the logits, and the compiled function alone - so that all see
-the same machine.
-Wall time is taken around each single call; nothing is averaged before the percentiles.
+Every text is timed three times in turn - the whole call (text in, parse out), the call up to the logits, and the
+compiled function alone - so that all see the same machine. Wall time is taken around each single call; nothing is
+averaged before the percentiles.
 """
 
 import subprocess
@@ -63,9 +63,9 @@ class ColdStart(Struct, frozen=True):
 class BenchResult(Struct, frozen=True):
     """Everything that a benchmark of one variant found.
 
-    ``overhead`` is the median, over all timed pairs, of a whole call less the compiled function for the same text: what Python and decoding cost.
-    ``cpu_per_wall`` is processor time over wall time of the steady state: 1 for one busy thread, more for helpers. ``texts_rerun`` counts the texts whose
-    first bucket was too small.
+    ``overhead`` is the median, over all timed pairs, of a whole call less the compiled function for the same text: what
+    Python and decoding cost. ``cpu_per_wall`` is processor time over wall time of the steady state: 1 for one busy
+    thread, more for helpers. ``texts_rerun`` counts the texts whose first bucket was too small.
     """
 
     package: str
@@ -124,7 +124,7 @@ def measure(parser: Parser, texts: Sequence[str | bytes], seconds: float = 3.0) 
 
     Raises:
         ValueError: There are no texts.
-        InputTooLong: A text is too long and the parser's policy is to refuse it.
+        InputTooLongError: A text is too long and the parser's policy is to refuse it.
     """
     if not texts:
         raise ValueError("no texts to measure")
@@ -185,7 +185,7 @@ def benchmark_package(
 
     Raises:
         ParserError: The package cannot be loaded or run.
-        InputTooLong: A text does not fit the largest length bucket, and ``on_long`` is ``error``.
+        InputTooLongError: A text does not fit the largest length bucket, and ``on_long`` is ``error``.
     """
     cold = measure_cold_start(path, variant, threads) if cold_start else None
     begin = time.perf_counter()
@@ -228,7 +228,9 @@ def _per_bucket(parser: Parser, samples: Samples) -> list[BucketTiming]:
         chosen = samples.bucket == number
         if chosen.any():
             texts = len(np.unique(samples.text[chosen]))
-            call, logits, kernel = (summarise(times[chosen]) for times in (samples.call, samples.logits, samples.kernel))
+            call, logits, kernel = (
+                summarise(times[chosen]) for times in (samples.call, samples.logits, samples.kernel)
+            )
             timings.append(BucketTiming(bucket.entry, bucket.words, bucket.bytes, texts, call, logits, kernel))
     return timings
 

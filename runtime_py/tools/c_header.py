@@ -1,4 +1,6 @@
-"""A package's buckets and labels as a C header, for hosts that have no use for a JSON reader (``c/decode.h`` says of what types)."""
+"""A package's buckets and labels as a C header, for hosts that have no use for a JSON reader (``c/decode.h`` says of
+what types).
+"""
 
 import math
 from collections.abc import Iterable
@@ -18,14 +20,23 @@ def c_header(manifest: Manifest) -> str:
     frames = (", ".join(str(int(place in frame)) for place in range(len(slots))) for frame in labels.frames)
     known = Frames(scheme, labels.frames, labels.frame_counts)
     places = list(accumulate((len(each.slots) for own in known.known for each in own), initial=0))
-    listed = (f"{{{each.bonus!r}, {first}, {len(each.slots)}}}" for first, each in zip(places, chain.from_iterable(known.known), strict=False))
+    listed = (
+        f"{{{each.bonus!r}, {first}, {len(each.slots)}}}"
+        for first, each in zip(places, chain.from_iterable(known.known), strict=False)
+    )
     weighed = [  # C has no empty arrays
         _array("pqrnn_known_t pqrnn_known", list(listed) or ["{0, 0, 0}"]),
-        _array("int16_t pqrnn_known_slots", [str(slot) for own in known.known for each in own for slot in each.slots] or ["0"]),
+        _array(
+            "int16_t pqrnn_known_slots",
+            [str(slot) for own in known.known for each in own for slot in each.slots] or ["0"],
+        ),
         _array("int32_t pqrnn_known_of", map(str, accumulate((len(own) for own in known.known), initial=0))),
         _array("double pqrnn_unseen", map(repr, known.unseen)),
     ]
-    modules = [f"// {variant.target}: {variant.path}, SHA-256 {manifest.files[variant.path].sha256}" for variant in manifest.variants]
+    modules = [
+        f"// {variant.target}: {variant.path}, SHA-256 {manifest.files[variant.path].sha256}"
+        for variant in manifest.variants
+    ]
     return "\n".join(
         [
             "// Made by `pqrnn conformance PACKAGE --header FILE`; the modules that it belongs to:",
@@ -53,9 +64,14 @@ def c_header(manifest: Manifest) -> str:
 
 
 def _widest(frames: Frames) -> int:
-    """Return how many numbers a word takes at most in the search for a frame: one for each part of its slots, and one more for each slot that is open."""
+    """Return how many numbers a word takes at most in the search for a frame:
+
+    one for each part of its slots, and one more for each slot that is open.
+    """
     known = [each.slots for own in frames.known for each in own]
-    return max(math.prod(slots.count(slot) + 1 for slot in set(slots)) * (len(set(slots)) + 1) for slots in [(), *known])
+    return max(
+        math.prod(slots.count(slot) + 1 for slot in set(slots)) * (len(set(slots)) + 1) for slots in [(), *known]
+    )
 
 
 def _array(declaration: str, values: Iterable[str]) -> str:
@@ -64,4 +80,10 @@ def _array(declaration: str, values: Iterable[str]) -> str:
 
 def _literal(text: str) -> str:
     """Return a text as a C string; octal escapes end by themselves after three digits, hexadecimal ones would not."""
-    return '"' + "".join(chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else f"\\{byte:03o}" for byte in text.encode()) + '"'
+    return (
+        '"'
+        + "".join(
+            chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else f"\\{byte:03o}" for byte in text.encode()
+        )
+        + '"'
+    )

@@ -1,7 +1,9 @@
-"""Does this variant answer right on this machine? Replays the golden vectors and compares numbers, decisions and repetitions.
+"""Does this variant answer right on this machine? Replays the golden vectors and compares numbers, decisions and
+repetitions.
 
-Integers (word count and word positions) have to be equal; logits may differ by the tolerance that the package states; no decision may flip; every
-replay has to give the same bits; NaN, infinity and all-zero logits are faults of their own, since some drivers give them silently.
+Integers (word count and word positions) have to be equal; logits may differ by the tolerance that the package states;
+no decision may flip; every replay has to give the same bits; NaN, infinity and all-zero logits are faults of their own,
+since some drivers give them silently.
 """
 
 from collections.abc import Sequence
@@ -32,7 +34,9 @@ class Deviation(Struct, frozen=True):
 
 
 class CheckResult(Struct, frozen=True):
-    """Outcome of a check: the variant and why it was taken, the parity numbers as they go into the manifest, and the worst texts, worst first."""
+    """Outcome of a check: the variant and why it was taken, the parity numbers as they go into the manifest, and the
+    worst texts, worst first.
+    """
 
     package: str
     target: str
@@ -60,7 +64,16 @@ class Comparison:
         self.tolerance = tolerance
         self.intent_max_abs = self.tags_max_abs = 0.0
         self.counts = dict.fromkeys(
-            ("intent_flips", "tag_flips", "count_mismatches", "span_mismatches", "not_finite", "all_zero", "not_deterministic"), 0
+            (
+                "intent_flips",
+                "tag_flips",
+                "count_mismatches",
+                "span_mismatches",
+                "not_finite",
+                "all_zero",
+                "not_deterministic",
+            ),
+            0,
         )
         self.texts = self.words = self.over_tolerance = 0
         self.deviations: list[Deviation] = []
@@ -124,7 +137,9 @@ class Comparison:
         found = [f"{number} {fault.replace('_', ' ')}" for fault, number in self.counts.items() if number]
         if self.over_tolerance:
             largest = max(self.intent_max_abs, self.tags_max_abs)
-            found.append(f"{self.over_tolerance} texts over the tolerance of {self.tolerance:.3g} (largest difference {largest:.3g})")
+            found.append(
+                f"{self.over_tolerance} texts over the tolerance of {self.tolerance:.3g} (largest difference {largest:.3g})"
+            )
         return found
 
     def parity(self, repeats: int, machine: str, runtime: str, emulator: str = "") -> Parity:
@@ -163,7 +178,9 @@ class Comparison:
 
     def worst(self, number: int = _WORST) -> list[Deviation]:
         """Return the texts with faults, or the largest differences, worst first."""
-        return sorted(self.deviations, key=lambda deviation: (-len(deviation.faults), -deviation.max_abs, deviation.index))[:number]
+        return sorted(
+            self.deviations, key=lambda deviation: (-len(deviation.faults), -deviation.max_abs, deviation.index)
+        )[:number]
 
 
 def same_bits(first: Logits, second: Logits) -> bool:
@@ -175,8 +192,8 @@ def same_bits(first: Logits, second: Logits) -> bool:
 def check_parser(parser: Parser, repeats: int = 3) -> CheckResult:
     """Replay the golden vectors of a loaded package.
 
-    The whole set is replayed in rounds, so that every text follows another one each time and leftovers of an earlier text would show. A package with functions
-    for several texts at once answers the set through these, too.
+    The whole set is replayed in rounds, so that every text follows another one each time and leftovers of an earlier
+    text would show. A package with functions for several texts at once answers the set through these, too.
 
     Args:
         parser: The loaded package.
@@ -204,10 +221,14 @@ def check_parser(parser: Parser, repeats: int = 3) -> CheckResult:
     if parser.batch > 1:
         for index, logits in enumerate(parser.logits_batch(golden.texts)):
             batched.add(index, [logits])
-    parity = comparison.parity(repeats, machine.cpu or machine.architecture, f"iree {machine.runtime}, {parser.device}", emulator)
+    parity = comparison.parity(
+        repeats, machine.cpu or machine.architecture, f"iree {machine.runtime}, {parser.device}", emulator
+    )
     if wrong := [f"{parser.batch} texts at once: {failure}" for failure in batched.failures()]:
         parity = msgspec.structs.replace(parity, passed=False, failures=parity.failures + wrong)
-    return CheckResult(str(parser.package.path), parser.variant.target, parser.selection.reason, parity, comparison.worst())
+    return CheckResult(
+        str(parser.package.path), parser.variant.target, parser.selection.reason, parity, comparison.worst()
+    )
 
 
 def check_package(path: str | Path, variant: str | None = None, repeats: int = 3, threads: int = 1) -> CheckResult:
@@ -220,7 +241,8 @@ def check_package(path: str | Path, variant: str | None = None, repeats: int = 3
         threads: As for `Parser.load`.
 
     Raises:
-        ParserError: The package cannot be loaded or run; that the answers are wrong is no error but ``passed`` being false.
+        ParserError: The package cannot be loaded or run; that the answers are wrong is no error but ``passed`` being
+            false.
     """
     open_package(path, verify=True)
     with Parser.load(path, variant=variant, threads=threads) as parser:

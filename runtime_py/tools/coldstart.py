@@ -1,4 +1,6 @@
-"""What a first start costs, measured in a fresh process: ``python -m runtime_py.tools.coldstart PACKAGE [VARIANT] [THREADS]`` prints one line of JSON.
+"""What a first start costs, measured in a fresh process:
+
+``python -m runtime_py.tools.coldstart PACKAGE [VARIANT] [THREADS]`` prints one line of JSON.
 
 Nothing is imported at the top but what Python itself has loaded, since the imports are part of what is measured.
 """
@@ -9,7 +11,11 @@ import time
 
 def main(arguments: list[str]) -> int:
     """Import, load, parse twice, and write the times in seconds and the memory in bytes to standard output."""
-    path, variant, threads = arguments[0], arguments[1] if len(arguments) > 1 else "", int(arguments[2]) if len(arguments) > 2 else 1
+    path, variant, threads = (
+        arguments[0],
+        arguments[1] if len(arguments) > 1 else "",
+        int(arguments[2]) if len(arguments) > 2 else 1,
+    )
     start = time.perf_counter()
     from runtime_py.parser import Parser
 

@@ -1,7 +1,8 @@
 """The conformance file: what a host in any language has to answer for a package, and a judge of its answers.
 
-The numbers are those of the golden vectors, which PyTorch gave; the parses follow from them by `runtime_py.decode.decoder`. ``ABI.md`` beside this file says how a
-host gets from a text to its answer. All positions are bytes of the UTF-8 text.
+The numbers are those of the golden vectors, which PyTorch gave; the parses follow from them by
+`runtime_py.decode.decoder`. ``ABI.md`` beside this file says how a host gets from a text to its answer. All positions
+are bytes of the UTF-8 text.
 """
 
 import base64
@@ -61,10 +62,13 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LongCase(Struct, frozen=True, forbid_unknown_fields=True):
-    """One text that does not fit: a host refuses it (``refused``), or parses its first ``prefix`` bytes and says that the text was cut.
+    """One text that does not fit:
 
-    ``reason`` is ``bytes`` where the text has too many of them, and ``words`` where only the program's count shows that it is too long: then the whole
-    text goes in, the first ``words`` words are answered, and ``prefix`` is the whole length.
+    a host refuses it (``refused``), or parses its first ``prefix`` bytes and says that the text was cut.
+
+    ``reason`` is ``bytes`` where the text has too many of them, and ``words`` where only the program's count shows that
+    it is too long: then the whole text goes in, the first ``words`` words are answered, and ``prefix`` is the whole
+    length.
     """
 
     id: Count
@@ -93,7 +97,9 @@ class Conformance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class ConformanceCase(Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of a host's answers. For a text that fits: words, intent, slots, and, where the host has them, the numbers behind them.
+    """One line of a host's answers.
+
+    For a text that fits: words, intent, slots, and, where the host has them, the numbers behind them.
 
     For a text that does not fit: ``refused``, or ``truncated`` with the number of bytes that were read.
     """
@@ -186,14 +192,18 @@ def _case(index: int, golden: GoldenVectors, decoder: Decoder) -> Case:
 
 
 def _exact(row: NDArray[np.float32]) -> list[float]:
-    """Return numbers whose shortest decimal form gives back the very float32, whether it is read as a float or as a double."""
+    """Return numbers whose shortest decimal form gives back the very float32, whether it is read as a float or as a
+    double.
+    """
     values = [float(text) for text in row.astype(np.str_)]
     assert np.array_equal(np.array(values, np.float32), row)  # a digit lost here would be blamed on the host
     return values
 
 
 def _long_cases(largest: Bucket, first: int) -> list[LongCase]:
-    """Texts that are too long by a byte, in one word, between words, in the midst of a character and of an invalid sequence; and one of too many words."""
+    """Texts that are too long by a byte, in one word, between words, in the midst of a character and of an invalid
+    sequence; and one of too many words.
+    """
     limit = largest.bytes
     texts = [
         b"y" * (limit + 1),
@@ -207,7 +217,10 @@ def _long_cases(largest: Bucket, first: int) -> list[LongCase]:
     many = b" ".join([b"a"] * (largest.words + 1))
     if len(many) <= limit:
         cases.append((many, "words", len(many)))
-    return [LongCase(first + index, base64.b64encode(raw).decode(), reason, prefix) for index, (raw, reason, prefix) in enumerate(cases)]
+    return [
+        LongCase(first + index, base64.b64encode(raw).decode(), reason, prefix)
+        for index, (raw, reason, prefix) in enumerate(cases)
+    ]
 
 
 def encode_conformance(conformance: Conformance) -> bytes:
@@ -231,7 +244,9 @@ def decode_conformance(data: bytes, where: str) -> Conformance:
     try:
         found = msgspec.json.decode(data, type=Conformance)
     except msgspec.DecodeError as error:
-        raise ConformanceError(f"{where}: not a conformance file ({error}). Write it again: pqrnn conformance PACKAGE --out {where}") from error
+        raise ConformanceError(
+            f"{where}: not a conformance file ({error}). Write it again: pqrnn conformance PACKAGE --out {where}"
+        ) from error
     if found.schema.split(".")[0] != SCHEMA.split(".")[0] or found.abi != ABI:
         raise ConformanceError(
             f"{where}: has format {found.schema} and ABI {found.abi}, expected {SCHEMA} and {ABI}. Write it again: pqrnn conformance"
@@ -241,7 +256,9 @@ def decode_conformance(data: bytes, where: str) -> Conformance:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the file, and under ``$defs/ConformanceCase`` that of a line of answers."""
-    (main, _), components = msgspec.json.schema_components([Conformance, ConformanceCase], ref_template="#/$defs/{name}")
+    (main, _), components = msgspec.json.schema_components(
+        [Conformance, ConformanceCase], ref_template="#/$defs/{name}"
+    )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"pqrnn conformance file {SCHEMA}",
@@ -282,20 +299,27 @@ class _Judge:
 
     def judge(self, case: Case, answer: ConformanceCase, conformance: Conformance) -> None:
         if answer.refused or answer.truncated:
-            self.expect(case.id, "refused or cut, though it fits", "an answer", "refused" if answer.refused else "truncated")
+            self.expect(
+                case.id, "refused or cut, though it fits", "an answer", "refused" if answer.refused else "truncated"
+            )
             return
         self.expect(case.id, "words", case.words, answer.words)
         self.expect(case.id, "intent", case.intent, answer.intent)
         self.expect(case.id, "slots", _slots(case.slots), _slots(answer.slots))
         if answer.score is not None and not abs(answer.score - case.score) <= conformance.score_tolerance:
             self.found.append(Difference(case.id, "score", _short(case.score), _short(answer.score)))
-        pairs = [(case.intent_logits, answer.intent_logits, "intent logits"), (case.tag_logits, answer.tag_logits, "tag logits")]
+        pairs = [
+            (case.intent_logits, answer.intent_logits, "intent logits"),
+            (case.tag_logits, answer.tag_logits, "tag logits"),
+        ]
         self.with_logits += all(given is not None for _, given, _ in pairs)
         for expected, given, what in pairs:
             if given is not None:
                 self._compare(case.id, what, expected, given, conformance.tolerance)
 
-    def _compare(self, number: int, what: str, expected: Any, given: Any, tolerance: float) -> None:  # lists of one depth or two
+    def _compare(
+        self, number: int, what: str, expected: Any, given: Any, tolerance: float
+    ) -> None:  # lists of one depth or two
         try:
             wanted, got = np.array(expected, np.float64), np.array(given, np.float64)
         except ValueError:  # rows of unequal lengths
@@ -310,13 +334,17 @@ class _Judge:
         at = tuple(int(index) for index in np.unravel_index(distance.argmax(), distance.shape))
         self.largest = max(self.largest, float(distance[at]))
         if not distance[at] <= tolerance:
-            self.found.append(Difference(number, f"{what} at {list(at)}", _short(float(wanted[at])), _short(float(got[at]))))
+            self.found.append(
+                Difference(number, f"{what} at {list(at)}", _short(float(wanted[at])), _short(float(got[at])))
+            )
 
     def judge_long(self, case: LongCase, answer: ConformanceCase) -> None:
         if answer.refused:
             return
         if not answer.truncated:
-            self.found.append(Difference(case.id, f"too many {case.reason}", "refused or truncated", "an answer that does not say so"))
+            self.found.append(
+                Difference(case.id, f"too many {case.reason}", "refused or truncated", "an answer that does not say so")
+            )
         else:
             self.expect(case.id, "bytes read of a text that was cut", case.prefix, answer.prefix)
 
@@ -353,7 +381,16 @@ def judge(conformance: Conformance, answers: Iterable[ConformanceCase]) -> Verdi
         kind = difference.what.split(" at [")[0]
         failures[kind] = failures.get(kind, 0) + 1
     first = sorted(collected.found, key=lambda difference: difference.id)[:_SHOWN]
-    return Verdict(not failures, known, len(given), collected.with_logits, collected.largest, conformance.tolerance, failures, first)
+    return Verdict(
+        not failures,
+        known,
+        len(given),
+        collected.with_logits,
+        collected.largest,
+        conformance.tolerance,
+        failures,
+        first,
+    )
 
 
 def _slots(slots: list[ByteSlot] | None) -> list[tuple[str, int, int]] | None:

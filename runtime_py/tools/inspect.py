@@ -7,7 +7,7 @@ from msgspec import Struct
 from runtime_py.decode.tags import TagScheme
 from runtime_py.device.preflight import this_machine, why_not
 from runtime_py.device.selection import Selection, select_variant
-from runtime_py.errors import PackageError, UnsupportedTarget
+from runtime_py.errors import PackageError, UnsupportedTargetError
 from runtime_py.package_format.manifest import MANIFEST_NAME, Bucket, Parity, Producer, Variant, VulkanNeeds
 from runtime_py.package_format.package import Package, open_package
 
@@ -20,7 +20,9 @@ class PartSize(Struct, frozen=True):
 
 
 class VariantFacts(Struct, frozen=True):
-    """One variant: what it needs, how large it is, whether it was proved right and where, whether it runs here, and why another one is taken."""
+    """One variant: what it needs, how large it is, whether it was proved right and where, whether it runs here, and why
+    another one is taken.
+    """
 
     target: str
     device: str
@@ -42,8 +44,8 @@ class VariantFacts(Struct, frozen=True):
 class PackageFacts(Struct, frozen=True):
     """A package at a glance.
 
-    ``choice`` says which variant is taken on this machine and why; empty where none runs. ``damaged`` lists files that are missing or not what the manifest
-    says, with the reason.
+    ``choice`` says which variant is taken on this machine and why; empty where none runs. ``damaged`` lists files that
+    are missing or not what the manifest says, with the reason.
     """
 
     path: str
@@ -127,7 +129,7 @@ def measure_parts(package: Package) -> list[PartSize]:
 def _chosen(package: Package) -> Selection | None:
     try:
         return select_variant(package.manifest, this_machine())
-    except UnsupportedTarget:
+    except UnsupportedTargetError:
         return None
 
 

@@ -1,6 +1,9 @@
-"""What people and scripts read of a parse, a check, a benchmark or a package: words and rows, without the looks of a terminal.
+"""What people and scripts read of a parse, a check, a benchmark or a package:
 
-Both command lines print these: `pqrnn` of the workstation with colours, the one of the board (`runtime_py.cli`) as plain columns.
+words and rows, without the looks of a terminal.
+
+Both command lines print these: `pqrnn` of the workstation with colours, the one of the board (`runtime_py.cli`) as
+plain columns.
 """
 
 from collections.abc import Sequence
@@ -50,8 +53,16 @@ def check_table(result: "CheckResult") -> Table:
     parity = result.parity
     rows: list[tuple[str, ...]] = [
         ("variant", result.reason, ""),
-        ("golden vectors", f"{parity.texts} texts, {parity.words} words, {parity.repeats} times", "passed" if parity.passed else "FAILED"),
-        ("largest logit difference", f"{max(parity.intent_max_abs, parity.tags_max_abs):.2e}, allowed {parity.tolerance:.2e}", ""),
+        (
+            "golden vectors",
+            f"{parity.texts} texts, {parity.words} words, {parity.repeats} times",
+            "passed" if parity.passed else "FAILED",
+        ),
+        (
+            "largest logit difference",
+            f"{max(parity.intent_max_abs, parity.tags_max_abs):.2e}, allowed {parity.tolerance:.2e}",
+            "",
+        ),
         ("flips", f"{parity.intent_flips} intents, {parity.tag_flips} tags", ""),
     ]
     return Table(f"{result.package}, {result.target}", ("check", "found", "verdict"), rows)
@@ -63,14 +74,20 @@ def bench_tables(result: "BenchResult") -> list[Table]:
         ("package", f"{result.total_bytes:,} bytes"),
         *((f"  {part.part}", f"{part.bytes:,} bytes") for part in result.parts),
     ]
-    rows += [("load", f"{result.load_seconds * 1e3:.1f} ms"), ("first call", f"{result.first_call_seconds * 1e3:.2f} ms")]
+    rows += [
+        ("load", f"{result.load_seconds * 1e3:.1f} ms"),
+        ("first call", f"{result.first_call_seconds * 1e3:.2f} ms"),
+    ]
     if result.cold_start is not None:
         cold = result.cold_start
         start = cold.import_seconds + cold.load_seconds + cold.first_call_seconds
         rows.append(("fresh process: import, load, first call", f"{start * 1e3:.0f} ms"))
         rows.append(("  of that the import", f"{cold.import_seconds * 1e3:.0f} ms"))
     rows += [
-        ("steady state: text to parse", f"{result.call.median:.0f} us median, {result.call.p90:.0f} us at 90 %, n = {result.call.n}"),
+        (
+            "steady state: text to parse",
+            f"{result.call.median:.0f} us median, {result.call.p90:.0f} us at 90 %, n = {result.call.n}",
+        ),
         ("  bytes to logits", f"{result.logits.median:.0f} us"),
         ("  compiled function alone", f"{result.kernel.median:.0f} us"),
         ("  Python and decoding", f"{result.overhead:.0f} us"),
@@ -111,10 +128,19 @@ def inspect_tables(facts: "PackageFacts") -> list[Table]:
         ("size", f"{facts.total_bytes:,} bytes: " + ", ".join(f"{part.part} {part.bytes:,}" for part in facts.parts)),
     ]
     variants: list[tuple[str, ...]] = [
-        (each.target, each.triple, f"{each.bytes:,}", _verified(each), f"no: {each.why_not}" if each.why_not else _taken(each))
+        (
+            each.target,
+            each.triple,
+            f"{each.bytes:,}",
+            _verified(each),
+            f"no: {each.why_not}" if each.why_not else _taken(each),
+        )
         for each in facts.variants
     ]
-    return [Table(facts.path, ("fact", "value"), rows), Table("variants", ("target", "triple", "bytes", "verified", "runs here"), variants)]
+    return [
+        Table(facts.path, ("fact", "value"), rows),
+        Table("variants", ("target", "triple", "bytes", "verified", "runs here"), variants),
+    ]
 
 
 def _verified(variant: "VariantFacts") -> str:

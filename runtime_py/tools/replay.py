@@ -1,10 +1,14 @@
-"""The program that every process runs which has to show what a variant answers: on this machine, in an emulator, or as the self-test of a GPU.
+"""The program that every process runs which has to show what a variant answers:
 
-    python -m runtime_py.tools.replay PACKAGE --target TARGET [--repeats 3] [--texts IN.npz] [--entries] [--out OUT.npz] [--no-preflight]
+on this machine, in an emulator, or as the self-test of a GPU.
 
-Replays the golden vectors and writes the outcome to standard output as one JSON document (`Replay`), whether the answers are right or not. With
-``--texts``, ``OUT.npz`` gets the answers to these texts as users get them; with ``--entries`` those of every entry to every text that it can hold, of these
-texts or else of the golden ones. The exit code is 0 when everything ran, and 3 with the reason on standard error when the package cannot be run.
+    python -m runtime_py.tools.replay PACKAGE --target TARGET [--repeats 3] [--texts IN.npz] [--entries] [--out OUT.npz]
+    [--no-preflight]
+
+Replays the golden vectors and writes the outcome to standard output as one JSON document (`Replay`), whether the
+answers are right or not. With ``--texts``, ``OUT.npz`` gets the answers to these texts as users get them; with
+``--entries`` those of every entry to every text that it can hold, of these texts or else of the golden ones. The exit
+code is 0 when everything ran, and 3 with the reason on standard error when the package cannot be run.
 ``--no-preflight`` loads code also where something that it needs is missing, to see what becomes of it.
 """
 
@@ -59,7 +63,15 @@ def main(arguments: Sequence[str]) -> int:
     """Run the program; return its exit code."""
     options = _options(arguments)
     try:
-        replay = run(options.package, options.target, options.repeats, options.texts, options.entries, options.out, options.preflight)
+        replay = run(
+            options.package,
+            options.target,
+            options.repeats,
+            options.texts,
+            options.entries,
+            options.out,
+            options.preflight,
+        )
     except ParserError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return CANNOT_RUN
@@ -68,14 +80,21 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m runtime_py.tools.replay", description="Replay the golden vectors of a package.")
+    parser = argparse.ArgumentParser(
+        prog="python -m runtime_py.tools.replay", description="Replay the golden vectors of a package."
+    )
     parser.add_argument("package", type=Path)
     parser.add_argument("--target", required=True, help="the variant to run")
     parser.add_argument("--repeats", type=int, default=3, help="how often each golden text runs")
     parser.add_argument("--texts", type=Path, help="an archive with texts to answer as well")
     parser.add_argument("--entries", action="store_true", help="also answer with every entry by itself")
     parser.add_argument("--out", type=Path, help="where the answers go")
-    parser.add_argument("--no-preflight", dest="preflight", action="store_false", help="run code also where something is missing that it needs")
+    parser.add_argument(
+        "--no-preflight",
+        dest="preflight",
+        action="store_false",
+        help="run code also where something is missing that it needs",
+    )
     options = parser.parse_args(arguments)
     if (options.texts is not None or options.entries) != (options.out is not None):
         parser.error("--out goes together with --texts or --entries")
@@ -130,16 +149,31 @@ def collect(parser: Parser, texts: Sequence[bytes], whole: bool = True, entries:
         entries: Whether to ask every entry.
     """
     logits = [parser.logits(text) for text in texts] if whole else []
-    answers = join_golden(texts, [each.intent for each in logits], [each.tags for each in logits], [each.spans for each in logits]) if whole else None
+    answers = (
+        join_golden(
+            texts, [each.intent for each in logits], [each.tags for each in logits], [each.spans for each in logits]
+        )
+        if whole
+        else None
+    )
     truncated = np.array([each.truncated for each in logits], np.bool_)
-    return AnswerSheet(tuple(texts), answers, truncated, tuple(_ask(entry, texts, parser.manifest.labels) for entry in parser.entries) if entries else ())
+    return AnswerSheet(
+        tuple(texts),
+        answers,
+        truncated,
+        tuple(_ask(entry, texts, parser.manifest.labels) for entry in parser.entries) if entries else (),
+    )
 
 
 def _ask(entry: EntryFunction, texts: Sequence[bytes], labels: Labels) -> EntryAnswers:
     fitting = [index for index, text in enumerate(texts) if len(text) <= entry.bytes]
     outputs = [entry.run(texts[index]) for index in fitting]
     kept = [each.count if 0 <= each.count <= entry.words else 0 for each in outputs]
-    none = np.zeros((0, len(labels.intents)), np.float32), np.zeros((0, len(labels.tags)), np.float32), np.zeros((0, 2), np.int32)
+    none = (
+        np.zeros((0, len(labels.intents)), np.float32),
+        np.zeros((0, len(labels.tags)), np.float32),
+        np.zeros((0, 2), np.int32),
+    )
     return EntryAnswers(
         entry=entry.bucket.entry,
         index=np.array(fitting, np.int32),

@@ -14,7 +14,9 @@ _CHANGING = {"checked", "seconds"}
 
 
 def _run(module: str, *arguments: str | Path, stdin: bytes | None = None, code: int = 0) -> str:
-    done = subprocess.run([sys.executable, "-m", module, *map(str, arguments)], input=stdin, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)], input=stdin, capture_output=True, check=False, timeout=120
+    )
     assert done.returncode == code, done.stderr.decode()
     return done.stdout.decode()
 
@@ -25,7 +27,9 @@ def _without_times(document: object) -> object:
     return [_without_times(item) for item in document] if isinstance(document, list) else document
 
 
-@pytest.mark.parametrize("arguments", [("parse", "--json", *_TEXTS), ("parse", *_TEXTS), ("parse", "--truncate", "--json", "x" * 100)])
+@pytest.mark.parametrize(
+    "arguments", [("parse", "--json", *_TEXTS), ("parse", *_TEXTS), ("parse", "--truncate", "--json", "x" * 100)]
+)
 def test_both_parse_alike(tiny_path: Path, arguments: tuple[str, ...]) -> None:
     verb, *rest = arguments
     assert _run("runtime_py", verb, tiny_path, *rest) == _run("pqrnn", verb, tiny_path, *rest)
@@ -46,7 +50,9 @@ def test_both_check_alike(tiny_path: Path) -> None:
 
 
 def test_both_benchmarks_have_the_same_form(tiny_path: Path) -> None:
-    own, large = (json.loads(_run(module, "bench", tiny_path, "--json", "--seconds", "0.1")) for module in ("runtime_py", "pqrnn"))
+    own, large = (
+        json.loads(_run(module, "bench", tiny_path, "--json", "--seconds", "0.1")) for module in ("runtime_py", "pqrnn")
+    )
     assert own.keys() == large.keys()
     assert own["call"]["n"] > 0
     assert own["cold_start"]["import_seconds"] > 0

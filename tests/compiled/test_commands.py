@@ -23,7 +23,13 @@ door_open = ["open the {room} door [please]", "(can|could) you open the door of 
 
 
 def _pqrnn(*arguments: str | Path, stdin: bytes = b"", code: int = 0) -> str:
-    done = subprocess.run([sys.executable, "-m", "pqrnn", *map(str, arguments)], input=stdin, capture_output=True, check=False, timeout=500)
+    done = subprocess.run(
+        [sys.executable, "-m", "pqrnn", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=500,
+    )
     assert done.returncode == code, done.stderr.decode()
     return done.stdout.decode()
 
@@ -33,10 +39,41 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a grammar, a run trained on it, and the package compiled from the run."""
     folder = tmp_path_factory.mktemp("home")
     (folder / "commands.toml").write_text(_GRAMMAR)
-    small = ("--bottleneck", "32", "--state", "16", "--features", "64", "--ngram-features", "64", "--learning-rate", "0.01", "--misspell", "0")
-    trained = json.loads(_pqrnn("train", "--data", folder / "commands.toml", "--out", folder / "run", "--epochs", "80", "--patience", "0", "--batch", "8", *small, "--json"))
+    small = (
+        "--bottleneck",
+        "32",
+        "--state",
+        "16",
+        "--features",
+        "64",
+        "--ngram-features",
+        "64",
+        "--learning-rate",
+        "0.01",
+        "--misspell",
+        "0",
+    )
+    trained = json.loads(
+        _pqrnn(
+            "train",
+            "--data",
+            folder / "commands.toml",
+            "--out",
+            folder / "run",
+            "--epochs",
+            "80",
+            "--patience",
+            "0",
+            "--batch",
+            "8",
+            *small,
+            "--json",
+        )
+    )
     assert trained["metrics"]["dev"]["intent_accuracy"]["value"] > 0.9
-    compiled = json.loads(_pqrnn("compile", folder / "run", "--target", "host", "--out", folder / "home.pqrnn", "--json"))
+    compiled = json.loads(
+        _pqrnn("compile", folder / "run", "--target", "host", "--out", folder / "home.pqrnn", "--json")
+    )
     assert compiled["manifest"]["variants"][0]["parity"]["passed"] is True
     return folder
 
@@ -47,7 +84,9 @@ def test_a_plan_is_shown_and_nothing_is_written(home: Path) -> None:
     targets = ("--target", "host", "--target", "raspberry-pi-4", "--target", "linux-riscv64")
     plan = json.loads(_pqrnn("compile", home / "run", *targets, "--out", out, "--dry-run", "--jobs", "2", "--json"))
     assert [one["target"] for one in plan["targets"]] == ["host", "raspberry-pi-4", "linux-riscv64"]
-    assert not any(one["cached"] for one in plan["targets"])  # with one among them that has no kernels, all get entries of several lengths
+    assert not any(
+        one["cached"] for one in plan["targets"]
+    )  # with one among them that has no kernels, all get entries of several lengths
     alone = json.loads(_pqrnn("compile", home / "run", "--target", "host", "--out", out, "--dry-run", "--json"))
     assert [one["cached"] for one in alone["targets"]] == [True]  # was compiled above
     assert plan["mlir"]["module.mlirbc"]["bytes"] > 10_000
@@ -58,14 +97,18 @@ def test_a_plan_is_shown_and_nothing_is_written(home: Path) -> None:
     assert sorted(home.rglob("*")) == before
 
 
-def test_a_failing_target_is_said_and_the_others_make_the_package(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_target_is_said_and_the_others_make_the_package(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "targets").mkdir()
     (tmp_path / "targets" / "odd.toml").write_text(
         'id = "odd"\nsummary = "x"\nfamily = "vmvx"\nneeds = "x"\ntier = "native"\n[[flags]]\nflag = "--no-such-flag"\nreason = "x"\n'
     )
     monkeypatch.setenv("PQRNN_TARGETS", str(tmp_path / "targets"))
     out = tmp_path / "home.pqrnn"
-    told = json.loads(_pqrnn("compile", home / "run", "--target", "odd", "--target", "host", "--out", out, "--json", code=1))
+    told = json.loads(
+        _pqrnn("compile", home / "run", "--target", "odd", "--target", "host", "--out", out, "--json", code=1)
+    )
     assert told["failures"]["odd"]["stage"] == "compile"
     assert "no-such-flag" in told["failures"]["odd"]["diagnostics"]
     assert [variant["target"] for variant in told["manifest"]["variants"]] == ["host"]
@@ -75,7 +118,9 @@ def test_a_failing_target_is_said_and_the_others_make_the_package(home: Path, tm
 
 
 def test_sample_shows_labels(home: Path) -> None:
-    rows = [json.loads(line) for line in _pqrnn("data", "sample", home / "commands.toml", "-n", "6", "--json").splitlines()]
+    rows = [
+        json.loads(line) for line in _pqrnn("data", "sample", home / "commands.toml", "-n", "6", "--json").splitlines()
+    ]
     assert len(rows) == 6
     for row in rows:
         (slot,) = row["slots"]
@@ -94,13 +139,22 @@ def test_parse_takes_arguments_and_lines(home: Path) -> None:
 
 def test_parse_survives_any_bytes(home: Path) -> None:
     lines = [b"", b"\xff\xfe\x80", "क्या 漢字 👩‍🚀".encode(), b"a\x00b"]
-    parses = [json.loads(line) for line in _pqrnn("parse", home / "home.pqrnn", "--json", stdin=b"\n".join(lines)).splitlines()]
+    parses = [
+        json.loads(line)
+        for line in _pqrnn("parse", home / "home.pqrnn", "--json", stdin=b"\n".join(lines)).splitlines()
+    ]
     assert [parse["text"] for parse in parses] == [line.decode("utf-8", "replace") for line in lines]
 
 
 def test_long_text_is_refused_or_said_to_be_cut(home: Path) -> None:
     text = "open the kitchen door please " * 60
-    done = subprocess.run([sys.executable, "-m", "pqrnn", "parse", home / "home.pqrnn", text], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "pqrnn", "parse", home / "home.pqrnn", text],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     parse = json.loads(_pqrnn("parse", home / "home.pqrnn", text, "--truncate", "--json"))
@@ -108,7 +162,9 @@ def test_long_text_is_refused_or_said_to_be_cut(home: Path) -> None:
 
 
 def test_check_compares_with_pytorch(home: Path) -> None:
-    checked = json.loads(_pqrnn("check", home / "home.pqrnn", "--data", home / "commands.toml", "--run", home / "run", "--json"))
+    checked = json.loads(
+        _pqrnn("check", home / "home.pqrnn", "--data", home / "commands.toml", "--run", home / "run", "--json")
+    )
     assert checked["passed"] is True
     assert (checked["decisions"]["intent_flips"], checked["decisions"]["slot_flips"]) == (0, 0)
     scored = json.loads(_pqrnn("evaluate", home / "run", "--data", home / "commands.toml", "--json"))
@@ -117,7 +173,18 @@ def test_check_compares_with_pytorch(home: Path) -> None:
 
 def test_check_fails_below_a_goal(home: Path) -> None:
     (home / "wrong.jsonl").write_text('{"text": "turn off the hall light", "intent": "door_open", "slots": []}\n')
-    out = _pqrnn("check", home / "home.pqrnn", "--data", home / "wrong.jsonl", "--split", "all", "--goal", "0.5", "--json", code=1)
+    out = _pqrnn(
+        "check",
+        home / "home.pqrnn",
+        "--data",
+        home / "wrong.jsonl",
+        "--split",
+        "all",
+        "--goal",
+        "0.5",
+        "--json",
+        code=1,
+    )
     assert "below the goal" in json.loads(out)["failures"][0]
 
 
@@ -140,7 +207,9 @@ def test_a_file_without_splits_trains(home: Path) -> None:
     rows = _pqrnn("data", "sample", home / "commands.toml", "-n", "60", "--json")
     (home / "mine.jsonl").write_text(rows)
     small = ("--bottleneck", "16", "--state", "8", "--features", "32", "--ngram-features", "32")
-    trained = json.loads(_pqrnn("train", "--data", home / "mine.jsonl", "--out", home / "mine", "--epochs", "1", *small, "--json"))
+    trained = json.loads(
+        _pqrnn("train", "--data", home / "mine.jsonl", "--out", home / "mine", "--epochs", "1", *small, "--json")
+    )
     held_out = trained["metrics"]["dev"]["exact_match"]["n"]
     assert 0 < held_out < 30
 

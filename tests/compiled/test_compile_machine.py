@@ -10,7 +10,7 @@ import pytest
 from compile.lowering.iree_compile import STRIP_FLAGS, compile_module, compiler_path, compiler_version, target_flags
 from compile.lowering.processor import resolve_processor
 from compile.plan import plan_targets
-from compile.support.errors import CompilerFailed
+from compile.support.errors import CompilerError
 from runtime_py.device.preflight import missing_features, this_machine
 from targets import Target, registry
 
@@ -40,15 +40,19 @@ def test_host_is_resolved_to_what_this_machine_has() -> None:
 
 def test_a_target_that_leaves_a_feature_out_is_refused() -> None:
     target = registry().get("linux-x86_64-v3")
-    under = msgspec.structs.replace(target, features=tuple(feature for feature in target.features if feature not in ("avx2", "fma")))
-    with pytest.raises(CompilerFailed, match=r"linux-x86_64-v3: .* may use avx2, fma, which the target's features leave out"):
+    under = msgspec.structs.replace(
+        target, features=tuple(feature for feature in target.features if feature not in ("avx2", "fma"))
+    )
+    with pytest.raises(
+        CompilerError, match=r"linux-x86_64-v3: .* may use avx2, fma, which the target's features leave out"
+    ):
         resolve_processor(under, flags_of(under))
 
 
 @pytest.mark.parametrize("change", [{"cpu": "pentium9"}, {"cpu": "cortex-a53"}])
 def test_a_processor_that_the_compiler_does_not_know_is_refused(change: dict[str, str]) -> None:
     target = msgspec.structs.replace(registry().get("linux-x86_64-v3"), **change)
-    with pytest.raises(CompilerFailed, match="does not accept this target"):
+    with pytest.raises(CompilerError, match="does not accept this target"):
         resolve_processor(target, flags_of(target))
 
 
@@ -59,7 +63,7 @@ def test_every_package_is_stripped() -> None:
 
 def test_a_processor_whose_features_nobody_can_tell_is_refused() -> None:
     target = msgspec.structs.replace(registry().get("linux-armv7-neon"), cpu="cortex-a7")
-    with pytest.raises(CompilerFailed, match="does not say what cortex-a7 has"):
+    with pytest.raises(CompilerError, match="does not say what cortex-a7 has"):
         resolve_processor(target, flags_of(target))
 
 
@@ -84,7 +88,7 @@ def test_a_gpu_that_is_not_what_the_target_says_is_refused(name: str, change: di
     target = registry().get(name)
     assert target.vulkan is not None
     other = msgspec.structs.replace(target, vulkan=msgspec.structs.replace(target.vulkan, **change))
-    with pytest.raises(CompilerFailed, match=message):
+    with pytest.raises(CompilerError, match=message):
         resolve_processor(other, flags_of(other))
 
 
@@ -108,9 +112,11 @@ def test_the_compiler_is_the_real_program() -> None:
 
 def test_a_refused_module_keeps_the_diagnostics_and_what_repeats_them(tmp_path: Path) -> None:
     source = tmp_path / "bad.mlir"
-    source.write_text("func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {\n  %y = torch_c.nonsense %x\n  return %y\n}\n")
+    source.write_text(
+        "func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {\n  %y = torch_c.nonsense %x\n  return %y\n}\n"
+    )
     target = registry().get("host")
-    with pytest.raises(CompilerFailed) as caught:
+    with pytest.raises(CompilerError) as caught:
         compile_module(source, tmp_path / "bad.vmfb", flags_of(target))
     assert "nonsense" in caught.value.diagnostics
     assert f"{source}:2:" in str(caught.value)
@@ -127,7 +133,7 @@ def test_time_up_is_said_and_leaves_nothing(tmp_path: Path) -> None:
         "func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {\n  %y = arith.addf %x, %x : tensor<4xf32>\n  return %y : tensor<4xf32>\n}\n"
     )
     flags = flags_of(registry().get("host"))
-    with pytest.raises(CompilerFailed, match=r"was stopped after 0 s"):
+    with pytest.raises(CompilerError, match=r"was stopped after 0 s"):
         compile_module(source, tmp_path / "good.vmfb", flags, timeout=0.001)
     assert [file.name for file in tmp_path.iterdir()] == ["good.mlir"]
     compiled = compile_module(source, tmp_path / "good.vmfb", flags)

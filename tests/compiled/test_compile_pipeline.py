@@ -1,4 +1,7 @@
-"""From a checkpoint to a package, with a small model: what comes out, that it answers right, and what is left when something goes wrong."""
+"""From a checkpoint to a package, with a small model:
+
+what comes out, that it answers right, and what is left when something goes wrong.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,15 @@ from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import Compiled, Statistics, compile_module, target_flags
 from compile.pipeline import STAGES, CompileOutcome, Progress, compile_checkpoint, preview_compilation
 from compile.plan import Plan, plan_targets
-from compile.support.errors import CompilerFailed, ExportFailed, ImportFailed, PackagingFailed, PlanError, TargetsFailed, VerificationFailed
+from compile.support.errors import (
+    CompilerError,
+    ExportError,
+    ImportStageError,
+    PackagingError,
+    PlanError,
+    TargetsError,
+    VerificationError,
+)
 from compile.variant import Proved, describe_code
 from compile.verify.golden import TRICKY, make_golden
 from compile.verify.parity import compare_decisions
@@ -34,7 +45,7 @@ from pqrnn.checkpoint import Facts, Labels, load_checkpoint, save_checkpoint
 from pqrnn.errors import CheckpointError
 from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
-from runtime_py.errors import InputTooLong
+from runtime_py.errors import InputTooLongError
 from runtime_py.package_format.package import open_package
 from runtime_py.tools.check import check_package
 from targets import registry
@@ -89,7 +100,11 @@ def test_the_package_is_whole_and_says_what_it_is(outcome: CompileOutcome) -> No
     assert manifest.buckets == list(BUCKETS)
     assert manifest.labels.intents == list(LABELS.intents)
     assert manifest.model.parameters == make_model(1).parameters_count()
-    assert (manifest.model.precision, manifest.model.revision, manifest.model.data_fingerprint) == ("float32", "0123abc", "sha256:0123")
+    assert (manifest.model.precision, manifest.model.revision, manifest.model.data_fingerprint) == (
+        "float32",
+        "0123abc",
+        "sha256:0123",
+    )
     assert manifest.producer.iree_compiler.startswith("3.")
     assert [variant.target for variant in manifest.variants] == ["host", "linux-riscv64"]
     assert set(manifest.files) == {"golden/golden.npz", *(variant.path for variant in manifest.variants)}
@@ -157,12 +172,14 @@ def test_the_package_decides_as_pytorch_does(checkpoint: Path, parser: Parser) -
 def _fits(parser: Parser, text: str | bytes) -> bool:
     try:
         parser(text)
-    except InputTooLong:
+    except InputTooLongError:
         return False
     return True
 
 
-def test_another_model_decides_otherwise_and_that_is_counted(outcome: CompileOutcome, checkpoint: Path, parser: Parser, tmp_path: Path) -> None:
+def test_another_model_decides_otherwise_and_that_is_counted(
+    outcome: CompileOutcome, checkpoint: Path, parser: Parser, tmp_path: Path
+) -> None:
     facts = load_checkpoint(checkpoint).facts
     save_checkpoint(tmp_path, make_model(2), facts)
     found = compare_decisions(load_checkpoint(tmp_path), parser, TEXTS)
@@ -170,13 +187,19 @@ def test_another_model_decides_otherwise_and_that_is_counted(outcome: CompileOut
     assert found.tag_flips + found.intent_flips > 0
     assert found.word_mismatches == 0
     assert found.differences[0].text in TEXTS
-    other = Facts(**{name: getattr(facts, name) for name in facts.__struct_fields__} | {"labels": Labels(("x",), ("O",))})
+    other = Facts(
+        **{name: getattr(facts, name) for name in facts.__struct_fields__} | {"labels": Labels(("x",), ("O",))}
+    )
     save_checkpoint(tmp_path, ParserModel(CONFIG, 1, 1), other)
     with pytest.raises(ValueError, match="labels differ"):
         compare_decisions(load_checkpoint(tmp_path), parser, TEXTS)
     bound = Labels(facts.labels.intents, facts.labels.tags, ((),) * len(facts.labels.intents))
     assert bound != facts.labels
-    save_checkpoint(tmp_path, make_model(2), Facts(**{name: getattr(facts, name) for name in facts.__struct_fields__} | {"labels": bound}))
+    save_checkpoint(
+        tmp_path,
+        make_model(2),
+        Facts(**{name: getattr(facts, name) for name in facts.__struct_fields__} | {"labels": bound}),
+    )
     with pytest.raises(ValueError, match="other slots for its intents"):
         compare_decisions(load_checkpoint(tmp_path), parser, TEXTS)
 
@@ -189,12 +212,17 @@ def test_a_text_that_the_parser_cuts_counts_as_different(checkpoint: Path, outco
 
 
 def test_two_compilations_give_the_same_bytes(checkpoint: Path, code: bytes, tmp_path: Path) -> None:
-    """Also from other processes, with another hash seed, in another folder; without names of folders of this machine. Else the cache would find nothing."""
+    """Also from other processes, with another hash seed, in another folder;
+
+    without names of folders of this machine. Else the cache would find nothing.
+    """
     found = []
     for name, seed in (("here", "1"), ("elsewhere", "7")):
         (tmp_path / name).mkdir()
         command = [sys.executable, "-c", _IMPORT, str(checkpoint), "module.mlirbc"]
-        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path / name, env=os.environ | {"PYTHONHASHSEED": seed})
+        subprocess.run(
+            command, check=True, capture_output=True, cwd=tmp_path / name, env=os.environ | {"PYTHONHASHSEED": seed}
+        )
         found.append((tmp_path / name / "module.mlirbc").read_bytes())
     mlir, again = found
     assert again == mlir
@@ -241,23 +269,38 @@ def test_the_golden_set_has_the_edges_and_says_what_it_leaves_out(checkpoint: Pa
 def test_a_failed_compiler_leaves_the_old_package_and_a_folder_to_repeat_it(
     outcome: CompileOutcome, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compile.plan, "target_flags", lambda target, family: (*target_flags(target, family), "--no-such-flag"))
-    monkeypatch.setattr(compile.plan, "resolve_processor", lambda target, flags: compile.lowering.processor.resolve_processor(target, flags[:-1]))
+    monkeypatch.setattr(
+        compile.plan, "target_flags", lambda target, family: (*target_flags(target, family), "--no-such-flag")
+    )
+    monkeypatch.setattr(
+        compile.plan,
+        "resolve_processor",
+        lambda target, flags: compile.lowering.processor.resolve_processor(target, flags[:-1]),
+    )
     out = tmp_path / "home.pqrnn"
     out.mkdir()
     (out / "manifest.json").write_bytes((outcome.package / "manifest.json").read_bytes())
-    with pytest.raises(CompilerFailed, match="no-such-flag") as caught:
+    with pytest.raises(CompilerError, match="no-such-flag") as caught:
         compile_checkpoint(checkpoint, out, buckets=BUCKETS[:1], replace=True)
     assert [file.name for file in out.iterdir()] == ["manifest.json"]
     assert caught.value.folder == tmp_path / "home.pqrnn.failed" / "host"
-    assert sorted(file.name for file in caught.value.folder.iterdir()) == ["command.sh", "message.txt", "module.mlirbc", "stderr.txt"]
+    assert sorted(file.name for file in caught.value.folder.iterdir()) == [
+        "command.sh",
+        "message.txt",
+        "module.mlirbc",
+        "stderr.txt",
+    ]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["home.pqrnn", "home.pqrnn.failed"]
     assert "--no-such-flag" in (caught.value.folder / "command.sh").read_text()
 
 
 @pytest.fixture
-def compiled_before(code: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, ...]]:
-    """The stages up to the compiler take no time: they give the module that was compiled before. Returned are the flags of each call of the compiler.
+def compiled_before(
+    code: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[str, ...]]:
+    """The stages up to the compiler take no time:
+
+    they give the module that was compiled before. Returned are the flags of each call of the compiler.
 
     For `vmvx` the compiler fails.
     """
@@ -271,7 +314,7 @@ def compiled_before(code: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path_facto
     def copy_module(source: Path, destination: Path, flags: tuple[str, ...], timeout: float) -> Compiled:
         calls.append(flags)
         if any("vmvx" in flag for flag in flags):
-            raise CompilerFailed("no such luck", "a line", {"stderr.txt": b"a line"})
+            raise CompilerError("no such luck", "a line", {"stderr.txt": b"a line"})
         destination.write_bytes(code)
         return Compiled(destination, flags, 0.0, Statistics(1, 1, 1, 1))
 
@@ -286,10 +329,16 @@ def test_a_failed_verification_writes_no_package(checkpoint: Path, tmp_path: Pat
     """The module is that of another model."""
     save_checkpoint(tmp_path / "run", make_model(3), load_checkpoint(checkpoint).facts)
     out = tmp_path / "home.pqrnn"
-    with pytest.raises(VerificationFailed) as caught:
+    with pytest.raises(VerificationError) as caught:
         compile_checkpoint(tmp_path / "run", out, buckets=BUCKETS)
     assert caught.value.folder is not None
-    assert {file.name for file in caught.value.folder.iterdir()} == {"message.txt", "module.mlirbc", "command.sh", "replay.sh", "package.pqrnn"}
+    assert {file.name for file in caught.value.folder.iterdir()} == {
+        "message.txt",
+        "module.mlirbc",
+        "command.sh",
+        "replay.sh",
+        "package.pqrnn",
+    }
     assert sorted(file.name for file in tmp_path.iterdir()) == ["home.pqrnn.failed", "run"]
     again = subprocess.run(["sh", "replay.sh"], cwd=caught.value.folder, capture_output=True, text=True, check=True)
     assert '"passed":false' in again.stdout
@@ -313,8 +362,10 @@ def test_one_failing_target_does_not_lose_the_others(checkpoint: Path, tmp_path:
 
 @pytest.mark.usefixtures("compiled_before")
 def test_when_every_target_fails_nothing_is_written(checkpoint: Path, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "run", make_model(3), load_checkpoint(checkpoint).facts)  # not the model of the module that is copied
-    with pytest.raises(TargetsFailed, match="none of 2 targets passed") as caught:
+    save_checkpoint(
+        tmp_path / "run", make_model(3), load_checkpoint(checkpoint).facts
+    )  # not the model of the module that is copied
+    with pytest.raises(TargetsError, match="none of 2 targets passed") as caught:
         compile_checkpoint(tmp_path / "run", tmp_path / "home.pqrnn", ["vmvx", "host"], buckets=BUCKETS)
     assert {name: error.stage for name, error in caught.value.failures.items()} == {"vmvx": "compile", "host": "verify"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home.pqrnn.failed", "run"]
@@ -338,7 +389,10 @@ def test_boards_with_the_same_flags_are_compiled_once_and_stored_once(
     assert [variant.target for variant in first.manifest.variants] == boards
     # All code is the same here, since nothing was really compiled; equal bytes are stored once whatever the flags were.
     assert {variant.path for variant in first.manifest.variants} == {"variants/raspberry-pi-3/module.vmfb"}
-    assert sorted(open_package(tmp_path / "a.pqrnn", verify=True).manifest.files) == ["golden/golden.npz", "variants/raspberry-pi-3/module.vmfb"]
+    assert sorted(open_package(tmp_path / "a.pqrnn", verify=True).manifest.files) == [
+        "golden/golden.npz",
+        "variants/raspberry-pi-3/module.vmfb",
+    ]
     assert not first.cached
     second = compile_checkpoint(checkpoint, tmp_path / "b.pqrnn", boards, buckets=BUCKETS)
     assert len(compiled_before) == 2
@@ -349,12 +403,19 @@ def test_boards_with_the_same_flags_are_compiled_once_and_stored_once(
     assert not third.cached
 
 
-def test_a_preview_says_what_would_be_done_and_writes_nothing(checkpoint: Path, tmp_path: Path, compiled_before: list[tuple[str, ...]]) -> None:
+def test_a_preview_says_what_would_be_done_and_writes_nothing(
+    checkpoint: Path, tmp_path: Path, compiled_before: list[tuple[str, ...]]
+) -> None:
     out = tmp_path / "home.pqrnn"
     compile_checkpoint(checkpoint, out, ["host"], buckets=BUCKETS)
     before = sorted(tmp_path.rglob("*"))
     preview = preview_compilation(
-        checkpoint, out, ["host", "raspberry-pi-3", "raspberry-pi-4", "linux-riscv64"], buckets=BUCKETS, replace=True, jobs=3
+        checkpoint,
+        out,
+        ["host", "raspberry-pi-3", "raspberry-pi-4", "linux-riscv64"],
+        buckets=BUCKETS,
+        replace=True,
+        jobs=3,
     )
     assert sorted(tmp_path.rglob("*")) == before
     assert len(compiled_before) == 1
@@ -365,7 +426,9 @@ def test_a_preview_says_what_would_be_done_and_writes_nothing(checkpoint: Path, 
     assert "riscv64" in riscv.verified
     source = next(name for name in preview.mlir if name in host.command)
     plan = plan_targets([registry().get("host")], registry())[0][0].with_kernels(False)
-    assert source == plan.mlir and plan.kernels is not None and plan.kernels.name in source  # what has kernels in it is for one processor
+    assert (
+        source == plan.mlir and plan.kernels is not None and plan.kernels.name in source
+    )  # what has kernels in it is for one processor
     assert shlex.split(host.command) == ["iree-compile", source, "-o", "host.vmfb", *HOST]
     assert three.command == four.command
     assert preview.mlir["module.mlirbc"].bytes == len("module {}")
@@ -382,14 +445,16 @@ def test_what_came_into_the_way_meanwhile_is_not_replaced(checkpoint: Path, tmp_
             out.mkdir()
             (out / "mine.txt").write_text("keep me")
 
-    with pytest.raises(PackagingFailed, match="exists"):
+    with pytest.raises(PackagingError, match="exists"):
         compile_checkpoint(checkpoint, out, buckets=BUCKETS, replace=True, on_progress=step_in)
     assert [file.name for file in tmp_path.iterdir()] == ["home.pqrnn"]
     assert (out / "mine.txt").read_text() == "keep me"
 
 
 @pytest.mark.usefixtures("compiled_before")
-def test_a_package_is_replaced_as_a_whole_and_only_when_asked(checkpoint: Path, outcome: CompileOutcome, tmp_path: Path) -> None:
+def test_a_package_is_replaced_as_a_whole_and_only_when_asked(
+    checkpoint: Path, outcome: CompileOutcome, tmp_path: Path
+) -> None:
     out = tmp_path / "home.pqrnn"
     first = compile_checkpoint(checkpoint, out, buckets=BUCKETS)
     (out / "golden" / "old.txt").write_text("of the old one")
@@ -425,7 +490,7 @@ def test_a_model_that_cannot_be_traced_or_imported_is_an_error_of_that_stage(tmp
         def forward(self, text: torch.Tensor, words: int) -> tuple[torch.Tensor, ...]:
             return (text, text, text, text) if int(text.sum()) > words else (text,) * 4
 
-    with pytest.raises(ExportFailed, match="parse_4: PyTorch cannot trace the model for 4 words") as traced:
+    with pytest.raises(ExportError, match="parse_4: PyTorch cannot trace the model for 4 words") as traced:
         export_entries(Looking(), BUCKETS[:1])  # type: ignore[arg-type]
     assert b"Traceback" in traced.value.evidence["traceback.txt"]
 
@@ -435,7 +500,7 @@ def test_a_model_that_cannot_be_traced_or_imported_is_an_error_of_that_stage(tmp
 
     programs = export_entries(Odd(), BUCKETS[:1])  # type: ignore[arg-type]
     programs["broken"] = object()  # type: ignore[assignment]
-    with pytest.raises(ImportFailed, match="cannot express") as imported:
+    with pytest.raises(ImportStageError, match="cannot express") as imported:
         import_programs(programs, tmp_path / "odd.mlirbc")
     assert "parse_4.fx.txt" in imported.value.evidence
     assert not list(tmp_path.iterdir())
@@ -452,7 +517,11 @@ compile_checkpoint(Path({str(checkpoint)!r}), Path({str(tmp_path / "out" / "home
     (tmp_path / "tmp").mkdir()
     (tmp_path / "out").mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path / "tmp")}
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path / "tmp")},
     )
     assert process.stdout is not None
     for line in process.stdout:
@@ -478,7 +547,11 @@ compile_checkpoint(Path({str(checkpoint)!r}), Path({str(tmp_path / "out" / "home
 
 def _compilers(parent: int) -> list[int]:
     """Return the children of a process that are compilers, whichever of its threads started them."""
-    children = [number for thread in Path(f"/proc/{parent}/task").iterdir() for number in (thread / "children").read_text().split()]
+    children = [
+        number
+        for thread in Path(f"/proc/{parent}/task").iterdir()
+        for number in (thread / "children").read_text().split()
+    ]
     return [int(number) for number in children if "iree-compile" in Path(f"/proc/{number}/cmdline").read_text()]
 
 

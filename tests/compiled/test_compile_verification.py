@@ -1,4 +1,7 @@
-"""Verification: a right module passes in a process of its own; a wrong one, a crash, a hang and strange words are failures that say what happened."""
+"""Verification: a right module passes in a process of its own;
+
+a wrong one, a crash, a hang and strange words are failures that say what happened.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,20 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from makers.small import BUCKETS, TEXTS, answer_golden, compile_for, cpu_flags, cpu_variant, import_small, make_model, write_package
+from makers.small import (
+    BUCKETS,
+    TEXTS,
+    answer_golden,
+    compile_for,
+    cpu_flags,
+    cpu_variant,
+    import_small,
+    make_model,
+    write_package,
+)
 
 from compile.emulation.runner import Runner, native_runner
-from compile.support.errors import VerificationFailed
+from compile.support.errors import VerificationError
 from compile.verify.golden import GoldenSet
 from compile.verify.replay import judge_entries, verify_variant
 from runtime_py.package_format.golden import load_golden
@@ -55,7 +68,9 @@ def test_a_right_module_passes_and_its_errors_are_kept(package: Path, golden: Go
     assert (parity.passed, parity.texts, parity.repeats, parity.emulator) == (True, len(golden.vectors), 3, "")
     assert parity.reference["samples"] > 1000
     assert 0 < parity.reference["largest"] <= golden.tolerance
-    assert parity.reference["spread"] <= 1.2 * max(parity.reference["framework_spread"], parity.reference["ordered_spread"])
+    assert parity.reference["spread"] <= 1.2 * max(
+        parity.reference["framework_spread"], parity.reference["ordered_spread"]
+    )
 
 
 def test_what_an_emulator_says_is_kept_under_its_name(package: Path, golden: GoldenSet) -> None:
@@ -63,7 +78,9 @@ def test_what_an_emulator_says_is_kept_under_its_name(package: Path, golden: Gol
     assert verify_variant(package, "host", BUCKETS, golden, emulator, repeats=1).emulator == "some emulator 1.0"
 
 
-def test_the_same_answers_are_judged_right_without_a_process(entries: tuple[EntryAnswers, ...], golden: GoldenSet) -> None:
+def test_the_same_answers_are_judged_right_without_a_process(
+    entries: tuple[EntryAnswers, ...], golden: GoldenSet
+) -> None:
     assert judge_entries(entries, BUCKETS, golden).failures() == []
 
 
@@ -76,7 +93,7 @@ def test_a_module_of_another_model_is_caught(part: str, entries: tuple[EntryAnsw
             model.projection.word_seeds[0] += 1
         else:
             model.get_parameter(part)[0, 0] += 1e-3
-    with pytest.raises(VerificationFailed, match="does not answer as PyTorch does") as caught:
+    with pytest.raises(VerificationError, match="does not answer as PyTorch does") as caught:
         judge_entries(entries, BUCKETS, answer_golden(model))
     assert "parse_" in caught.value.diagnostics
 
@@ -101,7 +118,7 @@ def test_each_fault_of_an_entry_is_named_with_its_text(
 ) -> None:
     array = getattr(entries[-1], field).copy()
     array.reshape(len(array), -1)[2 if field == "count" else -1, -1] = value
-    with pytest.raises(VerificationFailed) as caught:
+    with pytest.raises(VerificationError) as caught:
         judge_entries(changed(entries, **{field: array}), BUCKETS, golden)
     assert f"parse_16: {fault}" in caught.value.diagnostics
     assert "b'" in caught.value.diagnostics
@@ -109,14 +126,14 @@ def test_each_fault_of_an_entry_is_named_with_its_text(
 
 def test_zeros_and_missing_answers_are_named(entries: tuple[EntryAnswers, ...], golden: GoldenSet) -> None:
     zeros = changed(entries, intent=np.zeros_like(entries[-1].intent), tags=np.zeros_like(entries[-1].tags))
-    with pytest.raises(VerificationFailed) as caught:
+    with pytest.raises(VerificationError) as caught:
         judge_entries(zeros, BUCKETS, golden)
     assert "parse_16: gives nothing but zeros" in caught.value.diagnostics
     missing = changed(entries, index=entries[-1].index + 1)
-    with pytest.raises(VerificationFailed) as caught:
+    with pytest.raises(VerificationError) as caught:
         judge_entries(missing, BUCKETS, golden)
     assert "gives no answer in b''" in caught.value.diagnostics or "counts" in caught.value.diagnostics
-    with pytest.raises(VerificationFailed, match="other entries"):
+    with pytest.raises(VerificationError, match="other entries"):
         judge_entries(entries[:1], BUCKETS, golden)
 
 
@@ -125,7 +142,9 @@ def test_golden_vectors_that_do_not_hold_fail_with_the_text(code: bytes, golden:
     wrong = type(vectors)(vectors.texts, -vectors.intent, vectors.tags, vectors.spans, vectors.word_offsets)
     other = replace(golden, vectors=wrong)
     write_package(tmp_path / "a.pqrnn", other, [(cpu_variant(), code)])
-    with pytest.raises(VerificationFailed, match="host: the package does not answer as PyTorch does on this machine") as caught:
+    with pytest.raises(
+        VerificationError, match="host: the package does not answer as PyTorch does on this machine"
+    ) as caught:
         verify_variant(tmp_path / "a.pqrnn", "host", BUCKETS, other, HERE)
     assert "intent flips" in caught.value.diagnostics
 
@@ -143,9 +162,11 @@ def pretend(script: str) -> Runner:
         (signal.SIGUSR1, r"crashed \(SIGUSR1\)$"),
     ],
 )
-def test_a_crash_says_which_and_what_it_means(package: Path, golden: GoldenSet, number: signal.Signals, meaning: str) -> None:
+def test_a_crash_says_which_and_what_it_means(
+    package: Path, golden: GoldenSet, number: signal.Signals, meaning: str
+) -> None:
     script = f"import os, sys; print('last words', file=sys.stderr, flush=True); os.kill(os.getpid(), {int(number)})"
-    with pytest.raises(VerificationFailed) as caught:
+    with pytest.raises(VerificationError) as caught:
         verify_variant(package, "host", BUCKETS, golden, pretend(script))
     assert caught.match(meaning) if not meaning.endswith("$") else caught.value.message.endswith("crashed (SIGUSR1)")
     assert "host: the process on a board" in caught.value.message
@@ -153,27 +174,29 @@ def test_a_crash_says_which_and_what_it_means(package: Path, golden: GoldenSet, 
 
 
 def test_a_hang_is_ended(package: Path, golden: GoldenSet) -> None:
-    with pytest.raises(VerificationFailed, match="the process on a board was stopped after 1 s"):
+    with pytest.raises(VerificationError, match="the process on a board was stopped after 1 s"):
         verify_variant(package, "host", BUCKETS, golden, pretend("import time; time.sleep(600)"), timeout=1.0)
 
 
-@pytest.mark.parametrize(("script", "match"), [("print('{}')", "said something else"), ("import sys; sys.exit(5)", "ended with status 5")])
+@pytest.mark.parametrize(
+    ("script", "match"), [("print('{}')", "said something else"), ("import sys; sys.exit(5)", "ended with status 5")]
+)
 def test_strange_words_and_endings_are_failures(package: Path, golden: GoldenSet, script: str, match: str) -> None:
-    with pytest.raises(VerificationFailed, match=match):
+    with pytest.raises(VerificationError, match=match):
         verify_variant(package, "host", BUCKETS, golden, pretend(script))
 
 
 def test_a_package_that_cannot_be_run_says_why(code: bytes, golden: GoldenSet, tmp_path: Path) -> None:
     foreign = msgspec.structs.replace(cpu_variant(), features=["avx9000"])
     write_package(tmp_path / "a.pqrnn", golden, [(foreign, code)])
-    with pytest.raises(VerificationFailed, match="cannot be run on this machine") as caught:
+    with pytest.raises(VerificationError, match="cannot be run on this machine") as caught:
         verify_variant(tmp_path / "a.pqrnn", "host", BUCKETS, golden, HERE)
     assert "lacks avx9000" in caught.value.diagnostics
 
 
 def test_a_module_that_is_none_is_a_failure_and_not_a_crash(golden: GoldenSet, tmp_path: Path) -> None:
     write_package(tmp_path / "a.pqrnn", golden, [(cpu_variant(), bytes(4096))])
-    with pytest.raises(VerificationFailed, match="cannot be run") as caught:
+    with pytest.raises(VerificationError, match="cannot be run") as caught:
         verify_variant(tmp_path / "a.pqrnn", "host", BUCKETS, golden, HERE)
     assert "refuses the module" in caught.value.diagnostics
 
@@ -181,13 +204,30 @@ def test_a_module_that_is_none_is_a_failure_and_not_a_crash(golden: GoldenSet, t
 class TestReplay:
     """The program that the processes run."""
 
-    def test_answers_are_those_of_the_parser(self, package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_answers_are_those_of_the_parser(
+        self, package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         texts = [*(text.encode() for text in TEXTS), b"", b"\xff\xfe", "👍🏽 ok".encode(), b"x" * 200, b"a " * 40]
         save_texts(tmp_path / "in.npz", texts)
-        arguments = [str(package), "--target", "host", "--texts", str(tmp_path / "in.npz"), "--out", str(tmp_path / "out.npz"), "--repeats", "1"]
+        arguments = [
+            str(package),
+            "--target",
+            "host",
+            "--texts",
+            str(tmp_path / "in.npz"),
+            "--out",
+            str(tmp_path / "out.npz"),
+            "--repeats",
+            "1",
+        ]
         assert main([*arguments, "--entries"]) == 0
         replay = msgspec.json.decode(capsys.readouterr().out, type=Replay)
-        assert (replay.target, replay.device, replay.parity.passed, replay.parity.repeats) == ("host", "local-sync", True, 1)
+        assert (replay.target, replay.device, replay.parity.passed, replay.parity.repeats) == (
+            "host",
+            "local-sync",
+            True,
+            1,
+        )
         assert replay.architecture
         assert replay.features
         answers = load_answers(tmp_path / "out.npz")
@@ -216,7 +256,9 @@ class TestReplay:
     def test_without_preflight_code_is_loaded_all_the_same(
         self, code: bytes, golden: GoldenSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        write_package(tmp_path / "a.pqrnn", golden, [(msgspec.structs.replace(cpu_variant(), features=["avx9000"]), code)])
+        write_package(
+            tmp_path / "a.pqrnn", golden, [(msgspec.structs.replace(cpu_variant(), features=["avx9000"]), code)]
+        )
         arguments = [str(tmp_path / "a.pqrnn"), "--target", "host", "--repeats", "1"]
         assert main(arguments) == CANNOT_RUN
         assert main([*arguments, "--no-preflight"]) == 0

@@ -1,4 +1,7 @@
-"""Hosts in other languages: one that drives `iree-run-module` and follows ABI.md, the example in C, and broken ones that have to be found out."""
+"""Hosts in other languages:
+
+one that drives `iree-run-module` and follows ABI.md, the example in C, and broken ones that have to be found out.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,31 @@ from tiny_package import BUCKETS, write_package
 
 from runtime_py.package_format.package import open_package
 from runtime_py.parser import Parser
-from runtime_py.tools.conformance import ConformanceCase, decode_conformance, encode_conformance, judge, make_conformance, read_answers
+from runtime_py.tools.conformance import (
+    ConformanceCase,
+    decode_conformance,
+    encode_conformance,
+    judge,
+    make_conformance,
+    read_answers,
+)
 
 _ROOT = Path(__file__).parents[2]
 _C = _ROOT / "runtime_py" / "c"
 _FAKE = _ROOT / "tests" / "fakes"
-# Words that the host's own guess may count otherwise, marks at the edges of buckets, and a text that needs a larger bucket than its bytes say.
-MORE_TEXTS = (b"a b c d e f g h", b"b b c b", b"d a b", b"  \x00 ", "शनिवार को सात बजे".encode(), "ปลุกฉัน ตอน".encode(), b"\xf0\x9f\x98 cut \xed\xa0\x80", b"a" * 32, b"a" * 33)
+# Words that the host's own guess may count otherwise, marks at the edges of buckets, and a text that needs a larger
+# bucket than its bytes say.
+MORE_TEXTS = (
+    b"a b c d e f g h",
+    b"b b c b",
+    b"d a b",
+    b"  \x00 ",
+    "शनिवार को सात बजे".encode(),
+    "ปลุกฉัน ตอน".encode(),
+    b"\xf0\x9f\x98 cut \xed\xa0\x80",
+    b"a" * 32,
+    b"a" * 33,
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +62,10 @@ def answers(package: Path) -> list[ConformanceCase]:
     """Answers of the independent host, which reads the manifest by itself and runs every text with IREE's own tool."""
     host = Host(package)
     expected = make_conformance(open_package(package))
-    lines = [json.dumps(host.answer(case.id, base64.b64decode(case.text))) for case in [*expected.cases, *expected.long_cases]]
+    lines = [
+        json.dumps(host.answer(case.id, base64.b64decode(case.text)))
+        for case in [*expected.cases, *expected.long_cases]
+    ]
     return read_answers("\n".join(lines).encode(), "host")
 
 
@@ -77,7 +101,10 @@ def test_the_file_survives_writing_and_reading(package: Path) -> None:
 def test_a_broken_host_is_found_out(package: Path, broken: dict[str, Any], said: str) -> None:
     host = Host(package, **broken)
     expected = make_conformance(open_package(package))
-    lines = [json.dumps(host.answer(case.id, base64.b64decode(case.text))) for case in [*expected.cases, *expected.long_cases]]
+    lines = [
+        json.dumps(host.answer(case.id, base64.b64decode(case.text)))
+        for case in [*expected.cases, *expected.long_cases]
+    ]
     verdict = judge(expected, read_answers("\n".join(lines).encode(), "host"))
     assert not verdict.passed
     assert any(kind.startswith(said) for kind in verdict.failures), verdict.failures
@@ -93,20 +120,37 @@ def test_a_broken_host_is_found_out(package: Path, broken: dict[str, Any], said:
         (lambda lines: [msgspec.structs.replace(lines[0], score=0.0), *lines[1:]], "score"),
         (lambda lines: [msgspec.structs.replace(lines[0], score=float("nan")), *lines[1:]], "score"),
         (lambda lines: [msgspec.structs.replace(lines[0], intent="nobody"), *lines[1:]], "intent"),
-        (lambda lines: [msgspec.structs.replace(lines[0], intent_logits=[value + 1e-5 for value in lines[0].intent_logits]), *lines[1:]], "intent logits"),
+        (
+            lambda lines: [
+                msgspec.structs.replace(lines[0], intent_logits=[value + 1e-5 for value in lines[0].intent_logits]),
+                *lines[1:],
+            ],
+            "intent logits",
+        ),
         (lambda lines: [msgspec.structs.replace(lines[0], intent_logits=[]), *lines[1:]], "intent logits: shape"),
-        (lambda lines: [msgspec.structs.replace(lines[0], tag_logits=[[1.0], [1.0, 2.0]]), *lines[1:]], "tag logits: shape"),
+        (
+            lambda lines: [msgspec.structs.replace(lines[0], tag_logits=[[1.0], [1.0, 2.0]]), *lines[1:]],
+            "tag logits: shape",
+        ),
         (lambda lines: [msgspec.structs.replace(lines[0], refused=True), *lines[1:]], "refused or cut"),
     ],
 )
-def test_each_difference_is_named(package: Path, answers: list[ConformanceCase], change: Callable[[list[ConformanceCase]], list[ConformanceCase]], said: str) -> None:
+def test_each_difference_is_named(
+    package: Path,
+    answers: list[ConformanceCase],
+    change: Callable[[list[ConformanceCase]], list[ConformanceCase]],
+    said: str,
+) -> None:
     verdict = judge(make_conformance(open_package(package)), change(answers))
     assert not verdict.passed
     assert any(kind.startswith(said) for kind in verdict.failures), verdict.failures
 
 
 def test_numbers_are_optional_and_their_absence_is_said(package: Path, answers: list[ConformanceCase]) -> None:
-    verdict = judge(make_conformance(open_package(package)), [msgspec.structs.replace(each, intent_logits=None, tag_logits=None) for each in answers])
+    verdict = judge(
+        make_conformance(open_package(package)),
+        [msgspec.structs.replace(each, intent_logits=None, tag_logits=None) for each in answers],
+    )
     assert verdict.passed
     assert verdict.with_logits == 0
 
@@ -119,7 +163,9 @@ def test_the_command_line_judges(package: Path, answers: list[ConformanceCase], 
     file = tmp_path / "answers.jsonl"
     file.write_bytes(b"\n".join(map(msgspec.json.encode, answers)))
     assert run(package, "--out", tmp_path / "tiny.json").returncode == 0
-    assert decode_conformance((tmp_path / "tiny.json").read_bytes(), "tiny.json") == make_conformance(open_package(package))
+    assert decode_conformance((tmp_path / "tiny.json").read_bytes(), "tiny.json") == make_conformance(
+        open_package(package)
+    )
     assert json.loads(run(package, "--answers", file, "--json").stdout)["passed"] is True
     file.write_bytes(b"\n".join(map(msgspec.json.encode, answers[1:])))
     failed = run(package, "--answers", file)
@@ -145,7 +191,10 @@ def _sanitizers(compiler: str, folder: Path) -> list[str]:
     flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     (folder / "empty.c").write_text("int main(void) { return 0; }\n")
     command = [compiler, *flags, str(folder / "empty.c"), "-o", str(folder / "empty")]
-    usable = subprocess.run(command, capture_output=True, check=False).returncode == 0 and subprocess.run([str(folder / "empty")], check=False).returncode == 0
+    usable = (
+        subprocess.run(command, capture_output=True, check=False).returncode == 0
+        and subprocess.run([str(folder / "empty")], check=False).returncode == 0
+    )
     return flags if usable else []
 
 
@@ -154,15 +203,37 @@ def _build(package: Path, folder: Path) -> Path:
     compiler = _compiler()
     header = [sys.executable, "-m", "pqrnn", "conformance", str(package), "--header", str(folder / "package.h")]
     subprocess.run(header, check=True, timeout=60)
-    flags = ["-std=c11", "-g", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wno-unused-function", *_sanitizers(compiler, folder)]
-    command = [compiler, *flags, f"-I{_FAKE}", f"-I{folder}", f"-I{_C}", str(_C / "parse.c"), str(_FAKE / "iree" / "fake.c"), "-lm", "-o", str(folder / "parse")]
+    flags = [
+        "-std=c11",
+        "-g",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-pedantic",
+        "-Wno-unused-function",
+        *_sanitizers(compiler, folder),
+    ]
+    command = [
+        compiler,
+        *flags,
+        f"-I{_FAKE}",
+        f"-I{folder}",
+        f"-I{_C}",
+        str(_C / "parse.c"),
+        str(_FAKE / "iree" / "fake.c"),
+        "-lm",
+        "-o",
+        str(folder / "parse"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     return folder / "parse"
 
 
 def _record(package: Path, texts: list[bytes], table: Path) -> None:
-    """Record what the compiled module really gives for each text in each bucket that it fits, and what a cut text gives."""
+    """Record what the compiled module really gives for each text in each bucket that it fits, and what a cut text
+    gives.
+    """
     parts = []
     with Parser.load(package) as parser:
         for raw in texts:
@@ -170,7 +241,11 @@ def _record(package: Path, texts: list[bytes], table: Path) -> None:
                 if len(raw) <= entry.bytes:
                     entry.set_text(raw)
                     entry.invoke()
-                    fields = [entry.bucket.entry.encode(), raw.ljust(entry.bytes, b"\0"), *(array.tobytes() for array in entry.fetch())]
+                    fields = [
+                        entry.bucket.entry.encode(),
+                        raw.ljust(entry.bytes, b"\0"),
+                        *(array.tobytes() for array in entry.fetch()),
+                    ]
                     parts += [struct.pack("<i", len(field)) + field for field in fields]
     table.write_bytes(b"".join(parts))
 
@@ -186,14 +261,29 @@ def test_the_example_in_c_conforms(package: Path, tmp_path: Path) -> None:
     module = str(package / "variants" / "generic" / "module.vmfb")
     lines = "".join(case.text + "\n" for case in cases)
     for policy in ([], ["--truncate"]):
-        done = subprocess.run([str(program), module, "--base64", *policy], input=lines, capture_output=True, text=True, check=False, timeout=120, env=environment)
+        done = subprocess.run(
+            [str(program), module, "--base64", *policy],
+            input=lines,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env=environment,
+        )
         assert done.returncode == 0, done.stderr
         given = read_answers(done.stdout.encode(), "parse")
         verdict = judge(expected, given)
         assert verdict.passed, verdict
         assert verdict.with_logits == len(expected.cases)
         assert all(each.truncated if policy else each.refused for each in given[len(expected.cases) :])
-    said = subprocess.run([str(program), module, texts[0].decode()], capture_output=True, text=True, check=True, timeout=60, env=environment).stdout
+    said = subprocess.run(
+        [str(program), module, texts[0].decode()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env=environment,
+    ).stdout
     assert json.loads(said)["intent"] == expected.cases[0].intent
 
 
@@ -207,15 +297,20 @@ def test_the_example_in_c_says_what_failed(package: Path, tmp_path: Path) -> Non
 def test_the_example_in_c_fits_the_real_headers(package: Path, tmp_path: Path) -> None:
     include = os.environ.get("IREE_INCLUDE")
     if not include:
-        pytest.skip("IREE's C headers are in no package: point IREE_INCLUDE at runtime/src of a checkout of iree-org/iree, release 3.13")
+        pytest.skip(
+            "IREE's C headers are in no package: point IREE_INCLUDE at runtime/src of a checkout of iree-org/iree, release 3.13"
+        )
     header = [sys.executable, "-m", "pqrnn", "conformance", str(package), "--header", str(tmp_path / "package.h")]
     subprocess.run(header, check=True, timeout=60)
     flags = ["-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
     folders = [f"-I{tmp_path}", f"-I{_C}", "-isystem", include]
-    done = subprocess.run([_compiler(), *flags, *folders, str(_C / "parse.c")], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [_compiler(), *flags, *folders, str(_C / "parse.c")], capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_the_buckets_of_this_test_need_a_rerun() -> None:
-    # Eight words in fifteen bytes fit the first bucket by their bytes, and no text would show a missing second run without such a one.
+    # Eight words in fifteen bytes fit the first bucket by their bytes, and no text would show a missing second run
+    # without such a one.
     assert any(len(text) <= BUCKETS[0].bytes and len(text.split()) > BUCKETS[0].words for text in MORE_TEXTS)

@@ -1,4 +1,7 @@
-"""A parser in 8 bits, compiled: its integers are those of PyTorch, its products are of 8 bits, and what is wrong by one step is found."""
+"""A parser in 8 bits, compiled:
+
+its integers are those of PyTorch, its products are of 8 bits, and what is wrong by one step is found.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,25 @@ import iree.runtime as rt
 import pytest
 import torch
 from makers.int8 import make_int8
-from makers.small import BUCKETS, LABELS, TEXTS, answer_golden, compile_for, cpu_flags, cpu_variant, import_small, make_model, write_package
+from makers.small import (
+    BUCKETS,
+    LABELS,
+    TEXTS,
+    answer_golden,
+    compile_for,
+    cpu_flags,
+    cpu_variant,
+    import_small,
+    make_model,
+    write_package,
+)
 from torch import Tensor, nn
 
 from compile.lowering.export import decompositions
 from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import STRIP_FLAGS, compile_module, compiler_path
 from compile.pipeline import compile_checkpoint
-from compile.support.errors import VerificationFailed
+from compile.support.errors import VerificationError
 from compile.verify.golden import TRICKY, GoldenSet
 from compile.verify.parity import compare_decisions
 from compile.verify.replay import judge_entries
@@ -70,14 +84,16 @@ def test_weights_that_are_off_by_one_step_are_found(entries: tuple[EntryAnswers,
     assert isinstance(layer, IntegerLinear)
     layer.weight[:, 0] += torch.where(layer.weight[:, 0] < 127, 1, -1).to(torch.int8)
     layer.derive()
-    with pytest.raises(VerificationFailed, match="does not answer as PyTorch does"):
+    with pytest.raises(VerificationError, match="does not answer as PyTorch does"):
         judge_entries(entries, BUCKETS, answer_golden(other))
 
 
 def test_another_rounding_is_found(entries: tuple[EntryAnswers, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     right = IntegerLinear.place
-    monkeypatch.setattr(IntegerLinear, "place", lambda layer, value: right(layer, value) - 0.25)  # up from three quarters
-    with pytest.raises(VerificationFailed, match="does not answer as PyTorch does"):
+    monkeypatch.setattr(
+        IntegerLinear, "place", lambda layer, value: right(layer, value) - 0.25
+    )  # up from three quarters
+    with pytest.raises(VerificationError, match="does not answer as PyTorch does"):
         judge_entries(entries, BUCKETS, answer_golden(make_int8(1).folded()))
 
 
@@ -94,9 +110,16 @@ class _Integers(nn.Module):
         def see(layer: nn.Module, inputs: tuple[Tensor]) -> None:
             assert isinstance(layer, IntegerLinear)
             given = layer.quantize(inputs[0])
-            seen.extend([given.to(torch.int32).reshape(-1), multiply(given.reshape(-1, given.shape[-1]), layer.weight).reshape(-1)])
+            seen.extend(
+                [
+                    given.to(torch.int32).reshape(-1),
+                    multiply(given.reshape(-1, given.shape[-1]), layer.weight).reshape(-1),
+                ]
+            )
 
-        hooks = [layer.register_forward_pre_hook(see) for layer in self.model.modules() if isinstance(layer, IntegerLinear)]
+        hooks = [
+            layer.register_forward_pre_hook(see) for layer in self.model.modules() if isinstance(layer, IntegerLinear)
+        ]
         self.model(text, self.words)
         for hook in hooks:
             hook.remove()
@@ -107,7 +130,9 @@ def test_every_integer_is_that_of_pytorch(golden: GoldenSet, tmp_path: Path) -> 
     words, size = 8, 48
     integers = _Integers(make_int8(1).folded(), words)
     with torch.no_grad():
-        traced = torch.export.export(integers, (torch.zeros((1, size // 4), dtype=torch.int32),), strict=False).run_decompositions(decompositions())
+        traced = torch.export.export(
+            integers, (torch.zeros((1, size // 4), dtype=torch.int32),), strict=False
+        ).run_decompositions(decompositions())
     source = import_programs({"integers": traced}, tmp_path / "integers.mlirbc")
     code = compile_module(source, tmp_path / "integers.vmfb", (*CPU, *STRIP_FLAGS)).path.read_bytes()
     context = rt.SystemContext(config=rt.Config("local-sync"))
@@ -119,7 +144,9 @@ def test_every_integer_is_that_of_pytorch(golden: GoldenSet, tmp_path: Path) -> 
         packed = pack_texts([reference.text], size)
         with torch.inference_mode():
             wanted = integers(packed)
-        assert torch.equal(torch.from_numpy(context.modules.module["integers"](packed.numpy()).to_host().copy()), wanted), reference.text
+        assert torch.equal(
+            torch.from_numpy(context.modules.module["integers"](packed.numpy()).to_host().copy()), wanted
+        ), reference.text
         checked += len(reference.single.spans) > 0
     assert checked > 10
     assert wanted.numel() > 3000
@@ -129,8 +156,13 @@ def test_products_are_of_8_bits_in_the_compiler_too(module: Path, tmp_path: Path
     """No product whose factors were widened to 32 bits first: three times as slow."""
     flow = tmp_path / "flow.mlir"
     # Just before executables are made of it: what is a product then is run as one.
-    subprocess.run([compiler_path(), module, *CPU, "--compile-to=flow", "--mlir-elide-elementsattrs-if-larger=4", "-o", flow], check=True)
-    products = re.findall(r"linalg\.(?:\w*matmul\w*|\w*mmt4d|\w*matvec|\w*vecmat|\w*contract)\b[^:]*: ([^)]*)\)", flow.read_text())
+    subprocess.run(
+        [compiler_path(), module, *CPU, "--compile-to=flow", "--mlir-elide-elementsattrs-if-larger=4", "-o", flow],
+        check=True,
+    )
+    products = re.findall(
+        r"linalg\.(?:\w*matmul\w*|\w*mmt4d|\w*matvec|\w*vecmat|\w*contract)\b[^:]*: ([^)]*)\)", flow.read_text()
+    )
     kinds = ["x".join(re.findall(r"x([a-z]+\d+)>", operands)) for operands in products]
     assert set(kinds) == {"i8xi8", "f32xf32"}
     dispatched = re.findall(r"flow\.dispatch @\S+::@\S*mmt4d_\S*_i8xi8xi32", flow.read_text())
@@ -164,10 +196,17 @@ def test_from_a_checkpoint_to_a_package(tmp_path: Path) -> None:
     assert host.parity.passed
     assert host.parity.texts > len(TRICKY) - 5
     tables = 4 * sum(buffer.numel() for buffer in quantized.projection.buffers())
-    sums = 8 * sum(layer.scale.numel() * layer.taps for layer in quantized.folded().modules() if isinstance(layer, IntegerLinear))
+    sums = 8 * sum(
+        layer.scale.numel() * layer.taps for layer in quantized.folded().modules() if isinstance(layer, IntegerLinear)
+    )
     constant = outcome.statistics["host"].constant_bytes
-    # Weights are stored once for both entries, a byte each; columns are padded to the 16 that a processor takes at a time.
-    assert outcome.manifest.model.parameters <= constant < 1.15 * (outcome.manifest.model.parameters + tables) + sums + 60_000
+    # Weights are stored once for both entries, a byte each; columns are padded to the 16 that a processor takes at a
+    # time.
+    assert (
+        outcome.manifest.model.parameters
+        <= constant
+        < 1.15 * (outcome.manifest.model.parameters + tables) + sums + 60_000
+    )
     with Parser.load(outcome.package, variant="host") as parser:
         found = compare_decisions(load_checkpoint(tmp_path / "run"), parser, TEXTS)
     assert found.equal

@@ -1,6 +1,6 @@
 """Kernels compiled for and run on this machine: products to the last bit, layers to the last rounding, float32 as near to float64 as it can be; and modules with
 and without them.
-"""  # noqa: D205
+"""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from compile.kernels.packing import offset_sums, pack_weights
 from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import compile_module
 from compile.pipeline import CompileOutcome, compile_checkpoint
-from compile.support.errors import ImportFailed
+from compile.support.errors import ImportStageError
 from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.features.projection import Projection, pack_texts
 from pqrnn.model.int8 import ActivationRange, IntegerLinear, multiply
@@ -62,12 +62,18 @@ from targets import registry
 
 def _runs_here(family: InstructionFamily) -> bool:
     target = registry().get((TARGETS | REAL_TARGETS)[family.name])
-    return target.triple.startswith(this_machine().architecture) and not missing_features(sorted(target.features), this_machine())
+    return target.triple.startswith(this_machine().architecture) and not missing_features(
+        sorted(target.features), this_machine()
+    )
 
 
 def _here(families: Sequence[InstructionFamily]) -> pytest.MarkDecorator:
     found = [
-        pytest.param(family, id=family.name, marks=() if _runs_here(family) else pytest.mark.skip(f"this machine has no {family.name}"))
+        pytest.param(
+            family,
+            id=family.name,
+            marks=() if _runs_here(family) else pytest.mark.skip(f"this machine has no {family.name}"),
+        )
         for family in families
     ]
     return pytest.mark.parametrize("family", found)
@@ -99,9 +105,15 @@ def test_products_are_exact_for_every_tail(family: InstructionFamily, tmp_path: 
 @HERE
 def test_layers_and_heads_say_what_their_operators_say(family: InstructionFamily, tmp_path: Path) -> None:
     layers = [layer_case(family, 1 + number % 3, shape) for number, shape in enumerate(WORDS)]
-    rectified = [rectified_case(family, 1, (8, 64, 33)), rectified_case(family, 5, (5, 20, 16)), rectified_case(family, 2, (19, 36, 80))]
+    rectified = [
+        rectified_case(family, 1, (8, 64, 33)),
+        rectified_case(family, 5, (5, 20, 16)),
+        rectified_case(family, 2, (19, 36, 80)),
+    ]
     heads = [head_case(family, sizes) for sizes in HEADS if sizes.fits(family.lanes)]
-    module = _load(compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], TARGETS[family.name], tmp_path))
+    module = _load(
+        compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], TARGETS[family.name], tmp_path)
+    )
     for levels, cases in ((127.0, layers), (100.0, rectified)):
         for case in cases:
             (short, rounded), (real, wanted) = case.pairs(_run(module, case.function, case.inputs))
@@ -116,7 +128,13 @@ def test_layers_and_heads_say_what_their_operators_say(family: InstructionFamily
 @REAL_HERE
 def test_real_products_are_near_float64_for_every_tail(family: InstructionFamily, tmp_path: Path) -> None:
     generator = np.random.default_rng(11)
-    shapes = [*SHAPES, *((int(rows), int(depth), int(columns)) for rows, depth, columns in generator.integers(1, (80, 300, 200), (12, 3)))]
+    shapes = [
+        *SHAPES,
+        *(
+            (int(rows), int(depth), int(columns))
+            for rows, depth, columns in generator.integers(1, (80, 300, 200), (12, 3))
+        ),
+    ]
     cases = [real_product_case(family, shape) for shape in shapes]
     module = _load(compile_kernels([case.kernel for case, _ in cases], REAL_TARGETS[family.name], tmp_path))
     for case, bound in cases:
@@ -127,10 +145,15 @@ def test_real_products_are_near_float64_for_every_tail(family: InstructionFamily
 @REAL_HERE
 def test_real_layers_and_heads_are_near_float64(family: InstructionFamily, tmp_path: Path) -> None:
     layers = [real_layer_case(family, 1 + number % 3, shape) for number, shape in enumerate(WORDS)]
-    rectified = [real_rectified_case(family, texts, shape) for texts, shape in ((1, (8, 64, 33)), (5, (5, 20, 16)), (2, (19, 36, 80)))]
+    rectified = [
+        real_rectified_case(family, texts, shape)
+        for texts, shape in ((1, (8, 64, 33)), (5, (5, 20, 16)), (2, (19, 36, 80)))
+    ]
     heads = [real_head_case(family, sizes) for sizes in HEADS if sizes.fits(family.lanes)]
     assert len(heads) > 2
-    module = _load(compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], REAL_TARGETS[family.name], tmp_path))
+    module = _load(
+        compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], REAL_TARGETS[family.name], tmp_path)
+    )
     for near, cases in ((2e-6, layers), (2e-6, rectified), (2e-5, heads)):
         assert sum(abs(each).max() > 0.2 for case in cases for each in case.wanted) > 2
         for case in cases:
@@ -142,7 +165,10 @@ class _Projections:
     """Kernels of projections of all sizes, in one module."""
 
     def __init__(self, family: InstructionFamily, folder: Path) -> None:
-        kernels = [make_projection_kernel(f"projection_{number}", family.lanes, sizes) for number, sizes in enumerate(TEXT_SIZES)]
+        kernels = [
+            make_projection_kernel(f"projection_{number}", family.lanes, sizes)
+            for number, sizes in enumerate(TEXT_SIZES)
+        ]
         self.module = _load(compile_kernels(kernels, TARGETS[family.name], folder))
 
     def check(self, texts: Sequence[bytes]) -> None:
@@ -152,9 +178,13 @@ class _Projections:
                 group = [text[: sizes.size] for text in texts[begin : begin + sizes.texts]]
                 group += [b""] * (sizes.texts - len(group))
                 packed = pack_texts(group, sizes.size).numpy()
-                found = _run(self.module, f"run_projection_{number}", (packed, *projection_inputs(Projection(sizes.config))))
+                found = _run(
+                    self.module, f"run_projection_{number}", (packed, *projection_inputs(Projection(sizes.config)))
+                )
                 features, *rest = project(sizes, group)
-                written = np.full(len(features), sizes.rest) | (rest[0] > 0) | (np.arange(len(features)) % sizes.words == 0)
+                written = (
+                    np.full(len(features), sizes.rest) | (rest[0] > 0) | (np.arange(len(features)) % sizes.words == 0)
+                )
                 np.testing.assert_array_equal(found[0][written], features[written], err_msg=repr(group))
                 for one, other in zip(found[1:], rest, strict=True):
                     np.testing.assert_array_equal(one, other, err_msg=repr(group))
@@ -170,7 +200,20 @@ def projections(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 def test_projections_are_those_of_pytorch_to_the_last_bit(projections: _Projections) -> None:
     scripts = ["".join(pieces).encode() for pieces in PIECES.values()]
     spaced = [" ".join(pieces).encode() for pieces in PIECES.values()]
-    projections.check([b"", b"a", b" ", b"x" * 512, b"Wake ME up at 7:30", "🇩🇪🇫🇷🇬".encode(), *scripts, *spaced, *DAMAGE, b"".join(DAMAGE)])
+    projections.check(
+        [
+            b"",
+            b"a",
+            b" ",
+            b"x" * 512,
+            b"Wake ME up at 7:30",
+            "🇩🇪🇫🇷🇬".encode(),
+            *scripts,
+            *spaced,
+            *DAMAGE,
+            b"".join(DAMAGE),
+        ]
+    )
 
 
 @given(texts=st.lists(byte_texts(96), min_size=1, max_size=4))
@@ -180,13 +223,18 @@ def test_projections_of_any_bytes_are_those_of_pytorch(projections: _Projections
 
 
 class _Products(nn.Module):
-    """Two integer products, the second of what is left of the first one's sums, and a whole linear layer; without a family by the compiler's own code."""
+    """Two integer products, the second of what is left of the first one's sums, and a whole linear layer;
+
+    without a family by the compiler's own code.
+    """
 
     def __init__(self, family: InstructionFamily | None) -> None:
         super().__init__()
         torch.manual_seed(5)
         self.family = family
-        self.linears = nn.ModuleList(set_weights(IntegerLinear(*size, ActivationRange.SIGNED)) for size in ((40, 33), (33, 20)))
+        self.linears = nn.ModuleList(
+            set_weights(IntegerLinear(*size, ActivationRange.SIGNED)) for size in ((40, 33), (33, 20))
+        )
         self.last = self.linears[1] if family is None else KernelLinear(cast(IntegerLinear, self.linears[1]), family)
         for number, linear in enumerate(self.linears):
             weight = cast(Tensor, linear.weight)
@@ -203,7 +251,12 @@ class _Products(nn.Module):
         if self.family is None:
             return multiply(left, weights)
         columns = cast(Tensor, self.linears[number].weight).shape[1]
-        return cast(Tensor, torch.ops.pqrnn.integer_product(left, weights, self.get_buffer(f"offsets{number}"), columns, self.family.name))
+        return cast(
+            Tensor,
+            torch.ops.pqrnn.integer_product(
+                left, weights, self.get_buffer(f"offsets{number}"), columns, self.family.name
+            ),
+        )
 
 
 @HERE
@@ -213,24 +266,36 @@ def test_a_module_with_kernels_has_the_integers_of_one_without(family: Instructi
     imported = []
     for name, model in (("stock", _Products(None)), ("operators", _Products(family))):
         examples = {f"run_{number}": torch.zeros((number, 40), dtype=torch.int8) for number in rows}
-        programs = {each: torch.export.export(model.eval(), (value,), strict=False).run_decompositions() for each, value in examples.items()}
+        programs = {
+            each: torch.export.export(model.eval(), (value,), strict=False).run_decompositions()
+            for each, value in examples.items()
+        }
         imported.append(import_programs(programs, tmp_path / f"{name}.mlirbc"))
-    imported[1] = link_kernels(imported[1], tmp_path / "kernels.mlirbc", Kernels(family.lanes, family), processor.resolved)
+    imported[1] = link_kernels(
+        imported[1], tmp_path / "kernels.mlirbc", Kernels(family.lanes, family), processor.resolved
+    )
     stock, kernels = (_load(compile_module(path, path.with_suffix(".vmfb"), flags).path) for path in imported)
     for number in rows:
         value = np.random.default_rng(number).integers(-128, 128, (number, 40), dtype=np.int8)
         found, wanted = (_run(module, f"run_{number}", [value]) for module in (kernels, stock))
         np.testing.assert_array_equal(found[0], wanted[0])
         np.testing.assert_array_equal(found[1], wanted[1])
-        np.testing.assert_allclose(found[2], wanted[2], rtol=1e-6, atol=1e-6)  # the scale is a product of two numbers, rounded by whom it suits
+        np.testing.assert_allclose(
+            found[2], wanted[2], rtol=1e-6, atol=1e-6
+        )  # the scale is a product of two numbers, rounded by whom it suits
 
 
 @HERE
-def test_weights_are_stored_once_for_all_entries_and_as_they_are_read(family: InstructionFamily, tmp_path: Path) -> None:
+def test_weights_are_stored_once_for_all_entries_and_as_they_are_read(
+    family: InstructionFamily, tmp_path: Path
+) -> None:
     flags, processor = processor_of(TARGETS[family.name])
     linear = set_weights(IntegerLinear(256, 512, ActivationRange.SIGNED))
     kernel = KernelLinear(linear, family)
-    programs = {f"run_{rows}": torch.export.export(kernel, (torch.zeros(rows, 256),), strict=False).run_decompositions() for rows in (2, 3, 4)}
+    programs = {
+        f"run_{rows}": torch.export.export(kernel, (torch.zeros(rows, 256),), strict=False).run_decompositions()
+        for rows in (2, 3, 4)
+    }
     source = import_programs(programs, tmp_path / "operators.mlirbc")
     linked = link_kernels(source, tmp_path / "kernels.mlirbc", Kernels(family.lanes, family), processor.resolved)
     code = compile_module(linked, tmp_path / "kernels.vmfb", flags).path.read_bytes()
@@ -247,12 +312,14 @@ def test_only_known_operators_and_targets_are_linked(tmp_path: Path) -> None:
 
     program = torch.export.export(Other(), (torch.zeros((4, 4), dtype=torch.int8),), strict=False).run_decompositions()
     source = import_programs({"run": program}, tmp_path / "module.mlirbc")
-    with pytest.raises(ImportFailed, match="not understood"):
+    with pytest.raises(ImportStageError, match="not understood"):
         link_kernels(source, tmp_path / "out.mlirbc", Kernels(16, FAMILIES[0]), "#hal.device.target<nothing>")
-    with pytest.raises(ImportFailed, match="not understood"):
+    with pytest.raises(ImportStageError, match="not understood"):
         read_target("")
     _, processor = processor_of("linux-x86_64-vnni")
-    link_kernels(source, tmp_path / "out.mlirbc", Kernels(16, FAMILIES[0]), processor.resolved)  # a module without operators stays one
+    link_kernels(
+        source, tmp_path / "out.mlirbc", Kernels(16, FAMILIES[0]), processor.resolved
+    )  # a module without operators stays one
     text = tmp_path / "unknown.mlir"
     text.write_text("""module {
   func.func @run(%a: !torch.vtensor<[2],f32>) -> !torch.vtensor<[2],f32> {
@@ -260,7 +327,7 @@ def test_only_known_operators_and_targets_are_linked(tmp_path: Path) -> None:
     return %0 : !torch.vtensor<[2],f32>
   }
 }""")
-    with pytest.raises(ImportFailed, match="no kernel for this operator"):
+    with pytest.raises(ImportStageError, match="no kernel for this operator"):
         link_kernels(text, tmp_path / "out.mlirbc", Kernels(16, FAMILIES[0]), processor.resolved)
 
 
@@ -290,7 +357,9 @@ def _compile_both(model: ParserModel, folder: Path) -> dict[bool, CompileOutcome
     save_checkpoint(folder / "run", model, facts)
     found = {}
     for kernels in (True, False):
-        found[kernels] = compile_checkpoint(folder / "run", folder / f"{kernels}.pqrnn", ["host"], buckets=BUCKETS, kernels=kernels)
+        found[kernels] = compile_checkpoint(
+            folder / "run", folder / f"{kernels}.pqrnn", ["host"], buckets=BUCKETS, kernels=kernels
+        )
     return found
 
 
@@ -316,7 +385,9 @@ def _expect_alike(packages: dict[bool, CompileOutcome], bound: float) -> None:
             np.testing.assert_allclose(one.tags, other.tags, rtol=0, atol=bound)
 
 
-def test_a_parser_in_float32_is_five_launches_and_decides_as_without_kernels(real_packages: dict[bool, CompileOutcome]) -> None:
+def test_a_parser_in_float32_is_five_launches_and_decides_as_without_kernels(
+    real_packages: dict[bool, CompileOutcome],
+) -> None:
     _, processor = processor_of("host")
     kernels = choose_kernels(processor.triple, processor.features, False)
     counts = {which: outcome.statistics["host"].dispatches for which, outcome in real_packages.items()}
@@ -324,12 +395,17 @@ def test_a_parser_in_float32_is_five_launches_and_decides_as_without_kernels(rea
         pytest.skip(f"this machine has no kernels of float32: {counts[True]} launches")
     assert counts[True] == 5 * len(BUCKETS) < counts[False]
     weights = 4 * real_packages[True].manifest.model.parameters
-    assert weights < real_packages[True].statistics["host"].constant_bytes < 1.3 * weights + 60_000  # once for all entries
+    assert (
+        weights < real_packages[True].statistics["host"].constant_bytes < 1.3 * weights + 60_000
+    )  # once for all entries
     _expect_alike(real_packages, 1e-4)
 
 
 def test_nothing_is_packed_when_a_package_is_loaded(packages: dict[bool, CompileOutcome]) -> None:
-    """Weights take the room of int8 and no more: packed at load they would be there twice, or be initialised by code."""
+    """Weights take the room of int8 and no more:
+
+    packed at load they would be there twice, or be initialised by code.
+    """
     ours, stock = (packages[which].statistics["host"].constant_bytes for which in (True, False))
     weights = packages[True].manifest.model.parameters
     assert ours < 1.3 * weights + 60_000  # blocks that are filled up, and the table of code points

@@ -58,7 +58,9 @@ class Compiled:
     def __call__(self, data: bytes) -> Projected:
         """Run the compiled code."""
         # The host arrays are views of buffers that die with the results: copy.
-        features, spans, count = (out.to_host().copy() for out in self._module.main(pack_texts([data], self.size).numpy()))
+        features, spans, count = (
+            out.to_host().copy() for out in self._module.main(pack_texts([data], self.size).numpy())
+        )
         assert (features.dtype, spans.dtype, count.dtype) == (np.float32, np.int32, np.int32)
         return Projected(features[0], spans[0], int(count[0]))
 
@@ -96,7 +98,16 @@ def test_compiled_equals_them_over_all_of_unicode(compiled: Compiled, data: st.D
 def test_compiled_equals_them_at_the_edges(compiled: Compiled) -> None:
     """Empty and full texts, one word of every byte, more words than rows, damage across the end."""
     size = compiled.size
-    for data in (b"", b"\0" * size, b"a" * size, b"a " * (size // 2), b"," * size, b"\xff" * size, b"\x80" * size, "é".encode() * (size // 2)):
+    for data in (
+        b"",
+        b"\0" * size,
+        b"a" * size,
+        b"a " * (size // 2),
+        b"," * size,
+        b"\xff" * size,
+        b"\x80" * size,
+        "é".encode() * (size // 2),
+    ):
         compiled.check(data)
     for text in ("\U0010fffd", "🇩", "👩\u200d", "中"):
         compiled.check((text * size).encode()[:size])

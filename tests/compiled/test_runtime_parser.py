@@ -1,4 +1,7 @@
-"""The parser on compiled code: right numbers in every bucket, bounded input, threads, and refusals before code is loaded."""
+"""The parser on compiled code:
+
+right numbers in every bucket, bounded input, threads, and refusals before code is loaded.
+"""
 
 import gc
 import os
@@ -19,7 +22,15 @@ from tiny_package import BUCKETS, TAGS, TEXTS, oracle, write_package
 
 from runtime_py import Parser
 from runtime_py.decode.decoder import Parse, cut_text, encode_text
-from runtime_py.errors import DeviceError, DigestError, InputTooLong, PackageError, ParserClosed, RuntimeMismatch, UnsupportedTarget
+from runtime_py.errors import (
+    DeviceError,
+    DigestError,
+    InputTooLongError,
+    PackageError,
+    ParserClosedError,
+    RuntimeMismatch,
+    UnsupportedTargetError,
+)
 from runtime_py.execute.session import Session, open_device
 from runtime_py.package_format.manifest import Manifest
 from runtime_py.package_format.package import open_package, seal
@@ -172,18 +183,18 @@ class TestLongTexts:
 
     def test_more_bytes_than_any_bucket_are_refused(self, parser: Parser) -> None:
         parser("x" * 64)
-        with pytest.raises(InputTooLong, match=r"65 bytes, this package reads up to 64.*truncate"):
+        with pytest.raises(InputTooLongError, match=r"65 bytes, this package reads up to 64.*truncate"):
             parser("x" * 65)
-        with pytest.raises(InputTooLong, match="66 bytes"):
+        with pytest.raises(InputTooLongError, match="66 bytes"):
             parser("é" * 33)
 
     def test_more_words_than_any_bucket_are_refused(self, parser: Parser) -> None:
         parser("a " * 16)
-        with pytest.raises(InputTooLong, match="17 words, this package reads up to 16"):
+        with pytest.raises(InputTooLongError, match="17 words, this package reads up to 16"):
             parser("a " * 17)
 
     def test_a_batch_names_the_text(self, parser: Parser) -> None:
-        with pytest.raises(InputTooLong, match="text 1 of the batch: .*bytes"):
+        with pytest.raises(InputTooLongError, match="text 1 of the batch: .*bytes"):
             parser.parse_batch(["fine", "x" * 65, "never reached"])
 
     def test_truncation_is_asked_for_and_said(self, tiny_path: Path) -> None:
@@ -232,7 +243,9 @@ class TestThreads:
         sys.setswitchinterval(1e-6)  # so that Python changes threads inside calls, not every 5 ms
         try:
             with ThreadPoolExecutor(6) as pool:
-                results = [pair for future in [pool.submit(work, seed) for seed in range(6)] for pair in future.result()]
+                results = [
+                    pair for future in [pool.submit(work, seed) for seed in range(6)] for pair in future.result()
+                ]
         finally:
             sys.setswitchinterval(interval)
         assert len(results) == 6 * 3 * len(texts)
@@ -265,7 +278,7 @@ class TestThreads:
             try:
                 while True:
                     shared("one two three")
-            except ParserClosed as error:
+            except ParserClosedError as error:
                 ended.append(error)
 
         threads = [threading.Thread(target=work) for _ in range(3)]
@@ -298,7 +311,7 @@ def test_a_closed_parser_says_so(tiny_path: Path) -> None:
     parser.close()
     assert parser.closed
     for call in (lambda: parser("a"), lambda: parser.logits("a"), parser.warmup, lambda: parser.parse_batch(["a"])):
-        with pytest.raises(ParserClosed, match="Load the package again"):
+        with pytest.raises(ParserClosedError, match="Load the package again"):
             call()
 
 
@@ -336,7 +349,7 @@ class TestRefusals:
     def test_a_missing_feature_is_named(self, own: Path) -> None:
         variant = msgspec.structs.replace(open_package(own).manifest.variants[0], features=["avx2048"])
         self.change(own, variants=[variant])
-        with pytest.raises(UnsupportedTarget, match="lacks avx2048"):
+        with pytest.raises(UnsupportedTargetError, match="lacks avx2048"):
             Parser.load(own)
 
     def test_another_compiler_is_named(self, own: Path) -> None:
@@ -360,7 +373,10 @@ class TestRefusals:
     def test_labels_of_another_model_are_noticed_at_the_first_call(self, own: Path) -> None:
         labels = msgspec.structs.replace(open_package(own).manifest.labels, intents=["a", "b"])
         self.change(own, labels=labels)
-        with Parser.load(own) as parser, pytest.raises(PackageError, match=r"returns float32\[1, 5\].*expected float32\[1, 2\]"):
+        with (
+            Parser.load(own) as parser,
+            pytest.raises(PackageError, match=r"returns float32\[1, 5\].*expected float32\[1, 2\]"),
+        ):
             parser("a")
 
     def test_a_bucket_of_another_size_is_noticed_at_the_first_call(self, own: Path) -> None:
@@ -369,7 +385,7 @@ class TestRefusals:
             parser("a")
 
     def test_an_unknown_variant_is_refused(self, tiny_path: Path) -> None:
-        with pytest.raises(UnsupportedTarget, match="no variant 'vulkan'; it has: generic"):
+        with pytest.raises(UnsupportedTargetError, match="no variant 'vulkan'; it has: generic"):
             Parser.load(tiny_path, variant="vulkan")
 
 

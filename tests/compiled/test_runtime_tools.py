@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_package import BUCKETS, TEXTS, compile_module, module_text, write_package
 
-from runtime_py.errors import DeviceError, DigestError, InputTooLong
+from runtime_py.errors import DeviceError, DigestError, InputTooLongError
 from runtime_py.package_format.golden import load_golden, save_golden
 from runtime_py.package_format.manifest import SCHEMA
 from runtime_py.package_format.package import open_package, seal
@@ -29,7 +29,12 @@ def test_a_right_package_passes_and_the_manifest_can_keep_it(own: Path) -> None:
     result = check_package(own, repeats=4)
     assert result.passed
     assert result.reason == "generic: the one variant of the package that this CPU can run"
-    assert (result.target, result.parity.texts, result.parity.repeats, result.parity.intent_max_abs) == ("generic", len(TEXTS), 4, 0.0)
+    assert (result.target, result.parity.texts, result.parity.repeats, result.parity.intent_max_abs) == (
+        "generic",
+        len(TEXTS),
+        4,
+        0.0,
+    )
     kept = record_parity(own, "generic", result.parity).manifest.variants[0]
     assert kept.parity == result.parity
     assert kept.unverified_reason is None
@@ -132,7 +137,7 @@ def test_a_benchmark_runs_each_text_at_least_once(tiny_path: Path) -> None:
         assert sorted(set(samples.text.tolist())) == list(range(40))
         with pytest.raises(ValueError, match="no texts"):
             measure(parser, [])
-        with pytest.raises(InputTooLong):
+        with pytest.raises(InputTooLongError):
             measure(parser, ["x" * 65])
 
 
@@ -154,7 +159,8 @@ def test_a_cold_start_that_fails_says_why(own: Path) -> None:
 
 
 def test_a_call_costs_little_beside_the_compiled_function(tiny_path: Path) -> None:
-    # Wrappers of the runtime cost about 100 us for four outputs; a bound of 50 us catches a return to them, not a slow machine.
+    # Wrappers of the runtime cost about 100 us for four outputs; a bound of 50 us catches a return to them, not a slow
+    # machine.
     with Parser.load(tiny_path) as parser:
         samples = measure(parser, ["wake me at seven tomorrow"], seconds=0.3)
     assert float(np.percentile(samples.call - samples.kernel, 10)) < 50_000
@@ -162,7 +168,12 @@ def test_a_call_costs_little_beside_the_compiled_function(tiny_path: Path) -> No
 
 def test_inspection_reports_facts_and_damage(own: Path) -> None:
     facts = inspect_package(own)
-    assert (facts.name, facts.schema, facts.golden_texts, facts.slot_labels) == ("tiny", SCHEMA, len(TEXTS), ["what", "when"])
+    assert (facts.name, facts.schema, facts.golden_texts, facts.slot_labels) == (
+        "tiny",
+        SCHEMA,
+        len(TEXTS),
+        ["what", "when"],
+    )
     assert facts.variants[0].runs_here
     assert facts.variants[0].chosen_here
     assert not facts.variants[0].verified
@@ -181,7 +192,12 @@ def test_inspection_reports_facts_and_damage(own: Path) -> None:
 
 def test_inspection_of_a_package_for_another_machine(own: Path) -> None:
     manifest = open_package(own).manifest
-    seal(own, msgspec.structs.replace(manifest, variants=[msgspec.structs.replace(manifest.variants[0], triple="mips-unknown-linux")]))
+    seal(
+        own,
+        msgspec.structs.replace(
+            manifest, variants=[msgspec.structs.replace(manifest.variants[0], triple="mips-unknown-linux")]
+        ),
+    )
     variant = inspect_package(own).variants[0]
     assert not variant.runs_here
     assert not variant.chosen_here

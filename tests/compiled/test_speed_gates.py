@@ -1,4 +1,7 @@
-"""What speed rests on and can be counted: launches, bytes of code and of weights, products in int8, memory that does not grow; several texts in one call."""
+"""What speed rests on and can be counted:
+
+launches, bytes of code and of weights, products in int8, memory that does not grow; several texts in one call.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,17 @@ import pytest
 import torch
 from makers.int8 import make_int8
 from makers.kernels import processor_of
-from makers.small import BUCKETS, TEXTS, answer_golden, compile_for, cpu_flags, cpu_variant, import_small, make_model, write_package
+from makers.small import (
+    BUCKETS,
+    TEXTS,
+    answer_golden,
+    compile_for,
+    cpu_flags,
+    cpu_variant,
+    import_small,
+    make_model,
+    write_package,
+)
 from torch import Tensor, nn
 
 from compile.kernels.families import choose_kernels
@@ -26,7 +39,7 @@ from compile.target_bench import ModuleSizes, count_dispatches, measure_module
 from compile.verify.golden import TRICKY
 from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
-from runtime_py.errors import InputTooLong
+from runtime_py.errors import InputTooLongError
 from runtime_py.execute.entry import EntryFunction, Outputs
 from runtime_py.tools.check import check_package, check_parser
 from runtime_py.tools.memory import resident_bytes
@@ -92,7 +105,9 @@ def test_ten_thousand_calls_take_no_more_memory(parser: Parser) -> None:
         parser(texts[number % len(texts)])
     gc.collect()
     grown = sum(
-        difference.size_diff for difference in tracemalloc.take_snapshot().compare_to(before, "filename") if "tracemalloc" not in str(difference)
+        difference.size_diff
+        for difference in tracemalloc.take_snapshot().compare_to(before, "filename")
+        if "tracemalloc" not in str(difference)
     )
     tracemalloc.stop()
     assert grown < 20_000, grown  # a leak of 100 bytes a call would be a million
@@ -115,7 +130,9 @@ def test_a_batch_decides_as_single_calls_do(parser: Parser) -> None:
     texts = [text for text in [*TEXTS, *TRICKY] if _fits(parser, text)]
     assert len(texts) > 20
     single = [parser(text) for text in texts]
-    assert [parse.to_dict() | {"score": 0} for parse in parser.parse_batch(texts)] == [parse.to_dict() | {"score": 0} for parse in single]
+    assert [parse.to_dict() | {"score": 0} for parse in parser.parse_batch(texts)] == [
+        parse.to_dict() | {"score": 0} for parse in single
+    ]
     for together, alone in zip(parser.logits_batch(texts), [parser.logits(text) for text in texts], strict=True):
         assert (together.bucket, together.truncated) == (alone.bucket, alone.truncated)
         assert np.array_equal(together.spans, alone.spans)
@@ -141,10 +158,14 @@ def test_texts_share_calls(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_text_that_is_too_long_is_named_in_a_batch(parser: Parser, package: Path) -> None:
-    with pytest.raises(InputTooLong, match="text 1 of the batch"):
+    with pytest.raises(InputTooLongError, match="text 1 of the batch"):
         parser.parse_batch(["wake me", "one two " * 30, "play jazz"])
     with Parser.load(package, on_long="truncate") as cutting:
-        assert [parse.truncated for parse in cutting.parse_batch(["wake me", "one two " * 30, "play jazz"])] == [False, True, False]
+        assert [parse.truncated for parse in cutting.parse_batch(["wake me", "one two " * 30, "play jazz"])] == [
+            False,
+            True,
+            False,
+        ]
 
 
 def test_too_many_texts_for_an_entry_are_refused(parser: Parser) -> None:
@@ -155,7 +176,9 @@ def test_too_many_texts_for_an_entry_are_refused(parser: Parser) -> None:
 def test_a_check_runs_the_batch_entries_too(package: Path, parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_package(package, repeats=1).passed
     right = parser.logits_batch
-    monkeypatch.setattr(parser, "logits_batch", lambda texts: [each._replace(intent=-each.intent) for each in right(texts)])
+    monkeypatch.setattr(
+        parser, "logits_batch", lambda texts: [each._replace(intent=-each.intent) for each in right(texts)]
+    )
     result = check_parser(parser, repeats=1)
     assert not result.passed
     assert result.parity.failures
@@ -165,7 +188,7 @@ def test_a_check_runs_the_batch_entries_too(package: Path, parser: Parser, monke
 def _fits(parser: Parser, text: str | bytes) -> bool:
     try:
         parser(text)
-    except InputTooLong:
+    except InputTooLongError:
         return False
     return True
 
@@ -182,7 +205,10 @@ class _Widened(nn.Module):
 
 
 def _compiled_products(source: Path, target: str) -> tuple[list[str], list[str]]:
-    """Compile a module, and return the integer products that are left to the compiler: those of int8, and those of wider integers."""
+    """Compile a module, and return the integer products that are left to the compiler:
+
+    those of int8, and those of wider integers.
+    """
     flags, _ = processor_of(target)
     dumped = source.with_suffix("")
     compile_module(source, source.with_suffix(".vmfb"), (*flags, f"--iree-hal-dump-executable-sources-to={dumped}"))
@@ -194,15 +220,22 @@ def _compiled_products(source: Path, target: str) -> tuple[list[str], list[str]]
 
 
 def test_no_integer_product_is_left_to_the_compiler_or_widened(tmp_path: Path) -> None:
-    """With kernels every product is one of them; without, the compiler sees int8, which it has instructions for; and both would be seen."""
+    """With kernels every product is one of them;
+
+    without, the compiler sees int8, which it has instructions for; and both would be seen.
+    """
     model, target = make_int8(1).folded(), "linux-x86_64-vnni"
     _, processor = processor_of(target)
     kernels = choose_kernels(processor.triple, processor.features, True)
     assert kernels is not None
-    operators = import_small(cast(ParserModel, with_kernels(model, kernels)), tmp_path / "operators.mlirbc", BUCKETS[:1])
+    operators = import_small(
+        cast(ParserModel, with_kernels(model, kernels)), tmp_path / "operators.mlirbc", BUCKETS[:1]
+    )
     linked = link_kernels(operators, tmp_path / "kernels.mlirbc", kernels, processor.resolved)
     assert _compiled_products(linked, target) == ([], [])
     narrow, wide = _compiled_products(import_small(model, tmp_path / "stock.mlirbc", BUCKETS[:1]), target)
     assert len(narrow) >= 7 and not wide  # bottleneck, two layers, pooling, intent, tags, neighbours
-    program = torch.export.export(_Widened(), (torch.zeros((4, 64), dtype=torch.int8),), strict=False).run_decompositions()
+    program = torch.export.export(
+        _Widened(), (torch.zeros((4, 64), dtype=torch.int8),), strict=False
+    ).run_decompositions()
     assert _compiled_products(import_programs({"run": program}, tmp_path / "widened.mlirbc"), target)[1]

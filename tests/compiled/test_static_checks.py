@@ -1,4 +1,7 @@
-"""Code for machines that are not here: what the checks see in it, with real modules, right ones and ones with each fault that they are for."""
+"""Code for machines that are not here:
+
+what the checks see in it, with real modules, right ones and ones with each fault that they are for.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,15 @@ from tiny_package import BUCKETS, module_text
 import compile.verify.static_checks
 from compile.lowering.iree_compile import STRIP_FLAGS, compile_module, target_flags
 from compile.lowering.processor import Processor, resolve_processor
-from compile.support.errors import VerificationFailed
+from compile.support.errors import VerificationError
 from compile.verify.binaries import find_elves, find_shaders
-from compile.verify.static_checks import check_machine_code, check_shaders, find_objdump, shader_features, uses_subgroups
+from compile.verify.static_checks import (
+    check_machine_code,
+    check_shaders,
+    find_objdump,
+    shader_features,
+    uses_subgroups,
+)
 from targets import registry
 
 NAMES = ("linux-armv7-neon", "linux-riscv64", "linux-riscv64-v", "linux-aarch64-dotprod")
@@ -48,14 +57,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def codes(folder: Path) -> dict[str, bytes]:
-    return {name: build(folder, flags_of(name)) for name in (*NAMES, "linux-x86_64-v2", "vulkan", "vulkan-mali-valhall")}
+    return {
+        name: build(folder, flags_of(name)) for name in (*NAMES, "linux-x86_64-v2", "vulkan", "vulkan-mali-valhall")
+    }
 
 
 def build(folder: Path, flags: tuple[str, ...]) -> bytes:
     return compile_module(folder / "product.mlir", folder / "product.vmfb", flags).path.read_bytes()
 
 
-@pytest.mark.parametrize(("name", "seen"), [(NAMES[0], "32-bit ELF for arm"), *((name, "64-bit ELF for ") for name in NAMES[1:])])
+@pytest.mark.parametrize(
+    ("name", "seen"), [(NAMES[0], "32-bit ELF for arm"), *((name, "64-bit ELF for ") for name in NAMES[1:])]
+)
 def test_right_code_passes_and_what_was_seen_is_said(name: str, seen: str, codes: dict[str, bytes]) -> None:
     said = check_machine_code(codes[name], processor_of(name))
     assert said.startswith(seen)
@@ -65,29 +78,39 @@ def test_right_code_passes_and_what_was_seen_is_said(name: str, seen: str, codes
 
 
 def test_what_cannot_be_read_is_said(codes: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "not disassembled: no disassembler" in check_machine_code(codes["linux-x86_64-v2"], processor_of("linux-x86_64-v2"))
+    assert "not disassembled: no disassembler" in check_machine_code(
+        codes["linux-x86_64-v2"], processor_of("linux-x86_64-v2")
+    )
     monkeypatch.setattr(compile.verify.static_checks, "find_objdump", lambda: None)
-    assert check_machine_code(codes[NAMES[1]], processor_of(NAMES[1])).endswith("not disassembled: llvm-objdump is not installed")
+    assert check_machine_code(codes[NAMES[1]], processor_of(NAMES[1])).endswith(
+        "not disassembled: llvm-objdump is not installed"
+    )
 
 
 def test_code_for_another_machine_fails(codes: dict[str, bytes]) -> None:
-    with pytest.raises(VerificationFailed, match="64-bit little-endian ELF for machine 243, expected 32-bit little-endian for 40"):
+    with pytest.raises(
+        VerificationError, match="64-bit little-endian ELF for machine 243, expected 32-bit little-endian for 40"
+    ):
         check_machine_code(codes["linux-riscv64"], processor_of("linux-armv7-neon"))
-    with pytest.raises(VerificationFailed, match="holds no machine code"):
+    with pytest.raises(VerificationError, match="holds no machine code"):
         check_machine_code(codes["vulkan"], processor_of("linux-armv7-neon"))
-    with pytest.raises(VerificationFailed, match="holds no SPIR-V"):
+    with pytest.raises(VerificationError, match="holds no SPIR-V"):
         check_shaders(codes["linux-riscv64"])
 
 
 def test_vectors_on_a_board_without_them_fail(codes: dict[str, bytes]) -> None:
-    with pytest.raises(VerificationFailed, match="needs v, .*which the target does not promise"):
+    with pytest.raises(VerificationError, match="needs v, .*which the target does not promise"):
         check_machine_code(codes["linux-riscv64-v"], processor_of("linux-riscv64"))
 
 
 @needs_objdump
 @pytest.mark.parametrize(
     ("name", "lacking", "instruction"),
-    [("linux-riscv64-v", "v", "vset"), ("linux-riscv64", "f d", "fsd|fsw|fld|flw"), ("linux-armv7-neon", "vfp4", "vfma")],
+    [
+        ("linux-riscv64-v", "v", "vset"),
+        ("linux-riscv64", "f d", "fsd|fsw|fld|flw"),
+        ("linux-armv7-neon", "vfp4", "vfma"),
+    ],
 )
 def test_the_instructions_themselves_show_a_missing_feature(
     name: str, lacking: str, instruction: str, codes: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
@@ -97,14 +120,14 @@ def test_the_instructions_themselves_show_a_missing_feature(
     monkeypatch.setattr(compile.verify.static_checks, "_faults", lambda *_: [])
     features = tuple(feature for feature in whole.features if feature not in lacking.split())
     assert len(features) < len(whole.features)
-    with pytest.raises(VerificationFailed, match="instructions that .* lacks") as caught:
+    with pytest.raises(VerificationError, match="instructions that .* lacks") as caught:
         check_machine_code(codes[name], Processor(whole.triple, whole.cpu, features))
     assert any(word in caught.value.diagnostics for word in instruction.split("|")), caught.value.diagnostics
 
 
 def test_armv7_without_fused_products_is_refused(codes: dict[str, bytes]) -> None:
     whole = processor_of("linux-armv7-neon")
-    with pytest.raises(VerificationFailed, match="does not promise vfp4"):
+    with pytest.raises(VerificationError, match="does not promise vfp4"):
         check_machine_code(codes["linux-armv7-neon"], Processor(whole.triple, whole.cpu, ("neon", "vfp3")))
 
 
@@ -112,18 +135,20 @@ def test_the_unwinding_symbol_that_no_loader_has_is_found(folder: Path) -> None:
     """What happens without the flag that leaves debug information out."""
     flags = tuple(flag for flag in flags_of("linux-armv7-neon") if flag != "--iree-llvmcpu-debug-symbols=false")
     assert len(flags) == len(flags_of("linux-armv7-neon")) - 1
-    with pytest.raises(VerificationFailed, match="undefined symbols, which the runtime's loader refuses: __aeabi_unwind_cpp_pr0"):
+    with pytest.raises(
+        VerificationError, match="undefined symbols, which the runtime's loader refuses: __aeabi_unwind_cpp_pr0"
+    ):
         check_machine_code(build(folder, flags), processor_of("linux-armv7-neon"))
 
 
 def test_a_cut_file_fails(codes: dict[str, bytes]) -> None:
     code = codes["linux-riscv64"]
     start = code.index(b"\x7fELF")
-    with pytest.raises(VerificationFailed, match="damaged"):
+    with pytest.raises(VerificationError, match="damaged"):
         check_machine_code(code[: start + 500], processor_of("linux-riscv64"))
     other = bytearray(code)
     struct.pack_into("<H", other, start + 18, 62)
-    with pytest.raises(VerificationFailed, match="machine 62"):
+    with pytest.raises(VerificationError, match="machine 62"):
         check_machine_code(bytes(other), processor_of("linux-riscv64"))
 
 
@@ -147,7 +172,9 @@ def test_shaders_tell_what_they_need(codes: dict[str, bytes], tmp_path: Path) ->
     assert shader_features(wide) == {"shaderInt64"}
 
 
-@pytest.mark.parametrize(("target", "among_lanes"), [("valhall4", True), ("adreno", True), ("vp_android_baseline_2022", False)])
+@pytest.mark.parametrize(
+    ("target", "among_lanes"), [("valhall4", True), ("adreno", True), ("vp_android_baseline_2022", False)]
+)
 def test_code_that_works_among_the_lanes_of_a_subgroup_is_seen(tmp_path: Path, target: str, among_lanes: bool) -> None:
     (tmp_path / "sum.mlir").write_text(
         "func.func @f(%a: tensor<4x256xf32>, %r: tensor<4xf32>) -> tensor<4xf32> {\n"

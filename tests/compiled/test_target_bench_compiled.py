@@ -1,4 +1,7 @@
-"""Variants that run on this machine are timed by the runtime's own program; the counts agree with what that program sees."""
+"""Variants that run on this machine are timed by the runtime's own program;
+
+the counts agree with what that program sees.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typer.testing import CliRunner
 
 from compile.emulation.runner import native_tools
 from compile.support.process import run_tool
-from compile.target_bench import BenchFailed, bench_targets, count_dispatches, measure_module
+from compile.target_bench import BenchError, bench_targets, count_dispatches, measure_module
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,12 @@ def test_sizes_add_up_to_the_module(package: Path) -> None:
 def test_launches_agree_with_what_the_runtime_executes(package: Path) -> None:
     counted = count_dispatches(module_of(package), [bucket.entry for bucket in BUCKETS])
     for bucket in BUCKETS:
-        options = [f"--function={bucket.entry}", f"--input=1x{bucket.bytes // 4}xi32=7", "--benchmark_min_time=3x", "--benchmark_format=json"]
+        options = [
+            f"--function={bucket.entry}",
+            f"--input=1x{bucket.bytes // 4}xi32=7",
+            "--benchmark_min_time=3x",
+            "--benchmark_format=json",
+        ]
         command = [
             native_tools() / "iree-benchmark-module",
             "--device=local-sync",
@@ -68,18 +76,18 @@ def test_launches_agree_with_what_the_runtime_executes(package: Path) -> None:
 
 
 def test_a_function_that_is_not_there_is_said(package: Path) -> None:
-    with pytest.raises(BenchFailed, match="has no function parse_99"):
+    with pytest.raises(BenchError, match="has no function parse_99"):
         count_dispatches(module_of(package), ["parse_99"])
 
 
 def test_a_variant_that_is_not_there_is_said_with_those_that_are(package: Path) -> None:
-    with pytest.raises(BenchFailed, match="no variant 'raspberry'; it has: generic"):
+    with pytest.raises(BenchError, match="no variant 'raspberry'; it has: generic"):
         bench_targets(package, ["raspberry"])
 
 
 def test_the_command_prints_tables_or_json_and_keeps_documents(package: Path, tmp_path: Path) -> None:
     from pqrnn.cli.app import app
-    from pqrnn.cli.main import main  # noqa: F401 - adds the verbs
+    from pqrnn.cli.main import main
 
     arguments = ["bench", str(package), "--target", "generic", "--seconds", "0.1"]
     printed = CliRunner().invoke(app, [*arguments, "--keep", str(tmp_path / "kept")])
@@ -88,13 +96,15 @@ def test_the_command_prints_tables_or_json_and_keeps_documents(package: Path, tm
     assert len(list((tmp_path / "kept").glob("generic.parse_*.json"))) == len(BUCKETS)
     document = CliRunner().invoke(app, [*arguments, "--json"])
     (figures,) = json.loads(re.sub(r"^generic: .*\n", "", document.stdout))
-    assert [entry["dispatches"] for entry in figures["entries"]] == list(count_dispatches(module_of(package), [b.entry for b in BUCKETS]).values())
+    assert [entry["dispatches"] for entry in figures["entries"]] == list(
+        count_dispatches(module_of(package), [b.entry for b in BUCKETS]).values()
+    )
 
 
 @pytest.mark.parametrize("more", [["--threads", "2"], ["--variant", "generic"], ["--data", "home:en"]])
 def test_options_of_the_other_measurement_are_refused(package: Path, more: list[str]) -> None:
     from pqrnn.cli.app import app
-    from pqrnn.cli.main import main  # noqa: F401 - adds the verbs
+    from pqrnn.cli.main import main
 
     result = CliRunner().invoke(app, ["bench", str(package), "--target", "generic", *more])
     assert result.exit_code == 2

@@ -38,8 +38,15 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(zoo: Path, *arguments: str, start: tuple[str, ...] = ("-m", "pqrnn")) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PQRNN_ZOO": str(zoo / "shelf"), "PQRNN_CACHE": str(zoo / "cache"), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, *start, *arguments], capture_output=True, text=True, check=False, timeout=500, env=environment)
+    environment = {
+        **os.environ,
+        "PQRNN_ZOO": str(zoo / "shelf"),
+        "PQRNN_CACHE": str(zoo / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.run(
+        [sys.executable, *start, *arguments], capture_output=True, text=True, check=False, timeout=500, env=environment
+    )
 
 
 def test_a_name_is_compiled_once_and_answers_like_pytorch(zoo: Path) -> None:
@@ -49,7 +56,9 @@ def test_a_name_is_compiled_once_and_answers_like_pytorch(zoo: Path) -> None:
     (package,) = (zoo / "cache" / "zoo").glob("small-*.pqrnn")
     assert str(package) in first.stderr.replace("\n", "")
     checkpoint = load_checkpoint(zoo / "shelf" / "small")
-    expected = predict_texts(checkpoint.model, Decoder(checkpoint.facts.labels.intents, checkpoint.facts.labels.tags), _TEXTS)
+    expected = predict_texts(
+        checkpoint.model, Decoder(checkpoint.facts.labels.intents, checkpoint.facts.labels.tags), _TEXTS
+    )
     assert [json.loads(line)["intent"] for line in first.stdout.splitlines()] == [parse.intent for parse in expected]
 
     before = package.stat().st_mtime_ns

@@ -1,7 +1,8 @@
 """A tiny module with the calling convention of a compiled parser, written as MLIR, and its oracle in NumPy.
 
-It cuts words at spaces and zero bytes, and its logits depend on every byte, so a test sees a wrong byte, word or bucket at once:
-``intent[i] = 7 - |sum(byte * (position + 1)) mod I - i|`` and ``tags[w, t] = 3 - |(first byte of word w) mod L - t|``.
+It cuts words at spaces and zero bytes, and its logits depend on every byte, so a test sees a wrong byte, word or bucket
+at once: ``intent[i] = 7 - |sum(byte * (position + 1)) mod I - i|`` and ``tags[w, t] = 3 - |(first byte of word w) mod L
+- t|``.
 """
 
 from pathlib import Path
@@ -17,7 +18,11 @@ from runtime_py.package_format.package import new_package, seal
 
 INTENTS = ("alarm", "music", "weather", "timer", "none")
 TAGS = ("O", "B-when", "I-when", "B-what", "I-what")
-BUCKETS = (Bucket(words=4, bytes=32, entry="parse_4"), Bucket(words=8, bytes=64, entry="parse_8"), Bucket(words=16, bytes=64, entry="parse_16"))
+BUCKETS = (
+    Bucket(words=4, bytes=32, entry="parse_4"),
+    Bucket(words=8, bytes=64, entry="parse_8"),
+    Bucket(words=16, bytes=64, entry="parse_16"),
+)
 SEPARATORS = b"\x00 "
 
 
@@ -48,14 +53,21 @@ TEXTS = (
 
 def compile_module(text: str | None = None) -> bytes:
     """Compile the module for any CPU of this architecture."""
-    options = ["--iree-hal-target-device=local", "--iree-hal-local-target-device-backends=llvm-cpu", "--iree-llvmcpu-target-cpu=generic"]
+    options = [
+        "--iree-hal-target-device=local",
+        "--iree-hal-local-target-device-backends=llvm-cpu",
+        "--iree-llvmcpu-target-cpu=generic",
+    ]
     code = compile_str(module_text() if text is None else text, extra_args=options)
     assert code is not None
     return code
 
 
 def write_package(destination: Path, code: bytes, more: tuple[bytes, ...] = ()) -> Manifest:
-    """Write a whole package around the compiled module, with golden vectors from the oracle; for more texts where they are given."""
+    """Write a whole package around the compiled module, with golden vectors from the oracle;
+
+    for more texts where they are given.
+    """
     texts = (*TEXTS, *more)
     outputs = [oracle(text, BUCKETS[-1].words) for text in texts]
     vectors = join_golden(texts, [o[0] for o in outputs], [o[1] for o in outputs], [o[2] for o in outputs])
@@ -96,7 +108,9 @@ def module_text(buckets: tuple[Bucket, ...] = BUCKETS) -> str:
 
 
 def _function(bucket: Bucket) -> str:
-    """One entry: unpack the bytes, mark word starts and ends, rank them by a running sum, and pick each word by its rank."""
+    """One entry: unpack the bytes, mark word starts and ends, rank them by a running sum, and pick each word by its
+    rank.
+    """
     size, words, lanes = bucket.bytes, bucket.words, bucket.bytes // 4
     row = "affine_map<(d0) -> (d0)>"
     return f"""

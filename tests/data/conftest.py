@@ -14,5 +14,7 @@ def data_root() -> Path:
     repository = Path(__file__).resolve().parents[2]
     root = Path(os.environ.get("PQRNN_DATA") or repository.parent / "shared" / "data")
     if not (root / "mtop").is_dir():
-        pytest.skip(f"no real data sets in {root}; set PQRNN_DATA to the folder that holds mtop/, massive/, snips/, ...")
+        pytest.skip(
+            f"no real data sets in {root}; set PQRNN_DATA to the folder that holds mtop/, massive/, snips/, ..."
+        )
     return root

@@ -70,7 +70,10 @@ def test_label_counts(data_root: Path, name: str, locale: str | None, intents: i
 
 
 class _Nested:
-    """A reader of MTOP's bracketed form that shares nothing with the loader: the intent, and each top slot's label and words."""
+    """A reader of MTOP's bracketed form that shares nothing with the loader:
+
+    the intent, and each top slot's label and words.
+    """
 
     def __init__(self, form: str) -> None:
         self.intent = ""
@@ -94,9 +97,9 @@ class _Nested:
         assert depth == 0
 
 
-# Rows where the nested form and the spans file say the same of every slot without an inner intent, and where they do not
-# even name the same slots. In English the others are values that occur twice, of which SOURCE.md says "leftmost taken"; in the
-# other languages the two forms also differ in capitals.
+# Rows where the nested form and the spans file say the same of every slot without an inner intent, and where they do
+# not even name the same slots. In English the others are values that occur twice, of which SOURCE.md says "leftmost
+# taken"; in the other languages the two forms also differ in capitals.
 AGREEMENT = {
     "en": (22273, 0),
     "de": (17942, 703),
@@ -130,8 +133,14 @@ def test_official_mtop_agrees_with_the_spans_form(data_root: Path) -> None:
     for split in ("dev", "test"):
         official = load_examples(str(data_root / "mtop" / "official_8col_en"), split=split)
         spans = load_examples(str(data_root / "mtop" / "spans"), split=split, locale="en")
-        assert [(row.text, row.intent, row.locale) for row in official] == [(row.text, row.intent, row.locale) for row in spans]
-        differing += [(row.text, _cut(row) - _cut(other)) for row, other in zip(official, spans, strict=True) if row.slots != other.slots]
+        assert [(row.text, row.intent, row.locale) for row in official] == [
+            (row.text, row.intent, row.locale) for row in spans
+        ]
+        differing += [
+            (row.text, _cut(row) - _cut(other))
+            for row, other in zip(official, spans, strict=True)
+            if row.slots != other.slots
+        ]
     # A value that begins with a repeated word: the spans file took the first word alone.
     assert differing == [
         ("Play OneRepublic's Baby On Baby album.", {("SL:MUSIC_ALBUM_TITLE", "Baby On Baby"): 1}),
@@ -161,12 +170,16 @@ def test_massive_annotations_say_the_same_as_its_slots(data_root: Path, tmp_path
     official.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in stripped), encoding="utf-8")
     with_slots = load_examples(str(path), split="train")
     without = load_examples(str(official), split="train")
-    assert [(row.text, row.intent, row.slots, row.locale) for row in without] == [(row.text, row.intent, row.slots, row.locale) for row in with_slots]
+    assert [(row.text, row.intent, row.slots, row.locale) for row in without] == [
+        (row.text, row.intent, row.slots, row.locale) for row in with_slots
+    ]
     assert sum(len(row.slots) for row in without) > 10_000
 
 
 def test_massive_rows_are_parallel(data_root: Path) -> None:
-    one, other = (load_examples(f"massive:{data_root / 'massive'}", split="test", locale=locale) for locale in ("en", "th"))
+    one, other = (
+        load_examples(f"massive:{data_root / 'massive'}", split="test", locale=locale) for locale in ("en", "th")
+    )
     assert [row.intent for row in one] == [row.intent for row in other]
 
 
@@ -238,7 +251,9 @@ def test_gold_slots_that_overlap_are_kept_and_counted(data_root: Path) -> None:
 
 
 def _split_bytes(text: str) -> list[tuple[int, int]]:
-    return [(len(text[: word.start()].encode()), len(text[: word.end()].encode())) for word in re.finditer(r"\S+", text)]
+    return [
+        (len(text[: word.start()].encode()), len(text[: word.end()].encode())) for word in re.finditer(r"\S+", text)
+    ]
 
 
 def test_white_space_at_the_edges_of_gold_slots_is_left_out(data_root: Path) -> None:
@@ -250,7 +265,9 @@ def test_white_space_at_the_edges_of_gold_slots_is_left_out(data_root: Path) -> 
         for slot in slots:
             inner = row.text[slot.start : slot.end]
             assert inner == inner.strip(" \u200b")
-            assert any(other.label == slot.label and other.start <= slot.start <= slot.end <= other.end for other in row.slots)
+            assert any(
+                other.label == slot.label and other.start <= slot.start <= slot.end <= other.end for other in row.slots
+            )
 
 
 def test_slots_lie_in_their_texts(data_root: Path) -> None:

@@ -1,4 +1,7 @@
-"""Fixtures of the emulated tier. What cannot be had here is skipped with the reason that the product itself would give."""
+"""Fixtures of the emulated tier.
+
+What cannot be had here is skipped with the reason that the product itself would give.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from compile.emulation.runner import NoRunner, Runner, emulated_runner
+from compile.emulation.runner import RunnerNotFoundError, Runner, emulated_runner
 from targets.schema import Emulator
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "compiled"))  # the tiny package is theirs
@@ -21,7 +24,7 @@ def emulated() -> Callable[..., Runner]:
     def start(kind: str, cpu: str = "", lanes: int = 0) -> Runner:
         try:
             return emulated_runner(Emulator(kind, cpu, lanes))  # type: ignore[arg-type]
-        except NoRunner as error:
+        except RunnerNotFoundError as error:
             pytest.skip(error.reason)
 
     return start

@@ -1,8 +1,9 @@
 """Packages and modules for other machines, small enough to run in an emulator in seconds.
 
-Beside the tiny parser a module has `product`, an int8 matrix product of ones: with data tiling the compiler makes it of the dot-product instructions
-that 64-bit ARM got late (`sdot`, `smmla`). For GPUs, whose code makes sums with subgroups, there is a sum by itself, and a parser that is one: every
-intent is the sum of the text's 32-bit numbers modulo 256, plus its own number, and no text has a word.
+Beside the tiny parser a module has `product`, an int8 matrix product of ones: with data tiling the compiler makes it of
+the dot-product instructions that 64-bit ARM got late (`sdot`, `smmla`). For GPUs, whose code makes sums with subgroups,
+there is a sum by itself, and a parser that is one: every intent is the sum of the text's 32-bit numbers modulo 256,
+plus its own number, and no text has a word.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ from runtime_py.package_format.package import seal
 
 ROWS, DEPTH, COLUMNS = 8, 64, 16
 SUMMED = 256
-CPU = ("--iree-hal-target-device=local", "--iree-hal-local-target-device-backends=llvm-cpu", "--iree-llvmcpu-debug-symbols=false")
+CPU = (
+    "--iree-hal-target-device=local",
+    "--iree-hal-local-target-device-backends=llvm-cpu",
+    "--iree-llvmcpu-debug-symbols=false",
+)
 
 PRODUCT = f"""
   func.func @product(%a: tensor<{ROWS}x{DEPTH}xi8>, %b: tensor<{DEPTH}x{COLUMNS}xi8>) -> tensor<{ROWS}x{COLUMNS}xi32> {{
@@ -56,7 +61,12 @@ module @sums {{
 
 def cpu_code(triple: str, cpu: str, features: tuple[str, ...] = ()) -> bytes:
     """Compile the tiny parser and the product for a processor."""
-    options = [*CPU, "--iree-opt-data-tiling", f"--iree-llvmcpu-target-triple={triple}", f"--iree-llvmcpu-target-cpu={cpu}"]
+    options = [
+        *CPU,
+        "--iree-opt-data-tiling",
+        f"--iree-llvmcpu-target-triple={triple}",
+        f"--iree-llvmcpu-target-cpu={cpu}",
+    ]
     if features:
         options.append(f"--iree-llvmcpu-target-cpu-features={','.join(f'+{feature}' for feature in features)}")
     return _compiled(module_text().rstrip().removesuffix("}") + PRODUCT + "}\n", options)
@@ -81,7 +91,12 @@ def _compiled(text: str, options: list[str]) -> bytes:
 def cpu_package(path: Path, code: bytes, triple: str, features: tuple[str, ...]) -> None:
     """Write the tiny package around code for a processor; its only variant is called `foreign`."""
     manifest = write_package(path, code)
-    seal(path, replace(manifest, variants=[replace(manifest.variants[0], target="foreign", triple=triple, features=list(features))]))
+    seal(
+        path,
+        replace(
+            manifest, variants=[replace(manifest.variants[0], target="foreign", triple=triple, features=list(features))]
+        ),
+    )
 
 
 def vulkan_package(path: Path, target: str, subgroup: int) -> None:
@@ -111,7 +126,9 @@ def summing_text() -> str:
 
 
 def _summing_entry(bucket: Bucket) -> str:
-    """One entry. The row is repeated to 512 numbers, so that its sum keeps several subgroups busy, and the result divided by how often."""
+    """One entry. The row is repeated to 512 numbers, so that its sum keeps several subgroups busy, and the result
+    divided by how often.
+    """
     lanes = bucket.bytes // 4
     return f"""
   func.func @{bucket.entry}(%text: tensor<1x{lanes}xi32>)
@@ -159,7 +176,12 @@ def _summing_entry(bucket: Bucket) -> str:
 
 def call(runner: Runner, module: Path, function: str, *inputs: str, device: str = "local-sync") -> Finished:
     """Run one function of a module with the runtime's own program."""
-    arguments = [f"--device={device}", f"--module={module}", f"--function={function}", *(f"--input={value}" for value in inputs)]
+    arguments = [
+        f"--device={device}",
+        f"--module={module}",
+        f"--function={function}",
+        *(f"--input={value}" for value in inputs),
+    ]
     return run_tool([*runner.tool("iree-run-module"), *arguments], 300, environment=runner.environment)
 
 

@@ -1,7 +1,8 @@
-"""A bundle on a board: a clean 64-bit ARM Debian in QEMU, where pip installs the wheel from the index, and nothing else of this project can be seen.
+"""A bundle on a board: a clean 64-bit ARM Debian in QEMU, where pip installs the wheel from the index, and nothing else
+of this project can be seen.
 
-The machine is the emulators' Debian root (a bare Python, no packages). pip is this machine's own, which is pure Python, run by the board's Python inside
-the emulator: it resolves, downloads and unpacks as on a board.
+The machine is the emulators' Debian root (a bare Python, no packages). pip is this machine's own, which is pure Python,
+run by the board's Python inside the emulator: it resolves, downloads and unpacks as on a board.
 """
 
 from __future__ import annotations
@@ -24,21 +25,30 @@ from foreign import cpu_code
 from msgspec.structs import replace
 from tiny_package import oracle, write_package
 
-from compile.emulation.runner import NoRunner, Runner, emulated_runner
+from compile.emulation.runner import RunnerNotFoundError, Runner, emulated_runner
 from runtime_py.package_format.package import open_package, seal
 from runtime_py.tools.conformance import ByteSlot, ConformanceCase, decode_conformance, judge
 from targets.schema import Emulator
 
 _CHECKOUT = Path(__file__).parents[2]
 _TRIPLE = "aarch64-unknown-linux-gnu"
-_EXPECTED = {"pqrnn-runtime", "iree-base-runtime", "msgspec", "numpy", "ml-dtypes"}  # ml-dtypes is the IREE runtime's own dependency
+_EXPECTED = {
+    "pqrnn-runtime",
+    "iree-base-runtime",
+    "msgspec",
+    "numpy",
+    "ml-dtypes",
+}  # ml-dtypes is the IREE runtime's own dependency
 _PACKAGE = "tiny.pqrnn"
 _TEXTS = ["wake me at seven", "शनिवार को सात बजे", "ปลุกฉัน ตอน เช้า", "réveille-moi à 7h 😀"]
 
 
 @dataclass(frozen=True)
 class Board:
-    """The emulated machine: a folder with the unpacked bundle and a virtual environment, and nothing in the environment's variables."""
+    """The emulated machine:
+
+    a folder with the unpacked bundle and a virtual environment, and nothing in the environment's variables.
+    """
 
     runner: Runner
     folder: Path
@@ -51,7 +61,9 @@ class Board:
     def python(self) -> Path:
         return self.folder / "venv" / "bin" / "python"
 
-    def run(self, *arguments: str | Path, stdin: bytes = b"", seconds: float = 500) -> subprocess.CompletedProcess[bytes]:
+    def run(
+        self, *arguments: str | Path, stdin: bytes = b"", seconds: float = 500
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run the board's Python in the bundle's folder."""
         return self.start([*self.runner.tools, self.python, *arguments], stdin, seconds)
 
@@ -59,7 +71,9 @@ class Board:
         """Run the command that the wheel installed."""
         return self.run(self.python.parent / "pqrnn", *arguments, stdin=stdin)
 
-    def start(self, command: Sequence[str | Path], stdin: bytes = b"", seconds: float = 500) -> subprocess.CompletedProcess[bytes]:
+    def start(
+        self, command: Sequence[str | Path], stdin: bytes = b"", seconds: float = 500
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run a command with only those of this machine's variables that say where the package index is."""
         names = re.compile(r"PIP_.*|SSL_CERT_.*|REQUESTS_CA_BUNDLE|(https?|no)_proxy", re.IGNORECASE)
         variables = {name: value for name, value in os.environ.items() if names.fullmatch(name)} | {
@@ -68,16 +82,25 @@ class Board:
             "LANG": "C",
         }
         return subprocess.run(
-            [str(part) for part in command], input=stdin, capture_output=True, check=False, timeout=seconds, env=variables, cwd=self.bundle
+            [str(part) for part in command],
+            input=stdin,
+            capture_output=True,
+            check=False,
+            timeout=seconds,
+            env=variables,
+            cwd=self.bundle,
         )
 
 
 @pytest.fixture(scope="module")
 def delivered(tmp_path_factory: pytest.TempPathFactory) -> Board:
-    """The bundle, made here by the command line and unpacked on the board from its archive; nothing is installed yet."""
+    """The bundle, made here by the command line and unpacked on the board from its archive;
+
+    nothing is installed yet.
+    """
     try:
         runner = emulated_runner(Emulator("qemu-aarch64", "cortex-a72"))
-    except NoRunner as error:
+    except RunnerNotFoundError as error:
         pytest.skip(error.reason)
     folder = tmp_path_factory.mktemp("deploy")
     whole = folder / "made" / _PACKAGE
@@ -85,7 +108,10 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Board:
     path = "variants/raspberry-pi-4/module.vmfb"
     (whole / path).parent.mkdir()
     shutil.copy(whole / manifest.variants[0].path, whole / path)
-    variants = [replace(manifest.variants[0], target="raspberry-pi-4", triple=_TRIPLE, path=path), replace(manifest.variants[0], target="host")]
+    variants = [
+        replace(manifest.variants[0], target="raspberry-pi-4", triple=_TRIPLE, path=path),
+        replace(manifest.variants[0], target="host"),
+    ]
     seal(whole, replace(manifest, variants=variants))
     command = [
         sys.executable,
@@ -119,10 +145,22 @@ def board(delivered: Board) -> Board:
 def _require_index(folder: Path) -> None:
     """Skip where this machine itself gets nothing from the index, so that a failure on the board is the board's."""
     version = importlib.metadata.version("msgspec")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder / "probe"), f"msgspec=={version}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--dest",
+        str(folder / "probe"),
+        f"msgspec=={version}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     if done.returncode:
-        pytest.skip(f"the Python package index cannot be reached: {(done.stderr.strip().splitlines() or ['pip said nothing'])[-1]}")
+        pytest.skip(
+            f"the Python package index cannot be reached: {(done.stderr.strip().splitlines() or ['pip said nothing'])[-1]}"
+        )
 
 
 def _wheel(board: Board) -> str:
@@ -133,8 +171,15 @@ def _install(board: Board, *arguments: str) -> None:
     """Run pip on the board. It is copied there alone: no other package of this machine comes with it."""
     import pip
 
-    shutil.copytree(Path(pip.__file__).parent, board.folder / "tools" / "pip", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    cache = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=False).stdout.strip()
+    shutil.copytree(
+        Path(pip.__file__).parent,
+        board.folder / "tools" / "pip",
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    cache = subprocess.run(
+        [sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=False
+    ).stdout.strip()
     kept = ["--cache-dir", cache] if cache else []
     # Byte-compiling every module of NumPy would take the emulator a minute; Python does it for those that are imported.
     done = board.run(board.folder / "tools" / "pip", "install", "--quiet", "--no-compile", *kept, *arguments)
@@ -177,7 +222,9 @@ def test_it_parses_texts_in_every_script(board: Board) -> None:
     assert done.returncode == 0, done.stderr.decode()
     parses = [json.loads(line) for line in done.stdout.splitlines()]
     assert [parse["text"] for parse in parses] == _TEXTS
-    assert [parse["intent"] for parse in parses] == [INTENTS[int(oracle(text.encode(), 16)[0].argmax())] for text in _TEXTS]
+    assert [parse["intent"] for parse in parses] == [
+        INTENTS[int(oracle(text.encode(), 16)[0].argmax())] for text in _TEXTS
+    ]
     assert any(parse["slots"] for parse in parses)
     lines = board.pqrnn("parse", _PACKAGE, "--json", stdin="\n".join(_TEXTS).encode())
     assert lines.stdout == done.stdout
@@ -207,10 +254,15 @@ def test_its_answers_conform(board: Board) -> None:
     answers = []
     for number, spans, intent, tags, parse in map(json.loads, done.stdout.splitlines()):
         # The parser counts characters of the text, the file bytes.
-        slots = [ByteSlot(slot["label"], *(len(parse["text"][: slot[bound]].encode()) for bound in ("start", "end"))) for slot in parse["slots"]]
+        slots = [
+            ByteSlot(slot["label"], *(len(parse["text"][: slot[bound]].encode()) for bound in ("start", "end")))
+            for slot in parse["slots"]
+        ]
         if "\ufffd" in parse["text"]:
             slots = expected.cases[number].slots
-        answers.append(ConformanceCase(number, [(a, b) for a, b in spans], intent, tags, parse["intent"], parse["score"], slots))
+        answers.append(
+            ConformanceCase(number, [(a, b) for a, b in spans], intent, tags, parse["intent"], parse["score"], slots)
+        )
     answers += [ConformanceCase(case.id, refused=True) for case in expected.long_cases]
     verdict = judge(expected, answers)
     assert verdict.passed, verdict
@@ -235,7 +287,12 @@ def test_the_note_tells_how_a_board_without_network_is_served(board: Board) -> N
     (command,) = [line.strip() for line in note.splitlines() if line.strip().startswith("pip download")]
     words = shlex.split(command)[1:]
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "--quiet", *words], capture_output=True, text=True, check=False, timeout=400, cwd=board.bundle
+        [sys.executable, "-m", "pip", "--quiet", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+        cwd=board.bundle,
     )
     assert done.returncode == 0, done.stderr
     wheels = sorted(path.name.split("-")[0].replace("_", "-") for path in (board.bundle / "wheels").iterdir())

@@ -1,4 +1,6 @@
-"""The emulators are what they say: another architecture, the features of the named processor and no others, the asked number of lanes.
+"""The emulators are what they say:
+
+another architecture, the features of the named processor and no others, the asked number of lanes.
 
 The second half shows why pre-flight exists: the same code that it refuses, run without it, dies or gives wrong numbers.
 """
@@ -14,7 +16,7 @@ import msgspec
 import pytest
 from foreign import COLUMNS, DEPTH, ROWS, SUM, SUMMED, call, cpu_code, cpu_package, script, vulkan_code, vulkan_package
 
-from compile.emulation.runner import NoRunner, Runner, emulated_machine, emulated_runner, rasteriser_device
+from compile.emulation.runner import RunnerNotFoundError, Runner, emulated_machine, emulated_runner, rasteriser_device
 from compile.support.process import Finished, run_tool
 from runtime_py.package_format.manifest import Variant, VulkanNeeds
 from runtime_py.tools.replay import CANNOT_RUN, Replay
@@ -95,7 +97,17 @@ def test_swiftshader_has_four(emulated: Start) -> None:
 def replay(runner: Runner, package: Path, preflight: bool = True) -> Finished:
     """Replay the golden vectors there, as verification does."""
     options = () if preflight else ("--no-preflight",)
-    command = [*runner.python, "-m", "runtime_py.tools.replay", package, "--target", "foreign", "--repeats", "1", *options]
+    command = [
+        *runner.python,
+        "-m",
+        "runtime_py.tools.replay",
+        package,
+        "--target",
+        "foreign",
+        "--repeats",
+        "1",
+        *options,
+    ]
     return run_tool(command, 300, environment=runner.environment)
 
 
@@ -106,7 +118,11 @@ def died(finished: Finished) -> bool:
 
 def refused(finished: Finished, *words: str) -> bool:
     """Whether pre-flight refused the package and said what is missing."""
-    return finished.code == CANNOT_RUN and "UnsupportedTarget" in finished.diagnostics and all(word in finished.diagnostics for word in words)
+    return (
+        finished.code == CANNOT_RUN
+        and "UnsupportedTargetError" in finished.diagnostics
+        and all(word in finished.diagnostics for word in words)
+    )
 
 
 def right(finished: Finished) -> bool:
@@ -123,7 +139,14 @@ def right(finished: Finished) -> bool:
     ],
 )
 def test_preflight_refuses_what_would_die(
-    emulated: Start, tmp_path: Path, triple: str, cpu: str, features: tuple[str, ...], emulator: str, lacking: str, having: str
+    emulated: Start,
+    tmp_path: Path,
+    triple: str,
+    cpu: str,
+    features: tuple[str, ...],
+    emulator: str,
+    lacking: str,
+    having: str,
 ) -> None:
     package = tmp_path / "foreign.pqrnn"
     cpu_package(package, cpu_code(triple, cpu, features if cpu == "generic" else ()), triple, features)
@@ -141,8 +164,13 @@ def test_avx512_code_is_refused_and_dies_where_it_is_missing(emulated: Start, tm
     assert died(replay(runner, package, preflight=False))
 
 
-@pytest.mark.parametrize(("features", "lacking", "having"), [(("dotprod",), "cortex-a53", "cortex-a76"), (("dotprod", "i8mm"), "cortex-a76", "max")])
-def test_int8_dot_products_trap_on_older_arm_cores(emulated: Start, tmp_path: Path, features: tuple[str, ...], lacking: str, having: str) -> None:
+@pytest.mark.parametrize(
+    ("features", "lacking", "having"),
+    [(("dotprod",), "cortex-a53", "cortex-a76"), (("dotprod", "i8mm"), "cortex-a76", "max")],
+)
+def test_int8_dot_products_trap_on_older_arm_cores(
+    emulated: Start, tmp_path: Path, features: tuple[str, ...], lacking: str, having: str
+) -> None:
     package = tmp_path / "foreign.pqrnn"
     code = cpu_code(AARCH64, "generic", features)
     cpu_package(package, code, AARCH64, features)
@@ -199,10 +227,10 @@ def test_an_emulator_that_lacks_something_is_passed_over_with_the_reason(emulate
         parity=None,
         vulkan=VulkanNeeds(16),
     )
-    with pytest.raises(NoRunner, match=r"lavapipe .*, 8 lanes: .*subgroups of 16 lanes \(it has 8\)"):
+    with pytest.raises(RunnerNotFoundError, match=r"lavapipe .*, 8 lanes: .*subgroups of 16 lanes \(it has 8\)"):
         emulated_runner(Emulator("lavapipe", lanes=8), needs)
     assert emulated_runner(Emulator("lavapipe", lanes=16), needs).emulated
-    with pytest.raises(NoRunner, match=r"SwiftShader .*shaderInt64"):
+    with pytest.raises(RunnerNotFoundError, match=r"SwiftShader .*shaderInt64"):
         emulated_runner(Emulator("swiftshader"), msgspec.structs.replace(needs, vulkan=VulkanNeeds(0, int64=True)))
 
 
@@ -219,6 +247,6 @@ def test_qemu_with_a_processor_that_lacks_something_is_passed_over(emulated: Sta
         compile_seconds=1.0,
         parity=None,
     )
-    with pytest.raises(NoRunner, match="cortex-a53: lacks dotprod"):
+    with pytest.raises(RunnerNotFoundError, match="cortex-a53: lacks dotprod"):
         emulated_runner(Emulator("qemu-aarch64", "cortex-a53"), needs)
     assert emulated_runner(Emulator("qemu-aarch64", "cortex-a76"), needs).emulated

@@ -27,7 +27,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for head in (model.intent, model.tags):
             assert isinstance(head, QuantizedLinear)
             head.bias.add_(torch.arange(float(head.out_features)).flip(0))
-    facts = Facts(config=model.config, labels=LABELS, data={}, revision="", training={}, metrics={}, lengths=[(4, 16, 1)], golden_texts=TEXTS)
+    facts = Facts(
+        config=model.config,
+        labels=LABELS,
+        data={},
+        revision="",
+        training={},
+        metrics={},
+        lengths=[(4, 16, 1)],
+        golden_texts=TEXTS,
+    )
     save_checkpoint(folder, model, facts)
     return folder
 

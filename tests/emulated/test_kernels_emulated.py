@@ -1,4 +1,7 @@
-"""Kernels of 64-bit ARM in QEMU: right to the last bit, fewer instructions than the compiler's own code, and none that the target lacks."""
+"""Kernels of 64-bit ARM in QEMU:
+
+right to the last bit, fewer instructions than the compiler's own code, and none that the target lacks.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from makers.kernels import (
     real_product_case,
 )
 
-from compile.emulation.counting import CannotCount, count_instructions
+from compile.emulation.counting import CountError, count_instructions
 from compile.emulation.runner import Runner
 from compile.kernels.families import InstructionFamily, find_family
 from compile.kernels.product import product_kernel
@@ -46,14 +49,23 @@ def _run(runner: Runner, module: Path, case: Case, folder: Path) -> list[np.ndar
     for number, value in enumerate(case.inputs):
         np.save(folder / f"in{number}.npy", value)
         inputs.append(f"--input=@{folder / f'in{number}.npy'}")
-    command = [*runner.tool("iree-run-module"), "--device=local-sync", f"--module={module}", f"--function={case.function}"]
-    finished = run_tool([*command, *inputs, *(f"--output=@{path}" for path in outputs)], 120.0, environment=runner.environment)
+    command = [
+        *runner.tool("iree-run-module"),
+        "--device=local-sync",
+        f"--module={module}",
+        f"--function={case.function}",
+    ]
+    finished = run_tool(
+        [*command, *inputs, *(f"--output=@{path}" for path in outputs)], 120.0, environment=runner.environment
+    )
     assert finished.code == 0, finished.diagnostics
     return [np.load(path) for path in outputs]
 
 
 @ARM
-def test_products_are_exact_for_every_tail(name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path) -> None:
+def test_products_are_exact_for_every_tail(
+    name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path
+) -> None:
     runner = emulated("qemu-aarch64", cpu)
     cases = [product_case(find_family(name), shape) for shape in SHAPES]
     module = compile_kernels([case.kernel for case in cases], TARGETS[name], tmp_path)
@@ -62,7 +74,9 @@ def test_products_are_exact_for_every_tail(name: str, cpu: str, emulated: Callab
 
 
 @ARM
-def test_layers_and_heads_say_what_their_operators_say(name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path) -> None:
+def test_layers_and_heads_say_what_their_operators_say(
+    name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path
+) -> None:
     runner, family = emulated("qemu-aarch64", cpu), find_family(name)
     layers = [layer_case(family, 1, (4, 16, 16, 2)), layer_case(family, 2, (9, 21, 10, 3))]
     heads = [head_case(family, sizes) for sizes in HEADS[:2]]
@@ -109,14 +123,22 @@ def test_projections_are_those_of_pytorch_to_the_last_bit(emulated: Callable[...
 def _count(module: Path, function: str, kinds: list[str], cpu: str) -> int:
     try:
         return count_instructions(
-            ["--device=local-sync", f"--module={module}", f"--function={function}", *(f"--input={kind}" for kind in kinds)], cpu
+            [
+                "--device=local-sync",
+                f"--module={module}",
+                f"--function={function}",
+                *(f"--input={kind}" for kind in kinds),
+            ],
+            cpu,
         ).code
-    except CannotCount as error:
+    except CountError as error:
         pytest.skip(str(error))
 
 
 @ARM
-def test_a_kernel_takes_fewer_instructions_than_the_compilers_own_code(name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path) -> None:
+def test_a_kernel_takes_fewer_instructions_than_the_compilers_own_code(
+    name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path
+) -> None:
     emulated("qemu-aarch64", cpu)
     family = find_family(name)
     kernel = product_kernel("product", family, ROWS, DEPTH, COLUMNS)
@@ -149,6 +171,8 @@ func.func @run(%x: tensor<{ROWS}x{DEPTH}xi8>) -> tensor<{ROWS}x{COLUMNS}xi32> {{
 def test_a_kernel_uses_its_instruction_and_nothing_that_the_target_lacks(name: str, tmp_path: Path) -> None:
     if find_objdump() is None:
         pytest.skip("llvm-objdump is not installed: apt-get install llvm")
-    code = compile_kernels([product_kernel("product", find_family(name), 4, 64, 32)], TARGETS[name], tmp_path).read_bytes()
+    code = compile_kernels(
+        [product_kernel("product", find_family(name), 4, 64, 32)], TARGETS[name], tmp_path
+    ).read_bytes()
     _, processor = processor_of(TARGETS[name])
     assert "none beyond" in check_machine_code(code, processor)

@@ -22,13 +22,13 @@ from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import target_flags
 from compile.pipeline import compile_checkpoint
 from compile.standalone.building import Program, built_program
-from compile.standalone.errors import NoToolchain, StandaloneFailed
+from compile.standalone.errors import NoToolchain, StandaloneError
 from compile.standalone.export import write_standalone
 from compile.standalone.pipeline import export_parser
 from compile.standalone.proof import prove
 from compile.standalone.toolchains import Toolchain, find_toolchain
 from compile.standalone.writing import write_golden
-from compile.support.errors import PackagingFailed, VerificationFailed
+from compile.support.errors import PackagingError, VerificationError
 from compile.verify.golden import TRICKY, GoldenSet, make_golden
 from compile.verify.reference import Oracle
 from pqrnn.checkpoint import Facts, save_checkpoint
@@ -38,7 +38,8 @@ from targets import Target, TargetError, registry
 
 BUCKETS = make_buckets([(8, 64)])
 NAMES = Labels(list(LABELS.intents), list(LABELS.tags))
-# Names that a C compiler might take for something else: quotes, a backslash, trigraphs, a digit after an octal escape, letters beyond ASCII.
+# Names that a C compiler might take for something else: quotes, a backslash, trigraphs, a digit after an octal escape,
+# letters beyond ASCII.
 ODD = Labels(['say "hi"', "back\\slash", "what??/", "Zürich1", "/* no */"], ["O", "B-%d", "I-%d", "B-日本", "I-日本"])
 
 Written = Callable[[str], Path]
@@ -67,7 +68,9 @@ def golden() -> GoldenSet:
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return import_programs(export_entries(make_model(1).folded(), BUCKETS), tmp_path_factory.mktemp("module") / "module.mlirbc")
+    return import_programs(
+        export_entries(make_model(1).folded(), BUCKETS), tmp_path_factory.mktemp("module") / "module.mlirbc"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(place / "module.mlir", registry().get("host"), TINY_BUCKETS, ODD, place / "c")
 
 
-@pytest.mark.parametrize("name", ["host", "linux-aarch64", "linux-armv7-neon", "beaglebone-black", "linux-riscv64", "linux-riscv64-v", "cortex-m7"])
+@pytest.mark.parametrize(
+    "name",
+    ["host", "linux-aarch64", "linux-armv7-neon", "beaglebone-black", "linux-riscv64", "linux-riscv64-v", "cortex-m7"],
+)
 def test_the_c_answers_as_pytorch_does(name: str, written: Written, golden: GoldenSet) -> None:
     proof = prove(written(name), registry().get(name), BUCKETS, NAMES, golden)
     assert proof.machine
@@ -108,19 +114,34 @@ def test_other_weights_are_noticed(written: Written, golden: GoldenSet, tmp_path
     numbers = np.frombuffer(weights, np.float32)[:10000]
     numbers[:] = numbers[::-1].copy()
     (folder / "weights.bin").write_bytes(weights)
-    with pytest.raises(VerificationFailed, match="does not answer as PyTorch does"):
+    with pytest.raises(VerificationError, match="does not answer as PyTorch does"):
         prove(folder, registry().get("host"), BUCKETS, NAMES, golden)
 
 
 def test_vectors_trap_on_a_processor_without_them(written: Written) -> None:
     folder, toolchain = written("linux-riscv64-v"), toolchain_of("linux-riscv64-v")
-    plain = Toolchain(toolchain.cross, toolchain.compiler, machine="rv64 without vectors", command=(toolchain.command[0], "-cpu", "rv64"))
-    with built_program(folder, plain, NAMES) as program, pytest.raises(StandaloneFailed, match="crashed \\(SIGILL\\) on rv64 without vectors"):
+    plain = Toolchain(
+        toolchain.cross,
+        toolchain.compiler,
+        machine="rv64 without vectors",
+        command=(toolchain.command[0], "-cpu", "rv64"),
+    )
+    with (
+        built_program(folder, plain, NAMES) as program,
+        pytest.raises(StandaloneError, match="crashed \\(SIGILL\\) on rv64 without vectors"),
+    ):
         program.answers([b"wake me"])
 
 
 def test_every_entry_and_the_choice_among_them(tiny: Path) -> None:
-    texts = [*TINY_TEXTS, b"one two three four", b"a b c d e f g h", b" ".join([b"w"] * 16), b" ".join([b"w"] * 17), b"y" * 65]
+    texts = [
+        *TINY_TEXTS,
+        b"one two three four",
+        b"a b c d e f g h",
+        b" ".join([b"w"] * 16),
+        b" ".join([b"w"] * 17),
+        b"y" * 65,
+    ]
     with built_program(tiny, toolchain_of("host"), ODD) as program:
         for bucket, answers in zip(TINY_BUCKETS, program.entry_answers(texts, TINY_BUCKETS), strict=True):
             assert answers.entry == bucket.entry
@@ -138,7 +159,10 @@ def test_every_entry_and_the_choice_among_them(tiny: Path) -> None:
 
 
 def check_choice(program: Program, texts: list[bytes]) -> None:
-    """Users get the numbers of a bucket that holds the text; of a text that none holds, the first words, or nothing where it has too many bytes."""
+    """Users get the numbers of a bucket that holds the text;
+
+    of a text that none holds, the first words, or nothing where it has too many bytes.
+    """
     most = TINY_BUCKETS[-1]
     for text, parsed in zip(texts, program.parse([(-1, text) for text in texts]), strict=True):
         if len(text) > most.bytes:
@@ -161,7 +185,9 @@ def test_its_makefile_builds_programs_that_check_and_parse(written: Written, gol
     strict = subprocess.run(["./check"], cwd=folder, capture_output=True, text=True, check=False)
     assert (strict.returncode, strict.stdout.rstrip()[-5:]) == (1, "WRONG")
     text = golden.vectors.texts[-1].decode()
-    said = subprocess.run(["./example", text], cwd=folder, capture_output=True, text=True, check=True).stdout.splitlines()
+    said = subprocess.run(
+        ["./example", text], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     assert said[0] == NAMES.intents[golden.vectors.intent[-1].argmax()]
     tags = golden.vectors.tags[golden.vectors.words(len(golden.vectors) - 1)].argmax(axis=1)
     spans = golden.vectors.spans[golden.vectors.words(len(golden.vectors) - 1)]
@@ -174,7 +200,9 @@ def test_names_survive_c(tiny: Path, tmp_path: Path) -> None:
     subprocess.run(["make", "-s", "example", "CFLAGS=-O1 -Wall -Werror"], cwd=folder, check=True)
     for text in ("wake me", "a", "b", "c", "d", "e"):
         intent, tags, _, _ = oracle(text.encode(), 4)
-        said = subprocess.run(["./example", text], cwd=folder, capture_output=True, text=True, check=True).stdout.splitlines()
+        said = subprocess.run(
+            ["./example", text], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.splitlines()
         assert said[0] == ODD.intents[intent.argmax()]
         assert [line.split()[0] for line in said[1:]] == [ODD.tags[row.argmax()] for row in tags]
 
@@ -182,7 +210,7 @@ def test_names_survive_c(tiny: Path, tmp_path: Path) -> None:
 def test_kernels_of_another_parser_are_refused(written: Written, tiny: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny, tmp_path / "c")
     shutil.copy(written("host") / "kernels.o", folder)
-    with built_program(folder, toolchain_of("host"), ODD) as program, pytest.raises(StandaloneFailed, match="status 2"):
+    with built_program(folder, toolchain_of("host"), ODD) as program, pytest.raises(StandaloneError, match="status 2"):
         program.answers([b"wake me"])
 
 
@@ -198,19 +226,32 @@ def test_what_the_host_program_does_and_is_not_known_is_named(tmp_path: Path) ->
 
     path = tmp_path / "host.mlir"
     path.write_text(
-        "module { util.func public @parse_8$async(%a: index) -> index { %b = arith.muli %a, %a : index util.return %b : index } }", encoding="utf-8"
+        "module { util.func public @parse_8$async(%a: index) -> index { %b = arith.muli %a, %a : index util.return %b : index } }",
+        encoding="utf-8",
     )
-    with pytest.raises(StandaloneFailed, match="no entry 'parse_4'"):
+    with pytest.raises(StandaloneError, match="no entry 'parse_4'"):
         trace_module(path, make_buckets([(4, 32)]))
-    path.write_text("module { util.initializer { %0 = arith.constant 2 : index %1 = arith.muli %0, %0 : index util.return } }", encoding="utf-8")
-    with pytest.raises(StandaloneFailed, match="uses arith.muli, which is not known here"):
+    path.write_text(
+        "module { util.initializer { %0 = arith.constant 2 : index %1 = arith.muli %0, %0 : index util.return } }",
+        encoding="utf-8",
+    )
+    with pytest.raises(StandaloneError, match="uses arith.muli, which is not known here"):
         trace_module(path, BUCKETS)
 
 
 def test_a_checkpoint_becomes_a_folder_or_nothing(tmp_path: Path, golden: GoldenSet) -> None:
     toolchain_of("host")
     run, out = tmp_path / "runs" / "small", tmp_path / "small-c"
-    facts = Facts(config=CONFIG, labels=LABELS, data={}, revision="0", training={}, metrics={}, lengths=[(4, 16, 10)], golden_texts=TEXTS)
+    facts = Facts(
+        config=CONFIG,
+        labels=LABELS,
+        data={},
+        revision="0",
+        training={},
+        metrics={},
+        lengths=[(4, 16, 10)],
+        golden_texts=TEXTS,
+    )
     save_checkpoint(run, make_model(1), facts)
     command = ["export-c", str(run), "--target", "host", "--bucket", "8:64", "--out", str(out), "--json"]
     done = CliRunner().invoke(app, command, catch_exceptions=False)
@@ -223,7 +264,7 @@ def test_a_checkpoint_becomes_a_folder_or_nothing(tmp_path: Path, golden: Golden
     assert "Built and run on this machine" in note
     assert f"{said['figures']['memory_bytes']:,}" in note
     # What is there stays, unless it may be replaced.
-    with pytest.raises(PackagingFailed, match="exists already"):
+    with pytest.raises(PackagingError, match="exists already"):
         export_parser(run, out, "host")
     with pytest.raises(TargetError, match="no numbers"):
         compile_checkpoint(run, tmp_path / "a.pqrnn", ["beaglebone-black"])

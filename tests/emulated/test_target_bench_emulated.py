@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tiny_package import BUCKETS
 
 from compile.emulation import counting
-from compile.emulation.counting import CannotCount, count_instructions
+from compile.emulation.counting import CountError, count_instructions
 from compile.emulation.runner import Runner
 from compile.target_bench import TargetFigures, bench_targets, figures_tables
 from runtime_py.package_format.package import open_package, seal
@@ -49,13 +49,17 @@ def countable() -> None:
         pytest.skip("the emulator that counts is not installed: make emulators")
     try:
         counting._plugin()
-    except CannotCount as error:
+    except CountError as error:
         pytest.skip(str(error))
 
 
 def no_times(figures: TargetFigures) -> bool:
     columns = [column for _, names, _ in figures_tables([figures]) for column in names]
-    return not figures.benchmarks and not any(entry.microseconds for entry in figures.entries) and not any("median" in column for column in columns)
+    return (
+        not figures.benchmarks
+        and not any(entry.microseconds for entry in figures.entries)
+        and not any("median" in column for column in columns)
+    )
 
 
 def test_counts_are_exact_whatever_the_number_of_calls_and_the_processor(board: Path, countable: None) -> None:
@@ -94,12 +98,14 @@ def test_without_the_counter_the_other_figures_remain(board: Path, monkeypatch: 
 
     monkeypatch.setattr(locations, "counting_qemu", lambda: None)
     (figures,) = bench_targets(board, ["linux-aarch64"])
-    assert figures.notes == ["instructions not counted: the emulator that counts is not installed: run `make emulators`"]
+    assert figures.notes == [
+        "instructions not counted: the emulator that counts is not installed: run `make emulators`"
+    ]
     assert all(entry.instructions_code is None and entry.peak_bytes for entry in figures.entries)
 
 
 def test_a_function_that_fails_is_not_counted(board: Path, countable: None) -> None:
-    with pytest.raises(CannotCount, match="the benchmark"):
+    with pytest.raises(CountError, match="the benchmark"):
         count_instructions(arguments(board, BUCKETS[0].entry, 3), "cortex-a53")  # the entry takes another shape
 
 

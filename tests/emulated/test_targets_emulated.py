@@ -1,4 +1,7 @@
-"""Target files against the emulators: a board's features are those of the emulated core, and a board that describes itself is seen right."""
+"""Target files against the emulators:
+
+a board's features are those of the emulated core, and a board that describes itself is seen right.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from foreign import script
 
-from compile.emulation.runner import NoRunner, Runner, emulated_machine, emulated_runner
+from compile.emulation.runner import RunnerNotFoundError, Runner, emulated_machine, emulated_runner
 from runtime_py.device.preflight import missing_features
 from targets import Target, shipped
 from targets.isa import ARCHITECTURES
@@ -46,7 +49,7 @@ def test_an_emulator_has_what_the_code_needs_and_not_what_the_board_lacks(name: 
     for emulator in target.emulators:
         try:
             there = features(emulated_runner(emulator))
-        except NoRunner as error:
+        except RunnerNotFoundError as error:
             reasons.append(error.reason)
             continue
         ran.append(emulator.cpu)
@@ -58,7 +61,9 @@ def test_an_emulator_has_what_the_code_needs_and_not_what_the_board_lacks(name: 
         pytest.skip("; ".join(reasons))
 
 
-@pytest.mark.parametrize("name", [name for name in shipped().names() if shipped().get(name).triple.startswith("x86_64")])
+@pytest.mark.parametrize(
+    "name", [name for name in shipped().names() if shipped().get(name).triple.startswith("x86_64")]
+)
 def test_an_x86_level_is_emulated_by_a_processor_of_that_level(name: str, emulated: Start) -> None:
     target = shipped().get(name)
     if not target.emulators:

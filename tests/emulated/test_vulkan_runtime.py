@@ -1,4 +1,6 @@
-"""The parser on a Vulkan device, Mesa's llvmpipe: right answers read back, no memory left behind, and a GPU that is not trusted without a test.
+"""The parser on a Vulkan device, Mesa's llvmpipe:
+
+right answers read back, no memory left behind, and a GPU that is not trusted without a test.
 
 Each test runs a process in which the emulator is the only Vulkan device.
 """
@@ -47,7 +49,16 @@ UNICODE = (
     "أيقظني في الساعة ٧:٣٠",
     "e\u0301te\u0301",
 )
-BYTES = (b"", b"\x00", b"\xff\xfe\x80", b"caf\xc3", b"ok \xe2\x82 ok \xf0\x9f\x98 end", b"\xed\xa0\x80 \xf4\x90\x80\x80", b"x" * 300, b"a " * 60)
+BYTES = (
+    b"",
+    b"\x00",
+    b"\xff\xfe\x80",
+    b"caf\xc3",
+    b"ok \xe2\x82 ok \xf0\x9f\x98 end",
+    b"\xed\xa0\x80 \xf4\x90\x80\x80",
+    b"x" * 300,
+    b"a " * 60,
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +81,14 @@ def real(golden: GoldenSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def codes() -> dict[str, bytes]:
-    """The parser that only sums, which costs a GPU of software next to nothing, for every machine that these tests need."""
-    return {"host": cpu_sums(), "eight": vulkan_code("llvmpipe", summing_text()), "sixteen": vulkan_code("valhall4", summing_text())}
+    """The parser that only sums, which costs a GPU of software next to nothing, for every machine that these tests
+    need.
+    """
+    return {
+        "host": cpu_sums(),
+        "eight": vulkan_code("llvmpipe", summing_text()),
+        "sixteen": vulkan_code("valhall4", summing_text()),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +136,14 @@ def test_a_gpu_variant_is_verified_like_any_other(real: Path, golden: GoldenSet,
     assert parity.emulator == lavapipe.name
     assert "vulkan: llvmpipe" in parity.runtime
     assert 0 < parity.reference["largest"] <= golden.tolerance
-    assert parity.reference["spread"] <= 1.2 * max(parity.reference["framework_spread"], parity.reference["ordered_spread"])
+    assert parity.reference["spread"] <= 1.2 * max(
+        parity.reference["framework_spread"], parity.reference["ordered_spread"]
+    )
 
 
-def test_texts_of_every_script_and_broken_bytes_are_read_back_right(real: Path, golden: GoldenSet, lavapipe: Runner, tmp_path: Path) -> None:
+def test_texts_of_every_script_and_broken_bytes_are_read_back_right(
+    real: Path, golden: GoldenSet, lavapipe: Runner, tmp_path: Path
+) -> None:
     texts = [*(text.encode() for text in UNICODE), *BYTES]
     save_texts(tmp_path / "in.npz", texts)
     out = tmp_path / "out.npz"
@@ -174,7 +195,8 @@ print(json.dumps([grown, same, again]))
     (grown, same, again), _ = ask(lavapipe, script, package)
     assert same
     assert again
-    # What stays is less than one of the four staging buffers a call, 4 bytes at the smallest, would be with its bookkeeping of 100 bytes and more.
+    # What stays is less than one of the four staging buffers a call, 4 bytes at the smallest, would be with its
+    # bookkeeping of 100 bytes and more.
     assert grown < 100_000
 
 
@@ -217,8 +239,12 @@ def test_a_gpu_that_is_asked_for_proves_itself_once(package: Path, lavapipe: Run
     assert outcome(kept) == first
 
 
-def test_code_for_other_lanes_is_refused_and_the_cpu_takes_over_visibly(codes: dict[str, bytes], lavapipe: Runner, tmp_path: Path) -> None:
-    summing_package(tmp_path / "a.pqrnn", [(cpu_variant(), codes["host"]), (gpu_variant("sixteen", subgroup=16), codes["sixteen"])])
+def test_code_for_other_lanes_is_refused_and_the_cpu_takes_over_visibly(
+    codes: dict[str, bytes], lavapipe: Runner, tmp_path: Path
+) -> None:
+    summing_package(
+        tmp_path / "a.pqrnn", [(cpu_variant(), codes["host"]), (gpu_variant("sixteen", subgroup=16), codes["sixteen"])]
+    )
     found, errors = ask(lavapipe, LOAD, tmp_path / "a.pqrnn", "gpu")
     assert found["target"] == "host"
     assert found["device"] == "local-sync"
@@ -229,9 +255,13 @@ def test_code_for_other_lanes_is_refused_and_the_cpu_takes_over_visibly(codes: d
     assert kept_tests(lavapipe) == []
 
 
-def test_a_gpu_that_computes_wrong_numbers_fails_its_self_test(codes: dict[str, bytes], lavapipe: Runner, tmp_path: Path) -> None:
+def test_a_gpu_that_computes_wrong_numbers_fails_its_self_test(
+    codes: dict[str, bytes], lavapipe: Runner, tmp_path: Path
+) -> None:
     """The code is for sixteen lanes and says that it is for eight, as a broken driver's would: nothing else notices."""
-    summing_package(tmp_path / "a.pqrnn", [(cpu_variant(), codes["host"]), (gpu_variant("liar", subgroup=8), codes["sixteen"])])
+    summing_package(
+        tmp_path / "a.pqrnn", [(cpu_variant(), codes["host"]), (gpu_variant("liar", subgroup=8), codes["sixteen"])]
+    )
     found, errors = ask(lavapipe, LOAD, tmp_path / "a.pqrnn", "gpu")
     assert found["target"] == "host"
     assert "its self-test on llvmpipe" in found["notice"]
@@ -247,7 +277,10 @@ def test_a_gpu_that_computes_wrong_numbers_fails_its_self_test(codes: dict[str, 
 
 
 def test_a_machine_without_vulkan_says_what_to_install(package: Path, lavapipe: Runner) -> None:
-    none = replace(lavapipe, environment={**lavapipe.environment, "VK_ICD_FILENAMES": "/nonexistent", "VK_DRIVER_FILES": "/nonexistent"})
+    none = replace(
+        lavapipe,
+        environment={**lavapipe.environment, "VK_ICD_FILENAMES": "/nonexistent", "VK_DRIVER_FILES": "/nonexistent"},
+    )
     found, errors = ask(none, LOAD, package, "gpu")
     assert found["target"] == "host"
     assert "apt install libvulkan1 mesa-vulkan-drivers" in found["notice"]

@@ -1,4 +1,7 @@
-"""Kernels compiled alone, and what they are given: numbers of all of int8, or of float32, and their products in NumPy or in float64."""
+"""Kernels compiled alone, and what they are given:
+
+numbers of all of int8, or of float32, and their products in NumPy or in float64.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,15 @@ from pqrnn.model.qrnn import QrnnLayer
 from targets import registry
 
 # By family a target that has it.
-TARGETS = {"vnni512": "linux-x86_64-vnni", "vnni256": "linux-x86_64-avxvnni", "dotprod": "linux-aarch64-dotprod", "i8mm": "linux-aarch64-i8mm"}
+TARGETS = {
+    "vnni512": "linux-x86_64-vnni",
+    "vnni256": "linux-x86_64-avxvnni",
+    "dotprod": "linux-aarch64-dotprod",
+    "i8mm": "linux-aarch64-i8mm",
+}
 REAL_TARGETS = {"fma512": "linux-x86_64-v4", "fma256": "linux-x86_64-v3", "neon": "linux-aarch64"}
-# Rows, depth, columns: one of each, tails of everything, whole tiles, several tiles of rows, and the extremes of int8 in great depth.
+# Rows, depth, columns: one of each, tails of everything, whole tiles, several tiles of rows, and the extremes of int8
+# in great depth.
 SHAPES = (
     (1, 1, 1),
     (1, 64, 33),
@@ -53,14 +62,24 @@ HEADS = (  # texts, words, width, heads, intents, tags, peaks, rounds
     Sizes(2, 5, 32, 1, 16, 32, False, 3),
     Sizes(1, 17, 48, 3, 7, 149, True, 1),
 )
-# The shipped features for two texts; and sizes that vectors do not divide, one kind of features only, other n-grams and limits.
+# The shipped features for two texts; and sizes that vectors do not divide, one kind of features only, other n-grams and
+# limits.
 TEXT_SIZES = (
     TextSizes(2, 96, 16, ProjectionConfig()),
     TextSizes(1, 36, 3, ProjectionConfig(word_features=48, ngram_features=0), real=True, rest=True),
-    TextSizes(3, 40, 2, ProjectionConfig(word_features=0, ngram_features=80, ngrams=(5, 2), ngram_limit=127), rest=True),
+    TextSizes(
+        3, 40, 2, ProjectionConfig(word_features=0, ngram_features=80, ngrams=(5, 2), ngram_limit=127), rest=True
+    ),
     TextSizes(1, 512, 64, ProjectionConfig(word_features=64, ngram_features=64, ngrams=(3,), ngram_limit=2)),
 )
-WORDS = ((1, 8, 8, 2), (3, 5, 3, 1), (4, 16, 16, 2), (9, 20, 24, 3), (13, 7, 17, 2), (33, 12, 5, 2))  # words, width, state, taps
+WORDS = (
+    (1, 8, 8, 2),
+    (3, 5, 3, 1),
+    (4, 16, 16, 2),
+    (9, 20, 24, 3),
+    (13, 7, 17, 2),
+    (33, 12, 5, 2),
+)  # words, width, state, taps
 
 
 def processor_of(name: str) -> tuple[tuple[str, ...], Processor]:
@@ -94,7 +113,10 @@ class Case:
 
     def pairs(self, found: Sequence[NDArray[Any]]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """What was found beside what is wanted."""
-        kept = [slice(None) if self.computed is None or len(each) != len(self.computed) else self.computed for each in self.wanted]
+        kept = [
+            slice(None) if self.computed is None or len(each) != len(self.computed) else self.computed
+            for each in self.wanted
+        ]
         return [(one[rows], other[rows]) for one, other, rows in zip(found, self.wanted, kept, strict=True)]
 
 
@@ -110,7 +132,10 @@ def product_case(family: InstructionFamily, shape: tuple[int, int, int]) -> Case
 
 
 def real_product_case(family: InstructionFamily, shape: tuple[int, int, int]) -> tuple[Case, NDArray[Any]]:
-    """A product of float32 with a bias, in float64; and how far any order of float32 sums may be from it (Higham 2002, section 3.1)."""
+    """A product of float32 with a bias, in float64;
+
+    and how far any order of float32 sums may be from it (Higham 2002, section 3.1).
+    """
     rows, depth, columns = shape
     generator = np.random.default_rng(rows * 1_000_003 + depth * 1009 + columns)
     left, right = (generator.standard_normal(size, np.float32) for size in ((rows, depth), (depth, columns)))
@@ -120,7 +145,9 @@ def real_product_case(family: InstructionFamily, shape: tuple[int, int, int]) ->
     kernel = scaled_kernel(f"real_{rows}_{depth}_{columns}", family, rows, depth, columns)
     inputs = (left, pack_weights(torch.from_numpy(right), family).numpy(), bias)
     sizes = [abs(each) for each in wide]
-    return Case(kernel, inputs, (wide[0] @ wide[1] + wide[2],)), (depth + 2) * 2.0**-24 * (sizes[0] @ sizes[1] + sizes[2])
+    return Case(kernel, inputs, (wide[0] @ wide[1] + wide[2],)), (depth + 2) * 2.0**-24 * (
+        sizes[0] @ sizes[1] + sizes[2]
+    )
 
 
 def _extreme(generator: np.random.Generator, size: Sequence[int]) -> NDArray[np.int8]:
@@ -179,9 +206,13 @@ def real_layer_case(family: InstructionFamily, texts: int, shape: tuple[int, int
     counts = _counts(texts, words)
     mask, _ = _rows(counts, words, width)
     left = torch.randn(texts * words, width) * mask[:, None]
-    kernel = layer_kernel(f"real_layer_{texts}_{words}_{width}_{state}_{taps}", family, texts, words, width, state, taps)
+    kernel = layer_kernel(
+        f"real_layer_{texts}_{words}_{width}_{state}_{taps}", family, texts, words, width, state, taps
+    )
     with torch.no_grad():
-        wanted = plain.double()(left.double().reshape(texts, words, width), mask.double().reshape(texts, words, 1), scan=False)
+        wanted = plain.double()(
+            left.double().reshape(texts, words, width), mask.double().reshape(texts, words, 1), scan=False
+        )
     return _case(kernel, (left, layer.packed.weights, layer.bias, mask, counts), [wanted.flatten(0, 1)], counts, words)
 
 
@@ -201,13 +232,19 @@ def real_rectified_case(family: InstructionFamily, texts: int, shape: tuple[int,
 
 
 def real_head_case(family: InstructionFamily, sizes: Sizes) -> Case:
-    """A head in float32, of which the first text has no word at all; what is wanted is what its operator says in float64."""
+    """A head in float32, of which the first text has no word at all;
+
+    what is wanted is what its operator says in float64.
+    """
     torch.manual_seed(sizes.words)
     counts = _counts(sizes.texts, sizes.words)
     counts[0] = 0
     mask, _ = _rows(counts, sizes.words, sizes.width)
     states = (torch.rand(len(mask), sizes.width) * 2.0 - 1.0) * mask[:, None]
-    packed = [PackedLinear(nn.Linear(*size, bias=name != "neighbours"), family) for name, size in sizes.products(family.lanes, True).items()]
+    packed = [
+        PackedLinear(nn.Linear(*size, bias=name != "neighbours"), family)
+        for name, size in sizes.products(family.lanes, True).items()
+    ]
     tensors = (states, mask, counts, *(each.weights for each in packed), torch.cat([each.bias for each in packed]))
     numbers = (sizes.words, sizes.heads, sizes.intents, sizes.tags, sizes.rounds)
     kernel = head_kernel(f"real_head_{'_'.join(map(str, numbers))}_{sizes.texts}_{int(sizes.peaks)}", family, sizes)
@@ -237,7 +274,10 @@ def head_case(family: InstructionFamily, sizes: Sizes) -> Case:
     mask, short = _rows(counts, sizes.words, sizes.width)
     products = sizes.products(family.lanes)
     kinds = {name: ActivationRange.SHARE if name == "neighbours" else ActivationRange.SIGNED for name in NAMES}
-    linears = {name: set_weights(IntegerLinear(*products[name], kind, bias=name != "neighbours")) for name, kind in kinds.items()}
+    linears = {
+        name: set_weights(IntegerLinear(*products[name], kind, bias=name != "neighbours"))
+        for name, kind in kinds.items()
+    }
     linears["neighbours"].weight[sizes.tags :] = 0  # rows that only fill up
     linears["neighbours"].derive()
     packed = [PackedLinear(linears[name], family) for name in NAMES]
@@ -248,15 +288,24 @@ def head_case(family: InstructionFamily, sizes: Sizes) -> Case:
     return _case(kernel, tensors, torch.ops.pqrnn.head(*tensors, *numbers, family.name), counts, sizes.words)
 
 
-def _case(kernel: Kernel, tensors: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor], counts: torch.Tensor, words: int) -> Case:
+def _case(
+    kernel: Kernel, tensors: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor], counts: torch.Tensor, words: int
+) -> Case:
     """A case of texts, of which as many rows are computed as they have words, and one where they have none."""
     computed = torch.arange(words) < counts.clamp(1, words)[:, None]
-    return Case(kernel, tuple(value.numpy() for value in tensors), tuple(value.numpy() for value in wanted), computed.reshape(-1).numpy())
+    return Case(
+        kernel,
+        tuple(value.numpy() for value in tensors),
+        tuple(value.numpy() for value in wanted),
+        computed.reshape(-1).numpy(),
+    )
 
 
 def _counts(texts: int, words: int) -> torch.Tensor:
     """Words of texts: all rows, more than there are rows, and fewer."""
-    return torch.tensor([words, words + 3, words - words // 4, words // 2, 0], dtype=torch.int32)[(torch.arange(texts) + words) % 5]
+    return torch.tensor([words, words + 3, words - words // 4, words // 2, 0], dtype=torch.int32)[
+        (torch.arange(texts) + words) % 5
+    ]
 
 
 def _rows(counts: torch.Tensor, words: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -266,8 +315,13 @@ def _rows(counts: torch.Tensor, words: int, width: int) -> tuple[torch.Tensor, t
     return mask, torch.randint(-127, 128, (len(mask), width), dtype=torch.int8) * mask.to(torch.int8)[:, None]
 
 
-def check_reals(found: NDArray[Any], wanted: NDArray[Any], levels: float, short: NDArray[Any], rounded: NDArray[Any]) -> None:
-    """Compare float32, and the int8 rounded from it: a number within a rounding of the middle between two int8 may fall on either side."""
+def check_reals(
+    found: NDArray[Any], wanted: NDArray[Any], levels: float, short: NDArray[Any], rounded: NDArray[Any]
+) -> None:
+    """Compare float32, and the int8 rounded from it:
+
+    a number within a rounding of the middle between two int8 may fall on either side.
+    """
     np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=2e-6)
     scaled = wanted.astype(np.float64) * levels
     middle = np.abs(scaled - np.floor(scaled) - 0.5) < 3e-6 * levels
@@ -284,7 +338,9 @@ def projection_inputs(projection: Projection) -> tuple[NDArray[Any], ...]:
 def make_projection_kernel(name: str, lanes: int, sizes: TextSizes) -> Kernel:
     """The kernel with the tables that ship."""
     projection = Projection(sizes.config)
-    return projection_kernel(name, lanes, sizes, [len(part) for part in pack_table(projection.stage1, projection.stage2)])
+    return projection_kernel(
+        name, lanes, sizes, [len(part) for part in pack_table(projection.stage1, projection.stage2)]
+    )
 
 
 def project(sizes: TextSizes, texts: list[bytes]) -> tuple[NDArray[Any], ...]:

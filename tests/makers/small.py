@@ -19,14 +19,32 @@ from pqrnn.model.config import ModelConfig
 from pqrnn.model.parser import ParserModel
 from runtime_py.device.preflight import this_machine
 from runtime_py.package_format.golden import save_golden
-from runtime_py.package_format.manifest import ANY, VULKAN, Bucket, Golden, Manifest, Model, Producer, Variant, VulkanNeeds
+from runtime_py.package_format.manifest import (
+    ANY,
+    VULKAN,
+    Bucket,
+    Golden,
+    Manifest,
+    Model,
+    Producer,
+    Variant,
+    VulkanNeeds,
+)
 from runtime_py.package_format.manifest import Labels as LabelNames
 from runtime_py.package_format.package import new_package, seal
 
-CONFIG = ModelConfig(projection=ProjectionConfig(word_features=512, ngram_features=512), bottleneck=64, state=24, layers=2)
+CONFIG = ModelConfig(
+    projection=ProjectionConfig(word_features=512, ngram_features=512), bottleneck=64, state=24, layers=2
+)
 LABELS = Labels(("alarm", "music", "weather", "none"), ("O", "B-time", "I-time", "B-what", "I-what"))
 BUCKETS = make_buckets([(4, 32), (16, 96)])
-TEXTS = ["wake me at seven", "play some jazz in the kitchen please", "wie wird das Wetter morgen", "मुझे सात बजे जगाना", "ปลุกฉันตอนเจ็ดโมง"]
+TEXTS = [
+    "wake me at seven",
+    "play some jazz in the kitchen please",
+    "wie wird das Wetter morgen",
+    "मुझे सात बजे जगाना",
+    "ปลุกฉันตอนเจ็ดโมง",
+]
 
 
 def make_model(seed: int) -> ParserModel:
@@ -61,7 +79,11 @@ def compile_for(module: Path, *flags: str) -> bytes:
 
 def cpu_flags(cpu: str) -> tuple[str, ...]:
     """Flags for a processor of this architecture."""
-    return ("--iree-hal-target-device=local", "--iree-hal-local-target-device-backends=llvm-cpu", f"--iree-llvmcpu-target-cpu={cpu}")
+    return (
+        "--iree-hal-target-device=local",
+        "--iree-hal-local-target-device-backends=llvm-cpu",
+        f"--iree-llvmcpu-target-cpu={cpu}",
+    )
 
 
 def vulkan_flags(target: str) -> tuple[str, ...]:
@@ -101,7 +123,11 @@ def _variant(target: str, device: str, triple: str, vulkan: VulkanNeeds | None) 
 
 
 def write_package(
-    destination: Path, golden: GoldenSet, pairs: Sequence[tuple[Variant, bytes]], buckets: Sequence[Bucket] = BUCKETS, batch: int = 1
+    destination: Path,
+    golden: GoldenSet,
+    pairs: Sequence[tuple[Variant, bytes]],
+    buckets: Sequence[Bucket] = BUCKETS,
+    batch: int = 1,
 ) -> Manifest:
     """Write a package of some modules with golden vectors."""
     manifest = Manifest(
@@ -112,7 +138,12 @@ def write_package(
         labels=LabelNames(list(LABELS.intents), list(LABELS.tags)),
         buckets=list(buckets),
         variants=[variant for variant, _ in pairs],
-        golden=Golden(path="golden/golden.npz", texts=len(golden.vectors), words=len(golden.vectors.tags), tolerance=golden.tolerance),
+        golden=Golden(
+            path="golden/golden.npz",
+            texts=len(golden.vectors),
+            words=len(golden.vectors.tags),
+            tolerance=golden.tolerance,
+        ),
         files={},
         batch=batch,
     )

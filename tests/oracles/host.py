@@ -1,4 +1,7 @@
-"""A host without `runtime_py`: it reads the manifest as plain JSON, runs texts with IREE's own `iree-run-module`, and decodes in plain Python, as ABI.md says.
+"""A host without `runtime_py`:
+
+it reads the manifest as plain JSON, runs texts with IREE's own `iree-run-module`, and decodes in plain Python, as
+ABI.md says.
 
 The keywords of `Host` break one rule each, for tests of the judge.
 """
@@ -19,7 +22,9 @@ import iree._runtime_libs as tools
 import numpy as np
 
 _Slots = tuple[int, ...] | None  # None: of no known frame
-_RUNS: dict[tuple[str, str, bytes], list[Any]] = {}  # of all hosts of this process: the tool takes a tenth of a second a text
+_RUNS: dict[
+    tuple[str, str, bytes], list[Any]
+] = {}  # of all hosts of this process: the tool takes a tenth of a second a text
 
 
 class Host:
@@ -39,7 +44,15 @@ class Host:
     ) -> None:
         """Read the manifest, and compare the module with it before anything runs."""
         self.manifest = json.loads((package / "manifest.json").read_text())
-        self.rerun, self.search, self.merge, self.characters, self.padding, self.cut, self.hide = rerun, search, merge, characters, padding, cut, hide
+        self.rerun, self.search, self.merge, self.characters, self.padding, self.cut, self.hide = (
+            rerun,
+            search,
+            merge,
+            characters,
+            padding,
+            cut,
+            hide,
+        )
         variant = self.manifest["variants"][0]
         self.module = package / variant["path"]
         code = self.module.read_bytes()
@@ -102,7 +115,8 @@ class Host:
         return end
 
     def _decide(self, intent: list[float], tags: list[list[float]]) -> tuple[int, list[int]]:
-        """The largest sum of logits, and of what the slots add, in which slots begin before they go on and go with the intent.
+        """The largest sum of logits, and of what the slots add, in which slots begin before they go on and go with the
+        intent.
 
         Unlike elsewhere over chains of tags, with the slots that they have so far, all frames at once.
         """
@@ -115,8 +129,12 @@ class Host:
         for number in sorted(range(len(intent)), key=lambda each: -intent[each]):
             bonus, unseen = self._bonuses(number)
             parts = {part for slots in bonus for size in range(len(slots) + 1) for part in combinations(slots, size)}
-            allowed = [t for t, label in enumerate(labels) if not label or not frames or places.index(label) in frames[number]]
-            allowed.sort(key=lambda t: (places.index(labels[t]) if labels[t] else -1, names[t][0] == "I"))  # of equal sums the first
+            allowed = [
+                t for t, label in enumerate(labels) if not label or not frames or places.index(label) in frames[number]
+            ]
+            allowed.sort(
+                key=lambda t: (places.index(labels[t]) if labels[t] else -1, names[t][0] == "I")
+            )  # of equal sums the first
             chains: dict[tuple[int, _Slots], tuple[float, list[int]]] = {(-1, ()): (0.0, [])}
             for row in tags:
                 longer: dict[tuple[int, _Slots], tuple[float, list[int]]] = {}
@@ -141,7 +159,9 @@ class Host:
         if not counts:
             return {(): 0.0}, 0.0
         total = sum(times for times, *_ in counts[intent])
-        return {tuple(slots): 0.4 * math.log((times + 0.1) / (total + 1)) for times, *slots in counts[intent]}, 0.4 * math.log(0.1 / (total + 1))
+        return {
+            tuple(slots): 0.4 * math.log((times + 0.1) / (total + 1)) for times, *slots in counts[intent]
+        }, 0.4 * math.log(0.1 / (total + 1))
 
     def _slots(self, ids: list[int], spans: list[list[int]]) -> list[dict[str, Any]]:
         slots: list[dict[str, Any]] = []
@@ -168,7 +188,15 @@ class Host:
         numbers = np.frombuffer(padded, "<i4")
         with tempfile.TemporaryDirectory() as folder:
             outputs = [f"{folder}/{index}.npy" for index in range(4)]
-            command = [str(tool), "--device=local-sync", f"--module={self.module}", f"--function={entry}", f"--input=1x{len(numbers)}xi32={' '.join(map(str, numbers))}"]
-            subprocess.run([*command, *(f"--output=@{name}" for name in outputs)], check=True, capture_output=True, timeout=60)
+            command = [
+                str(tool),
+                "--device=local-sync",
+                f"--module={self.module}",
+                f"--function={entry}",
+                f"--input=1x{len(numbers)}xi32={' '.join(map(str, numbers))}",
+            ]
+            subprocess.run(
+                [*command, *(f"--output=@{name}" for name in outputs)], check=True, capture_output=True, timeout=60
+            )
             intent, tags, spans, count = (np.load(name) for name in outputs)
         return [intent[0].tolist(), tags[0].tolist(), spans[0].tolist(), int(count[0])]

@@ -46,7 +46,11 @@ def encode(weights: Mapping[str, Array], features: Array, config: Config) -> tup
     peaks = np.zeros(len(pooled))
     if values:
         scores = np.array([_linear(weights, "pool", value) for value in values])
-        shares = np.repeat(np.array([_softmax(scores[:, head]) for head in range(config.pool_heads)]).T, len(pooled) // config.pool_heads, axis=1)
+        shares = np.repeat(
+            np.array([_softmax(scores[:, head]) for head in range(config.pool_heads)]).T,
+            len(pooled) // config.pool_heads,
+            axis=1,
+        )
         pooled = (shares * np.array(values)).sum(0)
         peaks = np.array(values).max(0)
     common = weights["tags_from_pool.weight"] @ pooled
@@ -57,7 +61,10 @@ def encode(weights: Mapping[str, Array], features: Array, config: Config) -> tup
 
 
 def _refine(weights: Mapping[str, Array], unary: list[Array], rounds: int) -> list[Array]:
-    """Mean-field rounds of a chain (arXiv:1502.03240): to each word's own logits what the words on its sides say, given their last probabilities."""
+    """Mean-field rounds of a chain (arXiv:1502.03240):
+
+    to each word's own logits what the words on its sides say, given their last probabilities.
+    """
     tags = unary
     for _ in range(rounds):
         from_left, from_right = np.split(weights["neighbours.weight"], 2)
@@ -74,7 +81,9 @@ def _context(features: Array, place: int, width: int) -> Array:
     """Features of this word with the next one, with the one before, and with both; zero where there is none."""
     found = np.zeros((3, width))
     for column in range(width):
-        word = lambda offset, shift, column=column: features[place + offset, shift + column] if 0 <= place + offset < len(features) else 0.0  # noqa: E731
+        word = lambda offset, shift, column=column: (
+            features[place + offset, shift + column] if 0 <= place + offset < len(features) else 0.0
+        )
         found[0, column] = word(0, 0) * word(1, width)
         found[1, column] = word(-1, 0) * word(0, width)
         found[2, column] = word(-1, 0) * word(0, width) * word(1, width // 2)
@@ -82,7 +91,10 @@ def _context(features: Array, place: int, width: int) -> Array:
 
 
 def _layer(weights: Mapping[str, Array], name: str, values: list[Array], kernel: int) -> list[Array]:
-    """fo-pooling (arXiv:1611.01576) in both directions: c = f c + (1 - f) z and h = o c, gates from this word and those before it."""
+    """fo-pooling (arXiv:1611.01576) in both directions:
+
+    c = f c + (1 - f) z and h = o c, gates from this word and those before it.
+    """
     products = np.split(weights[f"{name}.product.weight"], 2 * kernel)  # by direction, then by distance
     biases = np.split(weights[f"{name}.bias"], 2)
     outputs: list[list[Array]] = []
@@ -92,7 +104,10 @@ def _layer(weights: Mapping[str, Array], name: str, values: list[Array], kernel:
         state = np.zeros(len(biases[0]) // 3)
         hidden = []
         for place in range(len(sequence)):
-            gates = sum((taps[back] @ sequence[place - back] for back in range(min(kernel, place + 1))), np.zeros(len(biases[0])))
+            gates = sum(
+                (taps[back] @ sequence[place - back] for back in range(min(kernel, place + 1))),
+                np.zeros(len(biases[0])),
+            )
             gates = _norm(weights, f"{name}.norm", gates, direction) + biases[direction]
             candidate, forget, output = np.split(gates, 3)
             forget = _sigmoid(forget)

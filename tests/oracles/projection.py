@@ -1,4 +1,7 @@
-"""The projection in plain Python, from the text of `pqrnn.features.projection`: strings, lists and unbounded integers."""
+"""The projection in plain Python, from the text of `pqrnn.features.projection`:
+
+strings, lists and unbounded integers.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,8 @@ class Projected(NamedTuple):
 def decode(data: bytes) -> list[Character]:
     """Decode as `bytes.decode("utf-8", "replace")`, with the bytes of every character.
 
-    Python tells an error handler which bytes it could not decode; whatever lies between is well-formed, and as long as its encoding.
+    Python tells an error handler which bytes it could not decode; whatever lies between is well-formed, and as long as
+    its encoding.
     """
     broken: dict[int, int] = {}
 
@@ -138,7 +142,9 @@ def hash_ngrams(word: str, orders: Sequence[int]) -> list[int]:
 
 
 def hash_shape(word: str) -> int:
-    """Hash of the first character's class, the length up to 15, whether the first is a capital and whether more than one is."""
+    """Hash of the first character's class, the length up to 15, whether the first is a capital and whether more than
+    one is.
+    """
     capitals = [lower_case(character) != character for character in word]
     shape = break_class(word[0]) << 16 | min(len(word), 15) << 12 | capitals[0] << 1 | (sum(capitals) > 1)
     return finalise(shape * BASE + SHAPE_SALT)

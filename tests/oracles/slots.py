@@ -11,7 +11,8 @@ from pqrnn.data.offsets import number_code_points
 def read_slots(text: str, tags: Sequence[str], words: Sequence[tuple[int, int]]) -> tuple[SlotSpan, ...]:
     """Return the slots that ``tags`` write, in code points.
 
-    An ``I-x`` with nothing of its label before it begins a slot, and ``B2-x`` one of the last two code points of its word. Tags past the last word are ignored.
+    An ``I-x`` with nothing of its label before it begins a slot, and ``B2-x`` one of the last two code points of its
+    word. Tags past the last word are ignored.
     """
     points = number_code_points(text)
     slots: list[SlotSpan] = []
@@ -23,5 +24,9 @@ def read_slots(text: str, tags: Sequence[str], words: Sequence[tuple[int, int]])
             slots[-1] = SlotSpan(label, slots[-1].start, points[end])
         else:
             mark, _, label = tag.partition("-")
-            slots.append(SlotSpan(label, max(points[start], points[end] - int(mark[1:])) if mark[1:] else points[start], points[end]))
+            slots.append(
+                SlotSpan(
+                    label, max(points[start], points[end] - int(mark[1:])) if mark[1:] else points[start], points[end]
+                )
+            )
     return tuple(slots)

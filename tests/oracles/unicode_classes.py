@@ -1,7 +1,9 @@
-"""Break classes and simple lower case from Python's `unicodedata`, `str.lower` and the `regex` module instead of the shipped table.
+"""Break classes and simple lower case from Python's `unicodedata`, `str.lower` and the `regex` module instead of the
+shipped table.
 
-The table is made from Unicode 15.0. Python 3.11 brings Unicode 14.0 and `regex` a later version, so only code points that `unicodedata` knows
-are comparable (`is_known`), and one property that later versions changed is put back (`_NO_LONGER_PICTOGRAPHS`).
+The table is made from Unicode 15.0. Python 3.11 brings Unicode 14.0 and `regex` a later version, so only code points
+that `unicodedata` knows are comparable (`is_known`), and one property that later versions changed is put back
+(`_NO_LONGER_PICTOGRAPHS`).
 """
 
 from __future__ import annotations
@@ -13,16 +15,17 @@ import regex
 
 SPACE, LETTER, DIGIT, UNSPACED, SYMBOL, PICTOGRAPH, REGIONAL, EXTEND, JOINER = range(9)
 
-_UNSPACED_SCRIPTS = (
-    "Han Hiragana Katakana Bopomofo Yi Tangut Nushu Khitan_Small_Script Thai Lao Khmer Myanmar Tai_Le New_Tai_Lue Tai_Tham Tai_Viet Ahom"
+_UNSPACED_SCRIPTS = "Han Hiragana Katakana Bopomofo Yi Tangut Nushu Khitan_Small_Script Thai Lao Khmer Myanmar Tai_Le New_Tai_Lue Tai_Tham Tai_Viet Ahom"
+_IS_UNSPACED = regex.compile(
+    "[" + "".join(rf"\p{{Script={name}}}" for name in _UNSPACED_SCRIPTS.split()) + "\u30fc\uff70]"
 )
-_IS_UNSPACED = regex.compile("[" + "".join(rf"\p{{Script={name}}}" for name in _UNSPACED_SCRIPTS.split()) + "\u30fc\uff70]")
 _IS_GRAPHEME_TAIL = regex.compile(r"[\p{Grapheme_Cluster_Break=Extend}\p{Grapheme_Cluster_Break=SpacingMark}]")
 _IS_PREPENDED = regex.compile(r"\p{Grapheme_Cluster_Break=Prepend}")
 _IS_REGIONAL = regex.compile(r"\p{Regional_Indicator}")
 _IS_PICTOGRAPH = regex.compile(r"\p{Extended_Pictographic}")
 
-# Extended_Pictographic of Unicode 15 that Unicode 17 withdrew, because they are no emoji: chess, cards, mahjong, dingbats, map signs and so on.
+# Extended_Pictographic of Unicode 15 that Unicode 17 withdrew, because they are no emoji: chess, cards, mahjong,
+# dingbats, map signs and so on.
 _NO_LONGER_PICTOGRAPHS = regex.compile(
     "[\u2388\u2605\u2607-\u2612\u2616-\u2685\u2690-\u2704\u270e-\u2711\u2765-\u2767\U0001f000-\U0001f0f5\U0001f10d-\U0001f10f"
     "\U0001f12f\U0001f16c-\U0001f16f\U0001f1ad\U0001f260-\U0001f3f6\U0001f4fe\U0001f546-\U0001f5f9\U0001f6c6-\U0001f6f2"
@@ -32,8 +35,15 @@ _UNICODE_15 = tuple(map(int, unicodedata.unidata_version.split("."))) <= (15, 0,
 
 
 def is_known(character: str) -> bool:
-    """Whether the character's properties are comparable: it is assigned in Python's Unicode, or never will be (a noncharacter)."""
-    return unicodedata.category(character) not in ("Cn", "Cs") or ord(character) & 0xFFFE == 0xFFFE or "\ufdd0" <= character <= "\ufdef"
+    """Whether the character's properties are comparable:
+
+    it is assigned in Python's Unicode, or never will be (a noncharacter).
+    """
+    return (
+        unicodedata.category(character) not in ("Cn", "Cs")
+        or ord(character) & 0xFFFE == 0xFFFE
+        or "\ufdd0" <= character <= "\ufdef"
+    )
 
 
 def is_comparable_python() -> bool:
@@ -49,7 +59,9 @@ def break_class(character: str) -> int:
         return SPACE
     if character == "\u200d":
         return JOINER
-    if (category[0] == "M" or category == "Cf" or _IS_GRAPHEME_TAIL.match(character)) and not _IS_PREPENDED.match(character):
+    if (category[0] == "M" or category == "Cf" or _IS_GRAPHEME_TAIL.match(character)) and not _IS_PREPENDED.match(
+        character
+    ):
         return EXTEND
     if _IS_REGIONAL.match(character):
         return REGIONAL
@@ -63,5 +75,8 @@ def break_class(character: str) -> int:
 
 
 def lower_case(character: str) -> str:
-    """Simple lower case. `str.lower` gives the full one, which differs for U+0130 alone: i and a dot above; the simple mapping leaves the dot out."""
+    """Simple lower case. `str.lower` gives the full one, which differs for U+0130 alone:
+
+    i and a dot above; the simple mapping leaves the dot out.
+    """
     return character.lower()[0]

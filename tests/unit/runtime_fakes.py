@@ -31,7 +31,19 @@ def fake_variant(target: str = "host", **changes: object) -> Variant:
 
 def fake_parity(passed: bool) -> Parity:
     """The outcome of a check."""
-    zeros = dict.fromkeys(("tag_flips", "count_mismatches", "span_mismatches", "not_finite", "all_zero", "not_deterministic", "texts", "words"), 0)
+    zeros = dict.fromkeys(
+        (
+            "tag_flips",
+            "count_mismatches",
+            "span_mismatches",
+            "not_finite",
+            "all_zero",
+            "not_deterministic",
+            "texts",
+            "words",
+        ),
+        0,
+    )
     return Parity(
         passed=passed,
         repeats=1,

@@ -53,7 +53,8 @@ def test_the_default_is_that_of_the_command_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("model.stat", 3), ("state", 3), ("nothing.state", 3), ("model.state", "wide"), ("training.precision", "int4")]
+    ("name", "value"),
+    [("model.stat", 3), ("state", 3), ("nothing.state", 3), ("model.state", "wide"), ("training.precision", "int4")],
 )
 def test_what_is_no_setting_is_refused(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=name.rpartition(".")[2].rstrip() if name == "model.stat" else "."):
@@ -108,8 +109,19 @@ def test_runs_are_made_once_and_measured_in_8_bits(data: Path, tmp_path: Path) -
     taught.measure(Setting("variants", "2", {"lessons.variants": 2}), 1)
     known = set((taught.folder / "lessons").iterdir())
     assert len(known) == 2
-    (tmp_path / "more.jsonl").write_text('{"text": "turn the radio on", "intent": "radio", "slots": [], "locale": "en"}\n')
-    more = Laboratory("taught", tmp_path / "runs", str(data), "en", [folder], default_recipe(1, _SMALL), 40, [str(tmp_path / "more.jsonl")])
+    (tmp_path / "more.jsonl").write_text(
+        '{"text": "turn the radio on", "intent": "radio", "slots": [], "locale": "en"}\n'
+    )
+    more = Laboratory(
+        "taught",
+        tmp_path / "runs",
+        str(data),
+        "en",
+        [folder],
+        default_recipe(1, _SMALL),
+        40,
+        [str(tmp_path / "more.jsonl")],
+    )
     more.measure(Setting("unlabelled texts", "", {"unlabelled": True}), 1)
     (made,) = set((taught.folder / "lessons").iterdir()) - known
     assert len(read_logits(made).drafts) == len(read_logits(lessons[0]).drafts) + 1
@@ -120,7 +132,9 @@ def _rows(name: str, size: float, *scores: float) -> list[ResultRow]:
     rows = []
     for seed, score in enumerate(scores):
         rows.append(ResultRow(work="w", metric="exact match, int8", value=score, peer=name, note=f"seed {seed}"))
-        rows.append(ResultRow(work="w", metric="int8 artifact", value=size, unit="bytes", peer=name, note=f"seed {seed}"))
+        rows.append(
+            ResultRow(work="w", metric="int8 artifact", value=size, unit="bytes", peer=name, note=f"seed {seed}")
+        )
     return rows
 
 
@@ -133,7 +147,13 @@ def test_the_front_is_what_nothing_smaller_beats(tmp_path: Path) -> None:
         *_rows("medium", 1e6, 0.7),
     ]
     points = find_points(rows)
-    assert [(each.name, each.front) for each in points] == [("small", True), ("medium", True), ("bad", False), ("large", True), ("wasteful", False)]
+    assert [(each.name, each.front) for each in points] == [
+        ("small", True),
+        ("medium", True),
+        ("bad", False),
+        ("large", True),
+        ("wasteful", False),
+    ]
     assert points[3].quality == pytest.approx(0.81)
     assert points[3].seeds == 2
     draw_pareto(rows, tmp_path / "pictures" / "front.png")
@@ -154,11 +174,26 @@ def test_rows_of_one_run_take_the_place_of_its_earlier_ones(tmp_path: Path, monk
     assert found.command == "first\nsecond"
 
 
-def test_the_command_goes_on_where_it_was(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_goes_on_where_it_was(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(results, "FOLDER", tmp_path / "results")
     monkeypatch.setattr(ablations, "PICTURE", tmp_path / "results" / "pareto.png")
     changes = [f"--set={name}={value}" for name, value in _SMALL.items()]
-    words = ["x", "--work", "small", "--data", str(data), "--limit", "40", "--only", "kernel", "--runs", str(tmp_path / "runs"), *changes]
+    words = [
+        "x",
+        "--work",
+        "small",
+        "--data",
+        str(data),
+        "--limit",
+        "40",
+        "--only",
+        "kernel",
+        "--runs",
+        str(tmp_path / "runs"),
+        *changes,
+    ]
     monkeypatch.setattr("sys.argv", [*words, "--minutes", "-1"])
     ablations.main()
     assert "3 runs are left" in capsys.readouterr().out
@@ -169,4 +204,6 @@ def test_the_command_goes_on_where_it_was(data: Path, tmp_path: Path, monkeypatc
     assert len(found.rows) == 3 * 7
     assert ablations.PICTURE.is_file()
     ablations.main()
-    assert [(row.peer, row.metric, row.value) for row in load_results("ablations").rows] == [(row.peer, row.metric, row.value) for row in found.rows]
+    assert [(row.peer, row.metric, row.value) for row in load_results("ablations").rows] == [
+        (row.peer, row.metric, row.value) for row in found.rows
+    ]

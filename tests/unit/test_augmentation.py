@@ -24,7 +24,10 @@ _TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 
 @st.composite
 def _rows(draw: st.DrawFn) -> list[EncodedUtterance]:
-    """Rows whose words in slots are told apart by their label, 100 to 199 in "a", 200 to 299 in "b"; and by their language, 1000 more in "y"."""
+    """Rows whose words in slots are told apart by their label, 100 to 199 in "a", 200 to 299 in "b";
+
+    and by their language, 1000 more in "y".
+    """
     rows = []
     for _ in range(draw(st.integers(1, 5))):
         words: list[int] = []
@@ -119,7 +122,10 @@ def test_crossed_rows_are_two_pieces_of_one_intent(rows: list[EncodedUtterance],
         assert [_TAGS[tag][2:] for tag in changed.tags] == [_label_of(word) for word in changed.words]
         same = [other for other in rows if other.intent == row.intent]
         cuts = range(len(changed.words) + 1)
-        assert any(changed.words[:cut] == row.words[:cut] and any(_is_within(changed.words[cut:], other) for other in same) for cut in cuts)
+        assert any(
+            changed.words[:cut] == row.words[:cut] and any(_is_within(changed.words[cut:], other) for other in same)
+            for cut in cuts
+        )
         if not foreign:
             assert {_language_of(word) for word in changed.words} <= {row.language}
         for place, tag in enumerate(changed.tags):  # no value begins in the middle
@@ -129,14 +135,22 @@ def test_crossed_rows_are_two_pieces_of_one_intent(rows: list[EncodedUtterance],
 
 def test_rows_are_joined_where_both_have_the_same_slot() -> None:
     """Every way to cross two rows, by hand: before or after slot "a"; the row of another intent takes no part."""
-    rows = [EncodedUtterance([1, 100, 2], [0, 1, 0], 0), EncodedUtterance([3, 101, 4], [0, 1, 0], 0), EncodedUtterance([5, 102, 6], [0, 1, 0], 1)]
+    rows = [
+        EncodedUtterance([1, 100, 2], [0, 1, 0], 0),
+        EncodedUtterance([3, 101, 4], [0, 1, 0], 0),
+        EncodedUtterance([5, 102, 6], [0, 1, 0], 1),
+    ]
     recombination = Recombination(rows, _TAGS)
     found = {tuple(recombination.cross(rows[0], random.Random(seed)).words) for seed in range(200)}
     assert found == {(1, 100, 2), (1, 101, 4), (1, 100, 4)}
 
 
 def test_a_foreign_half_is_taken_only_where_there_is_one() -> None:
-    rows = [EncodedUtterance([1, 100], [0, 1], 0, language="x"), EncodedUtterance([1001, 1100, 1002], [0, 1, 0], 0, language="y"), EncodedUtterance([7, 200], [0, 3], 0, language="x")]
+    rows = [
+        EncodedUtterance([1, 100], [0, 1], 0, language="x"),
+        EncodedUtterance([1001, 1100, 1002], [0, 1, 0], 0, language="y"),
+        EncodedUtterance([7, 200], [0, 3], 0, language="x"),
+    ]
     recombination = Recombination(rows, _TAGS)
     found = {tuple(recombination.cross(rows[0], random.Random(seed), 1.0).words) for seed in range(100)}
     assert found == {(1, 1100, 1002), (1, 100, 1002)}
@@ -157,7 +171,11 @@ def test_a_row_loses_one_whole_value(rows: list[EncodedUtterance], seed: int) ->
 
 
 def test_templates_are_known_by_words_slots_and_their_one_intent() -> None:
-    rows = [EncodedUtterance([1, 100, 101], [0, 1, 2], 0), EncodedUtterance([2, 100], [0, 1], 0), EncodedUtterance([2, 105], [0, 1], 1)]
+    rows = [
+        EncodedUtterance([1, 100, 101], [0, 1, 2], 0),
+        EncodedUtterance([2, 100], [0, 1], 0),
+        EncodedUtterance([2, 105], [0, 1], 1),
+    ]
     recombination = Recombination(rows, _TAGS)
     assert recombination.is_known(EncodedUtterance([1, 150], [0, 1], 0))  # another value
     assert not recombination.is_known(EncodedUtterance([1, 150], [0, 1], 1))  # another intent
@@ -176,7 +194,9 @@ def test_misspelled_rows_keep_tags_and_number_of_words(seed: int, share: float) 
     assert changed.words[2] == row.words[2]  # too short
     assert share or changed == row
     if share == 1.0:
-        assert all(_TABLE.words[new] != _TABLE.words[old] for new, old in zip(changed.words[:2], row.words[:2], strict=True))
+        assert all(
+            _TABLE.words[new] != _TABLE.words[old] for new, old in zip(changed.words[:2], row.words[:2], strict=True)
+        )
 
 
 @given(st.text(max_size=12), st.integers(0, 2**32))
@@ -191,10 +211,15 @@ def test_a_misspelling_is_one_edit(word: str, seed: int) -> None:
 
 def test_variants_are_single_words_and_reproducible() -> None:
     words = [b"kitchen", b"lights", b"on", b"wohnzimmer"]
-    made = [make_variants(words, lambda many: [not each.startswith(b"i") for each in many], random.Random(3)) for _ in range(2)]
+    made = [
+        make_variants(words, lambda many: [not each.startswith(b"i") for each in many], random.Random(3))
+        for _ in range(2)
+    ]
     assert made[0] == made[1]
     assert b"on" not in made[0]
-    assert all(variant != word and not variant.startswith(b"i") for word, variants in made[0].items() for variant in variants)
+    assert all(
+        variant != word and not variant.startswith(b"i") for word, variants in made[0].items() for variant in variants
+    )
 
 
 _TEXTS = st.lists(st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"e"]), max_size=8), max_size=8)
@@ -205,7 +230,9 @@ def _pairs(words: Sequence[bytes]) -> set[tuple[bytes | None, bytes | None]]:
 
 
 @given(_TEXTS, st.integers(2, 5), st.integers(0, 2**32))
-def test_a_drawn_text_has_no_neighbours_that_the_given_ones_lack(texts: list[list[bytes]], order: int, seed: int) -> None:
+def test_a_drawn_text_has_no_neighbours_that_the_given_ones_lack(
+    texts: list[list[bytes]], order: int, seed: int
+) -> None:
     drawn = NgramSampler(texts, order).draw(random.Random(seed))
     given_ones = [words for words in texts if words]
     if not given_ones:

@@ -17,11 +17,19 @@ from pqrnn.training.trainer import train
 from pqrnn.training.weight_averaging import average_checkpoints, average_weights
 
 _MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)
-_EXAMPLES = [Example(f"{verb} the {room} lights", verb) for verb in ("dim", "raise") for room in ("hall", "attic", "kitchen")]
+_EXAMPLES = [
+    Example(f"{verb} the {room} lights", verb) for verb in ("dim", "raise") for room in ("hall", "attic", "kitchen")
+]
 
 
 def _train(folder: Path, seed: int, model: ModelConfig = _MODEL, examples: list[Example] = _EXAMPLES) -> Path:
-    train(folder, examples, examples, model, TrainingConfig(epochs=2, batch=4, learning_rate=1e-2, patience=0, misspell=0.0, seed=seed))
+    train(
+        folder,
+        examples,
+        examples,
+        model,
+        TrainingConfig(epochs=2, batch=4, learning_rate=1e-2, patience=0, misspell=0.0, seed=seed),
+    )
     return folder
 
 
@@ -31,7 +39,9 @@ def test_the_mean_is_that_of_each_number_and_counts_stay() -> None:
     mean = average_weights(weights)
     for row in range(3):
         for column in range(2):
-            assert mean["a"][row, column].item() == pytest.approx(sum(each["a"][row, column].item() for each in weights) / 3, abs=1e-6)
+            assert mean["a"][row, column].item() == pytest.approx(
+                sum(each["a"][row, column].item() for each in weights) / 3, abs=1e-6
+            )
     assert mean["a"].dtype == torch.float32 and int(mean["n"]) == 0
 
 

@@ -89,8 +89,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     return _build(tmp_path_factory.mktemp("c"), Labels(_INTENTS, _TAGS, _FRAMES, _COUNTS))
 
 
-@pytest.fixture(scope="module", params=[[[[9]], [[1]], [[4]]], [[], [], []], [[], [[3]], []]], ids=["no slots", "nothing", "one"])
-def counts_without_slots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, list[list[list[int]]]]:
+@pytest.fixture(
+    scope="module", params=[[[[9]], [[1]], [[4]]], [[], [], []], [[], [[3]], []]], ids=["no slots", "nothing", "one"]
+)
+def counts_without_slots(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ctypes.CDLL, list[list[list[int]]]]:
     return _build(tmp_path_factory.mktemp("c"), Labels(_INTENTS, _TAGS, _FRAMES, request.param)), request.param
 
 
@@ -100,9 +104,23 @@ def _build(folder: Path, labels: Labels) -> ctypes.CDLL:
         pytest.skip("no C compiler: 'cc' is not on the PATH")
     (folder / "package.h").write_text(c_header(_manifest(labels)), encoding="utf-8")
     (folder / "wrapper.c").write_text(_WRAPPER)
-    flags = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wno-unused-function", "-shared", "-fPIC", f"-I{_C}"]
+    flags = [
+        "-std=c99",
+        "-O1",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-pedantic",
+        "-Wno-unused-function",
+        "-shared",
+        "-fPIC",
+        f"-I{_C}",
+    ]
     done = subprocess.run(
-        [compiler, *flags, str(folder / "wrapper.c"), "-lm", "-o", str(folder / "wrapper.so")], capture_output=True, text=True, check=False
+        [compiler, *flags, str(folder / "wrapper.c"), "-lm", "-o", str(folder / "wrapper.so")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     loaded = ctypes.CDLL(str(folder / "wrapper.so"))
@@ -132,7 +150,11 @@ def test_c_reads_slots_as_python_does(library: ctypes.CDLL, words: Sequence[tupl
     raw = b" ".join(word for word, _ in words)  # a space begins a character whatever stands before it
     numbers = np.array(tags, np.int32)
     ends = np.cumsum([len(word) + 1 for word, _ in words], dtype=np.int32) - 1
-    spans = np.stack([ends - [len(word) for word, _ in words], ends], 1).astype(np.int32) if words else np.zeros((0, 2), np.int32)
+    spans = (
+        np.stack([ends - [len(word) for word, _ in words], ends], 1).astype(np.int32)
+        if words
+        else np.zeros((0, 2), np.int32)
+    )
     found = np.zeros((len(tags) + 1, 3), np.int32)
     pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (numbers, spans, found)]
     count = library.slots(raw, pointers[0], pointers[1], len(tags), pointers[2])
@@ -150,7 +172,9 @@ _LOGITS = st.sampled_from([-2.0, 0.0, 0.5, 1.0, 3.0])
     any_=st.booleans(),
     plain=st.booleans(),
 )
-def test_c_decides_as_python_does(library: ctypes.CDLL, intent: Sequence[float], rows: Sequence[Sequence[float]], any_: bool, plain: bool) -> None:
+def test_c_decides_as_python_does(
+    library: ctypes.CDLL, intent: Sequence[float], rows: Sequence[Sequence[float]], any_: bool, plain: bool
+) -> None:
     logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
     tags = np.zeros(len(rows), np.int32)
     places = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
@@ -159,9 +183,14 @@ def test_c_decides_as_python_does(library: ctypes.CDLL, intent: Sequence[float],
     assert (best, tags.tolist()) == frames.decide(scores, logits)
 
 
-@given(intent=st.lists(_LOGITS, min_size=3, max_size=3), rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=6))
+@given(
+    intent=st.lists(_LOGITS, min_size=3, max_size=3),
+    rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=6),
+)
 def test_c_decides_as_python_does_where_no_slots_were_counted(
-    counts_without_slots: tuple[ctypes.CDLL, list[list[list[int]]]], intent: Sequence[float], rows: Sequence[Sequence[float]]
+    counts_without_slots: tuple[ctypes.CDLL, list[list[list[int]]]],
+    intent: Sequence[float],
+    rows: Sequence[Sequence[float]],
 ) -> None:
     library, counts = counts_without_slots
     logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
@@ -171,7 +200,9 @@ def test_c_decides_as_python_does_where_no_slots_were_counted(
     assert (best, tags.tolist()) == Frames(TagScheme(_TAGS), _FRAMES, counts).decide(scores, logits)
 
 
-@pytest.mark.parametrize(("size", "words", "bucket"), [(0, 0, 0), (64, 8, 0), (65, 1, 1), (10, 9, 1), (128, 16, 1), (10, 99, 1)])
+@pytest.mark.parametrize(
+    ("size", "words", "bucket"), [(0, 0, 0), (64, 8, 0), (65, 1, 1), (10, 9, 1), (128, 16, 1), (10, 99, 1)]
+)
 def test_c_chooses_the_smallest_bucket(library: ctypes.CDLL, size: int, words: int, bucket: int) -> None:
     assert library.choose(size, words) == bucket
 

@@ -38,7 +38,9 @@ def distilled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     def run(*options: str) -> dict[str, Any]:
         given: dict[str, Any] = {}
 
-        def keep_label(folder: Path, teachers: Any, training: Any, texts: Any, config: Any, precision: str, **_: Any) -> str:
+        def keep_label(
+            folder: Path, teachers: Any, training: Any, texts: Any, config: Any, precision: str, **_: Any
+        ) -> str:
             given["lessons"] = config
             return "made"
 
@@ -47,7 +49,9 @@ def distilled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
         monkeypatch.setattr(distill, "_label", keep_label)
         monkeypatch.setattr(distill, "run_training", keep_run)
-        done = CliRunner().invoke(app, ["distill", "--teacher", str(tmp_path), "--data", "home:en", "--out", str(tmp_path / "out"), *options])
+        done = CliRunner().invoke(
+            app, ["distill", "--teacher", str(tmp_path), "--data", "home:en", "--out", str(tmp_path / "out"), *options]
+        )
         assert done.exit_code == 0, done.output
         return given
 
@@ -56,7 +60,18 @@ def distilled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 def test_weights_of_distillation_come_from_the_command_line(distilled: Any) -> None:
     given = distilled(
-        "--hard", "0.1", "--soft", "0.9", "--temperature", "3", "--intent-weight", "1.5", "--soft-intent-weight", "6", "--smoothing", "0.2"
+        "--hard",
+        "0.1",
+        "--soft",
+        "0.9",
+        "--temperature",
+        "3",
+        "--intent-weight",
+        "1.5",
+        "--soft-intent-weight",
+        "6",
+        "--smoothing",
+        "0.2",
     )
     assert given["objective"].lessons == "made"
     assert given["objective"].config == DistillationConfig(hard=0.1, soft=0.9, temperature=3.0, intent_weight=6.0)
@@ -68,7 +83,20 @@ def test_labels_are_not_smoothed_beside_a_teacher_unless_asked_for(distilled: An
 
 
 def test_changes_of_lessons_come_from_the_command_line_and_are_off_unless_asked_for(distilled: Any) -> None:
-    given = distilled("--variants", "3", "--swap", "0.1", "--cross", "0.2", "--drop", "0.3", "--switch", "0.4", "--misspell-variants", "0.5")
+    given = distilled(
+        "--variants",
+        "3",
+        "--swap",
+        "0.1",
+        "--cross",
+        "0.2",
+        "--drop",
+        "0.3",
+        "--switch",
+        "0.4",
+        "--misspell-variants",
+        "0.5",
+    )
     assert given["lessons"] == TransferConfig(variants=3, swap=0.1, cross=0.2, drop=0.3, switch=0.4, misspell=0.5)
     off = distilled()["lessons"]
     assert (off.cross, off.drop, off.switch, off.misspell) == (0.0, 0.0, 0.0, 0.0)

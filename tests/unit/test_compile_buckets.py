@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,9 @@ def test_one_more_bucket_would_not_be_worth_it(texts: list[tuple[int, int, int]]
     chosen = tuple(bucket.words for bucket in choose_buckets(texts, most=3))
     cost = padded_words(chosen, texts)
     if len(chosen) < 3:
-        best = min(padded_words((*others, LAST[0]), texts) for others in combinations((4, *range(8, LAST[0], 8)), len(chosen)))
+        best = min(
+            padded_words((*others, LAST[0]), texts) for others in combinations((4, *range(8, LAST[0], 8)), len(chosen))
+        )
         assert cost - best <= WORTH * cost
 
 
@@ -48,7 +50,7 @@ def test_buckets_grow_and_hold_what_they_are_meant_for(texts: list[tuple[int, in
         total = sum(count for _, count in meant)
         assert sum(count for size, count in meant if size <= bucket.bytes) >= COVERED * total
         previous = bucket.words
-    for small, large in zip(buckets, buckets[1:], strict=False):
+    for small, large in pairwise(buckets):
         assert small.words < large.words
         assert small.bytes <= large.bytes
 

@@ -29,7 +29,9 @@ def module(folder: Path, content: bytes, seconds: float = 1.5) -> Compiled:
 
 
 @given(inputs, inputs)
-def test_keys_are_equal_only_where_everything_is(first: tuple[bytes, list[str], str, str], second: tuple[bytes, list[str], str, str]) -> None:
+def test_keys_are_equal_only_where_everything_is(
+    first: tuple[bytes, list[str], str, str], second: tuple[bytes, list[str], str, str]
+) -> None:
     assert (cache_key(*first) == cache_key(*second)) == (first == second)
 
 
@@ -157,7 +159,10 @@ def test_several_writers_of_one_entry_leave_it_whole(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert Cache(tmp_path / "cache").fetch(key, tmp_path / "out.vmfb") is not None
-    assert sorted(path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()) == [f"{key}.json", f"{key}.vmfb"]
+    assert sorted(path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()) == [
+        f"{key}.json",
+        f"{key}.vmfb",
+    ]
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

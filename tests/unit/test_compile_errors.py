@@ -6,27 +6,31 @@ from pathlib import Path
 
 from compile.support.errors import (
     CompileError,
-    CompilerFailed,
-    ExportFailed,
-    ImportFailed,
-    PackagingFailed,
+    CompilerError,
+    ExportError,
+    ImportStageError,
+    PackagingError,
     PlanError,
-    TargetsFailed,
-    VerificationFailed,
+    TargetsError,
+    VerificationError,
 )
 from compile.support.reproduction import clear_evidence, failure_folder, keep_evidence
 
 
 def test_every_stage_has_an_error_of_its_own() -> None:
-    stages = [kind.stage for kind in (PlanError, ExportFailed, ImportFailed, CompilerFailed, VerificationFailed, PackagingFailed)]
+    stages = [
+        kind.stage
+        for kind in (PlanError, ExportError, ImportStageError, CompilerError, VerificationError, PackagingError)
+    ]
     assert len(set(stages)) == len(stages)
     assert all(
-        issubclass(kind, CompileError) for kind in (PlanError, ExportFailed, ImportFailed, CompilerFailed, VerificationFailed, PackagingFailed)
+        issubclass(kind, CompileError)
+        for kind in (PlanError, ExportError, ImportStageError, CompilerError, VerificationError, PackagingError)
     )
 
 
 def test_message_shows_the_head_of_the_diagnostics() -> None:
-    error = CompilerFailed("it ended with status 1", "\n".join(f"line {i}" for i in range(40)) + "\n" + "x" * 1000)
+    error = CompilerError("it ended with status 1", "\n".join(f"line {i}" for i in range(40)) + "\n" + "x" * 1000)
     text = str(error)
     assert text.startswith("compile: it ended with status 1\n  line 0\n  line 1\n")
     assert "... 29 more lines" in text
@@ -41,7 +45,7 @@ def test_evidence_is_kept_and_replaces_what_was_there(tmp_path: Path) -> None:
     folder = tmp_path / "home.failed"
     folder.mkdir()
     (folder / "old.txt").write_text("of the last time")
-    error = CompilerFailed("no", "line", {"module.mlir": source, "stderr.txt": b"line\n"})
+    error = CompilerError("no", "line", {"module.mlir": source, "stderr.txt": b"line\n"})
     keep_evidence(error, folder)
     assert error.folder == folder
     assert {file.name: file.read_text() for file in folder.iterdir()} == {
@@ -54,7 +58,7 @@ def test_evidence_is_kept_and_replaces_what_was_there(tmp_path: Path) -> None:
 
 
 def test_evidence_may_lie_in_folders(tmp_path: Path) -> None:
-    error = VerificationFailed("no", "", {"home.pqrnn/golden/golden.npz": b"npz", "replay.sh": b"#!/bin/sh\n"})
+    error = VerificationError("no", "", {"home.pqrnn/golden/golden.npz": b"npz", "replay.sh": b"#!/bin/sh\n"})
     keep_evidence(error, tmp_path / "home.pqrnn.failed" / "vulkan")
     assert (tmp_path / "home.pqrnn.failed" / "vulkan" / "home.pqrnn" / "golden" / "golden.npz").read_bytes() == b"npz"
 
@@ -63,20 +67,20 @@ def test_only_what_was_kept_here_is_cleared(tmp_path: Path) -> None:
     kept = failure_folder(tmp_path / "home.pqrnn")
     clear_evidence(kept)
     for name in ("host", "vmvx"):
-        keep_evidence(CompilerFailed("no", "", {"x": b"y"}), kept / name)
+        keep_evidence(CompilerError("no", "", {"x": b"y"}), kept / name)
     (kept / "mine").mkdir()
     (kept / "mine" / "notes.txt").write_text("keep me")
     clear_evidence(kept)
     assert [path.relative_to(kept).as_posix() for path in kept.rglob("*")] == ["mine", "mine/notes.txt"]
     (kept / "mine" / "notes.txt").unlink()
     (kept / "mine").rmdir()
-    keep_evidence(CompilerFailed("no", "", {"x": b"y"}), kept / "host")
+    keep_evidence(CompilerError("no", "", {"x": b"y"}), kept / "host")
     clear_evidence(kept)
     assert not list(tmp_path.iterdir())
 
 
 def test_several_failures_are_told_together() -> None:
-    error = TargetsFailed({"a": CompilerFailed("it crashed", "line"), "b": VerificationFailed("wrong words")})
+    error = TargetsError({"a": CompilerError("it crashed", "line"), "b": VerificationError("wrong words")})
     text = str(error)
     assert "none of 2 targets passed" in text
     assert "a: compile: it crashed" in text
@@ -86,9 +90,9 @@ def test_several_failures_are_told_together() -> None:
 def test_nothing_is_left_without_evidence_or_when_it_cannot_be_written(tmp_path: Path) -> None:
     plain = PlanError("no target")
     keep_evidence(plain, tmp_path / "a.failed")
-    lost = CompilerFailed("no", "", {"module.mlir": tmp_path / "is-not-there"})
+    lost = CompilerError("no", "", {"module.mlir": tmp_path / "is-not-there"})
     keep_evidence(lost, tmp_path / "b.failed")
-    nowhere = CompilerFailed("no", "", {"x": b"y"})
+    nowhere = CompilerError("no", "", {"x": b"y"})
     (tmp_path / "file").write_text("no folder")
     keep_evidence(nowhere, tmp_path / "file" / "c.failed")
     assert plain.folder is lost.folder is nowhere.folder is None

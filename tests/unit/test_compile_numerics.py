@@ -44,7 +44,9 @@ def test_numbers_that_are_finite_in_one_only_fail() -> None:
     broken = noisy(1e-6)
     broken[3] = np.nan
     broken[4] = np.inf
-    assert judge(broken).failures() == ["2 logits are finite in PyTorch and not in the compiled code, or the other way round"]
+    assert judge(broken).failures() == [
+        "2 logits are finite in PyTorch and not in the compiled code, or the other way round"
+    ]
     assert judge(np.full_like(TRUTH, np.nan)).not_finite == TRUTH.size
 
 

@@ -92,7 +92,10 @@ def test_whoever_is_told_is_told_one_thing_at_a_time() -> None:
 
     reporter = Reporter(tell)
     reporter.expect_targets([str(number) for number in range(4)])
-    threads = [threading.Thread(target=lambda name: [reporter.target(name, "compile", "") for _ in range(20)], args=(str(n),)) for n in range(4)]
+    threads = [
+        threading.Thread(target=lambda name: [reporter.target(name, "compile", "") for _ in range(20)], args=(str(n),))
+        for n in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

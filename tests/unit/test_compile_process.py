@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from compile.support.process import Finished, Stopped, run_tool, tool_group
+from compile.support.process import Finished, StoppedError, run_tool, tool_group
 
 # A tool that starts another one, tells both numbers, and never ends.
 STUBBORN = """
@@ -53,7 +53,9 @@ def test_output_and_status() -> None:
 
 
 def test_arguments_do_not_pass_a_shell(tmp_path: Path) -> None:
-    finished = run_tool([sys.executable, "-c", "import sys; print(sys.argv[1])", "$(touch x); `touch y` *"], 30, folder=tmp_path)
+    finished = run_tool(
+        [sys.executable, "-c", "import sys; print(sys.argv[1])", "$(touch x); `touch y` *"], 30, folder=tmp_path
+    )
     assert finished.output == "$(touch x); `touch y` *\n"
     assert not list(tmp_path.iterdir())
 
@@ -94,13 +96,15 @@ def test_interrupt_kills_the_tool_and_its_children(tmp_path: Path) -> None:
 def test_a_group_stops_the_tools_of_all_its_threads_and_starts_no_other(tmp_path: Path) -> None:
     notes = [tmp_path / "first", tmp_path / "second"]
     with tool_group() as group, ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(copy_context().run, run_tool, [sys.executable, "-c", STUBBORN, note], 600.0) for note in notes]
+        running = [
+            pool.submit(copy_context().run, run_tool, [sys.executable, "-c", STUBBORN, note], 600.0) for note in notes
+        ]
         while not all(note.exists() for note in notes):
             assert not any(one.done() for one in running)
             time.sleep(0.05)
         group.stop()
         assert [one.result().ending for one in running] == ["crashed (SIGKILL)"] * 2
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             run_tool([sys.executable, "-c", ""], 30)
     assert wait_until_gone([int(word) for note in notes for word in note.read_text().split()]) == []
     assert run_tool([sys.executable, "-c", ""], 30).code == 0  # out of the group, tools run again

@@ -33,7 +33,9 @@ def test_frames_are_counted() -> None:
 
 def test_long_frames_go_with_their_intent_but_are_not_counted() -> None:
     many = " ".join(["ab"] * (LONGEST + 1))
-    labels = list_labels([_example("play", many, *["song"] * (LONGEST + 1)), _example("play", many, *["song"] * LONGEST)])
+    labels = list_labels(
+        [_example("play", many, *["song"] * (LONGEST + 1)), _example("play", many, *["song"] * LONGEST)]
+    )
     assert labels.frames == ((0,),)
     assert labels.frame_counts == (((1, *[0] * LONGEST),),)
 

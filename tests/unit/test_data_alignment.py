@@ -161,7 +161,10 @@ def test_a_stray_inside_tag_begins_a_slot_and_extra_tags_are_padding() -> None:
 
 
 def test_inventories_are_sorted_and_begin_with_outside() -> None:
-    examples = [Example("a b", "stop", (SlotSpan("time", 0, 1), SlotSpan("artist", 2, 3))), Example("a", "go", (SlotSpan("time", 0, 1),))]
+    examples = [
+        Example("a b", "stop", (SlotSpan("time", 0, 1), SlotSpan("artist", 2, 3))),
+        Example("a", "go", (SlotSpan("time", 0, 1),)),
+    ]
     assert list_tags(examples) == ("O", "B-artist", "I-artist", "B-time", "I-time")
     assert list_intents(examples) == ("go", "stop")
     assert list_tags([]) == ("O",)

@@ -34,7 +34,10 @@ GOOD = [
         "rows.jsonl",
         '{"text": "wake me at seven", "intent": "set", "slots": [{"start": 11, "end": 16, "label": "time", "text": "seven"}], "id": 7}\n'
         '\n{"text": "a\u2028b\u0085 \U0001f600 stop", "intent": "stop", "slots": [{"start": 5, "end": 6, "label": "face"}]}',
-        [("wake me at seven", "set", [("time", "seven")]), ("a\u2028b\x85 \U0001f600 stop", "stop", [("face", "\U0001f600")])],
+        [
+            ("wake me at seven", "set", [("time", "seven")]),
+            ("a\u2028b\x85 \U0001f600 stop", "stop", [("face", "\U0001f600")]),
+        ],
     ),
     Good(
         "mtop",
@@ -46,7 +49,10 @@ GOOD = [
         "mtop",
         "test.tsv",
         "ok\tIN:PLAY\t0:3:SL:WHO,4:9:SL:ALBUM\tZoë bläst 8\tmusic\ten_XX\t[IN:PLAY ]\noverlap\tIN:X\t0:2:SL:A,0:2:SL:B\tab\tm\ten_XX\t[IN:X ]\n",
-        [("Zoë bläst 8", "IN:PLAY", [("SL:WHO", "Zoë"), ("SL:ALBUM", "bläst")]), ("ab", "IN:X", [("SL:A", "ab"), ("SL:B", "ab")])],
+        [
+            ("Zoë bläst 8", "IN:PLAY", [("SL:WHO", "Zoë"), ("SL:ALBUM", "bläst")]),
+            ("ab", "IN:X", [("SL:A", "ab"), ("SL:B", "ab")]),
+        ],
     ),
     Good(
         "massive",
@@ -156,7 +162,14 @@ def test_seq_in_seq_out_label(tmp_path: Path) -> None:
     (folder / "seq.out.gz").write_bytes(gzip.compress(b"O B-who O I-list \nO\n"))
     (folder / "label").write_text("Add\nStop", encoding="utf-8")
     expected = [("add me\xa0too to mine", "Add", [("who", "me\xa0too"), ("list", "mine")]), ("stop", "Stop", [])]
-    for spec in (tmp_path, tmp_path / "snips", folder, folder / "seq.in", f"seq:{tmp_path}", f"seq:{folder / 'seq.in'}"):
+    for spec in (
+        tmp_path,
+        tmp_path / "snips",
+        folder,
+        folder / "seq.in",
+        f"seq:{tmp_path}",
+        f"seq:{folder / 'seq.in'}",
+    ):
         rows = load_examples(str(spec), split="dev")
         assert [(row.text, row.intent, _slots(row)) for row in rows] == expected
         assert rows[1].source.endswith("seq.in:2")
@@ -184,35 +197,103 @@ BAD = [
     Bad("jsonl", '{"text": "go", "intent": 3}', 1, "'intent' is 3", "string"),
     Bad("jsonl", '{"text": "go", "intent": " "}', 1, "'intent' is ' '", "not blank"),
     Bad("jsonl", '{"text": "\u2028", "intent": "x"}', 1, "'text' is", "not blank"),
-    Bad("jsonl", '{"text": "a\\ud83d", "intent": "x"}', 1, "lone surrogate U+D83D at character 1", "whole Unicode characters"),
+    Bad(
+        "jsonl",
+        '{"text": "a\\ud83d", "intent": "x"}',
+        1,
+        "lone surrogate U+D83D at character 1",
+        "whole Unicode characters",
+    ),
     Bad("jsonl", '{"text": "a", "intent": "x\\udc00"}', 1, "lone surrogate U+DC00", "whole Unicode characters"),
     Bad("jsonl", '{"text": "go", "intent": "x", "slots": {}}', 1, '"slots" is {}', '"start": 0'),
     Bad("jsonl", '{"text": "go", "intent": "x", "slots": [[0, 2, "a"]]}', 1, "slot [0, 2, 'a']", '"start": 0'),
-    Bad("jsonl", '{"text": "go", "intent": "x", "slots": [{"start": 0, "end": true, "label": "a"}]}', 1, "True", "code points"),
-    Bad("jsonl", '{"text": "gö", "intent": "x", "slots": [{"start": 0, "end": 3, "label": "a"}]}', 1, "from 0 to 3 in a text of 2", "end <= 2"),
-    Bad("jsonl", '{"text": "go", "intent": "x", "slots": [{"start": 2, "end": 1, "label": "a"}]}', 1, "from 2 to 1", "start <= end"),
-    Bad("jsonl", '{"text": "go", "intent": "x", "slots": [{"start": 0, "end": 1, "label": ""}]}', 1, "without a label", "a label"),
     Bad(
-        "jsonl", '{"text": "für 8", "intent": "x", "slots": [{"start": 5, "end": 5, "label": "n", "text": "8"}]}', 1, "says '8', but ''", "same text"
+        "jsonl",
+        '{"text": "go", "intent": "x", "slots": [{"start": 0, "end": true, "label": "a"}]}',
+        1,
+        "True",
+        "code points",
+    ),
+    Bad(
+        "jsonl",
+        '{"text": "gö", "intent": "x", "slots": [{"start": 0, "end": 3, "label": "a"}]}',
+        1,
+        "from 0 to 3 in a text of 2",
+        "end <= 2",
+    ),
+    Bad(
+        "jsonl",
+        '{"text": "go", "intent": "x", "slots": [{"start": 2, "end": 1, "label": "a"}]}',
+        1,
+        "from 2 to 1",
+        "start <= end",
+    ),
+    Bad(
+        "jsonl",
+        '{"text": "go", "intent": "x", "slots": [{"start": 0, "end": 1, "label": ""}]}',
+        1,
+        "without a label",
+        "a label",
+    ),
+    Bad(
+        "jsonl",
+        '{"text": "für 8", "intent": "x", "slots": [{"start": 5, "end": 5, "label": "n", "text": "8"}]}',
+        1,
+        "says '8', but ''",
+        "same text",
     ),
     Bad("jsonl", '{"text": "go", "intent": "x", "split": "exam"}', 1, "split 'exam'", "train, dev, test"),
     Bad("jsonl", "[" * 100_000, 1, "not usable JSON", "an object"),
-    Bad("mtop", SPANS.replace("@", "4:9:SL:B") + "\n" + "ok\tIN:A\t\ttext", 2, "4 tab-separated columns", "7 tab-separated columns"),
-    Bad("mtop", OFFICIAL.replace("@", "") + "\n" + SPANS.replace("@", ""), 2, "7 tab-separated columns", "8 tab-separated columns"),
+    Bad(
+        "mtop",
+        SPANS.replace("@", "4:9:SL:B") + "\n" + "ok\tIN:A\t\ttext",
+        2,
+        "4 tab-separated columns",
+        "7 tab-separated columns",
+    ),
+    Bad(
+        "mtop",
+        OFFICIAL.replace("@", "") + "\n" + SPANS.replace("@", ""),
+        2,
+        "7 tab-separated columns",
+        "8 tab-separated columns",
+    ),
     Bad("mtop", "a\tb", 1, "2 tab-separated columns", "8 tab-separated columns"),
-    Bad("mtop", SPANS.replace("@", "") + "\n" + SPANS.replace("@", "").replace("ok", "fine"), 2, "status 'fine'", "ok, ambiguous, overlap"),
+    Bad(
+        "mtop",
+        SPANS.replace("@", "") + "\n" + SPANS.replace("@", "").replace("ok", "fine"),
+        2,
+        "status 'fine'",
+        "ok, ambiguous, overlap",
+    ),
     Bad("mtop", SPANS.replace("@", "").replace("IN:A\t", "\t", 1), 1, "an empty intent", "intent"),
     Bad("mtop", SPANS.replace("@", "").replace("das Gerät aus", " "), 1, "an empty utterance", "visible character"),
     Bad("mtop", SPANS.replace("@", "4-9-SL:B"), 1, "slot '4-9-SL:B'", "start:end:LABEL"),
     Bad("mtop", SPANS.replace("@", "4:14:SL:B"), 1, "from 4 to 14 in a text of 13 code points", "end <= 13"),
-    Bad("mtop", OFFICIAL.replace("@", "4:8:SL:B"), 1, "from byte 4 to 8 begins or ends inside a character", "UTF-8 bytes"),
+    Bad(
+        "mtop",
+        OFFICIAL.replace("@", "4:8:SL:B"),
+        1,
+        "from byte 4 to 8 begins or ends inside a character",
+        "UTF-8 bytes",
+    ),
     Bad("mtop", OFFICIAL.replace("@", "4:15:SL:B"), 1, "from byte 4 to 15 in a text of 14 bytes", "UTF-8 bytes"),
     Bad("massive", UTT + '{"utt": "go"}', 2, "no 'intent'", "annot_utt"),
     Bad("massive", UTT + '{"utt": "go", "intent": "x"}', 2, "no 'annot_utt'", "annot_utt"),
     Bad(
-        "massive", UTT + '{"utt": "go home", "intent": "x", "annot_utt": "go [place : rome]"}', 2, "'go rome', \"utt\" is 'go home'", "says the same"
+        "massive",
+        UTT + '{"utt": "go home", "intent": "x", "annot_utt": "go [place : rome]"}',
+        2,
+        "'go rome', \"utt\" is 'go home'",
+        "says the same",
     ),
-    Bad("massive", '{"utt": "go", "intent": "x", "slots": [{"start": 0}]}', 1, "slot {'start': 0}", '[[start, end, "label"]'),
+    Bad(
+        "massive",
+        '{"utt": "go", "intent": "x", "slots": [{"start": 0}]}',
+        1,
+        "slot {'start': 0}",
+        '[[start, end, "label"]',
+    ),
     Bad("massive", '{"utt": "go", "intent": "x", "slots": "none"}', 1, "\"slots\" is 'none'", '[[start, end, "label"]'),
     Bad("massive", '{"utt": "go", "intent": "x", "slots": [[0, 9, "a"]]}', 1, "from 0 to 9", "end <= 2"),
     Bad("massive", '{"utt": "go", "intent": "x", "slots": [], "partition": 3}', 1, "split 3", "train, dev, test"),
@@ -268,7 +349,9 @@ def _check(case: Bad, path: Path, spec: str) -> None:
         ("c\na", "O\nO", "x\n ", "label", 2, "an empty intent", "one intent"),
     ],
 )
-def test_wrong_seq_files(tmp_path: Path, words: str, tags: str, intents: str, name: str, line: int, found: str, expected: str) -> None:
+def test_wrong_seq_files(
+    tmp_path: Path, words: str, tags: str, intents: str, name: str, line: int, found: str, expected: str
+) -> None:
     folder = tmp_path / "train"
     folder.mkdir()
     for file, content in (("seq.in", words), ("seq.out", tags), ("label", intents)):

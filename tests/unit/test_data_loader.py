@@ -52,7 +52,9 @@ def test_languages_are_told_by_files_folders_or_rows(tmp_path: Path) -> None:
     _write(tmp_path / "fr.train.jsonl", "salut")
     _write(tmp_path / "gsw.train.jsonl", "sali")
     mixed = _write(tmp_path / "mixed" / "rows.jsonl", "hola", locale="es_XX")
-    mixed.write_text(mixed.read_text() + '{"text": "ola", "intent": "x", "locale": "pt-BR"}\n{"text": "?", "intent": "x"}\n')
+    mixed.write_text(
+        mixed.read_text() + '{"text": "ola", "intent": "x", "locale": "pt-BR"}\n{"text": "?", "intent": "x"}\n'
+    )
     assert _texts(tmp_path, "train", "en") == ["hello"]
     assert _texts(tmp_path, "train", "de-AT") == ["hallo"]
     assert _texts(tmp_path, "train", "gsw") == ["sali"]
@@ -91,7 +93,10 @@ def test_a_file_that_says_nothing_about_splits_is_not_divided(tmp_path: Path) ->
     path = _write(tmp_path / "mine.jsonl", "a")
     assert available_splits(str(path)) == ()
     assert _texts(path, "all") == ["a"]
-    with pytest.raises(DataNotFoundError, match=r"mine\.jsonl: no test split; .*no file or row there names a split: use the split `all`"):
+    with pytest.raises(
+        DataNotFoundError,
+        match=r"mine\.jsonl: no test split; .*no file or row there names a split: use the split `all`",
+    ):
         load_examples(str(path), split="test")
 
 
@@ -169,8 +174,19 @@ def test_specifications(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(
     ("name", "locale"),
-    [("en", "en"), ("en-US", "en-US"), ("official_8col_en", "en"), ("de-st.test.conll", "de-ST"), ("zh_TW.jsonl.gz", "zh-TW")]
-    + [("my_data", ""), ("train.tsv.gz", ""), ("seq.in.gz", ""), ("data_full.json", ""), ("xSID-0.4", ""), ("nap.valid.conll", "nap")],
+    [
+        ("en", "en"),
+        ("en-US", "en-US"),
+        ("official_8col_en", "en"),
+        ("de-st.test.conll", "de-ST"),
+        ("zh_TW.jsonl.gz", "zh-TW"),
+        ("my_data", ""),
+        ("train.tsv.gz", ""),
+        ("seq.in.gz", ""),
+        ("data_full.json", ""),
+        ("xSID-0.4", ""),
+        ("nap.valid.conll", "nap"),
+    ],
 )
 def test_locales_in_names(name: str, locale: str) -> None:
     assert find_locale(name) == locale
@@ -186,7 +202,14 @@ def test_locales_match_by_language_and_by_region_where_both_have_one() -> None:
 
 @pytest.mark.parametrize(
     ("name", "split"),
-    [("train.tsv.gz", "train"), ("en.valid.conll", "dev"), ("Test-2", "test"), ("de.projectedTrain.conll", ""), ("latest", ""), ("all.txt", "")],
+    [
+        ("train.tsv.gz", "train"),
+        ("en.valid.conll", "dev"),
+        ("Test-2", "test"),
+        ("de.projectedTrain.conll", ""),
+        ("latest", ""),
+        ("all.txt", ""),
+    ],
 )
 def test_splits_in_names(name: str, split: str) -> None:
     assert find_split(name) == split
@@ -209,7 +232,9 @@ def test_loading_data_does_not_load_torch() -> None:
 
 def test_grammar_files_and_the_built_in_set_are_loaded_in_the_same_way(tmp_path: Path) -> None:
     grammar = tmp_path / "mine.toml"
-    grammar.write_text('locale = "en"\n[intents]\nstop = ["stop", "halt [now]", "please (stop|halt)"]\n', encoding="utf-8")
+    grammar.write_text(
+        'locale = "en"\n[intents]\nstop = ["stop", "halt [now]", "please (stop|halt)"]\n', encoding="utf-8"
+    )
     for spec in (str(grammar), f"grammar:{grammar}"):
         assert available_splits(spec) == ("train", "dev", "test")
         rows = load_examples(spec, split="train")

@@ -11,7 +11,25 @@ from pqrnn.data.offsets import measure_bytes, number_code_points
 pytestmark = pytest.mark.unit
 
 # Astral characters, combining marks, joiners and separators, each often enough to meet each other.
-TRICKY = ["a", "é", "e\u0301", "ि", "हिन्दी", "ก็", "語", "😀", "👩\u200d👧", "\U0010ffff", "\u2028", "\x85", "\xa0", "\u200b", "\x00", " ", "\n"]
+TRICKY = [
+    "a",
+    "é",
+    "e\u0301",
+    "ि",
+    "हिन्दी",
+    "ก็",
+    "語",
+    "😀",
+    "👩\u200d👧",
+    "\U0010ffff",
+    "\u2028",
+    "\x85",
+    "\xa0",
+    "\u200b",
+    "\x00",
+    " ",
+    "\n",
+]
 TEXTS = st.one_of(st.lists(st.sampled_from(TRICKY)).map("".join), st.text())
 
 

@@ -17,9 +17,10 @@ from pqrnn.data.writer import write_jsonl
 
 pytestmark = pytest.mark.unit
 
-VISIBLE = st.one_of(st.text(min_size=1), st.sampled_from(["a\u2028b", "x\r\n", "\x85y", "e\u0301 \U0001f600", "\xa0z", "\\\"'", "\ufeffbom"])).filter(
-    lambda text: bool(text.strip())
-)
+VISIBLE = st.one_of(
+    st.text(min_size=1),
+    st.sampled_from(["a\u2028b", "x\r\n", "\x85y", "e\u0301 \U0001f600", "\xa0z", "\\\"'", "\ufeffbom"]),
+).filter(lambda text: bool(text.strip()))
 
 
 @st.composite

@@ -14,7 +14,7 @@ from runtime_fakes import fake_manifest, fake_variant, write_fake
 
 from compile.packaging.board_readme import board_note, why_no_wheel
 from compile.packaging.bundle import Bundle, deploy, pack
-from compile.support.errors import DeployFailed
+from compile.support.errors import DeployError
 from runtime_py.errors import DigestError, PackageError
 from runtime_py.package_format.manifest import Parity
 from runtime_py.package_format.package import open_package
@@ -25,7 +25,9 @@ _PI = {"triple": "aarch64-unknown-linux-gnu", "cpu": "generic", "features": []}
 
 def _parity(passed: bool = True) -> Parity:
     failures = [] if passed else ["1 intent flips"]
-    zero = dict.fromkeys(("count_mismatches", "span_mismatches", "not_finite", "all_zero", "not_deterministic", "tag_flips"), 0)
+    zero = dict.fromkeys(
+        ("count_mismatches", "span_mismatches", "not_finite", "all_zero", "not_deterministic", "tag_flips"), 0
+    )
     return Parity(
         passed=passed, texts=2, words=3, repeats=3, tolerance=1e-5, intent_max_abs=2e-6, tags_max_abs=1e-6, intent_flips=0 if passed else 1, machine="AMD EPYC",
         runtime="iree 3.13.0, local-sync", checked="2026-11-21T10:00:00Z", failures=failures, emulator="qemu-aarch64 7.2.22, cortex-a72", **zero,
@@ -38,7 +40,12 @@ def package(tmp_path: Path) -> Path:
         fake_variant("host"),
         fake_variant("linux-x86_64-v3"),
         fake_variant("raspberry-pi-4", parity=_parity(), unverified_reason=None, **_PI),
-        fake_variant("linux-armv7-neon", triple="armv7a-linux-gnueabihf", cpu="cortex-a7", unverified_reason="there is no runtime for armv7 to run it with"),
+        fake_variant(
+            "linux-armv7-neon",
+            triple="armv7a-linux-gnueabihf",
+            cpu="cortex-a7",
+            unverified_reason="there is no runtime for armv7 to run it with",
+        ),
     )
     write_fake(tmp_path / "home.pqrnn", fake_manifest(*variants))
     return tmp_path / "home.pqrnn"
@@ -73,25 +80,32 @@ def test_a_bundle_holds_what_a_board_needs_and_no_other_code(package: Path, tmp_
 def test_by_default_everything_but_development_is_shipped(package: Path, tmp_path: Path) -> None:
     bundle = deploy(package, tmp_path / "all")
     assert bundle.variants == ["linux-x86_64-v3", "raspberry-pi-4", "linux-armv7-neon"]
-    assert bundle.unverified == {"linux-x86_64-v3": "not run", "linux-armv7-neon": "there is no runtime for armv7 to run it with"}
+    assert bundle.unverified == {
+        "linux-x86_64-v3": "not run",
+        "linux-armv7-neon": "there is no runtime for armv7 to run it with",
+    }
     assert deploy(package, tmp_path / "own", ["host"]).variants == ["host"]
 
 
 def test_only_development_is_refused(tmp_path: Path) -> None:
     write_fake(tmp_path / "own.pqrnn", fake_manifest(fake_variant("host")))
-    with pytest.raises(DeployFailed, match="--target host"):
+    with pytest.raises(DeployError, match="--target host"):
         deploy(tmp_path / "own.pqrnn", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_variant_is_refused_with_those_that_there_are(package: Path, tmp_path: Path) -> None:
-    with pytest.raises(DeployFailed, match="no variant raspberry-pi-5; it has: host, linux-x86_64-v3, raspberry-pi-4, linux-armv7-neon"):
+    with pytest.raises(
+        DeployError, match="no variant raspberry-pi-5; it has: host, linux-x86_64-v3, raspberry-pi-4, linux-armv7-neon"
+    ):
         deploy(package, tmp_path / "out", ["raspberry-pi-5"])
 
 
 def test_what_failed_its_check_is_not_shipped(tmp_path: Path) -> None:
-    write_fake(tmp_path / "bad.pqrnn", fake_manifest(fake_variant("raspberry-pi-4", parity=_parity(passed=False), **_PI)))
-    with pytest.raises(DeployFailed, match="failed the check"):
+    write_fake(
+        tmp_path / "bad.pqrnn", fake_manifest(fake_variant("raspberry-pi-4", parity=_parity(passed=False), **_PI))
+    )
+    with pytest.raises(DeployError, match="failed the check"):
         deploy(tmp_path / "bad.pqrnn", tmp_path / "out")
 
 
@@ -106,7 +120,9 @@ def test_a_damaged_package_is_not_shipped(package: Path, tmp_path: Path) -> None
 def test_a_module_that_variants_share_is_kept_for_those_that_stay(tmp_path: Path) -> None:
     shared = "variants/linux-aarch64/module.vmfb"
     names = ("linux-aarch64", "raspberry-pi-4", "host")
-    manifest = fake_manifest(*(fake_variant(name, path=shared if name != "host" else "variants/host/module.vmfb", **_PI) for name in names))
+    manifest = fake_manifest(
+        *(fake_variant(name, path=shared if name != "host" else "variants/host/module.vmfb", **_PI) for name in names)
+    )
     folder = tmp_path / "shared.pqrnn"
     for variant in manifest.variants:
         (folder / variant.path).parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +142,7 @@ def test_a_module_that_variants_share_is_kept_for_those_that_stay(tmp_path: Path
 def test_a_bundle_is_replaced_only_when_asked_and_nothing_else_ever(package: Path, tmp_path: Path) -> None:
     deploy(package, tmp_path / "pi", ["raspberry-pi-4"], archive=True)
     before = _files(tmp_path / "pi")
-    with pytest.raises((PackageError, DeployFailed), match="exists already"):
+    with pytest.raises((PackageError, DeployError), match="exists already"):
         deploy(package, tmp_path / "pi", ["linux-x86_64-v3"])
     assert _files(tmp_path / "pi") == before
     assert deploy(package, tmp_path / "pi", ["linux-x86_64-v3"], replace=True).variants == ["linux-x86_64-v3"]
@@ -155,7 +171,10 @@ def test_the_note_says_what_was_proved_where(package: Path, tmp_path: Path) -> N
     assert f"pip install ./{bundle.wheel}" in note
     for verb in ("check", "bench", "parse"):
         assert f"pqrnn {verb} home.pqrnn" in note
-    assert "verified: 2 texts, 3 words, 3 times each, no decision differs, logits within 2.0e-06; run on qemu-aarch64 7.2.22, cortex-a72 on AMD EPYC" in note
+    assert (
+        "verified: 2 texts, 3 words, 3 times each, no decision differs, logits within 2.0e-06; run on qemu-aarch64 7.2.22, cortex-a72 on AMD EPYC"
+        in note
+    )
     assert "UNVERIFIED, nobody has run this code: there is no runtime for armv7 to run it with" in note
     assert "NOT FROM PYTHON: there is no wheel of iree-base-runtime for armv7a" in note
     assert "Raspberry Pi 4" in note  # from the target's file
@@ -165,20 +184,41 @@ def test_the_note_says_what_was_proved_where(package: Path, tmp_path: Path) -> N
 
 def test_the_note_is_one_page(package: Path) -> None:
     manifest = open_package(package).manifest
-    lines = board_note(msgspec.structs.replace(manifest, variants=manifest.variants[2:3]), "home.pqrnn", "pqrnn_runtime-0.1.0-py3-none-any.whl", "conformance.json").splitlines()
+    lines = board_note(
+        msgspec.structs.replace(manifest, variants=manifest.variants[2:3]),
+        "home.pqrnn",
+        "pqrnn_runtime-0.1.0-py3-none-any.whl",
+        "conformance.json",
+    ).splitlines()
     assert len(lines) <= 66
 
 
 @pytest.mark.parametrize(
     ("triple", "reason"),
-    [("aarch64-unknown-linux-gnu", ""), ("x86_64-unknown-linux-gnu", ""), ("any", ""), ("riscv64-unknown-linux-gnu", "riscv64"), ("aarch64-none-linux-android29", "Android")],
+    [
+        ("aarch64-unknown-linux-gnu", ""),
+        ("x86_64-unknown-linux-gnu", ""),
+        ("any", ""),
+        ("riscv64-unknown-linux-gnu", "riscv64"),
+        ("aarch64-none-linux-android29", "Android"),
+    ],
 )
 def test_boards_without_a_python_runtime_are_named(triple: str, reason: str) -> None:
     assert (reason in why_no_wheel(triple)) and bool(why_no_wheel(triple)) == bool(reason)
 
 
 def test_the_command_line_makes_one_and_warns(package: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pqrnn", "deploy", str(package), "--out", str(tmp_path / "all"), "--archive", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "pqrnn",
+        "deploy",
+        str(package),
+        "--out",
+        str(tmp_path / "all"),
+        "--archive",
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     said = json.loads(done.stdout)
     assert said["archive"] == str(tmp_path / "all.tar.gz")

@@ -1,4 +1,6 @@
-"""Distillation: losses against their definitions, lessons that survive kills and damage, teachers that answer about the student's words."""
+"""Distillation: losses against their definitions, lessons that survive kills and damage, teachers that answer about the
+student's words.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,16 @@ from pqrnn.distillation.transfer_set import TransferConfig, make_transfer_set
 from pqrnn.errors import CheckpointError, TeacherError, TrainingError
 from pqrnn.features.projection import ProjectionConfig
 from pqrnn.model.config import ModelConfig
-from pqrnn.model.losses import IGNORED, SHARPNESS, Totals, distillation_loss, joint_loss, relate, relation_loss, soft_loss
+from pqrnn.model.losses import (
+    IGNORED,
+    SHARPNESS,
+    Totals,
+    distillation_loss,
+    joint_loss,
+    relate,
+    relation_loss,
+    soft_loss,
+)
 from pqrnn.model.network import Encoding
 from pqrnn.training.config import TrainingConfig
 from pqrnn.training.trainer import train
@@ -71,7 +82,12 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = transformers.BertConfig(
-        vocab_size=len(pieces), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=40
+        vocab_size=len(pieces),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=40,
     )
     transformers.BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder
@@ -100,7 +116,9 @@ _LOGITS = st.lists(st.floats(-6, 6), min_size=4, max_size=4)
 
 @given(_LOGITS, _LOGITS, st.floats(0.5, 8.0))
 def test_soft_loss_is_the_scaled_divergence(teacher: list[float], student: list[float], temperature: float) -> None:
-    found = soft_loss(torch.tensor(student, dtype=torch.float64), torch.tensor(teacher, dtype=torch.float64), temperature)
+    found = soft_loss(
+        torch.tensor(student, dtype=torch.float64), torch.tensor(teacher, dtype=torch.float64), temperature
+    )
     assert float(found) == pytest.approx(_kl(teacher, student, temperature), abs=1e-9)
     assert float(soft_loss(torch.tensor(teacher), torch.tensor(teacher), temperature)) == pytest.approx(0.0, abs=1e-5)
 
@@ -110,9 +128,13 @@ def test_distillation_loss_sums_words_and_skips_padding() -> None:
     student, targets = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
     intent, intent_targets = torch.randn(2, 5), torch.randn(2, 5)
     mask = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])[..., None]
-    expected = sum(_kl(targets[b, w].tolist(), student[b, w].tolist(), 2.0) for b, w in ((0, 0), (0, 1), (0, 2), (1, 0))) / 2
+    expected = (
+        sum(_kl(targets[b, w].tolist(), student[b, w].tolist(), 2.0) for b, w in ((0, 0), (0, 1), (0, 2), (1, 0))) / 2
+    )
     expected += 3.0 * sum(_kl(intent_targets[b].tolist(), intent[b].tolist(), 2.0) for b in (0, 1)) / 2
-    assert float(distillation_loss(intent, student, intent_targets, targets, mask, 2.0, 3.0)) == pytest.approx(expected, rel=1e-4)
+    assert float(distillation_loss(intent, student, intent_targets, targets, mask, 2.0, 3.0)) == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 def test_joint_loss_leaves_out_unknown_labels() -> None:
@@ -146,7 +168,12 @@ def test_relations_are_softmaxed_cosines_of_each_heads_share() -> None:
     states, mask = torch.randn(2, 4, 6), torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0]])[..., None]
     found = relate(states, mask, 3).exp()
     for row, words in ((0, 4), (1, 2)):
-        torch.testing.assert_close(found[row, :, :words, :words], torch.tensor(_relations(states[row, :words].tolist(), 3)), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(
+            found[row, :, :words, :words],
+            torch.tensor(_relations(states[row, :words].tolist(), 3)),
+            rtol=1e-4,
+            atol=1e-6,
+        )
     assert not found[1, :, :2, 2:].any()  # nothing relates to padding
 
 
@@ -159,10 +186,20 @@ def test_relation_loss_is_the_divergence_by_head_and_word_and_knows_no_widths() 
     for row, words in ((0, 3), (1, 2)):
         theirs, ours = (_relations(states[row, :words].tolist(), 2) for states in (teacher, student.detach()))
         for head in range(2):
-            expected += sum(p * math.log(p / q) for ps, qs in zip(theirs[head], ours[head], strict=True) for p, q in zip(ps, qs, strict=True)) / 2 / 2
+            expected += (
+                sum(
+                    p * math.log(p / q)
+                    for ps, qs in zip(theirs[head], ours[head], strict=True)
+                    for p, q in zip(ps, qs, strict=True)
+                )
+                / 2
+                / 2
+            )
     found = relation_loss(student, targets, mask)
     assert float(found.detach()) == pytest.approx(expected, rel=1e-3)
-    assert float(relation_loss(student.detach(), targets, mask, Totals(1.0, 1.0))) == pytest.approx(2 * expected, rel=1e-3)
+    assert float(relation_loss(student.detach(), targets, mask, Totals(1.0, 1.0))) == pytest.approx(
+        2 * expected, rel=1e-3
+    )
     found.backward()
     assert student.grad is not None and student.grad[1, 2].abs().sum() == 0.0 and student.grad[0].abs().sum() > 0.0
     assert float(relation_loss(teacher, targets, mask)) == pytest.approx(0.0, abs=1e-5)
@@ -171,13 +208,22 @@ def test_relation_loss_is_the_divergence_by_head_and_word_and_knows_no_widths() 
 
 def _drafts(number: int) -> list[TransferText]:
     return [
-        TransferText(n // 2, (b"word", str(n).encode(), "über".encode()), (0, n % 2, 1) if n % 3 else None, n % 2 if n % 3 else -1) for n in range(number)
+        TransferText(
+            n // 2,
+            (b"word", str(n).encode(), "über".encode()),
+            (0, n % 2, 1) if n % 3 else None,
+            n % 2 if n % 3 else -1,
+        )
+        for n in range(number)
     ]
 
 
 def _label(part: list[TransferText] | tuple[TransferText, ...]) -> TeacherLogits:
     words = [word for draft in part for word in draft.words]
-    return TeacherLogits(torch.tensor([[float(draft.source), -1.0] for draft in part]), torch.tensor([[float(len(word)), 0.5] for word in words]))
+    return TeacherLogits(
+        torch.tensor([[float(draft.source), -1.0] for draft in part]),
+        torch.tensor([[float(len(word)), 0.5] for word in words]),
+    )
 
 
 _LABELS = Labels(("a", "b"), ("O", "B-x"))
@@ -199,7 +245,9 @@ def test_lessons_come_back_as_they_were_written(tmp_path: Path, monkeypatch: pyt
     assert targets.tags[0, :3, 0].tolist() == [4.0, 1.0, 5.0] and not targets.tags[:, 3:].any()
 
 
-def test_labelling_goes_on_after_a_kill_and_mends_a_damaged_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labelling_goes_on_after_a_kill_and_mends_a_damaged_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lessons_module, "SHARD", 4)
     drafts, asked = _drafts(11), []
 
@@ -269,7 +317,9 @@ def test_a_teacher_goes_on_from_another_one_with_other_labels(teacher: Path, enc
     wanted = Labels(("dim", "on"), ("O", "B-room"))
     weights = carry_weights(model, facts.labels, wanted)
     known = model.state_dict()
-    assert not weights["intent.weight"][0].any() and torch.equal(weights["intent.weight"][1], known["intent.weight"][facts.labels.intents.index("on")])
+    assert not weights["intent.weight"][0].any() and torch.equal(
+        weights["intent.weight"][1], known["intent.weight"][facts.labels.intents.index("on")]
+    )
     assert torch.equal(weights["tags.bias"][1], known["tags.bias"][facts.labels.tags.index("B-room")])
     other = TeacherModel(TeacherConfig(encoder=str(encoder)), 2, 2)
     other.load_state_dict(weights)  # which says so if a shape or a name were wrong
@@ -316,7 +366,9 @@ def test_an_ensemble_is_the_mean_of_probabilities() -> None:
 
 def test_drafts_are_variants_with_gold_labels_and_texts_without() -> None:
     labels = Labels(("off", "on"), ("O", "B-room", "I-room"))
-    drafts = make_transfer_set(_examples(), ["what a day", "please switch on the hall lights"], labels, TransferConfig(variants=5, swap=1.0))
+    drafts = make_transfer_set(
+        _examples(), ["what a day", "please switch on the hall lights"], labels, TransferConfig(variants=5, swap=1.0)
+    )
     known = [draft for draft in drafts if draft.source < len(_examples())]
     assert {draft.source for draft in known} == set(range(len(_examples())))
     assert len(known) > len(_examples())
@@ -324,16 +376,23 @@ def test_drafts_are_variants_with_gold_labels_and_texts_without() -> None:
         assert draft.tags is not None and len(draft.tags) == len(draft.words)
         value = b" ".join(word for word, tag in zip(draft.words, draft.tags, strict=True) if tag).decode()
         assert value in _ROOMS
-    assert [draft.words for draft in drafts[len(known) :]] == [(b"what", b"a", b"day")]  # the other is a training utterance
+    assert [draft.words for draft in drafts[len(known) :]] == [
+        (b"what", b"a", b"day")
+    ]  # the other is a training utterance
 
 
 def _two_languages() -> list[Example]:
     """As `_examples`, with a carrier each that only one utterance has, and the same in a second language."""
     made = []
-    for pattern, language, rooms in (("please switch on the {} lights", "en", _ROOMS), ("bitte schalte das Licht in {} ein", "de", ("Küche", "Bad"))):
+    for pattern, language, rooms in (
+        ("please switch on the {} lights", "en", _ROOMS),
+        ("bitte schalte das Licht in {} ein", "de", ("Küche", "Bad")),
+    ):
         for room in rooms:
             start = pattern.index("{")
-            made.append(Example(pattern.format(room), "on", (SlotSpan("room", start, start + len(room)),), locale=language))
+            made.append(
+                Example(pattern.format(room), "on", (SlotSpan("room", start, start + len(room)),), locale=language)
+            )
     made.append(Example("lights on in hall now", "on", (SlotSpan("room", 13, 17),), locale="en"))
     made.append(Example("off with hall", "off", (SlotSpan("room", 9, 13),), locale="en"))
     return made
@@ -350,24 +409,38 @@ def test_recombined_drafts_keep_gold_labels_only_where_their_template_is_known()
     assert texts[b"please switch on the lights"].intent == -1  # dropped
     assert texts[b"please switch on the hall lights"].intent == 1
     assert not any(b"bitte" in text and b"lights" in text for text in texts)  # languages are not mixed unless asked for
-    carriers = {b"please switch on the X lights", b"lights on in X now", b"off with X", b"bitte schalte das licht in X ein"}
+    carriers = {
+        b"please switch on the X lights",
+        b"lights on in X now",
+        b"off with X",
+        b"bitte schalte das licht in X ein",
+    }
     for text, draft in texts.items():
         if draft.intent >= 0:
             assert draft.tags is not None
             words = [b"X" if tag else word.lower() for word, tag in zip(draft.words, draft.tags, strict=True)]
-            assert b" ".join(word for word, next_ in zip(words, [*words[1:], b""], strict=True) if (word, next_) != (b"X", b"X")) in carriers, text
+            assert (
+                b" ".join(
+                    word for word, next_ in zip(words, [*words[1:], b""], strict=True) if (word, next_) != (b"X", b"X")
+                )
+                in carriers
+            ), text
 
 
 def test_switched_drafts_mix_languages_and_each_change_can_be_off() -> None:
     training = _two_languages()
     plain = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=20, swap=0.0))
-    assert [draft.words for draft in plain] == [tuple(example.text.encode().split()) for example in training]  # nothing on: nothing new
+    assert [draft.words for draft in plain] == [
+        tuple(example.text.encode().split()) for example in training
+    ]  # nothing on: nothing new
     switched = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=40, swap=0.0, switch=0.5))
     texts = {b" ".join(draft.words): draft for draft in switched}
     mixed = texts["please switch on the Küche lights".encode()]
     assert mixed.intent == 1 and mixed.tags == (0, 0, 0, 0, 1, 0)  # a value of the same slot keeps the labels
     assert b"bitte schalte das Licht in living room ein" in texts
-    crossed = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=40, swap=0.0, switch=0.5, cross=1.0))
+    crossed = make_transfer_set(
+        training, [], _ROOM_LABELS, TransferConfig(variants=40, swap=0.0, switch=0.5, cross=1.0)
+    )
     joined = {b" ".join(draft.words): draft for draft in crossed}["please switch on the Küche ein".encode()]
     assert joined.tags is None  # carriers of two languages: the teacher decides
 
@@ -380,9 +453,16 @@ def test_misspelled_drafts_keep_gold_labels_and_originals_stay() -> None:
     for source, example in enumerate(_examples()):
         first, *others = by_source[source]
         assert first.words == tuple(example.text.encode().split()) and others
-        assert all((each.tags, each.intent) == (first.tags, first.intent) and each.words != first.words for each in others)
-    assert make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, swap=0.0, misspell=0.3)) == drafts
-    assert make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, swap=0.0, misspell=0.3, seed=1)) != drafts
+        assert all(
+            (each.tags, each.intent) == (first.tags, first.intent) and each.words != first.words for each in others
+        )
+    assert (
+        make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, swap=0.0, misspell=0.3)) == drafts
+    )
+    assert (
+        make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, swap=0.0, misspell=0.3, seed=1))
+        != drafts
+    )
 
 
 def test_drawn_texts_are_new_and_have_no_labels_of_their_own() -> None:
@@ -394,7 +474,9 @@ def test_drawn_texts_are_new_and_have_no_labels_of_their_own() -> None:
     assert 0 < len(drawn) <= 6 and {draft.words for draft in drawn}.isdisjoint(draft.words for draft in plain)
     assert all(draft.tags is None and draft.intent == -1 for draft in drawn)
     assert len({draft.source for draft in drafts}) == len({draft.source for draft in plain}) + len(drawn)
-    assert drafts == make_transfer_set(training, ["turn the fan on please"], labels, TransferConfig(variants=1, sampled=0.5))
+    assert drafts == make_transfer_set(
+        training, ["turn the fan on please"], labels, TransferConfig(variants=1, sampled=0.5)
+    )
 
 
 def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, tmp_path: Path) -> None:
@@ -409,7 +491,9 @@ def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, t
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "killed", _examples(), _examples(), _MODEL, _CONFIG, objective=objective, stop_after=3)
     train(tmp_path / "killed", _examples(), _examples(), _MODEL, _CONFIG, objective=objective)
-    assert (tmp_path / "killed" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+    assert (tmp_path / "killed" / "model.safetensors").read_bytes() == (
+        tmp_path / "whole" / "model.safetensors"
+    ).read_bytes()
     facts = load_checkpoint(tmp_path / "whole").facts
     assert facts.data["lessons"] == made.digest and facts.training["teachers"] == ["run"]
     with pytest.raises(TrainingError, match="other settings or data"):
@@ -429,7 +513,9 @@ def test_a_teacher_of_more_labels_teaches_those_of_the_data(teacher: Path, tmp_p
     network, facts = load_teacher(teacher)
     whole = answer(network, made.drafts)
     columns = facts.labels.intents.index("on"), facts.labels.tags.index("O")
-    torch.testing.assert_close(made.intent.float(), whole.intent[:, [columns[0]]], rtol=2e-3, atol=2e-3)  # kept in float16
+    torch.testing.assert_close(
+        made.intent.float(), whole.intent[:, [columns[0]]], rtol=2e-3, atol=2e-3
+    )  # kept in float16
     other = [*some, Example("dim the attic", "dim", (SlotSpan("level", 0, 3),))]
     with pytest.raises(TeacherError, match="does not know dim, B-level, I-level"):
         label_transfer_set(tmp_path / "other", [teacher], other, [], TransferConfig(variants=0))
@@ -444,14 +530,29 @@ def test_the_loss_of_a_lesson_is_the_weighed_sum_of_both(tmp_path: Path) -> None
     encoding = Encoding(torch.randn(2, 2), torch.randn(2, 3, 2), torch.randn(2, 3, 4))
     targets = lessons.targets([3, 1], 3)
     intent = sum(_kl(targets.intent[row].tolist(), encoding.intent[row].tolist(), 3.0) for row in range(2)) / 2
-    tags = sum(_kl(targets.tags[row, word].tolist(), encoding.tags[row, word].tolist(), 3.0) for row in range(2) for word in range(3)) / 2
-    objective = DistillationObjective(lessons, DistillationConfig(temperature=3.0, hard=0.25, soft=0.5, intent_weight=8.0))
+    tags = (
+        sum(
+            _kl(targets.tags[row, word].tolist(), encoding.tags[row, word].tolist(), 3.0)
+            for row in range(2)
+            for word in range(3)
+        )
+        / 2
+    )
+    objective = DistillationObjective(
+        lessons, DistillationConfig(temperature=3.0, hard=0.25, soft=0.5, intent_weight=8.0)
+    )
     found = objective.blend(torch.tensor(10.0), encoding, rows, mask)
     assert float(found) == pytest.approx(0.25 * 10.0 + 0.5 * (8.0 * intent + tags), rel=1e-4)
 
 
 def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher: Path, tmp_path: Path) -> None:
-    label_transfer_set(tmp_path / "lessons", [teacher, teacher], _examples(), ["dim the attic"], TransferConfig(variants=1, relations=4))
+    label_transfer_set(
+        tmp_path / "lessons",
+        [teacher, teacher],
+        _examples(),
+        ["dim the attic"],
+        TransferConfig(variants=1, relations=4),
+    )
     made = read_logits(tmp_path / "lessons")
     model, _ = load_teacher(teacher)
     numbers = [3, len(made.drafts) - 1]
@@ -463,8 +564,13 @@ def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher:
         with torch.inference_mode():
             expected = relate(model.encode_words(table, words, mask).states, mask, 4).exp()[0]
         assert targets.relations is not None
-        torch.testing.assert_close(targets.relations[place, :, : len(draft.words), : len(draft.words)], expected, rtol=0, atol=2e-3)
-        assert not targets.relations[place, :, len(draft.words) :].any() and not targets.relations[place, :, :, len(draft.words) :].any()
+        torch.testing.assert_close(
+            targets.relations[place, :, : len(draft.words), : len(draft.words)], expected, rtol=0, atol=2e-3
+        )
+        assert (
+            not targets.relations[place, :, len(draft.words) :].any()
+            and not targets.relations[place, :, :, len(draft.words) :].any()
+        )
     config = TrainingConfig(epochs=15, batch=4, learning_rate=1e-2, patience=0, swap=0.0, misspell=0.0)
     distances = []
     for weight in (0.0, 5.0):
@@ -484,7 +590,14 @@ def test_relations_that_were_not_kept_or_do_not_fit_are_said(teacher: Path, tmp_
     assert plain.heads == 0 and plain.targets([0], 8).relations is None
     assert "relations" not in load_file(tmp_path / "lessons" / "00000.safetensors")
     with pytest.raises(TrainingError, match="hold no relations"):
-        train(tmp_path / "run", _examples(), _examples(), _MODEL, _CONFIG, objective=DistillationObjective(plain, DistillationConfig(relations=1.0)))
+        train(
+            tmp_path / "run",
+            _examples(),
+            _examples(),
+            _MODEL,
+            _CONFIG,
+            objective=DistillationObjective(plain, DistillationConfig(relations=1.0)),
+        )
     with pytest.raises(TeacherError, match="do not divide the teacher's width, 32"):
         label_transfer_set(tmp_path / "odd", [teacher], _examples(), [], TransferConfig(variants=0, relations=5))
 

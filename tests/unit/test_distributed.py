@@ -110,10 +110,23 @@ def _run(size: int, task: str, folder: Path, expect: int = 0) -> str:
         port = free.getsockname()[1]
     processes = []
     for rank in range(size):
-        team = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+        team = {
+            "RANK": str(rank),
+            "WORLD_SIZE": str(size),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "OMP_NUM_THREADS": "1",
+        }
         command = [sys.executable, "-c", _WORK, task, str(folder)]
         processes.append(
-            subprocess.Popen(command, cwd=_ROOT, env={**os.environ, **team}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            subprocess.Popen(
+                command,
+                cwd=_ROOT,
+                env={**os.environ, **team},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         )
     said = [process.communicate(timeout=300)[0] for process in processes]
     assert {process.returncode for process in processes} == {expect}, "\n".join(said)
@@ -148,7 +161,12 @@ def test_several_processes_learn_what_one_does(alone: Path, tmp_path: Path, size
     """Also where the last batch has fewer utterances than there are processes: 46 in batches of 9 leave 1."""
     _run(size, "train", tmp_path)
     _assert_same_run(tmp_path, alone)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["checkpoint.json", "curves.png", "log.jsonl", "model.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        "checkpoint.json",
+        "curves.png",
+        "log.jsonl",
+        "model.safetensors",
+    ]
 
 
 def test_a_killed_team_goes_on_to_the_same_weights(tmp_path: Path) -> None:
@@ -156,7 +174,9 @@ def test_a_killed_team_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     _run(2, "killed", tmp_path / "parts")
     assert not (tmp_path / "parts" / "checkpoint.json").exists()
     _run(2, "train", tmp_path / "parts")
-    assert (tmp_path / "parts" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+    assert (tmp_path / "parts" / "model.safetensors").read_bytes() == (
+        tmp_path / "whole" / "model.safetensors"
+    ).read_bytes()
     assert (tmp_path / "parts" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
 
 
@@ -174,7 +194,9 @@ def test_a_team_labels_the_same_lessons_and_learns_the_same_from_them(tmp_path: 
 def test_a_team_labels_what_is_missing(tmp_path: Path) -> None:
     _run(2, "label", tmp_path)
     index = (tmp_path / "lessons.json").read_bytes()
-    lost = {name: (tmp_path / name).read_bytes() for name in ("00003.safetensors", "00004.safetensors", "00011.safetensors")}
+    lost = {
+        name: (tmp_path / name).read_bytes() for name in ("00003.safetensors", "00004.safetensors", "00011.safetensors")
+    }
     kept = (tmp_path / "00005.safetensors").stat().st_mtime_ns
     for name in lost:
         (tmp_path / name).unlink()
@@ -217,6 +239,10 @@ def test_the_mean_of_the_shares_losses_is_the_loss_of_the_whole() -> None:
     totals = Totals(5 / 2, 3 / 2)
     shares = [[0, 1, 3], [2, 4]]
     hard = [joint_loss(intent[s], tags[s], intents[s], words[s], 0.1, 2.0, totals) for s in shares]
-    soft = [distillation_loss(intent[s], tags[s], targets[0][s], targets[1][s], mask[s], 2.0, 3.0, totals) for s in shares]
+    soft = [
+        distillation_loss(intent[s], tags[s], targets[0][s], targets[1][s], mask[s], 2.0, 3.0, totals) for s in shares
+    ]
     assert float(sum(hard)) / 2 == pytest.approx(float(joint_loss(intent, tags, intents, words, 0.1, 2.0)), rel=1e-5)
-    assert float(sum(soft)) / 2 == pytest.approx(float(distillation_loss(intent, tags, *targets, mask, 2.0, 3.0)), rel=1e-5)
+    assert float(sum(soft)) / 2 == pytest.approx(
+        float(distillation_loss(intent, tags, *targets, mask, 2.0, 3.0)), rel=1e-5
+    )

@@ -22,7 +22,14 @@ def test_packages_are_compared_with_what_is_wanted(monkeypatch: pytest.MonkeyPat
         return versions[name]
 
     monkeypatch.setattr(metadata, "version", version)
-    found = check_packages(["numpy<3,>=2.0", "torch==2.13.0; extra == 'train'", 'iree-turbine==3.9.0; extra == "compile"', "regex; extra == 'dev'"])
+    found = check_packages(
+        [
+            "numpy<3,>=2.0",
+            "torch==2.13.0; extra == 'train'",
+            'iree-turbine==3.9.0; extra == "compile"',
+            "regex; extra == 'dev'",
+        ]
+    )
     assert [(each.name, each.extra, each.wanted, each.installed, each.good) for each in found] == [
         ("numpy", "", "<3,>=2.0", "2.4.6", True),
         ("torch", "train", "==2.13.0", "2.13.0+cpu", True),
@@ -40,7 +47,9 @@ def test_what_is_missing_is_said_with_the_command_that_gets_it(monkeypatch: pyte
 
 
 def test_it_knows_this_machine() -> None:
-    done = subprocess.run([sys.executable, "-m", "pqrnn", "doctor", "--json"], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", "pqrnn", "doctor", "--json"], capture_output=True, text=True, check=True, timeout=120
+    )
     found = json.loads(done.stdout)
     machine = this_machine()
     assert set(found["features"]) == machine.features

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from compile.emulation import cpuid, debian, install, locations, runner
-from compile.emulation.runner import NoRunner, find_runner
+from compile.emulation.runner import RunnerNotFoundError, find_runner
 from runtime_py.device.preflight import this_machine
 from runtime_py.device.vulkan import VulkanDevice, VulkanDevices
 from runtime_py.package_format.manifest import Variant, VulkanNeeds
@@ -44,7 +44,14 @@ def variant(triple: str, device: str = "local-sync", features: tuple[str, ...] =
 
 def target(*emulators: Emulator) -> Target:
     return Target(
-        id="board", summary="a board", family="cpu", triple="aarch64-linux-gnu", cpu="generic", needs="it", tier="emulated", emulators=emulators
+        id="board",
+        summary="a board",
+        family="cpu",
+        triple="aarch64-linux-gnu",
+        cpu="generic",
+        needs="it",
+        tier="emulated",
+        emulators=emulators,
     )
 
 
@@ -60,7 +67,7 @@ def test_this_machine_comes_before_every_emulator(nowhere: Path) -> None:
 
 def test_without_emulators_the_reason_says_how_to_get_them(nowhere: Path) -> None:
     wanted = target(Emulator("qemu-aarch64", "cortex-a53"), Emulator("lavapipe", lanes=8), Emulator("swiftshader"))
-    with pytest.raises(NoRunner) as caught:
+    with pytest.raises(RunnerNotFoundError) as caught:
         find_runner(wanted, variant(OTHER_TRIPLE))
     reason = caught.value.reason
     assert reason.startswith("this machine: it is for ")
@@ -70,7 +77,7 @@ def test_without_emulators_the_reason_says_how_to_get_them(nowhere: Path) -> Non
 
 
 def test_a_target_without_emulators_says_so(nowhere: Path) -> None:
-    with pytest.raises(NoRunner, match="names no emulator"):
+    with pytest.raises(RunnerNotFoundError, match="names no emulator"):
         find_runner(target(), variant(OTHER_TRIPLE))
 
 
@@ -78,48 +85,58 @@ def gpu(software: bool) -> VulkanDevice:
     return VulkanDevice(0, "id", "a GPU", "driver 1.0", True, software, 16, (16, 16), frozenset())
 
 
-def test_a_gpu_comes_before_an_emulator_but_a_program_on_the_processor_is_none(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_comes_before_an_emulator_but_a_program_on_the_processor_is_none(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wanted = msgspec.structs.replace(variant("any", "vulkan"), vulkan=VulkanNeeds(subgroup=16))
     monkeypatch.setattr(runner, "vulkan_devices", lambda: VulkanDevices((gpu(software=True), gpu(software=False))))
     found = find_runner(target(Emulator("lavapipe", lanes=16)), wanted)
     assert (found.name, found.emulated) == ("a GPU, driver 1.0, 16 lanes", False)
     monkeypatch.setattr(runner, "vulkan_devices", lambda: VulkanDevices((gpu(software=True),)))
-    with pytest.raises(NoRunner, match="this machine: there is no GPU; lavapipe is not installed"):
+    with pytest.raises(RunnerNotFoundError, match="this machine: there is no GPU; lavapipe is not installed"):
         find_runner(target(Emulator("lavapipe", lanes=16)), wanted)
     monkeypatch.setattr(runner, "vulkan_devices", lambda: VulkanDevices((gpu(software=False),)))
-    with pytest.raises(NoRunner, match="subgroups of 32 lanes"):
+    with pytest.raises(RunnerNotFoundError, match="subgroups of 32 lanes"):
         find_runner(target(), msgspec.structs.replace(wanted, vulkan=VulkanNeeds(subgroup=32)))
 
 
 def test_lavapipe_is_asked_for_numbers_of_lanes_that_it_has(nowhere: Path) -> None:
-    with pytest.raises(NoRunner, match="4, 8 or 16 lanes, not 32"):
+    with pytest.raises(RunnerNotFoundError, match="4, 8 or 16 lanes, not 32"):
         runner.emulated_runner(Emulator("lavapipe", lanes=32))
 
 
-def test_the_first_emulator_that_can_is_taken_and_the_others_are_not_lost(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_emulator_that_can_is_taken_and_the_others_are_not_lost(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     able = runner.Runner("the second", True, (sys.executable,), {"PYTHONPATH": locations.python_path()})
 
     def start(emulator: Emulator) -> runner.Runner:
         if emulator.lanes == 8:
-            raise NoRunner("the first is broken")
+            raise RunnerNotFoundError("the first is broken")
         return able
 
     monkeypatch.setitem(runner._EMULATORS, "lavapipe", start)
-    assert find_runner(target(Emulator("lavapipe", lanes=8), Emulator("lavapipe", lanes=16)), variant(OTHER_TRIPLE)) is able
-    with pytest.raises(NoRunner, match="the first is broken"):
+    assert (
+        find_runner(target(Emulator("lavapipe", lanes=8), Emulator("lavapipe", lanes=16)), variant(OTHER_TRIPLE))
+        is able
+    )
+    with pytest.raises(RunnerNotFoundError, match="the first is broken"):
         find_runner(target(Emulator("lavapipe", lanes=8)), variant(OTHER_TRIPLE))
 
 
 @pytest.fixture
 def component(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Replace the component `qemu` by one that writes a file; what its build is to do next is at the end of the list."""
+    """Replace the component `qemu` by one that writes a file;
+
+    what its build is to do next is at the end of the list.
+    """
     plan = ["write"]
 
     def build(folder: Path, archive: install.Archive) -> dict[str, object]:
         (folder / "half").write_text("half")
         step = plan[-1]
         if step == "fail":
-            raise debian.FetchFailed("apt-get ended with status 100: E: no network")
+            raise debian.FetchError("apt-get ended with status 100: E: no network")
         if step == "interrupt":
             raise KeyboardInterrupt
         (folder / "content").write_text(step)
@@ -146,7 +163,9 @@ def test_what_is_there_is_left_alone_until_the_pins_change(component: list[str],
     assert (nowhere / "qemu" / "content").read_text() == "again"
 
 
-def test_a_failed_fetch_leaves_what_there_was_and_says_what_to_do(component: list[str], nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_fetch_leaves_what_there_was_and_says_what_to_do(
+    component: list[str], nowhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert install.main(["qemu"]) == 0
     component[0] = "other pins"
     component.append("fail")
@@ -183,9 +202,13 @@ def test_two_at_a_time_wait_for_each_other(component: list[str], nowhere: Path) 
     assert locations.component_folder("qemu") is not None
 
 
-def test_check_fetches_nothing_and_its_status_tells(component: list[str], nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_fetches_nothing_and_its_status_tells(
+    component: list[str], nowhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert install.main(["--check", "--json", "qemu"]) == 1
-    assert json.loads(capsys.readouterr().out) == [{"name": "qemu", "summary": "for tests", "usable": False, "source": "missing: make emulators"}]
+    assert json.loads(capsys.readouterr().out) == [
+        {"name": "qemu", "summary": "for tests", "usable": False, "source": "missing: make emulators"}
+    ]
     assert not nowhere.exists()
     assert install.main(["qemu"]) == 0
     assert install.main(["--check", "qemu"]) == 0
@@ -206,10 +229,16 @@ def test_apts_own_error_is_what_is_shown() -> None:
 
 def test_packages_are_hidden_from_the_list_of_installed_ones_by_their_whole_name() -> None:
     status = "Package: libvulkan1\nVersion: 1\n\nPackage: libvulkan1-dev\nVersion: 2\n\nPackage: zlib1g\nVersion: 3\n"
-    assert debian._without(status, ["libvulkan1"]) == "Package: libvulkan1-dev\nVersion: 2\n\nPackage: zlib1g\nVersion: 3\n"
+    assert (
+        debian._without(status, ["libvulkan1"])
+        == "Package: libvulkan1-dev\nVersion: 2\n\nPackage: zlib1g\nVersion: 3\n"
+    )
 
 
-@pytest.mark.skipif(this_machine().architecture != "x86_64" or not Path("/proc/cpuinfo").is_file(), reason="CPUID is an instruction of x86")
+@pytest.mark.skipif(
+    this_machine().architecture != "x86_64" or not Path("/proc/cpuinfo").is_file(),
+    reason="CPUID is an instruction of x86",
+)
 def test_cpuid_says_what_linux_says() -> None:
     line = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
     known = {name for bits in cpuid._BITS.values() for name in bits.values()}

@@ -26,7 +26,9 @@ _DECODER = Decoder(_INTENTS, ("O", "B-what", "I-what"))
 
 
 def _answer(*intent: float, tags: tuple[int, ...] = (0, 0)) -> Prediction:
-    return Prediction(np.array(intent, np.float32), np.eye(3, dtype=np.float32)[list(tags)] * 5, np.array([(0, 4), (5, 10)], np.int32))
+    return Prediction(
+        np.array(intent, np.float32), np.eye(3, dtype=np.float32)[list(tags)] * 5, np.array([(0, 4), (5, 10)], np.int32)
+    )
 
 
 def test_utterances_of_the_training_set_are_left_out() -> None:
@@ -37,7 +39,12 @@ def test_utterances_of_the_training_set_are_left_out() -> None:
         Example("kill light", "off", slot),
         Example("make light", "on", slot),
     ]
-    answers = [_answer(1, 0, 0, tags=(0, 1)), _answer(1, 0, 0, tags=(0, 1)), _answer(0, 1, 0), _answer(1, 0, 0, tags=(0, 1))]
+    answers = [
+        _answer(1, 0, 0, tags=(0, 1)),
+        _answer(1, 0, 0, tags=(0, 1)),
+        _answer(0, 1, 0),
+        _answer(1, 0, 0, tags=(0, 1)),
+    ]
     found = evaluate_predictions(examples, answers, _DECODER, ["turn LIGHT", "something else"])
     assert found.scores.exact_match.value == 0.5
     assert found.fresh is not None
@@ -58,8 +65,14 @@ def test_an_f1_over_slots_is_given_only_where_there_are_slots() -> None:
 
 
 def test_what_is_out_of_scope_is_told_by_the_intents_in_scope() -> None:
-    examples = [Example("turn light", "on"), Example("stop light", "off"), Example("what light", "oos"), Example("why light", "oos")]
-    # The third is called out of scope, which leaves little for the others; the last is surer of "on" than the second is of "off".
+    examples = [
+        Example("turn light", "on"),
+        Example("stop light", "off"),
+        Example("what light", "oos"),
+        Example("why light", "oos"),
+    ]
+    # The third is called out of scope, which leaves little for the others; the last is surer of "on" than the second is
+    # of "off".
     answers = [_answer(4, 0, 0), _answer(0, 1, 0.5), _answer(0, 0, 3), _answer(2, 0, 0)]
     scope = evaluate_predictions(examples, answers, _DECODER, out_of_scope="oos").scope
     assert scope is not None
@@ -74,7 +87,9 @@ def test_what_is_out_of_scope_is_told_by_the_intents_in_scope() -> None:
 
 
 def test_languages_are_told_apart() -> None:
-    assert split_languages([Example("a", "x", locale="en"), Example("b", "x", locale="de"), Example("c", "x", locale="en")]) == {
+    assert split_languages(
+        [Example("a", "x", locale="en"), Example("b", "x", locale="de"), Example("c", "x", locale="en")]
+    ) == {
         "en": [0, 2],
         "de": [1],
     }
@@ -106,7 +121,9 @@ def test_the_command_line_scores_each_language(tmp_path: Path) -> None:
     examples = [Example(row["text"], "alarm", (), row["locale"]) for row in lines["test"]]
     model, facts = load_teacher(tmp_path / "run")
     parses = decide(
-        Decoder(facts.labels.intents, facts.labels.tags), [each.text for each in examples], compute_logits(model, [each.text for each in examples])
+        Decoder(facts.labels.intents, facts.labels.tags),
+        [each.text for each in examples],
+        compute_logits(model, [each.text for each in examples]),
     )
     scores = score_frames([frame_of_example(each) for each in examples], [frame_of_parse(parse) for parse in parses])
     assert found["intent_accuracy"] == scores.as_dict()["intent_accuracy"]

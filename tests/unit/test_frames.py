@@ -43,7 +43,9 @@ def _sum(intent: np.ndarray, rows: np.ndarray, number: int, tags: tuple[int, ...
     rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=4),
     frames=st.sampled_from([_FRAMES, [], [[], [], []]]),
 )
-def test_nothing_that_makes_sense_is_better(intent: list[float], rows: list[list[float]], frames: list[list[int]]) -> None:
+def test_nothing_that_makes_sense_is_better(
+    intent: list[float], rows: list[list[float]], frames: list[list[int]]
+) -> None:
     scores, logits = np.array(intent, np.float32), np.array(rows, np.float32).reshape(-1, len(_TAGS))
     number, tags = Frames(TagScheme(_TAGS), frames).decide(scores, logits)
     assert _makes_sense(number, tuple(tags), frames)
@@ -79,10 +81,15 @@ def _bonus(intent: int, tags: tuple[int, ...]) -> float:
 
 @given(
     intent=st.lists(_LOGITS, min_size=_INTENTS, max_size=_INTENTS),
-    rows=st.lists(st.lists(st.integers(-8, 8).map(lambda number: number / 8), min_size=len(_TAGS), max_size=len(_TAGS)), max_size=4),
+    rows=st.lists(
+        st.lists(st.integers(-8, 8).map(lambda number: number / 8), min_size=len(_TAGS), max_size=len(_TAGS)),
+        max_size=4,
+    ),
     frames=st.sampled_from([_FRAMES, []]),
 )
-def test_nothing_is_better_with_what_its_slots_add(intent: list[float], rows: list[list[float]], frames: list[list[int]]) -> None:
+def test_nothing_is_better_with_what_its_slots_add(
+    intent: list[float], rows: list[list[float]], frames: list[list[int]]
+) -> None:
     scores, logits = np.array(intent, np.float32), np.array(rows, np.float32).reshape(-1, len(_TAGS))
     number, tags = Frames(TagScheme(_TAGS), frames, _COUNTS).decide(scores, logits)
     assert _makes_sense(number, tuple(tags), frames)
@@ -97,13 +104,27 @@ def test_nothing_is_better_with_what_its_slots_add(intent: list[float], rows: li
 
 def test_slots_that_come_together_win_over_those_that_never_do() -> None:
     tags = np.full((2, len(_TAGS)), -5.0, np.float32)
-    tags[0, 3], tags[1, 3], tags[1, 4] = 4.0, 1.1, 1.0  # one song of two words, or two songs of which the second is a little more likely
+    tags[0, 3], tags[1, 3], tags[1, 4] = (
+        4.0,
+        1.1,
+        1.0,
+    )  # one song of two words, or two songs of which the second is a little more likely
     spans = np.array([[0, 4], [5, 8]], np.int32)
     counts = [[[99, 0], [1, 1]]]
-    said = [Decoder(["play"], _TAGS, [[0, 1]], own).parse("blue sky", b"blue sky", np.zeros(1, np.float32), tags, spans) for own in ([], counts)]
+    said = [
+        Decoder(["play"], _TAGS, [[0, 1]], own).parse("blue sky", b"blue sky", np.zeros(1, np.float32), tags, spans)
+        for own in ([], counts)
+    ]
     assert [[slot.text for slot in parse.slots] for parse in said] == [["blue", "sky"], ["blue sky"]]
     tags[1, 3] = 9.0  # surely two
-    assert len(Decoder(["play"], _TAGS, [[0, 1]], counts).parse("blue sky", b"blue sky", np.zeros(1, np.float32), tags, spans).slots) == 2
+    assert (
+        len(
+            Decoder(["play"], _TAGS, [[0, 1]], counts)
+            .parse("blue sky", b"blue sky", np.zeros(1, np.float32), tags, spans)
+            .slots
+        )
+        == 2
+    )
 
 
 def test_more_slots_than_are_counted_are_as_good_as_unseen() -> None:
@@ -118,10 +139,14 @@ def test_an_intent_gives_way_to_one_that_knows_the_slot() -> None:
     decoder = Decoder(["play", "wake"], _TAGS, [[0], [1]])
     tags = np.full((2, len(_TAGS)), -5.0, np.float32)
     tags[0, 0] = tags[1, 1] = 5.0  # the second word is surely a time
-    parse = decoder.parse("at seven", b"at seven", np.array([1.0, 0.5], np.float32), tags, np.array([[0, 2], [3, 8]], np.int32))
+    parse = decoder.parse(
+        "at seven", b"at seven", np.array([1.0, 0.5], np.float32), tags, np.array([[0, 2], [3, 8]], np.int32)
+    )
     assert (parse.intent, [(slot.label, slot.text) for slot in parse.slots]) == ("wake", [("time", "seven")])
     assert parse.score == pytest.approx(1 / (1 + np.exp(0.5)))
-    sure = decoder.parse("at seven", b"at seven", np.array([20.0, 0.5], np.float32), tags, np.array([[0, 2], [3, 8]], np.int32))
+    sure = decoder.parse(
+        "at seven", b"at seven", np.array([20.0, 0.5], np.float32), tags, np.array([[0, 2], [3, 8]], np.int32)
+    )
     assert (sure.intent, sure.slots) == ("play", ())
 
 

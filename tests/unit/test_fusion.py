@@ -1,4 +1,6 @@
-"""The layer as training computes it, without padding and with its gradient written out, against the layer as it is defined."""
+"""The layer as training computes it, without padding and with its gradient written out, against the layer as it is
+defined.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ def test_equals_the_layer_in_double_precision(lengths: list[int], padding: int, 
     value, mask = draw(lengths, max(lengths) + padding, seed)
     wanted_of = make_layer(kernel, seed % 1000)
     wanted_of._can_fuse = lambda value, mask: False  # type: ignore[method-assign]
-    for found, wanted in zip(learn(layer, value, mask, fused=True), learn(wanted_of, value, mask, fused=False), strict=True):
+    for found, wanted in zip(
+        learn(layer, value, mask, fused=True), learn(wanted_of, value, mask, fused=False), strict=True
+    ):
         torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-9)
 
 
@@ -75,7 +79,10 @@ def test_gradients_are_those_of_finite_differences(kernel: int, zoneout: float) 
     packing = pack_words(mask)
     assert layer.norm is not None
     weight = layer.product.weight.detach().unflatten(0, (2, kernel, -1)).contiguous()
-    inputs = [each.detach().requires_grad_() for each in (value.flatten(0, 1)[packing.places], weight, layer.norm.weight, layer.bias)]
+    inputs = [
+        each.detach().requires_grad_()
+        for each in (value.flatten(0, 1)[packing.places], weight, layer.norm.weight, layer.bias)
+    ]
 
     def run(*inputs: Tensor) -> Tensor:
         torch.manual_seed(1)
@@ -98,12 +105,23 @@ def test_in_training_the_layer_is_the_quick_one(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 1.0])
 def test_zoneout_keeps_its_share_of_states(share: float) -> None:
-    """States that are kept are those of the word before: of the first word zero. Five standard deviations of a share of many draws are allowed."""
+    """States that are kept are those of the word before:
+
+    of the first word zero. Five standard deviations of a share of many draws are allowed.
+    """
     torch.manual_seed(0)
     rows, state = 4000, 8
     packing = pack_words(torch.ones(rows, 1, 1))
     weight = torch.randn(2, 1, 3 * state, WIDTH)
-    out, _, _ = run_layer(torch.randn(rows, WIDTH), weight, torch.ones(6 * state), torch.zeros(6 * state), packing, epsilon=1e-5, zoneout=share)
+    out, _, _ = run_layer(
+        torch.randn(rows, WIDTH),
+        weight,
+        torch.ones(6 * state),
+        torch.zeros(6 * state),
+        packing,
+        epsilon=1e-5,
+        zoneout=share,
+    )
     kept = (out == 0.0).double().mean().item()
     assert abs(kept - share) <= 5 * (share * (1 - share) / out.numel()) ** 0.5 + 2**-16
 

@@ -1,4 +1,7 @@
-"""Kernels as far as they need no compiler: which family a target gets, how weights lie, how products are cut up, and what the operators say in PyTorch."""
+"""Kernels as far as they need no compiler:
+
+which family a target gets, how weights lie, how products are cut up, and what the operators say in PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,38 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from makers.kernels import REAL_TARGETS, SHAPES, TARGETS, layer_case, make_layer, make_real_layer, real_layer_case, set_weights
+from makers.kernels import (
+    REAL_TARGETS,
+    SHAPES,
+    TARGETS,
+    layer_case,
+    make_layer,
+    make_real_layer,
+    real_layer_case,
+    set_weights,
+)
 from makers.small import CONFIG, LABELS, make_model
 from msgspec.structs import replace
 
-from compile.kernels.families import FAMILIES, REAL_FAMILIES, InstructionFamily, Kernels, choose_family, choose_kernels, find_family
+from compile.kernels.families import (
+    FAMILIES,
+    REAL_FAMILIES,
+    InstructionFamily,
+    Kernels,
+    choose_family,
+    choose_kernels,
+    find_family,
+)
 from compile.kernels.layer import layer_kernel
-from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, KernelProjection, counts_words, has_products, with_kernels
+from compile.kernels.modules import (
+    KernelLayer,
+    KernelLinear,
+    KernelParser,
+    KernelProjection,
+    counts_words,
+    has_products,
+    with_kernels,
+)
 from compile.kernels.packing import offset_sums, pack_table, pack_weights, unpack_weights
 from compile.kernels.product import product_kernel
 from compile.kernels.tiling import choose_height, choose_shape, choose_tiling, runs
@@ -36,7 +64,14 @@ def test_targets_get_the_family_of_their_features_and_no_other() -> None:
         target = known.get(wanted)
         found = choose_family(target.triple, target.features)
         assert found is not None and found.name == name
-    for name in ("linux-x86_64-v2", "linux-x86_64-v3", "linux-x86_64-v4", "linux-aarch64", "linux-armv7-neon", "linux-riscv64-v"):
+    for name in (
+        "linux-x86_64-v2",
+        "linux-x86_64-v3",
+        "linux-x86_64-v4",
+        "linux-aarch64",
+        "linux-armv7-neon",
+        "linux-riscv64-v",
+    ):
         target = known.get(name)
         assert choose_family(target.triple, target.features) is None, name
     for name, wanted in REAL_TARGETS.items():
@@ -50,11 +85,22 @@ def test_targets_get_the_family_of_their_features_and_no_other() -> None:
 
 def test_every_processor_gets_vectors_as_wide_as_it_has() -> None:
     known = registry()
-    wanted = {"linux-x86_64-v2": 4, "linux-x86_64-v3": 8, "linux-x86_64-v4": 16, "linux-x86_64-vnni": 16, "linux-aarch64": 4, "linux-aarch64-i8mm": 4}
+    wanted = {
+        "linux-x86_64-v2": 4,
+        "linux-x86_64-v3": 8,
+        "linux-x86_64-v4": 16,
+        "linux-x86_64-vnni": 16,
+        "linux-aarch64": 4,
+        "linux-aarch64-i8mm": 4,
+    }
     for name, lanes in wanted.items():
         target = known.get(name)
-        assert choose_kernels(target.triple, target.features, False) == Kernels(lanes, choose_family(target.triple, target.features, real=True))
-        assert choose_kernels(target.triple, target.features, True) == Kernels(lanes, choose_family(target.triple, target.features))
+        assert choose_kernels(target.triple, target.features, False) == Kernels(
+            lanes, choose_family(target.triple, target.features, real=True)
+        )
+        assert choose_kernels(target.triple, target.features, True) == Kernels(
+            lanes, choose_family(target.triple, target.features)
+        )
     for name in ("linux-armv7-neon", "linux-riscv64-v"):
         assert choose_kernels(known.get(name).triple, known.get(name).features, True) is None
     assert choose_kernels("any", [], True) is None
@@ -73,8 +119,12 @@ def test_features_of_another_architecture_are_none() -> None:
 
 @ALL
 @given(depth=st.integers(1, 40), columns=st.integers(1, 40), seed=st.integers(0, 2**31))
-def test_packed_weights_hold_every_weight_once_and_zeros(family: InstructionFamily, depth: int, columns: int, seed: int) -> None:
-    weights = torch.randint(-128, 128, (depth, columns), dtype=torch.int8, generator=torch.Generator().manual_seed(seed))
+def test_packed_weights_hold_every_weight_once_and_zeros(
+    family: InstructionFamily, depth: int, columns: int, seed: int
+) -> None:
+    weights = torch.randint(
+        -128, 128, (depth, columns), dtype=torch.int8, generator=torch.Generator().manual_seed(seed)
+    )
     weights = weights.float() if family.real else weights
     packed = pack_weights(weights, family)
     assert torch.equal(unpack_weights(packed, depth, columns, family), weights)
@@ -86,7 +136,9 @@ def test_packed_weights_hold_every_weight_once_and_zeros(family: InstructionFami
 def test_a_register_of_packed_weights_holds_columns_of_consecutive_rows(family: InstructionFamily) -> None:
     row, column = torch.meshgrid(torch.arange(16), torch.arange(2 * family.lanes), indexing="ij")
     for part, number in ((row, 0), (column, 1)):
-        register = pack_weights(part.to(torch.int8), family)[1, 1].reshape(-1, family.pair, family.depth)  # second block, second step
+        register = pack_weights(part.to(torch.int8), family)[1, 1].reshape(
+            -1, family.pair, family.depth
+        )  # second block, second step
         rows = torch.arange(family.depth, 2 * family.depth).expand_as(register)
         columns = torch.arange(family.lanes, 2 * family.lanes).reshape(-1, family.pair, 1).expand_as(register)
         assert torch.equal(register.long(), (rows, columns)[number])
@@ -103,13 +155,19 @@ def test_tiles_cover_everything_and_fit_into_the_registers(family: InstructionFa
     for height, width in [*((height, tiling.blocks) for height in tiling.rows), (shape.height, shape.blocks)]:
         sums = (height + height % 2 if family.name == "i8mm" else height) * width
         constant = 0 if family.real else 1
-        assert sums + width * family.lanes // family.pair + (height if family.keeps else 1) + constant <= family.registers
+        assert (
+            sums + width * family.lanes // family.pair + (height if family.keeps else 1) + constant <= family.registers
+        )
 
 
 def test_rows_are_cut_into_tiles_that_follow_each_other() -> None:
     assert runs((4, 4, 3, 3, 3)) == [(4, 0, 8), (3, 8, 17)]
     assert [choose_height(FAMILIES[0], rows, 3) for rows in (1, 5, 13, 64)] == [1, 5, 9, 9]
-    assert {family.name: choose_height(family, 64, 3) for family in REAL_FAMILIES} == {"fma512": 9, "fma256": 4, "neon": 7}
+    assert {family.name: choose_height(family, 64, 3) for family in REAL_FAMILIES} == {
+        "fma512": 9,
+        "fma256": 4,
+        "neon": 7,
+    }
     with pytest.raises(ValueError, match="40 blocks"):
         choose_height(FAMILIES[0], 4, 40)
 
@@ -127,8 +185,13 @@ def test_offsets_take_off_what_the_instruction_adds(family: InstructionFamily) -
 def test_operators_equal_the_products_that_they_replace(family: InstructionFamily) -> None:
     torch.manual_seed(1)
     for rows, depth, columns in SHAPES:
-        left, weights = torch.randint(-128, 128, (rows, depth), dtype=torch.int8), torch.randint(-128, 128, (depth, columns), dtype=torch.int8)
-        found = torch.ops.pqrnn.integer_product(left, pack_weights(weights, family), offset_sums(weights, family), columns, family.name)
+        left, weights = (
+            torch.randint(-128, 128, (rows, depth), dtype=torch.int8),
+            torch.randint(-128, 128, (depth, columns), dtype=torch.int8),
+        )
+        found = torch.ops.pqrnn.integer_product(
+            left, pack_weights(weights, family), offset_sums(weights, family), columns, family.name
+        )
         assert torch.equal(found, multiply(left, weights))
 
 
@@ -147,7 +210,10 @@ def test_linear_layers_keep_every_bit(family: InstructionFamily, kind: Activatio
 def test_whole_layers_differ_by_roundings_only(family: InstructionFamily, taps: int) -> None:
     layer = make_layer(12, 20, taps)
     case = layer_case(family, 2, (9, 12, 20, taps))
-    value, mask = torch.from_numpy(case.inputs[0]).reshape(2, 9, 12).float() / 127.0, torch.from_numpy(case.inputs[-2]).reshape(2, 9, 1)
+    value, mask = (
+        torch.from_numpy(case.inputs[0]).reshape(2, 9, 12).float() / 127.0,
+        torch.from_numpy(case.inputs[-2]).reshape(2, 9, 1),
+    )
     with torch.no_grad():
         wanted, found = layer(value, mask, scan=False), KernelLayer(layer, family)(value, mask, scan=False)
     assert wanted.abs().max() > 0.2
@@ -181,7 +247,9 @@ def test_whole_real_layers_differ_by_roundings_only(family: InstructionFamily, t
 
 def _parser(precision: str = "int8", **changes: object) -> ParserModel:
     torch.manual_seed(3)
-    model = ParserModel(replace(CONFIG, norm="none", precision=precision, **changes), len(LABELS.intents), len(LABELS.tags)).eval()
+    model = ParserModel(
+        replace(CONFIG, norm="none", precision=precision, **changes), len(LABELS.intents), len(LABELS.tags)
+    ).eval()
     with torch.no_grad():
         for value in model.parameters():
             value.add_(torch.randn_like(value) * 0.1)
@@ -202,7 +270,9 @@ def _parser(precision: str = "int8", **changes: object) -> ParserModel:
         ({"state": 18}, False),
     ],
 )
-def test_a_parser_with_kernels_answers_as_before(family: InstructionFamily, changes: dict[str, object], whole: bool) -> None:
+def test_a_parser_with_kernels_answers_as_before(
+    family: InstructionFamily, changes: dict[str, object], whole: bool
+) -> None:
     folded = _parser("float32" if family.real else "int8", **changes)
     changed = with_kernels(folded, Kernels(family.lanes, family))
     assert isinstance(changed, KernelParser) == (whole or (changes == {"state": 18} and family.lanes == 4))
@@ -212,7 +282,9 @@ def test_a_parser_with_kernels_answers_as_before(family: InstructionFamily, chan
     text = pack_texts(texts, 32)
     with torch.no_grad():
         for one, other in zip(folded(text, 4), changed(text, 4), strict=True):
-            assert (one - other).abs().max() < 2e-5  # the order of sums in softmax and recurrence; an int8 that fell the other way would make more
+            assert (
+                (one - other).abs().max() < 2e-5
+            )  # the order of sums in softmax and recurrence; an int8 that fell the other way would make more
 
 
 def test_a_packed_table_says_the_same_of_every_code_point() -> None:
@@ -263,9 +335,14 @@ def test_kernels_of_real_numbers_use_no_integers(family: InstructionFamily) -> N
 def test_families_write_their_own_instruction() -> None:
     wanted = {"vnni512": "vpdpbusd.512", "vnni256": "vpdpbusd.256", "dotprod": "neon.sdot", "i8mm": "neon.smmla"}
     for name, instruction in wanted.items():
-        for kernel in (product_kernel("p", find_family(name), 5, 64, 48), layer_kernel("l", find_family(name), 1, 8, 32, 16, 2)):
+        for kernel in (
+            product_kernel("p", find_family(name), 5, 64, 48),
+            layer_kernel("l", find_family(name), 1, 8, 32, 16, 2),
+        ):
             assert set(re.findall(r'llvm.call_intrinsic "llvm\.([\w.]+)"', kernel.body)) == {
-                next(each for each in re.findall(r'call_intrinsic "llvm\.([\w.]+)"', kernel.body) if instruction in each)
+                next(
+                    each for each in re.findall(r'call_intrinsic "llvm\.([\w.]+)"', kernel.body) if instruction in each
+                )
             }
     with pytest.raises(KeyError):
         find_family("mmx")

@@ -25,7 +25,9 @@ def test_products_are_counted_as_by_hand() -> None:
     model = make_model(1).folded()
     width, gates = 2 * CONFIG.state, 2 * CONFIG.kernel * 3 * CONFIG.state
     tags, intents = model.tags.out_features, model.intent.out_features
-    word = CONFIG.projection.features * CONFIG.bottleneck + CONFIG.bottleneck * gates + (CONFIG.layers - 1) * width * gates
+    word = (
+        CONFIG.projection.features * CONFIG.bottleneck + CONFIG.bottleneck * gates + (CONFIG.layers - 1) * width * gates
+    )
     word += width * CONFIG.pool_heads + width * tags + width  # scores, tags, and what the attention sums up
     word += CONFIG.refinements * tags * 2 * tags
     text = 2 * width * intents + width * tags
@@ -121,8 +123,8 @@ def test_limits_of_this_machine_can_be_measured() -> None:
     found = measure_limits(1 << 20)
     assert 1e8 < found.float32 < 1e13
     assert 1e8 < found.int8 < 1e14
-    assert 1e8 < found.far
-    assert 1e8 < found.near
+    assert found.far > 1e8
+    assert found.near > 1e8
 
 
 def test_samples_are_kept_to_ten_nanoseconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,13 @@ def test_slot_f1_is_that_of_seqeval_strict(seed: int, count: int) -> None:
 
 def test_exact_match_needs_intent_and_every_slot() -> None:
     gold: list[Frame] = [("a", (("x", 0, 1),))] * 5
-    predicted: list[Frame] = [("a", (("x", 0, 1),)), ("b", (("x", 0, 1),)), ("a", (("x", 0, 2),)), ("a", ()), ("a", (("x", 0, 1), ("y", 2, 3)))]
+    predicted: list[Frame] = [
+        ("a", (("x", 0, 1),)),
+        ("b", (("x", 0, 1),)),
+        ("a", (("x", 0, 2),)),
+        ("a", ()),
+        ("a", (("x", 0, 1), ("y", 2, 3))),
+    ]
     scores = score_frames(gold, predicted)
     assert (scores.exact_match.value, scores.intent_accuracy.value) == (0.2, 0.8)
     assert scores.slot_f1.value == pytest.approx(2 * 3 / (5 + 5))
@@ -56,7 +62,10 @@ def test_exact_match_needs_intent_and_every_slot() -> None:
 
 def test_overlapping_or_repeated_gold_slots_can_only_count_as_wrong() -> None:
     slots = (SlotSpan("x", 0, 4), SlotSpan("x", 0, 4))
-    gold = [frame_of_example(Example("word more", "a", slots)), frame_of_example(Example("word more", "a", (SlotSpan("x", 0, 4), SlotSpan("y", 2, 9))))]
+    gold = [
+        frame_of_example(Example("word more", "a", slots)),
+        frame_of_example(Example("word more", "a", (SlotSpan("x", 0, 4), SlotSpan("y", 2, 9)))),
+    ]
     for predicted in ((("x", 0, 4),), (("x", 0, 4), ("y", 2, 9))):
         assert score_frames(gold[:1], [("a", predicted)]).exact_match.value == 0.0
     assert score_frames(gold[1:], [("a", (("x", 0, 4),))]).exact_match.value == 0.0
@@ -93,7 +102,9 @@ def test_the_area_under_the_curve_counts_pairs(inside: list[int], outside: list[
 
 def test_the_interval_of_the_area_covers_the_truth_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
-    truth = 0.5 * (1.0 + math.erf(1.0 / 2.0))  # of two normal distributions one apart: the standard normal distribution at 1 / sqrt(2)
+    truth = 0.5 * (
+        1.0 + math.erf(1.0 / 2.0)
+    )  # of two normal distributions one apart: the standard normal distribution at 1 / sqrt(2)
     covered = 0
     for seed in range(100):
         found = area_under_curve(rng.normal(1.0, 1.0, 120), rng.normal(0.0, 1.0, 80), resamples=200, seed=seed)

@@ -19,21 +19,35 @@ from pqrnn.model.parser import ParserModel, ParserOutputs
 
 INTENTS, TAGS = 5, 7
 SMALL = ModelConfig(projection=ProjectionConfig(word_features=32, ngram_features=32), bottleneck=12, state=6)
-TEXTS = ["", "stop", "wake me up at 7:30, please", "क्या समय हुआ?", "明天七点叫我。", "a b c d e f g h i j k l m n o p q r s t u v w x y z"]
-# Rounding of float32: the layers contract, so errors stay at a few units in the last place; the largest one measured is a tenth of this.
+TEXTS = [
+    "",
+    "stop",
+    "wake me up at 7:30, please",
+    "क्या समय हुआ?",
+    "明天七点叫我。",
+    "a b c d e f g h i j k l m n o p q r s t u v w x y z",
+]
+# Rounding of float32: the layers contract, so errors stay at a few units in the last place; the largest one measured is
+# a tenth of this.
 TOLERANCE = 2e-6
 
 
 def make_model(seed: int = 0, **options: Any) -> ParserModel:
     """A small model in evaluation mode, its norms and biases as if after training."""
     torch.manual_seed(seed)
-    model = ParserModel(ModelConfig(**{name: getattr(SMALL, name) for name in ("projection", "bottleneck", "state")}, **options), INTENTS, TAGS)
+    model = ParserModel(
+        ModelConfig(**{name: getattr(SMALL, name) for name in ("projection", "bottleneck", "state")}, **options),
+        INTENTS,
+        TAGS,
+    )
     return pretend_trained(model)
 
 
 def parse(model: ParserModel, texts: list[str] | list[bytes], words: int = 32, size: int = 128) -> ParserOutputs:
     with torch.inference_mode():
-        found: ParserOutputs = model(pack_texts([text.encode() if isinstance(text, str) else text for text in texts], size), words)
+        found: ParserOutputs = model(
+            pack_texts([text.encode() if isinstance(text, str) else text for text in texts], size), words
+        )
     return found
 
 
@@ -159,14 +173,21 @@ def test_every_parameter_learns(options: dict[str, Any]) -> None:
     model = make_model(**options, dropout=0.0, word_dropout=0.0, zoneout=0.0).train()
     features, mask = some_batch(model)
     train_once(model, model.embed(features), mask)
-    still = {name for name, parameter in model.named_parameters() if parameter.grad is None or parameter.grad.abs().max() < 1e-5}
+    still = {
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.grad is None or parameter.grad.abs().max() < 1e-5
+    }
     # Neither has any effect: attention does not change when all scores rise, nor batch norm when all values do.
     idle = {"pool.bias", *(["bottleneck.bias"] if model.config.norm == "batch" else [])}
     assert still <= idle
 
 
 def test_padding_has_no_part_in_training() -> None:
-    """Neither in the loss, nor in gradients, nor in running statistics: whatever stands in the rows past a text's words."""
+    """Neither in the loss, nor in gradients, nor in running statistics:
+
+    whatever stands in the rows past a text's words.
+    """
     results = []
     for fill in (0.0, 100.0):
         model = make_model(dropout=0.0, word_dropout=0.0, zoneout=0.0).train()
@@ -174,7 +195,9 @@ def test_padding_has_no_part_in_training() -> None:
         value = torch.where(mask > 0, model.embed(features), torch.full((), fill)).detach().requires_grad_()
         loss = train_once(model, value, mask)
         assert value.grad is not None and not value.grad[(mask == 0).expand_as(value)].any()
-        results.append([loss, *(p.grad for p in model.parameters() if p.grad is not None), *(b.clone() for b in model.buffers())])
+        results.append(
+            [loss, *(p.grad for p in model.parameters() if p.grad is not None), *(b.clone() for b in model.buffers())]
+        )
     for first, second in zip(*results, strict=True):
         torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-6)
 
@@ -193,7 +216,9 @@ def test_noise_is_in_training_only_and_repeats_with_the_seed(rate: str) -> None:
 
     assert torch.equal(run(1), run(2))
     for module in model.modules():
-        module.training = not hasattr(module, "affine")  # norms stay in evaluation: their statistics are not what is looked at
+        module.training = not hasattr(
+            module, "affine"
+        )  # norms stay in evaluation: their statistics are not what is looked at
     assert torch.equal(run(1), run(1))
     assert not torch.equal(run(1), run(2))
 
@@ -220,7 +245,10 @@ def test_folding_leaves_the_model_and_takes_the_norms() -> None:
 def test_parameters_are_counted_as_they_ship() -> None:
     """Of the default size, by hand: products without biases, one bias per gate and direction."""
     config = ModelConfig()
-    layers = sum(width * 2 * config.kernel * 3 * config.state + 2 * 3 * config.state for width in (config.bottleneck, 2 * config.state))
+    layers = sum(
+        width * 2 * config.kernel * 3 * config.state + 2 * 3 * config.state
+        for width in (config.bottleneck, 2 * config.state)
+    )
     heads = (2 * config.state + 1) * (1 + 50) + (4 * config.state + 1) * 100 + 2 * config.state * 50 + 50 * 2 * 50
     assert ParserModel(config, 100, 50).parameters_count() == 1025 * 256 + layers + heads
 

@@ -45,7 +45,11 @@ def test_training_equals_batch_norm_without_the_padding(shape: tuple[int, int, i
     torch.testing.assert_close(found, wanted)
     (found * weight).sum().backward()
     (wanted * weight).sum().backward()
-    for mine, other in ((ours_in.grad, theirs_in.grad), (ours.weight.grad, theirs.weight.grad), (ours.bias.grad, theirs.bias.grad)):
+    for mine, other in (
+        (ours_in.grad, theirs_in.grad),
+        (ours.weight.grad, theirs.weight.grad),
+        (ours.bias.grad, theirs.bias.grad),
+    ):
         torch.testing.assert_close(mine, other)
     assert theirs.running_mean is not None and theirs.running_var is not None
     torch.testing.assert_close(ours.mean, theirs.running_mean)

@@ -22,7 +22,7 @@ import onnxruntime
 
 from compile.lowering.buckets import make_buckets
 from compile.onnx_export import INPUT, METADATA, OUTPUTS, TextEntry, compare_golden, export_onnx, open_onnx, write_onnx
-from compile.support.errors import PlanError, VerificationFailed
+from compile.support.errors import PlanError, VerificationError
 from compile.verify.golden import TRICKY, make_golden
 from compile.verify.reference import Oracle
 from pqrnn.checkpoint import Facts, save_checkpoint
@@ -54,7 +54,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the verb writes."""
     path = tmp_path_factory.mktemp("onnx") / "small.onnx"
-    done = CliRunner().invoke(app, ["export", str(checkpoint), "--onnx", str(path), "--bucket", f"{BUCKET.words}:{BUCKET.bytes}", "--json"])
+    done = CliRunner().invoke(
+        app, ["export", str(checkpoint), "--onnx", str(path), "--bucket", f"{BUCKET.words}:{BUCKET.bytes}", "--json"]
+    )
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
     assert document["bytes"] == path.stat().st_size
@@ -79,7 +81,12 @@ def test_the_text_part_is_equal_bit_for_bit(tmp_path: Path) -> None:
     text_part = _Text(Projection(ProjectionConfig(word_features=64, ngram_features=64)))
     size = 48
     write_onnx(
-        text_part, (torch.zeros((2, size // 4), dtype=torch.int32),), tmp_path / "text.onnx", ["text"], ["features", "spans", "count"], batch=True
+        text_part,
+        (torch.zeros((2, size // 4), dtype=torch.int32),),
+        tmp_path / "text.onnx",
+        ["text"],
+        ["features", "spans", "count"],
+        batch=True,
     )
     session = onnxruntime.InferenceSession(tmp_path / "text.onnx", providers=["CPUExecutionProvider"])
     random.seed(5)
@@ -104,7 +111,10 @@ def test_the_file_says_what_goes_in_and_comes_out(written: Path) -> None:
     assert tuple(document["intents"]) == LABELS.intents
     assert tuple(document["tags"]) == LABELS.tags
     (text,) = model.graph.input
-    assert [dimension.dim_param or dimension.dim_value for dimension in text.type.tensor_type.shape.dim] == ["batch", BUCKET.bytes // 4]
+    assert [dimension.dim_param or dimension.dim_value for dimension in text.type.tensor_type.shape.dim] == [
+        "batch",
+        BUCKET.bytes // 4,
+    ]
     assert [output.name for output in model.graph.output] == ["intent", "tags", "spans", "count"]
 
 
@@ -122,13 +132,15 @@ def test_answers_that_are_not_pytorchs_are_refused(written: Path) -> None:
     golden = make_golden(Oracle(make_model(1).folded(), (BUCKET,)), [], (BUCKET,))
     vectors = golden.vectors
     assert compare_golden(run, vectors, golden.tolerance, BUCKET) <= golden.tolerance
-    with pytest.raises(VerificationFailed, match="away from PyTorch"):
+    with pytest.raises(VerificationError, match="away from PyTorch"):
         compare_golden(run, dataclasses.replace(vectors, tags=vectors.tags + np.float32(1)), golden.tolerance, BUCKET)
-    with pytest.raises(VerificationFailed, match="away from PyTorch"):
-        compare_golden(run, dataclasses.replace(vectors, intent=np.full_like(vectors.intent, np.nan)), golden.tolerance, BUCKET)
-    with pytest.raises(VerificationFailed, match="other words"):
+    with pytest.raises(VerificationError, match="away from PyTorch"):
+        compare_golden(
+            run, dataclasses.replace(vectors, intent=np.full_like(vectors.intent, np.nan)), golden.tolerance, BUCKET
+        )
+    with pytest.raises(VerificationError, match="other words"):
         compare_golden(run, dataclasses.replace(vectors, spans=vectors.spans + 1), golden.tolerance, BUCKET)
-    with pytest.raises(VerificationFailed, match="decides otherwise"):
+    with pytest.raises(VerificationError, match="decides otherwise"):
         compare_golden(run, dataclasses.replace(vectors, intent=-vectors.intent), 1e9, BUCKET)
 
 
@@ -143,7 +155,10 @@ def test_a_file_that_is_there_stays(checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_a_parser_in_8_bits_is_computed_in_the_same_integers(tmp_path: Path) -> None:
-    """Sums are equal exactly; what lies between two roundings differs by float32's own errors, which may turn an int8 by one."""
+    """Sums are equal exactly;
+
+    what lies between two roundings differs by float32's own errors, which may turn an int8 by one.
+    """
     model = make_int8(1).folded()
     write_onnx(
         TextEntry(model, BUCKET.words),
@@ -165,4 +180,6 @@ def test_a_parser_in_8_bits_is_computed_in_the_same_integers(tmp_path: Path) -> 
     assert np.abs(intent - wanted.intent.numpy()).max() < 0.02 * spread
     assert np.array_equal(intent.argmax(-1), wanted.intent.argmax(-1).numpy())
     for row, words in enumerate(count):
-        assert np.abs(tags[row, :words] - wanted.tags[row, :words].numpy()).max(initial=0) < 0.02 * float(wanted.tags.std())
+        assert np.abs(tags[row, :words] - wanted.tags[row, :words].numpy()).max(initial=0) < 0.02 * float(
+            wanted.tags.std()
+        )

@@ -26,7 +26,12 @@ _OWN = TrainedLabels(("play", "stop"), ("O", "B-song", "I-song"), ((0,), ()), ((
     ],
 )
 def test_labels_have_to_be_those_of_the_checkpoint(changed: dict[str, Any], match: str) -> None:
-    own = {"intents": ["play", "stop"], "tags": ["O", "B-song", "I-song"], "frames": [[0], []], "frame_counts": [[[1], [2, 0]], [[3]]]}
+    own = {
+        "intents": ["play", "stop"],
+        "tags": ["O", "B-song", "I-song"],
+        "frames": [[0], []],
+        "frame_counts": [[[1], [2, 0]], [[3]]],
+    }
     checkpoint: Any = SimpleNamespace(facts=SimpleNamespace(labels=_OWN))
     package = Labels(**(own | changed))
     if not match:

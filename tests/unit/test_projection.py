@@ -14,7 +14,17 @@ from oracles.effort import examples
 from oracles.projection import decode, project
 from oracles.texts import DAMAGE, PIECES, byte_texts, damaged_bytes
 
-from pqrnn.features.projection import Projection, ProjectionConfig, Words, decode_utf8, mix, mix_number, pack_texts, to_int32, unpack_bytes
+from pqrnn.features.projection import (
+    Projection,
+    ProjectionConfig,
+    Words,
+    decode_utf8,
+    mix,
+    mix_number,
+    pack_texts,
+    to_int32,
+    unpack_bytes,
+)
 from pqrnn.features.unicode_table import CODE_POINTS
 
 SIZE, ROWS = 64, 12
@@ -24,7 +34,11 @@ PROJECTION = Projection(SMALL)
 
 
 def assert_equals_oracle(found: Words, batch: Sequence[bytes], rows: int, config: ProjectionConfig) -> None:
-    assert (found.features.dtype, found.spans.dtype, found.word_count.dtype) == (torch.float32, torch.int32, torch.int32)
+    assert (found.features.dtype, found.spans.dtype, found.word_count.dtype) == (
+        torch.float32,
+        torch.int32,
+        torch.int32,
+    )
     assert found.features.shape == (len(batch), rows, config.features)
     for row, data in enumerate(batch):
         wanted = project(data, rows, config)

@@ -1,4 +1,7 @@
-"""What the rest of the parser relies on: a word's features depend on the word alone, and a text's words on the text alone."""
+"""What the rest of the parser relies on:
+
+a word's features depend on the word alone, and a text's words on the text alone.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,8 @@ def test_every_simple_case_pair_has_the_same_word_features() -> None:
 @examples(100)
 @given(texts())
 def test_lower_case_texts_have_the_same_words(text: str) -> None:
-    # Simple mappings only: the full ones may add characters (İ), and Ⓜ alone changes its class, from an emoji to a letter in a circle.
+    # Simple mappings only: the full ones may add characters (İ), and Ⓜ alone changes its class, from an emoji to a
+    # letter in a circle.
     entries = load_unicode_table().entries()
     lower = "".join(chr(ord(character) + (int(entries[ord(character)]) >> 4)) for character in text)
     size = 4 * 96

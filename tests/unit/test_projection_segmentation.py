@@ -1,4 +1,7 @@
-"""Words of each script, written down by hand: `|` stands between the words that are expected, and `_` for a space that belongs to none."""
+"""Words of each script, written down by hand:
+
+`|` stands between the words that are expected, and `_` for a space that belongs to none.
+"""
 
 from __future__ import annotations
 
@@ -69,16 +72,29 @@ EXAMPLES = {
     ],
     "flags": ["🇩", "🇩🇪", "🇩🇪|🇫", "🇩🇪|🇫🇷", "🇩🇪|🇫🇷|🇮", "🇩🇪|_|🇫|a|🇷", "🇩🇪\u0301|🇫🇷", "🇩\u0301|🇪🇫"],
     "keycaps": [f"1{VS16}\u20e3", f"#{VS16}\u20e3|*{VS16}\u20e3", "7\u20e3"],
-    "digits": ["42", "3|.|14|_|1|,|000|_|12|:|30", "7|pm|_|5|km|_|x|2|y", "½|_|10²|_|①", "²³", "Ⅳ|_|ⅳ", "+|49|-|30|_|€|5|_|5|%", "๓७٣7"],
+    "digits": [
+        "42",
+        "3|.|14|_|1|,|000|_|12|:|30",
+        "7|pm|_|5|km|_|x|2|y",
+        "½|_|10²|_|①",
+        "²³",
+        "Ⅳ|_|ⅳ",
+        "+|49|-|30|_|€|5|_|5|%",
+        "๓७٣7",
+    ],
     "punctuation": ["«|oui|»|…|_|¿|qué|?|!", "(|a|)|[|b|]", "$|£|€|¥", "<|3|_|:|-|)", "\ufffd|\ufffd"],
     "spaces": ["a|_|b", "", "_", "_|a|_"],
     "marks alone": ["\u0301", "_|\u0301\u0308|_|a", "\u0301|a", ".\u0301|a\u0301b", "\u200e|ab"],
 }
 
 
-@pytest.mark.parametrize(("script", "example"), [(script, example) for script, examples in EXAMPLES.items() for example in examples])
+@pytest.mark.parametrize(
+    ("script", "example"), [(script, example) for script, examples in EXAMPLES.items() for example in examples]
+)
 def test_words_are_those_expected(script: str, example: str) -> None:
-    assert split(example.replace("|", "").replace("_", " ")) == [word for word in example.split("|") if word not in ("", "_")]
+    assert split(example.replace("|", "").replace("_", " ")) == [
+        word for word in example.split("|") if word not in ("", "_")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +123,11 @@ def test_spans_count_bytes() -> None:
 
 
 @examples(150)
-@given(st.sampled_from(["thai", "han", "kana"]).flatmap(lambda name: st.lists(st.sampled_from(PIECES[name]), max_size=12).map("".join)))
+@given(
+    st.sampled_from(["thai", "han", "kana"]).flatmap(
+        lambda name: st.lists(st.sampled_from(PIECES[name]), max_size=12).map("".join)
+    )
+)
 def test_words_without_spaces_are_unicodes_graphemes(text: str) -> None:
     r"""In scripts without spaces, where no digits are, words are the extended grapheme clusters of UAX 29 (`\X`)."""
     text = regex.sub(r"\p{Nd}", "", text)
@@ -124,10 +144,16 @@ def test_words_without_spaces_are_unicodes_graphemes(text: str) -> None:
 def test_no_word_ends_inside_a_grapheme(text: str) -> None:
     r"""Whatever the script: a letter and its marks, a syllable of jamo, an emoji sequence or a flag is never torn."""
     # Spaces cut first: to Unicode a space with a mark is a grapheme, to us the mark alone is a word.
-    ends = {chunk.start() + grapheme.end() for chunk in regex.finditer("[^ ]+", text) for grapheme in regex.finditer(r"\X", chunk[0])}
+    ends = {
+        chunk.start() + grapheme.end()
+        for chunk in regex.finditer("[^ ]+", text)
+        for grapheme in regex.finditer(r"\X", chunk[0])
+    }
     data = text.encode()
     for start, end in segment_texts(PROJECTION, [data])[0]:
-        assert {len(data[:start].decode()), len(data[:end].decode())} <= ends | {chunk.end() for chunk in regex.finditer("^| ", text)}, text
+        assert {len(data[:start].decode()), len(data[:end].decode())} <= ends | {
+            chunk.end() for chunk in regex.finditer("^| ", text)
+        }, text
 
 
 def split(text: str) -> list[str]:

@@ -1,7 +1,8 @@
 """The word features look like independent draws with P(0) = 1/2 and P(+1) = P(-1) = 1/4.
 
-Nothing here is random: words and features are always the same. The bounds say how far true draws would stray, and are so wide that they would pass
-it more than 999 times in 1000; a bias or a correlation of one or two hundredths goes past them.
+Nothing here is random: words and features are always the same. The bounds say how far true draws would stray, and are
+so wide that they would pass it more than 999 times in 1000; a bias or a correlation of one or two hundredths goes past
+them.
 """
 
 from __future__ import annotations
@@ -44,14 +45,19 @@ def features() -> Matrix:
 
 
 def correlate(rows: Matrix) -> Matrix:
-    """Correlations of all pairs of rows, times the square root of their length: standard normal for independent rows."""
+    """Correlations of all pairs of rows, times the square root of their length:
+
+    standard normal for independent rows.
+    """
     size = len(rows)
     found: Matrix = np.asarray(np.corrcoef(rows))[np.triu_indices(size, 1)] * math.sqrt(rows.shape[1])
     return found
 
 
 def assert_standard_normal(values: Matrix, most: float) -> None:
-    """Largest value below `most`, which true draws exceed once in 1000 times or less, and a mean square of 1 within four standard deviations."""
+    """Largest value below `most`, which true draws exceed once in 1000 times or less, and a mean square of 1 within
+    four standard deviations.
+    """
     assert np.abs(values).max() < most
     assert np.square(values).mean() == pytest.approx(1.0, abs=max(4 * math.sqrt(2 / values.size), 0.02))
 
@@ -64,7 +70,10 @@ def test_shares_are_a_half_and_two_quarters(features: Matrix) -> None:
 
 
 def test_every_column_has_these_shares(features: Matrix) -> None:
-    """Chi-square with two degrees of freedom per column; 512 of them stay below 30 but for 2 in 10,000, and their sum is normal (mean 1024, sd 45)."""
+    """Chi-square with two degrees of freedom per column;
+
+    512 of them stay below 30 but for 2 in 10,000, and their sum is normal (mean 1024, sd 45).
+    """
     own = features[:, :OWN]
     counts = np.stack([(own == value).sum(0) for value in (-1, 0, 1)])
     expected = np.array([[0.25], [0.5], [0.25]]) * len(own)
@@ -74,7 +83,10 @@ def test_every_column_has_these_shares(features: Matrix) -> None:
 
 
 def test_every_word_has_these_shares(features: Matrix) -> None:
-    """Zeros and the sum of a word's 512 features, in standard deviations: the largest of 20,000 true draws exceeds 5.5 once in 1000."""
+    """Zeros and the sum of a word's 512 features, in standard deviations:
+
+    the largest of 20,000 true draws exceeds 5.5 once in 1000.
+    """
     own = features[:, :OWN]
     zeros = ((own == 0).sum(1) - OWN / 2) / math.sqrt(OWN / 4)
     total = own.sum(1) / math.sqrt(OWN / 2)
@@ -95,7 +107,10 @@ def test_distinct_words_do_not_correlate(features: Matrix) -> None:
 def test_words_that_differ_in_a_letter_or_in_the_order_do_not_correlate() -> None:
     letters = "abcdefghijklmnopqrstuvwxyz"
     near = [f"ala{a}{b}" for a in letters for b in letters] + [f"{a}larm{b}" for a in letters for b in letters]
-    swapped = ["".join(order) for order in dict.fromkeys(tuple(random.Random(seed).sample("reminder", 8)) for seed in range(1000))]
+    swapped = [
+        "".join(order)
+        for order in dict.fromkeys(tuple(random.Random(seed).sample("reminder", 8)) for seed in range(1000))
+    ]
     assert_standard_normal(correlate(project(near)[:, :OWN]), 6.5)
     assert_standard_normal(correlate(project(swapped)[:, :OWN]), 6.5)
 
@@ -123,7 +138,10 @@ def test_unlimited_ngram_sums_have_the_variance_of_independent_ngrams() -> None:
 
 
 def test_clipped_ngram_sums_are_zero_less_often_than_word_features(features: Matrix) -> None:
-    """The clipped part is ternary but not P(0) = 1/2: a sum of k numbers is rarely zero. Measured 0.163 for words of 3 to 10 letters."""
+    """The clipped part is ternary but not P(0) = 1/2:
+
+    a sum of k numbers is rarely zero. Measured 0.163 for words of 3 to 10 letters.
+    """
     ngram = features[:, OWN:]
     assert set(np.unique(ngram)) == {-1.0, 0.0, 1.0}
     assert (ngram == 0).mean() == pytest.approx(0.163, abs=0.005)

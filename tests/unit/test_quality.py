@@ -28,17 +28,24 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(results, "FOLDER", tmp_path / "results")
     write_run(tmp_path / "run")
     write_run(tmp_path / "teacher", seed=1)
-    texts = {"en": ["wake me at seven", "play jazz", "stop it now", "rain today"], "de": ["wecke mich", "spiel Jazz", "halt an"]}
+    texts = {
+        "en": ["wake me at seven", "play jazz", "stop it now", "rain today"],
+        "de": ["wecke mich", "spiel Jazz", "halt an"],
+    }
     # Some utterances as the one understands them, some as the other.
     said = {
-        name: predict_texts(load_checkpoint(tmp_path / name).model, Decoder(LABELS.intents, LABELS.tags), [*texts["en"], *texts["de"]])
+        name: predict_texts(
+            load_checkpoint(tmp_path / name).model, Decoder(LABELS.intents, LABELS.tags), [*texts["en"], *texts["de"]]
+        )
         for name in ("run", "teacher")
     }
     locales = [locale for locale, each in texts.items() for _ in each]
     rows = [_row(said[("teacher", "run")[number % 2]][number], locale) for number, locale in enumerate(locales)]
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "data" / "train.jsonl").write_text("".join(json.dumps({**row, "text": row["text"].upper()}) + "\n" for row in rows[:1] + rows[4:5]))
+    (tmp_path / "data" / "train.jsonl").write_text(
+        "".join(json.dumps({**row, "text": row["text"].upper()}) + "\n" for row in rows[:1] + rows[4:5])
+    )
     return tmp_path
 
 
@@ -54,27 +61,45 @@ def _measure(monkeypatch: pytest.MonkeyPatch, place: Path, *words: str) -> dict[
     return {(row.work, row.metric): row for row in load_results("quality").rows}
 
 
-def test_networks_answer_together_with_the_mean_of_their_probabilities(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_answer_together_with_the_mean_of_their_probabilities(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     texts = ["wake me at seven", "wecke mich"]
     networks = [load_teacher(place / name)[0] for name in ("run", "teacher")]
     said = [compute_logits(network, texts) for network in networks]
     labels = range(len(said[0][0].intent)), range(said[0][0].tags.shape[1])
     same, turned = Columns(list(labels[0]), list(labels[1])), Columns(list(labels[0]), list(labels[1])[::-1])
-    found = answer_together([Voice(place / "run", networks[0], same), Voice(place / "teacher", networks[1], turned)], texts)
+    found = answer_together(
+        [Voice(place / "run", networks[0], same), Voice(place / "teacher", networks[1], turned)], texts
+    )
     for mean, first, second in zip(found, *said, strict=True):
-        for whole, own, other in ((mean.intent, first.intent, second.intent), (mean.tags, first.tags, second.tags[:, ::-1])):
+        for whole, own, other in (
+            (mean.intent, first.intent, second.intent),
+            (mean.tags, first.tags, second.tags[:, ::-1]),
+        ):
             expected = (_softmax(own.astype(float)) + _softmax(other.astype(float))) / 2
             np.testing.assert_allclose(np.exp(whole.astype(float)), expected, rtol=1e-4, atol=1e-6)
         assert mean.spans.tolist() == first.spans.tolist()
     alone = answer_together([Voice(place / "run", networks[0], same)], texts)
     assert [each.intent.tolist() for each in alone] == [each.intent.tolist() for each in said[0]]
 
-    rows = _measure(monkeypatch, place, str(place / "run"), "--with", str(place / "teacher"), "--work", "small teachers")
+    rows = _measure(
+        monkeypatch, place, str(place / "run"), "--with", str(place / "teacher"), "--work", "small teachers"
+    )
     one = _measure(monkeypatch, place, str(place / "run"), "--work", "small")
     assert rows["small teachers", "parameters"].value == 2 * one["small", "parameters"].value
     assert rows["small teachers", "weights"].value == 2 * one["small", "weights"].value
     with pytest.raises(SystemExit):
-        _measure(monkeypatch, place, str(place / "run"), str(place / "package"), "--with", str(place / "teacher"), "--work", "small")
+        _measure(
+            monkeypatch,
+            place,
+            str(place / "run"),
+            str(place / "package"),
+            "--with",
+            str(place / "teacher"),
+            "--work",
+            "small",
+        )
 
 
 def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -104,13 +129,18 @@ def test_languages_averages_and_teachers(place: Path, monkeypatch: pytest.Monkey
     assert rows["small-en", "intent accuracy, utterances not in train"].n == 3
     assert rows["small-de", "exact match, utterances not in train"].n == 2
     for language in ("en", "de"):
-        exact, teacher = rows[f"small-{language}", "exact match"].value, rows[f"small-{language} teacher", "exact match"].value
+        exact, teacher = (
+            rows[f"small-{language}", "exact match"].value,
+            rows[f"small-{language} teacher", "exact match"].value,
+        )
         assert rows[f"small-{language}", "retention"].value == pytest.approx(exact / teacher, abs=1e-6)
     mean = (rows["small-en", "intent accuracy"].value + rows["small-de", "intent accuracy"].value) / 2
     assert rows["small average", "intent accuracy"].value == pytest.approx(mean, abs=1e-6)
     assert rows["small average", "weights"].value == (place / "run" / "model.safetensors").stat().st_size
     again = _measure(monkeypatch, place, *both, "--work", "small-{lang} teacher", "--average", "teacher average")
-    assert {key: row.value for key, row in again.items() if key[0] != "teacher average"} == {key: row.value for key, row in rows.items()}
+    assert {key: row.value for key, row in again.items() if key[0] != "teacher average"} == {
+        key: row.value for key, row in rows.items()
+    }
     assert again["teacher average", "exact match"].n == 7
     assert "small average" in render_quality()
 
@@ -120,7 +150,19 @@ def test_a_work_against_its_float(place: Path, monkeypatch: pytest.MonkeyPatch) 
     gold = [json.loads(line)["intent"] for line in (place / "data" / "test.jsonl").read_text().splitlines()][:4]
     scope = gold[0]
     assert set(gold) != {scope}
-    rows = _measure(monkeypatch, place, str(place / "run"), "--lang", "en", "--work", "small", "--float-work", "plain", "--out-of-scope", scope)
+    rows = _measure(
+        monkeypatch,
+        place,
+        str(place / "run"),
+        "--lang",
+        "en",
+        "--work",
+        "small",
+        "--float-work",
+        "plain",
+        "--out-of-scope",
+        scope,
+    )
     assert rows["small", "exact match less float"].value == pytest.approx(
         rows["small", "exact match"].value - rows["plain", "exact match"].value, abs=1e-6
     )
@@ -131,9 +173,16 @@ def test_a_work_against_its_float(place: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    "words", [("--work", "x"), ("run", "--work", "x", "--average", "y", "--lang", "en"), ("run", "--work", "x{lang}", "--average", "y")]
+    "words",
+    [
+        ("--work", "x"),
+        ("run", "--work", "x", "--average", "y", "--lang", "en"),
+        ("run", "--work", "x{lang}", "--average", "y"),
+    ],
 )
-def test_what_cannot_be_measured_is_refused(words: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_measured_is_refused(
+    words: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(SystemExit):
         _measure(monkeypatch, place, *words)
 

@@ -26,14 +26,31 @@ from pqrnn.model.qat import QuantizedLinear, shorten
 from pqrnn.quantization import calibrate, int8_config, prepare_qat
 
 INTENTS, TAGS = 5, 7
-TEXTS = ["", "stop", "wake me up at 7:30, please", "क्या समय हुआ?", "明天七点叫我。", "a b c d e f g h i j k l m n o p q r s t u v w x y z"]
-VARIANTS = [{}, {"kernel": 1}, {"kernel": 3, "layers": 3}, {"refinements": 0}, {"pool_heads": 4, "pool_peaks": False}, {"pool_inputs": True}, {"context": 16}]
+TEXTS = [
+    "",
+    "stop",
+    "wake me up at 7:30, please",
+    "क्या समय हुआ?",
+    "明天七点叫我。",
+    "a b c d e f g h i j k l m n o p q r s t u v w x y z",
+]
+VARIANTS = [
+    {},
+    {"kernel": 1},
+    {"kernel": 3, "layers": 3},
+    {"refinements": 0},
+    {"pool_heads": 4, "pool_peaks": False},
+    {"pool_inputs": True},
+    {"context": 16},
+]
 
 
 def make_float(seed: int = 0, **options: Any) -> ParserModel:
     """A parser in float32, its norms and biases as if after training."""
     torch.manual_seed(seed)
-    config = ModelConfig(projection=ProjectionConfig(word_features=32, ngram_features=32), bottleneck=24, state=12, **options)
+    config = ModelConfig(
+        projection=ProjectionConfig(word_features=32, ngram_features=32), bottleneck=24, state=12, **options
+    )
     model = ParserModel(config, INTENTS, TAGS)
     return pretend_trained(model)
 
@@ -50,7 +67,11 @@ def parse(model: ParserModel, texts: list[str], words: int = 32, size: int = 128
 
 def draw(kind: ActivationRange, *shape: int) -> Tensor:
     """Random activations of a range, with its ends, zero and halves among them."""
-    value = torch.randint(-3, 4, shape).float() if kind is ActivationRange.INTEGERS else torch.rand(shape) * (2.0 if kind is ActivationRange.SIGNED else 1.0)
+    value = (
+        torch.randint(-3, 4, shape).float()
+        if kind is ActivationRange.INTEGERS
+        else torch.rand(shape) * (2.0 if kind is ActivationRange.SIGNED else 1.0)
+    )
     if kind is ActivationRange.SIGNED:
         value = value - 1.0
         value[..., :4] = torch.tensor([-1.0, 1.0, 0.0, 0.5 / 127])
@@ -62,7 +83,9 @@ def draw(kind: ActivationRange, *shape: int) -> Tensor:
 # The product of all.
 
 
-@pytest.mark.parametrize(("rows", "depth", "columns"), [(1, 1, 1), (1, 768, 113), (7, 33, 5), (12, 1024, 256), (300, 384, 24)])
+@pytest.mark.parametrize(
+    ("rows", "depth", "columns"), [(1, 1, 1), (1, 768, 113), (7, 33, 5), (12, 1024, 256), (300, 384, 24)]
+)
 def test_products_are_exact_whatever_the_shape(rows: int, depth: int, columns: int) -> None:
     torch.manual_seed(0)
     left = torch.randint(-128, 128, (rows, depth), dtype=torch.int8)
@@ -101,7 +124,9 @@ def test_integers_are_close_to_the_layer_in_float32(kind: ActivationRange) -> No
     # Each rounding errs by a step / sqrt(12) in root mean square; errors of 64 terms add up in squares.
     step = 0.0 if kind is ActivationRange.INTEGERS else 1.0 / kind.levels
     weights = layer.weight.abs().amax(1) / 127
-    expected = (64 * (value.square().mean() * weights.square().mean() + step**2 * layer.weight.square().mean()) / 12).sqrt()
+    expected = (
+        64 * (value.square().mean() * weights.square().mean() + step**2 * layer.weight.square().mean()) / 12
+    ).sqrt()
     error = (layer.frozen()(value) - wanted).square().mean().sqrt()
     assert 0.5 * expected < error < 1.3 * expected
 
@@ -117,9 +142,18 @@ def test_roundings_are_to_the_nearest_step_and_keep_order(numbers: list[float]) 
 
 
 def test_ends_zero_and_halves_of_every_range() -> None:
-    signed, share, positive = (IntegerLinear(1, 1, kind) for kind in (ActivationRange.SIGNED, ActivationRange.SHARE, ActivationRange.POSITIVE))
+    signed, share, positive = (
+        IntegerLinear(1, 1, kind) for kind in (ActivationRange.SIGNED, ActivationRange.SHARE, ActivationRange.POSITIVE)
+    )
     positive.largest.fill_(2.0)
-    assert signed.quantize(torch.tensor([-1.0, -0.5 / 127, 0.0, 0.5 / 127, 1.0, 1.0000001])).tolist() == [-127, 0, 0, 1, 127, 127]
+    assert signed.quantize(torch.tensor([-1.0, -0.5 / 127, 0.0, 0.5 / 127, 1.0, 1.0000001])).tolist() == [
+        -127,
+        0,
+        0,
+        1,
+        127,
+        127,
+    ]
     assert share.quantize(torch.tensor([0.0, 0.5 / 255, 1.0, 1.0000001])).tolist() == [-128, -127, 127, 127]
     assert positive.quantize(torch.tensor([0.0, 1.0, 2.0, 1e9])).tolist() == [-128, 0, 127, 127]
     assert IntegerLinear(1, 1, ActivationRange.INTEGERS).quantize(torch.tensor([-3.0, 0.0, 2.0])).tolist() == [-3, 0, 2]
@@ -157,12 +191,17 @@ def test_weights_that_are_all_zero_stay_zero() -> None:
 @pytest.mark.parametrize("kind", list(ActivationRange))
 def test_gradients_pass_the_roundings(kind: ActivationRange) -> None:
     torch.manual_seed(4)
-    layer, value = QuantizedLinear(16, 8, kind), (draw(kind, 12, 16) * 0.9 if kind is not ActivationRange.INTEGERS else draw(kind, 12, 16)).requires_grad_()
+    layer, value = (
+        QuantizedLinear(16, 8, kind),
+        (draw(kind, 12, 16) * 0.9 if kind is not ActivationRange.INTEGERS else draw(kind, 12, 16)).requires_grad_(),
+    )
     back = torch.randn(12, 8)
     layer(value).backward(back)
     frozen, given = layer.frozen(), layer.frozen().quantize(value.detach()).float() - kind.zero
     step = float(frozen.step)
-    torch.testing.assert_close(value.grad, back @ (frozen.weight.float() * frozen.scale).t())  # of the weights as they are rounded
+    torch.testing.assert_close(
+        value.grad, back @ (frozen.weight.float() * frozen.scale).t()
+    )  # of the weights as they are rounded
     torch.testing.assert_close(layer.weight.grad, back.t() @ given * step)  # of the activations as they are rounded
     torch.testing.assert_close(layer.bias.grad, back.sum(0))
 
@@ -176,7 +215,9 @@ def test_the_end_of_a_range_is_learned_from_what_it_cuts_off() -> None:
     assert value.grad is not None
     assert value.grad[0, 1:3].eq(0.0).all()
     assert value.grad[0, [0, 3]].allclose(torch.ones(2), atol=1e-3)
-    assert layer.largest.grad == pytest.approx(2.0, abs=0.01)  # both that were cut off grow with it; the others hardly move
+    assert layer.largest.grad == pytest.approx(
+        2.0, abs=0.01
+    )  # both that were cut off grow with it; the others hardly move
 
 
 def test_dropout_does_not_push_activations_over_the_end() -> None:
@@ -268,8 +309,19 @@ def test_what_cannot_be_quantized_is_refused() -> None:
 
 
 def facts_of(config: ModelConfig) -> Facts[ModelConfig]:
-    labels = Labels(tuple(f"i{number}" for number in range(INTENTS)), ("O", *(f"B-{number}" for number in range(TAGS - 1))))
-    return Facts(config=config, labels=labels, data={}, revision="", training={}, metrics={}, lengths=[(4, 16, 1)], golden_texts=TEXTS)
+    labels = Labels(
+        tuple(f"i{number}" for number in range(INTENTS)), ("O", *(f"B-{number}" for number in range(TAGS - 1)))
+    )
+    return Facts(
+        config=config,
+        labels=labels,
+        data={},
+        revision="",
+        training={},
+        metrics={},
+        lengths=[(4, 16, 1)],
+        golden_texts=TEXTS,
+    )
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=str)

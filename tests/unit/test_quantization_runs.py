@@ -38,13 +38,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "float"
-    config = TrainingConfig(epochs=12, batch=8, learning_rate=1e-2, patience=0, swap=0.3, misspell=0.1, smoothing=0.05, seed=3)
+    config = TrainingConfig(
+        epochs=12, batch=8, learning_rate=1e-2, patience=0, swap=0.3, misspell=0.1, smoothing=0.05, seed=3
+    )
     train(folder, make_rooms(), make_rooms(), _MODEL, config)
     return folder
 
 
 def _quantize(run: Path, data: Path, out: Path, *options: str) -> Result:
-    return CliRunner().invoke(app, ["quantize", str(run), "--data", str(data), "--dev", str(data), "--out", str(out), *options])
+    return CliRunner().invoke(
+        app, ["quantize", str(run), "--data", str(data), "--dev", str(data), "--out", str(out), *options]
+    )
 
 
 def _dev(folder: Path) -> float:
@@ -76,7 +80,16 @@ def test_after_learning_with_the_settings_of_its_own_training(run: Path, data: P
     assert done.exit_code == 0, done.output
     facts = load_checkpoint(out).facts
     assert {value.dtype for value in load_file(out / "model.safetensors").values()} == {torch.int8, torch.float16}
-    wanted = {"epochs": 2, "learning_rate": 1e-3, "patience": 0, "batch": 8, "swap": 0.3, "misspell": 0.1, "smoothing": 0.05, "seed": 3}
+    wanted = {
+        "epochs": 2,
+        "learning_rate": 1e-3,
+        "patience": 0,
+        "batch": 8,
+        "swap": 0.3,
+        "misspell": 0.1,
+        "smoothing": 0.05,
+        "seed": 3,
+    }
     assert {name: facts.training[name] for name in wanted} == wanted
     assert facts.data["quantized"] == str(run)
     assert _dev(out) >= _dev(run) - 0.05
@@ -89,20 +102,32 @@ def test_after_learning_with_the_settings_of_its_own_training(run: Path, data: P
 
 
 @pytest.mark.parametrize("kills", [[1], [2, 5]])
-def test_learning_resumes_after_kills_to_the_same_integers(run: Path, tmp_path: Path, kills: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_learning_resumes_after_kills_to_the_same_integers(
+    run: Path, tmp_path: Path, kills: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training, "_SAVE_SECONDS", 0.0)
     prepared = prepare_qat(load_checkpoint(run).model, [example.text for example in make_rooms()])
     config = TrainingConfig(epochs=2, batch=8, learning_rate=1e-3, patience=0)
 
     def learn(name: str, **more: Any) -> None:
-        train(tmp_path / name, make_rooms()[::2], make_rooms()[1::2], prepared.config, config, initial=prepared.state_dict(), **more)
+        train(
+            tmp_path / name,
+            make_rooms()[::2],
+            make_rooms()[1::2],
+            prepared.config,
+            config,
+            initial=prepared.state_dict(),
+            **more,
+        )
 
     learn("whole")
     for step in kills:
         with pytest.raises(KeyboardInterrupt):
             learn("killed", stop_after=step)
     learn("killed")
-    assert (tmp_path / "killed" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+    assert (tmp_path / "killed" / "model.safetensors").read_bytes() == (
+        tmp_path / "whole" / "model.safetensors"
+    ).read_bytes()
 
 
 def test_other_weights_to_start_from_are_other_settings(run: Path, tmp_path: Path) -> None:
@@ -112,12 +137,21 @@ def test_other_weights_to_start_from_are_other_settings(run: Path, tmp_path: Pat
     train(tmp_path, make_rooms(), make_rooms(), prepared.config, config, initial=initial)
     assert train(tmp_path, make_rooms(), make_rooms(), prepared.config, config, initial=initial).ended == "was finished"
     with pytest.raises(training.TrainingError, match="other settings"):
-        train(tmp_path, make_rooms(), make_rooms(), prepared.config, config, initial={**initial, "tags.bias": initial["tags.bias"] + 1.0})
+        train(
+            tmp_path,
+            make_rooms(),
+            make_rooms(),
+            prepared.config,
+            config,
+            initial={**initial, "tags.bias": initial["tags.bias"] + 1.0},
+        )
 
 
 def test_what_makes_no_sense_is_said_in_a_sentence(run: Path, data: Path, tmp_path: Path) -> None:
     assert "that is the parser to quantize" in str(_quantize(run, data, run).exception)
-    assert "say for how long with --epochs" in str(_quantize(run, data, tmp_path / "a", "--lessons", str(tmp_path)).exception)
+    assert "say for how long with --epochs" in str(
+        _quantize(run, data, tmp_path / "a", "--lessons", str(tmp_path)).exception
+    )
     other = tmp_path / "other.jsonl"
     write_jsonl([Example("stop", "stop", ())], other)
     assert "other intents or slots" in str(_quantize(run, other, tmp_path / "b").exception)
@@ -128,12 +162,27 @@ def test_what_makes_no_sense_is_said_in_a_sentence(run: Path, data: Path, tmp_pa
 
 def test_learning_never_ends_with_less_than_it_began_with(run: Path, tmp_path: Path) -> None:
     prepared = prepare_qat(load_checkpoint(run).model, [example.text for example in make_rooms()])
-    config = TrainingConfig(epochs=2, batch=8, learning_rate=10.0, warmup=0, average=0.0, patience=0)  # nothing sensible comes of that
+    config = TrainingConfig(
+        epochs=2, batch=8, learning_rate=10.0, warmup=0, average=0.0, patience=0
+    )  # nothing sensible comes of that
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "killed", make_rooms(), make_rooms(), prepared.config, config, initial=prepared.state_dict(), stop_after=8)
+        train(
+            tmp_path / "killed",
+            make_rooms(),
+            make_rooms(),
+            prepared.config,
+            config,
+            initial=prepared.state_dict(),
+            stop_after=8,
+        )
     for name in ("whole", "killed"):
-        outcome = train(tmp_path / name, make_rooms(), make_rooms(), prepared.config, config, initial=prepared.state_dict())
-        log = [json.loads(line)["dev"]["exact_match"]["value"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        outcome = train(
+            tmp_path / name, make_rooms(), make_rooms(), prepared.config, config, initial=prepared.state_dict()
+        )
+        log = [
+            json.loads(line)["dev"]["exact_match"]["value"]
+            for line in (tmp_path / name / "log.jsonl").read_text().splitlines()
+        ]
         assert max(log) < outcome.metrics["dev"]["exact_match"]["value"]
         kept, wanted = load_checkpoint(tmp_path / name).model.state_dict(), prepared.folded().state_dict()
         assert all(torch.equal(kept[key], wanted[key]) for key in wanted)

@@ -36,15 +36,26 @@ def draw_gates(shape: tuple[int, int, int], seed: int, sharp: bool) -> tuple[Ten
 
 @FORMS
 @examples(100)
-@given(st.tuples(st.integers(1, 3), st.integers(1, 70), st.integers(1, 5)), st.integers(0, 2**32), st.booleans(), st.booleans())
-def test_equals_double_precision_within_rounding(recur: Recurrence, shape: tuple[int, int, int], seed: int, sharp: bool, reverse: bool) -> None:
-    r"""Every term of a state is rounded at most 2T + 2 times in either form, so the error is below that many half units in the sum of sizes."""
+@given(
+    st.tuples(st.integers(1, 3), st.integers(1, 70), st.integers(1, 5)),
+    st.integers(0, 2**32),
+    st.booleans(),
+    st.booleans(),
+)
+def test_equals_double_precision_within_rounding(
+    recur: Recurrence, shape: tuple[int, int, int], seed: int, sharp: bool, reverse: bool
+) -> None:
+    r"""Every term of a state is rounded at most 2T + 2 times in either form, so the error is below that many half units
+    in the sum of sizes.
+    """
     forget, update = draw_gates(shape, seed, sharp)
     found = recur(forget, update, reverse=reverse).double().numpy()
     if reverse:
         found, forget, update = found[:, ::-1], forget.flip(1), update.flip(1)
     roundings = (2 * shape[1] + 2) * torch.finfo(torch.float32).eps / 2
-    bound = roundings / (1 - roundings) * recur_exactly(forget, update.abs()) + shape[1] * torch.finfo(torch.float32).tiny
+    bound = (
+        roundings / (1 - roundings) * recur_exactly(forget, update.abs()) + shape[1] * torch.finfo(torch.float32).tiny
+    )
     assert (np.abs(found - recur_exactly(forget, update)) <= bound).all()
 
 

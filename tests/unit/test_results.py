@@ -21,7 +21,9 @@ def test_kept_results_can_be_read_and_name_themselves(name: str) -> None:
     assert found.rows
     assert found.command
     assert found.environment["versions"]
-    assert not [part for command in found.command.split("\n") for part in shlex.split(command) if part.startswith("/")], "a path of one machine"
+    assert not [
+        part for command in found.command.split("\n") for part in shlex.split(command) if part.startswith("/")
+    ], "a path of one machine"
 
 
 def test_a_command_is_told_as_others_would_type_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +40,9 @@ def test_readme_tables_are_up_to_date() -> None:
 
 def test_rows_of_other_works_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "FOLDER", tmp_path)
-    keep_results("some", [ResultRow(work="a", metric="m", value=1.0), ResultRow(work="b", metric="m", value=2.0)], "first")
+    keep_results(
+        "some", [ResultRow(work="a", metric="m", value=1.0), ResultRow(work="b", metric="m", value=2.0)], "first"
+    )
     keep_results("some", [ResultRow(work="b", metric="m", value=3.0)], "second", replace_works=["b"])
     found = load_results("some")
     assert [(row.work, row.value) for row in found.rows] == [("a", 1.0), ("b", 3.0)]

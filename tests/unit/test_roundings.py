@@ -25,7 +25,10 @@ class _Model(torch.nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.exact = IntegerLinear(4, 4, ActivationRange.INTEGERS)
-        self.first, self.second = IntegerLinear(4, 4, ActivationRange.SIGNED), IntegerLinear(4, 4, ActivationRange.SIGNED)
+        self.first, self.second = (
+            IntegerLinear(4, 4, ActivationRange.SIGNED),
+            IntegerLinear(4, 4, ActivationRange.SIGNED),
+        )
         for layer in (self.exact, self.first, self.second):
             layer.weight.copy_(torch.randint(-127, 128, (4, 4)))
             layer.scale.fill_(1 / 512)
@@ -138,7 +141,9 @@ def test_stored_logits_are_rounded_by_less_than_the_tolerance_allows(golden: Gol
 
 def test_pytorch_in_float32_makes_the_same_integers_in_settled_texts(golden: GoldenSet) -> None:
     spans = [
-        float(abs(one.single.tags - one.double.tags).max(initial=0.0)) for one, fine in zip(golden.references, golden.settled, strict=True) if fine
+        float(abs(one.single.tags - one.double.tags).max(initial=0.0))
+        for one, fine in zip(golden.references, golden.settled, strict=True)
+        if fine
     ]
     assert max(spans) * TOLERATED <= golden.settled_tolerance * (1 + 1e-6)
 

@@ -21,7 +21,13 @@ def package(tmp_path: Path) -> Path:
 
 
 def _help(*arguments: str) -> str:
-    return subprocess.run([sys.executable, "-m", "runtime_py", *arguments, "--help"], capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        [sys.executable, "-m", "runtime_py", *arguments, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
 
 
 def test_help_names_every_verb_and_shows_how() -> None:
@@ -48,10 +54,18 @@ def test_help_loads_nothing_but_the_standard_library() -> None:
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
 
 
-def test_inspect_prints_the_document_of_the_large_command_line(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_prints_the_document_of_the_large_command_line(
+    package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["inspect", str(package), "--json"]) == 0
     own = json.loads(capsys.readouterr().out)
-    large = subprocess.run([sys.executable, "-m", "pqrnn", "inspect", str(package), "--json"], capture_output=True, text=True, check=True, timeout=60)
+    large = subprocess.run(
+        [sys.executable, "-m", "pqrnn", "inspect", str(package), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     assert own == json.loads(large.stdout)
     assert own["golden_texts"] == 2
 
@@ -73,7 +87,16 @@ def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["check", "x", "--repeats", "0"], ["bench", "x", "--seconds", "0"], ["bench", "x", "--seconds", "nan"], ["bake", "x"], []])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "x", "--repeats", "0"],
+        ["bench", "x", "--seconds", "0"],
+        ["bench", "x", "--seconds", "nan"],
+        ["bake", "x"],
+        [],
+    ],
+)
 def test_wrong_use_says_what_is_expected(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(arguments)
@@ -83,7 +106,13 @@ def test_wrong_use_says_what_is_expected(arguments: list[str], capsys: pytest.Ca
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--json", "p", "a", "b"], ["p", "--json", "a", "b"], ["p", "a", "--json", "b"], ["p", "a", "b", "--json"], ["--json", "p", "--", "a", "b"]],
+    [
+        ["--json", "p", "a", "b"],
+        ["p", "--json", "a", "b"],
+        ["p", "a", "--json", "b"],
+        ["p", "a", "b", "--json"],
+        ["--json", "p", "--", "a", "b"],
+    ],
 )
 def test_options_may_stand_anywhere(arguments: list[str]) -> None:
     options = _read_options(["parse", *arguments])
@@ -110,7 +139,9 @@ def test_columns_are_aligned() -> None:
     assert plain_text(table).splitlines() == ["what", "  name    size", "  a       1", "  longer  22"]
 
 
-def test_the_device_is_a_choice_and_reaches_the_parser(package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_device_is_a_choice_and_reaches_the_parser(
+    package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from runtime_py.errors import ParserError
     from runtime_py.parser import Parser
 

@@ -32,7 +32,9 @@ def test_spans_follow_seqeval_outside_its_strict_mode(tag_ids: list[int]) -> Non
     ],
 )
 def test_repair_rule(tags: str, spans: list[tuple[str, int, int]]) -> None:
-    assert [tuple(span) for span in TagScheme(TAGS).spans([TAGS.index(tag) for tag in tags.split()])] == [(*span, 0) for span in spans]
+    assert [tuple(span) for span in TagScheme(TAGS).spans([TAGS.index(tag) for tag in tags.split()])] == [
+        (*span, 0) for span in spans
+    ]
 
 
 def test_a_slot_with_a_tag_for_the_ends_of_words_counts_once() -> None:
@@ -57,12 +59,15 @@ def test_a_tail_begins_so_many_code_points_before_the_end_of_its_word(words: lis
         text += word + " "
         place = len(text)
     raw = text.encode()
-    parse = Decoder(["i"], tags).parse(text, raw, np.zeros(1, np.float32), one_hot([tag for _, tag in words], 3), np.array(spans, np.int32))
+    parse = Decoder(["i"], tags).parse(
+        text, raw, np.zeros(1, np.float32), one_hot([tag for _, tag in words], 3), np.array(spans, np.int32)
+    )
     assert [(slot.start, slot.end) for slot in parse.slots] == expected
 
 
 @pytest.mark.parametrize(
-    ("raw", "points", "byte"), [(b"a\xff\xe0\xa0b", 1, 4), (b"a\xff\xe0\xa0b", 2, 2), (b"a\xff\xe0\xa0b", 3, 1), (b"ab", 0, 0), (b"ab", 5, 0)]
+    ("raw", "points", "byte"),
+    [(b"a\xff\xe0\xa0b", 1, 4), (b"a\xff\xe0\xa0b", 2, 2), (b"a\xff\xe0\xa0b", 3, 1), (b"ab", 0, 0), (b"ab", 5, 0)],
 )
 def test_tails_of_invalid_bytes(raw: bytes, points: int, byte: int) -> None:
     assert find_tail(raw, 0, len(raw), points) == byte

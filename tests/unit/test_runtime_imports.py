@@ -43,7 +43,10 @@ print(json.dumps([seconds, sorted({{name.split(".")[0] for name, file in files i
 
 
 def fresh_import(statement: str) -> tuple[float, set[str]]:
-    """Run a statement in a new process; return its seconds and the top-level packages from outside the standard library."""
+    """Run a statement in a new process;
+
+    return its seconds and the top-level packages from outside the standard library.
+    """
     script = SCRIPT.format(statement=statement, root=str(ROOT))
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     seconds, packages = json.loads(output)

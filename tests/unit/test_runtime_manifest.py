@@ -43,7 +43,9 @@ def test_round_trip_gives_the_same_bytes(tmp_path: Path) -> None:
     assert data.endswith(b"}\n")
 
 
-@pytest.mark.parametrize("where", [(), ("producer",), ("model",), ("labels",), ("buckets", 0), ("variants", 0), ("golden",)])
+@pytest.mark.parametrize(
+    "where", [(), ("producer",), ("model",), ("labels",), ("buckets", 0), ("variants", 0), ("golden",)]
+)
 def test_unknown_fields_are_refused_everywhere(document: dict[str, Any], where: tuple[str | int, ...]) -> None:
     inner: Any = document
     for key in where:
@@ -147,7 +149,9 @@ def test_every_accepted_name_stays_inside(name: str) -> None:
     assert (Path("/root/of/package") / name).resolve().is_relative_to("/root/of/package")
 
 
-@pytest.mark.parametrize("name", ["module.vmfb", "variants/linux-x86_64-v3/module.vmfb", "golden/golden.npz", "a+b/c_1.0"])
+@pytest.mark.parametrize(
+    "name", ["module.vmfb", "variants/linux-x86_64-v3/module.vmfb", "golden/golden.npz", "a+b/c_1.0"]
+)
 def test_usual_names_pass(name: str) -> None:
     check_relative_name(name, "here")
 
@@ -204,10 +208,17 @@ def test_labels_have_to_make_sense(tmp_path: Path, intents: list[str], tags: lis
     ],
 )
 def test_frames_have_to_make_sense(document: dict[str, Any], frames: list[Any], counts: list[Any], match: str) -> None:
-    document["labels"] = {"intents": ["a", "b"], "tags": ["O", "B-x", "I-x", "B-y"], "frames": frames, "frame_counts": counts}
+    document["labels"] = {
+        "intents": ["a", "b"],
+        "tags": ["O", "B-x", "I-x", "B-y"],
+        "frames": frames,
+        "frame_counts": counts,
+    }
     refuse(document, match)
     document["labels"] |= {"frames": [[0], [0, 1]], "frame_counts": [[[1], [2, 0, 0]], [[3, 0, 1]]]}
-    assert decode_manifest(json.dumps(document).encode()).labels.decoder().decide(np.zeros(2, np.float32), np.zeros((0, 4), np.float32)) == (0, [])
+    assert decode_manifest(json.dumps(document).encode()).labels.decoder().decide(
+        np.zeros(2, np.float32), np.zeros((0, 4), np.float32)
+    ) == (0, [])
 
 
 def test_buckets_have_to_grow(tmp_path: Path) -> None:
@@ -241,6 +252,8 @@ def test_the_schema_for_other_languages_covers_every_field() -> None:
     schema = json_schema()
     definitions = schema["$defs"]
     for kind in (Manifest, Parity, Bucket, Labels, VulkanNeeds):
-        assert set(definitions[kind.__name__]["properties"]) == {field.encode_name for field in msgspec.structs.fields(kind)}
+        assert set(definitions[kind.__name__]["properties"]) == {
+            field.encode_name for field in msgspec.structs.fields(kind)
+        }
         assert definitions[kind.__name__]["additionalProperties"] is False
     json.dumps(schema)

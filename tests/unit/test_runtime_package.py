@@ -61,7 +61,11 @@ def test_a_missing_file_is_named(path: Path) -> None:
 
 
 def test_what_is_no_package_is_said_to_be_none(path: Path, tmp_path: Path) -> None:
-    for wrong, match in ((tmp_path / "nowhere", "does not exist"), (tmp_path, "no manifest.json"), (path / MANIFEST_NAME, "is a file")):
+    for wrong, match in (
+        (tmp_path / "nowhere", "does not exist"),
+        (tmp_path, "no manifest.json"),
+        (path / MANIFEST_NAME, "is a file"),
+    ):
         with pytest.raises(PackageError, match=match):
             open_package(wrong)
 
@@ -160,7 +164,9 @@ def test_golden_vectors_come_back_and_are_reproducible(tmp_path: Path) -> None:
 
 def test_texts_without_words_are_kept(tmp_path: Path) -> None:
     nothing = np.zeros((0, 3), np.float32)
-    vectors = join_golden([b"", b" "], [np.ones(2, np.float32)] * 2, [nothing, nothing], [np.zeros((0, 2), np.int32)] * 2)
+    vectors = join_golden(
+        [b"", b" "], [np.ones(2, np.float32)] * 2, [nothing, nothing], [np.zeros((0, 2), np.int32)] * 2
+    )
     save_golden(tmp_path / "a.npz", vectors)
     loaded = load_golden(tmp_path / "a.npz")
     assert loaded.texts == (b"", b" ")
@@ -189,14 +195,18 @@ def test_golden_vectors_with_pickles_or_misfits_are_refused(tmp_path: Path) -> N
 
 
 def test_golden_vectors_that_are_not_finite_are_refused(tmp_path: Path) -> None:
-    bad = join_golden([b"a"], [np.array([np.nan, 0], np.float32)], [np.zeros((1, 3), np.float32)], [np.array([[0, 1]], np.int32)])
+    bad = join_golden(
+        [b"a"], [np.array([np.nan, 0], np.float32)], [np.zeros((1, 3), np.float32)], [np.array([[0, 1]], np.int32)]
+    )
     with pytest.raises(PackageError, match="not finite"):
         save_golden(tmp_path / "a.npz", bad)
 
 
 def test_golden_vectors_of_other_labels_are_refused(path: Path) -> None:
     package = open_package(path)
-    manifest = msgspec.structs.replace(package.manifest, labels=msgspec.structs.replace(package.manifest.labels, intents=["a", "b", "c"]))
+    manifest = msgspec.structs.replace(
+        package.manifest, labels=msgspec.structs.replace(package.manifest.labels, intents=["a", "b", "c"])
+    )
     seal(path, manifest)
     with pytest.raises(PackageError, match="2 intents"):
         open_package(path).golden()

@@ -25,7 +25,13 @@ from runtime_py.device.preflight import (
 from runtime_py.errors import RuntimeMismatch
 from runtime_py.package_format.manifest import ANY, VulkanNeeds
 
-HASWELL = Machine("x86_64", frozenset(["avx", "avx2", "fma", "bmi", "bmi2"]), "Haswell", "3.13.0rc20261016", ("local-sync", "local-task"))
+HASWELL = Machine(
+    "x86_64",
+    frozenset(["avx", "avx2", "fma", "bmi", "bmi2"]),
+    "Haswell",
+    "3.13.0rc20261016",
+    ("local-sync", "local-task"),
+)
 
 CPUINFO_X86 = """processor\t: 0
 model name\t: Some CPU @ 2 GHz
@@ -43,7 +49,20 @@ def auxv(first: int, second: int) -> bytes:
 
 def test_x86_flags_get_the_names_of_llvm_and_count_only_where_every_core_has_them() -> None:
     features = x86_features(CPUINFO_X86)
-    assert {"x87", "sse3", "sse4.1", "sse4.2", "crc32", "avx2", "fma", "bmi", "lzcnt", "avx512f", "avx512vnni", "avx512bf16"} <= features
+    assert {
+        "x87",
+        "sse3",
+        "sse4.1",
+        "sse4.2",
+        "crc32",
+        "avx2",
+        "fma",
+        "bmi",
+        "lzcnt",
+        "avx512f",
+        "avx512vnni",
+        "avx512bf16",
+    } <= features
     assert not features & {"amx-int8", "sha"}
     assert x86_features("") == frozenset()
     assert cpu_name(CPUINFO_X86) == "Some CPU @ 2 GHz"
@@ -66,8 +85,12 @@ def test_riscv_extensions() -> None:
 
 def test_a_machine_without_those_files_asks_the_tool_of_the_runtime() -> None:
     folder = Path(next(iter(iree._runtime_libs.__path__)))
-    lines = subprocess.run([str(folder / "iree-cpuinfo")], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert cpu_features("other", "", b"") >= {line.split()[0] for line in lines if line.split()[1] == "1"}  # and what follows (test_runtime_probed)
+    lines = subprocess.run(
+        [str(folder / "iree-cpuinfo")], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert cpu_features("other", "", b"") >= {
+        line.split()[0] for line in lines if line.split()[1] == "1"
+    }  # and what follows (test_runtime_probed)
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="compares Linux's view with the runtime's")
@@ -79,14 +102,19 @@ def test_this_machine_has_what_the_runtime_sees() -> None:
     assert "local-sync" in this_machine().drivers
 
 
-@pytest.mark.parametrize(("name", "normal"), [("AMD64", "x86_64"), ("arm64", "aarch64"), ("aarch64", "aarch64"), ("riscv64", "riscv64")])
+@pytest.mark.parametrize(
+    ("name", "normal"), [("AMD64", "x86_64"), ("arm64", "aarch64"), ("aarch64", "aarch64"), ("riscv64", "riscv64")]
+)
 def test_architectures_are_spelled_as_in_triples(name: str, normal: str) -> None:
     assert normal_architecture(name) == normal
 
 
 def test_each_obstacle_is_named() -> None:
     assert why_not(fake_variant(), HASWELL) is None
-    assert why_not(fake_variant(features=["avx2", "avx512f", "avx512vnni"]), HASWELL) == "this CPU (Haswell) lacks avx512f, avx512vnni"
+    assert (
+        why_not(fake_variant(features=["avx2", "avx512f", "avx512vnni"]), HASWELL)
+        == "this CPU (Haswell) lacks avx512f, avx512vnni"
+    )
     assert why_not(fake_variant(triple="aarch64-linux-gnu"), HASWELL) == "it is for aarch64, this machine is x86_64"
     assert why_not(fake_variant(triple=ANY, features=[]), HASWELL) is None
     assert "hip device, which this version of pqrnn does not drive" in str(why_not(fake_variant(device="hip"), HASWELL))

@@ -1,4 +1,7 @@
-"""The choice of a variant: kinds of code in their order, a sentence for every decision, and a visible notice where a GPU is not used."""
+"""The choice of a variant:
+
+kinds of code in their order, a sentence for every decision, and a visible notice where a GPU is not used.
+"""
 
 import warnings
 from collections.abc import Iterator
@@ -11,11 +14,17 @@ from runtime_fakes import fake_manifest, fake_parity, fake_variant, write_fake
 from runtime_py.device.preflight import Machine
 from runtime_py.device.selection import kind_of, select_variant
 from runtime_py.device.vulkan import VulkanDevice, VulkanDevices
-from runtime_py.errors import DeviceError, DeviceFallback, UnsupportedTarget
+from runtime_py.errors import DeviceError, DeviceFallback, UnsupportedTargetError
 from runtime_py.package_format.manifest import ANY, Manifest, Variant, VulkanNeeds
 from runtime_py.parser import Parser
 
-HASWELL = Machine("x86_64", frozenset(["avx", "avx2", "fma", "bmi", "bmi2"]), "Haswell", "3.13.0", ("local-sync", "local-task", "vulkan"))
+HASWELL = Machine(
+    "x86_64",
+    frozenset(["avx", "avx2", "fma", "bmi", "bmi2"]),
+    "Haswell",
+    "3.13.0",
+    ("local-sync", "local-task", "vulkan"),
+)
 SOFTWARE = VulkanDevice(1, "aa-bb", "llvmpipe", "Mesa 22.3.6", True, True, 8, (8, 8), frozenset(["subgroupArithmetic"]))
 REAL = VulkanDevice(2, "cc-dd", "Mali", "r38", True, False, 16, (16, 16), frozenset(), frozenset(["shaderInt64"]))
 
@@ -24,7 +33,7 @@ REAL = VulkanDevice(2, "cc-dd", "Mali", "r38", True, False, 16, (16, 16), frozen
 def gpus(monkeypatch: pytest.MonkeyPatch) -> list[VulkanDevice]:
     """The machine's GPUs, best first; filled by the test."""
     devices: list[VulkanDevice] = []
-    found = lambda: VulkanDevices(tuple(devices), "" if devices else "there is no Vulkan device. Install one")  # noqa: E731
+    found = lambda: VulkanDevices(tuple(devices), "" if devices else "there is no Vulkan device. Install one")
     monkeypatch.setattr("runtime_py.device.vulkan.vulkan_devices", found)
     return devices
 
@@ -86,18 +95,20 @@ def test_verified_code_goes_first() -> None:
 
 def test_nothing_fits() -> None:
     manifest = fake_manifest(fake_variant("v4", features=["avx512f"]), fake_variant("pi", triple="aarch64-linux-gnu"))
-    with pytest.raises(UnsupportedTarget, match=r"v4: this CPU \(Haswell\) lacks avx512f; pi: it is for aarch64.*pqrnn compile"):
+    with pytest.raises(
+        UnsupportedTargetError, match=r"v4: this CPU \(Haswell\) lacks avx512f; pi: it is for aarch64.*pqrnn compile"
+    ):
         select_variant(manifest, HASWELL)
 
 
 def test_a_named_variant_is_taken_or_refused() -> None:
     manifest = fake_manifest(fake_variant("generic", features=[]), fake_variant("v4", features=["avx512f"]))
     assert select_variant(manifest, HASWELL, "generic").variant.target == "generic"
-    with pytest.raises(UnsupportedTarget, match="lacks avx512f"):
+    with pytest.raises(UnsupportedTargetError, match="lacks avx512f"):
         select_variant(manifest, HASWELL, "v4")
     with pytest.warns(UserWarning, match="lacks avx512f"):
         assert select_variant(manifest, HASWELL, "v4", strict=False).variant.target == "v4"
-    with pytest.raises(UnsupportedTarget, match="no variant 'v5'; it has: generic, v4"):
+    with pytest.raises(UnsupportedTargetError, match="no variant 'v5'; it has: generic, v4"):
         select_variant(manifest, HASWELL, "v5")
 
 
@@ -110,12 +121,14 @@ def test_reasons_between_variants_for_the_cpu() -> None:
     assert equal.reason == "a: the first of those that fit this CPU best"
     assert equal.rejected == {"b": "a fits as well and comes first"}
     proved = fake_variant("proved", features=[], parity=fake_parity(True), unverified_reason=None)
-    assert select_variant(fake_manifest(fake_variant("v3"), proved), HASWELL).rejected == {"v3": "nobody has run it, unlike proved"}
+    assert select_variant(fake_manifest(fake_variant("v3"), proved), HASWELL).rejected == {
+        "v3": "nobody has run it, unlike proved"
+    }
 
 
 def test_a_variant_that_failed_its_check_is_taken_by_name_only() -> None:
     failed = fake_variant("failed", parity=fake_parity(False))
-    with pytest.raises(UnsupportedTarget, match=r"failed: it failed its check \(3 intent flips\)"):
+    with pytest.raises(UnsupportedTargetError, match=r"failed: it failed its check \(3 intent flips\)"):
         select_variant(fake_manifest(failed), HASWELL)
     assert select_variant(fake_manifest(failed), HASWELL, "failed").variant is failed
 
@@ -126,7 +139,9 @@ def test_a_gpu_is_taken_when_asked_for_or_when_nothing_else_runs(gpus: list[Vulk
     assert (asked.variant.target, asked.gpu, asked.notice) == ("gpu", SOFTWARE, "")
     assert asked.reason == "gpu: a GPU was asked for, and llvmpipe, Mesa 22.3.6, 8 lanes, has what it needs"
     assert asked.rejected["v3"] == "the GPU was asked for"
-    left = select_variant(fake_manifest(interpreted(), gpu(subgroup=8), fake_variant("pi", triple="aarch64-linux-gnu")), HASWELL)
+    left = select_variant(
+        fake_manifest(interpreted(), gpu(subgroup=8), fake_variant("pi", triple="aarch64-linux-gnu")), HASWELL
+    )
     assert left.variant.target == "gpu"
     assert left.reason.startswith("gpu: no variant for the CPU runs here, and llvmpipe")
 
@@ -154,7 +169,7 @@ def test_why_no_gpu_is_used_is_said(gpus: list[VulkanDevice]) -> None:
 
 def test_a_runtime_without_vulkan_is_named() -> None:
     bare = Machine("x86_64", frozenset(), "", "3.13.0", ("local-sync",))
-    with pytest.raises(UnsupportedTarget, match="the installed IREE runtime has no vulkan device"):
+    with pytest.raises(UnsupportedTargetError, match="the installed IREE runtime has no vulkan device"):
         select_variant(fake_manifest(gpu()), bare, "gpu")
 
 
@@ -167,10 +182,10 @@ def test_the_interpreter_is_the_last_resort(gpus: list[VulkanDevice]) -> None:
 
 
 def test_a_named_gpu_variant_is_refused_or_tried(gpus: list[VulkanDevice]) -> None:
-    with pytest.raises(UnsupportedTarget, match="no Vulkan device"):
+    with pytest.raises(UnsupportedTargetError, match="no Vulkan device"):
         select_variant(all_kinds(), HASWELL, "gpu", strict=False)
     gpus.append(REAL)
-    with pytest.raises(UnsupportedTarget, match="lacks subgroups of 8 lanes"):
+    with pytest.raises(UnsupportedTargetError, match="lacks subgroups of 8 lanes"):
         select_variant(all_kinds(), HASWELL, "gpu")
     with pytest.warns(UserWarning, match="lacks subgroups of 8 lanes"):
         selection = select_variant(all_kinds(), HASWELL, "gpu", strict=False)
@@ -203,8 +218,12 @@ class TestLoad:
         write_fake(tmp_path / "a.pqrnn", all_kinds())
         return tmp_path / "a.pqrnn"
 
-    def test_a_gpu_that_does_not_open_is_replaced_by_the_cpu_visibly(self, path: Path, opened: list[VulkanDevice | None]) -> None:
-        with pytest.warns(DeviceFallback, match=r"a\.pqrnn: no GPU is used, the CPU runs v3 \(gpu: .*VK_ERROR_DEVICE_LOST") as caught:
+    def test_a_gpu_that_does_not_open_is_replaced_by_the_cpu_visibly(
+        self, path: Path, opened: list[VulkanDevice | None]
+    ) -> None:
+        with pytest.warns(
+            DeviceFallback, match=r"a\.pqrnn: no GPU is used, the CPU runs v3 \(gpu: .*VK_ERROR_DEVICE_LOST"
+        ) as caught:
             parser = Parser.load(path, device="gpu", self_test=False)
         assert caught[0].filename == __file__  # the warning points at the caller
         assert opened == [SOFTWARE, None]
@@ -214,7 +233,9 @@ class TestLoad:
     def test_a_gpu_that_fails_its_self_test_is_not_opened(
         self, path: Path, opened: list[VulkanDevice | None], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("runtime_py.device.gpu_selftest.why_untrusted", lambda *_: "its self-test gave wrong answers")
+        monkeypatch.setattr(
+            "runtime_py.device.gpu_selftest.why_untrusted", lambda *_: "its self-test gave wrong answers"
+        )
         with pytest.warns(DeviceFallback, match="gpu: its self-test gave wrong answers"):
             Parser.load(path, device="gpu")
         assert opened == [None]
@@ -231,7 +252,7 @@ class TestLoad:
         self, tmp_path: Path, opened: list[VulkanDevice | None], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         write_fake(tmp_path / "b.pqrnn", fake_manifest(gpu(subgroup=8)))
-        with pytest.raises(UnsupportedTarget, match="gpu: the GPU llvmpipe cannot be opened"):
+        with pytest.raises(UnsupportedTargetError, match="gpu: the GPU llvmpipe cannot be opened"):
             Parser.load(tmp_path / "b.pqrnn", self_test=False)
 
     def test_an_unknown_device_is_refused(self, path: Path) -> None:

@@ -62,7 +62,9 @@ def test_a_pass_is_remembered(package: Package, monkeypatch: pytest.MonkeyPatch)
         ("import time; time.sleep(600)", "did not end within 1 s"),
     ],
 )
-def test_every_other_ending_is_a_reason_and_remembered(package: Package, monkeypatch: pytest.MonkeyPatch, script: str, reason: str) -> None:
+def test_every_other_ending_is_a_reason_and_remembered(
+    package: Package, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
     calls = child(monkeypatch, script)
     seconds = 1.0 if "sleep" in script else 60.0
     said = ask(package, seconds=seconds)
@@ -77,14 +79,17 @@ def test_every_other_ending_is_a_reason_and_remembered(package: Package, monkeyp
     assert ask(package) is None
 
 
-def test_another_driver_device_or_package_is_tested_anew(package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_driver_device_or_package_is_tested_anew(
+    package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = child(monkeypatch, answer(True))
     fields = {name: getattr(GPU, name) for name in VulkanDevice.__dataclass_fields__}
     for change in ({}, {"driver": "r39"}, {"identity": "cc-dd"}, {"subgroup": 8}, {"number": 5}):
         ask(package, VulkanDevice(**(fields | change)))  # type: ignore[arg-type]
     assert len(calls) == 4  # the runtime's handle is another one in every process
     manifest = msgspec.structs.replace(
-        package.manifest, variants=[msgspec.structs.replace(package.manifest.variants[0], path="variants/b/module.vmfb")]
+        package.manifest,
+        variants=[msgspec.structs.replace(package.manifest.variants[0], path="variants/b/module.vmfb")],
     )
     write_fake(tmp_path / "b.pqrnn", manifest)
     (tmp_path / "b.pqrnn/variants/b/module.vmfb").write_bytes(b"other code")
@@ -95,7 +100,9 @@ def test_another_driver_device_or_package_is_tested_anew(package: Package, tmp_p
     assert len(calls) == 5
 
 
-def test_a_damaged_or_unwritable_memory_costs_another_test_only(package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_or_unwritable_memory_costs_another_test_only(
+    package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = child(monkeypatch, answer(True))
     ask(package)
     (kept,) = (cache_folder() / "selftests").iterdir()
@@ -110,7 +117,14 @@ def test_a_damaged_or_unwritable_memory_costs_another_test_only(package: Package
 def test_the_real_command_starts_the_program() -> None:
     import subprocess
 
-    finished = subprocess.run(replay_command("/no/package", "--target", "gpu"), capture_output=True, text=True, check=False, timeout=60, cwd="/")
+    finished = subprocess.run(
+        replay_command("/no/package", "--target", "gpu"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd="/",
+    )
     assert finished.returncode == 3
     assert "PackageError: /no/package: does not exist" in finished.stderr
 
@@ -125,7 +139,9 @@ def test_the_real_command_starts_the_program() -> None:
         ("win32", {"LOCALAPPDATA": "/local"}, "/local/pqrnn"),
     ],
 )
-def test_where_outcomes_are_kept(monkeypatch: pytest.MonkeyPatch, platform: str, variables: dict[str, str], expected: str) -> None:
+def test_where_outcomes_are_kept(
+    monkeypatch: pytest.MonkeyPatch, platform: str, variables: dict[str, str], expected: str
+) -> None:
     monkeypatch.setattr("sys.platform", platform)
     monkeypatch.setattr("pathlib.Path.home", lambda: Path("/home/me"))
     for name in ("PQRNN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):

@@ -29,14 +29,23 @@ device_extensions: 1
 
 @pytest.fixture
 def mali() -> VulkanDevice:
-    return parse_device(7, MALI, {"Mali-G78": {"shaderInt64": False, "shaderInt16": True}, "other": {"shaderInt64": True}})
+    return parse_device(
+        7, MALI, {"Mali-G78": {"shaderInt64": False, "shaderInt16": True}, "other": {"shaderInt64": True}}
+    )
 
 
 def test_a_description_is_read(mali: VulkanDevice) -> None:
     assert (mali.number, mali.identity, mali.name, mali.driver) == (7, "0102-0304", "Mali-G78", "Mali v1.r38p1")
     assert (mali.baseline, mali.software, mali.subgroup, mali.subgroups) == (True, False, 16, (16, 16))
     assert mali.features == {
-        *("bufferDeviceAddress", "timelineSemaphore", "storageBuffer8BitAccess", "shaderInt8", "subgroupSizeControl", "shaderInt16"),
+        *(
+            "bufferDeviceAddress",
+            "timelineSemaphore",
+            "storageBuffer8BitAccess",
+            "shaderInt8",
+            "subgroupSizeControl",
+            "shaderInt16",
+        ),
         *("subgroupBasic", "subgroupArithmetic", "subgroupShuffle"),
     }
     assert {"shaderFloat16", "cooperativeMatrix", "shaderInt64", "subgroupVote"} <= mali.lacking
@@ -60,7 +69,9 @@ def test_what_is_missing_is_named(mali: VulkanDevice) -> None:
     assert missing_of_device(VulkanNeeds(subgroup=16, features=["shaderInt8", "subgroupArithmetic"]), mali) == []
     assert missing_of_device(VulkanNeeds(subgroup=64), mali) == ["subgroups of 64 lanes (it has 16)"]
     radv = replace(mali, subgroup=64, subgroups=(32, 64))
-    assert missing_of_device(VulkanNeeds(subgroup=32), radv) == ["subgroups of 32 lanes (it has 64, 32 to 64 for code that asks)"]
+    assert missing_of_device(VulkanNeeds(subgroup=32), radv) == [
+        "subgroups of 32 lanes (it has 64, 32 to 64 for code that asks)"
+    ]
     assert missing_of_device(VulkanNeeds(subgroup=64), radv) == []
     assert missing_of_device(VulkanNeeds(int64=True, features=["shaderFloat16", "subgroupVote"]), mali) == [
         "shaderFloat16",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from compile.lowering.buckets import make_buckets
 from compile.standalone import toolchains
-from compile.standalone.errors import NoToolchain, StandaloneFailed
+from compile.standalone.errors import NoToolchain, StandaloneError
 from compile.standalone.schedule import ByteRange, Copy, Dispatch, Fill, Place, Result, Schedule, ScheduledEntry
 from compile.standalone.toolchains import cross_compiler, find_toolchain
 from compile.standalone.writing import _string, write_golden, write_sources
@@ -79,8 +79,16 @@ def test_tables_name_each_kernel_once_and_share_what_is_equal(tmp_path: Path) ->
 
 
 def test_results_that_are_not_those_of_the_call_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StandaloneFailed, match="parse_4: returns arrays of shapes"):
-        write_sources(tmp_path, Schedule((), (entry(words=5),), (0, 0, 4096)), BUCKETS, ("a", "b"), ("O", "B-x", "I-x"), "query", "x")
+    with pytest.raises(StandaloneError, match="parse_4: returns arrays of shapes"):
+        write_sources(
+            tmp_path,
+            Schedule((), (entry(words=5),), (0, 0, 4096)),
+            BUCKETS,
+            ("a", "b"),
+            ("O", "B-x", "I-x"),
+            "query",
+            "x",
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -90,7 +98,12 @@ def test_golden_answers_are_written_as_the_check_reads_them(tmp_path: Path) -> N
     golden = join_golden([b"ab c", b""], [np.array([1, 2], np.float32), np.array([3, 4], np.float32)], tags, spans)
     write_golden(tmp_path / "golden.bin", golden, 0.5)
     head = np.array([0.5], "<f4").tobytes()
-    first = np.array([4, 2], "<i4").tobytes() + b"ab c" + np.array([1, 2, *range(6)], "<f4").tobytes() + np.array([0, 2, 3, 4], "<i4").tobytes()
+    first = (
+        np.array([4, 2], "<i4").tobytes()
+        + b"ab c"
+        + np.array([1, 2, *range(6)], "<f4").tobytes()
+        + np.array([0, 2, 3, 4], "<i4").tobytes()
+    )
     second = np.array([0, 0], "<i4").tobytes() + np.array([3, 4], "<f4").tobytes()
     assert (tmp_path / "golden.bin").read_bytes() == head + first + second
 
@@ -110,9 +123,12 @@ def test_every_processor_in_elf_has_a_c_compiler() -> None:
 
 def test_a_missing_compiler_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toolchains.places, "cross_compiler", lambda prefix: None)
-    with pytest.raises(NoToolchain, match=r"arm-none-eabi-gcc is not installed \(Debian: apt-get install gcc-arm-none-eabi"):
+    with pytest.raises(
+        NoToolchain, match=r"arm-none-eabi-gcc is not installed \(Debian: apt-get install gcc-arm-none-eabi"
+    ):
         find_toolchain(registry().get("cortex-m7"))
     with pytest.raises(
-        NoToolchain, match=r"riscv64-linux-gnu-gcc is not installed \(run `make emulators`, or on Debian: apt-get install gcc-riscv64"
+        NoToolchain,
+        match=r"riscv64-linux-gnu-gcc is not installed \(run `make emulators`, or on Debian: apt-get install gcc-riscv64",
     ):
         find_toolchain(registry().get("linux-riscv64"))

@@ -65,12 +65,18 @@ def test_no_trainer_below_the_trainer() -> None:
     heavy = {"torch", "safetensors", "matplotlib", "typer", "rich"}
     for path in (_ROOT / "runtime_py").rglob("*.py"):
         assert not _imports(path) & heavy, path
-    for path in [*(_ROOT / "pqrnn" / "data").rglob("*.py"), _ROOT / "pqrnn" / "evaluation" / "metrics.py", _ROOT / "pqrnn" / "evaluation" / "frames.py"]:
+    for path in [
+        *(_ROOT / "pqrnn" / "data").rglob("*.py"),
+        _ROOT / "pqrnn" / "evaluation" / "metrics.py",
+        _ROOT / "pqrnn" / "evaluation" / "frames.py",
+    ]:
         assert not _imports(path) & heavy, path
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "pqrnn", *arguments], capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", "pqrnn", *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def test_help_needs_no_heavy_package() -> None:
@@ -105,7 +111,22 @@ def test_every_verb_has_help(verb: str) -> None:
         (("train", "--data", "home:en", "--out", "never", "--norm", "layer"), "'layer'"),
         (("train", "--data", "home:en", "--out", "never", "--features", "100"), "16"),
         (("train", "--data", "home:en", "--out", "never", "--precision", "float16"), "float16"),
-        (("distill", "--teacher", "nowhere", "--data", "home:en", "--out", "never", "--relations", "1", "--state", "30"), "multiple of 4"),
+        (
+            (
+                "distill",
+                "--teacher",
+                "nowhere",
+                "--data",
+                "home:en",
+                "--out",
+                "never",
+                "--relations",
+                "1",
+                "--state",
+                "30",
+            ),
+            "multiple of 4",
+        ),
         (("compile", "nowhere", "--out", "never.pqrnn"), "zoo"),
         (("compile", "runs/nowhere", "--out", "never.pqrnn"), "checkpoint.json"),
         (("targets", "show", "linux-x86_64-v33"), "linux-x86_64-v3"),

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from compile.target_bench import BenchFailed, EntryFigures, TargetFigures, figures_tables, fixed_text, keep_documents, measure_module
+from compile.target_bench import (
+    BenchError,
+    EntryFigures,
+    TargetFigures,
+    figures_tables,
+    fixed_text,
+    keep_documents,
+    measure_module,
+)
 from runtime_py.package_format.manifest import Bucket
 
 
@@ -23,7 +31,12 @@ def test_the_fixed_text_fills_a_bucket_and_fits(words: int, size: int) -> None:
 def test_a_module_is_measured_by_its_parts(tmp_path: Path) -> None:
     module = tmp_path / "module.vmfb"
     with zipfile.ZipFile(module, "w") as archive:
-        for name, size in (("module.fb", 100), ("_const.bin", 2000), ("module_linked_embedded_elf_arm_64.so", 300), ("other_vulkan_spirv_fb.fb", 50)):
+        for name, size in (
+            ("module.fb", 100),
+            ("_const.bin", 2000),
+            ("module_linked_embedded_elf_arm_64.so", 300),
+            ("other_vulkan_spirv_fb.fb", 50),
+        ):
             archive.writestr(name, b"x" * size)
     sizes = measure_module(module)
     assert (sizes.program, sizes.weights, sizes.code) == (100, 2000, 350)
@@ -31,7 +44,7 @@ def test_a_module_is_measured_by_its_parts(tmp_path: Path) -> None:
 
 def test_what_is_no_module_is_said(tmp_path: Path) -> None:
     (tmp_path / "module.vmfb").write_bytes(b"not a module")
-    with pytest.raises(BenchFailed, match=r"module\.vmfb"):
+    with pytest.raises(BenchError, match=r"module\.vmfb"):
         measure_module(tmp_path / "module.vmfb")
 
 
@@ -40,7 +53,18 @@ def entry(microseconds: list[float], instructions: int | None) -> EntryFigures:
 
 
 def figures(name: str, runner: str, emulated: bool, entries: list[EntryFigures], notes: list[str]) -> TargetFigures:
-    return TargetFigures(name, runner, emulated, notes, 2450, 350, 2000, 100, entries, {} if emulated else {"parse_4": {"benchmarks": [1]}})
+    return TargetFigures(
+        name,
+        runner,
+        emulated,
+        notes,
+        2450,
+        350,
+        2000,
+        100,
+        entries,
+        {} if emulated else {"parse_4": {"benchmarks": [1]}},
+    )
 
 
 def test_tables_show_times_of_machines_and_instructions_of_emulators() -> None:
@@ -61,5 +85,7 @@ def test_tables_say_why_something_was_not_run() -> None:
 
 
 def test_documents_are_kept_by_target_and_entry(tmp_path: Path) -> None:
-    keep_documents([figures("host", "this machine", False, [], []), figures("board", "qemu", True, [], [])], tmp_path / "kept")
+    keep_documents(
+        [figures("host", "this machine", False, [], []), figures("board", "qemu", True, [], [])], tmp_path / "kept"
+    )
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["host.parse_4.json"]

@@ -140,11 +140,23 @@ def test_unknown_family_is_named(tmp_path: Path) -> None:
         ('reason = "it was faster"', 'reason = ""', "length >= 1"),
         ('tier = "compiled"', 'tier = "guessed"', "Invalid enum value 'guessed'"),
         ('tier = "compiled"', 'tier = "emulated"', "tier is 'emulated' and there are no emulators"),
-        ('tier = "compiled"', 'tier = "compiled"\nemulators = [{ kind = "qemu-arm" }]', "Invalid enum value 'qemu-arm'"),
+        (
+            'tier = "compiled"',
+            'tier = "compiled"\nemulators = [{ kind = "qemu-arm" }]',
+            "Invalid enum value 'qemu-arm'",
+        ),
         ('tier = "compiled"', 'tier = "compiled"\nemulators = [{ kind = "qemu-aarch64" }]', "QEMU takes a cpu"),
-        ('tier = "compiled"', 'tier = "compiled"\nemulators = [{ kind = "qemu-x86_64", cpu = "max" }]', "cannot run code of family 'cpu' for aarch64-"),
+        (
+            'tier = "compiled"',
+            'tier = "compiled"\nemulators = [{ kind = "qemu-x86_64", cpu = "max" }]',
+            "cannot run code of family 'cpu' for aarch64-",
+        ),
         ('tier = "compiled"', 'tier = "compiled"\nlimits = [{ text = "slow", link = "somewhere" }]', "matching regex"),
-        ('tier = "compiled"', 'tier = "compiled"\nvulkan = { target = "x", subgroup = 0, int64 = false }', "expected a table"),
+        (
+            'tier = "compiled"',
+            'tier = "compiled"\nvulkan = { target = "x", subgroup = 0, int64 = false }',
+            "expected a table",
+        ),
         ('family = "cpu"', 'family = "vmvx"', "triple, cpu and features are for the family 'cpu'"),
     ],
 )
@@ -174,7 +186,11 @@ def test_bad_gpu_is_refused(old: str, new: str, message: str) -> None:
 
 
 def test_a_preset_is_its_base_under_a_boards_name(tmp_path: Path) -> None:
-    known = folder_of(tmp_path, board=GOOD.replace('tier = "compiled"', 'tier = "compiled"\nlimits = [{ text = "one core" }]'), named=PRESET)
+    known = folder_of(
+        tmp_path,
+        board=GOOD.replace('tier = "compiled"', 'tier = "compiled"\nlimits = [{ text = "one core" }]'),
+        named=PRESET,
+    )
     base, named = known.get("board"), known.get("named")
     assert (named.id, named.base, named.summary) == ("named", "board", "a board with a name")
     for part in ("family", "triple", "cpu", "features", "flags", "needs", "tier"):
@@ -188,7 +204,11 @@ def test_a_preset_is_its_base_under_a_boards_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('base = "board"', 'base = "bord"', r"targets/named\.toml: base is 'bord': no target 'bord'; did you mean board"),
+        (
+            'base = "board"',
+            'base = "bord"',
+            r"targets/named\.toml: base is 'bord': no target 'bord'; did you mean board",
+        ),
         ('base = "board"', 'base = "named"', r"base runs in a circle: named -> named"),
         ('"dotprod", ', "", r"targets/named\.toml: the board lacks dotprod, which code for board may use"),
         ('"fullfp16"', '"avx2"', "avx2: no feature of aarch64"),
@@ -204,7 +224,9 @@ def test_bad_preset_is_refused(old: str, new: str, message: str, tmp_path: Path)
 
 
 def test_a_board_that_cannot_run_its_base_may_be_listed_with_the_reason(tmp_path: Path) -> None:
-    preset = PRESET.replace('"dotprod", ', "").replace('base = "board"', 'base = "board"\nrefused = "its cores have no dot product"')
+    preset = PRESET.replace('"dotprod", ', "").replace(
+        'base = "board"', 'base = "board"\nrefused = "its cores have no dot product"'
+    )
     assert folder_of(tmp_path, board=GOOD, named=preset).get("named").refused == "its cores have no dot product"
 
 
@@ -252,5 +274,13 @@ def test_targets_import_nothing_of_the_project() -> None:
         for node in ast.walk(ast.parse(file.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            ours = {name.split(".")[0] for name in names} & {"pqrnn", "compile", "runtime_py", "benchmarks", "torch", "iree", "numpy"}
+            ours = {name.split(".")[0] for name in names} & {
+                "pqrnn",
+                "compile",
+                "runtime_py",
+                "benchmarks",
+                "torch",
+                "iree",
+                "numpy",
+            }
             assert not ours, (file, ours - allowed)

@@ -1,4 +1,7 @@
-"""Targets described on a running machine: by what it has, in a file that reads back, without PyTorch and without the compiler."""
+"""Targets described on a running machine:
+
+by what it has, in a file that reads back, without PyTorch and without the compiler.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,17 @@ def test_a_shipped_target_written_and_read_is_the_same(name: str) -> None:
 
 
 @given(
-    summary=texts, needs=texts, reasons=st.lists(texts, max_size=2), limit=texts, subgroup=st.integers(0, 128), int64=st.booleans(), comment=st.text()
+    summary=texts,
+    needs=texts,
+    reasons=st.lists(texts, max_size=2),
+    limit=texts,
+    subgroup=st.integers(0, 128),
+    int64=st.booleans(),
+    comment=st.text(),
 )
-def test_any_text_survives_the_file(summary: str, needs: str, reasons: list[str], limit: str, subgroup: int, int64: bool, comment: str) -> None:
+def test_any_text_survives_the_file(
+    summary: str, needs: str, reasons: list[str], limit: str, subgroup: int, int64: bool, comment: str
+) -> None:
     target = Target(
         id="gpu",
         summary=summary,
@@ -59,7 +70,11 @@ def test_a_name_that_a_driver_gives_cannot_break_the_file(name: str) -> None:
 def test_a_processor_is_described_by_its_features() -> None:
     seen = ["dotprod", "fp-armv8", "neon", "sme", "crc", "ssbs", "sha2"]
     target = processor_target("mine", "Linux", "aarch64", seen, "ACME One")
-    assert target.features == ("crc", "dotprod", "sha2")  # not the baseline, nor what is of no use, nor what the system has to allow first
+    assert target.features == (
+        "crc",
+        "dotprod",
+        "sha2",
+    )  # not the baseline, nor what is of no use, nor what the system has to allow first
     assert (target.triple, target.cpu, target.tier) == ("aarch64-unknown-linux-gnu", "generic", "emulated")
     assert target.emulators[0] == Emulator("qemu-aarch64", "cortex-a53")
     assert processor_target("mine", "Linux", "x86_64", ["avx", "amx-int8"], "").features == ("avx",)
@@ -122,7 +137,9 @@ def add(folder: Path, *arguments: str, before: str = "") -> subprocess.Completed
         "main()\n"
     )
     environment = {**os.environ, FOLDER_VARIABLE: str(folder)}
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, env=environment)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, env=environment
+    )
 
 
 def test_a_board_describes_itself(tmp_path: Path) -> None:
@@ -158,10 +175,16 @@ def test_a_description_can_be_printed_or_put_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("linux-aarch64",), "linux-aarch64: there is a target of that name already (pqrnn: targets/linux-aarch64.toml)"),
+        (
+            ("linux-aarch64",),
+            "linux-aarch64: there is a target of that name already (pqrnn: targets/linux-aarch64.toml)",
+        ),
         (("My-Board",), "id is 'My-Board', expected small letters"),
         (("../escape",), "expected ../escape.toml"),
-        (("my-board", "--out", "other.toml"), "other.toml: a target's file is called as the target, expected my-board.toml"),
+        (
+            ("my-board", "--out", "other.toml"),
+            "other.toml: a target's file is called as the target, expected my-board.toml",
+        ),
     ],
 )
 def test_a_bad_name_is_refused_and_nothing_written(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:

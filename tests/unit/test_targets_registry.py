@@ -1,4 +1,7 @@
-"""Where targets come from: this project, installed distributions, the user's folder; and that none of them harms another."""
+"""Where targets come from:
+
+this project, installed distributions, the user's folder; and that none of them harms another.
+"""
 
 from __future__ import annotations
 
@@ -54,16 +57,23 @@ def write(folder: Path, **files: str) -> Path:
 
 
 def build(root: Path, entries: dict[str, str]) -> Path:
-    """Build and install a distribution `acme-boards` that brings a target, without a network. Returns the folder that it is installed in."""
+    """Build and install a distribution `acme-boards` that brings a target, without a network.
+
+    Returns the folder that it is installed in.
+    """
     project = root / "acme"
     write(project / "acme_boards" / "boards", acme_one=BOARD)
     (project / "acme_boards" / "__init__.py").write_text("")
     (project / "acme_broken").mkdir()
     (project / "acme_broken" / "__init__.py").write_text("raise RuntimeError('the licence server does not answer')\n")
-    (project / "pyproject.toml").write_text(PROJECT.format(entries="\n".join(f'{name} = "{value}"' for name, value in entries.items())))
+    (project / "pyproject.toml").write_text(
+        PROJECT.format(entries="\n".join(f'{name} = "{value}"' for name, value in entries.items()))
+    )
     quiet = ["--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"]
     pip = [sys.executable, "-m", "pip"]
-    subprocess.run([*pip, "wheel", *quiet, "--no-build-isolation", "--wheel-dir", str(root), str(project)], check=True, timeout=120)
+    subprocess.run(
+        [*pip, "wheel", *quiet, "--no-build-isolation", "--wheel-dir", str(root), str(project)], check=True, timeout=120
+    )
     site = root / "site"
     wheel = next(root.glob("*.whl"))
     subprocess.run([*pip, "install", *quiet, "--target", str(site), str(wheel)], check=True, timeout=120)
@@ -106,7 +116,10 @@ def test_a_broken_distribution_is_named_and_harms_no_other_target(broken_site: P
     listed = run(broken_site, tmp_path, "--json")
     assert listed.returncode == 1
     assert {target["id"] for target in json.loads(listed.stdout)} == {*shipped().names(), "acme-one"}
-    assert "targets of acme-boards 1.2 cannot be read: acme_broken: RuntimeError: the licence server does not answer" in listed.stderr
+    assert (
+        "targets of acme-boards 1.2 cannot be read: acme_broken: RuntimeError: the licence server does not answer"
+        in listed.stderr
+    )
     assert "targets of acme-boards 1.2 cannot be read: acme_boards:nowhere: FileNotFoundError" in listed.stderr
     assert "Traceback" not in listed.stderr
     for name in ("host", "acme-one"):
@@ -133,7 +146,10 @@ def test_a_name_that_two_bring_belongs_to_neither(good_site: Path, tmp_path: Pat
 def test_nobody_takes_the_place_of_a_shipped_target(tmp_path: Path) -> None:
     taken = BOARD.replace("acme-one", "host")
     known = Registry([shipped_source(), source("acme", write(tmp_path, host=taken))])
-    with pytest.raises(TargetError, match=r"'host' is brought by pqrnn \(targets/host.toml\) and acme \(acme/host.toml\): rename or remove one"):
+    with pytest.raises(
+        TargetError,
+        match=r"'host' is brought by pqrnn \(targets/host.toml\) and acme \(acme/host.toml\): rename or remove one",
+    ):
         known.get("host")
     with pytest.raises(TargetError, match="'host' is brought by"):
         known.origin("host")
@@ -144,7 +160,10 @@ def test_a_base_that_two_bring_is_an_error_of_the_preset(tmp_path: Path) -> None
     mine = write(tmp_path / "mine", acme_one=BOARD)
     other = write(tmp_path / "other", linux_aarch64_dotprod="")
     known = Registry([shipped_source(), source("mine", mine), source("other", other)])
-    with pytest.raises(TargetError, match=r"mine/acme-one.toml: base is 'linux-aarch64-dotprod': target 'linux-aarch64-dotprod' is brought by"):
+    with pytest.raises(
+        TargetError,
+        match=r"mine/acme-one.toml: base is 'linux-aarch64-dotprod': target 'linux-aarch64-dotprod' is brought by",
+    ):
         known.get("acme-one")
 
 
@@ -186,7 +205,9 @@ def test_what_was_found_stays(tmp_path: Path) -> None:
         (lambda file: (file.unlink(), file.mkdir()), r"mine/acme-one.toml: cannot be read \(Is a directory\)"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_an_error_of_its_target_only(spoil: Callable[[Path], object], said: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_an_error_of_its_target_only(
+    spoil: Callable[[Path], object], said: str, tmp_path: Path
+) -> None:
     folder = write(tmp_path, acme_one=BOARD)
     spoil(folder / "acme-one.toml")
     known = Registry([shipped_source(), source("mine", folder)])

@@ -24,6 +24,7 @@ from pqrnn.training import trainer as training
 from pqrnn.training.config import TrainingConfig, learning_rate
 from pqrnn.training.trainer import train
 from runtime_py.decode.decoder import Decoder
+import itertools
 
 _MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)
 _CONFIG = TrainingConfig(epochs=6, batch=8, learning_rate=1e-2, patience=0, swap=0.3, misspell=0.1)
@@ -37,7 +38,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kills", [[1], [2, 3], [5, 11], [17]])
-def test_resumes_after_kills_to_the_same_weights(finished: Path, tmp_path: Path, kills: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumes_after_kills_to_the_same_weights(
+    finished: Path, tmp_path: Path, kills: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training, "_SAVE_SECONDS", 0.0)  # a state after every step: kills fall between any two
     for step in kills:
         with pytest.raises(KeyboardInterrupt):
@@ -50,14 +53,21 @@ def test_resumes_after_kills_to_the_same_weights(finished: Path, tmp_path: Path,
 
 def test_resumes_when_the_last_state_is_older_than_the_kill(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG, stop_after=10)  # in epoch 4; the state is that of epoch 3
+        train(
+            tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG, stop_after=10
+        )  # in epoch 4; the state is that of epoch 3
     train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG)
     assert (tmp_path / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("place", ["update_average", "plot_curves"])
-def test_ctrl_c_in_the_middle_of_a_change_waits_for_its_end(finished: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between a step's change of the weights and that of their average, or between an epoch's count and its log: the state that is kept is whole."""
+def test_ctrl_c_in_the_middle_of_a_change_waits_for_its_end(
+    finished: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a step's change of the weights and that of their average, or between an epoch's count and its log:
+
+    the state that is kept is whole.
+    """
     original, calls = getattr(training, place), []
 
     def interrupted(*arguments: Any) -> None:
@@ -91,7 +101,9 @@ def test_learns_and_reads_back(tmp_path: Path) -> None:
     # The score from bytes is the score that training saw with cached features.
     assert scores.exact_match.value == pytest.approx(outcome.metrics["dev"]["exact_match"]["value"], abs=1e-6)
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert [json.loads(line)["epoch"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == list(range(1, 41))
+    assert [json.loads(line)["epoch"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == list(
+        range(1, 41)
+    )
 
 
 def test_stops_early(tmp_path: Path) -> None:
@@ -156,7 +168,7 @@ def test_learning_rate_rises_then_falls_to_nothing() -> None:
     assert rates.index(max(rates)) == 9
     assert rates[0] == pytest.approx(config.learning_rate / 10, rel=1e-4)
     assert rates[-1] < config.learning_rate * 1e-5
-    assert all(b < a for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(b < a for a, b in itertools.pairwise(rates))
 
 
 def test_bfloat16_products_train_too(tmp_path: Path) -> None:

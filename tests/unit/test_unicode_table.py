@@ -34,8 +34,13 @@ def test_every_code_point_agrees_with_the_sources() -> None:
             )
     assert compared > 280_000
     if not is_comparable_python():
-        # Python knows characters that Unicode 15.0 had not: the table has them as symbols (or reserved pictographs) without case.
-        wrong = [line for line in wrong if entries[int(line[2 : line.index(":")], 16)] not in (BreakClass.SYMBOL, BreakClass.PICTOGRAPH)]
+        # Python knows characters that Unicode 15.0 had not: the table has them as symbols (or reserved pictographs)
+        # without case.
+        wrong = [
+            line
+            for line in wrong
+            if entries[int(line[2 : line.index(":")], 16)] not in (BreakClass.SYMBOL, BreakClass.PICTOGRAPH)
+        ]
     assert not wrong, wrong[:20]
 
 
@@ -46,7 +51,9 @@ def test_code_points_without_a_character_are_symbols() -> None:
 
 
 def test_lower_case_is_final() -> None:
-    """Lower-casing twice changes nothing more, stays in Unicode, and keeps the class, but for the emoji that is a circled letter."""
+    """Lower-casing twice changes nothing more, stays in Unicode, and keeps the class, but for the emoji that is a
+    circled letter.
+    """
     entries = load_unicode_table().entries()
     codes = np.arange(CODE_POINTS)
     lower = codes + (entries >> 4)

@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import compile.packaging.wheel as wheels
-from compile.support.errors import DeployFailed
+from compile.support.errors import DeployError
 
 _ROOT = Path(__file__).parents[2]
 _DISTRIBUTIONS = {"iree": "iree-base-runtime", "msgspec": "msgspec", "numpy": "numpy"}
@@ -46,8 +46,14 @@ def test_pins_and_version_are_those_of_the_project(wheel: Path) -> None:
         (name,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
         stated = MailParser().parsestr(archive.read(name).decode())
     pins = {Requirement(text) for text in project["dependencies"] if Requirement(text).name in wheels.REQUIRED}
-    assert {Requirement(text) for text in stated.get_all("Requires-Dist", [])} == pins, "install the checkout again: pip install -e ."
-    assert (stated["Name"], stated["Version"], stated["Requires-Python"]) == (wheels.DISTRIBUTION, project["version"], project["requires-python"])
+    assert {Requirement(text) for text in stated.get_all("Requires-Dist", [])} == pins, (
+        "install the checkout again: pip install -e ."
+    )
+    assert (stated["Name"], stated["Version"], stated["Requires-Python"]) == (
+        wheels.DISTRIBUTION,
+        project["version"],
+        project["requires-python"],
+    )
 
 
 def test_the_wheel_holds_the_runtime_and_nothing_else(wheel: Path) -> None:
@@ -56,7 +62,11 @@ def test_the_wheel_holds_the_runtime_and_nothing_else(wheel: Path) -> None:
         script = next(archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
     assert {name.split("/")[0].split("-")[0] for name in names} == {"runtime_py", "pqrnn_runtime"}
     assert "pqrnn = runtime_py.cli:main" in script
-    sources = {path.relative_to(_ROOT).as_posix() for path in (_ROOT / "runtime_py").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    sources = {
+        path.relative_to(_ROOT).as_posix()
+        for path in (_ROOT / "runtime_py").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     assert sources == {name for name in names if name.startswith("runtime_py/")}
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -70,11 +80,11 @@ def test_a_wheel_of_unknown_versions_is_refused(monkeypatch: pytest.MonkeyPatch,
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(wheels.metadata, "metadata", absent)
-    with pytest.raises(DeployFailed, match="pip install"):
+    with pytest.raises(DeployError, match="pip install"):
         wheels.build_wheel(tmp_path)
 
 
 def test_a_dependency_that_is_not_pinned_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(wheels.metadata, "requires", lambda _: ["numpy>=2", 'msgspec; extra == "dev"'])
-    with pytest.raises(DeployFailed, match="iree-base-runtime, msgspec"):
+    with pytest.raises(DeployError, match="iree-base-runtime, msgspec"):
         wheels.build_wheel(tmp_path)

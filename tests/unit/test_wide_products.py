@@ -34,7 +34,9 @@ def test_a_parser_says_the_same_bits() -> None:
             with torch.inference_mode():
                 for found, wanted in zip(wide(packed, bucket.words), model(packed, bucket.words), strict=True):
                     assert torch.equal(found, wanted)
-    assert {layer.weight.dtype for layer in model.modules() if isinstance(layer, IntegerLinear)} == {torch.int8}  # the model is left as it is
+    assert {layer.weight.dtype for layer in model.modules() if isinstance(layer, IntegerLinear)} == {
+        torch.int8
+    }  # the model is left as it is
 
 
 def test_there_are_no_8_bits_in_what_is_compiled() -> None:

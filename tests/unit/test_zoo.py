@@ -20,7 +20,11 @@ from pqrnn.zoo.card import Story
 from pqrnn.zoo.data_sets import read_data_sets, strictest_licence
 from pqrnn.zoo.shelf import CARD, ENTRY, FACTS, SHIPPED, WEIGHTS, find_parser, is_name, list_parsers
 
-STORY = Story(summary="Commands for tests", teacher="A grown-up.", commands=("pqrnn train --out runs/small", "pqrnn quantize runs/small"))
+STORY = Story(
+    summary="Commands for tests",
+    teacher="A grown-up.",
+    commands=("pqrnn train --out runs/small", "pqrnn quantize runs/small"),
+)
 
 
 @pytest.fixture
@@ -39,10 +43,25 @@ def run(tmp_path: Path) -> Path:
 def results(tmp_path: Path) -> Path:
     rows = [
         {"work": "small int8", "metric": "exact match", "value": 0.8125, "low": 0.75, "high": 0.875, "n": 64},
-        {"work": "small int8", "metric": "exact match, utterances not in train", "value": 0.7725, "low": 0.7, "high": 0.8, "n": 60},
+        {
+            "work": "small int8",
+            "metric": "exact match, utterances not in train",
+            "value": 0.7725,
+            "low": 0.7,
+            "high": 0.8,
+            "n": 60,
+        },
         {"work": "another int8", "metric": "weights", "value": 1234, "unit": "bytes"},
         {"work": "small int8", "metric": "intent flips", "value": 3, "n": 64},
-        {"work": "small teacher", "metric": "exact match", "value": 0.9125, "low": 0.8, "high": 0.95, "n": 64, "peer": "x"},
+        {
+            "work": "small teacher",
+            "metric": "exact match",
+            "value": 0.9125,
+            "low": 0.8,
+            "high": 0.95,
+            "n": 64,
+            "peer": "x",
+        },
         {"work": "another", "metric": "exact match", "value": 0.1234},
     ]
     path = tmp_path / "quality.json"
@@ -51,7 +70,16 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_a_parser_is_found_with_its_card(run: Path, shelf: Path, results: Path) -> None:
-    added = add_parser(run, shelf, "small", data=["mtop", "home"], story=STORY, results=results, work="small int8", beside=["small teacher"])
+    added = add_parser(
+        run,
+        shelf,
+        "small",
+        data=["mtop", "home"],
+        story=STORY,
+        results=results,
+        work="small int8",
+        beside=["small teacher"],
+    )
     assert sorted(path.name for path in added.folder.iterdir()) == sorted([CARD, ENTRY, FACTS, WEIGHTS])
     assert sorted(path.name for path in shelf.iterdir()) == ["small"]
     found = find_parser("small")
@@ -96,7 +124,9 @@ def test_without_results_the_card_says_so(run: Path, shelf: Path) -> None:
 
 def test_golden_texts_are_of_the_languages(tmp_path: Path, shelf: Path) -> None:
     write_run(tmp_path / "run", locale="hi,th")
-    texts = load_checkpoint(add_parser(tmp_path / "run", shelf, "small", data=["mtop"], story=STORY).folder).facts.golden_texts
+    texts = load_checkpoint(
+        add_parser(tmp_path / "run", shelf, "small", data=["mtop"], story=STORY).folder
+    ).facts.golden_texts
     assert any("\u0900" <= letter <= "\u097f" for text in texts for letter in text)
     assert any("\u0e00" <= letter <= "\u0e7f" for text in texts for letter in text)
     assert not any("a" <= letter <= "z" for text in texts for letter in text[:1].lower())
@@ -155,10 +185,14 @@ def test_languages_have_to_be_known(tmp_path: Path, shelf: Path) -> None:
     write_run(tmp_path / "run", locale="")
     with pytest.raises(ZooError, match="--lang"):
         add_parser(tmp_path / "run", shelf, "small", data=["mtop"], story=STORY)
-    assert add_parser(tmp_path / "run", shelf, "small", data=["mtop"], story=STORY, languages=["de", "th"]).entry.languages == ("de", "th")
+    assert add_parser(
+        tmp_path / "run", shelf, "small", data=["mtop"], story=STORY, languages=["de", "th"]
+    ).entry.languages == ("de", "th")
 
 
-def test_the_first_shelf_wins_and_unknown_names_are_answered(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_shelf_wins_and_unknown_names_are_answered(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("first", "second"):
         add_parser(run, tmp_path / name, "small", data=["mtop"], story=msgspec.structs.replace(STORY, summary=name))
     monkeypatch.setenv("PQRNN_ZOO", f"{tmp_path / 'first'}:{tmp_path / 'second'}")
@@ -171,7 +205,16 @@ def test_the_first_shelf_wins_and_unknown_names_are_answered(run: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("text", "name"), [("mtop-en", True), ("x_1", True), ("runs/en", False), ("home.pqrnn", False), (".", False), ("-", False), ("MTOP", False)]
+    ("text", "name"),
+    [
+        ("mtop-en", True),
+        ("x_1", True),
+        ("runs/en", False),
+        ("home.pqrnn", False),
+        (".", False),
+        ("-", False),
+        ("MTOP", False),
+    ],
 )
 def test_names_are_no_paths(text: str, name: bool) -> None:
     assert is_name(text) == name
@@ -185,13 +228,30 @@ def test_share_alike_is_the_strictest() -> None:
 
 
 def _pqrnn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "pqrnn", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", "pqrnn", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def test_the_command_line_adds_lists_and_shows(run: Path, shelf: Path, results: Path) -> None:
-    words = ("--name", "small", "--into", shelf, "--data-set", "mtop", "--summary", "for tests", "--results", results, "--work", "small int8")
+    words = (
+        "--name",
+        "small",
+        "--into",
+        shelf,
+        "--data-set",
+        "mtop",
+        "--summary",
+        "for tests",
+        "--results",
+        results,
+        "--work",
+        "small int8",
+    )
     assert _pqrnn("zoo", "add", run, *words).returncode == 0
-    (listed,) = [each for each in json.loads(_pqrnn("zoo", "list", "--json").stdout) if each["entry"]["name"] == "small"]
+    (listed,) = [
+        each for each in json.loads(_pqrnn("zoo", "list", "--json").stdout) if each["entry"]["name"] == "small"
+    ]
     assert listed["entry"]["figures"][0]["value"] == 0.8125
     assert "81.2%" in _pqrnn("zoo", "list").stdout
     assert _pqrnn("zoo", "show", "small").stdout == (shelf / "small" / CARD).read_text()

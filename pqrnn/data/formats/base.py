@@ -65,7 +65,7 @@ def _check_characters(file: TextFile, line: int, text: str) -> None:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            found = f"the lone surrogate U+{ord(text[error.start]):04X} at character {error.start} of {ascii(text)}"
+            found = f"the lone surrogate U+{ord(text[error.start]):04X} at character {error.start} of {text!a}"
             raise file.error(line, found, "whole Unicode characters") from None
 
 

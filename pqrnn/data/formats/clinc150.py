@@ -1,6 +1,7 @@
 """CLINC150: intents without slots, all splits in one JSON file.
 
-``{"train": [[text, intent], ...], "val": ..., "test": ..., "oos_train": [[text, "oos"], ...], "oos_val": ..., "oos_test": ...}``
+``{"train": [[text, intent], ...], "val": ..., "test": ..., "oos_train": [[text, "oos"], ...], "oos_val": ...,
+"oos_test": ...}``
 
 The out-of-scope rows join the split that their key names, with the intent that they carry (``oos``).
 """
@@ -73,4 +74,6 @@ def _scan(file: TextFile) -> Iterator[tuple[int, str, Any]]:
         raise file.error(error.lineno - 1, f"not JSON: {error.msg} at column {error.colno}", _EXPECTED) from None
 
 
-FORMAT = DataFormat("clinc150", "CLINC150 JSON: intents only, out-of-scope included, all splits in one file", _recognise, _read)
+FORMAT = DataFormat(
+    "clinc150", "CLINC150 JSON: intents only, out-of-scope included, all splits in one file", _recognise, _read
+)

@@ -1,9 +1,9 @@
 """One word for each line with its tag in the last column, a blank line between utterances, comments before the words.
 
-As xSID (van der Goot et al. 2021) and NorSID have it: ``# intent: x`` (also ``# intent = x`` and ``# intent x``), columns
-with tabs between them: number, word, intent, tag. Without numbers the word comes first; without a comment the intent is
-taken from the column before the tag. Where ``# text`` is made of the same words, it is the text, with its own spaces;
-else the words are joined with single spaces.
+As xSID (van der Goot et al. 2021) and NorSID have it: ``# intent: x`` (also ``# intent = x`` and ``# intent x``),
+columns with tabs between them: number, word, intent, tag. Without numbers the word comes first; without a comment the
+intent is taken from the column before the tag. Where ``# text`` is made of the same words, it is the text, with its own
+spaces; else the words are joined with single spaces.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def _split(line: str) -> list[str]:
 
 
 def _read_block(file: TextFile, block: Sequence[int]) -> Iterator[Row]:
-    """Yield the utterance of one block; none where a block of comments is not about an utterance, as at a file's head."""
+    """Yield the utterance of one block;
+
+    none where a block of comments is not about an utterance, as at a file's head.
+    """
     lines = list(dropwhile(lambda number: _is_comment(file.lines[number]), block))
     comments = _read_comments(file.lines[number] for number in block[: len(block) - len(lines)])
     if not lines:
@@ -92,4 +95,6 @@ def _find_intent(file: TextFile, lines: Sequence[int], middle: Sequence[Sequence
     return intent
 
 
-FORMAT = DataFormat("conll", "one word with its tag for each line, `# intent: name` before the words", _recognise, _read)
+FORMAT = DataFormat(
+    "conll", "one word with its tag for each line, `# intent: name` before the words", _recognise, _read
+)

@@ -1,10 +1,11 @@
 """Our own format: one JSON object for each line.
 
-``{"text": "wake me at seven", "intent": "alarm_set", "slots": [{"start": 11, "end": 16, "label": "time"}], "locale": "en"}``
+``{"text": "wake me at seven", "intent": "alarm_set", "slots": [{"start": 11, "end": 16, "label": "time"}], "locale":
+"en"}``
 
-``slots`` and ``locale`` may be left out, and so may ``split`` (``train``, ``dev``, ``test``). Offsets count Unicode code
-points, the end is exclusive. A slot may carry its own ``text``, which is then compared with what stands there: the usual
-way to find out about offsets that count something else. Other keys are allowed and mean nothing here.
+``slots`` and ``locale`` may be left out, and so may ``split`` (``train``, ``dev``, ``test``). Offsets count Unicode
+code points, the end is exclusive. A slot may carry its own ``text``, which is then compared with what stands there: the
+usual way to find out about offsets that count something else. Other keys are allowed and mean nothing here.
 """
 
 from __future__ import annotations

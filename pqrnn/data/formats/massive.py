@@ -1,8 +1,8 @@
 """MASSIVE: one JSON object for each line, with ``utt``, ``intent`` and slots.
 
 The official files (FitzGerald et al. 2022) write slots into ``annot_utt`` as ``wake me at [time : five am]`` and carry
-their split in ``partition``. Other editions carry ``slots`` as ``[start, end, label]`` in code points beside it or in its
-place; they win, for they say where a repeated value stands.
+their split in ``partition``. Other editions carry ``slots`` as ``[start, end, label]`` in code points beside it or in
+its place; they win, for they say where a repeated value stands.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _read(file: TextFile) -> Iterator[Row]:
         yield Row(example, read_split(file, number, row.get("partition")))
 
 
-def _read_triples(file: TextFile, number: int, value: Any) -> list[SlotSpan]:  # noqa: ANN401 - whatever the JSON holds
+def _read_triples(file: TextFile, number: int, value: Any) -> list[SlotSpan]:
     if not isinstance(value, list):
         raise file.error(number, f'"slots" is {value!r}', _SLOTS_EXPECTED)
     slots = []

@@ -1,9 +1,9 @@
 """MTOP: tab-separated, in the official eight columns or in the ``spans`` form with offsets in code points.
 
-Official (Li et al. 2021): id, intent, slots, utterance, domain, locale, decoupled form, tokens as JSON. Its slot offsets
-count UTF-8 bytes. ``spans``: status (ok, ambiguous, overlap), intent, slots, utterance, domain, locale, nested form. Its
-slot offsets count code points. In both, slots are ``start:end:LABEL`` with commas between them, only those of the top
-level, and the end is exclusive. Labels keep their ``IN:`` and ``SL:``.
+Official (Li et al. 2021): id, intent, slots, utterance, domain, locale, decoupled form, tokens as JSON. Its slot
+offsets count UTF-8 bytes. ``spans``: status (ok, ambiguous, overlap), intent, slots, utterance, domain, locale, nested
+form. Its slot offsets count code points. In both, slots are ``start:end:LABEL`` with commas between them, only those of
+the top level, and the end is exclusive. Labels keep their ``IN:`` and ``SL:``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def _read(file: TextFile) -> Iterator[Row]:
             raise file.error(number, f"{len(columns)} tab-separated columns", expected)
         state, intent, slots, text, _, locale, _ = columns[:7]
         if not official and state not in _STATES:
-            raise file.error(number, f"status {state!r}", f"{expected}, where the status is one of {', '.join(_STATES)}")
+            raise file.error(
+                number, f"status {state!r}", f"{expected}, where the status is one of {', '.join(_STATES)}"
+            )
         if not intent:
             raise file.error(number, "an empty intent", expected)
         check_text(file, number, text)
@@ -74,7 +76,9 @@ def _convert(file: TextFile, number: int, points: Sequence[int], start: int, end
     """Turn byte offsets into code-point offsets."""
     expected = "offsets in UTF-8 bytes, each at the beginning of a character or at the end of the text"
     if not 0 <= start <= end < len(points):
-        raise file.error(number, f"slot {label!r} from byte {start} to {end} in a text of {len(points) - 1} bytes", expected)
+        raise file.error(
+            number, f"slot {label!r} from byte {start} to {end} in a text of {len(points) - 1} bytes", expected
+        )
     if points[start] < 0 or points[end] < 0:
         raise file.error(
             number,

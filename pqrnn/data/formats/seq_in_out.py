@@ -1,4 +1,6 @@
-"""SNIPS and ATIS as three parallel files in the folder of a split: ``seq.in`` (words), ``seq.out`` (tags), ``label`` (intent).
+"""SNIPS and ATIS as three parallel files in the folder of a split:
+
+``seq.in`` (words), ``seq.out`` (tags), ``label`` (intent).
 
 Words are joined with single spaces, so the runs of spaces that some of these files have are gone.
 """
@@ -32,7 +34,9 @@ def _read(file: TextFile) -> Iterator[Row]:
         words, marks = split_tokens(line), split_tokens(tag_line)
         check_text(file, number, line)
         if len(words) != len(marks):
-            raise tags.error(number, f"{len(marks)} tags", f"{len(words)} tags, one for each word of {file.place(number)}")
+            raise tags.error(
+                number, f"{len(marks)} tags", f"{len(words)} tags, one for each word of {file.place(number)}"
+            )
         if not intent.strip():
             raise intents.error(number, "an empty intent", "one intent on each line")
         text, slots = join_tokens(tags, [number] * len(marks), words, marks)
@@ -44,7 +48,11 @@ def _read_beside(file: TextFile, name: str) -> TextFile:
     for path in (file.path.with_name(name), file.path.with_name(f"{name}.gz")):
         if path.is_file():
             return read_lines(path, file.locale)
-    raise DataNotFoundError(f"{file.path}: there is no {name} beside it; expected {_WORDS}, {_TAGS} and {_INTENTS} in one folder")
+    raise DataNotFoundError(
+        f"{file.path}: there is no {name} beside it; expected {_WORDS}, {_TAGS} and {_INTENTS} in one folder"
+    )
 
 
-FORMAT = DataFormat("seq", "SNIPS and ATIS folders with seq.in, seq.out and label", _recognise, _read, split_is_folder=True)
+FORMAT = DataFormat(
+    "seq", "SNIPS and ATIS folders with seq.in, seq.out and label", _recognise, _read, split_is_folder=True
+)

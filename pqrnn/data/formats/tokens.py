@@ -43,7 +43,9 @@ def group_tags(file: TextFile, lines: Sequence[int], tags: Sequence[str]) -> Ite
         yield label, first, len(tags)
 
 
-def join_tokens(file: TextFile, lines: Sequence[int], words: Sequence[str], tags: Sequence[str]) -> tuple[str, tuple[SlotSpan, ...]]:
+def join_tokens(
+    file: TextFile, lines: Sequence[int], words: Sequence[str], tags: Sequence[str]
+) -> tuple[str, tuple[SlotSpan, ...]]:
     """Join words with single spaces, and return the text with its slots in code points.
 
     Raises:
@@ -72,7 +74,9 @@ def find_tokens(text: str, words: Sequence[str]) -> list[tuple[int, int]] | None
     return None if text[place:].strip() else spans
 
 
-def place_slots(file: TextFile, lines: Sequence[int], tags: Sequence[str], spans: Sequence[tuple[int, int]]) -> tuple[SlotSpan, ...]:
+def place_slots(
+    file: TextFile, lines: Sequence[int], tags: Sequence[str], spans: Sequence[tuple[int, int]]
+) -> tuple[SlotSpan, ...]:
     """Return the slots of tagged words that stand at ``spans`` (code points).
 
     Raises:

@@ -28,7 +28,9 @@ class SourcePosition:
         return f"{self.file}{line}: {self.entry}"
 
 
-def template_error(place: SourcePosition, template: str, start: int, end: int, problem: str, expected: str = "") -> GrammarError:
+def template_error(
+    place: SourcePosition, template: str, start: int, end: int, problem: str, expected: str = ""
+) -> GrammarError:
     """Build the error for the piece ``template[start:end]``, shown with carets below it.
 
     Args:
