@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from seqeval.metrics.sequence_labeling import get_entities
 
-from pqrnn.data import Example, Slot, available_splits, load_examples
+from pqrnn.data import Example, SlotSpan, available_splits, load_examples
 from pqrnn.data.alignment import Reason, normalise_slots, write_tags
 from pqrnn.data.loader import guess_format
 
@@ -274,4 +274,4 @@ def test_slots_lie_in_their_texts(data_root: Path) -> None:
     rows = load_examples(str(data_root / "mtop" / "spans"), split="all")
     assert len(rows) == sum(sum(counts) for (name, _), counts in ROWS.items() if name == "mtop/spans")
     assert all(0 <= slot.start < slot.end <= len(row.text) for row in rows for slot in row.slots)
-    assert isinstance(rows[0].slots[0], Slot)
+    assert isinstance(rows[0].slots[0], SlotSpan)

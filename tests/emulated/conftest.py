@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from compile.emulation.runner import RunnerNotFoundError, Runner, emulated_runner
+from compile.emulation.runner import Runner, RunnerNotFoundError, emulated_runner
 from targets.schema import Emulator
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "compiled"))  # the tiny package is theirs

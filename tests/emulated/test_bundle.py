@@ -25,7 +25,7 @@ from foreign import cpu_code
 from msgspec.structs import replace
 from tiny_package import oracle, write_package
 
-from compile.emulation.runner import RunnerNotFoundError, Runner, emulated_runner
+from compile.emulation.runner import Runner, RunnerNotFoundError, emulated_runner
 from runtime_py.package_format.package import open_package, seal
 from runtime_py.tools.conformance import ByteSlot, ConformanceCase, decode_conformance, judge
 from targets.schema import Emulator

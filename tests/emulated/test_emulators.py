@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from foreign import COLUMNS, DEPTH, ROWS, SUM, SUMMED, call, cpu_code, cpu_package, script, vulkan_code, vulkan_package
 
-from compile.emulation.runner import RunnerNotFoundError, Runner, emulated_machine, emulated_runner, rasteriser_device
+from compile.emulation.runner import Runner, RunnerNotFoundError, emulated_machine, emulated_runner, rasteriser_device
 from compile.support.process import Finished, run_tool
 from runtime_py.package_format.manifest import Variant, VulkanNeeds
 from runtime_py.tools.replay import CANNOT_RUN, Replay

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from foreign import script
 
-from compile.emulation.runner import RunnerNotFoundError, Runner, emulated_machine, emulated_runner
+from compile.emulation.runner import Runner, RunnerNotFoundError, emulated_machine, emulated_runner
 from runtime_py.device.preflight import missing_features
 from targets import Target, shipped
 from targets.isa import ARCHITECTURES

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from runtime_fakes import fake_manifest, fake_variant, write_fake
+from makers.runtime_fakes import fake_manifest, fake_variant, write_fake
 
 from compile.packaging.board_readme import board_note, why_no_wheel
 from compile.packaging.bundle import Bundle, deploy, pack

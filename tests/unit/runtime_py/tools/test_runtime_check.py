@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from runtime_fakes import fake_golden
+from makers.runtime_fakes import fake_golden
 
 from runtime_py.package_format.manifest import Parity
 from runtime_py.parser import Logits

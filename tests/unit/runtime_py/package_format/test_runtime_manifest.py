@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runtime_fakes import fake_manifest, fake_variant, write_fake
+from makers.runtime_fakes import fake_manifest, fake_variant, write_fake
 
 from runtime_py.errors import SchemaError
 from runtime_py.package_format.manifest import (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import iree._runtime_libs
 import pytest
-from runtime_fakes import fake_manifest, fake_variant
+from makers.runtime_fakes import fake_manifest, fake_variant
 
 from runtime_py.device.preflight import (
     Machine,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pqrnn.data import Example, Slot, load_examples
+from pqrnn.data import Example, SlotSpan, load_examples
 from pqrnn.data.formats import BY_NAME, FORMATS
 from pqrnn.data.loader import guess_format
 from pqrnn.errors import DataFormatError
@@ -148,10 +148,10 @@ def test_massive_slots_keep_their_place_where_a_value_is_repeated_or_spaced(tmp_
     ]
     path.write_text("\n".join(json.dumps(row | {"intent": "i"}) for row in rows), encoding="utf-8")
     assert [row.slots for row in load_examples(str(path), split="all")] == [
-        (Slot("a", 0, 4), Slot("b", 8, 12)),
-        (Slot("a", 0, 4), Slot("b", 9, 13)),
-        (Slot("a", 0, 0),),
-        (Slot("a", 1, 1),),
+        (SlotSpan("a", 0, 4), SlotSpan("b", 8, 12)),
+        (SlotSpan("a", 0, 4), SlotSpan("b", 9, 13)),
+        (SlotSpan("a", 0, 0),),
+        (SlotSpan("a", 1, 1),),
     ]
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from runtime_fakes import fake_manifest, write_fake
+from makers.runtime_fakes import fake_manifest, write_fake
 
 from runtime_py.cli import _read_options, main, texts_to_parse
 from runtime_py.tools.presentation import Table, plain_text

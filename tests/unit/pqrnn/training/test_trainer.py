@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 from pathlib import Path
@@ -24,7 +25,6 @@ from pqrnn.training import trainer as training
 from pqrnn.training.config import TrainingConfig, learning_rate
 from pqrnn.training.trainer import train
 from runtime_py.decode.decoder import Decoder
-import itertools
 
 _MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)
 _CONFIG = TrainingConfig(epochs=6, batch=8, learning_rate=1e-2, patience=0, swap=0.3, misspell=0.1)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtime_fakes import fake_manifest, fake_parity, fake_variant, write_fake
+from makers.runtime_fakes import fake_manifest, fake_parity, fake_variant, write_fake
 
 from runtime_py.device.preflight import Machine
 from runtime_py.device.selection import kind_of, select_variant

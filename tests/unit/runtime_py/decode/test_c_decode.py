@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from makers.runtime_fakes import fake_manifest
 from oracles.host import Host
-from runtime_fakes import fake_manifest
 
 from runtime_py.decode.decoder import cut_text, place_run
 from runtime_py.decode.frame_search import Frames
@@ -21,7 +21,7 @@ from runtime_py.decode.tags import TagScheme, split_tag
 from runtime_py.package_format.manifest import FileEntry, Labels, Manifest
 from runtime_py.tools.c_header import c_header
 
-_C = Path(__file__).parents[2] / "runtime_py" / "c"
+_C = Path(__file__).parents[4] / "runtime_py" / "c"
 _TAGS = ["O", "B-time", "I-time", "B-place", "I-place", 'B-"odd\\?\n\x01é"', "B2-time", "B13-pl-ace"]
 _INTENTS = ["a", "b", "c"]
 _FRAMES = [[0, 3], [1, 2], []]  # of "odd...", "pl-ace", "place", "time"

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 import compile.packaging.wheel as wheels
 from compile.support.errors import DeployError
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[4]
 _DISTRIBUTIONS = {"iree": "iree-base-runtime", "msgspec": "msgspec", "numpy": "numpy"}
 
 

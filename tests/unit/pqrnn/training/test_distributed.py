@@ -18,7 +18,7 @@ from pqrnn.errors import TrainingError
 from pqrnn.features.projection import pack_texts
 from pqrnn.model.losses import IGNORED, Totals, distillation_loss, joint_loss
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[4]
 
 _ROUNDING = 2e-3  # of logits that spread by 0.1
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from runtime_fakes import fake_manifest, fake_parity, fake_variant, write_fake
+from makers.runtime_fakes import fake_manifest, fake_parity, fake_variant, write_fake
 
 from runtime_py.cache import cache_folder
 from runtime_py.device.gpu_selftest import replay_command, why_untrusted

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from runtime_fakes import fake_golden, fake_manifest, write_fake
+from makers.runtime_fakes import fake_golden, fake_manifest, write_fake
 
 from runtime_py.errors import DigestError, PackageError, SchemaError
 from runtime_py.package_format.golden import join_golden, load_golden, save_golden

@@ -93,7 +93,7 @@ def broken_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(site: Path, mine: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `pqrnn targets` in a process of its own that finds what is installed in `site`."""
-    path = os.pathsep.join(filter(None, [str(site), str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(site), str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, FOLDER_VARIABLE: str(mine)}
     command = [sys.executable, "-m", "pqrnn", "targets", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
