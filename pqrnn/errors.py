@@ -70,5 +70,13 @@ class ZooError(PqrnnError):
     """A trained parser is not in the zoo, or cannot be put there."""
 
 
+class RecipeError(PqrnnError):
+    """A recipe or a setting that is not there, or that does not take the value given."""
+
+
+class BuildError(PqrnnError):
+    """A build cannot go on."""
+
+
 class MissingExtraError(PqrnnError):
     """A verb needs packages that are not installed."""
