@@ -15,6 +15,7 @@ from pqrnn.files import replace_file
 from pqrnn.model.config import ModelConfig
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
+from pqrnn.model.retired_options import drop_retired_options
 from runtime_py.decode.decoder import Decoder
 
 FORMAT = 1
@@ -114,7 +115,12 @@ def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
         )
         raise CheckpointError(f"{folder}: no {FACTS} here, so this is no trained parser{unfinished}")
     try:
-        facts: Facts[Config] = msgspec.json.decode(path.read_bytes(), type=Facts[config])  # type: ignore[valid-type]
+        content = msgspec.json.decode(path.read_bytes())
+        if config is ModelConfig and isinstance(content, dict) and isinstance(content.get("config"), dict):
+            content["config"] = drop_retired_options(content["config"])
+        facts: Facts[Config] = msgspec.convert(content, Facts[config])  # type: ignore[valid-type]
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise CheckpointError(
             f"{path}: {error}; written by another version of pqrnn? This one reads format {FORMAT}"

@@ -52,10 +52,6 @@ def prepare_qat(model: ParserModel, texts: Iterable[str]) -> ParserModel:
     config = folded.config
     quantized = ParserModel(int8_config(config), folded.intent.out_features, folded.tags.out_features)
     weights = folded.state_dict()
-    if quantized.intent_from_inputs is not None:
-        apart = quantized.intent_from_inputs.in_features
-        weights["intent_from_inputs.weight"] = weights["intent.weight"][:, -apart:]
-        weights["intent.weight"] = weights["intent.weight"][:, :-apart]
     largest = calibrate(folded, texts)
     for name, module in quantized.named_modules():
         if isinstance(module, QuantizedLinear) and module.largest is not None:

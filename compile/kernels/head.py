@@ -40,7 +40,6 @@ class Sizes:
         texts: How many.
         words: Of each.
         width: Channels of the last layer.
-        heads: Of the pooling.
         intents: Labels.
         tags: Labels.
         peaks: Whether the intent sees each channel's largest state.
@@ -50,7 +49,6 @@ class Sizes:
     texts: int
     words: int
     width: int
-    heads: int
     intents: int
     tags: int
     peaks: bool
@@ -69,7 +67,7 @@ class Sizes:
         sides = 2 * _fill(self.tags, lanes)
         shares = self.tags if real else _fill(self.tags, DEPTH_STEP)
         found = (
-            (self.width, self.heads),
+            (self.width, 1),
             (self.seen, self.intents),
             (self.width, self.tags),
             (self.width, self.tags),
@@ -79,12 +77,7 @@ class Sizes:
 
     def fits(self, lanes: int) -> bool:
         """Say whether there is a kernel: blocks of channels must not be torn apart."""
-        return (
-            self.width % self.heads == 0
-            and (self.width // self.heads) % lanes == 0
-            and self.rounds > 0
-            and self.words > 1
-        )
+        return self.width % lanes == 0 and self.rounds > 0 and self.words > 1
 
 
 def head_kernel(name: str, family: InstructionFamily, sizes: Sizes) -> Kernel:
@@ -118,7 +111,7 @@ class _Head:
             Buffer("%intent", (texts, sizes.intents), "f32"),
             Buffer("%tags", (rows, sizes.tags), "f32"),
         )
-        self.scores = Buffer("%scores", (rows, _fill(sizes.heads, family.lanes)), "f32")
+        self.scores = Buffer("%scores", (rows, family.lanes), "f32")
         self.pooled = Buffer("%pooled", (texts, sizes.seen), family.element)
         self.common = Buffer("%common", (texts, wide), "f32")
         self.unary, self.logits = Buffer("%unary", (rows, wide), "f32"), Buffer("%logits", (rows, wide), "f32")
@@ -201,7 +194,7 @@ class _Head:
         return end
 
     def _normalise_scores(self, column: Value) -> None:
-        """Add the softmax over words, a head a lane."""
+        """Add the softmax over words, in the first lane."""
 
         def load(row: Value) -> Value:
             return load_vector(self.code, self.scores, (row, column), self.lanes)
@@ -226,18 +219,13 @@ class _Head:
         self._words([], divide)
 
     def _pool_block(self, column: Value) -> None:
-        channels = self.sizes.width // self.sizes.heads
-        head = (
-            self.code.index(0)
-            if self.sizes.heads == 1
-            else self.code.value(f"arith.divui {column}, {self.code.index(channels)} : index")
-        )
+        first = self.code.index(0)  # of the scores: the rest of their block is filled up
 
         def add(row: Value, values: list[Value]) -> list[Value]:
             state = load_vector(self.code, self.states, (row, column), self.lanes)
             present = load_spread(self.code, self.mask, (row,), self.lanes)
             shifted = self.real.fuse(self.real.subtract(present, self.real.number(1.0)), self.real.number(2.0), state)
-            share = load_spread(self.code, self.scores, (row, head), self.lanes)
+            share = load_spread(self.code, self.scores, (row, first), self.lanes)
             return [self.real.fuse(share, state, values[0]), self.real.larger(values[1], shifted)]
 
         mean, peak = self._words([self.real.number(0.0), self.real.number(_LOWEST)], add)

@@ -20,7 +20,7 @@ def _head_shape(short: Tensor, states: Tensor, *rest: Any) -> tuple[Tensor, Tens
 
 @define_operator(
     "head(Tensor short, Tensor states, Tensor mask, Tensor counts, Tensor pool, Tensor intent, Tensor tags, Tensor pooled, Tensor neighbours, "
-    "Tensor offsets, Tensor scale, Tensor bias, int words, int heads, int intents, int labels, int rounds, str family) -> (Tensor, Tensor)",
+    "Tensor offsets, Tensor scale, Tensor bias, int words, int intents, int labels, int rounds, str family) -> (Tensor, Tensor)",
     _head_shape,
 )
 def head(
@@ -37,7 +37,6 @@ def head(
     scale: Tensor,
     bias: Tensor,
     words: int,
-    heads: int,
     intents: int,
     labels: int,
     rounds: int,
@@ -59,7 +58,6 @@ def head(
         scale: float32, likewise.
         bias: float32, likewise.
         words: T.
-        heads: of the pooling.
         intents: labels.
         labels: of the tags.
         rounds: of refinement.
@@ -69,7 +67,7 @@ def head(
         float32[B, intents] and float32[B * T, labels], logits.
     """
     kind = find_family(family)
-    sizes = read_sizes(states.shape, intent.shape, kind, (words, heads, intents, labels, rounds))
+    sizes = read_sizes(states.shape, intent.shape, kind, (words, intents, labels, rounds))
     products, places = sizes.products(kind.lanes), _places(sizes, kind)
     packed = dict(zip(NAMES, (pool, intent, tags, pooled, neighbours), strict=True))
 
@@ -90,13 +88,13 @@ def head(
 
 
 def _real_head_shape(states: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-    words, _, intents, tags = rest[-6:-2]
+    words, intents, tags = rest[-5:-2]
     return states.new_empty((states.shape[0] // words, intents)), states.new_empty((states.shape[0], tags))
 
 
 @define_operator(
     "real_head(Tensor states, Tensor mask, Tensor counts, Tensor pool, Tensor intent, Tensor tags, Tensor pooled, Tensor neighbours, Tensor bias, "
-    "int words, int heads, int intents, int labels, int rounds, str family) -> (Tensor, Tensor)",
+    "int words, int intents, int labels, int rounds, str family) -> (Tensor, Tensor)",
     _real_head_shape,
 )
 def real_head(
@@ -110,7 +108,6 @@ def real_head(
     neighbours: Tensor,
     bias: Tensor,
     words: int,
-    heads: int,
     intents: int,
     labels: int,
     rounds: int,
@@ -118,7 +115,7 @@ def real_head(
 ) -> tuple[Tensor, Tensor]:
     """Return what `head` does, in float32 only; `bias` is that of the five products one behind the other."""
     kind = find_family(family)
-    sizes = read_sizes(states.shape, intent.shape, kind, (words, heads, intents, labels, rounds))
+    sizes = read_sizes(states.shape, intent.shape, kind, (words, intents, labels, rounds))
     products, places = sizes.products(kind.lanes, True), _places(sizes, kind)
     packed = dict(zip(NAMES, (pool, intent, tags, pooled, neighbours), strict=True))
 
@@ -133,10 +130,10 @@ def read_sizes(
 ) -> Sizes:
     """Return the sizes of a head from the shapes of its inputs and of the intent's packed weights;
 
-    `numbers`: words, heads, intents, labels, rounds.
+    `numbers`: words, intents, labels, rounds.
     """
-    (rows, width), (words, heads, intents, labels, rounds) = states, numbers
-    return Sizes(rows // words, words, width, heads, intents, labels, intent[1] * family.depth >= 2 * width, rounds)
+    (rows, width), (words, intents, labels, rounds) = states, numbers
+    return Sizes(rows // words, words, width, intents, labels, intent[1] * family.depth >= 2 * width, rounds)
 
 
 def _places(sizes: Sizes, family: InstructionFamily) -> dict[str, slice]:
@@ -158,12 +155,11 @@ def _answer(
     round_share: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Return the logits of a head, given its products by name and what rounds their inputs."""
-    words, width, heads, labels = sizes.words, sizes.width, sizes.heads, sizes.tags
+    words, width, labels = sizes.words, sizes.width, sizes.tags
     present = mask.reshape(-1, words, 1)
     value = states.reshape(-1, words, width)
-    scores = multiply_named("pool", inputs).reshape(-1, words, heads) + (present - 1.0) * 1e6
-    share = torch.softmax(scores, 1).repeat_interleave(width // heads, 2)
-    mean = round_state((share * value).sum(1))
+    scores = multiply_named("pool", inputs).reshape(-1, words, 1) + (present - 1.0) * 1e6
+    mean = round_state((torch.softmax(scores, 1) * value).sum(1))
     seen = mean
     if sizes.peaks:
         seen = torch.cat([mean, round_state((value + (present - 1.0) * 2.0).amax(1) * present[:, 0])], -1)

@@ -98,10 +98,8 @@ def _head(call: _Call) -> Kernel:
 
 def _projection(call: _Call) -> Kernel:
     (texts, quarters), *tables, _ = (read.shape for read in call.reads)
-    words, word_features, ngram_features, limit, *ngrams, lanes, real, rest = call.numbers
-    config = ProjectionConfig(
-        word_features=word_features, ngram_features=ngram_features, ngram_limit=limit, ngrams=tuple(ngrams)
-    )
+    words, word_features, ngram_features, *ngrams, lanes, real, rest = call.numbers
+    config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngrams=tuple(ngrams))
     return projection_kernel(
         call.name,
         lanes,

@@ -197,7 +197,6 @@ class KernelProjection(nn.Module):
             words,
             config.word_features,
             config.ngram_features,
-            config.ngram_limit,
             list(config.ngrams),
             self.lanes,
             int(real),
@@ -236,8 +235,7 @@ class KernelParser(nn.Module):
         after = cast(KernelLayer, self.layers[0]).linear
         if isinstance(after, IntegerLinear):
             self.register_buffer("levels", (after.kind.levels / after.largest).reshape(1))
-        intent, from_inputs = _split_intent(model)
-        self.labels = (_outputs(intent), _outputs(_linear(model.tags)))
+        self.labels = (_outputs(_linear(model.intent)), _outputs(_linear(model.tags)))
         count, lanes = self.labels[1], family.lanes
 
         def both_sides(value: Tensor) -> Tensor:
@@ -247,7 +245,7 @@ class KernelParser(nn.Module):
 
         linears = {
             "pool": model.pool,
-            "intent": intent,
+            "intent": model.intent,
             "tags": model.tags,
             "pooled": model.tags_from_pool,
             "neighbours": model.neighbours,
@@ -263,7 +261,6 @@ class KernelParser(nn.Module):
             self.register_buffer(f"{name}_weights", packed[name].weights)
         for part in ("bias",) if family.real else ("offsets", "scale", "bias"):
             self.register_buffer(part, torch.cat([packed[name].get_buffer(part) for name in NAMES]))
-        self.intent_from_inputs = None if from_inputs is None else KernelLinear(from_inputs, family)
 
     def forward(self, text: Tensor, words: int) -> ParserOutputs:
         """As `ParserModel.forward`."""
@@ -274,11 +271,11 @@ class KernelParser(nn.Module):
             features = add_context(features.reshape(batch, words, -1), context).flatten(0, 1)
         first = self.bottleneck
         if self.real:
-            short = inputs = torch.ops.pqrnn.real_rectified(
+            short = torch.ops.pqrnn.real_rectified(
                 features, first.weights, first.bias, mask, count, first.columns, self.family
             )
         else:
-            short, inputs = torch.ops.pqrnn.rectified(
+            short, _ = torch.ops.pqrnn.rectified(
                 features,
                 first.weights,
                 first.offsets,
@@ -293,16 +290,13 @@ class KernelParser(nn.Module):
         for layer in self.layers:
             short, states = cast(KernelLayer, layer).advance(short, mask, count, words)
         weights = [self.get_buffer(f"{name}_weights") for name in NAMES]
-        shape = (words, self.config.pool_heads, *self.labels, self.config.refinements)
+        shape = (words, *self.labels, self.config.refinements)
         if self.real:
             intent, tags = torch.ops.pqrnn.real_head(states, mask, count, *weights, self.bias, *shape, self.family)
         else:
             intent, tags = torch.ops.pqrnn.head(
                 short, states, mask, count, *weights, self.offsets, self.scale, self.bias, *shape, self.family
             )
-        if self.intent_from_inputs is not None:
-            there = mask.reshape(batch, words, 1) > 0.0  # other rows are not written
-            intent = intent + self.intent_from_inputs(torch.where(there, inputs.reshape(batch, words, -1), 0.0).amax(1))
         return ParserOutputs(intent, tags.reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
 
 
@@ -313,24 +307,6 @@ def _linear(module: nn.Module | None) -> IntegerLinear | nn.Linear:
 
 def _outputs(linear: IntegerLinear | nn.Linear) -> int:
     return linear.weight.shape[1] if isinstance(linear, IntegerLinear) else linear.out_features
-
-
-def _split_intent(model: ParserModel) -> tuple[IntegerLinear | nn.Linear, IntegerLinear | nn.Linear | None]:
-    """Return the intent's layer as far as it sees states, and what it sees of the bottleneck:
-
-    in float32 both are columns of one matrix.
-    """
-    intent = _linear(model.intent)
-    if isinstance(intent, IntegerLinear) or not model.config.pool_inputs:
-        return intent, None if model.intent_from_inputs is None else _linear(model.intent_from_inputs)
-    parts = []
-    for weight, bias in zip(
-        intent.weight.detach().split(intent.in_features - model.config.bottleneck, 1), (intent.bias, None), strict=True
-    ):
-        part = nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
-        part.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias.detach()})
-        parts.append(part)
-    return parts[0], parts[1]
 
 
 def has_products(model: nn.Module) -> bool:
@@ -344,7 +320,7 @@ def fits_parser(model: ParserModel, family: InstructionFamily) -> bool:
     layers, of integers the first with an input in int8, refinement, and pooling by whole blocks of channels.
     """
     config = model.config
-    sizes = Sizes(1, 2, 2 * config.state, config.pool_heads, 1, 1, config.pool_peaks, config.refinements)
+    sizes = Sizes(1, 2, 2 * config.state, 1, 1, config.pool_peaks, config.refinements)
     first = model.layers[0].product if len(model.layers) else None
     suits = (
         isinstance(first, nn.Linear)
@@ -360,7 +336,7 @@ def counts_words(model: ParserModel, kernels: Kernels | None) -> bool:
     """
     if kernels is None or kernels.family is None or not fits_parser(model, kernels.family):
         return False
-    return not model.config.context and not model.config.pool_inputs  # which are no kernels, and go over all rows
+    return not model.config.context  # which is no kernel, and goes over all rows
 
 
 def with_kernels(model: ParserModel, kernels: Kernels) -> ParserModel | KernelParser:

@@ -113,7 +113,7 @@ def _projection_shape(text: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor,
 
 
 @define_operator(
-    "projection(Tensor text, Tensor blocks, Tensor numbers, Tensor entries, Tensor seeds, int words, int word_features, int ngram_features, int limit, "
+    "projection(Tensor text, Tensor blocks, Tensor numbers, Tensor entries, Tensor seeds, int words, int word_features, int ngram_features, "
     "int[] ngrams, int lanes, int real, int rest) -> (Tensor, Tensor, Tensor, Tensor)",
     _projection_shape,
 )
@@ -126,7 +126,6 @@ def projection(
     words: int,
     word_features: int,
     ngram_features: int,
-    limit: int,
     ngrams: Sequence[int],
     lanes: int,
     real: int,
@@ -143,7 +142,6 @@ def projection(
         words: W, rows of each text.
         word_features: of the projection's settings, as what follows.
         ngram_features: likewise.
-        limit: of sums over n-grams.
         ngrams: lengths of n-grams.
         lanes: 32-bit numbers in a vector register of the target.
         real: whether features are float32 instead of int8.
@@ -154,9 +152,7 @@ def projection(
         features int8 or float32[B * W, features], mask float32[B * W] with one where a word is, spans int32[B * W, 2],
         word count int32[B].
     """
-    config = ProjectionConfig(
-        word_features=word_features, ngram_features=ngram_features, ngram_limit=limit, ngrams=tuple(ngrams)
-    )
+    config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngrams=tuple(ngrams))
     found = Projection(config)(text, words)
     mask = (torch.arange(words, dtype=torch.int32) < found.word_count[:, None]).float()
     features = found.features.to(torch.float32 if real else torch.int8)

@@ -396,7 +396,7 @@ class _Projection:
 
         value, _ = self._range(begin, end, [(one.number(0), "i32"), (one.number(1), "i32")], step)
         self._store(value, self.grams, self.code.index(0))
-        self._stretch(row, 0, self.hashes[0], self.code.index(1), 0)
+        self._stretch(row, 0, self.hashes[0], self.code.index(1))
 
     def _gram_part(self, row: Value, word: Value, begin: Value, end: Value) -> None:
         """Add the features of n-grams and shape."""
@@ -411,7 +411,7 @@ class _Projection:
         filled = code.index(1)
         for order in self.config.ngrams:
             filled = self._grams(order, begin, end, filled)
-        self._stretch(row, self.hashes[0], self.hashes[1], filled, self.config.ngram_limit)
+        self._stretch(row, self.hashes[0], self.hashes[1], filled, clip=True)
 
     def _grams(self, order: int, begin: Value, end: Value, filled: Value) -> Value:
         """Add the hashes of n-grams of one length behind those that are there; return how many there are then."""
@@ -431,10 +431,10 @@ class _Projection:
 
         return self._range(begin, stop, [(filled, "index")], step)[0]
 
-    def _stretch(self, row: Value, offset: int, hashes: int, count: Value, limit: int) -> None:
-        """Add ternary numbers of the first `count` hashes in `grams`, summed, from the hash `offset` on;
+    def _stretch(self, row: Value, offset: int, hashes: int, count: Value, *, clip: bool = False) -> None:
+        """Add ternary numbers of the first `count` hashes in `grams`, summed, from the hash `offset` on.
 
-        a limit of 0 is none.
+        `clip`: whether the sums are cut off at -1 and 1.
         """
         code, many = self.code, self.many
         pairs = vector_of(2 * self.lanes, "i16")
@@ -465,8 +465,8 @@ class _Projection:
 
             zero = code.constant(f"dense<0> : {pairs}")
             sums = self._range(code.index(0), count, [(zero, pairs)] * (FEATURES_PER_HASH // 2), add)
-            if limit:
-                for operation, bound in (("minsi", limit), ("maxsi", -limit)):
+            if clip:
+                for operation, bound in (("minsi", 1), ("maxsi", -1)):
                     sums = [
                         code.value(f"arith.{operation} {each}, {code.constant(f'dense<{bound}> : {pairs}')} : {pairs}")
                         for each in sums

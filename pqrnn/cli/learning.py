@@ -36,7 +36,7 @@ def make_config(precision: str, **settings: Any) -> TrainingConfig:
         raise TrainingError(f"these settings do not make a parser: {error}") from error
 
 
-def make_shape(features: int, ngram_features: int, ngram_limit: int = 1, **shape: Any) -> ModelConfig:
+def make_shape(features: int, ngram_features: int, **shape: Any) -> ModelConfig:
     """Return the shape of a parser (`pqrnn.model.config.ModelConfig`).
 
     Raises:
@@ -48,7 +48,7 @@ def make_shape(features: int, ngram_features: int, ngram_limit: int = 1, **shape
     from pqrnn.model.parser import ParserModel
 
     try:
-        projection = ProjectionConfig(word_features=features, ngram_features=ngram_features, ngram_limit=ngram_limit)
+        projection = ProjectionConfig(word_features=features, ngram_features=ngram_features)
         model = ModelConfig(projection=projection, **shape)
         ParserModel(model, intents=1, tags=1)
     except ValueError as error:

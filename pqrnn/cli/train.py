@@ -60,17 +60,12 @@ def train(
     zoneout: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of states kept unchanged.")] = 0.1,
     features: FeaturesOption = 512,
     ngram_features: NgramFeaturesOption = 512,
-    ngram_limit: Annotated[int, typer.Option(min=1, max=127, help="Bound of the n-gram sums; 1: ternary.")] = 1,
     bottleneck: BottleneckOption = 256,
     context: ContextOption = 0,
     state: StateOption = 192,
     layers: LayersOption = 2,
     kernel: Annotated[int, typer.Option(min=1, help="Words a gate sees.")] = 2,
-    pool_heads: Annotated[int, typer.Option(min=1, help="Heads of the attention pooling.")] = 1,
     pool_peaks: Annotated[bool, typer.Option(help="Let the intent also see each channel's largest state.")] = True,
-    pool_inputs: Annotated[
-        bool, typer.Option(help="Let the intent also see which words there are, whatever their order.")
-    ] = False,
     refinements: Annotated[
         int, typer.Option(min=0, help="Rounds in which tags are made to agree with their neighbours.")
     ] = 2,
@@ -89,16 +84,13 @@ def train(
     model = make_shape(
         features,
         ngram_features,
-        ngram_limit,
         bottleneck=bottleneck,
         context=context,
         state=state,
         layers=layers,
         kernel=kernel,
         norm=norm,
-        pool_heads=pool_heads,
         pool_peaks=pool_peaks,
-        pool_inputs=pool_inputs,
         refinements=refinements,
         dropout=dropout,
         word_dropout=word_dropout,

@@ -22,8 +22,7 @@ MurmurHash3; the same for
 ternary number: 00 and 11 are 0,
    01 is +1, 10 is -1, so P(0) = 1/2 and P(+1) = P(-1) = 1/4 (pQRNN, arXiv:2101.08890, after PRADO, D19-1506). The first
    `word_features` columns are the word's own; the others are the sum over its n-grams and its shape, clipped to
-   [-ngram_limit, ngram_limit]: ternary again if the limit is 1 (few zeros: about 0.16 in words of three to ten
-   letters), small integers otherwise (all exact in int8 and in float32).
+   [-1, 1], so ternary again (with fewer zeros: about 0.16 in words of three to ten letters).
 """
 
 from __future__ import annotations
@@ -67,14 +66,12 @@ class ProjectionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         word_features: ternary features of the word's own hash, a multiple of 16.
         ngram_features: ternary features of its character n-grams and shape, a multiple of 16; 0 leaves them out.
         ngrams: lengths of the character n-grams.
-        ngram_limit: bound of the sums over n-grams, 1 to 127.
         version: of the algorithm: the same version gives the same bits for ever.
     """
 
     word_features: int = 512
     ngram_features: int = 512
     ngrams: tuple[int, ...] = (2, 3, 4)
-    ngram_limit: int = 1
     version: int = _VERSION
 
     @property
@@ -87,8 +84,7 @@ class Words(NamedTuple):
     """What the projection finds in a batch of texts.
 
     Attributes:
-        features: float32[B, W, F], integers (word features -1, 0 or +1; n-gram features up to the limit); zero rows
-            past the last word.
+        features: float32[B, W, F], -1, 0 or +1; zero rows past the last word.
         spans: int32[B, W, 2], byte start and end (exclusive) of each word; zero past the last word.
         word_count: int32[B], words in the text, which may be more than W: then the text has been cut at W.
     """
@@ -152,8 +148,6 @@ class Projection(nn.Module):
             )
         if min(config.ngrams, default=0) < 2 or len(set(config.ngrams)) < len(config.ngrams):
             raise ValueError(f"ngrams must be at least 2 long and all different: {config}")
-        if not 1 <= config.ngram_limit <= 127:
-            raise ValueError(f"ngram_limit must be 1 to 127: {config}")
         if config.version != _VERSION:
             raise ValueError(
                 f"this is version {_VERSION} of the projection, which cannot stand in for version {config.version}"
@@ -290,9 +284,7 @@ class Projection(nn.Module):
         hashed = mix(shape * to_int32(MULTIPLIER) + to_int32(SHAPE_SALT))
         present = first.sum(-1, dtype=torch.int32)
         shape_features = self._ternary(hashed, self.ngram_seeds) * present[..., None]
-        return torch.clamp(
-            sums + shape_features.float(), -float(self.config.ngram_limit), float(self.config.ngram_limit)
-        )
+        return torch.clamp(sums + shape_features.float(), -1.0, 1.0)
 
     def _ternary(self, value: Tensor, seeds: Tensor) -> Tensor:
         """Stretch int32[...] hashes to int32[..., 16 * seeds] ternary numbers."""

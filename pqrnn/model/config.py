@@ -21,10 +21,7 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         state: QRNN state per direction; a layer's output is twice as wide.
         layers: QRNN layers.
         kernel: words that a gate sees: this one and `kernel - 1` before it (after it, backwards).
-        pool_heads: of the attention that pools words for the intent; a divisor of twice the state.
         pool_peaks: whether the intent also sees each channel's largest state over the words.
-        pool_inputs: whether it also sees the largest of each channel of the bottleneck: which words are there, whatever
-            their order.
         refinements: rounds in which tags are made to agree with their neighbours; 0 for none.
         norm: "batch" (masked, folded away at export) or "none".
         dropout: of the channels of layer inputs, in training.
@@ -40,9 +37,7 @@ class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     state: int = 192
     layers: int = 2
     kernel: int = 2
-    pool_heads: int = 1
     pool_peaks: bool = True
-    pool_inputs: bool = False
     refinements: int = 2
     norm: str = "batch"
     dropout: float = 0.3

@@ -75,12 +75,10 @@ class ParserModel(Network):
         """`intents`, `tags`: how many labels each head has.
 
         Raises:
-            ValueError: `config.norm` or `config.precision` is unknown, they do not go together, or the heads do not
-                divide the width.
+            ValueError: `config.norm` or `config.precision` is unknown, they do not go together, or there are fewer
+                word features than the context needs.
         """
         super().__init__()
-        if 2 * config.state % config.pool_heads:
-            raise ValueError(f"pool_heads must divide twice the state: {config.pool_heads}, {2 * config.state}")
         if config.norm not in ("batch", "none"):
             raise ValueError(f"norm must be 'batch' or 'none', not {config.norm!r}")
         if config.precision not in ("float32", "int8"):
@@ -99,14 +97,9 @@ class ParserModel(Network):
         self.layers = nn.ModuleList(
             QrnnLayer(config.bottleneck if i == 0 else width, config, i + 1) for i in range(config.layers)
         )
-        self.pool = config.make_linear(width, config.pool_heads, ActivationRange.SIGNED)
-        seen = width + (width if config.pool_peaks else 0)
-        inputs = config.bottleneck if config.pool_inputs else 0
-        apart = inputs > 0 and config.precision == "int8"  # of another range than the states
-        self.intent = config.make_linear(seen if apart else seen + inputs, intents, ActivationRange.SIGNED)
-        self.intent_from_inputs = (
-            config.make_linear(inputs, intents, ActivationRange.POSITIVE, bias=False) if apart else None
-        )
+        self.pool = config.make_linear(width, 1, ActivationRange.SIGNED)
+        pooled_width = 2 * width if config.pool_peaks else width
+        self.intent = config.make_linear(pooled_width, intents, ActivationRange.SIGNED)
         self.tags = config.make_linear(width, tags, ActivationRange.SIGNED)
         self.tags_from_pool = config.make_linear(width, tags, ActivationRange.SIGNED, bias=False)
         # Rounds of refinement: the neighbours' tag probabilities, through one learned matrix a side.
@@ -159,7 +152,6 @@ class ParserModel(Network):
         value = torch.relu(value) * mask
         if self.training and config.word_dropout:
             value = value * torch.bernoulli(torch.full_like(mask, 1.0 - config.word_dropout))
-        words = value
         for layer in self.layers:
             value = layer(self._drop(value), mask, scan=scan)
         states, value = value, self._drop(value)
@@ -170,29 +162,13 @@ class ParserModel(Network):
                 1
             )  # states lie in [-1, 1], a little more under dropout: padding is never the largest
             pooled = torch.cat([pooled, peaks * mask[:, 0]], -1)  # and a text without words has none
-        if not config.pool_inputs:
-            intent = widen(self.intent(pooled))
-        else:
-            inputs = self._drop(words).amax(1)  # not negative, and zero for padding
-            if self.intent_from_inputs is None:
-                intent = widen(self.intent(torch.cat([pooled, inputs], -1)))
-            else:
-                intent = widen(self.intent(pooled)) + widen(self.intent_from_inputs(inputs))
-        return Encoding(intent, self._refine(unary, mask), states)
+        return Encoding(widen(self.intent(pooled)), self._refine(unary, mask), states)
 
     def _pool(self, value: Tensor, mask: Tensor) -> Tensor:
-        """Attention pooling, float32[B, W, width] to [B, width]:
-
-        each head weighs the words for its own share of the channels.
-        """
-        batch, words, width = value.shape
-        heads = self.config.pool_heads
+        """Return the mean of the words' states, float32[B, W, width] to [B, width], weighed by attention."""
+        # The softmax stays on the last dimension, as GPUs need it.
         scores = (widen(self.pool(value)) + (mask - 1.0) * 1e6).transpose(1, 2)
-        attention = torch.softmax(scores, -1)[
-            :, :, None, :
-        ]  # [B, heads, 1, W]: the softmax stays on the last dimension, as GPUs need it
-        channels = value.reshape(batch, words, heads, width // heads).transpose(1, 2)
-        return torch.matmul(attention, channels).reshape(batch, width)
+        return torch.matmul(torch.softmax(scores, -1), value).reshape(value.shape[0], value.shape[2])
 
     def _refine(self, unary: Tensor, mask: Tensor) -> Tensor:
         """Let tags agree with their neighbours:

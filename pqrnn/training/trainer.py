@@ -47,8 +47,10 @@ from pqrnn.evaluation.frames import frame_of_example
 from pqrnn.evaluation.metrics import score_frames
 from pqrnn.evaluation.prediction import predict_encoded
 from pqrnn.files import replace_file
+from pqrnn.model.config import ModelConfig
 from pqrnn.model.losses import Totals, joint_loss
 from pqrnn.model.network import Network
+from pqrnn.model.retired_options import add_retired_options
 from pqrnn.seeding import make_random
 from pqrnn.training.config import TrainingConfig, learning_rate
 from pqrnn.training.optimizer import group_parameters, update_average
@@ -391,8 +393,9 @@ def _digest(weights: Mapping[str, Tensor]) -> str:
 def _fingerprint(
     model: NetworkConfig, config: TrainingConfig, data: dict[str, Any], objective: DistillationObjective | None
 ) -> str:
+    shape = msgspec.to_builtins(model)
     decisive = [
-        msgspec.to_builtins(model),
+        add_retired_options(shape) if isinstance(model, ModelConfig) else shape,
         {k: v for k, v in msgspec.to_builtins(config).items() if k != "threads"},
         data["train"],
         data["dev"],

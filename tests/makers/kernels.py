@@ -1,6 +1,6 @@
-"""Kernels compiled alone, and what they are given:
+"""Kernels compiled alone, and what they are given.
 
-numbers of all of int8, or of float32, and their products in NumPy or in float64.
+Numbers of all of int8, or of float32, and their products in NumPy or in float64.
 """
 
 from __future__ import annotations
@@ -56,21 +56,18 @@ SHAPES = (
     (64, 40, 18),
     (2, 2050, 7),
 )
-HEADS = (  # texts, words, width, heads, intents, tags, peaks, rounds
-    Sizes(1, 2, 16, 1, 1, 1, True, 1),
-    Sizes(3, 9, 64, 2, 33, 18, True, 2),
-    Sizes(2, 5, 32, 1, 16, 32, False, 3),
-    Sizes(1, 17, 48, 3, 7, 149, True, 1),
+HEADS = (  # texts, words, width, intents, tags, peaks, rounds
+    Sizes(1, 2, 16, 1, 1, True, 1),
+    Sizes(3, 9, 64, 33, 18, True, 2),
+    Sizes(2, 5, 32, 16, 32, False, 3),
+    Sizes(1, 17, 48, 7, 149, True, 1),
 )
-# The shipped features for two texts; and sizes that vectors do not divide, one kind of features only, other n-grams and
-# limits.
+# The shipped features for two texts; and sizes that vectors do not divide, one kind of features only, other n-grams.
 TEXT_SIZES = (
     TextSizes(2, 96, 16, ProjectionConfig()),
     TextSizes(1, 36, 3, ProjectionConfig(word_features=48, ngram_features=0), real=True, rest=True),
-    TextSizes(
-        3, 40, 2, ProjectionConfig(word_features=0, ngram_features=80, ngrams=(5, 2), ngram_limit=127), rest=True
-    ),
-    TextSizes(1, 512, 64, ProjectionConfig(word_features=64, ngram_features=64, ngrams=(3,), ngram_limit=2)),
+    TextSizes(3, 40, 2, ProjectionConfig(word_features=0, ngram_features=80, ngrams=(5, 2)), rest=True),
+    TextSizes(1, 512, 64, ProjectionConfig(word_features=64, ngram_features=64, ngrams=(3,))),
 )
 WORDS = (
     (1, 8, 8, 2),
@@ -100,7 +97,7 @@ def compile_kernels(kernels: Iterable[Kernel], target: str, folder: Path) -> Pat
 
 @dataclass(frozen=True)
 class Case:
-    """What a kernel is given, and what it has to give, in the rows that it computes where it does not compute them all."""
+    """What a kernel is given, and what it has to give in the rows that it computes (all, unless it says which)."""
 
     kernel: Kernel
     inputs: tuple[NDArray[Any], ...]
@@ -132,9 +129,9 @@ def product_case(family: InstructionFamily, shape: tuple[int, int, int]) -> Case
 
 
 def real_product_case(family: InstructionFamily, shape: tuple[int, int, int]) -> tuple[Case, NDArray[Any]]:
-    """A product of float32 with a bias, in float64;
+    """A product of float32 with a bias, in float64.
 
-    and how far any order of float32 sums may be from it (Higham 2002, section 3.1).
+    Also returned is how far any order of float32 sums may be from it (Higham 2002, section 3.1).
     """
     rows, depth, columns = shape
     generator = np.random.default_rng(rows * 1_000_003 + depth * 1009 + columns)
@@ -232,9 +229,9 @@ def real_rectified_case(family: InstructionFamily, texts: int, shape: tuple[int,
 
 
 def real_head_case(family: InstructionFamily, sizes: Sizes) -> Case:
-    """A head in float32, of which the first text has no word at all;
+    """A head in float32, of which the first text has no word at all.
 
-    what is wanted is what its operator says in float64.
+    What is wanted is what its operator says in float64.
     """
     torch.manual_seed(sizes.words)
     counts = _counts(sizes.texts, sizes.words)
@@ -246,7 +243,7 @@ def real_head_case(family: InstructionFamily, sizes: Sizes) -> Case:
         for name, size in sizes.products(family.lanes, True).items()
     ]
     tensors = (states, mask, counts, *(each.weights for each in packed), torch.cat([each.bias for each in packed]))
-    numbers = (sizes.words, sizes.heads, sizes.intents, sizes.tags, sizes.rounds)
+    numbers = (sizes.words, sizes.intents, sizes.tags, sizes.rounds)
     kernel = head_kernel(f"real_head_{'_'.join(map(str, numbers))}_{sizes.texts}_{int(sizes.peaks)}", family, sizes)
     wide = [each.double() if each.is_floating_point() else each for each in tensors]
     return _case(kernel, tensors, torch.ops.pqrnn.real_head(*wide, *numbers, family.name), counts, sizes.words)
@@ -283,7 +280,7 @@ def head_case(family: InstructionFamily, sizes: Sizes) -> Case:
     packed = [PackedLinear(linears[name], family) for name in NAMES]
     rows = [torch.cat([each.get_buffer(part) for each in packed]) for part in ("offsets", "scale", "bias")]
     tensors = (short, short.float() / 127.0, mask, counts, *(each.weights for each in packed), *rows)
-    numbers = (sizes.words, sizes.heads, sizes.intents, sizes.tags, sizes.rounds)
+    numbers = (sizes.words, sizes.intents, sizes.tags, sizes.rounds)
     kernel = head_kernel(f"head_{'_'.join(map(str, numbers))}_{sizes.texts}_{int(sizes.peaks)}", family, sizes)
     return _case(kernel, tensors, torch.ops.pqrnn.head(*tensors, *numbers, family.name), counts, sizes.words)
 
@@ -318,9 +315,9 @@ def _rows(counts: torch.Tensor, words: int, width: int) -> tuple[torch.Tensor, t
 def check_reals(
     found: NDArray[Any], wanted: NDArray[Any], levels: float, short: NDArray[Any], rounded: NDArray[Any]
 ) -> None:
-    """Compare float32, and the int8 rounded from it:
+    """Compare float32, and the int8 rounded from it.
 
-    a number within a rounding of the middle between two int8 may fall on either side.
+    A number within a rounding of the middle between two int8 may fall on either side.
     """
     np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=2e-6)
     scaled = wanted.astype(np.float64) * levels

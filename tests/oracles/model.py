@@ -22,11 +22,7 @@ class Config(Protocol):
     @property
     def refinements(self) -> int: ...
     @property
-    def pool_heads(self) -> int: ...
-    @property
     def pool_peaks(self) -> bool: ...
-    @property
-    def pool_inputs(self) -> bool: ...
 
 
 def encode(weights: Mapping[str, Array], features: Array, config: Config) -> tuple[Array, Array]:
@@ -39,31 +35,25 @@ def encode(weights: Mapping[str, Array], features: Array, config: Config) -> tup
     """
     seen = [np.concatenate([word, _context(features, place, config.context)]) for place, word in enumerate(features)]
     values = [np.maximum(_norm(weights, "bottleneck_norm", _linear(weights, "bottleneck", word)), 0.0) for word in seen]
-    lexical = np.array(values).max(0) if values else np.zeros(len(weights["bottleneck.bias"]))
     for layer in range(config.layers):
         values = _layer(weights, f"layers.{layer}", values, config.kernel)
     pooled = np.zeros(weights["pool.weight"].shape[1])
     peaks = np.zeros(len(pooled))
     if values:
         scores = np.array([_linear(weights, "pool", value) for value in values])
-        shares = np.repeat(
-            np.array([_softmax(scores[:, head]) for head in range(config.pool_heads)]).T,
-            len(pooled) // config.pool_heads,
-            axis=1,
-        )
-        pooled = (shares * np.array(values)).sum(0)
+        pooled = (_softmax(scores[:, 0])[:, None] * np.array(values)).sum(0)
         peaks = np.array(values).max(0)
     common = weights["tags_from_pool.weight"] @ pooled
     unary = [_linear(weights, "tags", value) + common for value in values]
     tags = _refine(weights, unary, config.refinements)
-    seen = np.concatenate([pooled, *([peaks] if config.pool_peaks else []), *([lexical] if config.pool_inputs else [])])
+    seen = np.concatenate([pooled, *([peaks] if config.pool_peaks else [])])
     return _linear(weights, "intent", seen), np.array(tags).reshape(len(values), len(common))
 
 
 def _refine(weights: Mapping[str, Array], unary: list[Array], rounds: int) -> list[Array]:
-    """Mean-field rounds of a chain (arXiv:1502.03240):
+    """Mean-field rounds of a chain (arXiv:1502.03240).
 
-    to each word's own logits what the words on its sides say, given their last probabilities.
+    What the words on its sides say, given their last probabilities, is added to each word's logits.
     """
     tags = unary
     for _ in range(rounds):
@@ -79,19 +69,20 @@ def _refine(weights: Mapping[str, Array], unary: list[Array], rounds: int) -> li
 
 def _context(features: Array, place: int, width: int) -> Array:
     """Features of this word with the next one, with the one before, and with both; zero where there is none."""
+
+    def word(offset: int, column: int) -> float:
+        return features[place + offset, column] if 0 <= place + offset < len(features) else 0.0
+
     found = np.zeros((3, width))
     for column in range(width):
-        word = lambda offset, shift, column=column: (
-            features[place + offset, shift + column] if 0 <= place + offset < len(features) else 0.0
-        )
-        found[0, column] = word(0, 0) * word(1, width)
-        found[1, column] = word(-1, 0) * word(0, width)
-        found[2, column] = word(-1, 0) * word(0, width) * word(1, width // 2)
+        found[0, column] = word(0, column) * word(1, width + column)
+        found[1, column] = word(-1, column) * word(0, width + column)
+        found[2, column] = word(-1, column) * word(0, width + column) * word(1, width // 2 + column)
     return found.reshape(-1)
 
 
 def _layer(weights: Mapping[str, Array], name: str, values: list[Array], kernel: int) -> list[Array]:
-    """fo-pooling (arXiv:1611.01576) in both directions:
+    """fo-pooling (arXiv:1611.01576) in both directions.
 
     c = f c + (1 - f) z and h = o c, gates from this word and those before it.
     """

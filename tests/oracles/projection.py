@@ -1,6 +1,6 @@
-"""The projection in plain Python, from the text of `pqrnn.features.projection`:
+"""The projection in plain Python, from the text of `pqrnn.features.projection`.
 
-strings, lists and unbounded integers.
+It uses strings, lists and unbounded integers.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ class Config(Protocol):
     def ngram_features(self) -> int: ...
     @property
     def ngrams(self) -> tuple[int, ...]: ...
-    @property
-    def ngram_limit(self) -> int: ...
 
 
 class Character(NamedTuple):
@@ -142,8 +140,10 @@ def hash_ngrams(word: str, orders: Sequence[int]) -> list[int]:
 
 
 def hash_shape(word: str) -> int:
-    """Hash of the first character's class, the length up to 15, whether the first is a capital and whether more than
-    one is.
+    """Hash of a word's shape.
+
+    That is its first character's class, its length up to 15, whether the first is a capital, and whether more than one
+    is.
     """
     capitals = [lower_case(character) != character for character in word]
     shape = break_class(word[0]) << 16 | min(len(word), 15) << 12 | capitals[0] << 1 | (sum(capitals) > 1)
@@ -164,12 +164,12 @@ def stretch(value: int, first: int, features: int) -> list[int]:
 
 
 def word_features(word: str, config: Config) -> list[int]:
-    """All features of one word: of its own hash, then the limited sums of its n-grams and shape."""
-    own, ngram, limit = config.word_features, config.ngram_features, config.ngram_limit
+    """All features of one word: of its own hash, then the clipped sums of its n-grams and shape."""
+    own, ngram = config.word_features, config.ngram_features
     features = stretch(hash_string(word), 0, own)
     if ngram:
         parts = [stretch(value, own, ngram) for value in (*hash_ngrams(word, config.ngrams), hash_shape(word))]
-        features += [max(-limit, min(limit, sum(column))) for column in zip(*parts, strict=True)]
+        features += [max(-1, min(1, sum(column))) for column in zip(*parts, strict=True)]
     return features
 
 

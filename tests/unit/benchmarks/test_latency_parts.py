@@ -28,7 +28,7 @@ def test_products_are_counted_as_by_hand() -> None:
     word = (
         CONFIG.projection.features * CONFIG.bottleneck + CONFIG.bottleneck * gates + (CONFIG.layers - 1) * width * gates
     )
-    word += width * CONFIG.pool_heads + width * tags + width  # scores, tags, and what the attention sums up
+    word += width + width * tags + width  # scores, tags, and what the attention sums up
     word += CONFIG.refinements * tags * 2 * tags
     text = 2 * width * intents + width * tags
     assert count_products(model, 7) == 7 * word + text

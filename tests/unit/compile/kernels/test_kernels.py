@@ -1,6 +1,6 @@
-"""Kernels as far as they need no compiler:
+"""Kernels as far as they need no compiler.
 
-which family a target gets, how weights lie, how products are cut up, and what the operators say in PyTorch.
+Which family a target gets, how weights lie, how products are cut up, and what the operators say in PyTorch.
 """
 
 from __future__ import annotations
@@ -262,10 +262,9 @@ def _parser(precision: str = "int8", **changes: object) -> ParserModel:
     [
         ({}, True),
         ({"layers": 1, "kernel": 3, "refinements": 1}, True),
-        ({"pool_inputs": True}, True),
         ({"context": 16}, True),
         ({"pool_peaks": False}, True),
-        ({"pool_heads": 3, "state": 48}, True),
+        ({"state": 48}, True),
         ({"refinements": 0}, False),
         ({"state": 18}, False),
     ],
@@ -313,7 +312,7 @@ def test_a_parser_without_a_family_gets_the_projection() -> None:
 def test_one_entry_is_enough_where_kernels_compute_the_words_that_there_are(family: InstructionFamily) -> None:
     kernels, precision = Kernels(family.lanes, family), "float32" if family.real else "int8"
     assert counts_words(_parser(precision), kernels)
-    for changes in ({"context": 16}, {"pool_inputs": True}, {"refinements": 0}):
+    for changes in ({"context": 16}, {"refinements": 0}):
         assert not counts_words(_parser(precision, **changes), kernels)
     assert not counts_words(_parser(precision), None)
     assert not counts_words(_parser(precision), Kernels(family.lanes, None))

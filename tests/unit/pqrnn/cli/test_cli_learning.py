@@ -25,8 +25,8 @@ def test_a_precision_that_there_is_not_is_refused() -> None:
 
 
 def test_a_shape_that_there_is_not_is_refused() -> None:
-    with pytest.raises(TrainingError, match="pool_heads must divide twice the state"):
-        make_shape(64, 64, state=16, pool_heads=7)
+    with pytest.raises(TrainingError, match="context must be at most half of the word features"):
+        make_shape(64, 64, state=16, context=33)
     shape = make_shape(64, 0, state=16)
     assert (shape.projection.word_features, shape.projection.ngram_features, shape.state) == (64, 0, 16)
 

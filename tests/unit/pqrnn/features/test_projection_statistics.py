@@ -45,9 +45,9 @@ def features() -> Matrix:
 
 
 def correlate(rows: Matrix) -> Matrix:
-    """Correlations of all pairs of rows, times the square root of their length:
+    """Correlations of all pairs of rows, times the square root of their length.
 
-    standard normal for independent rows.
+    They are standard normal for independent rows.
     """
     size = len(rows)
     found: Matrix = np.asarray(np.corrcoef(rows))[np.triu_indices(size, 1)] * math.sqrt(rows.shape[1])
@@ -55,8 +55,9 @@ def correlate(rows: Matrix) -> Matrix:
 
 
 def assert_standard_normal(values: Matrix, most: float) -> None:
-    """Largest value below `most`, which true draws exceed once in 1000 times or less, and a mean square of 1 within
-    four standard deviations.
+    """Hold the largest value below `most`, and the mean square at 1 within four standard deviations.
+
+    True draws exceed `most` once in 1000 times or less.
     """
     assert np.abs(values).max() < most
     assert np.square(values).mean() == pytest.approx(1.0, abs=max(4 * math.sqrt(2 / values.size), 0.02))
@@ -70,7 +71,7 @@ def test_shares_are_a_half_and_two_quarters(features: Matrix) -> None:
 
 
 def test_every_column_has_these_shares(features: Matrix) -> None:
-    """Chi-square with two degrees of freedom per column;
+    """Chi-square with two degrees of freedom per column.
 
     512 of them stay below 30 but for 2 in 10,000, and their sum is normal (mean 1024, sd 45).
     """
@@ -83,9 +84,9 @@ def test_every_column_has_these_shares(features: Matrix) -> None:
 
 
 def test_every_word_has_these_shares(features: Matrix) -> None:
-    """Zeros and the sum of a word's 512 features, in standard deviations:
+    """Zeros and the sum of a word's 512 features, in standard deviations.
 
-    the largest of 20,000 true draws exceeds 5.5 once in 1000.
+    The largest of 20,000 true draws exceeds 5.5 once in 1000.
     """
     own = features[:, :OWN]
     zeros = ((own == 0).sum(1) - OWN / 2) / math.sqrt(OWN / 4)
@@ -128,19 +129,10 @@ def test_ngram_part_is_independent_of_the_word_part(features: Matrix) -> None:
     assert_standard_normal(cross.ravel(), 6.0)
 
 
-def test_unlimited_ngram_sums_have_the_variance_of_independent_ngrams() -> None:
-    """Each n-gram and the shape have variance 1/2: six letters have 5 + 4 + 3 n-grams, so 13 / 2."""
-    words = [word for word in make_words(4000, longest=6) if len(word) == 6]
-    sums = project(words, ProjectionConfig(word_features=0, ngram_features=1024, ngram_limit=127))
-    assert np.square(sums).mean() == pytest.approx(6.5, abs=0.15)
-    # Words share n-grams and the shape, so a column may lean to a side, but not the whole.
-    assert sums.mean() == pytest.approx(0.0, abs=0.1)
-
-
 def test_clipped_ngram_sums_are_zero_less_often_than_word_features(features: Matrix) -> None:
-    """The clipped part is ternary but not P(0) = 1/2:
+    """The clipped part is ternary, but not with P(0) = 1/2.
 
-    a sum of k numbers is rarely zero. Measured 0.163 for words of 3 to 10 letters.
+    A sum of k numbers is rarely zero. Measured 0.163 for words of 3 to 10 letters.
     """
     ngram = features[:, OWN:]
     assert set(np.unique(ngram)) == {-1.0, 0.0, 1.0}

@@ -14,7 +14,7 @@ from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
 from pqrnn.features.segmentation import group_texts, segment_texts
 from pqrnn.features.word_table import WordFeatures
 
-CONFIG = ProjectionConfig(word_features=32, ngram_features=32, ngram_limit=4)
+CONFIG = ProjectionConfig(word_features=32, ngram_features=32)
 PROJECTION = Projection(CONFIG)
 
 

@@ -62,9 +62,7 @@ VARIANTS = [
     {"layers": 1},
     {"norm": "none"},
     {"refinements": 0},
-    {"pool_heads": 3},
-    {"pool_heads": 4, "pool_peaks": False},
-    {"pool_inputs": True},
+    {"pool_peaks": False},
     {"refinements": 3},
     {"context": 16},
     {"context": 6, "layers": 1},
@@ -184,10 +182,7 @@ def test_every_parameter_learns(options: dict[str, Any]) -> None:
 
 
 def test_padding_has_no_part_in_training() -> None:
-    """Neither in the loss, nor in gradients, nor in running statistics:
-
-    whatever stands in the rows past a text's words.
-    """
+    """What stands in the rows past a text's words is neither in the loss nor in gradients nor in statistics."""
     results = []
     for fill in (0.0, 100.0):
         model = make_model(dropout=0.0, word_dropout=0.0, zoneout=0.0).train()
@@ -255,11 +250,6 @@ def test_parameters_are_counted_as_they_ship() -> None:
 
 def test_state_dict_holds_no_tables() -> None:
     assert not [name for name in make_model().state_dict() if name.startswith("projection")]
-
-
-def test_heads_that_do_not_divide_the_channels_are_an_error() -> None:
-    with pytest.raises(ValueError, match="pool_heads"):
-        make_model(pool_heads=5)
 
 
 def test_an_unknown_norm_is_an_error() -> None:

@@ -39,8 +39,7 @@ VARIANTS = [
     {"kernel": 1},
     {"kernel": 3, "layers": 3},
     {"refinements": 0},
-    {"pool_heads": 4, "pool_peaks": False},
-    {"pool_inputs": True},
+    {"pool_peaks": False},
     {"context": 16},
 ]
 

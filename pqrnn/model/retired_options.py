@@ -1,0 +1,43 @@
+"""Options that the shape of a parser had once. Checkpoints of that time name them.
+
+Where such an option has its default, the parser is one that this version has, too, and the option is left out. Every
+other value shapes a network that is no longer there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pqrnn.errors import CheckpointError
+
+LAST_REVISION = "4179899"  # the last commit that has them
+
+_MODEL: dict[str, Any] = {"pool_heads": 1, "pool_inputs": False}
+_PROJECTION: dict[str, Any] = {"ngram_limit": 1}
+
+
+def drop_retired_options(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a decoded `ModelConfig` of any version without the options that are gone.
+
+    Raises:
+        CheckpointError: one of them has another value than its default.
+    """
+    kept = _drop(config, _MODEL)
+    if isinstance(kept.get("projection"), dict):
+        kept["projection"] = _drop(kept["projection"], _PROJECTION)
+    return kept
+
+
+def add_retired_options(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the same settings as an earlier version would write them: fingerprints of then remain valid."""
+    return {**config, **_MODEL, "projection": {**config["projection"], **_PROJECTION}}
+
+
+def _drop(values: dict[str, Any], retired: dict[str, Any]) -> dict[str, Any]:
+    for option, default in retired.items():
+        if values.get(option, default) != default:
+            raise CheckpointError(
+                f"trained with {option} = {values[option]}, an option that pqrnn no longer has; revision {LAST_REVISION}"
+                f" is the last one that reads it. Train the parser again without it"
+            )
+    return {name: value for name, value in values.items() if name not in retired}
