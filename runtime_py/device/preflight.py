@@ -284,7 +284,7 @@ def find_gpu(variant: Variant, machine: Machine) -> tuple["VulkanDevice | None",
     """Return the GPU that can run a variant for GPUs, or None and the reason."""
     if VULKAN not in machine.drivers:
         return None, f"the installed IREE runtime has no {VULKAN} device"
-    from runtime_py import vulkan  # only where it is needed: a start on the CPU is quicker without
+    from runtime_py.device import vulkan  # only where it is needed: a start on the CPU is quicker without
 
     return vulkan.find_device(variant.vulkan or VulkanNeeds(), vulkan.vulkan_devices())
 
