@@ -102,7 +102,8 @@ def test_a_failing_target_is_said_and_the_others_make_the_package(
 ) -> None:
     (tmp_path / "targets").mkdir()
     (tmp_path / "targets" / "odd.toml").write_text(
-        'id = "odd"\nsummary = "x"\nfamily = "vmvx"\nneeds = "x"\ntier = "native"\n[[flags]]\nflag = "--no-such-flag"\nreason = "x"\n'
+        'id = "odd"\nsummary = "x"\nfamily = "vmvx"\nneeds = "x"\ntier = "native"\n'
+        '[[flags]]\nflag = "--no-such-flag"\nreason = "x"\n'
     )
     monkeypatch.setenv("PQRNN_TARGETS", str(tmp_path / "targets"))
     out = tmp_path / "home.pqrnn"

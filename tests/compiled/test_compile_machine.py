@@ -130,7 +130,8 @@ def test_a_refused_module_keeps_the_diagnostics_and_what_repeats_them(tmp_path: 
 def test_time_up_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     source = tmp_path / "good.mlir"
     source.write_text(
-        "func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {\n  %y = arith.addf %x, %x : tensor<4xf32>\n  return %y : tensor<4xf32>\n}\n"
+        "func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {\n"
+        "  %y = arith.addf %x, %x : tensor<4xf32>\n  return %y : tensor<4xf32>\n}\n"
     )
     flags = flags_of(registry().get("host"))
     with pytest.raises(CompilerError, match=r"was stopped after 0 s"):

@@ -1,6 +1,6 @@
-"""From a checkpoint to a package, with a small model:
+"""From the checkpoint of a small model to a package.
 
-what comes out, that it answers right, and what is left when something goes wrong.
+What comes out, that it answers right, and what is left when something goes wrong.
 """
 
 from __future__ import annotations
@@ -212,9 +212,9 @@ def test_a_text_that_the_parser_cuts_counts_as_different(checkpoint: Path, outco
 
 
 def test_two_compilations_give_the_same_bytes(checkpoint: Path, code: bytes, tmp_path: Path) -> None:
-    """Also from other processes, with another hash seed, in another folder;
+    """Another process, hash seed and folder make no difference, and no folder of this machine is named.
 
-    without names of folders of this machine. Else the cache would find nothing.
+    Else the cache would find nothing.
     """
     found = []
     for name, seed in (("here", "1"), ("elsewhere", "7")):
@@ -298,11 +298,9 @@ def test_a_failed_compiler_leaves_the_old_package_and_a_folder_to_repeat_it(
 def compiled_before(
     code: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> list[tuple[str, ...]]:
-    """The stages up to the compiler take no time:
+    """Let the stages up to the compiler take no time: they give the module that was compiled before.
 
-    they give the module that was compiled before. Returned are the flags of each call of the compiler.
-
-    For `vmvx` the compiler fails.
+    Returned are the flags of each call of the compiler. For `vmvx` the compiler fails.
     """
     calls: list[tuple[str, ...]] = []
     monkeypatch.setenv("PQRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -511,8 +509,9 @@ def test_ctrl_c_leaves_nothing_and_nobody(checkpoint: Path, tmp_path: Path) -> N
 from pathlib import Path
 from compile.lowering.buckets import make_buckets
 from compile.pipeline import compile_checkpoint
-compile_checkpoint(Path({str(checkpoint)!r}), Path({str(tmp_path / "out" / "home.pqrnn")!r}), ["host", "linux-aarch64"], jobs=2,
-                   cache=False, buckets=make_buckets([(4, 32)]), on_progress=lambda step: print(step.stage, flush=True))
+checkpoint, destination = Path({str(checkpoint)!r}), Path({str(tmp_path / "out" / "home.pqrnn")!r})
+compile_checkpoint(checkpoint, destination, ["host", "linux-aarch64"], jobs=2, cache=False,
+                   buckets=make_buckets([(4, 32)]), on_progress=lambda step: print(step.stage, flush=True))
 """
     (tmp_path / "tmp").mkdir()
     (tmp_path / "out").mkdir()

@@ -1,6 +1,6 @@
-"""Verification: a right module passes in a process of its own;
+"""Verification runs in a process of its own.
 
-a wrong one, a crash, a hang and strange words are failures that say what happened.
+A right module passes; a wrong one, a crash, a hang and strange words are failures that say what happened.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Hosts in other languages:
+"""Hosts in other languages.
 
-one that drives `iree-run-module` and follows ABI.md, the example in C, and broken ones that have to be found out.
+One that drives `iree-run-module` and follows ABI.md, the example in C, and broken ones that have to be found out.
 """
 
 from __future__ import annotations
@@ -231,9 +231,7 @@ def _build(package: Path, folder: Path) -> Path:
 
 
 def _record(package: Path, texts: list[bytes], table: Path) -> None:
-    """Record what the compiled module really gives for each text in each bucket that it fits, and what a cut text
-    gives.
-    """
+    """Record what the compiled module gives for each text in each bucket that it fits, and for a cut text."""
     parts = []
     with Parser.load(package) as parser:
         for raw in texts:
@@ -298,7 +296,8 @@ def test_the_example_in_c_fits_the_real_headers(package: Path, tmp_path: Path) -
     include = os.environ.get("IREE_INCLUDE")
     if not include:
         pytest.skip(
-            "IREE's C headers are in no package: point IREE_INCLUDE at runtime/src of a checkout of iree-org/iree, release 3.13"
+            "IREE's C headers are in no package: point IREE_INCLUDE at runtime/src of a checkout of iree-org/iree, "
+            "release 3.13"
         )
     header = [sys.executable, "-m", "pqrnn", "conformance", str(package), "--header", str(tmp_path / "package.h")]
     subprocess.run(header, check=True, timeout=60)

@@ -1,6 +1,6 @@
-"""A parser in 8 bits, compiled:
+"""A parser in 8 bits, compiled.
 
-its integers are those of PyTorch, its products are of 8 bits, and what is wrong by one step is found.
+Its integers are those of PyTorch, its products are of 8 bits, and what is wrong by one step is found.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Kernels compiled for and run on this machine: products to the last bit, layers to the last rounding, float32 as near to float64 as it can be; and modules with
-and without them.
+"""Kernels compiled for and run on this machine, and modules with and without them.
+
+Products are right to the last bit, layers to the last rounding, float32 is as near to float64 as it can be.
 """
 
 from __future__ import annotations
@@ -223,9 +224,9 @@ def test_projections_of_any_bytes_are_those_of_pytorch(projections: _Projections
 
 
 class _Products(nn.Module):
-    """Two integer products, the second of what is left of the first one's sums, and a whole linear layer;
+    """Two integer products, the second of what is left of the first one's sums, and a whole linear layer.
 
-    without a family by the compiler's own code.
+    Without a family the compiler's own code makes them.
     """
 
     def __init__(self, family: InstructionFamily | None) -> None:
@@ -402,9 +403,9 @@ def test_a_parser_in_float32_is_five_launches_and_decides_as_without_kernels(
 
 
 def test_nothing_is_packed_when_a_package_is_loaded(packages: dict[bool, CompileOutcome]) -> None:
-    """Weights take the room of int8 and no more:
+    """Weights take the room of int8 and no more.
 
-    packed at load they would be there twice, or be initialised by code.
+    Packed at load they would be there twice, or be initialised by code.
     """
     ours, stock = (packages[which].statistics["host"].constant_bytes for which in (True, False))
     weights = packages[True].manifest.model.parameters

@@ -1,6 +1,6 @@
-"""The parser on compiled code:
+"""The parser on compiled code.
 
-right numbers in every bucket, bounded input, threads, and refusals before code is loaded.
+Right numbers in every bucket, bounded input, threads, and refusals before code is loaded.
 """
 
 import gc
@@ -194,7 +194,7 @@ class TestLongTexts:
             parser("a " * 17)
 
     def test_a_batch_names_the_text(self, parser: Parser) -> None:
-        with pytest.raises(InputTooLongError, match="text 1 of the batch: .*bytes"):
+        with pytest.raises(InputTooLongError, match=r"text 1 of the batch: .*bytes"):
             parser.parse_batch(["fine", "x" * 65, "never reached"])
 
     def test_truncation_is_asked_for_and_said(self, tiny_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""What speed rests on and can be counted:
+"""What speed rests on and can be counted.
 
-launches, bytes of code and of weights, products in int8, memory that does not grow; several texts in one call.
+Launches, bytes of code and of weights, products in int8, memory that does not grow; several texts in one call.
 """
 
 from __future__ import annotations
@@ -205,9 +205,9 @@ class _Widened(nn.Module):
 
 
 def _compiled_products(source: Path, target: str) -> tuple[list[str], list[str]]:
-    """Compile a module, and return the integer products that are left to the compiler:
+    """Compile a module, and return the integer products that are left to the compiler.
 
-    those of int8, and those of wider integers.
+    First those of int8, then those of wider integers.
     """
     flags, _ = processor_of(target)
     dumped = source.with_suffix("")
@@ -220,9 +220,9 @@ def _compiled_products(source: Path, target: str) -> tuple[list[str], list[str]]
 
 
 def test_no_integer_product_is_left_to_the_compiler_or_widened(tmp_path: Path) -> None:
-    """With kernels every product is one of them;
+    """With kernels every product is one of them; without, the compiler sees int8, for which it has instructions.
 
-    without, the compiler sees int8, which it has instructions for; and both would be seen.
+    Both would be seen.
     """
     model, target = make_int8(1).folded(), "linux-x86_64-vnni"
     _, processor = processor_of(target)

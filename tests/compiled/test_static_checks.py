@@ -1,6 +1,6 @@
-"""Code for machines that are not here:
+"""Code for machines that are not here.
 
-what the checks see in it, with real modules, right ones and ones with each fault that they are for.
+What the checks see in it, with real modules, right ones and ones with each fault that they are for.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def test_code_for_another_machine_fails(codes: dict[str, bytes]) -> None:
 
 
 def test_vectors_on_a_board_without_them_fail(codes: dict[str, bytes]) -> None:
-    with pytest.raises(VerificationError, match="needs v, .*which the target does not promise"):
+    with pytest.raises(VerificationError, match=r"needs v, .*which the target does not promise"):
         check_machine_code(codes["linux-riscv64-v"], processor_of("linux-riscv64"))
 
 
@@ -120,7 +120,7 @@ def test_the_instructions_themselves_show_a_missing_feature(
     monkeypatch.setattr(compile.verify.static_checks, "_faults", lambda *_: [])
     features = tuple(feature for feature in whole.features if feature not in lacking.split())
     assert len(features) < len(whole.features)
-    with pytest.raises(VerificationError, match="instructions that .* lacks") as caught:
+    with pytest.raises(VerificationError, match=r"instructions that .* lacks") as caught:
         check_machine_code(codes[name], Processor(whole.triple, whole.cpu, features))
     assert any(word in caught.value.diagnostics for word in instruction.split("|")), caught.value.diagnostics
 

@@ -20,7 +20,8 @@ PROGRAM = """
 func.func @f(%x: tensor<8x16xf32>, %bytes: tensor<8xi32>) -> (tensor<8x4xf32>, tensor<8xi32>) {
   %weights = arith.constant dense<0.25> : tensor<16x4xf32>
   %zero = arith.constant dense<0.0> : tensor<8x4xf32>
-  %product = linalg.matmul ins(%x, %weights : tensor<8x16xf32>, tensor<16x4xf32>) outs(%zero : tensor<8x4xf32>) -> tensor<8x4xf32>
+  %product = linalg.matmul ins(%x, %weights : tensor<8x16xf32>, tensor<16x4xf32>)
+      outs(%zero : tensor<8x4xf32>) -> tensor<8x4xf32>
   %bent = math.tanh %product : tensor<8x4xf32>
   %four = arith.constant dense<4> : tensor<8xi32>
   %high = arith.shrui %bytes, %four : tensor<8xi32>

@@ -86,7 +86,10 @@ def test_weights_that_are_not_those_of_the_entry_are_refused(zoo: Path) -> None:
 
 
 def test_without_the_compiler_it_says_what_to_install(zoo: Path) -> None:
-    code = "import sys; sys.modules['iree.compiler'] = None; import importlib.util as u; real = u.find_spec; u.find_spec = lambda n, *a: None if n == 'iree.compiler' else real(n, *a)\n"
+    code = (
+        "import sys; sys.modules['iree.compiler'] = None; import importlib.util as u; real = u.find_spec\n"
+        "u.find_spec = lambda n, *a: None if n == 'iree.compiler' else real(n, *a)\n"
+    )
     environment = {"PQRNN_CACHE": str(zoo / "empty")}
     start = ("-c", f"import os; os.environ.update({environment})\n{code}{_HEAVY}")
     done = _run(zoo, "parse", "small", "hello", start=start)

@@ -64,9 +64,9 @@ def compile_module(text: str | None = None) -> bytes:
 
 
 def write_package(destination: Path, code: bytes, more: tuple[bytes, ...] = ()) -> Manifest:
-    """Write a whole package around the compiled module, with golden vectors from the oracle;
+    """Write a whole package around the compiled module, with golden vectors from the oracle.
 
-    for more texts where they are given.
+    They are for more texts where these are given.
     """
     texts = (*TEXTS, *more)
     outputs = [oracle(text, BUCKETS[-1].words) for text in texts]
@@ -108,8 +108,9 @@ def module_text(buckets: tuple[Bucket, ...] = BUCKETS) -> str:
 
 
 def _function(bucket: Bucket) -> str:
-    """One entry: unpack the bytes, mark word starts and ends, rank them by a running sum, and pick each word by its
-    rank.
+    """Write one entry.
+
+    It unpacks the bytes, marks word starts and ends, ranks them by a running sum, and picks each word by its rank.
     """
     size, words, lanes = bucket.bytes, bucket.words, bucket.bytes // 4
     row = "affine_map<(d0) -> (d0)>"
@@ -126,7 +127,8 @@ def _function(bucket: Bucket) -> str:
     %eight = arith.constant 8 : i32
     %mask = arith.constant 255 : i32
     %row = tensor.empty() : tensor<{size}xi32>
-    %bytes = linalg.generic {{indexing_maps = [{row}], iterator_types = ["parallel"]}} outs(%row : tensor<{size}xi32>) {{
+    %bytes = linalg.generic {{indexing_maps = [{row}], iterator_types = ["parallel"]}}
+        outs(%row : tensor<{size}xi32>) {{
       ^bb0(%o: i32):
         %n = linalg.index 0 : index
         %lane = arith.divui %n, %c4 : index
@@ -189,7 +191,8 @@ def _function(bucket: Bucket) -> str:
     %count = tensor.from_elements %total : tensor<1xi32>
     %pairs = tensor.empty() : tensor<1x{words}x2xi32>
     %blank = linalg.fill ins(%zero : i32) outs(%pairs : tensor<1x{words}x2xi32>) -> tensor<1x{words}x2xi32>
-    %spans = linalg.generic {{indexing_maps = [affine_map<(d0, d1, d2, d3) -> (d3)>, affine_map<(d0, d1, d2, d3) -> (d0, d1, d2)>],
+    %spans = linalg.generic {{indexing_maps = [affine_map<(d0, d1, d2, d3) -> (d3)>,
+        affine_map<(d0, d1, d2, d3) -> (d0, d1, d2)>],
         iterator_types = ["parallel", "parallel", "parallel", "reduction"]}}
         ins(%rank : tensor<{size}xi32>) outs(%blank : tensor<1x{words}x2xi32>) {{
       ^bb0(%ordinal: i32, %sum: i32):
@@ -225,8 +228,8 @@ def _function(bucket: Bucket) -> str:
     %intents = arith.constant {len(INTENTS)} : i32
     %seven = arith.constant 7 : i32
     %i0 = tensor.empty() : tensor<1x{len(INTENTS)}xf32>
-    %intent = linalg.generic {{indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}}
-        outs(%i0 : tensor<1x{len(INTENTS)}xf32>) {{
+    %intent = linalg.generic {{indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>],
+        iterator_types = ["parallel", "parallel"]}} outs(%i0 : tensor<1x{len(INTENTS)}xf32>) {{
       ^bb0(%o: f32):
         %i = linalg.index 1 : index
         %number = arith.index_cast %i : index to i32

@@ -70,9 +70,9 @@ def test_label_counts(data_root: Path, name: str, locale: str | None, intents: i
 
 
 class _Nested:
-    """A reader of MTOP's bracketed form that shares nothing with the loader:
+    """Read MTOP's bracketed form without anything of the loader.
 
-    the intent, and each top slot's label and words.
+    Returned are the intent, and each top slot's label and words.
     """
 
     def __init__(self, form: str) -> None:

@@ -47,7 +47,8 @@ module @sums {{
     %zero = arith.constant 0.0 : f32
     %empty = tensor.empty() : tensor<4xf32>
     %start = linalg.fill ins(%zero : f32) outs(%empty : tensor<4xf32>) -> tensor<4xf32>
-    %sums = linalg.generic {{indexing_maps = [affine_map<(r, c) -> (r, c)>, affine_map<(r, c) -> (r)>], iterator_types = ["parallel", "reduction"]}}
+    %sums = linalg.generic {{indexing_maps = [affine_map<(r, c) -> (r, c)>, affine_map<(r, c) -> (r)>],
+        iterator_types = ["parallel", "reduction"]}}
         ins(%rows : tensor<4x{SUMMED}xf32>) outs(%start : tensor<4xf32>) {{
       ^bb0(%value: f32, %sum: f32):
         %more = arith.addf %sum, %value : f32
@@ -126,19 +127,23 @@ def summing_text() -> str:
 
 
 def _summing_entry(bucket: Bucket) -> str:
-    """One entry. The row is repeated to 512 numbers, so that its sum keeps several subgroups busy, and the result
-    divided by how often.
+    """Write one entry.
+
+    The row is repeated to 512 numbers, so that its sum keeps several subgroups busy, and the result divided by how
+    often.
     """
     lanes = bucket.bytes // 4
     return f"""
   func.func @{bucket.entry}(%text: tensor<1x{lanes}xi32>)
-      -> (tensor<1x{len(INTENTS)}xf32>, tensor<1x{bucket.words}x{len(TAGS)}xf32>, tensor<1x{bucket.words}x2xi32>, tensor<1xi32>) {{
+      -> (tensor<1x{len(INTENTS)}xf32>, tensor<1x{bucket.words}x{len(TAGS)}xf32>, tensor<1x{bucket.words}x2xi32>,
+          tensor<1xi32>) {{
     %mask = arith.constant 255 : i32
     %none = arith.constant 0.0 : f32
     %part = arith.constant {lanes / 512} : f32
     %row = tensor.empty() : tensor<{512 // lanes}x{lanes}xf32>
     %flat = tensor.collapse_shape %text [[0, 1]] : tensor<1x{lanes}xi32> into tensor<{lanes}xi32>
-    %many = linalg.generic {{indexing_maps = [affine_map<(r, c) -> (c)>, affine_map<(r, c) -> (r, c)>], iterator_types = ["parallel", "parallel"]}}
+    %many = linalg.generic {{indexing_maps = [affine_map<(r, c) -> (c)>, affine_map<(r, c) -> (r, c)>],
+        iterator_types = ["parallel", "parallel"]}}
         ins(%flat : tensor<{lanes}xi32>) outs(%row : tensor<{512 // lanes}x{lanes}xf32>) {{
       ^bb0(%value: i32, %o: f32):
         %low = arith.andi %value, %mask : i32
@@ -148,13 +153,15 @@ def _summing_entry(bucket: Bucket) -> str:
     %wide = tensor.collapse_shape %many [[0, 1]] : tensor<{512 // lanes}x{lanes}xf32> into tensor<512xf32>
     %e = tensor.empty() : tensor<{len(INTENTS)}xf32>
     %start = linalg.fill ins(%none : f32) outs(%e : tensor<{len(INTENTS)}xf32>) -> tensor<{len(INTENTS)}xf32>
-    %sums = linalg.generic {{indexing_maps = [affine_map<(i, n) -> (n)>, affine_map<(i, n) -> (i)>], iterator_types = ["parallel", "reduction"]}}
+    %sums = linalg.generic {{indexing_maps = [affine_map<(i, n) -> (n)>, affine_map<(i, n) -> (i)>],
+        iterator_types = ["parallel", "reduction"]}}
         ins(%wide : tensor<512xf32>) outs(%start : tensor<{len(INTENTS)}xf32>) {{
       ^bb0(%number: f32, %sum: f32):
         %more = arith.addf %sum, %number : f32
         linalg.yield %more : f32
     }} -> tensor<{len(INTENTS)}xf32>
-    %intents = linalg.generic {{indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}}
+    %intents = linalg.generic {{indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>],
+        iterator_types = ["parallel"]}}
         ins(%sums : tensor<{len(INTENTS)}xf32>) outs(%e : tensor<{len(INTENTS)}xf32>) {{
       ^bb0(%sum: f32, %o: f32):
         %i = linalg.index 0 : index
@@ -164,12 +171,14 @@ def _summing_entry(bucket: Bucket) -> str:
         %more = arith.addf %mean, %own : f32
         linalg.yield %more : f32
     }} -> tensor<{len(INTENTS)}xf32>
-    %intent = tensor.expand_shape %intents [[0, 1]] output_shape [1, {len(INTENTS)}] : tensor<{len(INTENTS)}xf32> into tensor<1x{len(INTENTS)}xf32>
+    %intent = tensor.expand_shape %intents [[0, 1]] output_shape [1, {len(INTENTS)}]
+        : tensor<{len(INTENTS)}xf32> into tensor<1x{len(INTENTS)}xf32>
     %t = arith.constant dense<0.0> : tensor<1x{bucket.words}x{len(TAGS)}xf32>
     %s = arith.constant dense<0> : tensor<1x{bucket.words}x2xi32>
     %c = arith.constant dense<0> : tensor<1xi32>
     return %intent, %t, %s, %c
-        : tensor<1x{len(INTENTS)}xf32>, tensor<1x{bucket.words}x{len(TAGS)}xf32>, tensor<1x{bucket.words}x2xi32>, tensor<1xi32>
+        : tensor<1x{len(INTENTS)}xf32>, tensor<1x{bucket.words}x{len(TAGS)}xf32>, tensor<1x{bucket.words}x2xi32>,
+          tensor<1xi32>
   }}
 """
 

@@ -1,5 +1,6 @@
-"""A bundle on a board: a clean 64-bit ARM Debian in QEMU, where pip installs the wheel from the index, and nothing else
-of this project can be seen.
+"""A bundle on a board: a clean 64-bit ARM Debian in QEMU.
+
+There pip installs the wheel from the index, and nothing else of this project can be seen.
 
 The machine is the emulators' Debian root (a bare Python, no packages). pip is this machine's own, which is pure Python,
 run by the board's Python inside the emulator: it resolves, downloads and unpacks as on a board.
@@ -45,9 +46,9 @@ _TEXTS = ["wake me at seven", "शनिवार को सात बजे", "
 
 @dataclass(frozen=True)
 class Board:
-    """The emulated machine:
+    """The emulated machine.
 
-    a folder with the unpacked bundle and a virtual environment, and nothing in the environment's variables.
+    A folder with the unpacked bundle and a virtual environment, and nothing in the environment's variables.
     """
 
     runner: Runner
@@ -94,9 +95,9 @@ class Board:
 
 @pytest.fixture(scope="module")
 def delivered(tmp_path_factory: pytest.TempPathFactory) -> Board:
-    """The bundle, made here by the command line and unpacked on the board from its archive;
+    """The bundle, made here by the command line and unpacked on the board from its archive.
 
-    nothing is installed yet.
+    Nothing is installed yet.
     """
     try:
         runner = emulated_runner(Emulator("qemu-aarch64", "cortex-a72"))
@@ -158,9 +159,8 @@ def _require_index(folder: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     if done.returncode:
-        pytest.skip(
-            f"the Python package index cannot be reached: {(done.stderr.strip().splitlines() or ['pip said nothing'])[-1]}"
-        )
+        said = done.stderr.strip().splitlines() or ["pip said nothing"]
+        pytest.skip(f"the Python package index cannot be reached: {said[-1]}")
 
 
 def _wheel(board: Board) -> str:
@@ -194,7 +194,10 @@ def test_the_wheel_brings_what_it_needs_and_nothing_else(board: Board) -> None:
 
 
 def test_nothing_of_the_checkout_is_on_the_path(board: Board) -> None:
-    script = "import json, platform, sys, runtime_py, numpy; from runtime_py import Parser; print(json.dumps([platform.machine(), sys.path, runtime_py.__file__, sorted(sys.modules)]))"
+    script = (
+        "import json, platform, sys, runtime_py, numpy; from runtime_py import Parser; "
+        "print(json.dumps([platform.machine(), sys.path, runtime_py.__file__, sorted(sys.modules)]))"
+    )
     machine, path, runtime, modules = json.loads(board.run("-I", "-c", script).stdout)
     site = board.folder / "venv" / "lib" / "python3.11" / "site-packages"
     assert machine == "aarch64"
@@ -243,10 +246,12 @@ def test_it_answers_like_the_golden_vectors(board: Board) -> None:
 def test_its_answers_conform(board: Board) -> None:
     """The conformance file of the bundle, answered by the board's own Python."""
     script = (
-        "import base64, json, sys; from runtime_py import Parser; parser = Parser.load(sys.argv[1]); expected = json.load(open(sys.argv[2]))\n"
+        "import base64, json, sys; from runtime_py import Parser\n"
+        "parser = Parser.load(sys.argv[1]); expected = json.load(open(sys.argv[2]))\n"
         "for case in expected['cases']:\n"
         "    raw = base64.b64decode(case['text']); logits, parse = parser.logits(raw), parser(raw)\n"
-        "    print(json.dumps([case['id'], logits.spans.tolist(), logits.intent.tolist(), logits.tags.tolist(), parse.to_dict()]))"
+        "    numbers = [logits.spans.tolist(), logits.intent.tolist(), logits.tags.tolist()]\n"
+        "    print(json.dumps([case['id'], *numbers, parse.to_dict()]))"
     )
     done = board.run("-c", script, _PACKAGE, "conformance.json")
     assert done.returncode == 0, done.stderr.decode()

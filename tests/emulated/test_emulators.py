@@ -1,6 +1,6 @@
-"""The emulators are what they say:
+"""The emulators are what they say.
 
-another architecture, the features of the named processor and no others, the asked number of lanes.
+Another architecture, the features of the named processor and no others, the asked number of lanes.
 
 The second half shows why pre-flight exists: the same code that it refuses, run without it, dies or gives wrong numbers.
 """
@@ -47,9 +47,11 @@ def test_a_whole_python_for_aarch64_runs_the_runtime(emulated: Start, cpu: str) 
 
 def test_its_packages_are_built_for_aarch64(emulated: Start) -> None:
     text = (
-        "import platform, pathlib, numpy, msgspec, ml_dtypes, iree.runtime, iree._runtime_libs._runtime as r, runtime_py\n"
+        "import platform, pathlib, numpy, msgspec, ml_dtypes, runtime_py\n"
+        "import iree.runtime, iree._runtime_libs._runtime as r\n"
         "import numpy._core._multiarray_umath as n, msgspec._core as m\n"
-        "print(platform.machine(), *(pathlib.Path(x.__file__).read_bytes()[18:20].hex() for x in (r, n, m)), runtime_py.__file__)"
+        "machines = [pathlib.Path(x.__file__).read_bytes()[18:20].hex() for x in (r, n, m)]\n"
+        "print(platform.machine(), *machines, runtime_py.__file__)"
     )
     finished = script(emulated("qemu-aarch64", "cortex-a53"), text)
     assert finished.code == 0, finished.diagnostics

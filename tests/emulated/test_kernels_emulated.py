@@ -1,6 +1,6 @@
-"""Kernels of 64-bit ARM in QEMU:
+"""Kernels of 64-bit ARM in QEMU.
 
-right to the last bit, fewer instructions than the compiler's own code, and none that the target lacks.
+Right to the last bit, fewer instructions than the compiler's own code, and none that the target lacks.
 """
 
 from __future__ import annotations

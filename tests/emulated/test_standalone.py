@@ -159,9 +159,9 @@ def test_every_entry_and_the_choice_among_them(tiny: Path) -> None:
 
 
 def check_choice(program: Program, texts: list[bytes]) -> None:
-    """Users get the numbers of a bucket that holds the text;
+    """Users get the numbers of a bucket that holds the text.
 
-    of a text that none holds, the first words, or nothing where it has too many bytes.
+    Of a text that none holds they get the first words, or nothing where it has too many bytes.
     """
     most = TINY_BUCKETS[-1]
     for text, parsed in zip(texts, program.parse([(-1, text) for text in texts]), strict=True):
@@ -226,7 +226,8 @@ def test_what_the_host_program_does_and_is_not_known_is_named(tmp_path: Path) ->
 
     path = tmp_path / "host.mlir"
     path.write_text(
-        "module { util.func public @parse_8$async(%a: index) -> index { %b = arith.muli %a, %a : index util.return %b : index } }",
+        "module { util.func public @parse_8$async(%a: index) -> index "
+        "{ %b = arith.muli %a, %a : index util.return %b : index } }",
         encoding="utf-8",
     )
     with pytest.raises(StandaloneError, match="no entry 'parse_4'"):
@@ -235,7 +236,7 @@ def test_what_the_host_program_does_and_is_not_known_is_named(tmp_path: Path) ->
         "module { util.initializer { %0 = arith.constant 2 : index %1 = arith.muli %0, %0 : index util.return } }",
         encoding="utf-8",
     )
-    with pytest.raises(StandaloneError, match="uses arith.muli, which is not known here"):
+    with pytest.raises(StandaloneError, match=r"uses arith\.muli, which is not known here"):
         trace_module(path, BUCKETS)
 
 

@@ -1,6 +1,6 @@
-"""Target files against the emulators:
+"""Target files against the emulators.
 
-a board's features are those of the emulated core, and a board that describes itself is seen right.
+A board's features are those of the emulated core, and a board that describes itself is seen right.
 """
 
 from __future__ import annotations

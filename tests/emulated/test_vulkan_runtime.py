@@ -1,6 +1,6 @@
-"""The parser on a Vulkan device, Mesa's llvmpipe:
+"""The parser on a Vulkan device, Mesa's llvmpipe.
 
-right answers read back, no memory left behind, and a GPU that is not trusted without a test.
+Right answers read back, no memory left behind, and a GPU that is not trusted without a test.
 
 Each test runs a process in which the emulator is the only Vulkan device.
 """
@@ -81,8 +81,9 @@ def real(golden: GoldenSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def codes() -> dict[str, bytes]:
-    """The parser that only sums, which costs a GPU of software next to nothing, for every machine that these tests
-    need.
+    """The parser that only sums, for every machine that these tests need.
+
+    It costs a GPU of software next to nothing.
     """
     return {
         "host": cpu_sums(),
@@ -117,8 +118,9 @@ def ask(runner: Runner, script: str, *arguments: str | Path) -> tuple[Any, str]:
 LOAD = """
 with Parser.load(path, device=sys.argv[2]) as parser:
     chosen = parser.selection
-    print(json.dumps({"target": parser.variant.target, "reason": chosen.reason, "notice": chosen.notice, "rejected": chosen.rejected,
-                      "device": parser.device, "intent": parser("wake me at seven").intent}))
+    print(json.dumps({"target": parser.variant.target, "reason": chosen.reason, "notice": chosen.notice,
+                      "rejected": chosen.rejected, "device": parser.device,
+                      "intent": parser("wake me at seven").intent}))
 """
 
 
@@ -188,7 +190,8 @@ before = resident_bytes()
 for i in range(1000):
     parser.logits(texts[i % 4])
 grown = resident_bytes() - before
-same = all((a == b).all() for each, copies in zip(first, kept) for a, b in zip((each.intent, each.tags, each.spans), copies))
+now = [(each.intent, each.tags, each.spans) for each in first]
+same = all((a == b).all() for parts, copies in zip(now, kept) for a, b in zip(parts, copies))
 again = all((parser.logits(text).intent == copies[0]).all() for text, copies in zip(texts, kept))
 print(json.dumps([grown, same, again]))
 """  # the parser is not closed: a process that ends with an open GPU must not crash
@@ -270,7 +273,10 @@ def test_a_gpu_that_computes_wrong_numbers_fails_its_self_test(
     (kept,) = kept_tests(lavapipe)
     assert "over the tolerance" in outcome(kept).reason
     assert str(kept) in found["notice"]  # what to delete to test again
-    named = 'try:\n    Parser.load(path, variant="liar")\nexcept Exception as error:\n    print(json.dumps([type(error).__name__, str(error)]))'
+    named = (
+        'try:\n    Parser.load(path, variant="liar")\n'
+        "except Exception as error:\n    print(json.dumps([type(error).__name__, str(error)]))"
+    )
     (kind, message), _ = ask(lavapipe, named, tmp_path / "a.pqrnn")
     assert kind == "DeviceError"
     assert "gave wrong answers" in message

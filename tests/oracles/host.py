@@ -1,6 +1,6 @@
-"""A host without `runtime_py`:
+"""A host without `runtime_py`.
 
-it reads the manifest as plain JSON, runs texts with IREE's own `iree-run-module`, and decodes in plain Python, as
+It reads the manifest as plain JSON, runs texts with IREE's own `iree-run-module`, and decodes in plain Python, as
 ABI.md says.
 
 The keywords of `Host` break one rule each, for tests of the judge.
@@ -115,10 +115,10 @@ class Host:
         return end
 
     def _decide(self, intent: list[float], tags: list[list[float]]) -> tuple[int, list[int]]:
-        """The largest sum of logits, and of what the slots add, in which slots begin before they go on and go with the
-        intent.
+        """The largest sum of logits, and of what the slots add.
 
-        Unlike elsewhere over chains of tags, with the slots that they have so far, all frames at once.
+        Slots begin before they go on, and go with the intent. Unlike elsewhere it is found over chains of tags, with
+        the slots that they have so far, all frames at once.
         """
         if not self.search:
             return intent.index(max(intent)), [row.index(max(row)) for row in tags]

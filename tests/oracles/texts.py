@@ -1,6 +1,6 @@
-"""Hypothesis strategies for texts:
+"""Hypothesis strategies for texts.
 
-scripts and their traps, arbitrary Unicode, arbitrary bytes, and UTF-8 that something has damaged.
+Scripts and their traps, arbitrary Unicode, arbitrary bytes, and UTF-8 that something has damaged.
 """
 
 from __future__ import annotations

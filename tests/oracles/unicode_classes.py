@@ -1,5 +1,6 @@
-"""Break classes and simple lower case from Python's `unicodedata`, `str.lower` and the `regex` module instead of the
-shipped table.
+"""Break classes and simple lower case without the shipped table.
+
+They come from Python's `unicodedata`, `str.lower` and the `regex` module.
 
 The table is made from Unicode 15.0. Python 3.11 brings Unicode 14.0 and `regex` a later version, so only code points
 that `unicodedata` knows are comparable (`is_known`), and one property that later versions changed is put back
@@ -15,7 +16,10 @@ import regex
 
 SPACE, LETTER, DIGIT, UNSPACED, SYMBOL, PICTOGRAPH, REGIONAL, EXTEND, JOINER = range(9)
 
-_UNSPACED_SCRIPTS = "Han Hiragana Katakana Bopomofo Yi Tangut Nushu Khitan_Small_Script Thai Lao Khmer Myanmar Tai_Le New_Tai_Lue Tai_Tham Tai_Viet Ahom"
+_UNSPACED_SCRIPTS = (
+    "Han Hiragana Katakana Bopomofo Yi Tangut Nushu Khitan_Small_Script "
+    "Thai Lao Khmer Myanmar Tai_Le New_Tai_Lue Tai_Tham Tai_Viet Ahom"
+)
 _IS_UNSPACED = regex.compile(
     "[" + "".join(rf"\p{{Script={name}}}" for name in _UNSPACED_SCRIPTS.split()) + "\u30fc\uff70]"
 )
@@ -35,9 +39,9 @@ _UNICODE_15 = tuple(map(int, unicodedata.unidata_version.split("."))) <= (15, 0,
 
 
 def is_known(character: str) -> bool:
-    """Whether the character's properties are comparable:
+    """Whether the character's properties are comparable.
 
-    it is assigned in Python's Unicode, or never will be (a noncharacter).
+    It is assigned in Python's Unicode, or never will be (a noncharacter).
     """
     return (
         unicodedata.category(character) not in ("Cn", "Cs")
@@ -75,8 +79,9 @@ def break_class(character: str) -> int:
 
 
 def lower_case(character: str) -> str:
-    """Simple lower case. `str.lower` gives the full one, which differs for U+0130 alone:
+    """Simple lower case.
 
-    i and a dot above; the simple mapping leaves the dot out.
+    `str.lower` gives the full one, which differs for U+0130 alone: i and a dot above. The simple mapping leaves the dot
+    out.
     """
     return character.lower()[0]

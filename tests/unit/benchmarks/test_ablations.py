@@ -78,7 +78,8 @@ def data(tmp_path: Path) -> Path:
     folder.mkdir()
     for split, count in (("train", 48), ("dev", 16)):
         rows = [
-            f'{{"text": "turn on light {number} {split}", "intent": "on", "slots": [{{"start": 8, "end": 13, "label": "what"}}], "locale": "en"}}\n'
+            f'{{"text": "turn on light {number} {split}", "intent": "on", '
+            '"slots": [{"start": 8, "end": 13, "label": "what"}], "locale": "en"}\n'
             if number % 2
             else f'{{"text": "stop {number} now {split}", "intent": "off", "slots": [], "locale": "en"}}\n'
             for number in range(count)

@@ -155,9 +155,9 @@ def test_a_file_that_is_there_stays(checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_a_parser_in_8_bits_is_computed_in_the_same_integers(tmp_path: Path) -> None:
-    """Sums are equal exactly;
+    """Sums are equal exactly.
 
-    what lies between two roundings differs by float32's own errors, which may turn an int8 by one.
+    What lies between two roundings differs by float32's own errors, which may turn an int8 by one.
     """
     model = make_int8(1).folded()
     write_onnx(

@@ -38,14 +38,15 @@ start = time.perf_counter()
 {statement}
 seconds = time.perf_counter() - start
 files = [(name, getattr(module, "__file__", None) or "") for name, module in sys.modules.items() if name not in before]
-print(json.dumps([seconds, sorted({{name.split(".")[0] for name, file in files if "site-packages" in file or {root!r} in file}})]))
+ours = {{name.split(".")[0] for name, file in files if "site-packages" in file or {root!r} in file}}
+print(json.dumps([seconds, sorted(ours)]))
 """
 
 
 def fresh_import(statement: str) -> tuple[float, set[str]]:
-    """Run a statement in a new process;
+    """Run a statement in a new process.
 
-    return its seconds and the top-level packages from outside the standard library.
+    Returned are its seconds and the top-level packages from outside the standard library.
     """
     script = SCRIPT.format(statement=statement, root=str(ROOT))
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT).stdout

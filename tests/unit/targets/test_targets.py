@@ -232,7 +232,7 @@ def test_a_board_that_cannot_run_its_base_may_be_listed_with_the_reason(tmp_path
 
 @pytest.mark.parametrize("text", [b"\xff", b"a = " + b"[" * 100_000, b"a = 1\na = 2", b"", b"[[flags]]\n" * 1000])
 def test_nonsense_is_an_error_of_its_file(text: bytes) -> None:
-    with pytest.raises(TargetError, match="^targets/board.toml: "):
+    with pytest.raises(TargetError, match=r"^targets/board\.toml: "):
         decode_target(text, "board", "targets/board.toml")
 
 

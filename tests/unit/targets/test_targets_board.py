@@ -1,6 +1,6 @@
-"""Targets described on a running machine:
+"""Targets described on a running machine.
 
-by what it has, in a file that reads back, without PyTorch and without the compiler.
+By what it has, in a file that reads back, without PyTorch and without the compiler.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ def add(folder: Path, *arguments: str, before: str = "") -> subprocess.Completed
     """Run `pqrnn targets ...` where neither PyTorch nor the compiler can be imported, as on a board."""
     code = (
         "import sys\n"
-        "for absent in ('torch', 'iree.compiler', 'iree.turbine', 'safetensors', 'matplotlib'): sys.modules[absent] = None\n"
+        "for absent in ('torch', 'iree.compiler', 'iree.turbine', 'safetensors', 'matplotlib'):\n"
+        "    sys.modules[absent] = None\n"
         f"{before}\n"
         f"sys.argv = ['pqrnn', 'targets', *{list(arguments)!r}]\n"
         "from pqrnn.cli import main\n"

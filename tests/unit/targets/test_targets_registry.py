@@ -1,6 +1,6 @@
-"""Where targets come from:
+"""Where targets come from.
 
-this project, installed distributions, the user's folder; and that none of them harms another.
+They come from this project, installed distributions and the user's folder, and none of them harms another.
 """
 
 from __future__ import annotations
@@ -135,7 +135,10 @@ def test_a_name_that_two_bring_belongs_to_neither(good_site: Path, tmp_path: Pat
     write(tmp_path, acme_one=BOARD)
     shown = run(good_site, tmp_path, "show", "acme-one")
     assert shown.returncode == 2
-    said = f"target 'acme-one' is brought by acme-boards 1.2 (acme_boards:boards/acme-one.toml) and your own folder ({tmp_path}/acme-one.toml)"
+    said = (
+        "target 'acme-one' is brought by acme-boards 1.2 (acme_boards:boards/acme-one.toml) "
+        f"and your own folder ({tmp_path}/acme-one.toml)"
+    )
     assert said in shown.stderr
     listed = run(good_site, tmp_path, "--json")
     assert listed.returncode == 1

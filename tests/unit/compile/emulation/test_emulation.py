@@ -126,9 +126,9 @@ def test_the_first_emulator_that_can_is_taken_and_the_others_are_not_lost(
 
 @pytest.fixture
 def component(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Replace the component `qemu` by one that writes a file;
+    """Replace the component `qemu` by one that writes a file.
 
-    what its build is to do next is at the end of the list.
+    What its build is to do next is at the end of the list.
     """
     plan = ["write"]
 

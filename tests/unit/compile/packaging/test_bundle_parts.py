@@ -29,8 +29,9 @@ def _parity(passed: bool = True) -> Parity:
         ("count_mismatches", "span_mismatches", "not_finite", "all_zero", "not_deterministic", "tag_flips"), 0
     )
     return Parity(
-        passed=passed, texts=2, words=3, repeats=3, tolerance=1e-5, intent_max_abs=2e-6, tags_max_abs=1e-6, intent_flips=0 if passed else 1, machine="AMD EPYC",
-        runtime="iree 3.13.0, local-sync", checked="2026-11-21T10:00:00Z", failures=failures, emulator="qemu-aarch64 7.2.22, cortex-a72", **zero,
+        passed=passed, texts=2, words=3, repeats=3, tolerance=1e-5, intent_max_abs=2e-6, tags_max_abs=1e-6,
+        intent_flips=0 if passed else 1, machine="AMD EPYC", runtime="iree 3.13.0, local-sync",
+        checked="2026-11-21T10:00:00Z", failures=failures, emulator="qemu-aarch64 7.2.22, cortex-a72", **zero,
     )  # fmt: skip
 
 
@@ -172,8 +173,8 @@ def test_the_note_says_what_was_proved_where(package: Path, tmp_path: Path) -> N
     for verb in ("check", "bench", "parse"):
         assert f"pqrnn {verb} home.pqrnn" in note
     assert (
-        "verified: 2 texts, 3 words, 3 times each, no decision differs, logits within 2.0e-06; run on qemu-aarch64 7.2.22, cortex-a72 on AMD EPYC"
-        in note
+        "verified: 2 texts, 3 words, 3 times each, no decision differs, logits within 2.0e-06; "
+        "run on qemu-aarch64 7.2.22, cortex-a72 on AMD EPYC" in note
     )
     assert "UNVERIFIED, nobody has run this code: there is no runtime for armv7 to run it with" in note
     assert "NOT FROM PYTHON: there is no wheel of iree-base-runtime for armv7a" in note
@@ -230,5 +231,8 @@ def test_the_command_line_makes_one_and_warns(package: Path, tmp_path: Path) -> 
 
 
 def test_no_pytorch_is_needed() -> None:
-    code = "import sys, compile.packaging.bundle; heavy = {'torch', 'iree.compiler', 'hatchling'} & set(sys.modules); assert not heavy, heavy"
+    code = (
+        "import sys, compile.packaging.bundle\n"
+        "heavy = {'torch', 'iree.compiler', 'hatchling'} & set(sys.modules); assert not heavy, heavy"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -129,6 +129,7 @@ def test_a_missing_compiler_is_named_with_its_package(monkeypatch: pytest.Monkey
         find_toolchain(registry().get("cortex-m7"))
     with pytest.raises(
         NoToolchain,
-        match=r"riscv64-linux-gnu-gcc is not installed \(run `make emulators`, or on Debian: apt-get install gcc-riscv64",
+        match=r"riscv64-linux-gnu-gcc is not installed \(run `make emulators`, "
+        r"or on Debian: apt-get install gcc-riscv64",
     ):
         find_toolchain(registry().get("linux-riscv64"))

@@ -83,7 +83,10 @@ def test_time_up_kills_the_tool_and_its_children(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="process groups are of POSIX")
 def test_interrupt_kills_the_tool_and_its_children(tmp_path: Path) -> None:
     note = tmp_path / "pids"
-    caller = f"import sys; from compile.support.process import run_tool; run_tool([sys.executable, '-c', {STUBBORN!r}, {str(note)!r}], 600)"
+    caller = (
+        "import sys; from compile.support.process import run_tool\n"
+        f"run_tool([sys.executable, '-c', {STUBBORN!r}, {str(note)!r}], 600)"
+    )
     process = subprocess.Popen([sys.executable, "-c", caller], stderr=subprocess.PIPE, text=True)
     while not note.exists():
         assert process.poll() is None, process.communicate()[1]

@@ -24,9 +24,9 @@ _TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 
 @st.composite
 def _rows(draw: st.DrawFn) -> list[EncodedUtterance]:
-    """Rows whose words in slots are told apart by their label, 100 to 199 in "a", 200 to 299 in "b";
+    """Rows whose words in slots are told apart by their label and language.
 
-    and by their language, 1000 more in "y".
+    They are 100 to 199 in "a" and 200 to 299 in "b", and 1000 more in "y".
     """
     rows = []
     for _ in range(draw(st.integers(1, 5))):

@@ -32,8 +32,10 @@ GOOD = [
     Good(
         "jsonl",
         "rows.jsonl",
-        '{"text": "wake me at seven", "intent": "set", "slots": [{"start": 11, "end": 16, "label": "time", "text": "seven"}], "id": 7}\n'
-        '\n{"text": "a\u2028b\u0085 \U0001f600 stop", "intent": "stop", "slots": [{"start": 5, "end": 6, "label": "face"}]}',
+        '{"text": "wake me at seven", "intent": "set", '
+        '"slots": [{"start": 11, "end": 16, "label": "time", "text": "seven"}], "id": 7}\n'
+        '\n{"text": "a\u2028b\u0085 \U0001f600 stop", "intent": "stop", '
+        '"slots": [{"start": 5, "end": 6, "label": "face"}]}',
         [
             ("wake me at seven", "set", [("time", "seven")]),
             ("a\u2028b\x85 \U0001f600 stop", "stop", [("face", "\U0001f600")]),
@@ -42,13 +44,15 @@ GOOD = [
     Good(
         "mtop",
         "test.txt",
-        f"1\tIN:PLAY\t0:4:SL:WHO,5:11:SL:ALBUM\tZoë bläst 8\tmusic\ten_XX\t[IN:PLAY ]\t{TOKENS}\n2\tIN:STOP\t\tstop\u2028it\tmusic\ten_XX\t[IN:STOP ]\t{TOKENS}",
+        f"1\tIN:PLAY\t0:4:SL:WHO,5:11:SL:ALBUM\tZoë bläst 8\tmusic\ten_XX\t[IN:PLAY ]\t{TOKENS}\n"
+        f"2\tIN:STOP\t\tstop\u2028it\tmusic\ten_XX\t[IN:STOP ]\t{TOKENS}",
         [("Zoë bläst 8", "IN:PLAY", [("SL:WHO", "Zoë"), ("SL:ALBUM", "bläst")]), ("stop\u2028it", "IN:STOP", [])],
     ),
     Good(
         "mtop",
         "test.tsv",
-        "ok\tIN:PLAY\t0:3:SL:WHO,4:9:SL:ALBUM\tZoë bläst 8\tmusic\ten_XX\t[IN:PLAY ]\noverlap\tIN:X\t0:2:SL:A,0:2:SL:B\tab\tm\ten_XX\t[IN:X ]\n",
+        "ok\tIN:PLAY\t0:3:SL:WHO,4:9:SL:ALBUM\tZoë bläst 8\tmusic\ten_XX\t[IN:PLAY ]\n"
+        "overlap\tIN:X\t0:2:SL:A,0:2:SL:B\tab\tm\ten_XX\t[IN:X ]\n",
         [
             ("Zoë bläst 8", "IN:PLAY", [("SL:WHO", "Zoë"), ("SL:ALBUM", "bläst")]),
             ("ab", "IN:X", [("SL:A", "ab"), ("SL:B", "ab")]),
@@ -57,9 +61,12 @@ GOOD = [
     Good(
         "massive",
         "en-US.jsonl",
-        '{"id": "0", "locale": "en-US", "partition": "test", "intent": "alarm_set", "utt": "wake me at five am", "annot_utt": "wake me at [time : five am]"}\n'
-        '{"id": "1", "locale": "en-US", "partition": "test", "intent": "x", "utt": "go  to rome now", "annot_utt": "go to [ place : rome] now "}\n'
-        '{"id": "2", "locale": "en-US", "partition": "test", "intent": "x", "utt": "no slots: none", "annot_utt": "no slots: none"}\n',
+        '{"id": "0", "locale": "en-US", "partition": "test", "intent": "alarm_set", '
+        '"utt": "wake me at five am", "annot_utt": "wake me at [time : five am]"}\n'
+        '{"id": "1", "locale": "en-US", "partition": "test", "intent": "x", '
+        '"utt": "go  to rome now", "annot_utt": "go to [ place : rome] now "}\n'
+        '{"id": "2", "locale": "en-US", "partition": "test", "intent": "x", '
+        '"utt": "no slots: none", "annot_utt": "no slots: none"}\n',
         [
             ("wake me at five am", "alarm_set", [("time", "five am")]),
             ("go  to rome now", "x", [("place", "rome")]),
@@ -69,13 +76,15 @@ GOOD = [
     Good(
         "massive",
         "test.jsonl",
-        '{"intent": "x", "utt": "five to five", "annot_utt": "five to [time : five]", "slots": [[8, 12, "time"]]}\n{"intent": "x", "utt": "a b", "slots": []}\n',
+        '{"intent": "x", "utt": "five to five", "annot_utt": "five to [time : five]", "slots": [[8, 12, "time"]]}\n'
+        '{"intent": "x", "utt": "a b", "slots": []}\n',
         [("five to five", "x", [("time", "five")]), ("a b", "x", [])],
     ),
     Good(
         "bio",
         "test.txt",
-        "at:O 9:B-time ::I-time 15pm:I-time http://x:O a:I-place b:B-place d:I-when e:I-y:O c:B-SL:X <=> set/alarm\nstop:O <=> stop",
+        "at:O 9:B-time ::I-time 15pm:I-time http://x:O a:I-place b:B-place d:I-when e:I-y:O c:B-SL:X <=> set/alarm\n"
+        "stop:O <=> stop",
         [
             (
                 "at 9 : 15pm http://x a b d e:I-y c",
@@ -107,7 +116,8 @@ GOOD = [
     Good(
         "conll",
         "test.conll",
-        "# a file's head\n\n# intent: x\n# text: wake up me\nwake\tO\nme\tB-who\n\n# intent: x\n# text: wake me up\nwake\tO\nme\tB-who\n"
+        "# a file's head\n\n# intent: x\n# text: wake up me\nwake\tO\nme\tB-who\n"
+        "\n# intent: x\n# text: wake me up\nwake\tO\nme\tB-who\n"
         "\n# intent: x\n# text: #me\n#\tO\nme\tB-who\n\n# intent: x\n1\tB-n\n2\tI-n",
         [("wake me", "x", [("who", "me")])] * 2 + [("#me", "x", [("who", "me")]), ("1 2", "x", [("n", "1 2")])],
     ),

@@ -226,7 +226,10 @@ def test_lines_end_at_line_feeds_alone(lines: list[str]) -> None:
 
 
 def test_loading_data_does_not_load_torch() -> None:
-    code = "import sys; import pqrnn.data, pqrnn.data.alignment, pqrnn.data.writer, pqrnn.data.fingerprint; print('torch' in sys.modules)"
+    code = (
+        "import sys; import pqrnn.data, pqrnn.data.alignment, pqrnn.data.writer, pqrnn.data.fingerprint; "
+        "print('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

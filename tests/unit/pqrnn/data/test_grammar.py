@@ -464,10 +464,12 @@ _LISTS = '[lists]\nroom = ["kitchen"]\n[rules]\nask = "please"\n'
         ("[intents]\na = 'x'\n[lists]\nl = { from = 1, to = 3, template = '[{n}]' }", "no {n}"),
         ("[intents]\na = 'x <ask'", "'<' is never closed\n    x <ask\n      ^\n  expected '>' after the name"),
         ("[intents]\na = '<r>'\n[rules]\nr = ['x', '<s>']\ns = '[<r>] y'", "g.toml:4: rule 'r'"),
-        ("[intents]\na = '<r>'\n[rules]\nr = ['x', '<s>']\ns = '[<r>] y'", "refers to itself: rule 'r' -> rule 's' -> rule 'r'"),
+        ("[intents]\na = '<r>'\n[rules]\nr = ['x', '<s>']\ns = '[<r>] y'",
+         "refers to itself: rule 'r' -> rule 's' -> rule 'r'"),
         ("[intents]\na = '{l}'\n[lists]\nl = 'x {l}'", "list 'l' -> list 'l'"),
         ("[intents]\na = '" + "(" * 50 + "'", "nested more than 40 deep"),
-        ("[intents]\na = '<r0>'\n[rules]\n" + "\n".join(f"r{i} = '<r{i + 1}>'" for i in range(30)) + "\nr30 = 'x'", "more than 20 deep"),
+        ("[intents]\na = '<r0>'\n[rules]\n" + "\n".join(f"r{i} = '<r{i + 1}>'" for i in range(30)) + "\nr30 = 'x'",
+         "more than 20 deep"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_explained(text: str, message: str) -> None:
@@ -520,7 +522,7 @@ def test_a_wrong_template_is_pointed_at(template: str, piece: str, problem: str,
 
 
 def test_a_list_value_that_can_be_empty_is_refused() -> None:
-    with pytest.raises(GrammarError, match="g.toml:2: list 'l', entry 2, column 1: a list value that can be empty"):
+    with pytest.raises(GrammarError, match=r"g\.toml:2: list 'l', entry 2, column 1: a list value that can be empty"):
         parse_grammar("[lists]\nl = ['x', '[<r>]']\n[rules]\nr = '[a]'\n[intents]\na = '{l}'", "g.toml")
 
 

@@ -1,5 +1,7 @@
-"""Distillation: losses against their definitions, lessons that survive kills and damage, teachers that answer about the
-student's words.
+"""Distillation, from the teacher's answers to the student's losses.
+
+Losses against their definitions, logit stores that survive kills and damage, teachers that answer about the student's
+words.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the rest of the parser relies on:
+"""What the rest of the parser relies on.
 
-a word's features depend on the word alone, and a text's words on the text alone.
+A word's features depend on the word alone, and a text's words on the text alone.
 """
 
 from __future__ import annotations

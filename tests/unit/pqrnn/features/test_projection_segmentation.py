@@ -1,4 +1,4 @@
-"""Words of each script, written down by hand:
+"""Words of each script, written down by hand.
 
 `|` stands between the words that are expected, and `_` for a space that belongs to none.
 """

@@ -30,7 +30,8 @@ def test_every_code_point_agrees_with_the_sources() -> None:
         kind, lower = break_class(character), lower_case(character)
         if (entry & 15, code + (entry >> 4)) != (kind, ord(lower)):
             wrong.append(
-                f"U+{code:04X}: table {BreakClass(entry & 15).name} {code + (entry >> 4):04X}, sources {BreakClass(kind).name} {ord(lower):04X}"
+                f"U+{code:04X}: table {BreakClass(entry & 15).name} {code + (entry >> 4):04X}, "
+                f"sources {BreakClass(kind).name} {ord(lower):04X}"
             )
     assert compared > 280_000
     if not is_comparable_python():
@@ -51,8 +52,9 @@ def test_code_points_without_a_character_are_symbols() -> None:
 
 
 def test_lower_case_is_final() -> None:
-    """Lower-casing twice changes nothing more, stays in Unicode, and keeps the class, but for the emoji that is a
-    circled letter.
+    """Lower-casing twice changes nothing more, stays in Unicode, and keeps the class.
+
+    The exception is the emoji that is a circled letter.
     """
     entries = load_unicode_table().entries()
     codes = np.arange(CODE_POINTS)

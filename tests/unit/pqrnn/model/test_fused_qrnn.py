@@ -1,5 +1,6 @@
-"""The layer as training computes it, without padding and with its gradient written out, against the layer as it is
-defined.
+"""The layer as training computes it against the layer as it is defined.
+
+Training leaves padding out and has the gradient written out.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def draw(lengths: list[int], width: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def learn(layer: QrnnLayer, value: Tensor, mask: Tensor, *, fused: bool) -> list[Tensor]:
-    """Outputs, all gradients and the running statistics after one step of a loss that weighs every output differently."""
+    """Outputs, gradients and running statistics after one step of a loss that weighs every output differently."""
     assert layer.norm is not None
     layer.zero_grad()
     layer.norm.mean.zero_()
@@ -105,9 +106,9 @@ def test_in_training_the_layer_is_the_quick_one(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 1.0])
 def test_zoneout_keeps_its_share_of_states(share: float) -> None:
-    """States that are kept are those of the word before:
+    """States that are kept are those of the word before, for the first word zero.
 
-    of the first word zero. Five standard deviations of a share of many draws are allowed.
+    Five standard deviations of a share of many draws are allowed.
     """
     torch.manual_seed(0)
     rows, state = 4000, 8

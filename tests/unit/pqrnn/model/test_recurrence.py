@@ -45,8 +45,9 @@ def draw_gates(shape: tuple[int, int, int], seed: int, sharp: bool) -> tuple[Ten
 def test_equals_double_precision_within_rounding(
     recur: Recurrence, shape: tuple[int, int, int], seed: int, sharp: bool, reverse: bool
 ) -> None:
-    r"""Every term of a state is rounded at most 2T + 2 times in either form, so the error is below that many half units
-    in the sum of sizes.
+    r"""Every term of a state is rounded at most 2T + 2 times in either form.
+
+    So the error is below that many half units in the sum of sizes.
     """
     forget, update = draw_gates(shape, seed, sharp)
     found = recur(forget, update, reverse=reverse).double().numpy()

@@ -68,13 +68,15 @@ def make_lessons(place):
     drafts = []
     for number, example in enumerate(examples()):
         words = tuple(example.text.encode().split())
-        drafts += [Draft(number, words, (0,) * len(words), LABELS.intents.index(example.intent)), Draft(number, words + (b"now",), None, -1)]
+        drafts.append(Draft(number, words, (0,) * len(words), LABELS.intents.index(example.intent)))
+        drafts.append(Draft(number, words + (b"now",), None, -1))
     return write_logits(place, drafts, label, fingerprint="f", labels=LABELS, teachers=["t"], rows=len(examples()))
 
 
 # Without anything random within a step: what is left between one process and two is the order of sums.
 shape = ModelConfig(
-    projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16, dropout=0.0, word_dropout=0.0, zoneout=0.0
+    projection=ProjectionConfig(word_features=64, ngram_features=64),
+    bottleneck=32, state=16, dropout=0.0, word_dropout=0.0, zoneout=0.0,
 )
 config = TrainingConfig(epochs=3, batch=9, learning_rate=3e-3, patience=0, misspell=0.1)
 if task == "label":

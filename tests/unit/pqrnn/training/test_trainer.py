@@ -64,9 +64,9 @@ def test_resumes_when_the_last_state_is_older_than_the_kill(finished: Path, tmp_
 def test_ctrl_c_in_the_middle_of_a_change_waits_for_its_end(
     finished: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between a step's change of the weights and that of their average, or between an epoch's count and its log:
+    """The state that is kept is whole.
 
-    the state that is kept is whole.
+    So it is between a step's change of the weights and that of their average, and between an epoch's count and its log.
     """
     original, calls = getattr(training, place), []
 

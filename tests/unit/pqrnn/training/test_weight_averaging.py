@@ -63,7 +63,7 @@ def test_what_does_not_average_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AveragingError, match="two or more"):
         average_checkpoints([first], _EXAMPLES, tmp_path / "out")
     wider = _train(tmp_path / "wider", 0, ModelConfig(projection=_MODEL.projection, bottleneck=32, state=24))
-    with pytest.raises(AveragingError, match="wider: state is 24, and that of .*first is 16"):
+    with pytest.raises(AveragingError, match=r"wider: state is 24, and that of .*first is 16"):
         average_checkpoints([first, wider], _EXAMPLES, tmp_path / "out")
     renamed = _train(tmp_path / "renamed", 0, examples=[Example(each.text, each.intent + "2") for each in _EXAMPLES])
     with pytest.raises(AveragingError, match="other labels"):

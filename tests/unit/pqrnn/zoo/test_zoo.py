@@ -197,10 +197,10 @@ def test_the_first_shelf_wins_and_unknown_names_are_answered(
         add_parser(run, tmp_path / name, "small", data=["mtop"], story=msgspec.structs.replace(STORY, summary=name))
     monkeypatch.setenv("PQRNN_ZOO", f"{tmp_path / 'first'}:{tmp_path / 'second'}")
     assert find_parser("small").entry.summary == "first"
-    with pytest.raises(ZooError, match="smal: neither a file here nor .* small"):
+    with pytest.raises(ZooError, match=r"smal: neither a file here nor .* small"):
         find_parser("smal")
     (tmp_path / "first" / "small" / ENTRY).write_text("{}")
-    with pytest.raises(ZooError, match="entry.json"):
+    with pytest.raises(ZooError, match=r"entry\.json"):
         find_parser("small")
 
 

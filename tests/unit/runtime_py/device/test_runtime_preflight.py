@@ -33,13 +33,14 @@ HASWELL = Machine(
     ("local-sync", "local-task"),
 )
 
-CPUINFO_X86 = """processor\t: 0
+_FLAGS = "fpu sse sse2 pni ssse3 sse4_1 sse4_2 fxsr avx avx2 fma f16c bmi1 bmi2 abm avx512f avx512_vnni avx512_bf16"
+CPUINFO_X86 = f"""processor\t: 0
 model name\t: Some CPU @ 2 GHz
-flags\t\t: fpu sse sse2 pni ssse3 sse4_1 sse4_2 fxsr avx avx2 fma f16c bmi1 bmi2 abm avx512f avx512_vnni avx512_bf16 amx_int8 sha_ni
+flags\t\t: {_FLAGS} amx_int8 sha_ni
 
 processor\t: 1
 model name\t: Some CPU @ 2 GHz
-flags\t\t: fpu sse sse2 pni ssse3 sse4_1 sse4_2 fxsr avx avx2 fma f16c bmi1 bmi2 abm avx512f avx512_vnni avx512_bf16
+flags\t\t: {_FLAGS}
 """
 
 

@@ -1,6 +1,6 @@
-"""The choice of a variant:
+"""The choice of a variant.
 
-kinds of code in their order, a sentence for every decision, and a visible notice where a GPU is not used.
+Kinds of code in their order, a sentence for every decision, and a visible notice where a GPU is not used.
 """
 
 import warnings
@@ -33,7 +33,10 @@ REAL = VulkanDevice(2, "cc-dd", "Mali", "r38", True, False, 16, (16, 16), frozen
 def gpus(monkeypatch: pytest.MonkeyPatch) -> list[VulkanDevice]:
     """The machine's GPUs, best first; filled by the test."""
     devices: list[VulkanDevice] = []
-    found = lambda: VulkanDevices(tuple(devices), "" if devices else "there is no Vulkan device. Install one")
+
+    def found() -> VulkanDevices:
+        return VulkanDevices(tuple(devices), "" if devices else "there is no Vulkan device. Install one")
+
     monkeypatch.setattr("runtime_py.device.vulkan.vulkan_devices", found)
     return devices
 

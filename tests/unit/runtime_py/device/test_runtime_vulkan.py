@@ -18,8 +18,10 @@ driver_info: v1.r38p1
 device_uuid: 0102
 driver_uuid: 0304
 feature_tier[vulkan-1.3]: supported
-features: bufferDeviceAddress=yes timelineSemaphore=yes storageBuffer8BitAccess=yes shaderInt8=yes shaderFloat16=no subgroupSizeControl=yes cooperativeMatrix=no
-subgroup: size=16 operations=0x00000015 quadOperationsInAllStages=no minSubgroupSize=16 maxSubgroupSize=16 requiredSubgroupSizeStages=0x00000020
+features: bufferDeviceAddress=yes timelineSemaphore=yes storageBuffer8BitAccess=yes shaderInt8=yes \
+shaderFloat16=no subgroupSizeControl=yes cooperativeMatrix=no
+subgroup: size=16 operations=0x00000015 quadOperationsInAllStages=no minSubgroupSize=16 \
+maxSubgroupSize=16 requiredSubgroupSizeStages=0x00000020
 queue_families: 1
   [0] count=1 flags=graphics|compute|transfer timestampValidBits=64
 device_extensions: 1

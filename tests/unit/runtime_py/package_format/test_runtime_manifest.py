@@ -62,7 +62,7 @@ def test_missing_fields_are_named(document: dict[str, Any], field: str) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"\xff", b'"text"', b"null"])
 def test_anything_else_is_no_manifest(data: bytes) -> None:
-    with pytest.raises(SchemaError, match="there/manifest.json: not a manifest"):
+    with pytest.raises(SchemaError, match=r"there/manifest\.json: not a manifest"):
         decode_manifest(data, "there/manifest.json")
 
 

@@ -36,7 +36,7 @@ def test_one_flipped_bit_is_found(path: Path) -> None:
     with pytest.raises(DigestError, match="SHA-256"):
         open_package(path, verify=True)
     package = open_package(path)
-    with pytest.raises(DigestError, match="module.vmfb"):
+    with pytest.raises(DigestError, match=r"module\.vmfb"):
         package.map_file(CODE)
     assert bytes(package.map_file(CODE, verify=False)) == bytes(content)
 
@@ -50,7 +50,7 @@ def test_a_file_cut_short_is_found_without_hashing(path: Path, keep: int) -> Non
 
 def test_damaged_golden_vectors_are_found(path: Path) -> None:
     (path / "golden/golden.npz").write_bytes(b"x" * (path / "golden/golden.npz").stat().st_size)
-    with pytest.raises(DigestError, match="golden.npz"):
+    with pytest.raises(DigestError, match=r"golden\.npz"):
         open_package(path).golden()
 
 
@@ -127,7 +127,7 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), new_package(tmp_path / "new.pqrnn") as directory:
         write_fake(directory)
         raise ZeroDivisionError
-    with pytest.raises(PackageError, match="manifest.json"), new_package(tmp_path / "new.pqrnn") as directory:
+    with pytest.raises(PackageError, match=r"manifest\.json"), new_package(tmp_path / "new.pqrnn") as directory:
         (directory / "module.vmfb").write_text("never sealed")
     assert os.listdir(tmp_path) == []
 
