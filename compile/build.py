@@ -23,7 +23,7 @@ from compile.support.errors import CompileError
 from compile.support.process import tool_group
 from compile.support.progress import Reporter
 from compile.support.stopwatch import Stopwatch
-from compile.variant import Proved, prove_variant
+from compile.variant import ProvedVariant, prove_variant
 from compile.verify.golden import GoldenSet
 from runtime_py.package_format.manifest import Bucket, Manifest, Variant
 
@@ -96,7 +96,7 @@ class Builder:
         self._timeout = timeout
         self._reporter = reporter
         self._stopwatch = stopwatch
-        self.proved: dict[str, Proved] = {}
+        self.proved: dict[str, ProvedVariant] = {}
         self.failures: dict[str, CompileError] = {}
 
     def run(self, modules: Sequence[Module]) -> None:

@@ -1,9 +1,8 @@
-"""All stages in order: from a checkpoint to a package that has been seen to answer right."""
+"""All stages in order: from a checkpoint to a package whose answers have been compared with PyTorch's."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from compile.lowering.buckets import FINE_STEP, STEP, choose_buckets
 from compile.lowering.cache import Cache
-from compile.lowering.iree_compile import DEFAULT_TIMEOUT, Statistics
+from compile.lowering.iree_compile import Statistics
+from compile.options import DEFAULT_OPTIONS, CompileOptions
 from compile.plan import ARM, WIDE, Plan, check_destination, choose_targets, plan_targets, usable_cores
-from compile.support.errors import CompileError, PackagingError, PlanError, TargetsError
+from compile.support.errors import CompileError, PackagingError, TargetsError
 from compile.support.process import tool_group
 from compile.support.progress import STAGES, Progress, Reporter
 from compile.support.reproduction import clear_evidence, failure_folder, keep_evidence
@@ -28,31 +26,32 @@ from runtime_py.package_format.manifest import Bucket, Manifest, Variant
 from targets import Registry, Target, registry
 
 if TYPE_CHECKING:
-    from compile.build import Builder, Inputs, Module
+    from compile.build import Builder
     from compile.kernels.families import Kernels
+    from compile.kernels.modules import KernelParser
     from compile.preview import Preview
-    from compile.variant import Proved
+    from compile.variant import ProvedVariant
     from compile.verify.golden import GoldenSet
     from pqrnn.checkpoint import Checkpoint
     from pqrnn.model.parser import ParserModel
 
-__all__ = ["STAGES", "CompileOutcome", "Progress", "compile_checkpoint", "preview_compilation"]
+__all__ = ["STAGES", "CompileOptions", "CompileOutcome", "Progress", "compile_checkpoint", "preview_compilation"]
 
 
 @dataclass(frozen=True, slots=True)
 class CompileOutcome:
-    """What came out.
+    """Result of a compilation.
 
     Attributes:
-        package: The package's directory.
-        manifest: What it says.
+        package: Directory of the package.
+        manifest: Manifest of the package.
         statistics: The compiler's counts, by target.
-        left_out: Golden texts that fit no bucket, and those that the model is too undecided about.
-        seconds: Time by stage; what ran side by side is added up.
-        failures: The targets that are not in the package, and why.
-        cached: The targets whose module was compiled another time.
-        ran_on: By target of the package what its code was run on; empty for nothing.
-        notes: What whoever ships the package has to know.
+        left_out: Number of golden texts that fit no bucket, and of those that the model is too undecided about.
+        seconds: Time by stage; the times of stages that ran side by side are added up.
+        failures: Targets that are not in the package, and why.
+        cached: Targets whose module was taken from the cache.
+        ran_on: Machine or emulator that each target's code was run on, by target; empty for code that was not run.
+        notes: Remarks for whoever ships the package.
     """
 
     package: Path
@@ -70,14 +69,8 @@ def compile_checkpoint(
     checkpoint: Path,
     out: Path,
     targets: Sequence[str] = ("host",),
+    options: CompileOptions = DEFAULT_OPTIONS,
     *,
-    buckets: Sequence[Bucket] | None = None,
-    replace: bool = False,
-    jobs: int | None = None,
-    cache: bool = True,
-    kernels: bool = True,
-    batch: int = 1,
-    timeout: float = DEFAULT_TIMEOUT,
     known: Registry | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> CompileOutcome:
@@ -91,18 +84,9 @@ def compile_checkpoint(
     Args:
         checkpoint: Folder of the trained parser.
         out: Directory of the package to be.
-        targets: Names of targets; "all" is every one that can leave this machine.
-        buckets: Length buckets; by default they are chosen from the lengths of the training texts
-            (`compile.lowering.buckets`).
-        replace: Whether a package at `out` may be replaced.
-        jobs: How many targets are worked on at a time; by default as many as there are processor cores.
-        cache: Whether modules are taken from and kept in the cache (`compile.lowering.cache`).
-        kernels: Whether a parser gets this project's own kernels where a target has the instructions
-            (`compile.kernels`).
-        batch: More than 1 gives every bucket a second entry for that many texts at once, for servers
-            (`Parser.parse_batch`).
-        timeout: Seconds for one run of the compiler.
-        known: Where targets are looked up; by default those of this project.
+        targets: Names of targets; "all" stands for every target whose code can leave this machine.
+        options: Settings of the compilation.
+        known: Registry that targets are looked up in, or None for that of this project.
         on_progress: Called at every step, by one thread at a time.
 
     Raises:
@@ -111,23 +95,16 @@ def compile_checkpoint(
         CheckpointError: The checkpoint cannot be read.
         TargetError: A target is unknown or its file is not valid.
     """
-    check_destination(out, replace)
-    return _Compilation(out, jobs, cache, kernels, batch, timeout, on_progress).run(
-        checkpoint, targets, buckets, known or registry(), replace
-    )
+    check_destination(out, options.replace)
+    return _Compilation(out, options, known or registry(), on_progress).run(checkpoint, targets)
 
 
 def preview_compilation(
     checkpoint: Path,
     out: Path,
     targets: Sequence[str] = ("host",),
+    options: CompileOptions = DEFAULT_OPTIONS,
     *,
-    buckets: Sequence[Bucket] | None = None,
-    replace: bool = False,
-    jobs: int | None = None,
-    cache: bool = True,
-    kernels: bool = True,
-    batch: int = 1,
     known: Registry | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Preview:
@@ -137,22 +114,20 @@ def preview_compilation(
 
     Arguments and errors as `compile_checkpoint`.
     """
-    check_destination(out, replace)
-    return _Compilation(out, jobs, cache, kernels, batch, DEFAULT_TIMEOUT, on_progress).preview(
-        checkpoint, targets, buckets, known or registry()
-    )
+    check_destination(out, options.replace)
+    return _Compilation(out, options, known or registry(), on_progress).preview(checkpoint, targets)
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What is known before a target is looked at.
+    """What is known before a target is compiled.
 
     Attributes:
         checkpoint: The trained parser.
-        model: As it is compiled.
-        buckets: Its entries.
-        plans: What is compiled for.
-        failures: What the compiler does not accept.
+        model: The model as it is compiled, with its norms folded.
+        buckets: Length buckets, one entry each.
+        plans: Targets to compile for.
+        failures: Targets that the compiler does not accept, and why.
     """
 
     checkpoint: Checkpoint
@@ -163,39 +138,25 @@ class _Prepared:
 
 
 class _Compilation:
-    """One run of the stages: where it writes, whom it tells, and how long each stage took."""
+    """One run of the stages, with its destination, its listener and the time that each stage took."""
 
     def __init__(
-        self,
-        out: Path,
-        jobs: int | None,
-        cache: bool,
-        kernels: bool,
-        batch: int,
-        timeout: float,
-        on_progress: Callable[[Progress], None],
+        self, out: Path, options: CompileOptions, known: Registry, on_progress: Callable[[Progress], None]
     ) -> None:
-        if jobs is not None and jobs < 1:
-            raise PlanError(f"{jobs} jobs were asked for, expected at least 1")
-        if batch < 1:
-            raise PlanError(f"batches of {batch} texts were asked for, expected at least 1")
         self.out = out
-        self.jobs = jobs or usable_cores()
-        self.cache = Cache(module_folder()) if cache else None
-        self.kernels = kernels
-        self.batch = batch
-        self.timeout = timeout
+        self.options = options
+        self.known = known
+        self.jobs = options.jobs or usable_cores()
+        self.cache = Cache(module_folder()) if options.cache else None
         self.report = Reporter(on_progress)
         self.stopwatch = Stopwatch()
 
-    def run(
-        self, source: Path, names: Sequence[str], buckets: Sequence[Bucket] | None, known: Registry, replace: bool
-    ) -> CompileOutcome:
-        targets, unreadable = choose_targets(names, known)
+    def run(self, source: Path, names: Sequence[str]) -> CompileOutcome:
+        targets, unreadable = choose_targets(names, self.known)
         self.report.expect(6)
         kept = failure_folder(self.out)
         with self._evidence_of_stages(kept):
-            prepared = self._prepare(source, targets, buckets, known)
+            prepared = self._prepare(source, targets)
             with tempfile.TemporaryDirectory(prefix="pqrnn-compile-") as folder:
                 golden = self._golden(prepared)
                 mlir = self._import(prepared, Path(folder))
@@ -205,28 +166,28 @@ class _Compilation:
                 for name, error in failures.items():
                     keep_evidence(error, kept / name)
                 if not builder.proved:
-                    raise next(iter(failures.values())) if len(failures) == 1 else TargetsError(failures)
+                    raise _join_failures(failures)
                 proved = [builder.proved[plan.target.id] for plan in prepared.plans if plan.target.id in builder.proved]
-                manifest = self._write(self._describe(prepared, golden), proved, golden, replace)
+                manifest = self._write(self._describe(prepared, golden), proved, golden)
         return CompileOutcome(
             package=self.out,
             manifest=manifest,
-            statistics={one.variant.target: one.compiled.statistics for one in proved},
+            statistics={item.variant.target: item.compiled.statistics for item in proved},
             left_out=(golden.too_long, golden.undecided),
             seconds=self.stopwatch.seconds,
             failures=failures,
-            cached=frozenset(one.variant.target for one in proved if one.compiled.cached),
-            ran_on={one.variant.target: one.runner for one in proved},
+            cached=frozenset(item.variant.target for item in proved if item.compiled.cached),
+            ran_on={item.variant.target: item.runner for item in proved},
             notes=self._notes(targets),
         )
 
-    def preview(self, source: Path, names: Sequence[str], buckets: Sequence[Bucket] | None, known: Registry) -> Preview:
+    def preview(self, source: Path, names: Sequence[str]) -> Preview:
         from compile.build import group_modules
         from compile.preview import describe_plan
 
-        targets, unreadable = choose_targets(names, known)
+        targets, unreadable = choose_targets(names, self.known)
         self.report.expect(4)
-        prepared = self._prepare(source, targets, buckets, known)
+        prepared = self._prepare(source, targets)
         with tempfile.TemporaryDirectory(prefix="pqrnn-compile-") as folder:
             modules = group_modules(self._import(prepared, Path(folder)), prepared.plans)
             return describe_plan(
@@ -242,7 +203,7 @@ class _Compilation:
 
     @contextmanager
     def _evidence_of_stages(self, kept: Path) -> Iterator[None]:
-        """Keep what a failure of a stage that all targets have in common leaves; those of targets are kept before."""
+        """Keep the evidence of a stage that all targets have in common; that of single targets is kept before."""
         try:
             yield
         except CompileError as error:
@@ -250,35 +211,37 @@ class _Compilation:
                 keep_evidence(error, kept / error.stage)
             raise
 
-    def _prepare(
-        self, source: Path, targets: Sequence[Target], buckets: Sequence[Bucket] | None, known: Registry
-    ) -> _Prepared:
+    def _prepare(self, source: Path, targets: Sequence[Target]) -> _Prepared:
         with self._stage("plan", "targets"), tool_group():
-            plans, failures = plan_targets(targets, known, self.jobs)
+            plans, failures = plan_targets(targets, self.known, self.jobs)
         if not plans:
-            raise next(iter(failures.values())) if len(failures) == 1 else TargetsError(failures)
+            raise _join_failures(failures)
         with self._stage("plan", f"checkpoint {source}"):
             # Only now: PyTorch takes seconds to load, and a misspelt target should not.
-            from compile.kernels.modules import counts_words, has_products
+            from compile.kernels.modules import has_products
             from pqrnn.checkpoint import load_checkpoint
 
             checkpoint = load_checkpoint(source)
             model = checkpoint.model.folded()
             integers = has_products(model)
             plans = [
-                plan.with_kernels(integers) if self.kernels else dataclasses.replace(plan, integers=integers)
+                plan.with_kernels(integers) if self.options.kernels else dataclasses.replace(plan, integers=integers)
                 for plan in plans
             ]
-            if buckets is not None:
-                chosen = tuple(buckets)
-            elif all(counts_words(model, plan.kernels) for plan in plans):
-                chosen = choose_buckets(checkpoint.facts.lengths, most=1)
-            else:
-                chosen = choose_buckets(checkpoint.facts.lengths, step=FINE_STEP if self.kernels and integers else STEP)
-        self.report.expect(
-            (len(chosen) + 1) * len({_form(plan) for plan in plans}) - 2
-        )  # one of each is expected already
-        return _Prepared(checkpoint, model, chosen, plans, failures)
+            buckets = self._choose_buckets(checkpoint, model, plans)
+        exports = len({_form(plan) for plan in plans})
+        self.report.expect((len(buckets) + 1) * exports - 2)  # one of each is expected already
+        return _Prepared(checkpoint, model, buckets, plans, failures)
+
+    def _choose_buckets(self, checkpoint: Checkpoint, model: ParserModel, plans: Sequence[Plan]) -> tuple[Bucket, ...]:
+        from compile.kernels.modules import counts_words, has_products
+
+        if self.options.buckets is not None:
+            return tuple(self.options.buckets)
+        if all(counts_words(model, plan.kernels) for plan in plans):
+            return choose_buckets(checkpoint.facts.lengths, most=1)
+        fine = self.options.kernels and has_products(model)
+        return choose_buckets(checkpoint.facts.lengths, step=FINE_STEP if fine else STEP)
 
     def _golden(self, prepared: _Prepared) -> GoldenSet:
         from compile.verify.golden import make_golden
@@ -293,6 +256,7 @@ class _Compilation:
             )
 
     def _import(self, prepared: _Prepared, folder: Path) -> dict[str, Path]:
+        """Export and import the model once for each form that plans ask for; return the MLIR files by name."""
         from compile.kernels.linking import link_kernels
         from compile.kernels.modules import with_kernels
         from compile.lowering.export import export_entries, split_softmax
@@ -305,14 +269,12 @@ class _Compilation:
         modules: dict[str, Path] = {}
         for kernels, wide in dict.fromkeys(_form(plan) for plan in prepared.plans):
             with self.stopwatch.measure("export"):
-                model = (
-                    with_kernels(prepared.model, kernels)
-                    if kernels
-                    else widen_weights(prepared.model)
-                    if wide
-                    else prepared.model
-                )
-                programs = export_entries(model, prepared.buckets, tell, self.batch)
+                model: ParserModel | KernelParser
+                if kernels is not None:
+                    model = with_kernels(prepared.model, kernels)
+                else:
+                    model = widen_weights(prepared.model) if wide else prepared.model
+                programs = export_entries(model, prepared.buckets, tell, self.options.batch)
             with self._stage("import", f"{len(prepared.buckets)} entries{f' for {kernels.name}' if kernels else ''}"):
                 wanted = {plan.mlir: plan for plan in prepared.plans if _form(plan) == (kernels, wide)}
                 if kernels is None:
@@ -333,51 +295,48 @@ class _Compilation:
 
         name = self.out.name.removesuffix(".pqrnn")
         parameters = prepared.model.parameters_count()
-        facts, buckets = prepared.checkpoint.facts, prepared.buckets
-        return lambda variants: describe_package(name, facts, parameters, buckets, variants, golden, self.batch)
+        facts, buckets, batch = prepared.checkpoint.facts, prepared.buckets, self.options.batch
+        return lambda variants: describe_package(name, facts, parameters, buckets, variants, golden, batch)
 
     def _build(self, prepared: _Prepared, golden: GoldenSet, mlir: dict[str, Path], folder: Path) -> Builder:
         from compile.build import Builder, Inputs, group_modules
 
-        inputs: Inputs = Inputs(golden, prepared.buckets, self._describe(prepared, golden))
-        modules: list[Module] = group_modules(mlir, prepared.plans)
+        inputs = Inputs(golden, prepared.buckets, self._describe(prepared, golden))
+        modules = group_modules(mlir, prepared.plans)
         self.report.expect_targets(plan.target.id for plan in prepared.plans)
-        builder = Builder(inputs, folder, self.cache, self.jobs, self.timeout, self.report, self.stopwatch)
+        builder = Builder(inputs, folder, self.cache, self.jobs, self.options.timeout, self.report, self.stopwatch)
         builder.run(modules)
         return builder
 
     def _write(
-        self,
-        describe: Callable[[Sequence[Variant]], Manifest],
-        proved: Sequence[Proved],
-        golden: GoldenSet,
-        replace: bool,
+        self, describe: Callable[[Sequence[Variant]], Manifest], proved: Sequence[ProvedVariant], golden: GoldenSet
     ) -> Manifest:
-        """Put the package together beside its destination, and let it take its place."""
-        from runtime_py.package_format.golden import save_golden
-        from runtime_py.package_format.package import new_package, open_package, seal
+        """Put the package together beside its destination, and let it take the destination's name."""
+        from compile.packaging.writer import PackageWriter
+        from runtime_py.package_format.package import new_package, open_package
 
         try:
-            with self._stage("package", str(self.out)), new_package(self.out, replace) as staging:
-                manifest = describe(_store_modules(staging, proved))
-                vectors = staging / manifest.golden.path
-                vectors.parent.mkdir(parents=True, exist_ok=True)
-                save_golden(vectors, golden.stored)
-                seal(staging, manifest)
-                manifest = open_package(staging).manifest
+            with self._stage("package", str(self.out)), new_package(self.out, self.options.replace) as staging:
+                writer = PackageWriter(staging, describe, golden)
+                for item in proved:
+                    writer.add_variant(item.variant, item.compiled.path)
+                writer.finish()
+                return open_package(staging).manifest
         except PackageError as error:
             raise PackagingError(str(error)) from error
         except OSError as error:
             raise PackagingError(f"{error.filename or self.out}: cannot be written ({error.strerror})") from error
-        return manifest
 
     def _notes(self, targets: Sequence[Target]) -> tuple[str, ...]:
-        own = [target.id for target in targets if target.development]
         notes = [
-            f"{name} is this machine and no other: do not ship this package, compile for a named target (`pqrnn targets`)"
-            for name in own
+            f"{target.id} is this machine and no other: do not ship this package, "
+            "compile for a named target (`pqrnn targets`)"
+            for target in targets
+            if target.development
         ]
-        return (*notes, *([self.cache.problem] if self.cache is not None and self.cache.problem else []))
+        if self.cache is not None and self.cache.problem:
+            notes.append(self.cache.problem)
+        return tuple(notes)
 
     @contextmanager
     def _stage(self, stage: str, detail: str) -> Iterator[None]:
@@ -386,27 +345,14 @@ class _Compilation:
             yield
 
 
-def _form(plan: Plan) -> tuple[Kernels | None, bool]:
-    """Return what a plan's module is exported for:
+def _join_failures(failures: dict[str, CompileError]) -> CompileError:
+    """Return the only failure, or one error that names them all."""
+    return next(iter(failures.values())) if len(failures) == 1 else TargetsError(failures)
 
-    kernels, and whether its integer products are computed in float32.
+
+def _form(plan: Plan) -> tuple[Kernels | None, bool]:
+    """Return the form in which a plan's module is exported.
+
+    That is its kernels, and whether its integer products are computed in float32.
     """
     return plan.kernels, plan.mlir == WIDE
-
-
-def _store_modules(folder: Path, proved: Sequence[Proved]) -> list[Variant]:
-    """Copy the modules of variants into a package, equal ones once;
-
-    return the variants with the paths of their modules.
-    """
-    variants = []
-    paths: dict[str, str] = {}
-    for one in proved:
-        content = one.compiled.path.read_bytes()
-        path = paths.setdefault(hashlib.sha256(content).hexdigest(), one.variant.path)
-        if path == one.variant.path:
-            destination = folder / path
-            destination.parent.mkdir(parents=True)
-            destination.write_bytes(content)
-        variants.append(msgspec.structs.replace(one.variant, path=path))
-    return variants

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from compile.emulation.runner import RunnerNotFoundError, Runner, find_runner
+from compile.emulation.runner import Runner, RunnerNotFoundError, find_runner
 from compile.lowering.iree_compile import Compiled, compile_evidence
 from compile.packaging.manifest import describe_variant
+from compile.packaging.writer import PackageWriter
 from compile.plan import Plan
 from compile.support.errors import VerificationError
 from compile.verify.golden import GoldenSet
 from compile.verify.replay import verify_variant
 from compile.verify.static_checks import INT64, check_machine_code, check_shaders, shader_features, uses_subgroups
-from runtime_py.package_format.golden import save_golden
 from runtime_py.package_format.manifest import Bucket, Manifest, Parity, Variant, VulkanNeeds
-from runtime_py.package_format.package import seal
 
 
 @dataclass(frozen=True, slots=True)
-class Proved:
-    """A variant as it goes into the package, with where its module is now, and on what it was run: "" for nothing."""
+class ProvedVariant:
+    """A variant as it goes into the package.
+
+    Attributes:
+        variant: Description of the variant.
+        compiled: Module of the variant, outside the package.
+        runner: Machine or emulator that the module was run on; empty where it was not run.
+    """
 
     variant: Variant
     compiled: Compiled
@@ -53,7 +56,7 @@ def prove_variant(
     module: Path,
     folder: Path,
     on_runner: Callable[[str], None] = lambda _: None,
-) -> Proved:
+) -> ProvedVariant:
     """Run a module in a package of its own, or look at it.
 
     Args:
@@ -76,16 +79,18 @@ def prove_variant(
         on_runner("")
         looked = _look(plan, compiled)
         reason = f"compiled and checked statically ({looked}); never run, because nothing here can: {error.reason}"
-        return Proved(msgspec.structs.replace(variant, unverified_reason=reason), compiled, "")
+        return ProvedVariant(msgspec.structs.replace(variant, unverified_reason=reason), compiled, "")
     on_runner(runner.name)
     package = folder / "package.pqrnn"
-    _write_package(package, compiled.path, manifest([variant]), golden)
+    writer = PackageWriter(package, manifest, golden)
+    writer.add_variant(variant, compiled.path)
+    writer.finish()
     try:
         parity: Parity = verify_variant(package, variant.target, buckets, golden, runner)
     except VerificationError as error:
         error.evidence |= compile_evidence(module, plan.flags) | _replay_evidence(package, variant, runner)
         raise
-    return Proved(msgspec.structs.replace(variant, parity=parity, unverified_reason=None), compiled, runner.name)
+    return ProvedVariant(msgspec.structs.replace(variant, parity=parity, unverified_reason=None), compiled, runner.name)
 
 
 def _look(plan: Plan, compiled: Compiled) -> str:
@@ -95,20 +100,6 @@ def _look(plan: Plan, compiled: Compiled) -> str:
     if plan.target.family == "cpu":
         return check_machine_code(code, plan.processor)
     return "nothing to look at: it is no machine code"
-
-
-def _write_package(package: Path, code: Path, manifest: Manifest, golden: GoldenSet) -> None:
-    (variant,) = manifest.variants
-    destination = package / variant.path
-    destination.parent.mkdir(parents=True)
-    try:
-        os.link(code, destination)
-    except OSError:
-        shutil.copyfile(code, destination)
-    vectors = package / manifest.golden.path
-    vectors.parent.mkdir(parents=True, exist_ok=True)
-    save_golden(vectors, golden.stored)
-    seal(package, manifest)
 
 
 def _replay_evidence(package: Path, variant: Variant, runner: Runner) -> dict[str, bytes | Path]:

@@ -77,31 +77,21 @@ def compile_run(
     """Compile a trained parser; `_HELP` is what people read."""
     require_extra("compile", "torch", "safetensors", "iree.compiler", "iree.turbine")
     run = find_run(run)
+    from compile.options import CompileOptions
     from compile.pipeline import compile_checkpoint, preview_compilation
 
-    wanted = target or ["host"]
+    targets = target or ["host"]
+    options = CompileOptions(replace=replace, jobs=jobs, cache=cache, kernels=kernels, batch=batch)
     if dry_run:
         with show_progress(json) as tell:
-            preview = preview_compilation(
-                run,
-                out,
-                wanted,
-                replace=replace,
-                jobs=jobs,
-                cache=cache,
-                kernels=kernels,
-                batch=batch,
-                on_progress=tell,
-            )
+            preview = preview_compilation(run, out, targets, options, on_progress=tell)
         if json:
             print_json(preview)
         else:
             _show_preview(preview)
         raise typer.Exit(1 if preview.refused else 0)
     with show_progress(json) as tell:
-        outcome = compile_checkpoint(
-            run, out, wanted, replace=replace, jobs=jobs, cache=cache, kernels=kernels, batch=batch, on_progress=tell
-        )
+        outcome = compile_checkpoint(run, out, targets, options, on_progress=tell)
     if json:
         print_json(_describe(outcome))
     else:

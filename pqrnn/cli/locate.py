@@ -65,7 +65,9 @@ def _compile(parser: Shelved, package: Path) -> None:
         err=True,
     )
     with show_progress(quiet=False) as tell:
+        from compile.options import CompileOptions
         from compile.pipeline import compile_checkpoint
 
-        outcome = compile_checkpoint(parser.folder, package, replace=True, on_progress=tell)
+        options = CompileOptions(replace=True)
+        outcome = compile_checkpoint(parser.folder, package, options=options, on_progress=tell)
     typer.echo(f"{parser.entry.name}: compiled in {sum(outcome.seconds.values()):.0f} s, kept in {package}", err=True)

@@ -26,6 +26,7 @@ import compile.pipeline
 from compile.lowering.export import export_entries
 from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import Compiled, Statistics, compile_module, target_flags
+from compile.options import CompileOptions
 from compile.pipeline import STAGES, CompileOutcome, Progress, compile_checkpoint, preview_compilation
 from compile.plan import Plan, plan_targets
 from compile.support.errors import (
@@ -37,7 +38,7 @@ from compile.support.errors import (
     TargetsError,
     VerificationError,
 )
-from compile.variant import Proved, describe_code
+from compile.variant import ProvedVariant, describe_code
 from compile.verify.golden import TRICKY, make_golden
 from compile.verify.parity import compare_decisions
 from compile.verify.reference import Oracle
@@ -78,7 +79,9 @@ def steps() -> list[Progress]:
 @pytest.fixture(scope="module")
 def outcome(checkpoint: Path, steps: list[Progress], tmp_path_factory: pytest.TempPathFactory) -> CompileOutcome:
     out = tmp_path_factory.mktemp("packages") / "small.pqrnn"
-    return compile_checkpoint(checkpoint, out, ["host", "linux-riscv64"], buckets=BUCKETS, on_progress=steps.append)
+    return compile_checkpoint(
+        checkpoint, out, ["host", "linux-riscv64"], CompileOptions(buckets=BUCKETS), on_progress=steps.append
+    )
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +284,7 @@ def test_a_failed_compiler_leaves_the_old_package_and_a_folder_to_repeat_it(
     out.mkdir()
     (out / "manifest.json").write_bytes((outcome.package / "manifest.json").read_bytes())
     with pytest.raises(CompilerError, match="no-such-flag") as caught:
-        compile_checkpoint(checkpoint, out, buckets=BUCKETS[:1], replace=True)
+        compile_checkpoint(checkpoint, out, options=CompileOptions(buckets=BUCKETS[:1], replace=True))
     assert [file.name for file in out.iterdir()] == ["manifest.json"]
     assert caught.value.folder == tmp_path / "home.pqrnn.failed" / "host"
     assert sorted(file.name for file in caught.value.folder.iterdir()) == [
@@ -328,7 +331,7 @@ def test_a_failed_verification_writes_no_package(checkpoint: Path, tmp_path: Pat
     save_checkpoint(tmp_path / "run", make_model(3), load_checkpoint(checkpoint).facts)
     out = tmp_path / "home.pqrnn"
     with pytest.raises(VerificationError) as caught:
-        compile_checkpoint(tmp_path / "run", out, buckets=BUCKETS)
+        compile_checkpoint(tmp_path / "run", out, options=CompileOptions(buckets=BUCKETS))
     assert caught.value.folder is not None
     assert {file.name for file in caught.value.folder.iterdir()} == {
         "message.txt",
@@ -346,7 +349,9 @@ def test_a_failed_verification_writes_no_package(checkpoint: Path, tmp_path: Pat
 def test_one_failing_target_does_not_lose_the_others(checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "home.pqrnn"
     steps: list[Progress] = []
-    found = compile_checkpoint(checkpoint, out, ["vmvx", "host"], buckets=BUCKETS, on_progress=steps.append)
+    found = compile_checkpoint(
+        checkpoint, out, ["vmvx", "host"], CompileOptions(buckets=BUCKETS), on_progress=steps.append
+    )
     assert [variant.target for variant in open_package(out, verify=True).manifest.variants] == ["host"]
     assert list(found.failures) == ["vmvx"]
     assert (found.failures["vmvx"].stage, found.failures["vmvx"].diagnostics) == ("compile", "a line")
@@ -354,7 +359,7 @@ def test_one_failing_target_does_not_lose_the_others(checkpoint: Path, tmp_path:
     assert (tmp_path / "home.pqrnn.failed" / "vmvx" / "stderr.txt").read_text() == "a line"
     assert [step.state for step in steps if step.target == "vmvx"] == ["running", "failed"]
     (tmp_path / "home.pqrnn.failed" / "mine.txt").write_text("not from here")
-    compile_checkpoint(checkpoint, out, ["host"], buckets=BUCKETS, replace=True)
+    compile_checkpoint(checkpoint, out, ["host"], CompileOptions(buckets=BUCKETS, replace=True))
     assert [path.name for path in (tmp_path / "home.pqrnn.failed").iterdir()] == ["mine.txt"]
 
 
@@ -364,7 +369,7 @@ def test_when_every_target_fails_nothing_is_written(checkpoint: Path, tmp_path: 
         tmp_path / "run", make_model(3), load_checkpoint(checkpoint).facts
     )  # not the model of the module that is copied
     with pytest.raises(TargetsError, match="none of 2 targets passed") as caught:
-        compile_checkpoint(tmp_path / "run", tmp_path / "home.pqrnn", ["vmvx", "host"], buckets=BUCKETS)
+        compile_checkpoint(tmp_path / "run", tmp_path / "home.pqrnn", ["vmvx", "host"], CompileOptions(buckets=BUCKETS))
     assert {name: error.stage for name, error in caught.value.failures.items()} == {"vmvx": "compile", "host": "verify"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home.pqrnn.failed", "run"]
     assert sorted(path.name for path in (tmp_path / "home.pqrnn.failed").iterdir()) == ["host", "vmvx"]
@@ -375,13 +380,13 @@ def test_boards_with_the_same_flags_are_compiled_once_and_stored_once(
 ) -> None:
     proved = []
 
-    def prove(plan: Plan, compiled: Compiled, *_: object) -> Proved:
+    def prove(plan: Plan, compiled: Compiled, *_: object) -> ProvedVariant:
         proved.append(plan.target.id)
-        return Proved(describe_code(plan, compiled), compiled, "")
+        return ProvedVariant(describe_code(plan, compiled), compiled, "")
 
     monkeypatch.setattr(compile.build, "prove_variant", prove)
     boards = ["raspberry-pi-3", "raspberry-pi-4", "linux-aarch64", "linux-aarch64-i8mm"]
-    first = compile_checkpoint(checkpoint, tmp_path / "a.pqrnn", boards, buckets=BUCKETS)
+    first = compile_checkpoint(checkpoint, tmp_path / "a.pqrnn", boards, CompileOptions(buckets=BUCKETS))
     assert len(compiled_before) == 2
     assert sorted(proved) == sorted(boards)
     assert [variant.target for variant in first.manifest.variants] == boards
@@ -392,11 +397,11 @@ def test_boards_with_the_same_flags_are_compiled_once_and_stored_once(
         "variants/raspberry-pi-3/module.vmfb",
     ]
     assert not first.cached
-    second = compile_checkpoint(checkpoint, tmp_path / "b.pqrnn", boards, buckets=BUCKETS)
+    second = compile_checkpoint(checkpoint, tmp_path / "b.pqrnn", boards, CompileOptions(buckets=BUCKETS))
     assert len(compiled_before) == 2
     assert second.cached == set(boards)
     assert second.statistics == first.statistics
-    third = compile_checkpoint(checkpoint, tmp_path / "c.pqrnn", boards, buckets=BUCKETS, cache=False)
+    third = compile_checkpoint(checkpoint, tmp_path / "c.pqrnn", boards, CompileOptions(buckets=BUCKETS, cache=False))
     assert len(compiled_before) == 4
     assert not third.cached
 
@@ -405,15 +410,13 @@ def test_a_preview_says_what_would_be_done_and_writes_nothing(
     checkpoint: Path, tmp_path: Path, compiled_before: list[tuple[str, ...]]
 ) -> None:
     out = tmp_path / "home.pqrnn"
-    compile_checkpoint(checkpoint, out, ["host"], buckets=BUCKETS)
+    compile_checkpoint(checkpoint, out, ["host"], CompileOptions(buckets=BUCKETS))
     before = sorted(tmp_path.rglob("*"))
     preview = preview_compilation(
         checkpoint,
         out,
         ["host", "raspberry-pi-3", "raspberry-pi-4", "linux-riscv64"],
-        buckets=BUCKETS,
-        replace=True,
-        jobs=3,
+        CompileOptions(buckets=BUCKETS, replace=True, jobs=3),
     )
     assert sorted(tmp_path.rglob("*")) == before
     assert len(compiled_before) == 1
@@ -444,7 +447,7 @@ def test_what_came_into_the_way_meanwhile_is_not_replaced(checkpoint: Path, tmp_
             (out / "mine.txt").write_text("keep me")
 
     with pytest.raises(PackagingError, match="exists"):
-        compile_checkpoint(checkpoint, out, buckets=BUCKETS, replace=True, on_progress=step_in)
+        compile_checkpoint(checkpoint, out, options=CompileOptions(buckets=BUCKETS, replace=True), on_progress=step_in)
     assert [file.name for file in tmp_path.iterdir()] == ["home.pqrnn"]
     assert (out / "mine.txt").read_text() == "keep me"
 
@@ -454,11 +457,11 @@ def test_a_package_is_replaced_as_a_whole_and_only_when_asked(
     checkpoint: Path, outcome: CompileOutcome, tmp_path: Path
 ) -> None:
     out = tmp_path / "home.pqrnn"
-    first = compile_checkpoint(checkpoint, out, buckets=BUCKETS)
+    first = compile_checkpoint(checkpoint, out, options=CompileOptions(buckets=BUCKETS))
     (out / "golden" / "old.txt").write_text("of the old one")
     with pytest.raises(PlanError, match="--replace"):
-        compile_checkpoint(checkpoint, out, buckets=BUCKETS)
-    second = compile_checkpoint(checkpoint, out, buckets=BUCKETS, replace=True)
+        compile_checkpoint(checkpoint, out, options=CompileOptions(buckets=BUCKETS))
+    second = compile_checkpoint(checkpoint, out, options=CompileOptions(buckets=BUCKETS, replace=True))
     assert {name: entry.sha256 for name, entry in first.manifest.files.items()} == {
         name: entry.sha256 for name, entry in second.manifest.files.items()
     }
@@ -472,13 +475,13 @@ def test_requests_are_refused_before_the_work(checkpoint: Path, outcome: Compile
     with pytest.raises(PlanError, match="no target"):
         compile_checkpoint(checkpoint, tmp_path / "a.pqrnn", [])
     with pytest.raises(PlanError, match="0 jobs"):
-        compile_checkpoint(checkpoint, tmp_path / "a.pqrnn", jobs=0)
+        compile_checkpoint(checkpoint, tmp_path / "a.pqrnn", options=CompileOptions(jobs=0))
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(PlanError, match="no folder that can be written to"):
         compile_checkpoint(checkpoint, tmp_path / "file" / "deep" / "a.pqrnn")
     (tmp_path / "notes").mkdir()
     with pytest.raises(PlanError, match="is no package"):
-        compile_checkpoint(checkpoint, tmp_path / "notes", replace=True)
+        compile_checkpoint(checkpoint, tmp_path / "notes", options=CompileOptions(replace=True))
     with pytest.raises(CheckpointError):
         compile_checkpoint(tmp_path / "nothing", tmp_path / "a.pqrnn")
 
@@ -508,10 +511,11 @@ def test_ctrl_c_leaves_nothing_and_nobody(checkpoint: Path, tmp_path: Path) -> N
     code = f"""
 from pathlib import Path
 from compile.lowering.buckets import make_buckets
+from compile.options import CompileOptions
 from compile.pipeline import compile_checkpoint
-checkpoint, destination = Path({str(checkpoint)!r}), Path({str(tmp_path / "out" / "home.pqrnn")!r})
-compile_checkpoint(checkpoint, destination, ["host", "linux-aarch64"], jobs=2, cache=False,
-                   buckets=make_buckets([(4, 32)]), on_progress=lambda step: print(step.stage, flush=True))
+options = CompileOptions(jobs=2, cache=False, buckets=make_buckets([(4, 32)]))
+compile_checkpoint(Path({str(checkpoint)!r}), Path({str(tmp_path / "out" / "home.pqrnn")!r}), ["host", "linux-aarch64"],
+                   options, on_progress=lambda step: print(step.stage, flush=True))
 """
     (tmp_path / "tmp").mkdir()
     (tmp_path / "out").mkdir()

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from compile.lowering.export import decompositions
 from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import STRIP_FLAGS, compile_module, compiler_path
+from compile.options import CompileOptions
 from compile.pipeline import compile_checkpoint
 from compile.support.errors import VerificationError
 from compile.verify.golden import TRICKY, GoldenSet
@@ -186,7 +187,9 @@ def test_from_a_checkpoint_to_a_package(tmp_path: Path) -> None:
         golden_texts=TEXTS,
     )
     save_checkpoint(tmp_path / "run", quantized, facts)
-    outcome = compile_checkpoint(tmp_path / "run", tmp_path / "small.pqrnn", ["host", "vmvx"], buckets=BUCKETS)
+    outcome = compile_checkpoint(
+        tmp_path / "run", tmp_path / "small.pqrnn", ["host", "vmvx"], CompileOptions(buckets=BUCKETS)
+    )
     host, interpreted = outcome.manifest.variants
     assert interpreted.parity is not None
     assert interpreted.parity.passed

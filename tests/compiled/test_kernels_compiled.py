@@ -50,6 +50,7 @@ from compile.kernels.modules import KernelLinear
 from compile.kernels.packing import offset_sums, pack_weights
 from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import compile_module
+from compile.options import CompileOptions
 from compile.pipeline import CompileOutcome, compile_checkpoint
 from compile.support.errors import ImportStageError
 from pqrnn.checkpoint import Facts, save_checkpoint
@@ -359,7 +360,7 @@ def _compile_both(model: ParserModel, folder: Path) -> dict[bool, CompileOutcome
     found = {}
     for kernels in (True, False):
         found[kernels] = compile_checkpoint(
-            folder / "run", folder / f"{kernels}.pqrnn", ["host"], buckets=BUCKETS, kernels=kernels
+            folder / "run", folder / f"{kernels}.pqrnn", ["host"], CompileOptions(buckets=BUCKETS, kernels=kernels)
         )
     return found
 

@@ -12,6 +12,7 @@ from makers.small import LABELS, TEXTS
 
 from compile.emulation.runner import Runner
 from compile.lowering.buckets import make_buckets
+from compile.options import CompileOptions
 from compile.pipeline import compile_checkpoint
 from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.model.qat import QuantizedLinear
@@ -55,7 +56,7 @@ def test_integers_are_those_of_pytorch_there_too(
     target: str, kind: str, cpu: str, lanes: int, run: Path, tmp_path: Path, emulated: Callable[..., Runner]
 ) -> None:
     emulated(kind, cpu, lanes)
-    outcome = compile_checkpoint(run, tmp_path / "small.pqrnn", [target], buckets=BUCKETS)
+    outcome = compile_checkpoint(run, tmp_path / "small.pqrnn", [target], CompileOptions(buckets=BUCKETS))
     (variant,) = outcome.manifest.variants
     assert variant.parity is not None
     assert variant.parity.passed
