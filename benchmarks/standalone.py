@@ -27,7 +27,6 @@ from compile.standalone.proof import compute_logits
 from compile.verify.parity import compare_answers
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.evaluation import prediction
-from runtime_py.package_format.manifest import Labels
 from targets import registry
 
 TARGETS = ("linux-armv7-neon", "linux-armv7-vfp3", "linux-riscv64", "linux-riscv64-v", "cortex-m7")
@@ -38,7 +37,7 @@ def main() -> None:
     arguments = _read_arguments()
     checkpoint, known = load_checkpoint(arguments.run), registry()
     model, buckets = checkpoint.model.folded(), choose_buckets(checkpoint.facts.lengths)
-    labels = Labels(list(checkpoint.facts.labels.intents), list(checkpoint.facts.labels.tags))
+    labels = checkpoint.facts.labels
     texts = choose_texts(arguments.data, arguments.lang, arguments.texts, buckets)
     framework = prediction.compute_logits(checkpoint.model, texts)
     rows: list[ResultRow] = []

@@ -16,39 +16,13 @@ from pqrnn.model.config import ModelConfig
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.retired_options import drop_retired_options
-from runtime_py.decode.decoder import Decoder
+from runtime_py.decode.labels import Labels
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
 FACTS = "checkpoint.json"
 
 Config = TypeVar("Config", bound=msgspec.Struct)
-
-
-class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Names of the outputs, and what goes together.
-
-    Attributes:
-        intents: in the order of the intent logits.
-        tags: "O", "B-x", "I-x", "B2-x", in the order of the tag logits.
-        frames: for each intent the slots that it was seen with, as places in the sorted list of all slots' labels;
-            empty: every slot goes with every intent.
-        frame_counts: for each intent how often it was seen with which slots: [times, slot, slot, ...]
-            (`runtime_py.decode.frame_search`); empty: unknown.
-    """
-
-    intents: tuple[str, ...]
-    tags: tuple[str, ...]
-    frames: tuple[tuple[int, ...], ...] = ()
-    frame_counts: tuple[tuple[tuple[int, ...], ...], ...] = ()
-
-    def outputs(self) -> Labels:
-        """Return the names alone: two networks with the same ones can take each other's place."""
-        return Labels(self.intents, self.tags)
-
-    def decoder(self) -> Decoder:
-        """Return what turns logits into a parse."""
-        return Decoder(self.intents, self.tags, self.frames, self.frame_counts)
 
 
 class Facts(msgspec.Struct, Generic[Config], frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,11 +12,10 @@ import msgspec
 
 from compile.plan import Plan
 from compile.verify.golden import GoldenSet
-from runtime_py.package_format.manifest import Bucket, Golden, Labels, Manifest, Model, Producer, Variant, VulkanNeeds
+from runtime_py.package_format.manifest import Bucket, Golden, Manifest, Model, Producer, Variant, VulkanNeeds
 
 if TYPE_CHECKING:
     from pqrnn.checkpoint import Facts
-    from pqrnn.checkpoint import Labels as TrainedLabels
 
 GOLDEN_PATH = "golden/golden.npz"
 _PENDING = "not run yet"
@@ -53,11 +52,6 @@ def describe_variant(
         dispatches=dispatches,
         development=plan.target.development,
     )
-
-
-def describe_labels(labels: TrainedLabels) -> Labels:
-    """Return the labels of a checkpoint as a package has them."""
-    return msgspec.convert(msgspec.to_builtins(labels), Labels)
 
 
 def describe_package(
@@ -97,7 +91,7 @@ def describe_package(
             data_fingerprint=str(facts.data.get("train", "")),
             metrics=dict(facts.metrics),
         ),
-        labels=describe_labels(facts.labels),
+        labels=facts.labels,
         buckets=list(buckets),
         variants=list(variants),
         golden=Golden(

@@ -15,7 +15,8 @@ from compile.standalone.errors import StandaloneError
 from compile.standalone.toolchains import Toolchain
 from compile.support.process import run_tool
 from compile.verify.reference import Prediction
-from runtime_py.package_format.manifest import Bucket, Labels
+from runtime_py.decode.labels import Labels
+from runtime_py.package_format.manifest import Bucket
 from runtime_py.tools.answers import EntryAnswers
 
 SMALLEST = -1

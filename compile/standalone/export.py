@@ -16,7 +16,8 @@ from compile.standalone.toolchains import CrossCompiler, cross_compiler
 from compile.standalone.tracing import trace_module
 from compile.standalone.writing import write_sources
 from compile.support.process import run_tool
-from runtime_py.package_format.manifest import Bucket, Labels
+from runtime_py.decode.labels import Labels
+from runtime_py.package_format.manifest import Bucket
 from targets import Target
 
 _QUERY = re.compile(r"^(\w+_library_query)\(", re.MULTILINE)

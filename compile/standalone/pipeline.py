@@ -17,7 +17,7 @@ from compile.standalone.writing import write_golden
 from compile.support.errors import CompileError, PackagingError
 from compile.support.reproduction import keep_evidence
 from runtime_py.errors import PackageError
-from runtime_py.package_format.manifest import Bucket, Labels
+from runtime_py.package_format.manifest import Bucket
 from runtime_py.package_format.package import new_directory
 from targets import Registry, Target, TargetError, registry
 
@@ -106,7 +106,7 @@ def _export(
     checkpoint = load_checkpoint(source)
     model = checkpoint.model.folded()
     buckets = tuple(wanted) if wanted is not None else choose_buckets(checkpoint.facts.lengths)
-    labels = Labels(list(checkpoint.facts.labels.intents), list(checkpoint.facts.labels.tags))
+    labels = checkpoint.facts.labels
     tell("golden texts")
     golden = make_golden(
         Oracle(model, buckets), [text.encode("utf-8", "replace") for text in checkpoint.facts.golden_texts], buckets

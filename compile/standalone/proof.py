@@ -12,7 +12,8 @@ from compile.standalone.toolchains import find_toolchain
 from compile.verify.golden import GoldenSet
 from compile.verify.reference import Prediction
 from compile.verify.replay import judge_entries
-from runtime_py.package_format.manifest import Bucket, Labels
+from runtime_py.decode.labels import Labels
+from runtime_py.package_format.manifest import Bucket
 from targets import Target
 
 

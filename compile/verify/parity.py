@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compile.packaging.manifest import describe_labels
 from pqrnn.evaluation.prediction import Prediction, compute_logits
 from runtime_py.decode.decoder import Parse, encode_text
 
 if TYPE_CHECKING:
     from pqrnn.checkpoint import Checkpoint
-    from runtime_py.package_format.manifest import Labels
+    from runtime_py.decode.labels import Labels
     from runtime_py.parser import Parser
 
 _WORST = 20
@@ -95,7 +94,7 @@ def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
     Raises:
         ValueError: The labels of the two are not the same, or which slots go with which intent is not.
     """
-    own = describe_labels(checkpoint.facts.labels)
+    own = checkpoint.facts.labels
     if (own.intents, own.tags) != (labels.intents, labels.tags):
         raise ValueError("the package was not compiled from this checkpoint: their labels differ")
     if own != labels:

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from pqrnn.checkpoint import Labels
 from pqrnn.data.alignment import list_intents, list_tags
 from pqrnn.data.examples import Example
 from pqrnn.features.projection import Projection, ProjectionConfig
 from pqrnn.features.segmentation import segment_texts
 from runtime_py.decode.frame_search import LONGEST
+from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import TagScheme
 
 

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import msgspec
 import torch
 
-from pqrnn.checkpoint import Labels
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
 from pqrnn.dataset.collate import pad_words
@@ -26,6 +25,7 @@ from pqrnn.distillation.transfer_set import TransferConfig, make_transfer_set
 from pqrnn.errors import TeacherError
 from pqrnn.model.losses import relate
 from pqrnn.model.network import Network
+from runtime_py.decode.labels import Labels
 
 _BATCH = 64
 _SHOWN = 5

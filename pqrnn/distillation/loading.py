@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pqrnn.checkpoint import Facts, Labels, load_checkpoint, load_weights, read_facts
+from pqrnn.checkpoint import Facts, load_checkpoint, load_weights, read_facts
 from pqrnn.distillation.teacher import TeacherConfig, TeacherModel
 from pqrnn.errors import CheckpointError
 from pqrnn.model.config import ModelConfig
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
+from runtime_py.decode.labels import Labels
 
 NetworkConfig = ModelConfig | TeacherConfig
 

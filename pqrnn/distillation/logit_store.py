@@ -19,10 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from pqrnn.checkpoint import Labels
 from pqrnn.distributed import all_gather, broadcast, is_leader, process_rank, world_size
 from pqrnn.errors import TeacherError
 from pqrnn.files import replace_file
+from runtime_py.decode.labels import Labels
 
 INDEX = "lessons.json"
 SHARD = 4096

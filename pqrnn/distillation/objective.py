@@ -9,12 +9,12 @@ from typing import NamedTuple
 import msgspec
 from torch import Tensor
 
-from pqrnn.checkpoint import Labels
 from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.distillation.logit_store import LogitStore
 from pqrnn.errors import TrainingError
 from pqrnn.model.losses import Totals, distillation_loss, relation_loss
 from pqrnn.model.network import Encoding, WordTable
+from runtime_py.decode.labels import Labels
 
 
 class DistillationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -15,13 +15,13 @@ from pqrnn.augmentation.misspelling import Misspeller
 from pqrnn.augmentation.ngram_sampler import NgramSampler
 from pqrnn.augmentation.recombination import Recombination
 from pqrnn.augmentation.slot_swap import SlotSwap
-from pqrnn.checkpoint import Labels
 from pqrnn.data.examples import Example
 from pqrnn.dataset.encoded import EncodedDataset, EncodedUtterance, encode_examples
 from pqrnn.distillation.logit_store import TransferText
 from pqrnn.features.projection import Projection, ProjectionConfig
 from pqrnn.features.segmentation import segment_texts
 from pqrnn.seeding import make_random
+from runtime_py.decode.labels import Labels
 
 _TRIES = 4  # draws for each text that is wanted: many are known
 

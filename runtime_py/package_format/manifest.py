@@ -15,8 +15,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from runtime_py.decode.decoder import Decoder
-from runtime_py.decode.frame_search import LONGEST
+from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.decode.tags import split_tag
 from runtime_py.errors import SchemaError
 
@@ -36,10 +35,7 @@ _WINDOWS_DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
 )
 
-Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
-FrameCount = Annotated[list[Count], Meta(min_length=1, max_length=1 + LONGEST)]
-Name = Annotated[str, Meta(min_length=1)]
 Sha256 = Annotated[str, Meta(pattern=rf"^[0-9a-f]{{64}}{_END}")]
 Entry = Annotated[str, Meta(pattern=rf"^[A-Za-z_][A-Za-z0-9_]*{_END}")]
 
@@ -62,25 +58,6 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     revision: str = ""
     data_fingerprint: str = ""
     metrics: dict[str, Any] = {}
-
-
-class Labels(Struct, frozen=True, forbid_unknown_fields=True):
-    """The names behind the logits. ``tags[0]`` is ``O``; the others are ``B-label`` or ``I-label`` (IOB2).
-
-    ``frames`` has for each intent the slots that it comes with, as places in the sorted list of all slots' labels;
-    where it is empty (and before schema 1.3), every slot goes with every intent. ``frame_counts`` has for each intent
-    how often it came with which slots in training, a list of ``[times, slot, slot, ...]``; where it is empty (and
-    before schema 1.4), parses are not weighed by that.
-    """
-
-    intents: Annotated[list[Name], Meta(min_length=1)]
-    tags: Annotated[list[Name], Meta(min_length=1)]
-    frames: list[list[Count]] = []
-    frame_counts: list[list[FrameCount]] = []
-
-    def decoder(self) -> Decoder:
-        """Return what turns logits into a parse."""
-        return Decoder(self.intents, self.tags, self.frames, self.frame_counts)
 
 
 class Bucket(Struct, frozen=True, forbid_unknown_fields=True):
@@ -354,16 +331,17 @@ def _check_frames(labels: Labels, slots: int, where: str) -> None:
     if labels.frames and len(labels.frames) != len(labels.intents):
         raise SchemaError(f"{where}: frames for {len(labels.frames)} intents, and there are {len(labels.intents)}.")
     for intent, frame in zip(labels.intents, labels.frames, strict=False):
-        if frame != sorted(set(frame)) or any(slot >= slots for slot in frame):
+        if list(frame) != sorted(set(frame)) or any(slot >= slots for slot in frame):
             raise SchemaError(
-                f"{where}: the frame of intent {intent!r} is {frame}, expected growing places in a list of {slots} slots."
+                f"{where}: the frame of intent {intent!r} is {list(frame)}, "
+                f"expected growing indices into a list of {slots} slots."
             )
     if labels.frame_counts and len(labels.frame_counts) != len(labels.intents):
         raise SchemaError(
             f"{where}: counts of frames for {len(labels.frame_counts)} intents, and there are {len(labels.intents)}."
         )
     for intent, counts, frame in zip(
-        labels.intents, labels.frame_counts, labels.frames or [[*range(slots)]] * len(labels.intents), strict=False
+        labels.intents, labels.frame_counts, labels.frames or [tuple(range(slots))] * len(labels.intents), strict=False
     ):
         for times, *own in counts:
             if times < 1 or own != sorted(own) or not set(own) <= set(frame):

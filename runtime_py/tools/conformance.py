@@ -16,9 +16,10 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from runtime_py.decode.decoder import Decoder, cut_text, place_run
+from runtime_py.decode.labels import Count, FrameCount, Name
 from runtime_py.errors import ConformanceError
 from runtime_py.package_format.golden import GoldenVectors
-from runtime_py.package_format.manifest import ABI, Bucket, Count, FileEntry, FrameCount, Name
+from runtime_py.package_format.manifest import ABI, Bucket, FileEntry
 from runtime_py.package_format.package import Package
 
 SCHEMA = "2.0"
@@ -84,10 +85,10 @@ class Conformance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     abi: int = ABI
     package: Name
     created: Name
-    intents: list[Name]
-    tags: list[Name]
-    frames: list[list[Count]]
-    frame_counts: list[list[FrameCount]]
+    intents: tuple[Name, ...]
+    tags: tuple[Name, ...]
+    frames: tuple[tuple[Count, ...], ...]
+    frame_counts: tuple[tuple[FrameCount, ...], ...]
     buckets: list[Bucket]
     modules: dict[str, FileEntry]
     tolerance: Annotated[float, Meta(gt=0)]

@@ -23,11 +23,12 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from runtime_py.decode.labels import Labels
 from runtime_py.device.preflight import this_machine
 from runtime_py.errors import ParserError
 from runtime_py.execute.entry import EntryFunction
 from runtime_py.package_format.golden import join_golden
-from runtime_py.package_format.manifest import Labels, Parity
+from runtime_py.package_format.manifest import Parity
 from runtime_py.parser import Parser
 from runtime_py.tools.answers import AnswerSheet, EntryAnswers, load_texts, save_answers
 from runtime_py.tools.check import Deviation, check_parser

@@ -11,9 +11,10 @@ import numpy as np
 from iree.compiler.tools import compile_str
 from numpy.typing import NDArray
 
+from runtime_py.decode.labels import Labels
 from runtime_py.device.preflight import this_machine
 from runtime_py.package_format.golden import join_golden, save_golden
-from runtime_py.package_format.manifest import Bucket, Golden, Labels, Manifest, Model, Producer, Variant
+from runtime_py.package_format.manifest import Bucket, Golden, Manifest, Model, Producer, Variant
 from runtime_py.package_format.package import new_package, seal
 
 INTENTS = ("alarm", "music", "weather", "timer", "none")
@@ -88,7 +89,7 @@ def write_package(destination: Path, code: bytes, more: tuple[bytes, ...] = ()) 
         created="2026-01-01T00:00:00Z",
         producer=Producer(pqrnn="0", iree_compiler=this_machine().runtime, iree_turbine="0", torch="0"),
         model=Model(parameters=0, precision="float32", config={}),
-        labels=Labels(intents=list(INTENTS), tags=list(TAGS)),
+        labels=Labels(intents=tuple(INTENTS), tags=tuple(TAGS)),
         buckets=list(BUCKETS),
         variants=[variant],
         golden=Golden(path="golden/golden.npz", texts=len(vectors), words=len(vectors.tags), tolerance=1e-6),

@@ -33,14 +33,15 @@ from compile.verify.golden import TRICKY, GoldenSet, make_golden
 from compile.verify.reference import Oracle
 from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.cli.main import app
-from runtime_py.package_format.manifest import Bucket, Labels
+from runtime_py.decode.labels import Labels
+from runtime_py.package_format.manifest import Bucket
 from targets import Target, TargetError, registry
 
 BUCKETS = make_buckets([(8, 64)])
-NAMES = Labels(list(LABELS.intents), list(LABELS.tags))
+NAMES = Labels(LABELS.intents, LABELS.tags)
 # Names that a C compiler might take for something else: quotes, a backslash, trigraphs, a digit after an octal escape,
 # letters beyond ASCII.
-ODD = Labels(['say "hi"', "back\\slash", "what??/", "Zürich1", "/* no */"], ["O", "B-%d", "I-%d", "B-日本", "I-日本"])
+ODD = Labels(('say "hi"', "back\\slash", "what??/", "Zürich1", "/* no */"), ("O", "B-%d", "I-%d", "B-日本", "I-日本"))
 
 Written = Callable[[str], Path]
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from runtime_py.decode.labels import Labels
 from runtime_py.package_format.golden import GoldenVectors, join_golden, save_golden
-from runtime_py.package_format.manifest import Bucket, Golden, Labels, Manifest, Model, Parity, Producer, Variant
+from runtime_py.package_format.manifest import Bucket, Golden, Manifest, Model, Parity, Producer, Variant
 from runtime_py.package_format.package import seal
 
 INTENTS = ["alarm", "music"]
@@ -66,7 +67,7 @@ def fake_manifest(*variants: Variant) -> Manifest:
         created="2026-01-01T00:00:00Z",
         producer=Producer(pqrnn="0.1.0", iree_compiler="3.13.0", iree_turbine="3.9.0", torch="2.13.0"),
         model=Model(parameters=10, precision="float32", config={"layers": 2}),
-        labels=Labels(intents=list(INTENTS), tags=list(TAGS)),
+        labels=Labels(intents=tuple(INTENTS), tags=tuple(TAGS)),
         buckets=[Bucket(words=8, bytes=64, entry="parse_8"), Bucket(words=16, bytes=128, entry="parse_16")],
         variants=list(variants) or [fake_variant()],
         golden=Golden(path="golden/golden.npz", texts=2, words=3, tolerance=1e-5),

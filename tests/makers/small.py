@@ -13,10 +13,10 @@ from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import STRIP_FLAGS, compile_module
 from compile.verify.golden import GoldenSet, make_golden
 from compile.verify.reference import Oracle
-from pqrnn.checkpoint import Labels
 from pqrnn.features.projection import ProjectionConfig
 from pqrnn.model.config import ModelConfig
 from pqrnn.model.parser import ParserModel
+from runtime_py.decode.labels import Labels
 from runtime_py.device.preflight import this_machine
 from runtime_py.package_format.golden import save_golden
 from runtime_py.package_format.manifest import (
@@ -30,7 +30,6 @@ from runtime_py.package_format.manifest import (
     Variant,
     VulkanNeeds,
 )
-from runtime_py.package_format.manifest import Labels as LabelNames
 from runtime_py.package_format.package import new_package, seal
 
 CONFIG = ModelConfig(
@@ -135,7 +134,7 @@ def write_package(
         created="2026-01-01T00:00:00Z",
         producer=Producer(pqrnn="0", iree_compiler=this_machine().runtime, iree_turbine="0", torch="0"),
         model=Model(parameters=0, precision="float32", config={}),
-        labels=LabelNames(list(LABELS.intents), list(LABELS.tags)),
+        labels=LABELS,
         buckets=list(buckets),
         variants=[variant for variant, _ in pairs],
         golden=Golden(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from compile.verify.parity import check_labels
-from pqrnn.checkpoint import Labels as TrainedLabels
-from runtime_py.package_format.manifest import Labels
+from runtime_py.decode.labels import Labels
 
-_OWN = TrainedLabels(("play", "stop"), ("O", "B-song", "I-song"), ((0,), ()), (((1,), (2, 0)), ((3,),)))
+_OWN = Labels(("play", "stop"), ("O", "B-song", "I-song"), ((0,), ()), (((1,), (2, 0)), ((3,),)))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_labels_have_to_be_those_of_the_checkpoint(changed: dict[str, Any], matc
         "frame_counts": [[[1], [2, 0]], [[3]]],
     }
     checkpoint: Any = SimpleNamespace(facts=SimpleNamespace(labels=_OWN))
-    package = Labels(**(own | changed))
+    package = msgspec.convert(own | changed, Labels)
     if not match:
         check_labels(checkpoint, package)
         return

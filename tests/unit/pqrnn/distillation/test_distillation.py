@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from pqrnn.checkpoint import Labels, load_checkpoint
+from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.distillation import logit_store as lessons_module
@@ -45,6 +45,7 @@ from pqrnn.model.losses import (
 from pqrnn.model.network import Encoding
 from pqrnn.training.config import TrainingConfig
 from pqrnn.training.trainer import train
+from runtime_py.decode.labels import Labels
 
 transformers = pytest.importorskip("transformers", reason="teachers need the extra 'teacher'")
 

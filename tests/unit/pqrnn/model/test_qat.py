@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from pqrnn.checkpoint import Facts, Labels, load_checkpoint, load_facts, save_checkpoint
+from pqrnn.checkpoint import Facts, load_checkpoint, load_facts, save_checkpoint
 from pqrnn.errors import CheckpointError, QuantizationError
 from pqrnn.features.projection import ProjectionConfig, pack_texts
 from pqrnn.model.config import ModelConfig
@@ -24,6 +25,7 @@ from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps, multip
 from pqrnn.model.parser import ParserModel, ParserOutputs
 from pqrnn.model.qat import QuantizedLinear, shorten
 from pqrnn.quantization import calibrate, int8_config, prepare_qat
+from runtime_py.decode.labels import Labels
 
 INTENTS, TAGS = 5, 7
 TEXTS = [
@@ -104,10 +106,10 @@ def test_products_are_exact_whatever_the_shape(rows: int, depth: int, columns: i
 def test_a_layer_says_the_same_bits_in_training_and_in_integers(kind: ActivationRange, taps: int) -> None:
     torch.manual_seed(1)
     layer = QuantizedLinear(40, 2 * taps * 6, kind, taps=taps).eval()
-    if layer.largest is not None:
-        layer.largest.data.fill_(0.9)  # some inputs are cut off
+    if layer.amax is not None:
+        layer.amax.data.fill_(0.9)  # some inputs are cut off
     value = draw(kind, 5, 9, 40)
-    frozen = layer.frozen()
+    frozen = layer.convert()
     assert frozen.weight.dtype == torch.int8
     assert frozen.weight.shape == (40, layer.out_features)
     assert frozen.weight.abs().max() == 127
@@ -126,7 +128,7 @@ def test_integers_are_close_to_the_layer_in_float32(kind: ActivationRange) -> No
     expected = (
         64 * (value.square().mean() * weights.square().mean() + step**2 * layer.weight.square().mean()) / 12
     ).sqrt()
-    error = (layer.frozen()(value) - wanted).square().mean().sqrt()
+    error = (layer.convert()(value) - wanted).square().mean().sqrt()
     assert 0.5 * expected < error < 1.3 * expected
 
 
@@ -144,7 +146,7 @@ def test_ends_zero_and_halves_of_every_range() -> None:
     signed, share, positive = (
         IntegerLinear(1, 1, kind) for kind in (ActivationRange.SIGNED, ActivationRange.SHARE, ActivationRange.POSITIVE)
     )
-    positive.largest.fill_(2.0)
+    positive.amax.fill_(2.0)
     assert signed.quantize(torch.tensor([-1.0, -0.5 / 127, 0.0, 0.5 / 127, 1.0, 1.0000001])).tolist() == [
         -127,
         0,
@@ -161,7 +163,7 @@ def test_ends_zero_and_halves_of_every_range() -> None:
 @pytest.mark.parametrize("kind", list(ActivationRange))
 def test_zero_gives_nothing_but_the_bias(kind: ActivationRange) -> None:
     torch.manual_seed(3)
-    frozen = QuantizedLinear(31, 7, kind).frozen()
+    frozen = QuantizedLinear(31, 7, kind).convert()
     assert torch.equal(frozen(torch.zeros(2, 3, 31)), frozen.bias.expand(2, 3, 7))  # type: ignore[union-attr]
 
 
@@ -170,7 +172,7 @@ def test_all_taps_of_a_gate_have_one_scale() -> None:
     with torch.no_grad():
         layer.weight.fill_(0.1)
         layer.weight[4] = 12.7  # direction 0, tap 1, gate 1
-    scale = layer.frozen().scale
+    scale = layer.convert().scale
     assert scale.shape == (6,)
     assert scale[1] == shorten(torch.tensor(0.1))
     assert scale[[0, 2, 3, 4, 5]].unique().numel() == 1
@@ -180,8 +182,8 @@ def test_all_taps_of_a_gate_have_one_scale() -> None:
 def test_weights_that_are_all_zero_stay_zero() -> None:
     layer = QuantizedLinear(8, 4, ActivationRange.SHARE, bias=False)
     torch.nn.init.zeros_(layer.weight)
-    assert layer.frozen().weight.eq(0).all()
-    assert layer.frozen()(torch.rand(3, 8)).eq(0.0).all()
+    assert layer.convert().weight.eq(0).all()
+    assert layer.convert()(torch.rand(3, 8)).eq(0.0).all()
 
 
 # Learning.
@@ -196,7 +198,7 @@ def test_gradients_pass_the_roundings(kind: ActivationRange) -> None:
     )
     back = torch.randn(12, 8)
     layer(value).backward(back)
-    frozen, given = layer.frozen(), layer.frozen().quantize(value.detach()).float() - kind.zero
+    frozen, given = layer.convert(), layer.convert().quantize(value.detach()).float() - kind.zero
     step = float(frozen.step)
     torch.testing.assert_close(
         value.grad, back @ (frozen.weight.float() * frozen.scale).t()
@@ -208,13 +210,13 @@ def test_gradients_pass_the_roundings(kind: ActivationRange) -> None:
 def test_the_end_of_a_range_is_learned_from_what_it_cuts_off() -> None:
     layer = QuantizedLinear(4, 1, ActivationRange.POSITIVE, bias=False)
     torch.nn.init.ones_(layer.weight)
-    assert layer.largest is not None
+    assert layer.amax is not None
     value = torch.tensor([[0.25, 2.0, 3.0, 0.5]], requires_grad=True)
     layer(value).sum().backward()
     assert value.grad is not None
     assert value.grad[0, 1:3].eq(0.0).all()
     assert value.grad[0, [0, 3]].allclose(torch.ones(2), atol=1e-3)
-    assert layer.largest.grad == pytest.approx(
+    assert layer.amax.grad == pytest.approx(
         2.0, abs=0.01
     )  # both that were cut off grow with it; the others hardly move
 
@@ -286,12 +288,12 @@ def test_the_range_of_the_bottleneck_is_that_of_the_training_words() -> None:
     with torch.inference_mode():
         values = [folded.bottleneck(model.projection(pack_texts([text.encode()], 128), 32).features) for text in TEXTS]
     inside = [value[:, : max(1, len(text.split()))] for value, text in zip(values, TEXTS, strict=True)]
-    largest = calibrate(folded, TEXTS)
-    assert largest >= max(float(value.max()) for value in inside[1:])
+    amax = calibrate(folded, TEXTS)
+    assert amax >= max(float(value.max()) for value in inside[1:])
     layer = prepare_qat(model, TEXTS).layers[0].product
     assert isinstance(layer, QuantizedLinear)
-    assert layer.largest is not None
-    assert layer.largest.item() == largest
+    assert layer.amax is not None
+    assert layer.amax.item() == amax
     assert calibrate(folded, []) == 1.0
 
 
@@ -360,3 +362,16 @@ def test_the_default_parser_fits_two_million_bytes(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, model, facts_of(model.config))
     assert model.parameters_count() == 1_985_529
     assert (tmp_path / "model.safetensors").stat().st_size <= 2_000_000
+
+
+def test_weights_of_before_that_call_amax_largest_still_load() -> None:
+    model = make_quantized()
+    for network in (model, model.folded()):
+        now = network.state_dict()
+        before = {name.replace("amax", "largest"): value for name, value in now.items()}
+        assert before.keys() != now.keys()
+        other = copy.deepcopy(network)
+        for value in other.state_dict().values():
+            value.zero_()
+        other.load_state_dict(before)
+        assert all(torch.equal(value, now[name]) for name, value in other.state_dict().items())

@@ -31,7 +31,7 @@ import torch
 
 from pqrnn.distillation import logit_store as lessons
 from pqrnn.training import trainer as training
-from pqrnn.checkpoint import Labels
+from runtime_py.decode.labels import Labels
 from pqrnn.data.examples import Example, Slot
 from pqrnn.distributed import join_process_group, process_rank
 from pqrnn.distillation.logit_store import Answers, Draft, read_logits, write_logits

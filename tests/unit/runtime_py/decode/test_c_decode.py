@@ -17,8 +17,9 @@ from oracles.host import Host
 
 from runtime_py.decode.decoder import cut_text, place_run
 from runtime_py.decode.frame_search import Frames
+from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import TagScheme, split_tag
-from runtime_py.package_format.manifest import FileEntry, Labels, Manifest
+from runtime_py.package_format.manifest import FileEntry, Manifest
 from runtime_py.tools.c_header import c_header
 
 _C = Path(__file__).parents[4] / "runtime_py" / "c"

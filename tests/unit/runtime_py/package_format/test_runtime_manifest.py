@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from makers.runtime_fakes import fake_manifest, fake_variant, write_fake
 
+from runtime_py.decode.labels import Labels
 from runtime_py.errors import SchemaError
 from runtime_py.package_format.manifest import (
     SCHEMA,
     Bucket,
-    Labels,
     Manifest,
     Parity,
     VulkanNeeds,
@@ -174,7 +174,7 @@ def test_contradictions_are_refused(document: dict[str, Any], change: dict[str, 
 
 
 def with_labels(manifest: Manifest, intents: list[str], tags: list[str]) -> Manifest:
-    return msgspec.structs.replace(manifest, labels=Labels(intents=intents, tags=tags))
+    return msgspec.structs.replace(manifest, labels=Labels(intents=tuple(intents), tags=tuple(tags)))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""The names of a parser's outputs, as checkpoints, logit stores and package manifests hold them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from runtime_py.decode.decoder import Decoder
+from runtime_py.decode.frame_search import LONGEST
+
+Count = Annotated[int, Meta(ge=0)]
+Name = Annotated[str, Meta(min_length=1)]
+FrameCount = Annotated[tuple[Count, ...], Meta(min_length=1, max_length=1 + LONGEST)]
+
+
+class Labels(Struct, frozen=True, forbid_unknown_fields=True):
+    """The names behind the logits, and which slots were seen with which intent.
+
+    A slot is given by its index in the sorted list of all slot labels (`runtime_py.decode.tags.TagScheme.slots`).
+
+    Attributes:
+        intents: Names of the intents, in the order of the intent logits.
+        tags: Tags of words in the order of the tag logits: ``O``, then ``B-label``, ``I-label``, and ``B2-label`` for
+            a slot that begins two code points before the end of a word.
+        frames: For each intent, the slots that it was seen with. Empty if every slot goes with every intent, as in
+            packages before schema 1.3.
+        frame_counts: For each intent, how often it was seen with which slots in training, as lists of
+            ``[times, slot, slot, ...]``. Empty if parses are not weighed by that, as in packages before schema 1.4.
+    """
+
+    intents: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    tags: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    frames: tuple[tuple[Count, ...], ...] = ()
+    frame_counts: tuple[tuple[FrameCount, ...], ...] = ()
+
+    def outputs(self) -> Labels:
+        """Return the names alone: networks whose names are equal can replace each other."""
+        return Labels(self.intents, self.tags)
+
+    def decoder(self) -> Decoder:
+        """Return the decoder that turns logits into a parse."""
+        return Decoder(self.intents, self.tags, self.frames, self.frame_counts)
