@@ -42,10 +42,11 @@ from compile.variant import ProvedVariant, describe_code
 from compile.verify.golden import TRICKY, make_golden
 from compile.verify.parity import compare_decisions
 from compile.verify.reference import Oracle
-from pqrnn.checkpoint import Facts, Labels, load_checkpoint, save_checkpoint
+from pqrnn.checkpoint import Facts, load_checkpoint, save_checkpoint
 from pqrnn.errors import CheckpointError
 from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
+from runtime_py.decode.labels import Labels
 from runtime_py.errors import InputTooLongError
 from runtime_py.package_format.package import open_package
 from runtime_py.tools.check import check_package
@@ -101,7 +102,7 @@ def test_the_package_is_whole_and_says_what_it_is(outcome: CompileOutcome) -> No
     assert manifest == outcome.manifest
     assert manifest.name == "small"
     assert manifest.buckets == list(BUCKETS)
-    assert manifest.labels.intents == list(LABELS.intents)
+    assert manifest.labels.intents == LABELS.intents
     assert manifest.model.parameters == make_model(1).parameters_count()
     assert (manifest.model.precision, manifest.model.revision, manifest.model.data_fingerprint) == (
         "float32",
