@@ -33,9 +33,9 @@ from benchmarks.results import FOLDER, ResultRow, keep_results, print_rows, tell
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.loader import load_examples
 from pqrnn.features.segmentation import segment_texts
-from pqrnn.files import replace_file
-from pqrnn.model.config import ModelConfig
 from pqrnn.model.parser import ParserModel
+from pqrnn.recipes.settings import ModelConfig
+from runtime_py.atomic_files import write_atomic
 from runtime_py.package_format.manifest import Bucket
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -227,7 +227,7 @@ def draw_growth(rows: Sequence[ResultRow], path: Path) -> None:
         axes.legend(fontsize="small")
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
-    replace_file(path, picture.getvalue())
+    write_atomic(path, picture.getvalue())
 
 
 def _is_point(row: ResultRow, axis: str, what: str) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 
 from benchmarks.environment import describe_environment
 from pqrnn.checkpoint import read_revision
-from pqrnn.files import replace_file
+from runtime_py.atomic_files import write_atomic
 
 FOLDER = Path(__file__).parent / "results"
 
@@ -131,7 +131,7 @@ def _write(
         environment=describe_environment(),
         rows=[*kept, *rows],
     )
-    replace_file(FOLDER / f"{name}.json", msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+    write_atomic(FOLDER / f"{name}.json", msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
     print_rows(name, rows)
     return result
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.results import FOLDER
-from pqrnn.files import replace_file
+from runtime_py.atomic_files import write_atomic
 
 _UNIT = 1e-8  # seconds: finer than the clock
 
@@ -23,7 +23,7 @@ def keep_samples(name: str, samples: Mapping[str, npt.NDArray[np.float64]], coun
     buffer = io.BytesIO()
     np.savez_compressed(buffer, words=counts.astype(np.uint16), **arrays)  # type: ignore[arg-type]
     path = FOLDER / f"{name}.npz"
-    replace_file(path, buffer.getvalue())
+    write_atomic(path, buffer.getvalue())
     return path
 
 

@@ -37,7 +37,7 @@ from compile.verify.golden import make_golden
 from compile.verify.reference import Oracle
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.features.projection import pack_texts
-from pqrnn.files import replace_file
+from runtime_py.atomic_files import write_atomic
 from runtime_py.package_format.manifest import Bucket
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def export_onnx(
         largest = compare_golden(open_onnx(path), golden.vectors, golden.tolerance, chosen)
         content = path.read_bytes()
     out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, content)
+    write_atomic(out, content)
     vectors = golden.vectors
     return OnnxExport(
         out,

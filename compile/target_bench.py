@@ -21,10 +21,10 @@ import msgspec
 import numpy as np
 
 from compile.emulation.counting import CountError, Instructions, count_instructions
-from compile.emulation.runner import RunnerNotFoundError, Runner, find_runner, native_runner, native_tools
+from compile.emulation.runner import Runner, RunnerNotFoundError, find_runner, native_runner, native_tools
 from compile.support.errors import CompileError
 from compile.support.process import run_tool
-from pqrnn.files import replace_file
+from runtime_py.atomic_files import write_atomic
 from runtime_py.package_format.manifest import Bucket, Variant
 from runtime_py.package_format.package import Package, open_package
 from targets import TargetError, registry
@@ -162,7 +162,7 @@ def keep_documents(figures: Sequence[TargetFigures], folder: Path) -> None:
     """Write every document of `iree-benchmark-module` to `<folder>/<target>.<entry>.json`."""
     for each in figures:
         for entry, document in each.benchmarks.items():
-            replace_file(folder / f"{each.target}.{entry}.json", json.dumps(document, indent=2).encode() + b"\n")
+            write_atomic(folder / f"{each.target}.{entry}.json", json.dumps(document, indent=2).encode() + b"\n")
 
 
 def figures_tables(figures: Sequence[TargetFigures]) -> list[Table]:

@@ -103,9 +103,8 @@ def emulated_cpuinfo(qemu: Qemu, cpu: str) -> Path:
     Raises:
         RuntimeError: This Python does not run in it.
     """
-    from runtime_py.package_format.package import (
-        write_whole,
-    )  # not above: inside the emulator this file has to start quickly
+    # Not above: inside the emulator this file has to start quickly.
+    from runtime_py.atomic_files import write_atomic
 
     finished = run_tool(
         [qemu.path, "-cpu", cpu, sys.executable, "-m", __name__], _SECONDS, environment={"PYTHONPATH": python_path()}
@@ -118,8 +117,7 @@ def emulated_cpuinfo(qemu: Qemu, cpu: str) -> Path:
     folder = emulators_folder() / "processors" / hashlib.sha256(text.encode()).hexdigest()[:16]
     file = folder / "proc" / "cpuinfo"
     if not file.is_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, text.encode())
+        write_atomic(file, text.encode())
     return folder
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from compile.lowering.iree_compile import Compiled, Statistics
-from pqrnn.files import replace_file
+from runtime_py.atomic_files import write_atomic
 
 FORMAT = 1
 LIMIT = 2 << 30
@@ -113,8 +113,8 @@ class Cache:
         )
         module, beside = self._paths(key)
         try:
-            replace_file(module, content)
-            replace_file(beside, msgspec.json.format(msgspec.json.encode(record), indent=1))
+            write_atomic(module, content)
+            write_atomic(beside, msgspec.json.format(msgspec.json.encode(record), indent=1))
             self._prune()
         except OSError as error:
             self.problem = f"{self.folder}: what was compiled cannot be kept there ({error.strerror})"

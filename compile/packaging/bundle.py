@@ -19,7 +19,7 @@ from msgspec import Struct
 from compile.packaging.board_readme import board_note
 from compile.packaging.wheel import build_wheel
 from compile.support.errors import DeployError
-from pqrnn.files import replace_file
+from runtime_py.atomic_files import write_atomic
 from runtime_py.errors import DigestError
 from runtime_py.package_format.manifest import Variant
 from runtime_py.package_format.package import Package, new_directory, new_package, open_package, seal
@@ -92,7 +92,7 @@ def deploy(
         (staging / MARK).write_bytes(msgspec.json.format(msgspec.json.encode(bundle), indent=2) + b"\n")
         packed = pack(staging, out.name) if archive else b""
     if archive:
-        replace_file(tarball, packed)
+        write_atomic(tarball, packed)
     else:
         tarball.unlink(missing_ok=True)  # of the bundle that was replaced: it would be taken for this one
     return bundle

@@ -50,17 +50,17 @@ def conformance(
         raise PqrnnError(
             "name a package, and what to do with it: --out FILE, --header FILE or --answers FILE; or --schema"
         )
-    from pqrnn.files import replace_file
+    from runtime_py.atomic_files import write_atomic
     from runtime_py.package_format.package import open_package
 
     opened = open_package(package)
     expected = make_conformance(opened)
     if out is not None:
-        replace_file(out, encode_conformance(expected))
+        write_atomic(out, encode_conformance(expected))
     if header is not None:
         from runtime_py.tools.c_header import c_header
 
-        replace_file(header, c_header(opened.manifest).encode())
+        write_atomic(header, c_header(opened.manifest).encode())
     if answers is None:
         return
     data = sys.stdin.buffer.read() if str(answers) == "-" else _read(answers)

@@ -93,7 +93,7 @@ def add(
     what it is called: chips of one name differ. A parser that is compiled for it is refused by any machine that lacks
     one of these features.
     """
-    from pqrnn.files import replace_file
+    from runtime_py.atomic_files import write_atomic
     from targets.writing import encode_target
 
     destination = None if out == "-" else _destination(name, out, replace)
@@ -104,7 +104,7 @@ def add(
     if destination is None:
         typer.echo(text, nl=False)
         return
-    replace_file(destination, text.encode())
+    write_atomic(destination, text.encode())
     typer.echo(
         f"{seen}\nwrote {destination}: `pqrnn targets show {name}` shows it, `pqrnn compile RUN --target {name}` compiles for it"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pqrnn.data.examples import Example
-from pqrnn.files import replace_file
+from runtime_py.atomic_files import write_atomic
 
 
 def write_jsonl(examples: Iterable[Example], path: str | os.PathLike[str]) -> int:
@@ -29,7 +29,7 @@ def write_jsonl(examples: Iterable[Example], path: str | os.PathLike[str]) -> in
     raw = "".join(lines).encode()
     target = Path(path)
     # A time stamp would make two files of the same examples differ.
-    replace_file(target, gzip.compress(raw, mtime=0) if target.name.endswith(".gz") else raw)
+    write_atomic(target, gzip.compress(raw, mtime=0) if target.name.endswith(".gz") else raw)
     return len(lines)
 
 

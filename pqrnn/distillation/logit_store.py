@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pqrnn.distributed import all_gather, broadcast, is_leader, process_rank, world_size
 from pqrnn.errors import TeacherError
-from pqrnn.files import replace_file
+from runtime_py.atomic_files import write_atomic
 from runtime_py.decode.labels import Labels
 
 INDEX = "lessons.json"
@@ -249,7 +249,7 @@ def _write_shard(
 ) -> tuple[str, str]:
     """Label and write a shard, and return its name and its SHA-256."""
     data = save(_pack(drafts, label(drafts)))
-    replace_file(folder / _name(number), data)
+    write_atomic(folder / _name(number), data)
     return _name(number), hashlib.sha256(data).hexdigest()
 
 
@@ -265,7 +265,7 @@ def _read_index(folder: Path) -> StoreIndex:
 
 
 def _write_index(folder: Path, index: StoreIndex) -> None:
-    replace_file(folder / INDEX, msgspec.json.format(msgspec.json.encode(index), indent=1) + b"\n")
+    write_atomic(folder / INDEX, msgspec.json.format(msgspec.json.encode(index), indent=1) + b"\n")
 
 
 def _digest(path: Path) -> str:

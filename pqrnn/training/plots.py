@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pqrnn.files import replace_file
+from runtime_py.atomic_files import write_atomic
 
 
 def plot_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
@@ -46,4 +46,4 @@ def plot_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
         axes.grid(alpha=0.3)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
-    replace_file(path, picture.getvalue())
+    write_atomic(path, picture.getvalue())

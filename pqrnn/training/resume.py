@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pqrnn.errors import TrainingError
-from pqrnn.files import replace_file
+from runtime_py.atomic_files import write_atomic
 
 _HEAD = "progress"
 
@@ -50,7 +50,7 @@ def save_state(
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     for number, moments in optimizer.state_dict()["state"].items():
         tensors.update({f"optimizer.{number}.{key}": value for key, value in moments.items()})
-    replace_file(
+    write_atomic(
         path,
         save(
             {key: value.detach().clone() for key, value in tensors.items()},

@@ -15,11 +15,12 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from runtime_py.atomic_files import write_atomic
 from runtime_py.cache import cache_folder
 from runtime_py.device.preflight import this_machine
 from runtime_py.device.vulkan import VulkanDevice
 from runtime_py.package_format.manifest import Parity, Variant
-from runtime_py.package_format.package import Package, write_whole
+from runtime_py.package_format.package import Package
 
 SECONDS = 180.0
 _REPEATS = 3
@@ -89,8 +90,7 @@ def _read(kept: Path) -> SelfTest | None:
 def _write(kept: Path, outcome: SelfTest) -> None:
     """Keep an outcome; where that is not possible, the next start tests again."""
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(kept, msgspec.json.encode(outcome) + b"\n")
+        write_atomic(kept, msgspec.json.encode(outcome) + b"\n")
     except OSError:
         return
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from runtime_py.atomic_files import write_atomic
 from runtime_py.errors import DigestError, PackageError
 from runtime_py.package_format.manifest import (
     MANIFEST_NAME,
@@ -200,28 +201,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     Raises:
         SchemaError: The manifest contradicts itself.
     """
-    write_whole(directory / MANIFEST_NAME, encode_manifest(manifest))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file in one step, under another name first.
-
-    Raises:
-        OSError: It cannot be written; what stood there stays.
-    """
-    import tempfile
-
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_atomic(directory / MANIFEST_NAME, encode_manifest(manifest))
 
 
 def seal(directory: Path, manifest: Manifest) -> Manifest:
