@@ -52,10 +52,10 @@ def prepare_qat(model: ParserModel, texts: Iterable[str]) -> ParserModel:
     config = folded.config
     quantized = ParserModel(int8_config(config), folded.intent.out_features, folded.tags.out_features)
     weights = folded.state_dict()
-    largest = calibrate(folded, texts)
+    amax = calibrate(folded, texts)
     for name, module in quantized.named_modules():
-        if isinstance(module, QuantizedLinear) and module.largest is not None:
-            weights[f"{name}.largest"] = largest
+        if isinstance(module, QuantizedLinear) and module.amax is not None:
+            weights[f"{name}.amax"] = amax
     quantized.load_state_dict(weights)
     return quantized
 
@@ -75,8 +75,8 @@ def calibrate(folded: ParserModel, texts: Iterable[str]) -> Tensor:
     else:
         rows = (torch.tensor(table.index(each)) for each in words if each)
         parts = (folded.embed(table.table[each][None].float()) for each in rows)
-    largest = max((float(part.amax()) for part in parts), default=0.0)
-    return torch.tensor(largest if largest > 0.0 else 1.0)
+    amax = max((float(part.amax()) for part in parts), default=0.0)
+    return torch.tensor(amax if amax > 0.0 else 1.0)
 
 
 def quantize_checkpoint(

@@ -234,7 +234,7 @@ class KernelParser(nn.Module):
         self.layers = nn.ModuleList(KernelLayer(cast(QrnnLayer, layer), family) for layer in model.layers)
         after = cast(KernelLayer, self.layers[0]).linear
         if isinstance(after, IntegerLinear):
-            self.register_buffer("levels", (after.kind.levels / after.largest).reshape(1))
+            self.register_buffer("levels", (after.kind.levels / after.amax).reshape(1))
         self.labels = (_outputs(_linear(model.intent)), _outputs(_linear(model.tags)))
         count, lanes = self.labels[1], family.lanes
 

@@ -150,7 +150,7 @@ def _vary(
 
     drafts = []
     for source, row in enumerate(corpus.rows):
-        rng = make_random(config.seed, "logit_index", source)
+        rng = make_random(config.seed, "lesson", source)  # the word decides what is drawn, so it stays
         made: dict[tuple[int, ...], EncodedUtterance] = {tuple(row.words): row}
         for _ in range(config.variants):
             variant = change(row, rng)

@@ -20,6 +20,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+AMAX_BEFORE = "largest"  # what `amax` is called in older checkpoints
 _EXACT = 1024  # 1024 * 128 * 127 < 2^24
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -31,9 +32,7 @@ class ActivationRange(StrEnum):
     INTEGERS = "integers"  # whole numbers of int8 already: exact
     SIGNED = "signed"  # [-1, 1]: step 1/127
     SHARE = "share"  # [0, 1]: step 1/255
-    POSITIVE = (
-        "positive"  # [0, largest], measured or learned: step largest/255; what is larger is taken for the largest
-    )
+    POSITIVE = "positive"  # [0, amax], measured or learned: step amax/255; what is larger is taken for amax
 
     @property
     def levels(self) -> int:
@@ -82,6 +81,13 @@ def expand_taps(scale: Tensor, taps: int) -> Tensor:
     return scale if taps == 1 else scale.reshape(2, 1, -1).expand(-1, taps, -1).reshape(-1)
 
 
+def rename_amax(module: nn.Module, weights: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Read weights of before, whose `amax` was called `largest`: a hook for `load_state_dict`."""
+    before = f"{prefix}{AMAX_BEFORE}"
+    if before in weights:
+        weights[f"{prefix}amax"] = weights.pop(before)
+
+
 class IntegerLinear(nn.Module):
     """A linear layer in 8 bits, float32[..., K] to float32[..., N]: what `pqrnn.model.qat.QuantizedLinear` becomes.
 
@@ -89,15 +95,15 @@ class IntegerLinear(nn.Module):
         weight: int8[K, N], -127 to 127; the activations take its type (`widen_weights`).
         scale: float32[N / taps], of the weights; numbers that float16 holds, as it is stored.
         bias: float32[N] or None; likewise.
-        largest: float32[], end of the range of a `ActivationRange.POSITIVE` input, else 1.
+        amax: float32[], end of the range of a `ActivationRange.POSITIVE` input, else 1.
         offset: int32[N], `-zero` times the sums of the weights' columns; follows from the weights.
-        factor: float32[N], what a sum is worth; follows from the scales and `largest`.
+        factor: float32[N], the factor from integer sums to outputs; follows from the scales and `amax`.
     """
 
     weight: Tensor
     scale: Tensor
     bias: Tensor | None
-    largest: Tensor
+    amax: Tensor
     offset: Tensor
     factor: Tensor
 
@@ -116,9 +122,10 @@ class IntegerLinear(nn.Module):
         self.register_buffer("weight", torch.zeros((inputs, outputs), dtype=torch.int8))
         self.register_buffer("scale", torch.ones(outputs // taps))
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)
-        self.register_buffer("largest", torch.ones(()), persistent=kind is ActivationRange.POSITIVE)
+        self.register_buffer("amax", torch.ones(()), persistent=kind is ActivationRange.POSITIVE)
         self.register_buffer("offset", torch.zeros(outputs, dtype=torch.int32), persistent=False)
         self.register_buffer("factor", torch.ones(outputs), persistent=False)
+        self.register_load_state_dict_pre_hook(rename_amax)
         self.register_load_state_dict_post_hook(lambda module, _: module.derive())
 
     def parameters_count(self) -> int:
@@ -133,13 +140,11 @@ class IntegerLinear(nn.Module):
     @property
     def step(self) -> Tensor:
         """Distance between neighbouring activations: float32[]."""
-        return self.largest / self.kind.levels
+        return self.amax / self.kind.levels
 
-    def place(self, value: Tensor) -> Tensor:
-        """Return where an activation lies among the 256 numbers of int8, as a positive number whose whole part counts
-        from -128.
-        """
-        scaled = value * (self.kind.levels / self.largest)
+    def shift(self, value: Tensor) -> Tensor:
+        """Return activations in steps, shifted to positive numbers: the whole part of each is its int8 plus 128."""
+        scaled = value * (self.kind.levels / self.amax)
         if self.kind is ActivationRange.POSITIVE:
             scaled = scaled.clamp(max=self.kind.levels)
         return scaled + (self.kind.zero + 128.5)
@@ -149,8 +154,8 @@ class IntegerLinear(nn.Module):
         if self.kind is ActivationRange.INTEGERS:
             return value.to(self.weight.dtype)
         if self.weight.dtype is not torch.int8:  # IREE's interpreter rounds where it should cut off
-            return torch.floor(self.place(value)) - 128.0
-        return (self.place(value).to(torch.int32) - 128).to(torch.int8)
+            return torch.floor(self.shift(value)) - 128.0
+        return (self.shift(value).to(torch.int32) - 128).to(torch.int8)
 
     def forward(self, value: Tensor) -> Tensor:
         """Quantize, multiply in integers, and scale back."""

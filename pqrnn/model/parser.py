@@ -213,7 +213,7 @@ class ParserModel(Network):
                 layer.fold()
         for name, module in list(model.named_modules()):
             if isinstance(module, QuantizedLinear):
-                model.set_submodule(name, module.frozen())
+                model.set_submodule(name, module.convert())
         return model
 
     def stored(self) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps
+from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps, rename_amax
 
 _WEIGHT_LEVELS = 127
 _SMALLEST_SCALE = 2.0**-14  # smaller ones lose digits in float16
@@ -48,20 +48,21 @@ class QuantizedLinear(nn.Linear):
         """
         super().__init__(inputs, outputs, bias)
         self.kind, self.taps, self.headroom = kind, taps, headroom
-        self.largest = nn.Parameter(torch.ones(())) if kind is ActivationRange.POSITIVE else None
+        self.amax = nn.Parameter(torch.ones(())) if kind is ActivationRange.POSITIVE else None
+        self.register_load_state_dict_pre_hook(rename_amax)
 
     def forward(self, value: Tensor) -> Tensor:
         """Multiply as `IntegerLinear` does."""
         scale = self._scale()
         weights = self._round_weights(scale)
-        largest = self._largest()
+        amax = self._amax()
         # Under autocast the product is of lower precision, as everywhere in training; its factors are not, since
         # bfloat16 holds whole numbers up to 256.
-        sums = functional.linear(self._quantize(value, largest), weights).to(scale.dtype)
-        result = sums * expand_taps(scale * (largest / self.kind.levels), self.taps)
+        sums = functional.linear(self._quantize(value, amax), weights).to(scale.dtype)
+        result = sums * expand_taps(scale * (amax / self.kind.levels), self.taps)
         return result if self.bias is None else result + shorten(self.bias)
 
-    def frozen(self) -> IntegerLinear:
+    def convert(self) -> IntegerLinear:
         """Return the layer in integers."""
         layer = IntegerLinear(
             self.in_features, self.out_features, self.kind, bias=self.bias is not None, taps=self.taps
@@ -70,7 +71,7 @@ class QuantizedLinear(nn.Linear):
             scale = self._scale()
             layer.weight.copy_(self._round_weights(scale).t())
             layer.scale.copy_(scale)
-            layer.largest.copy_(self._largest())
+            layer.amax.copy_(self._amax())
             if layer.bias is not None:
                 layer.bias.copy_(shorten(self.bias))
             layer.derive()
@@ -78,23 +79,23 @@ class QuantizedLinear(nn.Linear):
 
     def _scale(self) -> Tensor:
         """Scale of every output's weights, float32[N / taps]: the largest of them is 127."""
-        largest = self.weight.detach().abs().amax(1)
+        amax = self.weight.detach().abs().amax(1)
         if self.taps > 1:
-            largest = largest.reshape(2, self.taps, -1).amax(1).reshape(-1)
-        return shorten((largest / _WEIGHT_LEVELS).clamp(min=_SMALLEST_SCALE))
+            amax = amax.reshape(2, self.taps, -1).amax(1).reshape(-1)
+        return shorten((amax / _WEIGHT_LEVELS).clamp(min=_SMALLEST_SCALE))
 
     def _round_weights(self, scale: Tensor) -> Tensor:
         """Whole numbers, -127 to 127, in float32[N, K]."""
         return _round(self.weight / expand_taps(scale, self.taps)[:, None], 0)
 
-    def _largest(self) -> Tensor:
-        return torch.ones(()) if self.largest is None else shorten(self.largest)
+    def _amax(self) -> Tensor:
+        return torch.ones(()) if self.amax is None else shorten(self.amax)
 
-    def _quantize(self, value: Tensor, largest: Tensor) -> Tensor:
+    def _quantize(self, value: Tensor, amax: Tensor) -> Tensor:
         """Return `q - zero` of `IntegerLinear.quantize`, in float32."""
         if self.kind is ActivationRange.INTEGERS:
             return value
-        scaled = value * (self.kind.levels / largest)
+        scaled = value * (self.kind.levels / amax)
         if self.kind is ActivationRange.POSITIVE:
             scaled = scaled.clamp(max=self.kind.levels * (self.headroom if self.training else 1.0))
         return _round(scaled, self.kind.zero + 128)

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -48,6 +49,7 @@ from pqrnn.evaluation.metrics import score_frames
 from pqrnn.evaluation.prediction import predict_encoded
 from pqrnn.files import replace_file
 from pqrnn.model.config import ModelConfig
+from pqrnn.model.int8 import AMAX_BEFORE
 from pqrnn.model.losses import Totals, joint_loss
 from pqrnn.model.network import Network
 from pqrnn.model.retired_options import add_retired_options
@@ -386,8 +388,9 @@ class _Run:
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of weights and their names."""
-    return hashlib.sha256(save(dict(weights))).hexdigest()
+    """Return the SHA-256 of weights and their names, which are those of before: runs of then remain valid."""
+    named = {re.sub(r"\bamax$", AMAX_BEFORE, name): value for name, value in weights.items()}
+    return hashlib.sha256(save(named)).hexdigest()
 
 
 def _fingerprint(

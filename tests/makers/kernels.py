@@ -159,7 +159,7 @@ def make_layer(width: int, state: int, taps: int) -> QrnnLayer:
     with torch.no_grad():
         layer.bias.normal_(0.0, 0.5)
     layer.fold()
-    layer.product = layer.product.frozen()  # type: ignore[assignment, operator]
+    layer.product = layer.product.convert()  # type: ignore[assignment, operator]
     return layer
 
 
@@ -168,7 +168,7 @@ def set_weights(linear: IntegerLinear) -> IntegerLinear:
     with torch.no_grad():
         linear.weight.copy_(torch.randint(-127, 128, linear.weight.shape, dtype=torch.int8))
         linear.scale.uniform_(1e-3, 3e-3)
-        linear.largest.fill_(1.0 if linear.kind is not ActivationRange.POSITIVE else 2.5)
+        linear.amax.fill_(1.0 if linear.kind is not ActivationRange.POSITIVE else 2.5)
         if linear.bias is not None:
             linear.bias.normal_()
         linear.derive()
