@@ -31,7 +31,7 @@ from compile.kernels.families import InstructionFamily, find_family
 from compile.kernels.kernel import Kernel
 from compile.kernels.linking import write_module
 from compile.kernels.packing import offset_sums, pack_weights
-from compile.kernels.product import product_kernel
+from compile.kernels.product_kernels import product_kernel
 from compile.lowering.iree_compile import compile_module, target_flags
 from compile.lowering.processor import Processor, resolve_processor
 from runtime_py.device.preflight import missing_features, this_machine

@@ -34,7 +34,7 @@ class InstructionFamily:
         registers: Vector registers.
         keeps: Whether every row of the left side keeps a register for several steps, instead of one after another using
             the same.
-        real: Whether it multiplies float32 instead of int8.
+        float32: Whether it multiplies float32 instead of int8.
     """
 
     name: str
@@ -46,22 +46,22 @@ class InstructionFamily:
     unsigned: bool
     registers: int
     keeps: bool
-    real: bool = False
+    float32: bool = False
 
     @property
     def element(self) -> str:
         """Type of what is multiplied."""
-        return "f32" if self.real else "i8"
+        return "f32" if self.float32 else "i8"
 
     @property
     def total(self) -> str:
         """Type of the sums."""
-        return "f32" if self.real else "i32"
+        return "f32" if self.float32 else "i32"
 
     @property
     def bytes(self) -> int:
         """Of a row of the left side that one step takes in."""
-        return self.depth * (4 if self.real else 1)
+        return self.depth * (4 if self.float32 else 1)
 
 
 # In the order in which they are preferred.
@@ -95,7 +95,7 @@ FAMILIES = (
         "dotprod", "aarch64", frozenset({"dotprod"}), lanes=4, depth=4, pair=4, unsigned=False, registers=32, keeps=True
     ),
 )
-REAL_FAMILIES = (
+FAMILIES_F32 = (
     InstructionFamily(
         "fma512",
         "x86_64",
@@ -106,7 +106,7 @@ REAL_FAMILIES = (
         unsigned=False,
         registers=32,
         keeps=False,
-        real=True,
+        float32=True,
     ),
     InstructionFamily(
         "fma256",
@@ -118,20 +118,20 @@ REAL_FAMILIES = (
         unsigned=False,
         registers=16,
         keeps=False,
-        real=True,
+        float32=True,
     ),
     InstructionFamily(
-        "neon", "aarch64", frozenset(), lanes=4, depth=1, pair=4, unsigned=False, registers=32, keeps=True, real=True
+        "neon", "aarch64", frozenset(), lanes=4, depth=1, pair=4, unsigned=False, registers=32, keeps=True, float32=True
     ),
 )
 
 
-def choose_family(triple: str, features: Iterable[str], real: bool = False) -> InstructionFamily | None:
+def choose_family(triple: str, features: Iterable[str], float32: bool = False) -> InstructionFamily | None:
     """Return the family for a processor (LLVM triple and features), or None where the compiler's own code is the best
     there is.
     """
     architecture, declared = architecture_of(triple), frozenset(features)
-    families = REAL_FAMILIES if real else FAMILIES
+    families = FAMILIES_F32 if float32 else FAMILIES
     return next(
         (family for family in families if family.architecture == architecture and family.features <= declared), None
     )
@@ -178,4 +178,4 @@ def find_family(name: str) -> InstructionFamily:
     Raises:
         KeyError: There is none of that name.
     """
-    return {family.name: family for family in (*FAMILIES, *REAL_FAMILIES)}[name]
+    return {family.name: family for family in (*FAMILIES, *FAMILIES_F32)}[name]

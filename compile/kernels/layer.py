@@ -14,22 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 
+from compile.kernels.arithmetic import Float32Vectors
 from compile.kernels.families import InstructionFamily
-from compile.kernels.functions import Real
 from compile.kernels.kernel import Buffer, Kernel
+from compile.kernels.memory import allocate_sums, load_count, load_spread, load_vector, store_sums, store_vector
 from compile.kernels.microkernel import Operands, multiply_tile
 from compile.kernels.mlir_builder import Code, Value, vector_of
-from compile.kernels.product import (
-    add_tiles,
-    keep_sums,
-    load_count,
-    load_spread,
-    load_start,
-    load_vector,
-    make_reals,
-    place_sums,
-    store_vector,
-)
+from compile.kernels.product import add_tiles, load_start, scale_to_f32
 from compile.kernels.tiling import choose_height
 
 GATES = 3
@@ -65,9 +56,12 @@ def layer_kernel(
     offsets = Buffer("%offsets", (operands.blocks * lanes,), "i32")
     scale, bias = (Buffer(each, (2 * blocks * GATES * lanes,), "f32") for each in ("%scale", "%bias"))
     mask, counts = Buffer("%mask", (rows,), "f32"), Buffer("%counts", (texts,), "i32")
-    short, real = Buffer("%short", (rows, 2 * state), "i8"), Buffer("%real", (rows, 2 * state), "f32")
+    output_i8, output_f32 = (
+        Buffer("%output_i8", (rows, 2 * state), "i8"),
+        Buffer("%output_f32", (rows, 2 * state), "f32"),
+    )
     code = Code()
-    vectors = Real(code, lanes)
+    vectors = Float32Vectors(code, lanes)
     # Forwards in the first half of the groups, backwards in the second.
     text = code.index(0) if texts == 1 else code.value(f"arith.remui %group, {code.index(texts)} : index")
     group = "%group" if texts == 1 else code.value(f"arith.divui %group, {code.index(texts)} : index")
@@ -84,7 +78,7 @@ def layer_kernel(
     panels = [[code.add(first, code.index(tap * GATES + gate)) for gate in range(GATES)] for tap in range(taps)]
     gate = [code.times(code.add(code.times(group, GATES), code.index(number)), lanes) for number in range(GATES)]
     shifts = [load_vector(code, bias, (place,), lanes) for place in gate]
-    factors = [None if family.real else load_vector(code, scale, (place,), lanes) for place in gate]
+    factors = [None if family.float32 else load_vector(code, scale, (place,), lanes) for place in gate]
     # By number of taps: what the sums of gates start from.
     starts_of = _add_offsets(code, family, offsets, panels)
     last = state - (blocks - 1) * lanes
@@ -104,7 +98,7 @@ def layer_kernel(
             found = multiply_tile(code, operands, before, panels[tap], given, GATES if first else taps * GATES)
             total |= {(rows[number], each): value for (number, each), value in found.items()}
         for (row, each), value in total.items():
-            keep_sums(code, kept, row, each, value)
+            store_sums(code, kept, row, each, value)
 
     def tile(begin: Value, height: Value) -> None:
         with code.when(code.value(f"arith.cmpi eq, {begin}, {zero} : index")) as otherwise:
@@ -117,23 +111,25 @@ def layer_kernel(
             position = order.position(code, code.add(begin, row))
             present = load_spread(code, mask, (position,), lanes)
             total = [load_vector(code, kept, (row, code.index(each), zero), lanes) for each in range(GATES)]
-            inputs = [make_reals(vectors, *each) for each in zip(total, shifts, factors, strict=True)]
+            inputs = [scale_to_f32(vectors, *each) for each in zip(total, shifts, factors, strict=True)]
             carried, output = _advance(vectors, values[0], inputs, present)
-            if not family.real:
+            if not family.float32:
                 rounded = vectors.to_bytes(
                     vectors.add(vectors.multiply(output, vectors.number(127.0)), vectors.number(128.5))
                 )
-                _store(code, short, rounded, position, column, (block, blocks, last), lanes)
-            _store(code, real, output, position, column, (block, blocks, last), lanes)
+                _store(code, output_i8, rounded, position, column, (block, blocks, last), lanes)
+            _store(code, output_f32, output, position, column, (block, blocks, last), lanes)
             return [carried]
 
         return code.loop(zero, height, one, [(values[0], vectors.kind)], step)
 
     # At least as tall as what the first words lack, so that only the first tile lacks anything.
     tallest = max(choose_height(family, words, GATES), min(taps - 1, words))
-    kept = place_sums(code, family, tallest, GATES)
+    kept = allocate_sums(code, family, tallest, GATES)
     add_tiles(code, count, tallest, tile, advance, [(vectors.number(0.0), vectors.kind)])
-    constants, results = ((bias,), (real,)) if family.real else ((offsets, scale, bias), (short, real))
+    constants, results = (
+        ((bias,), (output_f32,)) if family.float32 else ((offsets, scale, bias), (output_i8, output_f32))
+    )
     return Kernel(name, (left, operands.packed, *constants, mask, counts), results, texts * 2 * blocks, str(code))
 
 
@@ -144,7 +140,7 @@ def _add_offsets(
     starts = [
         [load_start(code, family, offsets, code.times(panel, family.lanes)) for panel in gates] for gates in panels
     ]
-    if family.real:
+    if family.float32:
         return starts
     whole = vector_of(family.lanes, "i32")
     return list(
@@ -155,7 +151,7 @@ def _add_offsets(
     )
 
 
-def _advance(vectors: Real, state: Value, inputs: Sequence[Value], present: Value) -> tuple[Value, Value]:
+def _advance(vectors: Float32Vectors, state: Value, inputs: Sequence[Value], present: Value) -> tuple[Value, Value]:
     """Add a step of the recurrence:
 
     `c = f c + (1 - f) tanh(z)`, output `sigmoid(o) c`; two divisions instead of four.

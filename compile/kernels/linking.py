@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from compile.kernels.families import InstructionFamily, Kernels
 from compile.kernels.head import head_kernel
-from compile.kernels.head_operators import read_sizes
+from compile.kernels.head_sizes import read_sizes
 from compile.kernels.kernel import Kernel, write_executable
 from compile.kernels.layer import layer_kernel
-from compile.kernels.operators import NAMESPACE, REAL
-from compile.kernels.product import product_kernel, rectified_kernel, scaled_kernel
+from compile.kernels.operators import F32_SUFFIX, NAMESPACE
+from compile.kernels.product_kernels import product_kernel, rectified_kernel, scaled_kernel
 from compile.kernels.projection import TextSizes, projection_kernel
 from compile.support.errors import ImportStageError
-from pqrnn.features.projection import ProjectionConfig
+from pqrnn.recipes.settings import ProjectionConfig
 
 _PREFIX = f"torch.{NAMESPACE}."
 _DEVICE = re.compile(r"#hal\.device\.target<.*>(?= : |$)")
@@ -52,7 +52,7 @@ class _Call:
 
     kernels: Kernels
     name: str
-    real: bool
+    float32: bool
     reads: list[Tensor]
     writes: list[Tensor]
     numbers: list[int]
@@ -61,7 +61,7 @@ class _Call:
     def family(self) -> InstructionFamily:
         """Of its products."""
         family = self.kernels.family
-        if family is None or family.real != self.real:
+        if family is None or family.float32 != self.float32:
             raise ImportStageError(f"{self.name}: {self.kernels.name} has no such products")
         return family
 
@@ -92,18 +92,18 @@ def _head(call: _Call) -> Kernel:
     return head_kernel(
         call.name,
         call.family,
-        read_sizes(call.reads[0].shape, call.reads[4 if call.real else 5].shape, call.family, call.numbers),
+        read_sizes(call.reads[0].shape, call.reads[4 if call.float32 else 5].shape, call.family, call.numbers),
     )
 
 
 def _projection(call: _Call) -> Kernel:
     (texts, quarters), *tables, _ = (read.shape for read in call.reads)
-    words, word_features, ngram_features, *ngrams, lanes, real, rest = call.numbers
+    words, word_features, ngram_features, *ngrams, lanes, float32, rest = call.numbers
     config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngrams=tuple(ngrams))
     return projection_kernel(
         call.name,
         lanes,
-        TextSizes(texts, 4 * quarters, words, config, bool(real), bool(rest)),
+        TextSizes(texts, 4 * quarters, words, config, bool(float32), bool(rest)),
         [size for (size,) in tables],
     )
 
@@ -115,10 +115,10 @@ _MAKERS: dict[str, Callable[[_Call], Kernel]] = {
     "layer": _layer,
     "head": _head,
     "projection": _projection,
-    f"{REAL}product": _scaled,
-    f"{REAL}rectified": _rectified,
-    f"{REAL}layer": _layer,
-    f"{REAL}head": _head,
+    f"product{F32_SUFFIX}": _scaled,
+    f"rectified{F32_SUFFIX}": _rectified,
+    f"layer{F32_SUFFIX}": _layer,
+    f"head{F32_SUFFIX}": _head,
 }
 
 
@@ -235,7 +235,7 @@ def _replace(operation: ir.Operation, kernels: Kernels) -> Kernel:
     shapes = "_".join("x".join(map(str, found.shape)) for found in (reads[0], reads[-1], *results))
     # The same name is the same kernel: every size that a kernel depends on is in it.
     unique = "_".join([name, shapes, *map(str, numbers)])
-    kernel = _MAKERS[name](_Call(kernels, unique, name.startswith(REAL), reads, results, numbers))
+    kernel = _MAKERS[name](_Call(kernels, unique, name.endswith(F32_SUFFIX), reads, results, numbers))
     with ir.InsertionPoint(operation), operation.location:
         given = [_create("torch_c.to_builtin_tensor", [found.builtin], [value])[0] for value, found in operands]
         call = ir.Operation.create(

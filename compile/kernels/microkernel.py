@@ -70,7 +70,7 @@ def multiply_tile(
     Returns:
         By place in `rows` and in `blocks`: vectors as `starts`.
     """
-    kind = _RealTile if operands.family.real else _PairedTile if operands.family.name == "i8mm" else _Tile
+    kind = _Float32Tile if operands.family.float32 else _PairedTile if operands.family.name == "i8mm" else _Tile
     tile = kind(code, operands, rows, blocks, ahead)
     return tile.finish(tile.loop(tile.begin(starts)))
 
@@ -278,7 +278,7 @@ class _PairedTile(_Tile):
         ]
 
 
-class _RealTile(_Tile):
+class _Float32Tile(_Tile):
     """Float32: one number of a row in every lane, against `lanes` columns."""
 
     # with fewer nothing is done but wait for weights, and the processor's own guesses come sooner: 75 us against 93 for
@@ -293,7 +293,7 @@ class _RealTile(_Tile):
             return self._step(place, sums)
         # One load of four numbers a row, of which the instruction itself picks one: LLVM makes `fmla v, v, v.s[lane]`
         # of a splat lane.
-        loaded = [self._load_real(row, place, 4) for row in self.rows]
+        loaded = [self._load_f32(row, place, 4) for row in self.rows]
         for lane in range(4):
             picks = ", ".join([str(lane)] * 4)
             left = [
@@ -304,11 +304,11 @@ class _RealTile(_Tile):
         return sums
 
     def _step(self, place: Value, sums: list[Value]) -> list[Value]:
-        ones = [self._load_real(row, place, 1) for row in self.rows]
+        ones = [self._load_f32(row, place, 1) for row in self.rows]
         left = [self.code.value(f"vector.broadcast {one} : vector<1xf32> to {self.sums}") for one in ones]
         return self._dot(place, sums, left)
 
-    def _load_real(self, row: Value, place: Value, size: int) -> Value:
+    def _load_f32(self, row: Value, place: Value, size: int) -> Value:
         return self.code.value(
             f"vector.load {self.operands.left.name}[{row}, {place}] : {self.operands.left.memory}, {vector_of(size, 'f32')}"
         )

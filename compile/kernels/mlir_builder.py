@@ -29,13 +29,13 @@ class Code:
     def __init__(self) -> None:
         """Begin with nothing."""
         self._constants: dict[str, Value] = {}
-        self._places: list[str] = []
+        self._allocations: list[str] = []
         self._lines: list[str] = []
         self._names = 0
 
     def __str__(self) -> str:
         head = [f"{name} = arith.constant {literal}" for literal, name in self._constants.items()]
-        return "\n".join([*head, *self._places, *self._lines])
+        return "\n".join([*head, *self._allocations, *self._lines])
 
     def line(self, text: str) -> None:
         """Add an operation without a result."""
@@ -57,11 +57,11 @@ class Code:
             self._constants[literal] = self._name()
         return self._constants[literal]
 
-    def place(self, shape: Sequence[int], element: str) -> Value:
+    def allocate(self, shape: Sequence[int], element: str) -> Value:
         """Return memory on the stack, the same in every step of a loop."""
         name = self._name()
         settings = "<{alignment = 64 : i64, operandSegmentSizes = array<i32: 0, 0>}>"
-        self._places.append(f'{name} = "memref.alloca"() {settings} : () -> {memory_of(shape, element)}')
+        self._allocations.append(f'{name} = "memref.alloca"() {settings} : () -> {memory_of(shape, element)}')
         return name
 
     def add(self, left: Value, right: Value) -> Value:
@@ -124,7 +124,7 @@ class Code:
         )
         self.line(f"scf.yield {', '.join(body(number, inside))} : {types}")
         self.line("}")
-        return [f"{result}#{place}" for place in range(len(carried))]
+        return [f"{result}#{number}" for number in range(len(carried))]
 
     def switch(self, number: Value, cases: Iterable[int], body: Callable[[int], None]) -> None:
         """Add what is done for an index that is one of some numbers."""

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compile.kernels import operators
+from compile.kernels import head_operators, operators  # noqa: F401  they define the operators of torch.ops.pqrnn
 from compile.kernels.families import InstructionFamily, Kernels
-from compile.kernels.head import DEPTH_STEP, NAMES, Sizes
+from compile.kernels.head_sizes import DEPTH_STEP, PRODUCTS, HeadSizes
 from compile.kernels.layer import GATES
 from compile.kernels.packing import offset_sums, pack_table, pack_weights
 from pqrnn.features.projection import Projection, Words
@@ -91,8 +91,8 @@ class KernelLinear(nn.Module):
         packed = self.packed
         left = _quantize(self.linear, value).reshape(-1, value.shape[-1])
         if not isinstance(self.linear, IntegerLinear):
-            real = torch.ops.pqrnn.real_product(left, packed.weights, packed.bias, packed.columns, self.family)
-            return cast(Tensor, real).reshape(*value.shape[:-1], -1)
+            product = torch.ops.pqrnn.product_f32(left, packed.weights, packed.bias, packed.columns, self.family)
+            return cast(Tensor, product).reshape(*value.shape[:-1], -1)
         product = torch.ops.pqrnn.scaled_product(
             left, packed.weights, packed.offsets, packed.scale, packed.bias, packed.columns, self.family
         )
@@ -141,10 +141,10 @@ class KernelLayer(nn.Module):
         """
         packed = self.packed
         if not isinstance(self.linear, IntegerLinear):
-            real = torch.ops.pqrnn.real_layer(
+            outputs = torch.ops.pqrnn.layer_f32(
                 left, packed.weights, self.bias, mask, counts, words, self.state, self.taps, self.family
             )
-            return real, real
+            return outputs, outputs
         found = torch.ops.pqrnn.layer(
             left,
             packed.weights,
@@ -165,10 +165,10 @@ class KernelLayer(nn.Module):
         batch, words, width = value.shape
         # All rows: what follows is no kernel, and reads them all.
         counts = torch.full((batch,), words, dtype=torch.int32)
-        _, real = self.advance(
+        _, outputs = self.advance(
             _quantize(self.linear, value).reshape(-1, width), mask.expand(batch, words, 1).reshape(-1), counts, words
         )
-        return real.reshape(batch, words, -1)
+        return outputs.reshape(batch, words, -1)
 
 
 class KernelProjection(nn.Module):
@@ -187,7 +187,7 @@ class KernelProjection(nn.Module):
         self.register_buffer("seeds", torch.cat([projection.word_seeds, projection.ngram_seeds]))
 
     def find(
-        self, text: Tensor, words: int, *, real: bool = False, rest: bool = False
+        self, text: Tensor, words: int, *, float32: bool = False, rest: bool = False
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return features int8 (or float32)[B * W, F], mask float32[B * W], spans int32[B * W, 2] and word count
         int32[B]; `rest`: features of no word are 0.
@@ -199,7 +199,7 @@ class KernelProjection(nn.Module):
             config.ngram_features,
             list(config.ngrams),
             self.lanes,
-            int(real),
+            int(float32),
             int(rest),
         )
         table = [self.get_buffer(name) for name in ("blocks", "numbers", "entries")]
@@ -209,7 +209,7 @@ class KernelProjection(nn.Module):
     def forward(self, text: Tensor, words: int) -> Words:
         """As `Projection.forward`."""
         # In float32 from the kernel on: the compiler makes a slow product of int8 that it widens itself.
-        features, _, spans, count = self.find(text, words, real=True, rest=True)
+        features, _, spans, count = self.find(text, words, float32=True, rest=True)
         batch = text.shape[0]
         return Words(features.reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
 
@@ -228,7 +228,7 @@ class KernelParser(nn.Module):
     def __init__(self, model: ParserModel, family: InstructionFamily) -> None:
         """Pack the weights of `model` for a family; `fits_parser` says whether that can be done."""
         super().__init__()
-        self.family, self.real, self.config = family.name, family.real, model.config
+        self.family, self.float32, self.config = family.name, family.float32, model.config
         self.projection = KernelProjection(model.projection, family.lanes)
         self.bottleneck = PackedLinear(_linear(model.bottleneck), family)
         self.layers = nn.ModuleList(KernelLayer(cast(QrnnLayer, layer), family) for layer in model.layers)
@@ -250,32 +250,32 @@ class KernelParser(nn.Module):
             "pooled": model.tags_from_pool,
             "neighbours": model.neighbours,
         }
-        depth = count if family.real else -(-count // DEPTH_STEP) * DEPTH_STEP
+        depth = count if family.float32 else -(-count // DEPTH_STEP) * DEPTH_STEP
         packed = {
             name: PackedLinear(_linear(linears[name]), family)
             if name != "neighbours"
             else PackedLinear(_linear(linears[name]), family, both_sides, depth)
-            for name in NAMES
+            for name in PRODUCTS
         }
-        for name in NAMES:
+        for name in PRODUCTS:
             self.register_buffer(f"{name}_weights", packed[name].weights)
-        for part in ("bias",) if family.real else ("offsets", "scale", "bias"):
-            self.register_buffer(part, torch.cat([packed[name].get_buffer(part) for name in NAMES]))
+        for part in ("bias",) if family.float32 else ("offsets", "scale", "bias"):
+            self.register_buffer(part, torch.cat([packed[name].get_buffer(part) for name in PRODUCTS]))
 
     def forward(self, text: Tensor, words: int) -> ParserOutputs:
         """As `ParserModel.forward`."""
         batch = text.shape[0]
         context = self.config.context
-        features, mask, spans, count = self.projection.find(text, words, real=self.real, rest=context > 0)
+        features, mask, spans, count = self.projection.find(text, words, float32=self.float32, rest=context > 0)
         if context:
             features = add_context(features.reshape(batch, words, -1), context).flatten(0, 1)
         first = self.bottleneck
-        if self.real:
-            short = torch.ops.pqrnn.real_rectified(
+        if self.float32:
+            inputs = torch.ops.pqrnn.rectified_f32(
                 features, first.weights, first.bias, mask, count, first.columns, self.family
             )
         else:
-            short, _ = torch.ops.pqrnn.rectified(
+            inputs, _ = torch.ops.pqrnn.rectified(
                 features,
                 first.weights,
                 first.offsets,
@@ -288,14 +288,14 @@ class KernelParser(nn.Module):
                 self.family,
             )
         for layer in self.layers:
-            short, states = cast(KernelLayer, layer).advance(short, mask, count, words)
-        weights = [self.get_buffer(f"{name}_weights") for name in NAMES]
+            inputs, states = cast(KernelLayer, layer).advance(inputs, mask, count, words)
+        weights = [self.get_buffer(f"{name}_weights") for name in PRODUCTS]
         shape = (words, *self.labels, self.config.refinements)
-        if self.real:
-            intent, tags = torch.ops.pqrnn.real_head(states, mask, count, *weights, self.bias, *shape, self.family)
+        if self.float32:
+            intent, tags = torch.ops.pqrnn.head_f32(states, mask, count, *weights, self.bias, *shape, self.family)
         else:
             intent, tags = torch.ops.pqrnn.head(
-                short, states, mask, count, *weights, self.offsets, self.scale, self.bias, *shape, self.family
+                inputs, states, mask, count, *weights, self.offsets, self.scale, self.bias, *shape, self.family
             )
         return ParserOutputs(intent, tags.reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
 
@@ -320,11 +320,11 @@ def fits_parser(model: ParserModel, family: InstructionFamily) -> bool:
     layers, of integers the first with an input in int8, refinement, and pooling by whole blocks of channels.
     """
     config = model.config
-    sizes = Sizes(1, 2, 2 * config.state, 1, 1, config.pool_peaks, config.refinements)
+    sizes = HeadSizes(1, 2, 2 * config.state, 1, 1, config.pool_peaks, config.refinements)
     first = model.layers[0].product if len(model.layers) else None
     suits = (
         isinstance(first, nn.Linear)
-        if family.real
+        if family.float32
         else isinstance(first, IntegerLinear) and first.kind is ActivationRange.POSITIVE
     )
     return suits and sizes.fits(family.lanes)

@@ -5,7 +5,7 @@ what a model calls where a kernel is to be, with the same result written in PyTo
 The importer leaves an operator that it does not know as it is, and `compile.kernels.linking` puts the kernel in its
 place.
 
-Those whose names begin with `real` are of float32 throughout: there is a bias, and nothing is scaled or rounded to
+Those whose names end in `_f32` are of float32 throughout: there is a bias, and nothing is scaled or rounded to
 int8.
 """
 
@@ -19,11 +19,12 @@ from torch import Tensor
 
 from compile.kernels.families import find_family
 from compile.kernels.packing import unpack_weights
-from pqrnn.features.projection import Projection, ProjectionConfig
+from pqrnn.features.projection import Projection
 from pqrnn.model.int8 import multiply
 from pqrnn.model.recurrence import recur_by_loop
+from pqrnn.recipes.settings import ProjectionConfig
 
-NAMESPACE, REAL = "pqrnn", "real_"
+NAMESPACE, F32_SUFFIX = "pqrnn", "_f32"
 _LIBRARY = torch.library.Library(NAMESPACE, "DEF")
 
 
@@ -92,29 +93,27 @@ def _sums(left: Tensor, weights: Tensor, offsets: Tensor, columns: int, family: 
     return multiply(left, plain) + shifted
 
 
-def _real_shape(left: Tensor, *rest: Any) -> Tensor:
+def _shape_f32(left: Tensor, *rest: Any) -> Tensor:
     columns, _ = rest[-2:]
     return left.new_empty((left.shape[0], columns))
 
 
-@define_operator(
-    "real_product(Tensor left, Tensor weights, Tensor bias, int columns, str family) -> Tensor", _real_shape
-)
-def real_product(left: Tensor, weights: Tensor, bias: Tensor, columns: int, family: str) -> Tensor:
+@define_operator("product_f32(Tensor left, Tensor weights, Tensor bias, int columns, str family) -> Tensor", _shape_f32)
+def product_f32(left: Tensor, weights: Tensor, bias: Tensor, columns: int, family: str) -> Tensor:
     """Return `left weights + bias`, float32[M, N] of float32[M, K], packed weights, and float32[blocks * lanes]."""
     return left @ unpack_weights(weights, left.shape[1], columns, find_family(family)) + bias[:columns]
 
 
 def _projection_shape(text: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    words, word_features, ngram_features, *_, real, _ = rest[4:]
+    words, word_features, ngram_features, *_, float32, _ = rest[4:]
     rows = text.shape[0] * words
-    features = text.new_empty((rows, word_features + ngram_features), dtype=torch.float32 if real else torch.int8)
+    features = text.new_empty((rows, word_features + ngram_features), dtype=torch.float32 if float32 else torch.int8)
     return features, text.new_empty(rows, dtype=torch.float32), text.new_empty((rows, 2)), text.new_empty(text.shape[0])
 
 
 @define_operator(
     "projection(Tensor text, Tensor blocks, Tensor numbers, Tensor entries, Tensor seeds, int words, int word_features, int ngram_features, "
-    "int[] ngrams, int lanes, int real, int rest) -> (Tensor, Tensor, Tensor, Tensor)",
+    "int[] ngrams, int lanes, int float32, int rest) -> (Tensor, Tensor, Tensor, Tensor)",
     _projection_shape,
 )
 def projection(
@@ -128,7 +127,7 @@ def projection(
     ngram_features: int,
     ngrams: Sequence[int],
     lanes: int,
-    real: int,
+    float32: int,
     rest: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the words of texts (`pqrnn.features.projection.Projection`).
@@ -144,7 +143,7 @@ def projection(
         ngram_features: likewise.
         ngrams: lengths of n-grams.
         lanes: 32-bit numbers in a vector register of the target.
-        real: whether features are float32 instead of int8.
+        float32: whether features are float32 instead of int8.
         rest: whether rows past a text's words, and the first, are zeros. Otherwise the kernel leaves them as they are;
             here they always are.
 
@@ -155,7 +154,7 @@ def projection(
     config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngrams=tuple(ngrams))
     found = Projection(config)(text, words)
     mask = (torch.arange(words, dtype=torch.int32) < found.word_count[:, None]).float()
-    features = found.features.to(torch.float32 if real else torch.int8)
+    features = found.features.to(torch.float32 if float32 else torch.int8)
     return features.flatten(0, 1), mask.reshape(-1), found.spans.flatten(0, 1), found.word_count
 
 
@@ -200,19 +199,19 @@ def rectified(
     Returns:
         int8[M, N] of `Range.POSITIVE`, and float32 of that shape.
     """
-    real = torch.relu(scaled_product(left, weights, offsets, scale, bias, columns, family)) * mask[:, None]
-    return (((real * levels).clamp(max=255.0) + 0.5).to(torch.int32) - 128).to(torch.int8), real
+    outputs = torch.relu(scaled_product(left, weights, offsets, scale, bias, columns, family)) * mask[:, None]
+    return (((outputs * levels).clamp(max=255.0) + 0.5).to(torch.int32) - 128).to(torch.int8), outputs
 
 
 @define_operator(
-    "real_rectified(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int columns, str family) -> Tensor",
-    _real_shape,
+    "rectified_f32(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int columns, str family) -> Tensor",
+    _shape_f32,
 )
-def real_rectified(
+def rectified_f32(
     left: Tensor, weights: Tensor, bias: Tensor, mask: Tensor, counts: Tensor, columns: int, family: str
 ) -> Tensor:
     """Return what `rectified` does, in float32 only: float32[M, N]."""
-    return torch.relu(real_product(left, weights, bias, columns, family)) * mask[:, None]
+    return torch.relu(product_f32(left, weights, bias, columns, family)) * mask[:, None]
 
 
 def _layer_shape(left: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
@@ -260,20 +259,20 @@ def layer(
     """
     lanes = find_family(family).lanes
     sums = _sums(left, weights, offsets, weights.shape[0] * lanes, family)
-    real = _recur(sums, scale, bias, mask, (words, state, taps, lanes))
-    return round_signed(real), real
+    outputs = _recur(sums, scale, bias, mask, (words, state, taps, lanes))
+    return round_signed(outputs), outputs
 
 
-def _real_layer_shape(left: Tensor, *rest: Any) -> Tensor:
+def _layer_shape_f32(left: Tensor, *rest: Any) -> Tensor:
     state, _, _ = rest[-3:]
     return left.new_empty((left.shape[0], 2 * state))
 
 
 @define_operator(
-    "real_layer(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int words, int state, int taps, str family) -> Tensor",
-    _real_layer_shape,
+    "layer_f32(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int words, int state, int taps, str family) -> Tensor",
+    _layer_shape_f32,
 )
-def real_layer(
+def layer_f32(
     left: Tensor,
     weights: Tensor,
     bias: Tensor,

@@ -97,7 +97,7 @@ def _width(family: InstructionFamily, height: int) -> int:
     """Return how many blocks there are registers for: sums, weights, the left side, and of integers a constant."""
     paired = family.pair < family.lanes  # sums of two rows share a register, and a block's weights are in two
     sums = -(-height // 2) * 2 if paired else height
-    return (family.registers - (not family.real) - (height if family.keeps else 1)) // (sums + 1 + paired)
+    return (family.registers - (not family.float32) - (height if family.keeps else 1)) // (sums + 1 + paired)
 
 
 def _cut(rows: int, height: int, blocks: int, width: int) -> Tiling:

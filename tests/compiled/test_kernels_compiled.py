@@ -18,25 +18,25 @@ from hypothesis import strategies as st
 from makers.int8 import make_int8
 from makers.kernels import (
     HEADS,
-    REAL_TARGETS,
     SHAPES,
     TARGETS,
+    TARGETS_F32,
     TEXT_SIZES,
     WORDS,
     check_reals,
     compile_kernels,
     head_case,
+    head_f32_case,
     layer_case,
+    layer_f32_case,
     make_projection_kernel,
     processor_of,
     product_case,
+    product_f32_case,
     project,
     projection_inputs,
-    real_head_case,
-    real_layer_case,
-    real_product_case,
-    real_rectified_case,
     rectified_case,
+    rectified_f32_case,
     set_weights,
 )
 from makers.small import BUCKETS, LABELS, TEXTS, make_model
@@ -44,7 +44,7 @@ from oracles.effort import examples
 from oracles.texts import DAMAGE, PIECES, byte_texts
 from torch import Tensor, nn
 
-from compile.kernels.families import FAMILIES, REAL_FAMILIES, InstructionFamily, Kernels, choose_kernels
+from compile.kernels.families import FAMILIES, FAMILIES_F32, InstructionFamily, Kernels, choose_kernels
 from compile.kernels.linking import link_kernels, read_target
 from compile.kernels.modules import KernelLinear
 from compile.kernels.packing import offset_sums, pack_weights
@@ -63,7 +63,7 @@ from targets import registry
 
 
 def _runs_here(family: InstructionFamily) -> bool:
-    target = registry().get((TARGETS | REAL_TARGETS)[family.name])
+    target = registry().get((TARGETS | TARGETS_F32)[family.name])
     return target.triple.startswith(this_machine().architecture) and not missing_features(
         sorted(target.features), this_machine()
     )
@@ -81,7 +81,7 @@ def _here(families: Sequence[InstructionFamily]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("family", found)
 
 
-HERE, REAL_HERE = _here(FAMILIES), _here(REAL_FAMILIES)
+HERE, REAL_HERE = _here(FAMILIES), _here(FAMILIES_F32)
 
 
 def _load(path: Path) -> Any:
@@ -137,8 +137,8 @@ def test_real_products_are_near_float64_for_every_tail(family: InstructionFamily
             for rows, depth, columns in generator.integers(1, (80, 300, 200), (12, 3))
         ),
     ]
-    cases = [real_product_case(family, shape) for shape in shapes]
-    module = _load(compile_kernels([case.kernel for case, _ in cases], REAL_TARGETS[family.name], tmp_path))
+    cases = [product_f32_case(family, shape) for shape in shapes]
+    module = _load(compile_kernels([case.kernel for case, _ in cases], TARGETS_F32[family.name], tmp_path))
     for case, bound in cases:
         (found,) = _run(module, case.function, case.inputs)
         assert np.all(abs(found - case.wanted[0]) <= bound), case.function
@@ -146,15 +146,15 @@ def test_real_products_are_near_float64_for_every_tail(family: InstructionFamily
 
 @REAL_HERE
 def test_real_layers_and_heads_are_near_float64(family: InstructionFamily, tmp_path: Path) -> None:
-    layers = [real_layer_case(family, 1 + number % 3, shape) for number, shape in enumerate(WORDS)]
+    layers = [layer_f32_case(family, 1 + number % 3, shape) for number, shape in enumerate(WORDS)]
     rectified = [
-        real_rectified_case(family, texts, shape)
+        rectified_f32_case(family, texts, shape)
         for texts, shape in ((1, (8, 64, 33)), (5, (5, 20, 16)), (2, (19, 36, 80)))
     ]
-    heads = [real_head_case(family, sizes) for sizes in HEADS if sizes.fits(family.lanes)]
+    heads = [head_f32_case(family, sizes) for sizes in HEADS if sizes.fits(family.lanes)]
     assert len(heads) > 2
     module = _load(
-        compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], REAL_TARGETS[family.name], tmp_path)
+        compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], TARGETS_F32[family.name], tmp_path)
     )
     for near, cases in ((2e-6, layers), (2e-6, rectified), (2e-5, heads)):
         assert sum(abs(each).max() > 0.2 for case in cases for each in case.wanted) > 2

@@ -12,29 +12,29 @@ import numpy as np
 import pytest
 from makers.kernels import (
     HEADS,
-    REAL_TARGETS,
     SHAPES,
     TARGETS,
+    TARGETS_F32,
     TEXT_SIZES,
     Case,
     check_reals,
     compile_kernels,
     head_case,
+    head_f32_case,
     layer_case,
+    layer_f32_case,
     make_projection_kernel,
     processor_of,
     product_case,
+    product_f32_case,
     project,
     projection_inputs,
-    real_head_case,
-    real_layer_case,
-    real_product_case,
 )
 
 from compile.emulation.counting import CountError, count_instructions
 from compile.emulation.runner import Runner
 from compile.kernels.families import InstructionFamily, find_family
-from compile.kernels.product import product_kernel
+from compile.kernels.product_kernels import product_kernel
 from compile.lowering.iree_compile import compile_module
 from compile.support.process import run_tool
 from compile.verify.static_checks import check_machine_code, find_objdump
@@ -92,11 +92,11 @@ def test_layers_and_heads_say_what_their_operators_say(
 def test_float32_is_near_float64(emulated: Callable[..., Runner], tmp_path: Path) -> None:
     """On the least of the 64-bit processors."""
     runner, family = emulated("qemu-aarch64", "cortex-a53"), find_family("neon")
-    products = [real_product_case(family, shape) for shape in SHAPES]
-    layers = [real_layer_case(family, 1, (4, 16, 16, 2)), real_layer_case(family, 2, (9, 21, 10, 3))]
-    heads = [real_head_case(family, sizes) for sizes in HEADS[:2]]
+    products = [product_f32_case(family, shape) for shape in SHAPES]
+    layers = [layer_f32_case(family, 1, (4, 16, 16, 2)), layer_f32_case(family, 2, (9, 21, 10, 3))]
+    heads = [head_f32_case(family, sizes) for sizes in HEADS[:2]]
     cases = [*(case for case, _ in products), *layers, *heads]
-    module = compile_kernels([case.kernel for case in cases], REAL_TARGETS["neon"], tmp_path)
+    module = compile_kernels([case.kernel for case in cases], TARGETS_F32["neon"], tmp_path)
     for case, bound in products:
         assert np.all(abs(_run(runner, module, case, tmp_path)[0] - case.wanted[0]) <= bound), case.function
     for near, others in ((2e-6, layers), (2e-5, heads)):

@@ -16,20 +16,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compile.kernels.families import InstructionFamily
-from compile.kernels.head import NAMES, Sizes, head_kernel
+from compile.kernels.head import head_kernel
+from compile.kernels.head_sizes import PRODUCTS, HeadSizes
 from compile.kernels.kernel import Kernel
 from compile.kernels.layer import layer_kernel
 from compile.kernels.linking import write_module
 from compile.kernels.modules import KernelLayer, PackedLinear
 from compile.kernels.packing import offset_sums, pack_table, pack_weights
-from compile.kernels.product import product_kernel, rectified_kernel, scaled_kernel
+from compile.kernels.product_kernels import product_kernel, rectified_kernel, scaled_kernel
 from compile.kernels.projection import TextSizes, projection_kernel
 from compile.lowering.iree_compile import compile_module, target_flags
 from compile.lowering.processor import Processor, resolve_processor
-from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
-from pqrnn.model.config import ModelConfig
+from pqrnn.features.projection import Projection, pack_texts
 from pqrnn.model.int8 import ActivationRange, IntegerLinear
 from pqrnn.model.qrnn import QrnnLayer
+from pqrnn.recipes.settings import ModelConfig, ProjectionConfig
 from targets import registry
 
 # By family a target that has it.
@@ -39,7 +40,7 @@ TARGETS = {
     "dotprod": "linux-aarch64-dotprod",
     "i8mm": "linux-aarch64-i8mm",
 }
-REAL_TARGETS = {"fma512": "linux-x86_64-v4", "fma256": "linux-x86_64-v3", "neon": "linux-aarch64"}
+TARGETS_F32 = {"fma512": "linux-x86_64-v4", "fma256": "linux-x86_64-v3", "neon": "linux-aarch64"}
 # Rows, depth, columns: one of each, tails of everything, whole tiles, several tiles of rows, and the extremes of int8
 # in great depth.
 SHAPES = (
@@ -57,15 +58,15 @@ SHAPES = (
     (2, 2050, 7),
 )
 HEADS = (  # texts, words, width, intents, tags, peaks, rounds
-    Sizes(1, 2, 16, 1, 1, True, 1),
-    Sizes(3, 9, 64, 33, 18, True, 2),
-    Sizes(2, 5, 32, 16, 32, False, 3),
-    Sizes(1, 17, 48, 7, 149, True, 1),
+    HeadSizes(1, 2, 16, 1, 1, True, 1),
+    HeadSizes(3, 9, 64, 33, 18, True, 2),
+    HeadSizes(2, 5, 32, 16, 32, False, 3),
+    HeadSizes(1, 17, 48, 7, 149, True, 1),
 )
 # The shipped features for two texts; and sizes that vectors do not divide, one kind of features only, other n-grams.
 TEXT_SIZES = (
     TextSizes(2, 96, 16, ProjectionConfig()),
-    TextSizes(1, 36, 3, ProjectionConfig(word_features=48, ngram_features=0), real=True, rest=True),
+    TextSizes(1, 36, 3, ProjectionConfig(word_features=48, ngram_features=0), float32=True, rest=True),
     TextSizes(3, 40, 2, ProjectionConfig(word_features=0, ngram_features=80, ngrams=(5, 2)), rest=True),
     TextSizes(1, 512, 64, ProjectionConfig(word_features=64, ngram_features=64, ngrams=(3,))),
 )
@@ -128,7 +129,7 @@ def product_case(family: InstructionFamily, shape: tuple[int, int, int]) -> Case
     return Case(kernel, inputs, (left.astype(np.int32) @ right.astype(np.int32),))
 
 
-def real_product_case(family: InstructionFamily, shape: tuple[int, int, int]) -> tuple[Case, NDArray[Any]]:
+def product_f32_case(family: InstructionFamily, shape: tuple[int, int, int]) -> tuple[Case, NDArray[Any]]:
     """A product of float32 with a bias, in float64.
 
     Also returned is how far any order of float32 sums may be from it (Higham 2002, section 3.1).
@@ -139,7 +140,7 @@ def real_product_case(family: InstructionFamily, shape: tuple[int, int, int]) ->
     bias = np.zeros(-(-columns // family.lanes) * family.lanes, np.float32)
     bias[:columns] = generator.standard_normal(columns)
     wide = [each.astype(np.float64) for each in (left, right, bias[:columns])]
-    kernel = scaled_kernel(f"real_{rows}_{depth}_{columns}", family, rows, depth, columns)
+    kernel = scaled_kernel(f"product_f32_{rows}_{depth}_{columns}", family, rows, depth, columns)
     inputs = (left, pack_weights(torch.from_numpy(right), family).numpy(), bias)
     sizes = [abs(each) for each in wide]
     return Case(kernel, inputs, (wide[0] @ wide[1] + wide[2],)), (depth + 2) * 2.0**-24 * (
@@ -186,7 +187,7 @@ def layer_case(family: InstructionFamily, texts: int, shape: tuple[int, int, int
     return _case(kernel, tensors, torch.ops.pqrnn.layer(*tensors, words, state, taps, family.name), counts, words)
 
 
-def make_real_layer(width: int, state: int, taps: int) -> QrnnLayer:
+def make_layer_f32(width: int, state: int, taps: int) -> QrnnLayer:
     """A layer in float32 whose gates are neither open nor shut."""
     torch.manual_seed(width * 10_007 + state * 101 + taps)
     layer = QrnnLayer(width, ModelConfig(state=state, kernel=taps, norm="none"), 2).eval()
@@ -195,17 +196,15 @@ def make_real_layer(width: int, state: int, taps: int) -> QrnnLayer:
     return layer
 
 
-def real_layer_case(family: InstructionFamily, texts: int, shape: tuple[int, int, int, int]) -> Case:
+def layer_f32_case(family: InstructionFamily, texts: int, shape: tuple[int, int, int, int]) -> Case:
     """A layer in float32 over texts of different lengths; what is wanted is what `QrnnLayer` says in float64."""
     words, width, state, taps = shape
-    plain = make_real_layer(width, state, taps)
+    plain = make_layer_f32(width, state, taps)
     layer = KernelLayer(plain, family)
     counts = _counts(texts, words)
     mask, _ = _rows(counts, words, width)
     left = torch.randn(texts * words, width) * mask[:, None]
-    kernel = layer_kernel(
-        f"real_layer_{texts}_{words}_{width}_{state}_{taps}", family, texts, words, width, state, taps
-    )
+    kernel = layer_kernel(f"layer_f32_{texts}_{words}_{width}_{state}_{taps}", family, texts, words, width, state, taps)
     with torch.no_grad():
         wanted = plain.double()(
             left.double().reshape(texts, words, width), mask.double().reshape(texts, words, 1), scan=False
@@ -213,7 +212,7 @@ def real_layer_case(family: InstructionFamily, texts: int, shape: tuple[int, int
     return _case(kernel, (left, layer.packed.weights, layer.bias, mask, counts), [wanted.flatten(0, 1)], counts, words)
 
 
-def real_rectified_case(family: InstructionFamily, texts: int, shape: tuple[int, int, int]) -> Case:
+def rectified_f32_case(family: InstructionFamily, texts: int, shape: tuple[int, int, int]) -> Case:
     """A product of ternary numbers in float32, cut off at zero; what is wanted is in float64."""
     words, depth, columns = shape
     torch.manual_seed(words + depth + columns)
@@ -222,13 +221,13 @@ def real_rectified_case(family: InstructionFamily, texts: int, shape: tuple[int,
     counts = _counts(texts, words)
     mask, _ = _rows(counts, words, depth)
     left = torch.randint(-1, 2, (texts * words, depth)).float()
-    kernel = rectified_kernel(f"real_rectified_{texts}_{words}_{depth}_{columns}", family, texts, words, depth, columns)
+    kernel = rectified_kernel(f"rectified_f32_{texts}_{words}_{depth}_{columns}", family, texts, words, depth, columns)
     with torch.no_grad():
         wanted = torch.relu(linear.double()(left.double())) * mask[:, None]
     return _case(kernel, (left, packed.weights, packed.bias, mask, counts), [wanted], counts, words)
 
 
-def real_head_case(family: InstructionFamily, sizes: Sizes) -> Case:
+def head_f32_case(family: InstructionFamily, sizes: HeadSizes) -> Case:
     """A head in float32, of which the first text has no word at all.
 
     What is wanted is what its operator says in float64.
@@ -244,9 +243,9 @@ def real_head_case(family: InstructionFamily, sizes: Sizes) -> Case:
     ]
     tensors = (states, mask, counts, *(each.weights for each in packed), torch.cat([each.bias for each in packed]))
     numbers = (sizes.words, sizes.intents, sizes.tags, sizes.rounds)
-    kernel = head_kernel(f"real_head_{'_'.join(map(str, numbers))}_{sizes.texts}_{int(sizes.peaks)}", family, sizes)
+    kernel = head_kernel(f"head_f32_{'_'.join(map(str, numbers))}_{sizes.texts}_{int(sizes.peaks)}", family, sizes)
     wide = [each.double() if each.is_floating_point() else each for each in tensors]
-    return _case(kernel, tensors, torch.ops.pqrnn.real_head(*wide, *numbers, family.name), counts, sizes.words)
+    return _case(kernel, tensors, torch.ops.pqrnn.head_f32(*wide, *numbers, family.name), counts, sizes.words)
 
 
 def rectified_case(family: InstructionFamily, texts: int, shape: tuple[int, int, int]) -> Case:
@@ -263,21 +262,21 @@ def rectified_case(family: InstructionFamily, texts: int, shape: tuple[int, int,
     return _case(kernel, tensors, torch.ops.pqrnn.rectified(*tensors, columns, family.name), counts, words)
 
 
-def head_case(family: InstructionFamily, sizes: Sizes) -> Case:
+def head_case(family: InstructionFamily, sizes: HeadSizes) -> Case:
     """A head over texts of different lengths, of which the first has no word at all."""
     torch.manual_seed(sizes.words)
     counts = _counts(sizes.texts, sizes.words)
     counts[0] = 0
     mask, short = _rows(counts, sizes.words, sizes.width)
     products = sizes.products(family.lanes)
-    kinds = {name: ActivationRange.SHARE if name == "neighbours" else ActivationRange.SIGNED for name in NAMES}
+    kinds = {name: ActivationRange.SHARE if name == "neighbours" else ActivationRange.SIGNED for name in PRODUCTS}
     linears = {
         name: set_weights(IntegerLinear(*products[name], kind, bias=name != "neighbours"))
         for name, kind in kinds.items()
     }
     linears["neighbours"].weight[sizes.tags :] = 0  # rows that only fill up
     linears["neighbours"].derive()
-    packed = [PackedLinear(linears[name], family) for name in NAMES]
+    packed = [PackedLinear(linears[name], family) for name in PRODUCTS]
     rows = [torch.cat([each.get_buffer(part) for each in packed]) for part in ("offsets", "scale", "bias")]
     tensors = (short, short.float() / 127.0, mask, counts, *(each.weights for each in packed), *rows)
     numbers = (sizes.words, sizes.intents, sizes.tags, sizes.rounds)

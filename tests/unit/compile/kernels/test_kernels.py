@@ -13,13 +13,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from makers.kernels import (
-    REAL_TARGETS,
     SHAPES,
     TARGETS,
+    TARGETS_F32,
     layer_case,
+    layer_f32_case,
     make_layer,
-    make_real_layer,
-    real_layer_case,
+    make_layer_f32,
     set_weights,
 )
 from makers.small import CONFIG, LABELS, make_model
@@ -27,7 +27,7 @@ from msgspec.structs import replace
 
 from compile.kernels.families import (
     FAMILIES,
-    REAL_FAMILIES,
+    FAMILIES_F32,
     InstructionFamily,
     Kernels,
     choose_family,
@@ -45,7 +45,7 @@ from compile.kernels.modules import (
     with_kernels,
 )
 from compile.kernels.packing import offset_sums, pack_table, pack_weights, unpack_weights
-from compile.kernels.product import product_kernel
+from compile.kernels.product_kernels import product_kernel
 from compile.kernels.tiling import choose_height, choose_shape, choose_tiling, runs
 from pqrnn.features.projection import Projection, pack_texts
 from pqrnn.features.unicode_table import BLOCK_BITS, load_unicode_table
@@ -54,8 +54,8 @@ from pqrnn.model.parser import ParserModel
 from targets import registry
 
 FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-REAL = pytest.mark.parametrize("family", REAL_FAMILIES, ids=lambda family: family.name)
-ALL = pytest.mark.parametrize("family", (*FAMILIES, *REAL_FAMILIES), ids=lambda family: family.name)
+REAL = pytest.mark.parametrize("family", FAMILIES_F32, ids=lambda family: family.name)
+ALL = pytest.mark.parametrize("family", (*FAMILIES, *FAMILIES_F32), ids=lambda family: family.name)
 
 
 def test_targets_get_the_family_of_their_features_and_no_other() -> None:
@@ -74,13 +74,13 @@ def test_targets_get_the_family_of_their_features_and_no_other() -> None:
     ):
         target = known.get(name)
         assert choose_family(target.triple, target.features) is None, name
-    for name, wanted in REAL_TARGETS.items():
+    for name, wanted in TARGETS_F32.items():
         target = known.get(wanted)
-        found = choose_family(target.triple, target.features, real=True)
+        found = choose_family(target.triple, target.features, float32=True)
         assert found is not None and found.name == name
     for name in ("linux-x86_64-v2", "linux-armv7-neon", "linux-riscv64-v"):
         target = known.get(name)
-        assert choose_family(target.triple, target.features, real=True) is None, name
+        assert choose_family(target.triple, target.features, float32=True) is None, name
 
 
 def test_every_processor_gets_vectors_as_wide_as_it_has() -> None:
@@ -96,7 +96,7 @@ def test_every_processor_gets_vectors_as_wide_as_it_has() -> None:
     for name, lanes in wanted.items():
         target = known.get(name)
         assert choose_kernels(target.triple, target.features, False) == Kernels(
-            lanes, choose_family(target.triple, target.features, real=True)
+            lanes, choose_family(target.triple, target.features, float32=True)
         )
         assert choose_kernels(target.triple, target.features, True) == Kernels(
             lanes, choose_family(target.triple, target.features)
@@ -112,9 +112,9 @@ def test_features_of_another_architecture_are_none() -> None:
     assert choose_family("aarch64-unknown-linux-gnu", ["avx512f", "avx512vnni", "avx2", "avxvnni"]) is None
     assert choose_family("armv7a-unknown-linux-gnueabihf", ["dotprod", "i8mm"]) is None
     assert choose_family("any", []) is None
-    assert choose_family("any", [], real=True) is None
-    assert choose_family("armv7a-unknown-linux-gnueabihf", ["neon"], real=True) is None
-    assert choose_family("x86_64-unknown-linux-gnu", ["avx2"], real=True) is None  # without FMA
+    assert choose_family("any", [], float32=True) is None
+    assert choose_family("armv7a-unknown-linux-gnueabihf", ["neon"], float32=True) is None
+    assert choose_family("x86_64-unknown-linux-gnu", ["avx2"], float32=True) is None  # without FMA
 
 
 @ALL
@@ -125,7 +125,7 @@ def test_packed_weights_hold_every_weight_once_and_zeros(
     weights = torch.randint(
         -128, 128, (depth, columns), dtype=torch.int8, generator=torch.Generator().manual_seed(seed)
     )
-    weights = weights.float() if family.real else weights
+    weights = weights.float() if family.float32 else weights
     packed = pack_weights(weights, family)
     assert torch.equal(unpack_weights(packed, depth, columns, family), weights)
     assert packed.shape == (-(-columns // family.lanes), -(-depth // family.depth), family.lanes * family.depth)
@@ -154,7 +154,7 @@ def test_tiles_cover_everything_and_fit_into_the_registers(family: InstructionFa
     assert 1 <= shape.height <= rows and 1 <= shape.blocks <= blocks
     for height, width in [*((height, tiling.blocks) for height in tiling.rows), (shape.height, shape.blocks)]:
         sums = (height + height % 2 if family.name == "i8mm" else height) * width
-        constant = 0 if family.real else 1
+        constant = 0 if family.float32 else 1
         assert (
             sums + width * family.lanes // family.pair + (height if family.keeps else 1) + constant <= family.registers
         )
@@ -163,7 +163,7 @@ def test_tiles_cover_everything_and_fit_into_the_registers(family: InstructionFa
 def test_rows_are_cut_into_tiles_that_follow_each_other() -> None:
     assert runs((4, 4, 3, 3, 3)) == [(4, 0, 8), (3, 8, 17)]
     assert [choose_height(FAMILIES[0], rows, 3) for rows in (1, 5, 13, 64)] == [1, 5, 9, 9]
-    assert {family.name: choose_height(family, 64, 3) for family in REAL_FAMILIES} == {
+    assert {family.name: choose_height(family, 64, 3) for family in FAMILIES_F32} == {
         "fma512": 9,
         "fma256": 4,
         "neon": 7,
@@ -236,8 +236,8 @@ def test_real_products_are_those_of_pytorch(family: InstructionFamily) -> None:
 @REAL
 @pytest.mark.parametrize("taps", [1, 2, 3])
 def test_whole_real_layers_differ_by_roundings_only(family: InstructionFamily, taps: int) -> None:
-    layer = make_real_layer(12, 20, taps)
-    case = real_layer_case(family, 2, (9, 12, 20, taps))
+    layer = make_layer_f32(12, 20, taps)
+    case = layer_f32_case(family, 2, (9, 12, 20, taps))
     value, mask = torch.from_numpy(case.inputs[0]).reshape(2, 9, 12), torch.from_numpy(case.inputs[-2]).reshape(2, 9, 1)
     with torch.no_grad():
         found = KernelLayer(layer, family)(value, mask, scan=False).reshape(18, -1)
@@ -272,7 +272,7 @@ def _parser(precision: str = "int8", **changes: object) -> ParserModel:
 def test_a_parser_with_kernels_answers_as_before(
     family: InstructionFamily, changes: dict[str, object], whole: bool
 ) -> None:
-    folded = _parser("float32" if family.real else "int8", **changes)
+    folded = _parser("float32" if family.float32 else "int8", **changes)
     changed = with_kernels(folded, Kernels(family.lanes, family))
     assert isinstance(changed, KernelParser) == (whole or (changes == {"state": 18} and family.lanes == 4))
     if not whole:
@@ -310,13 +310,13 @@ def test_a_parser_without_a_family_gets_the_projection() -> None:
 
 @ALL
 def test_one_entry_is_enough_where_kernels_compute_the_words_that_there_are(family: InstructionFamily) -> None:
-    kernels, precision = Kernels(family.lanes, family), "float32" if family.real else "int8"
+    kernels, precision = Kernels(family.lanes, family), "float32" if family.float32 else "int8"
     assert counts_words(_parser(precision), kernels)
     for changes in ({"context": 16}, {"refinements": 0}):
         assert not counts_words(_parser(precision, **changes), kernels)
     assert not counts_words(_parser(precision), None)
     assert not counts_words(_parser(precision), Kernels(family.lanes, None))
-    assert not counts_words(_parser("int8" if family.real else "float32"), kernels)
+    assert not counts_words(_parser("int8" if family.float32 else "float32"), kernels)
 
 
 def test_products_are_of_integers_or_not() -> None:

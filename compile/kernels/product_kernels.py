@@ -1,0 +1,145 @@
+"""Kernels of one product: as it is, scaled, or scaled and cut off at zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compile.kernels.arithmetic import Float32Vectors
+from compile.kernels.families import InstructionFamily
+from compile.kernels.kernel import Buffer, Kernel
+from compile.kernels.memory import load_count, load_spread, store_vector
+from compile.kernels.microkernel import Operands
+from compile.kernels.mlir_builder import Code, Value
+from compile.kernels.product import Ending, Preparation, Product, add_group, scale_sums
+
+
+def product_kernel(name: str, family: InstructionFamily, rows: int, depth: int, columns: int) -> Kernel:
+    """Return the kernel of a product:
+
+    left int8[rows, depth], packed weights and offsets (`compile.kernels.packing`) to int32[rows, columns].
+
+    In float32 it has no offsets.
+    """
+    out = Buffer("%out", (rows, columns), family.total)
+
+    def end(code: Code, row: Value, column: Value, count: int, sums: Value) -> None:
+        store_vector(code, sums, out, (row, column), family.lanes, count)
+
+    return _kernel(name, family, (rows, depth, columns), (), (out,), lambda _code, _columns: end)
+
+
+def scaled_kernel(name: str, family: InstructionFamily, rows: int, depth: int, columns: int) -> Kernel:
+    """Return the kernel of a product whose sums are scaled by column and shifted:
+
+    as `product_kernel`, with scale and bias, to float32[rows, columns].
+
+    In float32 it has a bias and no scale.
+    """
+    lanes = family.lanes
+    scale, bias = _factors(columns, lanes)
+    out = Buffer("%out", (rows, columns), "f32")
+
+    def prepare(code: Code, firsts: Sequence[Value]) -> Ending:
+        to_f32 = scale_sums(code, family, scale, bias, 0, firsts)
+        return lambda code, row, column, count, sums: store_vector(
+            code, to_f32(column, sums), out, (row, column), lanes, count
+        )
+
+    return _kernel(name, family, (rows, depth, columns), (bias,) if family.float32 else (scale, bias), (out,), prepare)
+
+
+def rectified_kernel(name: str, family: InstructionFamily, texts: int, words: int, depth: int, columns: int) -> Kernel:
+    """Return the kernel of a scaled product that is cut off at zero, and zero where there is no word.
+
+    As `scaled_kernel` for `texts * words` rows, with the mask float32[rows], the steps that one is divided into,
+    float32[1], and how many words each text has, int32[texts]; to int8[rows, columns] of `pqrnn.model.int8`'s
+    `Range.POSITIVE`, and to float32 of that shape. Rows past a text's words are left as they are. In float32 there are
+    no offsets, scale and steps, and no int8.
+    """
+    lanes, rows = family.lanes, texts * words
+    scale, bias = _factors(columns, lanes)
+    mask, levels, counts = (
+        Buffer("%mask", (rows,), "f32"),
+        Buffer("%levels", (1,), "f32"),
+        Buffer("%counts", (texts,), "i32"),
+    )
+    output_i8, output_f32 = Buffer("%output_i8", (rows, columns), "i8"), Buffer("%output_f32", (rows, columns), "f32")
+
+    def prepare(code: Code, firsts: Sequence[Value]) -> Ending:
+        vectors = Float32Vectors(code, lanes)
+        to_f32 = scale_sums(code, family, scale, bias, 0, firsts)
+        steps = None if family.float32 else load_spread(code, levels, (code.index(0),), lanes)
+
+        def end(code: Code, row: Value, column: Value, count: int, sums: Value) -> None:
+            positive = vectors.larger(to_f32(column, sums), vectors.number(0.0))
+            value = vectors.multiply(positive, load_spread(code, mask, (row,), lanes))
+            if steps is not None:
+                scaled = vectors.smaller(vectors.multiply(value, steps), vectors.number(255.0))
+                store_vector(
+                    code,
+                    vectors.to_bytes(vectors.add(scaled, vectors.number(0.5))),
+                    output_i8,
+                    (row, column),
+                    lanes,
+                    count,
+                )
+            store_vector(code, value, output_f32, (row, column), lanes, count)
+
+        return end
+
+    shape = (rows, depth, columns)
+    if family.float32:
+        return _kernel(name, family, shape, (bias, mask, counts), (output_f32,), prepare, counts)
+    return _kernel(name, family, shape, (scale, bias, mask, levels, counts), (output_i8, output_f32), prepare, counts)
+
+
+def _factors(columns: int, lanes: int) -> tuple[Buffer, Buffer]:
+    width = -(-columns // lanes) * lanes
+    return Buffer("%scale", (width,), "f32"), Buffer("%bias", (width,), "f32")
+
+
+def _kernel(
+    name: str,
+    family: InstructionFamily,
+    shape: tuple[int, int, int],
+    more: tuple[Buffer, ...],
+    outs: tuple[Buffer, ...],
+    prepare: Preparation,
+    counts: Buffer | None = None,
+) -> Kernel:
+    """Make a kernel of a product: of all rows, or of as many of every text as `counts` says."""
+    rows, depth, columns = shape
+    blocks = -(-columns // family.lanes)
+    left = Buffer("%left", (rows, depth), family.element)
+    operands = Operands(family, left, "%weights", depth, blocks)
+    offsets = Buffer("%offsets", (blocks * family.lanes,), "i32")
+    code = Code()
+
+    def add(product: Product, row: Value | None = None) -> int:
+        if product.groups > 1 and not product.even:
+            whole = code.value(f"arith.cmpi ult, %group, {code.index(product.groups - 1)} : index")
+            with code.when(whole) as otherwise:
+                add_group(code, product, "%group", True, prepare, row)
+                otherwise()
+                add_group(code, product, "%group", False, prepare, row)
+        else:
+            add_group(code, product, "%group", False, prepare, row)
+        return product.groups
+
+    if counts is None:
+        groups = add(Product(operands, offsets, columns, rows))
+    else:
+        texts, words = counts.shape[0], rows // counts.shape[0]
+
+        def add_text(text: Value, _: Sequence[Value]) -> tuple[()]:
+            nonlocal groups
+            groups = add(
+                Product(operands, offsets, columns, words, count=load_count(code, counts, text, words)),
+                code.times(text, words),
+            )
+            return ()
+
+        code.repeat(0, texts, 1, (), add_text)
+    return Kernel(
+        name, (left, operands.packed, *(() if family.float32 else (offsets,)), *more), outs, groups, str(code)
+    )
