@@ -14,35 +14,10 @@ import msgspec
 
 from benchmarks.environment import describe_environment
 from pqrnn.checkpoint import read_revision
+from pqrnn.evaluation.results import ResultRow
 from runtime_py.atomic_files import write_atomic
 
 FOLDER = Path(__file__).parent / "results"
-
-
-class ResultRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """One measured figure.
-
-    Attributes:
-        work: what was measured, as "mtop-en supervised".
-        metric: of what kind, as "exact match"; shares are fractions of 1.
-        value: the figure.
-        low: lower end of its 95 % interval, where there is one.
-        high: upper end.
-        n: how many utterances, calls or samples it stands on.
-        unit: "" for shares and counts, else as "us" or "bytes".
-        peer: whom it belongs to, where peers are compared.
-        note: what a reader has to know.
-    """
-
-    work: str
-    metric: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
-    unit: str = ""
-    peer: str = ""
-    note: str = ""
 
 
 class ResultFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

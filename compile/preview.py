@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from compile.lowering.iree_compile import compile_command, compiler_path, compil
 from compile.packaging.manifest import describe_variant
 from compile.plan import Plan
 from compile.support.errors import CompileError
-from runtime_py.package_format.manifest import Bucket, FileEntry, VulkanNeeds
+from runtime_py.package_format.file_entry import FileEntry, describe_file
+from runtime_py.package_format.manifest import Bucket, VulkanNeeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def describe_plan(
     return Preview(
         package=str(out),
         buckets=buckets,
-        mlir={module.mlir.name: _describe_file(module.mlir) for module in modules},
+        mlir={module.mlir.name: describe_file(module.mlir) for module in modules},
         compiler=compiler_version(),
         compiler_path=str(compiler_path()),
         jobs=jobs,
@@ -111,11 +111,6 @@ def _describe(plan: Plan, module: Module, cache: Cache | None) -> PlannedTarget:
         runs=runs,
         command=compile_command(module.mlir.name, f"{first}.vmfb", plan.flags),
     )
-
-
-def _describe_file(path: Path) -> FileEntry:
-    content = path.read_bytes()
-    return FileEntry(hashlib.sha256(content).hexdigest(), len(content))
 
 
 def _verification(plan: Plan) -> tuple[bool, str]:

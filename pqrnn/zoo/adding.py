@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -15,19 +14,21 @@ from pqrnn.checkpoint import Checkpoint, Facts, load_checkpoint
 from pqrnn.data.home import home_locales, load_home_examples
 from pqrnn.data.locales import match_locale
 from pqrnn.errors import ZooError
-from pqrnn.model.config import ModelConfig
+from pqrnn.evaluation.results import ResultRow
+from pqrnn.recipes.settings import ModelConfig
+from pqrnn.run_folder import FACTS, GOLDEN_TEXTS, STATE, WEIGHTS
 from pqrnn.zoo.card import Story, render_card
 from pqrnn.zoo.data_sets import choose_data_sets, strictest_licence
-from pqrnn.zoo.shelf import CARD, ENTRY, FACTS, WEIGHTS, Figure, FileFact, Shelved, ZooEntry, is_name
+from pqrnn.zoo.shelf import CARD, ENTRY, Shelved, ZooEntry, is_name
+from runtime_py.package_format.file_entry import describe_file
 
 LIMIT = 2_000_000  # bytes of weights
-_GOLDEN_TEXTS = 48
 
 
 class _Results(msgspec.Struct, frozen=True):
     """The part of a file of kept results that is read here."""
 
-    rows: list[Figure]
+    rows: list[ResultRow]
 
 
 def add_parser(
@@ -70,7 +71,7 @@ def add_parser(
         raise ZooError(f"{name!r} is no name for a parser, expected small letters, digits, '-' and '_', as mtop-en")
     if destination.exists() and not replace:
         raise ZooError(f"{destination}: exists already; choose another name, or --replace it")
-    if (run / "state" / "training.safetensors").is_file():
+    if (run / STATE).is_file():
         raise ZooError(
             f"{run}: a training run is under way here, or was stopped: finish it first, its state is no parser"
         )
@@ -89,7 +90,7 @@ def add_parser(
         fresh.mkdir()
         (fresh / FACTS).write_bytes(msgspec.json.encode(facts) + b"\n")
         shutil.copyfile(run / WEIGHTS, fresh / WEIGHTS)
-        files = {each: _describe(fresh / each) for each in (FACTS, WEIGHTS)}
+        files = {each: describe_file(fresh / each) for each in (FACTS, WEIGHTS)}
         size = files[WEIGHTS].bytes
         if size > LIMIT:
             raise ZooError(
@@ -124,10 +125,10 @@ def _without_texts(facts: Facts[ModelConfig], languages: Sequence[str]) -> Facts
     ] or ["en"]
     texts = [
         example.text
-        for example in load_home_examples("test", ",".join(generated), count=-(-_GOLDEN_TEXTS // len(generated)))
+        for example in load_home_examples("test", ",".join(generated), count=-(-GOLDEN_TEXTS // len(generated)))
     ]
     data = {key: _cut_paths(value) if isinstance(value, str) else value for key, value in facts.data.items()}
-    return msgspec.structs.replace(facts, golden_texts=texts[:_GOLDEN_TEXTS], data=data)
+    return msgspec.structs.replace(facts, golden_texts=texts[:GOLDEN_TEXTS], data=data)
 
 
 def _cut_paths(text: str) -> str:
@@ -151,7 +152,7 @@ def _languages(facts: Facts[ModelConfig], given: Sequence[str]) -> tuple[str, ..
     return found
 
 
-def _choose_figures(results: Path, work: str, beside: Sequence[str]) -> tuple[Figure, ...]:
+def _choose_figures(results: Path, work: str, beside: Sequence[str]) -> tuple[ResultRow, ...]:
     try:
         rows = msgspec.json.decode(results.read_bytes(), type=_Results).rows
     except (OSError, msgspec.DecodeError) as error:
@@ -161,12 +162,8 @@ def _choose_figures(results: Path, work: str, beside: Sequence[str]) -> tuple[Fi
             raise ZooError(
                 f"{results}: has no rows of {wanted!r}; it has those of {', '.join(dict.fromkeys(row.work for row in rows)) or 'nothing'}"
             )
-    return tuple(row for row in rows if row.work in (work, *beside))
-
-
-def _describe(path: Path) -> FileFact:
-    content = path.read_bytes()
-    return FileFact(hashlib.sha256(content).hexdigest(), len(content))
+    # An entry quotes figures without their unit and their program, which cards do not show.
+    return tuple(msgspec.structs.replace(row, unit="", peer="") for row in rows if row.work in (work, *beside))
 
 
 def _check_equal(given: Checkpoint, copied: Checkpoint) -> None:

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from pqrnn.checkpoint import Facts
-from pqrnn.model.config import ModelConfig
+from pqrnn.evaluation.results import ResultRow
+from pqrnn.recipes.settings import ModelConfig
+from pqrnn.run_folder import WEIGHTS
 from pqrnn.zoo.data_sets import DataSet
-from pqrnn.zoo.shelf import Figure, ZooEntry
+from pqrnn.zoo.shelf import ZooEntry
 from runtime_py.decode.tags import TagScheme
 
 _SHARES = ("exact match", "intent accuracy", "slot f1", "retention", "in-scope", "out-of-scope AUROC")
@@ -71,7 +73,7 @@ def _describe(entry: ZooEntry, facts: Facts[ModelConfig]) -> str:
         ("slots", str(len(TagScheme(labels.tags).slots))),
         ("weights", f"{entry.parameters:,} numbers, {entry.precision}"),
         ("bytes", f"{entry.bytes:,}: " + ", ".join(f"{name} {each.bytes:,}" for name, each in entry.files.items())),
-        ("SHA-256 of the weights", entry.files["model.safetensors"].sha256),
+        ("SHA-256 of the weights", entry.files[WEIGHTS].sha256),
         ("trained at revision", entry.revision),
     ]
     return _table(("", ""), rows)
@@ -95,7 +97,7 @@ def _numbers(entry: ZooEntry, facts: Facts[ModelConfig]) -> str:
     return text + _table(("work", "figure", "value", "utterances"), rows)
 
 
-def _value(figure: Figure) -> str:
+def _value(figure: ResultRow) -> str:
     if figure.metric.startswith(_SHARES):
         return _share(figure.value, figure.low, figure.high)
     return f"{figure.value:,.0f}" if figure.value == int(figure.value) else f"{figure.value:.6g}"

@@ -16,30 +16,13 @@ from typing import NamedTuple
 import msgspec
 
 from pqrnn.errors import ZooError
+from pqrnn.evaluation.results import ResultRow
+from runtime_py.package_format.file_entry import FileEntry
 
 FORMAT = 1
 VARIABLE = "PQRNN_ZOO"
 SHIPPED = Path(__file__).with_name("checkpoints")
-ENTRY, CARD, FACTS, WEIGHTS = "entry.json", "card.md", "checkpoint.json", "model.safetensors"
-
-
-class FileFact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Digest and size of a file."""
-
-    sha256: str
-    bytes: int
-
-
-class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A row of kept results (`benchmarks/results`), as it was when the parser was added."""
-
-    work: str
-    metric: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
-    note: str = ""
+ENTRY, CARD = "entry.json", "card.md"
 
 
 class ZooEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -69,8 +52,8 @@ class ZooEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     parameters: int
     precision: str
     work: str
-    figures: tuple[Figure, ...]
-    files: dict[str, FileFact]
+    figures: tuple[ResultRow, ...]
+    files: dict[str, FileEntry]
     revision: str
 
     @property
@@ -78,7 +61,7 @@ class ZooEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """Size of the checkpoint."""
         return sum(each.bytes for each in self.files.values())
 
-    def figure(self, metric: str) -> Figure | None:
+    def figure(self, metric: str) -> ResultRow | None:
         """Return one of its own figures."""
         return next((each for each in self.figures if each.work == self.work and each.metric == metric), None)
 

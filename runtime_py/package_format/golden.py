@@ -2,6 +2,7 @@
 pickles.
 """
 
+import itertools
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_py.errors import PackageError
-import itertools
 
 _ARRAYS = ("text", "text_offsets", "intent", "tags", "spans", "word_offsets")
 

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.decode.tags import split_tag
 from runtime_py.errors import SchemaError
+from runtime_py.package_format.file_entry import END, FileEntry
 
 SCHEMA = "1.4"
 ABI = 1
@@ -26,9 +27,6 @@ ANY = "any"  # as triple and cpu: the code is for no processor in particular
 VULKAN = "vulkan"  # as device
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
-# The end of a text without the line feed that Python's '$' lets through; unlike '\\Z' it means the same in the
-# exported JSON Schema.
-_END = r"$(?!\n)"
 _RELATIVE_NAME = re.compile(rf"{_PART}(/{_PART})*\Z")
 _SCHEMA_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z")
 _WINDOWS_DEVICES = frozenset(
@@ -36,8 +34,7 @@ _WINDOWS_DEVICES = frozenset(
 )
 
 Positive = Annotated[int, Meta(ge=1)]
-Sha256 = Annotated[str, Meta(pattern=rf"^[0-9a-f]{{64}}{_END}")]
-Entry = Annotated[str, Meta(pattern=rf"^[A-Za-z_][A-Za-z0-9_]*{_END}")]
+Entry = Annotated[str, Meta(pattern=rf"^[A-Za-z_][A-Za-z0-9_]*{END}")]
 
 
 class Producer(Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,7 +124,7 @@ class VulkanNeeds(Struct, frozen=True, forbid_unknown_fields=True):
 
     subgroup: Count = 0
     int64: bool = False
-    features: list[Annotated[str, Meta(pattern=rf"^[A-Za-z][A-Za-z0-9]*{_END}")]] = []
+    features: list[Annotated[str, Meta(pattern=rf"^[A-Za-z][A-Za-z0-9]*{END}")]] = []
 
 
 class Variant(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,11 +137,11 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     true for code of the very machine that compiled it, which is not to be shipped.
     """
 
-    target: Annotated[str, Meta(pattern=rf"^{_PART}{_END}")]
+    target: Annotated[str, Meta(pattern=rf"^{_PART}{END}")]
     device: Name
     triple: Name
     cpu: Name
-    features: list[Annotated[str, Meta(pattern=rf"^[a-z0-9][a-z0-9._-]*{_END}")]]
+    features: list[Annotated[str, Meta(pattern=rf"^[a-z0-9][a-z0-9._-]*{END}")]]
     path: Name
     flags: list[str]
     compile_seconds: Annotated[float, Meta(ge=0)]
@@ -153,13 +150,6 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     vulkan: VulkanNeeds | None = None
     dispatches: Count | None = None
     development: bool = False
-
-
-class FileEntry(Struct, frozen=True, forbid_unknown_fields=True):
-    """Digest and size of one file of the package."""
-
-    sha256: Sha256
-    bytes: Count
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

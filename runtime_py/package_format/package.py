@@ -17,9 +17,9 @@ import msgspec
 
 from runtime_py.atomic_files import write_atomic
 from runtime_py.errors import DigestError, PackageError
+from runtime_py.package_format.file_entry import FileEntry, describe_file
 from runtime_py.package_format.manifest import (
     MANIFEST_NAME,
-    FileEntry,
     Manifest,
     Variant,
     check_relative_name,
@@ -189,9 +189,7 @@ def collect_files(directory: Path) -> dict[str, FileEntry]:
         if path.is_dir() or name == MANIFEST_NAME:
             continue
         check_relative_name(name, str(directory))
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        entries[name] = FileEntry(sha256=digest, bytes=path.stat().st_size)
+        entries[name] = describe_file(path)
     return entries
 
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from runtime_py.decode.decoder import Decoder, cut_text, place_run
 from runtime_py.decode.labels import Count, FrameCount, Name
 from runtime_py.errors import ConformanceError
+from runtime_py.package_format.file_entry import FileEntry
 from runtime_py.package_format.golden import GoldenVectors
-from runtime_py.package_format.manifest import ABI, Bucket, FileEntry
+from runtime_py.package_format.manifest import ABI, Bucket
 from runtime_py.package_format.package import Package
 
 SCHEMA = "2.0"

@@ -13,9 +13,9 @@ from makers.runs import write_run
 
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.evaluation.prediction import predict_texts
+from pqrnn.run_folder import WEIGHTS
 from pqrnn.zoo.adding import add_parser
 from pqrnn.zoo.card import Story
-from pqrnn.zoo.shelf import WEIGHTS
 from runtime_py.decode.decoder import Decoder
 
 _TEXTS = ("wake me at seven", "play some jazz in the kitchen please")

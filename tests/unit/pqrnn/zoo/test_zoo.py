@@ -14,11 +14,13 @@ from makers.small import TEXTS
 
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.errors import ZooError
+from pqrnn.run_folder import FACTS, WEIGHTS
 from pqrnn.zoo import adding
 from pqrnn.zoo.adding import add_parser
 from pqrnn.zoo.card import Story
 from pqrnn.zoo.data_sets import read_data_sets, strictest_licence
-from pqrnn.zoo.shelf import CARD, ENTRY, FACTS, SHIPPED, WEIGHTS, find_parser, is_name, list_parsers
+from pqrnn.zoo.shelf import CARD, ENTRY, SHIPPED, find_parser, is_name, list_parsers
+from runtime_py.package_format.file_entry import describe_file
 
 STORY = Story(
     summary="Commands for tests",
@@ -269,7 +271,7 @@ def test_what_is_shipped_is_whole_small_and_documented(monkeypatch: pytest.Monke
     assert sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()) == [each.entry.name for each in parsers]
     for folder, entry in parsers:
         assert sorted(path.name for path in folder.iterdir()) == sorted([CARD, ENTRY, FACTS, WEIGHTS])
-        assert {name: adding._describe(folder / name) for name in (FACTS, WEIGHTS)} == entry.files
+        assert {name: describe_file(folder / name) for name in (FACTS, WEIGHTS)} == entry.files
         assert entry.files[WEIGHTS].bytes <= adding.LIMIT
         assert entry.precision == "int8"
         for metric in ("exact match", "exact match, utterances not in train", "intent accuracy"):

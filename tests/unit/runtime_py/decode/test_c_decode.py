@@ -19,7 +19,8 @@ from runtime_py.decode.decoder import cut_text, place_run
 from runtime_py.decode.frame_search import Frames
 from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import TagScheme, split_tag
-from runtime_py.package_format.manifest import FileEntry, Manifest
+from runtime_py.package_format.file_entry import FileEntry
+from runtime_py.package_format.manifest import Manifest
 from runtime_py.tools.c_header import c_header
 
 _C = Path(__file__).parents[4] / "runtime_py" / "c"
