@@ -28,8 +28,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from benchmarks.ablation_settings import Setting, Student, change_student, default_student, list_settings
 from benchmarks.pareto import draw_pareto
-from benchmarks.recipes import Recipe, Setting, change_recipe, default_recipe, list_settings
 from benchmarks.results import FOLDER, ResultRow, load_results, merge_results, tell_command
 from pqrnn.checkpoint import FACTS, WEIGHTS, load_checkpoint, load_facts
 from pqrnn.data.examples import Example
@@ -38,10 +38,10 @@ from pqrnn.data.unlabelled import load_unlabelled
 from pqrnn.distillation.labelling import label_transfer_set
 from pqrnn.distillation.logit_store import LogitStore, read_logits
 from pqrnn.distillation.objective import DistillationObjective
-from pqrnn.distillation.transfer_set import TransferConfig
 from pqrnn.quantization import quantize_checkpoint
+from pqrnn.recipes.settings import TransferConfig
 from pqrnn.seeding import make_random
-from pqrnn.training.config import choose_precision
+from pqrnn.training.config import choose_precision, resolve_precision
 from pqrnn.training.trainer import train
 
 NAME = "ablations"
@@ -73,7 +73,7 @@ class Laboratory:
         spec: str,
         lang: str | None,
         teachers: Sequence[Path],
-        base: Recipe,
+        base: Student,
         limit: int | None,
         unlabelled: Sequence[str] = (),
     ) -> None:
@@ -93,7 +93,7 @@ class Laboratory:
         self.training = choose_part(everything, limit)
         self.development = load_examples(spec, split="dev", locale=lang)
         self.teachers, self.base, self.source = list(teachers), base, {"spec": spec, "locale": lang or ""}
-        self.budget = Budget(base.training.epochs, len(self.training), len(everything))
+        self.budget = Budget(base.recipe.training.epochs, len(self.training), len(everything))
         self.work = f"{work}, {self.budget.text}"
         self.folder = folder / _slug(self.work)
         self.unlabelled = load_unlabelled(unlabelled, spec, lang, self.development)
@@ -105,36 +105,42 @@ class Laboratory:
         Raises:
             PqrnnError: the setting cannot be trained.
         """
-        recipe = change_recipe(self.base, {**setting.changes, "training.seed": seed})
+        student = change_student(self.base, {**setting.changes, "training.seed": seed})
+        recipe = student.recipe
+        training = resolve_precision(recipe.training)
         folder = self.folder / _slug(setting.name) / f"seed-{seed}"
-        objective = DistillationObjective(self._label(recipe), recipe.distillation) if recipe.teachers else None
+        objective = DistillationObjective(self._label(student), recipe.distillation) if student.teachers else None
         outcome = train(
             folder,
             self.training,
             self.development,
-            recipe.shape,
-            recipe.training,
+            recipe.model,
+            training,
             objective=objective,
             source=self.source,
         )
         return measure_run(outcome.folder, folder / "int8", self.work, setting.name, self.training, self.development)
 
-    def _label(self, recipe: Recipe) -> LogitStore:
+    def _label(self, student: Student) -> LogitStore:
         """Return the answers of the first teachers to the texts of a recipe, made once for all runs that want the same."""
-        teachers = self.teachers[: recipe.teachers]
-        texts = self.unlabelled if recipe.unlabelled else []
-        decisive = [msgspec.to_builtins(recipe.lessons), [str(each.resolve()) for each in teachers], len(texts)]
+        teachers = self.teachers[: student.teachers]
+        texts = self.unlabelled if student.unlabelled else []
+        decisive = [
+            msgspec.to_builtins(student.recipe.transfer),
+            [str(each.resolve()) for each in teachers],
+            len(texts),
+        ]
         key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:12]
         if self._lessons is None or self._lessons[0] != key:
             folder = self.folder / "lessons" / key
-            config: TransferConfig = recipe.lessons
+            config: TransferConfig = student.recipe.transfer
             label_transfer_set(
                 folder,
                 teachers,
                 self.training,
                 texts,
                 config,
-                precision=recipe.training.precision,
+                precision=resolve_precision(student.recipe.training).precision,
                 on_progress=_show_labelling,
             )
             self._lessons = key, read_logits(folder)
@@ -220,7 +226,7 @@ def main() -> None:
     if arguments.epochs:
         overrides["training.epochs"] = arguments.epochs
     teachers = [Path(each) for each in arguments.teacher]
-    base = default_recipe(len(teachers), overrides)
+    base = default_student(len(teachers), overrides)
     languages = {example.locale for example in load_examples(arguments.data, split="dev", locale=arguments.lang)}
     settings = _choose(list_settings(base, len(teachers), len(languages), bool(arguments.unlabelled)), arguments.only)
     if arguments.list:

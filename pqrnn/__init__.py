@@ -1,0 +1,75 @@
+"""Labelled text in, tiny compiled parser out.
+
+    import pqrnn
+
+    pqrnn.train("home:en", "runs/home")  # a parser from labelled utterances
+    pqrnn.compile("runs/home", "home.pqrnn")  # a package that is proved to answer like PyTorch
+    pqrnn.build("my_commands.toml", "home.pqrnn")  # all of it: teacher, distillation, 8 bits, package, proof
+
+The device side is `runtime_py`. Names are resolved on first use: `import pqrnn` loads no PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pqrnn.api import average, compile, distill, evaluate, finetune, load_checkpoint, quantize, train
+    from pqrnn.building.build import build
+    from pqrnn.errors import PqrnnError
+    from pqrnn.recipes.fields import change
+    from pqrnn.recipes.files import read_recipe
+    from pqrnn.recipes.recipes import BuildRecipe, DistillRecipe, FinetuneRecipe, QuantizeRecipe, TrainRecipe
+
+_EXPORTS = {
+    "BuildRecipe": "pqrnn.recipes.recipes",
+    "DistillRecipe": "pqrnn.recipes.recipes",
+    "FinetuneRecipe": "pqrnn.recipes.recipes",
+    "PqrnnError": "pqrnn.errors",
+    "QuantizeRecipe": "pqrnn.recipes.recipes",
+    "TrainRecipe": "pqrnn.recipes.recipes",
+    "average": "pqrnn.api",
+    "build": "pqrnn.building.build",
+    "change": "pqrnn.recipes.fields",
+    "compile": "pqrnn.api",
+    "distill": "pqrnn.api",
+    "evaluate": "pqrnn.api",
+    "finetune": "pqrnn.api",
+    "load_checkpoint": "pqrnn.api",
+    "quantize": "pqrnn.api",
+    "read_recipe": "pqrnn.recipes.files",
+    "train": "pqrnn.api",
+}
+
+__all__ = [
+    "BuildRecipe",
+    "DistillRecipe",
+    "FinetuneRecipe",
+    "PqrnnError",
+    "QuantizeRecipe",
+    "TrainRecipe",
+    "average",
+    "build",
+    "change",
+    "compile",
+    "distill",
+    "evaluate",
+    "finetune",
+    "load_checkpoint",
+    "quantize",
+    "read_recipe",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module behind a public name on first use (PEP 562)."""
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_EXPORTS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted(__all__)

@@ -11,16 +11,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from pqrnn.errors import CheckpointError
-from pqrnn.files import replace_file
-from pqrnn.model.config import ModelConfig
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.retired_options import drop_retired_options
+from pqrnn.recipes.settings import ModelConfig
+from pqrnn.run_folder import FACTS, STATE, WEIGHTS
+from runtime_py.atomic_files import write_atomic
 from runtime_py.decode.labels import Labels
 
 FORMAT = 1
-WEIGHTS = "model.safetensors"
-FACTS = "checkpoint.json"
 
 Config = TypeVar("Config", bound=msgspec.Struct)
 
@@ -61,8 +60,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
 def save_checkpoint(folder: Path, model: Network, facts: Facts[Any]) -> None:
     """Write both files, each atomically, the facts last: a folder with facts is whole."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.stored().items()}
-    replace_file(folder / WEIGHTS, save(weights))
-    replace_file(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
+    write_atomic(folder / WEIGHTS, save(weights))
+    write_atomic(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
 
 
 def load_facts(folder: Path) -> Facts[ModelConfig]:
@@ -84,7 +83,7 @@ def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
     if not path.is_file():
         unfinished = (
             " (a training run was begun here: run the same `pqrnn train` again to finish it)"
-            if (folder / "state").is_dir()
+            if (folder / STATE).parent.is_dir()
             else ""
         )
         raise CheckpointError(f"{folder}: no {FACTS} here, so this is no trained parser{unfinished}")

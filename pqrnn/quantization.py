@@ -21,9 +21,9 @@ from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.prediction import compute_logits
 from pqrnn.features.segmentation import segment_texts
 from pqrnn.features.word_table import WordFeatures
-from pqrnn.model.config import ModelConfig
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.qat import QuantizedLinear
+from pqrnn.recipes.settings import ModelConfig
 
 _BATCH = 4096
 

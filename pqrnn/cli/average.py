@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
-from pqrnn.cli.learning import load_data
+from pqrnn.cli.learning import report_training
 from pqrnn.cli.locate import find_run
-from pqrnn.cli.options import DataOption, DevOption, JsonOption, LangOption
-from pqrnn.cli.output import print_json, require_extra
+from pqrnn.cli.options import DataOption, DevOption, DevShareOption, JsonOption, LangOption
+from pqrnn.cli.output import require_extra
 
 
 @app.command(
@@ -29,6 +29,7 @@ def average(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the parser.")],
     lang: LangOption = None,
     dev: DevOption = None,
+    dev_share: DevShareOption = 0.1,
     json: JsonOption = False,
 ) -> None:
     """Average the weights of parsers into one that is as small, and often better than any of them.
@@ -37,11 +38,7 @@ def average(
     average. The result is scored on the development data, so that you see what it bought.
     """
     require_extra("train", "torch", "safetensors")
-    from pqrnn.training.weight_averaging import average_checkpoints
+    import pqrnn
 
-    _, development = load_data(data, dev, lang)
-    metrics = average_checkpoints([find_run(run) for run in runs], development, out)
-    if json:
-        print_json({"folder": str(out), "metrics": metrics})
-    else:
-        typer.echo(f"done: development exact match {metrics['dev']['exact_match']['value']:.2%}, in {out}")
+    with report_training(out, json) as (_, tell):
+        tell(pqrnn.average([find_run(run) for run in runs], data, out, lang=lang, dev=dev, dev_share=dev_share))

@@ -63,8 +63,9 @@ def show(data: SpecArgument, lang: LangOption = None, json: JsonOption = False) 
         labels = Counter(slot.label for example in examples for slot in example.slots)
         report: AlignmentReport | None = None
         if find_spec("torch") is not None:
-            from pqrnn.features.projection import Projection, ProjectionConfig
+            from pqrnn.features.projection import Projection
             from pqrnn.features.segmentation import segment_texts
+            from pqrnn.recipes.settings import ProjectionConfig
 
             spans = segment_texts(Projection(ProjectionConfig()), [example.text.encode() for example in examples])
             _, report = align_examples(examples, spans, frozenset(list_tags(examples, spans)))

@@ -1,7 +1,9 @@
-"""What the verbs that train share: loading data, running, telling how it goes."""
+"""How the verbs that learn tell of it: a progress bar, a line at the end, and what a stop means."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,127 +12,46 @@ import typer
 from pqrnn.cli.output import print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pqrnn.training.reporting import TrainingOutcome
 
-    from torch import Tensor
-
-    from pqrnn.data.examples import Example
-    from pqrnn.distillation.objective import DistillationObjective
-    from pqrnn.model.config import ModelConfig
-    from pqrnn.training.config import TrainingConfig
-    from pqrnn.training.trainer import NetworkConfig
+    Tell = Callable[..., None]
 
 
-def make_config(precision: str, **settings: Any) -> TrainingConfig:
-    """Return the settings of a run (`pqrnn.training.config.TrainingConfig`); the precision "auto" is what is fast here.
+@contextmanager
+def report_training(out: Path, json: bool) -> Iterator[tuple[Any, Tell]]:
+    """Give a reporter for the run, and a function that prints its outcome.
 
-    Raises:
-        TrainingError: a setting is out of its range.
-    """
-    from pqrnn.errors import TrainingError
-    from pqrnn.training.config import TrainingConfig, choose_precision
-
-    try:
-        return TrainingConfig(precision=choose_precision() if precision == "auto" else precision, **settings)
-    except ValueError as error:
-        raise TrainingError(f"these settings do not make a parser: {error}") from error
-
-
-def make_shape(features: int, ngram_features: int, **shape: Any) -> ModelConfig:
-    """Return the shape of a parser (`pqrnn.model.config.ModelConfig`).
-
-    Raises:
-        TrainingError: there is no parser of that shape.
-    """
-    from pqrnn.errors import TrainingError
-    from pqrnn.features.projection import ProjectionConfig
-    from pqrnn.model.config import ModelConfig
-    from pqrnn.model.parser import ParserModel
-
-    try:
-        projection = ProjectionConfig(word_features=features, ngram_features=ngram_features)
-        model = ModelConfig(projection=projection, **shape)
-        ParserModel(model, intents=1, tags=1)
-    except ValueError as error:
-        raise TrainingError(f"these settings do not make a parser: {error}") from error
-    return model
-
-
-def run_training(
-    out: Path,
-    data: tuple[list[Example], list[Example]],
-    model: NetworkConfig,
-    config: TrainingConfig,
-    *,
-    source: dict[str, Any],
-    objective: DistillationObjective | None = None,
-    initial: Mapping[str, Tensor] | None = None,
-    restart: bool,
-    json: bool,
-) -> None:
-    """Train, or go on, with a progress bar, and print the outcome; a stop by Ctrl-C is said and ends with status 130.
-
-    Processes that `torchrun` started learn together, and the first one speaks.
+    A stop by Ctrl-C is said and ends with status 130. Of several processes that `torchrun` started the first one speaks.
     """
     from pqrnn.distributed import is_leader, join_process_group
-    from pqrnn.training.trainer import train
 
     join_process_group()
     reporter = make_reporter(quiet=json or not is_leader())
+
+    def tell(outcome: TrainingOutcome, more: str = "") -> None:
+        if not is_leader():
+            return
+        if json:
+            print_json({"folder": str(outcome.folder), "ended": outcome.ended, "metrics": outcome.metrics})
+            return
+        best = outcome.metrics["dev"]["exact_match"]
+        typer.echo(
+            f"{outcome.ended}: development exact match {best['value']:.2%} [{best['low']:.2%}, {best['high']:.2%}]{more}, "
+            f"in {outcome.folder}"
+        )
+
     try:
         with reporter:
-            outcome = train(
-                out,
-                *data,
-                model,
-                config,
-                objective=objective,
-                initial=initial,
-                source=source,
-                restart=restart,
-                reporter=reporter,
-            )
+            yield reporter, tell
     except KeyboardInterrupt:
         typer.secho(
             f"stopped; what was learned is in {out}: the same command goes on from there", fg="yellow", err=True
         )
         raise typer.Exit(130) from None
-    if not is_leader():
-        return
-    if json:
-        print_json({"folder": str(outcome.folder), "ended": outcome.ended, "metrics": outcome.metrics})
-    else:
-        best = outcome.metrics["dev"]["exact_match"]
-        typer.echo(
-            f"{outcome.ended}: development exact match {best['value']:.2%} [{best['low']:.2%}, {best['high']:.2%}], in {outcome.folder}"
-        )
-
-
-def load_data(data: str, dev: str | None, lang: str | None) -> tuple[list[Example], list[Example]]:
-    """Return training and development examples;
-
-    of data without splits, every tenth text, chosen by its hash, is for development.
-    """
-    from pqrnn.data.grammar import split_examples
-    from pqrnn.data.loader import available_splits, load_examples
-
-    if available_splits(data, locale=lang):
-        return load_examples(data, split="train", locale=lang), load_examples(dev or data, split="dev", locale=lang)
-    everything = load_examples(data, split="all", locale=lang)
-    if dev is not None:
-        return everything, load_examples(dev, split="all", locale=lang)
-    parts = split_examples(everything)
-    typer.echo(
-        f"{data} has no splits: {len(parts.dev)} of {len(everything)} utterances, chosen by a hash of their text, are kept for development",
-        err=True,
-    )
-    return [*parts.train, *parts.test], list(parts.dev)
 
 
 def make_reporter(*, quiet: bool) -> Any:
-    """Return a `pqrnn.training.reporting.TrainingReporter` and context manager that draws a progress bar on the
-    terminal, or says nothing.
-    """
+    """Return a `pqrnn.training.reporting.TrainingReporter` and context manager that draws a bar, or says nothing."""
     from contextlib import AbstractContextManager
 
     from rich.console import Console
@@ -144,14 +65,25 @@ def make_reporter(*, quiet: bool) -> Any:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self.progress = Progress(*columns, console=self.console, disable=quiet, refresh_per_second=2)
             self.score = ""
+            self.answering: Any = None
 
         def __exit__(self, *_: object) -> None:
             self.progress.stop()
 
+        def note(self, text: str) -> None:
+            self.console.print(text, highlight=False, markup=False)
+
+        def answers(self, done: int, total: int) -> None:
+            if self.answering is None:
+                self.answering = self.progress.add_task("the teacher answers", total=total)
+                self.progress.start()
+            self.progress.update(self.answering, completed=done, total=total)
+
         def start(self, total: int, done: int, text: str) -> None:
-            self.console.print(text, highlight=False)
+            self.console.print(text, highlight=False, markup=False)
             if done:
                 self.console.print(f"going on at step {done}", highlight=False)
+            self.score = ""
             self.task = self.progress.add_task("training", total=total, completed=done)
             self.progress.start()
 
@@ -163,7 +95,8 @@ def make_reporter(*, quiet: bool) -> Any:
             self.score = f"  dev exact match {dev['exact_match']['value']:.2%}"
             if not self.console.is_terminal:
                 self.console.print(
-                    f"epoch {record['epoch']}: loss {record['loss']:.3f}, dev exact match {dev['exact_match']['value']:.2%}, "
+                    f"epoch {record['epoch']}: loss {record['loss']:.3f}, "
+                    f"dev exact match {dev['exact_match']['value']:.2%}, "
                     f"intent {dev['intent_accuracy']['value']:.2%}, slot F1 {dev['slot_f1']['value']:.2%}",
                     highlight=False,
                 )

@@ -6,7 +6,6 @@ import sys
 
 import typer
 
-from pqrnn.cli import verbs
 from pqrnn.cli.app import app
 
 

@@ -36,42 +36,14 @@ DeviceOption = Annotated[
     ),
 ]
 
-# Of the verbs that train.
-DevOption = Annotated[str | None, typer.Option("--dev", help="Development data, if not the `dev` split of --data.")]
-BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Utterances a step.")]
-PatienceOption = Annotated[
-    int,
-    typer.Option("--patience", min=0, help="Stop after so many epochs without a better development score; 0: never."),
+# Of the verbs that learn; their settings come from recipes (`pqrnn.cli.recipe_options`).
+DevOption = Annotated[
+    str | None, typer.Option("--dev", help="Development data, if not the `dev` split of --data.", show_default=False)
 ]
-SwapOption = Annotated[
-    float, typer.Option("--swap", min=0.0, max=1.0, help="Share of slot values swapped for another of the same slot.")
-]
-MisspellOption = Annotated[float, typer.Option("--misspell", min=0.0, max=1.0, help="Share of words misspelled.")]
-SmoothingOption = Annotated[float, typer.Option("--smoothing", min=0.0, max=1.0, help="Label smoothing of the intent.")]
-IntentWeightOption = Annotated[
-    float, typer.Option("--intent-weight", min=0.0, help="Of the intent in the loss on gold labels.")
-]
-DropoutOption = Annotated[float, typer.Option("--dropout", min=0.0, max=1.0, help="Of layer inputs.")]
-FeaturesOption = Annotated[int, typer.Option("--features", help="Ternary features of a word's own hash.")]
-NgramFeaturesOption = Annotated[
-    int, typer.Option("--ngram-features", help="Ternary features of its character n-grams; 0: none.")
-]
-BottleneckOption = Annotated[int, typer.Option("--bottleneck", min=1, help="Width of the layer over the features.")]
-ContextOption = Annotated[
-    int,
+DevShareOption = Annotated[
+    float,
     typer.Option(
-        "--context",
-        min=0,
-        help="Ternary features of each pair and triple of neighbouring words; 256 for Thai, Chinese, Japanese.",
+        "--dev-share", min=0.0, max=1.0, help="Share held out for development where the data have no `dev` split."
     ),
 ]
-StateOption = Annotated[int, typer.Option("--state", min=1, help="QRNN state per direction.")]
-LayersOption = Annotated[int, typer.Option("--layers", min=1, help="QRNN layers.")]
-PrecisionOption = Annotated[
-    str,
-    typer.Option(
-        "--precision", help="Of matrix products in training: `float32`, `bfloat16`, or `auto`: what is fast here."
-    ),
-]
-SeedOption = Annotated[int, typer.Option("--seed", help="Of everything random.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: PyTorch's choice.")]
+RestartOption = Annotated[bool, typer.Option("--restart", help="Throw away a run that is in --out.")]

@@ -92,7 +92,7 @@ def _parameters(field: Field) -> list[tuple[str, inspect.Parameter]]:
         option = typer.Option(
             declared,
             help=field.description,
-            show_default=_show(field.value),  # type: ignore[arg-type]
+            show_default=_show(field.value),
             hidden=flag != field.flag,
             rich_help_panel=_PANELS.get(field.section, "Settings"),
             **options,

@@ -8,8 +8,9 @@ from itertools import chain
 
 from pqrnn.data.alignment import list_intents, list_tags
 from pqrnn.data.examples import Example
-from pqrnn.features.projection import Projection, ProjectionConfig
+from pqrnn.features.projection import Projection
 from pqrnn.features.segmentation import segment_texts
+from pqrnn.recipes.settings import ProjectionConfig
 from runtime_py.decode.frame_search import LONGEST
 from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import TagScheme

@@ -21,10 +21,11 @@ from pqrnn.dataset.collate import pad_words
 from pqrnn.dataset.labels import list_labels
 from pqrnn.distillation.loading import load_teacher, read_teacher
 from pqrnn.distillation.logit_store import StoreIndex, TeacherLogits, TransferText, write_logits
-from pqrnn.distillation.transfer_set import TransferConfig, make_transfer_set
+from pqrnn.distillation.transfer_set import make_transfer_set
 from pqrnn.errors import TeacherError
 from pqrnn.model.losses import relate
 from pqrnn.model.network import Network
+from pqrnn.recipes.settings import TransferConfig
 from runtime_py.decode.labels import Labels
 
 _BATCH = 64
@@ -181,7 +182,7 @@ def label_transfer_set(
         drafts,
         lambda part: average_logits(
             [
-                answer(model, part, precision, config.relations, mine)
+                answer(model, part, precision, config.relation_heads, mine)
                 for model, mine in zip(load_teachers(), chosen, strict=True)
             ]
         ),

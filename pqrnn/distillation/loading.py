@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from pqrnn.checkpoint import Facts, load_checkpoint, load_weights, read_facts
-from pqrnn.distillation.teacher import TeacherConfig, TeacherModel
+from pqrnn.distillation.teacher import TeacherModel
 from pqrnn.errors import CheckpointError
-from pqrnn.model.config import ModelConfig
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
+from pqrnn.recipes.settings import ModelConfig, TeacherConfig
 from runtime_py.decode.labels import Labels
 
 NetworkConfig = ModelConfig | TeacherConfig

@@ -6,7 +6,6 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
 from torch import Tensor
 
 from pqrnn.dataset.encoded import EncodedUtterance
@@ -14,29 +13,8 @@ from pqrnn.distillation.logit_store import LogitStore
 from pqrnn.errors import TrainingError
 from pqrnn.model.losses import Totals, distillation_loss, relation_loss
 from pqrnn.model.network import Encoding, WordTable
+from pqrnn.recipes.settings import DistillationConfig
 from runtime_py.decode.labels import Labels
-
-
-class DistillationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How gold labels and a teacher's answers are weighed.
-
-    Attributes:
-        temperature: that softens both distributions.
-        hard: weight of the loss on gold labels.
-        soft: weight of the loss on the teacher's distributions.
-        intent_weight: of the intent's term in the loss on the teacher's distributions, against the sum over the tags
-            (that of the loss on gold labels is `pqrnn.training.config.TrainingConfig.intent_weight`).
-        relations: weight of the loss on how words relate in the teacher's states (`pqrnn.model.losses.relation_loss`);
-            lessons have to hold relations for it.
-        original: share of the steps in which an utterance is learned as it is, not as one of its variants.
-    """
-
-    temperature: float = 2.0
-    hard: float = 0.3
-    soft: float = 0.7
-    intent_weight: float = 2.0
-    relations: float = 0.0
-    original: float = 0.3
 
 
 class DistillationObjective(NamedTuple):
@@ -60,7 +38,7 @@ class DistillationObjective(NamedTuple):
             raise TrainingError(
                 "the lessons name other intents or slots than the training data: train the teacher on the same data"
             )
-        if self.config.relations and not self.lessons.heads:
+        if self.config.relation_weight and not self.lessons.heads:
             raise TrainingError(
                 "the lessons hold no relations between words to learn from: label anew with relations, or give them the weight 0"
             )
@@ -109,10 +87,10 @@ class DistillationObjective(NamedTuple):
             targets.tags,
             mask,
             config.temperature,
-            config.intent_weight,
+            config.soft_intent_weight,
             totals,
         )
         loss = config.hard * hard + config.soft * soft
-        if config.relations and targets.relations is not None:
-            loss = loss + config.relations * relation_loss(encoding.states, targets.relations, mask, totals)
+        if config.relation_weight and targets.relations is not None:
+            loss = loss + config.relation_weight * relation_loss(encoding.states, targets.relations, mask, totals)
         return loss

@@ -6,35 +6,15 @@ from __future__ import annotations
 
 from typing import cast
 
-import msgspec
 import torch
 from torch import Tensor, nn
 
 from pqrnn.distillation.pretrained import load_encoder
 from pqrnn.distillation.romanization import romanise
 from pqrnn.distillation.subwords import WordTokens
-from pqrnn.features.projection import Projection, ProjectionConfig
+from pqrnn.features.projection import Projection
 from pqrnn.model.network import Encoding, Network, WordTable
-
-
-class TeacherConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything that shapes a teacher.
-
-    Attributes:
-        encoder: what `pqrnn.distillation.pretrained.find_encoder` finds.
-        dropout: before the heads, in training.
-        head_scale: the heads are new and learn that many times as fast as the encoder.
-        train_embeddings: whether the embeddings of subwords are trained, too; fixed ones keep what they know of words
-            that the data lack.
-        romanise: whether words are spelled in Latin letters first (`pqrnn.distillation.romanization`): an English
-            encoder then knows loanwords of any script.
-    """
-
-    encoder: str = "minilm"
-    dropout: float = 0.1
-    head_scale: float = 5.0
-    train_embeddings: bool = False
-    romanise: bool = False
+from pqrnn.recipes.settings import ProjectionConfig, TeacherConfig
 
 
 class TeacherModel(Network):

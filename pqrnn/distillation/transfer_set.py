@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
-import msgspec
 import torch
 
 from pqrnn.augmentation.misspelling import Misspeller
@@ -18,43 +17,15 @@ from pqrnn.augmentation.slot_swap import SlotSwap
 from pqrnn.data.examples import Example
 from pqrnn.dataset.encoded import EncodedDataset, EncodedUtterance, encode_examples
 from pqrnn.distillation.logit_store import TransferText
-from pqrnn.features.projection import Projection, ProjectionConfig
+from pqrnn.features.projection import Projection
 from pqrnn.features.segmentation import segment_texts
+from pqrnn.recipes.settings import ProjectionConfig, TransferConfig
 from pqrnn.seeding import make_random
 from runtime_py.decode.labels import Labels
 
 _TRIES = 4  # draws for each text that is wanted: many are known
 
 
-class TransferConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What texts the teachers are asked about. A share of 0 leaves that kind of change out.
-
-    Attributes:
-        variants: of every training utterance, beside itself.
-        swap: share of slot values replaced in a variant by another value of the same slot in the same language.
-        cross: share of variants that go on, from one of their slots, as another utterance of the same intent does.
-        drop: share of variants that lack one of their slots.
-        switch: share of slot values, and of the utterances that variants go on as, that are taken from another language
-            (code-switching).
-        misspell: share of words misspelled in a variant.
-        sampled: texts for each training utterance that are drawn from n-grams of all texts
-            (`pqrnn.augmentation.ngram_sampler`); only the teachers' answers to them are learned.
-        order: words of these n-grams.
-        relations: heads of the relations between words that are kept beside the answers (`pqrnn.model.losses.relate`),
-            a divisor of the widths of teacher and student; 0 keeps none: they are large.
-        seed: of everything random.
-    """
-
-    variants: int = 6
-    swap: float = 0.5
-    cross: float = 0.0
-    drop: float = 0.0
-    switch: float = 0.0
-    misspell: float = 0.0
-    sampled: float = 0.0
-    order: int = 4
-    relations: int = 0
-    seed: int = 0
 
 
 class Lexicon:
@@ -98,7 +69,7 @@ def make_transfer_set(
         places = segment_texts(projection, raw)
         misspell = (
             Misspeller(list(lexicon.words), projection, lexicon, make_random(config.seed, "misspell", 0))
-            if config.misspell
+            if config.variant_misspell
             else None
         )
     drafts = _vary(corpus, lexicon, labels, config, misspell)
@@ -122,7 +93,7 @@ def _sample(
 ) -> list[TransferText]:
     rows = len(corpus.rows)
     learned = [tuple(lexicon.words[word] for word in row.words) for row in corpus.rows]
-    sampler = NgramSampler([*learned, *(draft.words for draft in drafts if draft.source >= rows)], config.order)
+    sampler = NgramSampler([*learned, *(draft.words for draft in drafts if draft.source >= rows)], config.ngram_order)
     rng = make_random(config.seed, "sampled", 0)
     found: dict[tuple[bytes, ...], None] = {}
     wanted = round(config.sampled * rows)
@@ -143,10 +114,10 @@ def _vary(
     def change(row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
         base = recombination.cross(row, rng, config.switch) if rng.random() < config.cross else row
         base = recombination.drop(base, rng) if rng.random() < config.drop else base
-        made = swap(base, config.swap, rng, config.switch)
+        made = swap(base, config.variant_swap, rng, config.switch)
         if base is not row and not recombination.is_known(base):
             made = made._replace(tags=None, intent=-1)
-        return made if misspell is None else misspell(made, config.misspell, rng)
+        return made if misspell is None else misspell(made, config.variant_misspell, rng)
 
     drafts = []
     for source, row in enumerate(corpus.rows):

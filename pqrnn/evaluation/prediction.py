@@ -13,10 +13,11 @@ from pqrnn.dataset.collate import collate, pad_words
 from pqrnn.dataset.encoded import EncodedDataset
 from pqrnn.evaluation.frames import frame_of_parse
 from pqrnn.evaluation.metrics import Frame
-from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
+from pqrnn.features.projection import Projection, pack_texts
 from pqrnn.features.segmentation import group_texts, segment_texts
 from pqrnn.model.network import Network, WordTable
 from pqrnn.model.parser import ParserModel
+from pqrnn.recipes.settings import ProjectionConfig
 from runtime_py.decode.decoder import Decoder, Parse, encode_text
 
 _BATCH = 128

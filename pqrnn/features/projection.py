@@ -29,14 +29,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import msgspec
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pqrnn.features.unicode_table import BLOCK_BITS, REPLACEMENT, BreakClass, load_unicode_table
+from pqrnn.recipes.settings import PROJECTION_VERSION, ProjectionConfig
 
-_VERSION = 1
 FEATURES_PER_HASH = 16
 MULTIPLIER = 0x9E3779B1  # odd, so that it has an inverse modulo 2^32
 CHARACTER_SALT = 0x27D4EB2F
@@ -59,25 +58,6 @@ class _Characters(NamedTuple):
     starts: Tensor
 
 
-class ProjectionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Shape of the projection.
-
-    Attributes:
-        word_features: ternary features of the word's own hash, a multiple of 16.
-        ngram_features: ternary features of its character n-grams and shape, a multiple of 16; 0 leaves them out.
-        ngrams: lengths of the character n-grams.
-        version: of the algorithm: the same version gives the same bits for ever.
-    """
-
-    word_features: int = 512
-    ngram_features: int = 512
-    ngrams: tuple[int, ...] = (2, 3, 4)
-    version: int = _VERSION
-
-    @property
-    def features(self) -> int:
-        """Ternary numbers per word."""
-        return self.word_features + self.ngram_features
 
 
 class Words(NamedTuple):
@@ -148,9 +128,9 @@ class Projection(nn.Module):
             )
         if min(config.ngrams, default=0) < 2 or len(set(config.ngrams)) < len(config.ngrams):
             raise ValueError(f"ngrams must be at least 2 long and all different: {config}")
-        if config.version != _VERSION:
+        if config.version != PROJECTION_VERSION:
             raise ValueError(
-                f"this is version {_VERSION} of the projection, which cannot stand in for version {config.version}"
+                f"this is version {PROJECTION_VERSION} of the projection, which cannot stand in for version {config.version}"
             )
         self.config = config
         table = load_unicode_table()

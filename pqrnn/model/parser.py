@@ -16,11 +16,12 @@ from torch.nn import functional
 from pqrnn.features.projection import Projection
 from pqrnn.features.word_table import WordFeatures
 from pqrnn.model.batch_norm import MaskedBatchNorm, fold_into_linear
-from pqrnn.model.config import ModelConfig
 from pqrnn.model.int8 import ActivationRange, IntegerLinear
+from pqrnn.model.linear import make_linear
 from pqrnn.model.network import Encoding, Network, WordTable
 from pqrnn.model.qat import QuantizedLinear
 from pqrnn.model.qrnn import QrnnLayer, widen
+from pqrnn.recipes.settings import ModelConfig
 
 
 class ParserOutputs(NamedTuple):
@@ -92,19 +93,19 @@ class ParserModel(Network):
         self.config = config
         self.projection = Projection(config.projection)
         width = 2 * config.state
-        self.bottleneck = config.make_linear(config.features, config.bottleneck, ActivationRange.INTEGERS)
+        self.bottleneck = make_linear(config, config.features, config.bottleneck, ActivationRange.INTEGERS)
         self.bottleneck_norm = MaskedBatchNorm(config.bottleneck) if config.norm == "batch" else None
         self.layers = nn.ModuleList(
             QrnnLayer(config.bottleneck if i == 0 else width, config, i + 1) for i in range(config.layers)
         )
-        self.pool = config.make_linear(width, 1, ActivationRange.SIGNED)
+        self.pool = make_linear(config, width, 1, ActivationRange.SIGNED)
         pooled_width = 2 * width if config.pool_peaks else width
-        self.intent = config.make_linear(pooled_width, intents, ActivationRange.SIGNED)
-        self.tags = config.make_linear(width, tags, ActivationRange.SIGNED)
-        self.tags_from_pool = config.make_linear(width, tags, ActivationRange.SIGNED, bias=False)
+        self.intent = make_linear(config, pooled_width, intents, ActivationRange.SIGNED)
+        self.tags = make_linear(config, width, tags, ActivationRange.SIGNED)
+        self.tags_from_pool = make_linear(config, width, tags, ActivationRange.SIGNED, bias=False)
         # Rounds of refinement: the neighbours' tag probabilities, through one learned matrix a side.
         self.neighbours = (
-            config.make_linear(tags, 2 * tags, ActivationRange.SHARE, bias=False) if config.refinements else None
+            make_linear(config, tags, 2 * tags, ActivationRange.SHARE, bias=False) if config.refinements else None
         )
         if self.neighbours is not None:
             nn.init.zeros_(self.neighbours.weight)

@@ -8,11 +8,12 @@ from torch.nn import functional
 
 from pqrnn.distributed import world_size
 from pqrnn.model.batch_norm import MaskedBatchNorm
-from pqrnn.model.config import ModelConfig
 from pqrnn.model.fused_qrnn import pack_words, run_layer
 from pqrnn.model.int8 import ActivationRange
+from pqrnn.model.linear import make_linear
 from pqrnn.model.qat import shorten
 from pqrnn.model.recurrence import recur_by_loop, recur_by_scan
+from pqrnn.recipes.settings import ModelConfig
 
 
 def widen(value: Tensor) -> Tensor:
@@ -33,7 +34,7 @@ class QrnnLayer(nn.Module):
         self.state, self.kernel, self.zoneout = config.state, config.kernel, config.zoneout**depth
         gates = 3 * config.state
         kind = ActivationRange.POSITIVE if depth == 1 else ActivationRange.SIGNED
-        self.product = config.make_linear(width, 2 * config.kernel * gates, kind, bias=False, taps=config.kernel)
+        self.product = make_linear(config, width, 2 * config.kernel * gates, kind, bias=False, taps=config.kernel)
         bound = (6.0 / (config.kernel * width + config.state)) ** 0.5
         nn.init.uniform_(self.product.weight, -bound, bound)
         self.norm = MaskedBatchNorm(2 * gates) if config.norm == "batch" else None

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-import itertools
 
 
 def recur_by_loop(forget: Tensor, update: Tensor, *, reverse: bool = False) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -15,11 +16,14 @@ from pqrnn.recipes.settings import (
     ModelConfig,
     QuantizationConfig,
     Settings,
+    Share,
     TeacherConfig,
     TrainingConfig,
     TransferConfig,
     option,
 )
+
+Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 RELATION_HEADS = 8  # divides the widths of the encoders and of students whose state is a multiple of 4
 
@@ -62,8 +66,18 @@ class QuantizeRecipe(Settings, frozen=True, kw_only=True):
     quantization: QuantizationConfig = QuantizationConfig()
 
 
-_FURTHER_ROUND = DistillRecipe(
-    model=ModelConfig(dropout=0.3),
+class RoundRecipe(Settings, frozen=True, kw_only=True):
+    """One round of distillation in a build: the parser has the shape that `train.model` of the build says."""
+
+    dropout: Annotated[Share, option("Share of the channels of layer inputs dropped in training.")] = 0.2
+    transfer: TransferConfig = TransferConfig()
+    distillation: DistillationConfig = DistillationConfig()
+    training: TrainingConfig = TrainingConfig(epochs=60, smoothing=0.0, patience=0, precision=AUTO)
+
+
+# The intent generalizes better from gold labels with smoothing than from softened answers, slots from the answers.
+_FURTHER_ROUND = RoundRecipe(
+    dropout=0.3,
     transfer=TransferConfig(variants=8, cross=0.4, drop=0.2, variant_misspell=0.03),
     distillation=DistillationConfig(soft_intent_weight=0.0),
     training=TrainingConfig(
@@ -84,10 +98,10 @@ class BuildRecipe(Settings, frozen=True, kw_only=True):
     train: TrainRecipe = TrainRecipe()
     finetune: FinetuneRecipe = FinetuneRecipe()
     rounds: Annotated[
-        tuple[DistillRecipe, ...],
+        tuple[RoundRecipe, ...],
         Meta(max_length=9),
         option("Rounds of distillation; each goes on from the parser of the round before."),
-    ] = (DistillRecipe(), _FURTHER_ROUND)
+    ] = (RoundRecipe(), _FURTHER_ROUND)
     seeds: Annotated[
         tuple[int, ...],
         Meta(min_length=1, max_length=9),
@@ -98,9 +112,70 @@ class BuildRecipe(Settings, frozen=True, kw_only=True):
     goals: GoalConfig = GoalConfig()
 
 
+def recipe_of_round(build: BuildRecipe, position: int, seed: int | None = None) -> DistillRecipe:
+    """Return what `pqrnn distill` is given for a round of a build.
+
+    Args:
+        build: The recipe of the build.
+        position: Which round, from 0.
+        seed: Seed of the run; None takes that of the round.
+    """
+    chosen = build.rounds[position]
+    training = chosen.training if seed is None else msgspec.structs.replace(chosen.training, seed=seed)
+    return DistillRecipe(
+        model=msgspec.structs.replace(build.train.model, dropout=chosen.dropout),
+        transfer=chosen.transfer,
+        distillation=chosen.distillation,
+        training=training,
+    )
+
+
 def with_relation_heads(recipe: DistillRecipe) -> DistillRecipe:
     """Return the recipe with relations kept in the logit store where they are learned from."""
     if not recipe.distillation.relation_weight or recipe.transfer.relation_heads:
         return recipe
     transfer = msgspec.structs.replace(recipe.transfer, relation_heads=RELATION_HEADS)
     return msgspec.structs.replace(recipe, transfer=transfer)
+
+
+VERBS: dict[str, msgspec.Struct] = {
+    "build": BuildRecipe(),
+    "distill": DistillRecipe(),
+    "finetune": FinetuneRecipe(),
+    "quantize": QuantizeRecipe(),
+    "train": TrainRecipe(),
+}
+"""The verbs that learn, and their default recipes."""
+
+
+def recipe_of_run(facts: Any) -> tuple[msgspec.Struct, dict[str, Any]]:
+    """Return what a run used, and where that is known from.
+
+    Runs of before recipes kept the shape of the network, the settings of training and the weights of distillation, but
+    not the settings of the transfer set.
+
+    Args:
+        facts: Those of its checkpoint (`pqrnn.checkpoint.Facts`).
+    """
+    kept = facts.training.get("recipe")
+    more = {key: facts.training[key] for key in ("teachers", "averaged", "quantized") if key in facts.training}
+    if kept is not None:
+        recipe = msgspec.convert(kept["settings"], type(VERBS[kept["verb"]]))
+        return recipe, {"verb": kept["verb"], **more}
+    training = settings_in(facts.training, TrainingConfig)
+    if isinstance(facts.config, TeacherConfig):
+        return FinetuneRecipe(teacher=facts.config, training=training), {"verb": "finetune", **more}
+    if "distillation" not in facts.training:
+        return TrainRecipe(model=facts.config, training=training), {"verb": "train", **more}
+    recipe = DistillRecipe(
+        model=facts.config,
+        distillation=settings_in(facts.training["distillation"], DistillationConfig),
+        training=training,
+    )
+    return recipe, {"verb": "distill", "transfer": "not kept by the version that trained it", **more}
+
+
+def settings_in(values: Mapping[str, Any], kind: type[Kind]) -> Kind:
+    """Return the values that are settings of a kind, by the names that files have."""
+    names = {field.encode_name for field in msgspec.structs.fields(kind)}
+    return msgspec.convert({name: value for name, value in values.items() if name in names}, kind)

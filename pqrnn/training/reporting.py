@@ -9,6 +9,12 @@ from typing import Any, NamedTuple
 class TrainingReporter:
     """Told how a run goes. The default says nothing; the command line draws a progress bar."""
 
+    def note(self, text: str) -> None:
+        """Something that a person has to know, such as how the data were split."""
+
+    def answers(self, done: int, total: int) -> None:
+        """While teachers answer: texts answered so far, and all."""
+
     def start(self, total: int, done: int, text: str) -> None:
         """`total` steps, of which `done` were made before; `text` describes data and model."""
 
@@ -20,8 +26,12 @@ class TrainingReporter:
 
 
 class TrainingOutcome(NamedTuple):
-    """Where the trained parser is, what it scored on the development split, and why training ended ("done", "early
-    stop" or "was finished").
+    """What came of a training run.
+
+    Attributes:
+        folder: Where the trained parser is.
+        metrics: Its development scores, as in a checkpoint.
+        ended: Why training ended: "done", "early stop" or "was finished".
     """
 
     folder: Path

@@ -47,25 +47,22 @@ from pqrnn.errors import TrainingError
 from pqrnn.evaluation.frames import frame_of_example
 from pqrnn.evaluation.metrics import score_frames
 from pqrnn.evaluation.prediction import predict_encoded
-from pqrnn.files import replace_file
-from pqrnn.model.config import ModelConfig
 from pqrnn.model.int8 import AMAX_BEFORE
 from pqrnn.model.losses import Totals, joint_loss
 from pqrnn.model.network import Network
 from pqrnn.model.retired_options import add_retired_options
+from pqrnn.recipes.settings import ModelConfig, TrainingConfig
+from pqrnn.run_folder import CURVES, FACTS, GOLDEN_TEXTS, LOG, STATE, WEIGHTS
 from pqrnn.seeding import make_random
-from pqrnn.training.config import TrainingConfig, learning_rate
+from pqrnn.training.config import learning_rate
 from pqrnn.training.optimizer import group_parameters, update_average
 from pqrnn.training.plots import plot_curves
 from pqrnn.training.reporting import TrainingOutcome, TrainingReporter
 from pqrnn.training.resume import TrainingState, load_state, read_progress, save_state
 from pqrnn.training.signals import postpone_interrupts
+from runtime_py.atomic_files import write_atomic
 
-STATE = "state/training.safetensors"
-LOG = "log.jsonl"
-CURVES = "curves.png"
 _WINDOW = 50  # batches that are sorted by length together
-_GOLDEN_TEXTS = 48
 _SAVE_SECONDS = 60.0
 
 
@@ -79,6 +76,7 @@ def train(
     objective: DistillationObjective | None = None,
     initial: Mapping[str, Tensor] | None = None,
     source: dict[str, Any] | None = None,
+    record: Mapping[str, Any] | None = None,
     restart: bool = False,
     reporter: TrainingReporter | None = None,
     stop_after: int | None = None,
@@ -95,6 +93,7 @@ def train(
         initial: weights to start from, as the network's `state_dict`, and to end with if nothing that is learned is as
             good on the development set; without them they are drawn from the seed.
         source: where the data came from, kept in the checkpoint.
+        record: what else the checkpoint keeps of how it was made, such as the recipe; it does not decide the result.
         restart: throw an earlier run in `folder` away.
         reporter: is told of progress.
         stop_after: raise `KeyboardInterrupt` after this step without saving: a kill, for tests.
@@ -133,6 +132,7 @@ def train(
         reporter or TrainingReporter(),
         objective,
         initial,
+        record or {},
     )
     return run.finish(stop_after)
 
@@ -152,7 +152,9 @@ class _Run:
         reporter: TrainingReporter,
         objective: DistillationObjective | None,
         initial: Mapping[str, Tensor] | None,
+        record: Mapping[str, Any],
     ) -> None:
+        self.record = record
         self.folder, self.config, self.data, self.settings, self.reporter = folder, config, data, settings, reporter
         self.model_config = model_config
         self.labels = list_labels(training)
@@ -335,7 +337,7 @@ class _Run:
             progress.best, progress.best_epoch = score, progress.epoch
             self.modules["best"] = copy.deepcopy(self.average)
         if is_leader():
-            replace_file(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in progress.log).encode())
+            write_atomic(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in progress.log).encode())
             plot_curves(progress.log, self.folder / CURVES)
 
     def _save(self) -> None:
@@ -364,6 +366,7 @@ class _Run:
                 ),
                 "best_epoch": self.progress.best_epoch,
                 "settings": self.settings,
+                **self.record,
             },
             metrics=self._metrics(),
             lengths=measure_lengths(self.training),
@@ -413,7 +416,7 @@ def _fingerprint(
 def _check_folder(folder: Path, settings: str, kind: type[NetworkConfig]) -> Facts[Any] | None:
     """Return the facts of a finished run with these settings, None where there is something to do."""
     other = "with other settings or data; choose another --out, or --restart to throw it away"
-    if (folder / "checkpoint.json").is_file():
+    if (folder / FACTS).is_file():
         facts = read_facts(folder, kind)
         if facts.training.get("settings") != settings:
             raise TrainingError(f"{folder}: holds a parser that was trained {other}")
@@ -426,7 +429,7 @@ def _check_folder(folder: Path, settings: str, kind: type[NetworkConfig]) -> Fac
 
 def discard(folder: Path) -> None:
     """Remove what a run writes, and nothing else."""
-    for name in ("checkpoint.json", "model.safetensors", LOG, CURVES, STATE):
+    for name in (FACTS, WEIGHTS, LOG, CURVES, STATE):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -438,7 +441,7 @@ def _choose_golden(corpus: EncodedDataset, seed: int) -> list[str]:
     chosen: list[str] = []
     for row in order:
         kind = (corpus.examples[row].intent, len(corpus.spans[row]) // 4)
-        if kind not in kinds and len(chosen) < _GOLDEN_TEXTS:
+        if kind not in kinds and len(chosen) < GOLDEN_TEXTS:
             kinds.add(kind)
             chosen.append(corpus.examples[row].text)
     return chosen

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from makers.small import CONFIG, LABELS, TEXTS, make_model
 from pqrnn.checkpoint import Facts, save_checkpoint
-from pqrnn.model.config import ModelConfig
+from pqrnn.recipes.settings import ModelConfig
 
 
 def write_run(folder: Path, *, locale: str = "en", seed: int = 0) -> Facts[ModelConfig]:

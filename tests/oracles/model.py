@@ -13,7 +13,7 @@ _EPSILON = 1e-5  # of batch norm
 
 
 class Config(Protocol):
-    """What of `pqrnn.model.config.ModelConfig` is read here."""
+    """What of `pqrnn.recipes.settings.ModelConfig` is read here."""
 
     @property
     def layers(self) -> int: ...

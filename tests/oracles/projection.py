@@ -26,7 +26,7 @@ FEATURES_PER_HASH = 16
 
 
 class Config(Protocol):
-    """What of `pqrnn.features.projection.ProjectionConfig` is read here."""
+    """What of `pqrnn.recipes.settings.ProjectionConfig` is read here."""
 
     @property
     def word_features(self) -> int: ...

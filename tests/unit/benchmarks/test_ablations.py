@@ -7,49 +7,50 @@ from pathlib import Path
 import pytest
 
 from benchmarks import ablations, results
+from benchmarks.ablation_settings import DEFAULT, Setting, change_student, default_student, list_settings
 from benchmarks.ablations import Laboratory, choose_part
 from benchmarks.pareto import draw_pareto, find_points
-from benchmarks.recipes import DEFAULT, Setting, change_recipe, default_recipe, list_settings
 from benchmarks.results import ResultRow, load_results, merge_results
 from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.distillation.logit_store import read_logits
+from pqrnn.errors import RecipeError
 from pqrnn.model.parser import ParserModel
 
 _SMALL = {
-    "projection.word_features": 64,
-    "projection.ngram_features": 64,
+    "model.projection.word_features": 64,
+    "model.projection.ngram_features": 64,
     "model.bottleneck": 16,
     "model.state": 8,
     "training.epochs": 1,
     "training.batch": 16,
-    "lessons.variants": 1,
+    "transfer.variants": 1,
 }
 
 
 @pytest.mark.parametrize("teachers", [0, 1, 3])
 def test_every_setting_differs_from_the_default_and_makes_a_parser(teachers: int) -> None:
-    default = default_recipe(teachers)
+    default = default_student(teachers)
     settings = list_settings(default, teachers, 2, teachers > 0)
     assert settings[0] == DEFAULT
     assert len({setting.name for setting in settings}) == len(settings)
     for setting in settings[1:]:
-        recipe = change_recipe(default, setting.changes)
-        assert recipe != default, setting
-        ParserModel(recipe.shape, 3, 5)
+        student = change_student(default, setting.changes)
+        assert student != default, setting
+        ParserModel(student.recipe.model, 3, 5)
     axes = {setting.axis for setting in settings}
     assert {"word features", "n-gram features", "bottleneck", "state", "layers", "kernel", "norm"} <= axes
     assert ({"temperature", "labels and teacher", "variants"} <= axes) == (teachers > 0)
     assert ("teachers" in axes) == (teachers > 1)
-    wide = list_settings(change_recipe(default, {"model.state": 256}), teachers, 2)
+    wide = list_settings(change_student(default, {"model.state": 256}), teachers, 2)
     assert "state 256" not in {each.name for each in wide} and len(wide) < len(settings)
 
 
 def test_the_default_is_that_of_the_command_line() -> None:
-    recipe = default_recipe(1, {"model.state": 160})
+    recipe = default_student(1, {"model.state": 160}).recipe
     assert recipe.model.state == 160
     assert recipe.training.smoothing == 0.0  # as `pqrnn distill`, not as `pqrnn train`
     assert recipe.training.patience == 0
-    assert default_recipe(0).training.smoothing > 0.0
+    assert default_student(0).recipe.training.smoothing > 0.0
 
 
 @pytest.mark.parametrize(
@@ -57,8 +58,8 @@ def test_the_default_is_that_of_the_command_line() -> None:
     [("model.stat", 3), ("state", 3), ("nothing.state", 3), ("model.state", "wide"), ("training.precision", "int4")],
 )
 def test_what_is_no_setting_is_refused(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=name.rpartition(".")[2].rstrip() if name == "model.stat" else "."):
-        change_recipe(default_recipe(1), {name: value})
+    with pytest.raises(RecipeError, match=name.rpartition(".")[2].rstrip() if name == "model.stat" else "."):
+        change_student(default_student(1), {name: value})
 
 
 def test_a_part_keeps_every_label_and_is_always_the_same() -> None:
@@ -89,7 +90,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_runs_are_made_once_and_measured_in_8_bits(data: Path, tmp_path: Path) -> None:
-    alone = Laboratory("small", tmp_path / "runs", str(data), "en", (), default_recipe(0, _SMALL), 40)
+    alone = Laboratory("small", tmp_path / "runs", str(data), "en", (), default_student(0, _SMALL), 40)
     assert alone.work == "small, 1 epochs over 40 of 48 utterances"
     rows = alone.measure(DEFAULT, 0)
     by_metric = {row.metric: row for row in rows}
@@ -102,12 +103,12 @@ def test_runs_are_made_once_and_measured_in_8_bits(data: Path, tmp_path: Path) -
     narrow = {row.metric: row for row in alone.measure(Setting("state", "4", {"model.state": 4}), 0)}
     assert narrow["int8 artifact"].value < by_metric["int8 artifact"].value
 
-    taught = Laboratory("taught", tmp_path / "runs", str(data), "en", [folder], default_recipe(1, _SMALL), 40)
+    taught = Laboratory("taught", tmp_path / "runs", str(data), "en", [folder], default_student(1, _SMALL), 40)
     first = taught.measure(DEFAULT, 1)
     lessons = list((taught.folder / "lessons").iterdir())
     taught.measure(Setting("temperature", "4", {"distillation.temperature": 4.0}), 1)
     assert list((taught.folder / "lessons").iterdir()) == lessons  # the same answers
-    taught.measure(Setting("variants", "2", {"lessons.variants": 2}), 1)
+    taught.measure(Setting("variants", "2", {"transfer.variants": 2}), 1)
     known = set((taught.folder / "lessons").iterdir())
     assert len(known) == 2
     (tmp_path / "more.jsonl").write_text(
@@ -119,7 +120,7 @@ def test_runs_are_made_once_and_measured_in_8_bits(data: Path, tmp_path: Path) -
         str(data),
         "en",
         [folder],
-        default_recipe(1, _SMALL),
+        default_student(1, _SMALL),
         40,
         [str(tmp_path / "more.jsonl")],
     )

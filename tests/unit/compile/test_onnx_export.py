@@ -27,7 +27,8 @@ from compile.verify.golden import TRICKY, make_golden
 from compile.verify.reference import Oracle
 from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.cli.app import app
-from pqrnn.features.projection import Projection, ProjectionConfig, pack_texts
+from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.recipes.settings import ProjectionConfig
 
 BUCKET = make_buckets([(6, 32)])[0]
 

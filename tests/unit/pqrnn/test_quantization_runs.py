@@ -16,12 +16,12 @@ from pqrnn.checkpoint import load_checkpoint
 from pqrnn.cli.app import app
 from pqrnn.data.examples import Example
 from pqrnn.data.writer import write_jsonl
-from pqrnn.features.projection import ProjectionConfig
-from pqrnn.model.config import ModelConfig
+from pqrnn.recipes.settings import ProjectionConfig
+from pqrnn.recipes.settings import ModelConfig
 from pqrnn.model.int8 import IntegerLinear
 from pqrnn.quantization import prepare_qat
 from pqrnn.training import trainer as training
-from pqrnn.training.config import TrainingConfig
+from pqrnn.recipes.settings import TrainingConfig
 from pqrnn.training.trainer import train
 
 _MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)

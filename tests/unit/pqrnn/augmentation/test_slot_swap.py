@@ -17,7 +17,8 @@ from pqrnn.augmentation.recombination import Recombination
 from pqrnn.augmentation.slot_swap import SlotSwap
 from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.distillation.transfer_set import Lexicon
-from pqrnn.features.projection import Projection, ProjectionConfig
+from pqrnn.features.projection import Projection
+from pqrnn.recipes.settings import ProjectionConfig
 
 _TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 

@@ -16,7 +16,6 @@ from oracles.texts import DAMAGE, PIECES, byte_texts, damaged_bytes
 
 from pqrnn.features.projection import (
     Projection,
-    ProjectionConfig,
     Words,
     decode_utf8,
     mix,
@@ -25,6 +24,7 @@ from pqrnn.features.projection import (
     to_int32,
     unpack_bytes,
 )
+from pqrnn.recipes.settings import ProjectionConfig
 from pqrnn.features.unicode_table import CODE_POINTS
 
 SIZE, ROWS = 64, 12

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from oracles.effort import examples
 from oracles.texts import PIECES
 
-from pqrnn.features.projection import Projection, ProjectionConfig
+from pqrnn.features.projection import Projection
+from pqrnn.recipes.settings import ProjectionConfig
 from pqrnn.features.segmentation import segment_texts
 
 PROJECTION = Projection(ProjectionConfig(word_features=16, ngram_features=0))

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pytest
 from oracles.projection import hash_string
 
-from pqrnn.features.projection import Projection, ProjectionConfig
+from pqrnn.features.projection import Projection
+from pqrnn.recipes.settings import ProjectionConfig
 from pqrnn.features.word_table import WordFeatures
 
 CONFIG = ProjectionConfig()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oracles.effort import examples
 from torch import Tensor
 
-from pqrnn.model.config import ModelConfig
+from pqrnn.recipes.settings import ModelConfig
 from pqrnn.model.fused_qrnn import pack_words, run_layer
 from pqrnn.model.qrnn import QrnnLayer
 

@@ -13,8 +13,9 @@ from oracles.model import encode
 from oracles.texts import byte_texts
 from torch import Tensor
 
-from pqrnn.features.projection import ProjectionConfig, pack_texts
-from pqrnn.model.config import ModelConfig
+from pqrnn.features.projection import pack_texts
+from pqrnn.recipes.settings import ProjectionConfig
+from pqrnn.recipes.settings import ModelConfig
 from pqrnn.model.parser import ParserModel, ParserOutputs
 
 INTENTS, TAGS = 5, 7

@@ -19,8 +19,9 @@ from torch.nn import functional
 
 from pqrnn.checkpoint import Facts, load_checkpoint, load_facts, save_checkpoint
 from pqrnn.errors import CheckpointError, QuantizationError
-from pqrnn.features.projection import ProjectionConfig, pack_texts
-from pqrnn.model.config import ModelConfig
+from pqrnn.features.projection import pack_texts
+from pqrnn.recipes.settings import ProjectionConfig
+from pqrnn.recipes.settings import ModelConfig
 from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps, multiply
 from pqrnn.model.parser import ParserModel, ParserOutputs
 from pqrnn.model.qat import QuantizedLinear, shorten

@@ -11,7 +11,7 @@ import pytest
 
 from pqrnn.checkpoint import load_checkpoint, load_facts
 from pqrnn.errors import CheckpointError
-from pqrnn.model.config import ModelConfig
+from pqrnn.recipes.settings import ModelConfig
 from pqrnn.model.retired_options import add_retired_options, drop_retired_options
 from pqrnn.zoo.shelf import SHIPPED
 

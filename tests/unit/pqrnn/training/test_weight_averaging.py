@@ -10,9 +10,9 @@ import torch
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError
-from pqrnn.features.projection import ProjectionConfig
-from pqrnn.model.config import ModelConfig
-from pqrnn.training.config import TrainingConfig
+from pqrnn.recipes.settings import ProjectionConfig
+from pqrnn.recipes.settings import ModelConfig
+from pqrnn.recipes.settings import TrainingConfig
 from pqrnn.training.trainer import train
 from pqrnn.training.weight_averaging import average_checkpoints, average_weights
 

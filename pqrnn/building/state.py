@@ -1,0 +1,80 @@
+"""What a build has done so far: one JSON file in its work folder, replaced atomically after every stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pqrnn.errors import BuildError
+from runtime_py.atomic_files import write_atomic
+
+STATE = "build.json"
+FORMAT = 1
+
+
+class StageResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a finished stage gave.
+
+    Attributes:
+        seconds: Wall time, that of runs which were stopped left out.
+        folder: Where its result is, relative to the work folder; "" where there is none.
+        dev: Development scores, as fractions of 1, by the names of `pqrnn.evaluation.metrics.Scores`.
+        bytes: Size of the result in bytes: weights, or the whole package.
+        note: What a person has to know.
+        skipped: Whether the stage was left out; the note says why.
+    """
+
+    seconds: float = 0.0
+    folder: str = ""
+    dev: dict[str, Any] = {}
+    bytes: int = 0
+    note: str = ""
+    skipped: bool = False
+
+    @property
+    def exact_match(self) -> float | None:
+        """Development exact match, None for a stage without scores."""
+        return self.dev["exact_match"]["value"] if self.dev else None
+
+
+class BuildState(msgspec.Struct, kw_only=True):
+    """Content of `build.json`.
+
+    Attributes:
+        format: Of this file.
+        fingerprint: Of everything that decides the result.
+        stages: Finished stages, in order.
+        kept: The stage whose parser is quantized and compiled.
+    """
+
+    format: int = FORMAT
+    fingerprint: str
+    stages: dict[str, StageResult] = {}
+    kept: str = ""
+
+
+def open_state(work: Path, fingerprint: str) -> BuildState:
+    """Read the state of a build in a folder, or begin a new one.
+
+    Raises:
+        BuildError: The folder holds a build with other settings or data, or its state is damaged.
+    """
+    path = work / STATE
+    if not path.is_file():
+        return BuildState(fingerprint=fingerprint)
+    try:
+        state = msgspec.json.decode(path.read_bytes(), type=BuildState)
+    except msgspec.MsgspecError as error:
+        raise BuildError(f"{path}: not the state of a build ({error}); --restart begins anew") from error
+    if state.format != FORMAT or state.fingerprint != fingerprint:
+        raise BuildError(
+            f"{work}: holds a build with other settings or data; choose another --work, or --restart to throw it away"
+        )
+    return state
+
+
+def save_state(work: Path, state: BuildState) -> None:
+    """Write the state."""
+    write_atomic(work / STATE, msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n")
