@@ -1,15 +1,16 @@
-"""The one-way order of imports, and what the command line costs and says."""
+"""The shape of the product: which way imports run, how long modules are, what the command line costs and says."""
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from makers.imports import PACKAGES, ROOT, find_circles, import_graph, imported_packages, reached_packages, sources
 
-_ROOT = Path(__file__).parents[2]
+from pqrnn.cli.main import main
+
 _ALLOWED = {
     "benchmarks": {"benchmarks", "compile", "pqrnn", "targets", "runtime_py"},
     "compile": {"compile", "pqrnn", "targets", "runtime_py"},
@@ -18,6 +19,11 @@ _ALLOWED = {
     "runtime_py": {"runtime_py"},
 }
 
+_ON_TOP = ("cli", "api.py", "build.py", "building")  # of pqrnn: they may reach everything below them
+_HEAVY = {"torch", "safetensors", "matplotlib", "typer", "rich"}
+# Files that import nothing heavy even within functions, and modules that load nothing heavy, also through others.
+_WITHOUT_HEAVY = ("runtime_py", "targets", "pqrnn/data", "pqrnn/evaluation/metrics.py", "pqrnn/evaluation/frames.py")
+_LOADING_NOTHING_HEAVY = ("runtime_py", "targets", "pqrnn.data", "pqrnn.evaluation.metrics", "pqrnn.evaluation.frames")
 
 _VERBS = (
     "average",
@@ -42,41 +48,48 @@ _VERBS = (
 )
 
 
-def _imports(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
-    return found
-
-
 @pytest.mark.parametrize("folder", _ALLOWED)
 def test_imports_run_one_way(folder: str) -> None:
     ours = set(_ALLOWED)
-    for path in (_ROOT / folder).rglob("*.py"):
-        on_top = folder == "pqrnn" and path.parent.name == "cli"  # the command line may reach everything below it
+    for path in sources(folder):
+        inside = path.relative_to(ROOT / folder).parts[0]
+        on_top = folder == "pqrnn" and inside in _ON_TOP
         allowed = ours - {"benchmarks"} if on_top else _ALLOWED[folder]
-        assert _imports(path) & ours <= allowed, path
+        assert imported_packages(path) & ours <= allowed, path
 
 
-def test_no_trainer_below_the_trainer() -> None:
-    heavy = {"torch", "safetensors", "matplotlib", "typer", "rich"}
-    for path in (_ROOT / "runtime_py").rglob("*.py"):
-        assert not _imports(path) & heavy, path
-    for path in [
-        *(_ROOT / "pqrnn" / "data").rglob("*.py"),
-        _ROOT / "pqrnn" / "evaluation" / "metrics.py",
-        _ROOT / "pqrnn" / "evaluation" / "frames.py",
-    ]:
-        assert not _imports(path) & heavy, path
+def test_what_stands_on_top_loads_what_is_below_only_when_it_is_used() -> None:
+    for module in import_graph():
+        if module.partition(".")[0] == "pqrnn":
+            assert not reached_packages(module) & {"benchmarks", "compile", "targets"}, module
 
 
-def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pqrnn", *arguments], capture_output=True, text=True, check=False, timeout=120
-    )
+def test_no_module_is_reached_from_itself() -> None:
+    graph = import_graph()
+    assert len(graph) > 200
+    assert sum(map(len, graph.values())) > 500
+    assert not find_circles(graph)
+
+
+def test_circles_would_be_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set[str](), "e": {"f"}, "f": {"e", "a"}}
+    assert sorted(find_circles(graph)) == [["b", "c"], ["e", "f"]]
+
+
+@pytest.mark.parametrize("name", _WITHOUT_HEAVY)
+def test_no_trainer_below_the_trainer(name: str) -> None:
+    paths = [ROOT / name] if name.endswith(".py") else sources(name)
+    assert paths
+    for path in paths:
+        assert not imported_packages(path) & _HEAVY, path
+
+
+@pytest.mark.parametrize("name", _LOADING_NOTHING_HEAVY)
+def test_nothing_heavy_is_loaded_through_others(name: str) -> None:
+    modules = [module for module in import_graph() if f"{module}.".startswith(f"{name}.")]
+    assert modules
+    for module in modules:
+        assert not reached_packages(module) & _HEAVY, module
 
 
 def test_help_needs_no_heavy_package() -> None:
@@ -94,11 +107,18 @@ def test_help_needs_no_heavy_package() -> None:
         assert verb in done.stdout
 
 
+def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
+    """Run the command line in this process, and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["pqrnn", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code
+
+
 @pytest.mark.parametrize("verb", _VERBS)
-def test_every_verb_has_help(verb: str) -> None:
-    done = _run(verb, "--help")
-    assert done.returncode == 0, done.stderr
-    assert "Usage" in done.stdout
+def test_every_verb_has_help(verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(monkeypatch, verb, "--help") in (0, None)
+    assert "Usage" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -133,12 +153,19 @@ def test_every_verb_has_help(verb: str) -> None:
         (("data", "sample", "nowhere.toml"), "nowhere.toml"),
     ],
 )
-def test_errors_are_one_line_that_helps(arguments: tuple[str, ...], said: str) -> None:
-    done = _run(*arguments)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert said in done.stderr
-    assert not Path("never").exists()
+def test_errors_are_one_line_that_helps(
+    arguments: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _run(monkeypatch, *arguments) == 2
+    printed = capsys.readouterr().err
+    assert "Traceback" not in printed
+    assert said in printed
+    assert not list(tmp_path.iterdir())
 
 
 def test_errors_of_the_device_need_no_pytorch() -> None:
