@@ -74,7 +74,7 @@ class Watch:
         found = Roundings()
 
         def see(name: str, layer: IntegerLinear, value: Tensor) -> None:
-            part = layer.place(value).frac()
+            part = layer.shift(value).frac()
             found.gaps[name] = float(torch.minimum(part, 1.0 - part).amin())
             found.inputs[name] = value
 
@@ -91,7 +91,7 @@ class Watch:
 
         def see(name: str, layer: IntegerLinear, value: Tensor) -> Tensor:
             truth, wanted = exact[name.partition(" ")[0]], found.inputs.pop(name)
-            found.errors[name] = float((layer.place(value).double() - truth.place(wanted)).abs().amax())
+            found.errors[name] = float((layer.shift(value).double() - truth.shift(wanted)).abs().amax())
             return ((truth.quantize(wanted) - float(layer.kind.zero)) * truth.step).to(value.dtype)
 
         with _watched(self._model, see):

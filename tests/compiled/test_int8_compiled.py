@@ -90,9 +90,9 @@ def test_weights_that_are_off_by_one_step_are_found(entries: tuple[EntryAnswers,
 
 
 def test_another_rounding_is_found(entries: tuple[EntryAnswers, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    right = IntegerLinear.place
+    right = IntegerLinear.shift
     monkeypatch.setattr(
-        IntegerLinear, "place", lambda layer, value: right(layer, value) - 0.25
+        IntegerLinear, "shift", lambda layer, value: right(layer, value) - 0.25
     )  # up from three quarters
     with pytest.raises(VerificationError, match="does not answer as PyTorch does"):
         judge_entries(entries, BUCKETS, answer_golden(make_int8(1).folded()))
