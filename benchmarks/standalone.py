@@ -21,7 +21,7 @@ from compile.lowering.buckets import choose_buckets
 from compile.lowering.export import export_entries
 from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import target_flags
-from compile.standalone.errors import NoToolchain
+from compile.standalone.errors import ToolchainError
 from compile.standalone.export import Figures, write_standalone
 from compile.standalone.proof import compute_logits
 from compile.verify.parity import compare_answers
@@ -52,7 +52,7 @@ def main() -> None:
             found = describe_artifact(work, figures)
             try:
                 machine, answers = compute_logits(folder, target, labels, texts)
-            except NoToolchain as error:
+            except ToolchainError as error:
                 found.append(ResultRow(work=work, metric="executed", value=0, note=error.message))
             else:
                 found += describe_decisions(

@@ -61,8 +61,8 @@ def count_instructions(arguments: Sequence[str], cpu: str) -> Instructions:
 
 def _count(arguments: Sequence[str], cpu: str, calls: int, options: Sequence[str] = ()) -> Instructions:
     """Count a whole run with some calls, with further options for the emulator."""
-    place, qemu = locations.aarch64(), locations.counting_qemu()
-    if place is None or qemu is None:
+    installed, qemu = locations.aarch64(), locations.counting_qemu()
+    if installed is None or qemu is None:
         raise CountError("the emulator that counts is not installed: run `make emulators`")
     # Instructions are the same on every processor that can run the code, so one that this emulator does not know may be
     # replaced by one that can all.
@@ -74,10 +74,10 @@ def _count(arguments: Sequence[str], cpu: str, calls: int, options: Sequence[str
             "-plugin",
             f"{_plugin()},out={result}",
             "-L",
-            place.root,
+            installed.root,
             "-cpu",
             model,
-            place.tools / "iree-benchmark-module",
+            installed.tools / "iree-benchmark-module",
         ]
         environment = {"LD_LIBRARY_PATH": os.pathsep.join(map(str, qemu.libraries))} if qemu.libraries else {}
         # The emulated program must not search the libraries of the emulator.

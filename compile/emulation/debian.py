@@ -54,12 +54,12 @@ class Debian:
             FetchError: With apt's own words.
         """
         self._update()
-        place = self._folder / "packages" / suite
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
+        folder = self._folder / "packages" / suite
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         self._say(f"fetching {_listing(packages)} ({self._architecture}, {suite})")
-        self._apt("download", *(f"{package}/{suite}" for package in packages), folder=place)
-        return sorted(place.glob("*.deb"))
+        self._apt("download", *(f"{package}/{suite}" for package in packages), folder=folder)
+        return sorted(folder.glob("*.deb"))
 
     def download_missing(self, packages: Sequence[str]) -> list[Path]:
         """Fetch packages of this machine's architecture with what they need and the system lacks.
@@ -71,16 +71,16 @@ class Debian:
             FetchError: With apt's own words.
         """
         self._update()
-        place = self._folder / "archives"
-        shutil.rmtree(place, ignore_errors=True)
-        (place / "partial").mkdir(parents=True)
+        folder = self._folder / "archives"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "partial").mkdir(parents=True)
         self._say(f"fetching {_listing(packages)} and what they need ({self._architecture})")
         system = _without(Path("/var/lib/dpkg/status").read_text(encoding="utf-8"), packages)
         status = self._folder / "system-status"
         status.write_text(system, encoding="utf-8")
-        options = (f"-oDir::State::status={status}", f"-oDir::Cache::archives={place}")
+        options = (f"-oDir::State::status={status}", f"-oDir::Cache::archives={folder}")
         self._apt("install", "--download-only", "--no-install-recommends", "--yes", *options, *packages)
-        return sorted(place.glob("*.deb"))
+        return sorted(folder.glob("*.deb"))
 
     def _update(self) -> None:
         if self._ready:

@@ -101,7 +101,7 @@ def _ask_qemu(path: Path, libraries: tuple[Path, ...] = ()) -> Qemu:
 
 
 @dataclass(frozen=True, slots=True)
-class CrossCompiler:
+class InstalledCompiler:
     """A C compiler for another machine.
 
     Attributes:
@@ -123,21 +123,21 @@ class CrossCompiler:
         )
 
 
-def cross_compiler(prefix: str) -> CrossCompiler | None:
+def cross_compiler(prefix: str) -> InstalledCompiler | None:
     """Return the C compiler with that prefix (`arm-linux-gnueabihf-`), the system's own or that of the emulators'
     folder.
     """
     found = shutil.which(f"{prefix}gcc")
     if found:
-        return CrossCompiler(Path(found))
+        return InstalledCompiler(Path(found))
     folder = component_folder("compilers")
     return cross_compiler_in(folder, prefix) if folder is not None else None
 
 
-def cross_compiler_in(folder: Path, prefix: str) -> CrossCompiler | None:
+def cross_compiler_in(folder: Path, prefix: str) -> InstalledCompiler | None:
     """Return the C compiler in a folder of unpacked packages."""
     path = folder / "root" / "usr" / "bin" / f"{prefix}gcc"
-    return CrossCompiler(path, tuple(Path(place) for place in _libraries(folder))) if path.exists() else None
+    return InstalledCompiler(path, _libraries(folder)) if path.exists() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +156,8 @@ class Driver:
 def lavapipe() -> Driver | None:
     """Return Mesa's driver, the system's own where there is one, else that of the emulators' folder."""
     if ctypes.util.find_library("vulkan"):
-        for place in _MANIFESTS:
-            for manifest in sorted(Path(place).glob("lvp_icd*.json")):
+        for directory in _MANIFESTS:
+            for manifest in sorted(Path(directory).glob("lvp_icd*.json")):
                 return Driver(manifest)
     return installed_lavapipe()
 

@@ -190,20 +190,20 @@ def _qemu(architecture: str, cpu: str) -> locations.Qemu:
 
 def _qemu_aarch64(emulator: Emulator) -> Runner:
     qemu = _qemu("aarch64", emulator.cpu)
-    place = locations.aarch64()
-    if place is None:
+    installed = locations.aarch64()
+    if installed is None:
         raise RunnerNotFoundError(f"there is no Python for aarch64 to run in QEMU: {_GET}")
-    start = (str(qemu.path), "-L", str(place.root), "-cpu", emulator.cpu)
+    start = (str(qemu.path), "-L", str(installed.root), "-cpu", emulator.cpu)
     return Runner(
         f"qemu-aarch64 {qemu.version}, {emulator.cpu}",
         emulated=True,
-        python=(*start, str(place.python)),
+        python=(*start, str(installed.python)),
         environment={
-            "PYTHONPATH": os.pathsep.join((str(place.site), str(locations.checkout()))),
+            "PYTHONPATH": os.pathsep.join((str(installed.site), str(locations.checkout()))),
             "PYTHONNOUSERSITE": "1",
         },
         tools=start,
-        tool_folder=place.tools,
+        tool_folder=installed.tools,
     )
 
 

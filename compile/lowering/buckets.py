@@ -24,11 +24,11 @@ text has, and no more, so that a text
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from compile.support.errors import PlanError
 from runtime_py.package_format.manifest import Bucket
-import itertools
 
 LAST = (64, 512)
 LONGEST = (128, 1024)

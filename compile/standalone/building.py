@@ -94,24 +94,29 @@ class Program:
         parsed = self.parse([(number, texts[index]) for number, index in asked])
         return tuple(
             _join(
-                bucket, [(index, said) for (place, index), said in zip(asked, parsed, strict=True) if place == number]
+                bucket,
+                [
+                    (index, said)
+                    for (bucket_number, index), said in zip(asked, parsed, strict=True)
+                    if bucket_number == number
+                ],
             )
             for number, bucket in enumerate(buckets)
         )
 
     def _read(self, data: bytes, texts: int) -> Iterator[Parsed]:
-        place = 0
+        offset = 0
         for _ in range(texts):
-            status, count, words = struct.unpack_from("<iii", data, place)
+            status, count, words = struct.unpack_from("<iii", data, offset)
             if status not in (_OK, _TOO_LONG):
                 raise ValueError(f"status {status}, whose meaning is in parser.h")
-            intent = np.frombuffer(data, np.float32, self._intents, place + 12)
-            tags = np.frombuffer(data, np.float32, words * self._tags, place + 12 + intent.nbytes)
-            spans = np.frombuffer(data, np.int32, words * 2, place + 12 + intent.nbytes + tags.nbytes)
-            place += 12 + intent.nbytes + tags.nbytes + spans.nbytes
+            intent = np.frombuffer(data, np.float32, self._intents, offset + 12)
+            tags = np.frombuffer(data, np.float32, words * self._tags, offset + 12 + intent.nbytes)
+            spans = np.frombuffer(data, np.int32, words * 2, offset + 12 + intent.nbytes + tags.nbytes)
+            offset += 12 + intent.nbytes + tags.nbytes + spans.nbytes
             yield Parsed(count, Prediction(intent, tags.reshape(words, self._tags), spans.reshape(words, 2)))
-        if place != len(data):
-            raise ValueError(f"{len(data) - place} bytes are left over")
+        if offset != len(data):
+            raise ValueError(f"{len(data) - offset} bytes are left over")
 
 
 def _join(bucket: Bucket, parsed: Sequence[tuple[int, Parsed]]) -> EntryAnswers:
@@ -139,8 +144,8 @@ def built_program(folder: Path, toolchain: Toolchain, labels: Labels) -> Iterato
     Raises:
         StandaloneError: The C compiler refuses it, or warns.
     """
-    with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as place:
-        program = Path(place) / "replay"
+    with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as scratch:
+        program = Path(scratch) / "replay"
         sources = [folder / name for name in _SOURCES]
         options = (
             "-std=gnu11",

@@ -9,5 +9,5 @@ class StandaloneError(CompileError):
     stage = "standalone"
 
 
-class NoToolchain(StandaloneError):
+class ToolchainError(StandaloneError):
     """This machine has no C compiler or no emulator for a target."""

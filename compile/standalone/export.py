@@ -11,8 +11,8 @@ from pathlib import Path
 
 from compile.lowering.iree_compile import DEFAULT_TIMEOUT, compile_module, compiler_path
 from compile.standalone.errors import StandaloneError
-from compile.standalone.schedule import Dispatch, Place, Schedule
-from compile.standalone.toolchains import CrossCompiler, cross_compiler
+from compile.standalone.schedule import Dispatch, Region, Schedule
+from compile.standalone.toolchains import CompilerSpec, choose_compiler
 from compile.standalone.tracing import trace_module
 from compile.standalone.writing import write_sources
 from compile.support.process import run_tool
@@ -67,11 +67,11 @@ def write_standalone(
     Raises:
         CompilerError: The compiler refuses the module.
         StandaloneError: What it makes cannot be written as C.
-        NoToolchain: The target has no C.
+        ToolchainError: The target has no C.
     """
-    cross = cross_compiler(target)
-    with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as place:
-        kernels, host = Path(place) / "kernels.o", Path(place) / "host.mlir"
+    cross = choose_compiler(target)
+    with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as scratch:
+        kernels, host = Path(scratch) / "kernels.o", Path(scratch) / "host.mlir"
         static = (
             "--iree-llvmcpu-link-embedded=false",
             "--iree-llvmcpu-link-static",
@@ -90,7 +90,7 @@ def write_standalone(
     return Figures(
         code_bytes=(folder / "kernels.o").stat().st_size,
         weight_bytes=len(weights),
-        memory_bytes=schedule.sizes[Place.STATE] + schedule.sizes[Place.ARENA],
+        memory_bytes=schedule.sizes[Region.STATE] + schedule.sizes[Region.ARENA],
         dispatches=sum(isinstance(step, Dispatch) for entry in schedule.entries for step in entry.steps),
         seconds=compiled.seconds,
     )
@@ -98,7 +98,7 @@ def write_standalone(
 
 def _weights(host: Path, schedule: Schedule, timeout: float) -> bytes:
     """Return the module's constants, as the compiler lays them out in the archive that its last stage writes."""
-    wanted = schedule.sizes[Place.CONSTANTS]
+    wanted = schedule.sizes[Region.CONSTANTS]
     if not wanted:
         return b""
     archive = host.with_suffix(".vmfb")
@@ -119,7 +119,7 @@ def _weights(host: Path, schedule: Schedule, timeout: float) -> bytes:
         return files.read(pools[0])
 
 
-def _target_makefile(target: str, cross: CrossCompiler) -> str:
+def _target_makefile(target: str, cross: CompilerSpec) -> str:
     return f"""\
 # kernels.o is for {target}. A compiler given on the command line or in the environment is used instead.
 ifeq ($(origin CC),default)

@@ -7,13 +7,13 @@ from pathlib import Path
 from compile.lowering.iree_compile import compiler_version
 from compile.standalone.export import Figures
 from compile.standalone.proof import Proof
-from compile.standalone.toolchains import cross_compiler
+from compile.standalone.toolchains import choose_compiler
 from targets import Target
 
 
 def write_note(path: Path, name: str, target: Target, figures: Figures, proof: Proof) -> None:
     """Write the page, in Markdown."""
-    cross = cross_compiler(target)
+    cross = choose_compiler(target)
     if proof.machine:
         verdict = f"""\
 Built and run on {proof.machine}: {proof.texts} texts, each in every length bucket that holds it. Words and their places are those of PyTorch, and every logit

@@ -12,7 +12,7 @@ from compile.lowering.iree_compile import DEFAULT_TIMEOUT, target_flags
 from compile.standalone.export import Figures, write_standalone
 from compile.standalone.note import write_note
 from compile.standalone.proof import Proof, prove
-from compile.standalone.toolchains import cross_compiler
+from compile.standalone.toolchains import choose_compiler
 from compile.standalone.writing import write_golden
 from compile.support.errors import CompileError, PackagingError
 from compile.support.reproduction import keep_evidence
@@ -70,14 +70,14 @@ def export_parser(
     chosen = targets.get(target)
     if chosen.refused and not chosen.standalone:
         raise TargetError(f"{target}: {chosen.refused}")
-    cross_compiler(chosen)
+    choose_compiler(chosen)
     flags = target_flags(chosen, targets.family(chosen))
     try:
         with (
             new_directory(out, "parser in C", MARK, replace) as staging,
-            tempfile.TemporaryDirectory(prefix="pqrnn-export-") as place,
+            tempfile.TemporaryDirectory(prefix="pqrnn-export-") as scratch,
         ):
-            return _export(checkpoint, staging, Path(place), chosen, flags, buckets, timeout, on_progress, out)
+            return _export(checkpoint, staging, Path(scratch), chosen, flags, buckets, timeout, on_progress, out)
     except PackageError as error:
         raise PackagingError(str(error)) from error
     except CompileError as error:
@@ -88,7 +88,7 @@ def export_parser(
 def _export(
     source: Path,
     staging: Path,
-    place: Path,
+    scratch: Path,
     target: Target,
     flags: tuple[str, ...],
     wanted: Sequence[Bucket] | None,
@@ -112,7 +112,7 @@ def _export(
         Oracle(model, buckets), [text.encode("utf-8", "replace") for text in checkpoint.facts.golden_texts], buckets
     )
     module = import_programs(
-        export_entries(model, buckets, lambda bucket: tell(f"export {bucket.entry}")), place / "module.mlirbc"
+        export_entries(model, buckets, lambda bucket: tell(f"export {bucket.entry}")), scratch / "module.mlirbc"
     )
     tell(f"compile {target.id}")
     figures = write_standalone(module, target, flags, buckets, labels, staging, source.name, timeout)

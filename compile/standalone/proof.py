@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compile.standalone.building import built_program
-from compile.standalone.errors import NoToolchain
+from compile.standalone.errors import ToolchainError
 from compile.standalone.toolchains import find_toolchain
 from compile.verify.golden import GoldenSet
 from compile.verify.reference import Prediction
@@ -51,7 +51,7 @@ def compute_logits(
         What ran it, and its answers in the form that `compile.verify.parity.compare_answers` takes.
 
     Raises:
-        NoToolchain: The C compiler or the emulator is not installed.
+        ToolchainError: The C compiler or the emulator is not installed.
         StandaloneError: It cannot be built, or crashes.
     """
     toolchain = find_toolchain(target)
@@ -68,7 +68,7 @@ def prove(folder: Path, target: Target, buckets: Sequence[Bucket], labels: Label
     """
     try:
         toolchain = find_toolchain(target)
-    except NoToolchain as error:
+    except ToolchainError as error:
         return Proof("", error.message, 0, 0.0, golden.tolerance)
     with built_program(folder, toolchain, labels) as program:
         texts = [reference.text for reference in golden.references]

@@ -12,8 +12,8 @@ from math import prod
 ALIGNMENT = 64
 
 
-class Place(IntEnum):
-    """Where bytes live: the order is that of the player's table of base addresses."""
+class Region(IntEnum):
+    """A region of memory, numbered as in the player's table of base addresses."""
 
     CONSTANTS = 0
     STATE = 1
@@ -22,9 +22,9 @@ class Place(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Some bytes of a place."""
+    """A range of bytes in a region of memory."""
 
-    place: Place
+    region: Region
     offset: int
     length: int
 
@@ -36,7 +36,7 @@ class ByteRange:
         """
         if offset < 0 or length < 0 or offset + length > self.length:
             raise ValueError(f"bytes {offset} to {offset + length} of a range of {self.length}")
-        return ByteRange(self.place, self.offset + offset, length)
+        return ByteRange(self.region, self.offset + offset, length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ Step = Dispatch | Fill | Copy
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One array that an entry returns: 32-bit numbers at a place, row after row."""
+    """One array that an entry returns: 32-bit numbers, row after row."""
 
     shape: tuple[int, ...]
     data: ByteRange
@@ -110,9 +110,9 @@ class Schedule:
     """A whole module.
 
     Attributes:
-        setup: Steps to run once, before any entry; they fill `Place.STATE`.
+        setup: Steps to run once, before any entry; they fill `Region.STATE`.
         entries: One per length bucket.
-        sizes: Bytes of each place; the arena is that of the most demanding entry.
+        sizes: Bytes of each region; the arena has as many as the most demanding entry needs.
     """
 
     setup: tuple[Step, ...]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compile.emulation import locations, pins
-from compile.standalone.errors import NoToolchain
+from compile.standalone.errors import ToolchainError
 from compile.support.process import run_tool
 from targets import Target
 from targets.isa import architecture_of
@@ -18,7 +18,7 @@ _SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class CrossCompiler:
+class CompilerSpec:
     """A C compiler as Debian has it.
 
     Attributes:
@@ -39,19 +39,19 @@ class CrossCompiler:
 
 # Vectors and other extras are in kernels.o alone, which is compiled already: what is left is for the plain processor.
 _CROSS_COMPILERS = {
-    "aarch64": CrossCompiler("aarch64-linux-gnu-", "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"),
-    "arm": CrossCompiler(
+    "aarch64": CompilerSpec("aarch64-linux-gnu-", "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"),
+    "arm": CompilerSpec(
         "arm-linux-gnueabihf-", "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross", ("-march=armv7-a", "-mfpu=neon-vfpv4")
     ),
-    "armv7-vfp3": CrossCompiler(
+    "armv7-vfp3": CompilerSpec(
         "arm-linux-gnueabihf-", "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross", ("-march=armv7-a", "-mfpu=neon")
     ),
-    "riscv64": CrossCompiler(
+    "riscv64": CompilerSpec(
         "riscv64-linux-gnu-", "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross", ("-march=rv64gc", "-mabi=lp64d")
     ),
-    "x86_64": CrossCompiler("x86_64-linux-gnu-", "gcc-x86-64-linux-gnu libc6-dev-amd64-cross"),
+    "x86_64": CompilerSpec("x86_64-linux-gnu-", "gcc-x86-64-linux-gnu libc6-dev-amd64-cross"),
 }
-_CORTEX_M7 = CrossCompiler(
+_CORTEX_M7 = CompilerSpec(
     "arm-none-eabi-",
     "gcc-arm-none-eabi libnewlib-arm-none-eabi",
     ("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard"),
@@ -72,8 +72,8 @@ class Toolchain:
         whole_board: The emulator is of a whole board: it takes the program and its arguments as options of its own.
     """
 
-    cross: CrossCompiler
-    compiler: locations.CrossCompiler
+    cross: CompilerSpec
+    compiler: locations.InstalledCompiler
     options: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ("-static",)
     machine: str = "this machine"
@@ -88,14 +88,14 @@ class Toolchain:
         return [*self.command, "-semihosting-config", f"enable=on,target=native,{words}", "-kernel", program.name]
 
 
-def cross_compiler(target: Target) -> CrossCompiler:
+def choose_compiler(target: Target) -> CompilerSpec:
     """Return the C compiler for a target, installed or not.
 
     Raises:
-        NoToolchain: The target's object files are not ELF, or its architecture is none that is known here.
+        ToolchainError: The target's object files are not ELF, or its architecture is none that is known here.
     """
     if target.family != "cpu" or any(system in target.triple for system in ("apple", "windows")):
-        raise NoToolchain(
+        raise ToolchainError(
             f"{target.id}: cannot be written as C: that takes a processor, and object files in ELF (Linux, Android, bare metal)"
         )
     if target.triple.startswith("thumbv7em-none") and target.cpu == "cortex-m7":
@@ -105,7 +105,7 @@ def cross_compiler(target: Target) -> CrossCompiler:
         "armv7-vfp3" if architecture == "arm" and "vfp4" not in target.features else architecture
     )
     if found is None:
-        raise NoToolchain(f"{target.id}: no C compiler is known here for {target.triple}")
+        raise ToolchainError(f"{target.id}: no C compiler is known here for {target.triple}")
     return found
 
 
@@ -113,13 +113,13 @@ def find_toolchain(target: Target) -> Toolchain:
     """Return what builds and runs a parser for a target here.
 
     Raises:
-        NoToolchain: The compiler or the emulator is not installed; with the name of the package.
+        ToolchainError: The compiler or the emulator is not installed; with the name of the package.
     """
-    cross = cross_compiler(target)
+    cross = choose_compiler(target)
     compiler = locations.cross_compiler(cross.prefix)
     if compiler is None:
         fetched = "run `make emulators`, or on " if cross.prefix in pins.CROSS_COMPILERS else ""
-        raise NoToolchain(f"{cross.compiler} is not installed ({fetched}Debian: apt-get install {cross.packages})")
+        raise ToolchainError(f"{cross.compiler} is not installed ({fetched}Debian: apt-get install {cross.packages})")
     if cross is _CORTEX_M7:
         return _cortex_m7(cross, compiler)
     architecture = _architecture(target)
@@ -135,7 +135,7 @@ def find_toolchain(target: Target) -> Toolchain:
                 machine=f"qemu-{architecture} {qemu.version}, {cpu}",
                 command=(str(qemu.path), "-cpu", cpu),
             )
-    raise NoToolchain(
+    raise ToolchainError(
         f"qemu-{architecture} with a processor {cpu.split(',')[0]!r} is not installed: run `make emulators`"
     )
 
@@ -156,10 +156,10 @@ def _processor(target: Target, architecture: str) -> str:
     return "max"
 
 
-def _cortex_m7(cross: CrossCompiler, compiler: locations.CrossCompiler) -> Toolchain:
+def _cortex_m7(cross: CompilerSpec, compiler: locations.InstalledCompiler) -> Toolchain:
     emulator = shutil.which("qemu-system-arm")
     if emulator is None:
-        raise NoToolchain("qemu-system-arm is not installed (Debian: apt-get install qemu-system-arm)")
+        raise ToolchainError("qemu-system-arm is not installed (Debian: apt-get install qemu-system-arm)")
     version = run_tool([emulator, "--version"], _SECONDS).output.split(" version ")[-1].split()[0]
     return Toolchain(
         cross,

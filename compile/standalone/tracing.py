@@ -21,7 +21,7 @@ from compile.standalone.schedule import (
     Copy,
     Dispatch,
     Fill,
-    Place,
+    Region,
     Result,
     Schedule,
     ScheduledEntry,
@@ -81,8 +81,8 @@ class _Host:
         self.functions: dict[str, Any] = {}
         self.initializers: list[Any] = []
         self.globals: dict[str, Any] = {}
-        self.sizes = dict.fromkeys(Place, 0)
-        self.allocating = Place.STATE
+        self.sizes = dict.fromkeys(Region, 0)
+        self.allocating = Region.STATE
         self.steps: list[Step] = []
         for operation in _operations(module.operation):
             if operation.name == "util.func":
@@ -97,13 +97,13 @@ class _Host:
     def trace(self, buckets: Sequence[Bucket]) -> Schedule:
         for initializer in self.initializers:
             self.call(initializer, [])
-        setup, self.steps, self.allocating = tuple(self.steps), [], Place.ARENA
+        setup, self.steps, self.allocating = tuple(self.steps), [], Region.ARENA
         entries, arena = [], 0
         for bucket in buckets:
-            self.sizes[Place.ARENA] = 0
+            self.sizes[Region.ARENA] = 0
             entries.append(self._entry(bucket))
-            arena = max(arena, self.sizes[Place.ARENA])
-        return Schedule(setup, tuple(entries), (self.sizes[Place.CONSTANTS], self.sizes[Place.STATE], arena))
+            arena = max(arena, self.sizes[Region.ARENA])
+        return Schedule(setup, tuple(entries), (self.sizes[Region.CONSTANTS], self.sizes[Region.STATE], arena))
 
     def _entry(self, bucket: Bucket) -> ScheduledEntry:
         function = self.functions.get(f"{bucket.entry}$async") or self.functions.get(bucket.entry)
@@ -155,10 +155,10 @@ class _Host:
 
     def submit(self, commands: _Commands, bindings: list[ByteRange]) -> None:
         """Add recorded commands to the steps."""
-        for make, places in commands.recorded:
+        for make, spans in commands.recorded:
             ranges = [
                 (bindings[buffer] if isinstance(buffer, int) else buffer).part(offset, length)
-                for buffer, offset, length in places
+                for buffer, offset, length in spans
             ]
             self.steps.append(make(*ranges))
 
@@ -225,15 +225,15 @@ def _execute(host: _Host, operation: Any, inputs: list[Any]) -> list[Any]:
     _, _, _, _, commands, *bindings = inputs
     third = len(bindings) // 3
     buffers, offsets, lengths = bindings[:third], bindings[third : 2 * third], bindings[2 * third :]
-    host.submit(commands, [buffer.part(*place) for buffer, *place in zip(buffers, offsets, lengths, strict=True)])
+    host.submit(commands, [buffer.part(*span) for buffer, *span in zip(buffers, offsets, lengths, strict=True)])
     return []
 
 
 def _pool(host: _Host, operation: Any, inputs: list[Any]) -> list[Any]:
     length = int(str(operation.attributes["value"]).split("<", 1)[1].split("xi8", 1)[0])
-    start = host.sizes[Place.CONSTANTS]
-    host.sizes[Place.CONSTANTS] = start + _aligned(length)
-    return [ByteRange(Place.CONSTANTS, start, length)]
+    start = host.sizes[Region.CONSTANTS]
+    host.sizes[Region.CONSTANTS] = start + _aligned(length)
+    return [ByteRange(Region.CONSTANTS, start, length)]
 
 
 def _import(host: _Host, operation: Any, inputs: list[Any]) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from compile.standalone.errors import StandaloneError
-from compile.standalone.schedule import ByteRange, Copy, Dispatch, Fill, Place, Schedule, ScheduledEntry, Step
+from compile.standalone.schedule import ByteRange, Copy, Dispatch, Fill, Region, Schedule, ScheduledEntry, Step
 from runtime_py.package_format.golden import GoldenVectors
 from runtime_py.package_format.manifest import Bucket
 
@@ -80,14 +80,14 @@ def _check_results(entry: ScheduledEntry, bucket: Bucket, intents: int, tags: in
     shapes = [result.shape for result in entry.results]
     if shapes != [(1, intents), (1, bucket.words, tags), (1, bucket.words, 2), (1,)]:
         raise StandaloneError(f"{entry.name}: returns arrays of shapes {shapes}, which are not those of ABI 1")
-    if any(result.data.length != 4 * result.size or result.data.place is not Place.ARENA for result in entry.results):
+    if any(result.data.length != 4 * result.size or result.data.region is not Region.ARENA for result in entry.results):
         raise StandaloneError(f"{entry.name}: returns something that is no array of 32-bit numbers of its own")
 
 
 def _header(schedule: Schedule, buckets: Sequence[Bucket], intents: int, tags: int, query: str, name: str) -> str:
     sizes = ", ".join(f"{bucket.words} words and {bucket.bytes} bytes" for bucket in buckets)
     return f"""\
-/* The parser "{_comment(name)}": bytes in, numbers out. Works in {schedule.sizes[Place.ARENA] + schedule.sizes[Place.STATE]:,} bytes of memory.
+/* The parser "{_comment(name)}": bytes in, numbers out. Works in {schedule.sizes[Region.ARENA] + schedule.sizes[Region.STATE]:,} bytes of memory.
 
    Everything is in static memory: one call at a time. */
 #ifndef PQRNN_PARSER_H
@@ -141,7 +141,7 @@ class _Shared:
         self.starts: dict[tuple[Hashable, ...], int] = {}
         self.rows: list[Any] = []
 
-    def place(self, rows: tuple[Hashable, ...]) -> int:
+    def add(self, rows: tuple[Hashable, ...]) -> int:
         start = self.starts.setdefault(rows, len(self.rows))
         if start == len(self.rows):
             self.rows += rows
@@ -165,7 +165,7 @@ class _Tables:
             offsets = ", ".join(str(data.offset) for data in (entry.text, *(result.data for result in entry.results)))
             entries.append(f"{{{bucket.bytes}, {bucket.words}, {offsets}, {len(steps)}, {len(entry.steps)}}}")
             steps += [self._step(step) for step in entry.steps]
-        ranges = [f"{{{row.place.value}, {row.offset}, {row.length}}}" for row in self.ranges.rows]
+        ranges = [f"{{{row.region.value}, {row.offset}, {row.length}}}" for row in self.ranges.rows]
         _, state, arena = self.schedule.sizes
         return f"""\
 #include "tables.h"
@@ -210,8 +210,8 @@ const uint32_t pqrnn_setup_count = {len(setup)};
         constants: tuple[int, ...],
         groups: tuple[int, int, int] = (1, 1, 1),
     ) -> str:
-        places = f"{self.ranges.place(ranges)}, {self.constants.place(constants)}"
-        return f"{{{kernel}, {len(ranges)}, {len(constants)}, {places}, {{{groups[0]}, {groups[1]}, {groups[2]}}}}}"
+        indices = f"{self.ranges.add(ranges)}, {self.constants.add(constants)}"
+        return f"{{{kernel}, {len(ranges)}, {len(constants)}, {indices}, {{{groups[0]}, {groups[1]}, {groups[2]}}}}}"
 
 
 def _array(declaration: str, rows: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import target_flags
 from compile.pipeline import compile_checkpoint
 from compile.standalone.building import Program, built_program
-from compile.standalone.errors import NoToolchain, StandaloneError
+from compile.standalone.errors import ToolchainError, StandaloneError
 from compile.standalone.export import write_standalone
 from compile.standalone.pipeline import export_parser
 from compile.standalone.proof import prove
@@ -49,7 +49,7 @@ Written = Callable[[str], Path]
 def toolchain_of(name: str) -> Toolchain:
     try:
         return find_toolchain(registry().get(name))
-    except NoToolchain as error:
+    except ToolchainError as error:
         pytest.skip(error.message)
 
 
@@ -217,7 +217,7 @@ def test_kernels_of_another_parser_are_refused(written: Written, tiny: Path, tmp
 
 def test_what_is_no_processor_in_elf_is_refused(module: Path, tmp_path: Path) -> None:
     for name in ("vulkan", "macos-arm64"):
-        with pytest.raises(NoToolchain, match=f"{name}: cannot be written as C"):
+        with pytest.raises(ToolchainError, match=f"{name}: cannot be written as C"):
             write_standalone(module, registry().get(name), (), BUCKETS, NAMES, tmp_path, "a test")
     assert not list(tmp_path.iterdir())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from compile.emulation import cpuid, debian, install, locations, runner
+from compile.emulation import components, cpuid, debian, install, locations, runner
 from compile.emulation.runner import RunnerNotFoundError, find_runner
 from runtime_py.device.preflight import this_machine
 from runtime_py.device.vulkan import VulkanDevice, VulkanDevices
@@ -132,7 +132,7 @@ def component(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """
     plan = ["write"]
 
-    def build(folder: Path, archive: install.Archive) -> dict[str, object]:
+    def build(folder: Path, archive: components.Archive) -> dict[str, object]:
         (folder / "half").write_text("half")
         step = plan[-1]
         if step == "fail":
@@ -146,8 +146,8 @@ def component(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         folder = locations.component_folder("qemu")
         return None if folder is None else (folder / "content").read_text()
 
-    made = install.Component("qemu", "for tests", lambda: {"pins": [plan[0]]}, build, source)
-    monkeypatch.setitem(install._COMPONENTS, "qemu", made)
+    made = components.Component("qemu", "for tests", lambda: {"pins": [plan[0]]}, build, source)
+    monkeypatch.setitem(components.COMPONENTS, "qemu", made)
     return plan
 
 

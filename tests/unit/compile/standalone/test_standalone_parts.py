@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from compile.lowering.buckets import make_buckets
 from compile.standalone import toolchains
-from compile.standalone.errors import NoToolchain, StandaloneError
-from compile.standalone.schedule import ByteRange, Copy, Dispatch, Fill, Place, Result, Schedule, ScheduledEntry
-from compile.standalone.toolchains import cross_compiler, find_toolchain
+from compile.standalone.errors import StandaloneError, ToolchainError
+from compile.standalone.schedule import ByteRange, Copy, Dispatch, Fill, Region, Result, Schedule, ScheduledEntry
+from compile.standalone.toolchains import choose_compiler, find_toolchain
 from compile.standalone.writing import _string, write_golden, write_sources
 from runtime_py.package_format.golden import join_golden
 from targets import registry
 
 BUCKETS = make_buckets([(4, 32)])
-WHOLE = ByteRange(Place.ARENA, 0, 4096)
+WHOLE = ByteRange(Region.ARENA, 0, 4096)
 
 
 def entry(words: int = 4) -> ScheduledEntry:
@@ -50,11 +50,11 @@ def test_a_c_string_holds_the_bytes_of_a_name(text: str) -> None:
 def test_a_range_does_not_reach_past_its_end(offset: int, length: int) -> None:
     with pytest.raises(ValueError, match="of a range of 4096"):
         WHOLE.part(offset, length)
-    assert WHOLE.part(64, 32).part(32, 0) == ByteRange(Place.ARENA, 96, 0)
+    assert WHOLE.part(64, 32).part(32, 0) == ByteRange(Region.ARENA, 96, 0)
 
 
 def test_tables_name_each_kernel_once_and_share_what_is_equal(tmp_path: Path) -> None:
-    schedule = Schedule((Fill(ByteRange(Place.STATE, 0, 64), b"\x00"),), (entry(),), (640, 64, 4096))
+    schedule = Schedule((Fill(ByteRange(Region.STATE, 0, 64), b"\x00"),), (entry(),), (640, 64, 4096))
     write_sources(tmp_path, schedule, BUCKETS, ("a", "b"), ("O", "B-x", "I-x"), "module_query", "a */ name")
     tables = (tmp_path / "tables.c").read_text()
     assert tables.count('"first"') == tables.count('"second"') == 1
@@ -113,22 +113,22 @@ def test_every_processor_in_elf_has_a_c_compiler() -> None:
     for name in known.names():
         target = known.get(name)
         if target.family == "cpu" and not any(system in target.triple for system in ("apple", "windows")):
-            assert cross_compiler(target).compiler.endswith("gcc"), name
+            assert choose_compiler(target).compiler.endswith("gcc"), name
         else:
-            with pytest.raises(NoToolchain, match="cannot be written as C"):
-                cross_compiler(target)
-    assert "-mfpu=neon" in cross_compiler(known.get("beaglebone-black")).flags
-    assert "-mfpu=neon-vfpv4" in cross_compiler(known.get("raspberry-pi-2")).flags
+            with pytest.raises(ToolchainError, match="cannot be written as C"):
+                choose_compiler(target)
+    assert "-mfpu=neon" in choose_compiler(known.get("beaglebone-black")).flags
+    assert "-mfpu=neon-vfpv4" in choose_compiler(known.get("raspberry-pi-2")).flags
 
 
 def test_a_missing_compiler_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toolchains.places, "cross_compiler", lambda prefix: None)
+    monkeypatch.setattr(toolchains.locations, "cross_compiler", lambda prefix: None)
     with pytest.raises(
-        NoToolchain, match=r"arm-none-eabi-gcc is not installed \(Debian: apt-get install gcc-arm-none-eabi"
+        ToolchainError, match=r"arm-none-eabi-gcc is not installed \(Debian: apt-get install gcc-arm-none-eabi"
     ):
         find_toolchain(registry().get("cortex-m7"))
     with pytest.raises(
-        NoToolchain,
+        ToolchainError,
         match=r"riscv64-linux-gnu-gcc is not installed \(run `make emulators`, "
         r"or on Debian: apt-get install gcc-riscv64",
     ):
