@@ -1,0 +1,94 @@
+"""What a compiled module shows without being run: the sizes of its parts, and its launches of generated code."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile.emulation.runner import native_tools
+from compile.support.process import run_tool
+from compile.target_bench.figures import BenchError
+
+_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleSizes:
+    """Bytes of the parts of a compiled module."""
+
+    code: int
+    weights: int
+    program: int
+
+
+def measure_module(module: Path) -> ModuleSizes:
+    """Return the sizes of the parts of a compiled module, which is a zip archive of them.
+
+    Raises:
+        BenchError: It is no such archive.
+    """
+    try:
+        with zipfile.ZipFile(module) as archive:
+            parts = {entry.filename: entry.file_size for entry in archive.infolist()}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise BenchError(f"{module}: not a compiled module as this compiler writes it ({error})") from error
+    program = sum(size for name, size in parts.items() if name == "module.fb")
+    weights = sum(size for name, size in parts.items() if name.endswith(".bin"))
+    return ModuleSizes(sum(parts.values()) - program - weights, weights, program)
+
+
+def count_dispatches(module: Path, entries: Sequence[str]) -> dict[str, int]:
+    """Return how many launches of generated code one call of each entry makes, from the program of the module.
+
+    An entry either launches by itself or replays a list of launches that the initialiser recorded; neither has loops or
+    choices.
+
+    Raises:
+        BenchError: The program cannot be read.
+    """
+    finished = run_tool([native_tools() / "iree-dump-module", "--output=disassembly", module], _SECONDS)
+    if finished.code:
+        raise BenchError(f"{module}: iree-dump-module {finished.ending}", finished.diagnostics)
+    bodies = _functions(finished.output)
+    recorded = _recordings(bodies)
+    counts = {}
+    for entry in entries:
+        own = [body for name, body in bodies if name in (entry, f"{entry}$async")]
+        if not own:
+            raise BenchError(f"{module}: has no function {entry}")
+        replayed = {
+            slot
+            for body in own
+            for slot in re.findall(r"vm\.global\.load\.ref \.refs\[(\d+)\] : !hal\.command_buffer", body)
+        }
+        if not replayed <= recorded.keys():
+            raise BenchError(f"{module}: cannot tell which launches {entry} replays")
+        functions = [bodies[recorded[slot]][1] for slot in replayed]
+        counts[entry] = sum(len(re.findall(r"@hal\.command_buffer\.dispatch\b", body)) for body in [*own, *functions])
+    return counts
+
+
+def _functions(text: str) -> list[tuple[str, str]]:
+    """Return name and body of every function of a disassembly, by number."""
+    parts = re.split(r"^vm\.func @([^(]+)\(", text, flags=re.MULTILINE)
+    return list(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def _recordings(bodies: list[tuple[str, str]]) -> dict[str, int]:
+    """Return by slot of a recorded list of launches the number of the function that recorded it.
+
+    The initialiser calls it by number, `@module:4`, or by name; the disassembler gives the name of the initialiser to
+    the very first function, too.
+    """
+    stored = (
+        r"vm\.call @[\w$]+(?::(\d+)|\.(\S+))\(\)\s+vm\.global\.store\.ref %\w+, \.refs\[(\d+)\] : !hal\.command_buffer"
+    )
+    names = [name for name, _ in bodies]
+    return {
+        slot: int(number) if number else names.index(name)
+        for _, body in bodies
+        for number, name, slot in re.findall(stored, body)
+    }
