@@ -13,9 +13,8 @@ from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import STRIP_FLAGS, compile_module
 from compile.verify.golden import GoldenSet, make_golden
 from compile.verify.reference import Oracle
-from pqrnn.recipes.settings import ProjectionConfig
-from pqrnn.recipes.settings import ModelConfig
 from pqrnn.model.parser import ParserModel
+from pqrnn.recipes.settings import ModelConfig, ProjectionConfig
 from runtime_py.decode.labels import Labels
 from runtime_py.device.preflight import this_machine
 from runtime_py.package_format.golden import save_golden

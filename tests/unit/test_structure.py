@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from makers.imports import PACKAGES, ROOT, find_circles, import_graph, imported_packages, reached_packages, sources
+from makers.imports import ROOT, find_circles, import_graph, imported_packages, reached_packages, sources
 
 from pqrnn.cli.main import main
 

@@ -16,12 +16,10 @@ from pqrnn.checkpoint import load_checkpoint
 from pqrnn.cli.app import app
 from pqrnn.data.examples import Example
 from pqrnn.data.writer import write_jsonl
-from pqrnn.recipes.settings import ProjectionConfig
-from pqrnn.recipes.settings import ModelConfig
 from pqrnn.model.int8 import IntegerLinear
 from pqrnn.quantization import prepare_qat
+from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TrainingConfig
 from pqrnn.training import trainer as training
-from pqrnn.recipes.settings import TrainingConfig
 from pqrnn.training.trainer import train
 
 _MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)

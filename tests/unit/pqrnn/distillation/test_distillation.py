@@ -24,17 +24,12 @@ from pqrnn.distillation.labelling import answer, average_logits, label_transfer_
 from pqrnn.distillation.loading import carry_weights, load_teacher
 from pqrnn.distillation.logit_store import TeacherLogits, TransferText, read_logits, write_logits
 from pqrnn.distillation.objective import DistillationObjective
-from pqrnn.recipes.settings import DistillationConfig
 from pqrnn.distillation.pretrained import find_encoder, load_encoder
 from pqrnn.distillation.romanization import romanise
 from pqrnn.distillation.subwords import WordTokens
 from pqrnn.distillation.teacher import TeacherModel
-from pqrnn.recipes.settings import TeacherConfig
 from pqrnn.distillation.transfer_set import make_transfer_set
-from pqrnn.recipes.settings import TransferConfig
 from pqrnn.errors import CheckpointError, TeacherError, TrainingError
-from pqrnn.recipes.settings import ProjectionConfig
-from pqrnn.recipes.settings import ModelConfig
 from pqrnn.model.losses import (
     IGNORED,
     SHARPNESS,
@@ -46,7 +41,14 @@ from pqrnn.model.losses import (
     soft_loss,
 )
 from pqrnn.model.network import Encoding
-from pqrnn.recipes.settings import TrainingConfig
+from pqrnn.recipes.settings import (
+    DistillationConfig,
+    ModelConfig,
+    ProjectionConfig,
+    TeacherConfig,
+    TrainingConfig,
+    TransferConfig,
+)
 from pqrnn.training.trainer import train
 from runtime_py.decode.labels import Labels
 

@@ -24,8 +24,8 @@ from pqrnn.features.projection import (
     to_int32,
     unpack_bytes,
 )
-from pqrnn.recipes.settings import ProjectionConfig
 from pqrnn.features.unicode_table import CODE_POINTS
+from pqrnn.recipes.settings import ProjectionConfig
 
 SIZE, ROWS = 64, 12
 # Small, with more than one hash in each part; the default configuration has a test of its own.

@@ -14,8 +14,8 @@ from oracles.texts import byte_texts, texts
 from oracles.unicode_classes import SPACE, break_class
 
 from pqrnn.features.projection import Projection, pack_texts
-from pqrnn.recipes.settings import ProjectionConfig
 from pqrnn.features.unicode_table import load_unicode_table
+from pqrnn.recipes.settings import ProjectionConfig
 
 SIZE, ROWS = 64, 12
 PROJECTION = Projection(ProjectionConfig(word_features=32, ngram_features=48))

@@ -13,8 +13,8 @@ from oracles.effort import examples
 from oracles.texts import PIECES
 
 from pqrnn.features.projection import Projection
-from pqrnn.recipes.settings import ProjectionConfig
 from pqrnn.features.segmentation import segment_texts
+from pqrnn.recipes.settings import ProjectionConfig
 
 PROJECTION = Projection(ProjectionConfig(word_features=16, ngram_features=0))
 ZWJ, ZWNJ, VS15, VS16 = "\u200d", "\u200c", "\ufe0e", "\ufe0f"

@@ -16,8 +16,8 @@ import pytest
 from oracles.projection import hash_string
 
 from pqrnn.features.projection import Projection
-from pqrnn.recipes.settings import ProjectionConfig
 from pqrnn.features.word_table import WordFeatures
+from pqrnn.recipes.settings import ProjectionConfig
 
 CONFIG = ProjectionConfig()
 OWN = CONFIG.word_features

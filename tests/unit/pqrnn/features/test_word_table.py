@@ -11,9 +11,9 @@ from oracles.projection import decode, project, segment
 from oracles.texts import byte_texts
 
 from pqrnn.features.projection import Projection, pack_texts
-from pqrnn.recipes.settings import ProjectionConfig
 from pqrnn.features.segmentation import group_texts, segment_texts
 from pqrnn.features.word_table import WordFeatures
+from pqrnn.recipes.settings import ProjectionConfig
 
 CONFIG = ProjectionConfig(word_features=32, ngram_features=32)
 PROJECTION = Projection(CONFIG)

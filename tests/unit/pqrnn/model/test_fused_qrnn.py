@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from oracles.effort import examples
 from torch import Tensor
 
-from pqrnn.recipes.settings import ModelConfig
 from pqrnn.model.fused_qrnn import pack_words, run_layer
 from pqrnn.model.qrnn import QrnnLayer
+from pqrnn.recipes.settings import ModelConfig
 
 WIDTH, STATE = 5, 3
 

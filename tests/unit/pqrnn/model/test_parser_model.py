@@ -14,9 +14,8 @@ from oracles.texts import byte_texts
 from torch import Tensor
 
 from pqrnn.features.projection import pack_texts
-from pqrnn.recipes.settings import ProjectionConfig
-from pqrnn.recipes.settings import ModelConfig
 from pqrnn.model.parser import ParserModel, ParserOutputs
+from pqrnn.recipes.settings import ModelConfig, ProjectionConfig
 
 INTENTS, TAGS = 5, 7
 SMALL = ModelConfig(projection=ProjectionConfig(word_features=32, ngram_features=32), bottleneck=12, state=6)

@@ -20,12 +20,11 @@ from torch.nn import functional
 from pqrnn.checkpoint import Facts, load_checkpoint, load_facts, save_checkpoint
 from pqrnn.errors import CheckpointError, QuantizationError
 from pqrnn.features.projection import pack_texts
-from pqrnn.recipes.settings import ProjectionConfig
-from pqrnn.recipes.settings import ModelConfig
 from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps, multiply
 from pqrnn.model.parser import ParserModel, ParserOutputs
 from pqrnn.model.qat import QuantizedLinear, shorten
 from pqrnn.quantization import calibrate, int8_config, prepare_qat
+from pqrnn.recipes.settings import ModelConfig, ProjectionConfig
 from runtime_py.decode.labels import Labels
 
 INTENTS, TAGS = 5, 7

@@ -11,8 +11,8 @@ import pytest
 
 from pqrnn.checkpoint import load_checkpoint, load_facts
 from pqrnn.errors import CheckpointError
-from pqrnn.recipes.settings import ModelConfig
 from pqrnn.model.retired_options import add_retired_options, drop_retired_options
+from pqrnn.recipes.settings import ModelConfig
 from pqrnn.zoo.shelf import SHIPPED
 
 FOLDER = SHIPPED / "snips-en"

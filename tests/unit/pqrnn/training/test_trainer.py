@@ -19,11 +19,9 @@ from pqrnn.errors import CheckpointError, TrainingError
 from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
 from pqrnn.evaluation.metrics import score_frames
 from pqrnn.evaluation.prediction import predict_texts
-from pqrnn.recipes.settings import ProjectionConfig
-from pqrnn.recipes.settings import ModelConfig
+from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TrainingConfig
 from pqrnn.training import trainer as training
 from pqrnn.training.config import learning_rate
-from pqrnn.recipes.settings import TrainingConfig
 from pqrnn.training.trainer import train
 from runtime_py.decode.decoder import Decoder
 

@@ -10,9 +10,7 @@ import torch
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError
-from pqrnn.recipes.settings import ProjectionConfig
-from pqrnn.recipes.settings import ModelConfig
-from pqrnn.recipes.settings import TrainingConfig
+from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TrainingConfig
 from pqrnn.training.trainer import train
 from pqrnn.training.weight_averaging import average_checkpoints, average_weights
 
