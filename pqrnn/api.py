@@ -181,8 +181,8 @@ def distill(
     if recipe.distillation.relation_weight and 2 * recipe.model.state % recipe.transfer.relation_heads:
         heads = recipe.transfer.relation_heads
         raise TrainingError(
-            f"--relation-weight compares {heads} parts of the states: --state {recipe.model.state} has to be a multiple "
-            f"of {RELATION_HEADS // 2}"
+            f"--relation-weight compares {heads} parts of the states: --state {recipe.model.state} has to be a "
+            f"multiple of {RELATION_HEADS // 2}"
         )
     loaded = _load(data, dev, lang, dev_share, reporter)
     texts = load_unlabelled(unlabelled, data, lang, loaded.development)

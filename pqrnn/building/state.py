@@ -24,6 +24,8 @@ class StageResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         bytes: Size of the result in bytes: weights, or the whole package.
         note: What a person has to know.
         skipped: Whether the stage was left out; the note says why.
+        flips: Intents and slots in which the package differs from PyTorch; of the check alone.
+        passed: Whether the golden vectors pass; of the check alone.
     """
 
     seconds: float = 0.0
@@ -32,6 +34,8 @@ class StageResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     bytes: int = 0
     note: str = ""
     skipped: bool = False
+    flips: int = 0
+    passed: bool = True
 
     @property
     def exact_match(self) -> float | None:

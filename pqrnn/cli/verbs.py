@@ -5,6 +5,7 @@ from __future__ import annotations
 from pqrnn.cli import (
     average,
     bench,
+    build,
     check,
     compile,
     conformance,
@@ -27,6 +28,7 @@ from pqrnn.cli import (
 __all__ = [
     "average",
     "bench",
+    "build",
     "check",
     "compile",
     "conformance",

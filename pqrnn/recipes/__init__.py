@@ -1,1 +1,1 @@
-"""Recipes: everything that decides what a command makes, in structs, TOML files and options with one set of defaults."""
+"""Recipes: what decides the result of a command, in structs, TOML files and options with one set of defaults."""

@@ -1,4 +1,4 @@
-"""What the structs of settings say about themselves: paths, defaults, descriptions, options; and changing them by path."""
+"""What the structs of settings say about themselves (paths, defaults, descriptions, options), and changes by path."""
 
 from __future__ import annotations
 

@@ -55,13 +55,28 @@ def read_document(source: str | Path) -> dict[str, Any]:
         except OSError as error:
             known = ", ".join(shipped_recipes())
             raise RecipeError(
-                f"{path}: cannot be read ({error.strerror}); expected a TOML file, or one of the recipes that come with "
-                f"pqrnn: {known}"
+                f"{path}: cannot be read ({error.strerror}); expected a TOML file, or one of the recipes that come "
+                f"with pqrnn: {known}"
             ) from error
     try:
         return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not TOML: {error}") from error
+
+
+def parse_change(text: str) -> tuple[str, Any]:
+    """Return the path and the value of "train.training.epochs=10"; the value is TOML, or a text as it stands.
+
+    Raises:
+        RecipeError: There is no "=".
+    """
+    path, equals, value = text.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {text}: expected PATH=VALUE, as train.training.epochs=10")
+    try:
+        return path.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return path.strip(), value.strip()
 
 
 def write_recipe(recipe: msgspec.Struct, *, describe: bool = True) -> str:

@@ -130,6 +130,22 @@ def recipe_of_round(build: BuildRecipe, position: int, seed: int | None = None) 
     )
 
 
+def with_threads(build: BuildRecipe, threads: int) -> BuildRecipe:
+    """Return the recipe with so many CPU threads in every stage."""
+
+    def limited(recipe: Any) -> Any:
+        return msgspec.structs.replace(recipe, training=msgspec.structs.replace(recipe.training, threads=threads))
+
+    quantization = msgspec.structs.replace(build.quantize.quantization, threads=threads)
+    return msgspec.structs.replace(
+        build,
+        train=limited(build.train),
+        finetune=limited(build.finetune),
+        rounds=tuple(limited(one) for one in build.rounds),
+        quantize=msgspec.structs.replace(build.quantize, quantization=quantization),
+    )
+
+
 def with_relation_heads(recipe: DistillRecipe) -> DistillRecipe:
     """Return the recipe with relations kept in the logit store where they are learned from."""
     if not recipe.distillation.relation_weight or recipe.transfer.relation_heads:

@@ -1,8 +1,8 @@
 """Every setting of training, distillation and quantization: its default, its bounds and what it means, once.
 
 The structs hold no code but their checks and import no PyTorch: the command line takes options, defaults and help from
-them (`pqrnn.cli.recipe_options`), recipes in TOML are read into them (`pqrnn.recipes.files`), and checkpoints keep them.
-A field whose name in files differs from its name here keeps the name that earlier versions wrote.
+them (`pqrnn.cli.recipe_options`), recipes in TOML are read into them (`pqrnn.recipes.files`), and checkpoints keep
+them. A field whose name in files differs from its name here keeps the name that earlier versions wrote.
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ class TrainingConfig(Settings, frozen=True, kw_only=True):
     intent_weight: Annotated[
         Weight,
         option(
-            "Weight of the gold intent in the loss, against the sum over the tags; a teacher's answers about the intent "
-            "have a weight of their own.",
+            "Weight of the gold intent in the loss, against the sum over the tags; a teacher's answers about the "
+            "intent have a weight of their own.",
             "--intent-weight",
         ),
     ] = 2.0
@@ -212,7 +212,7 @@ class TrainingConfig(Settings, frozen=True, kw_only=True):
 
 
 class TransferConfig(Settings, frozen=True, kw_only=True):
-    """The texts that the teachers answer beside the training utterances; a share of 0 leaves that kind of change out."""
+    """The texts that teachers answer beside the training utterances; a share of 0 leaves a kind of change out."""
 
     variants: Annotated[int, Meta(ge=0), option("Variants of each training utterance.", "--variants")] = 6
     variant_swap: Annotated[

@@ -375,7 +375,7 @@ def test_an_ensemble_is_the_mean_of_probabilities() -> None:
 def test_drafts_are_variants_with_gold_labels_and_texts_without() -> None:
     labels = Labels(("off", "on"), ("O", "B-room", "I-room"))
     drafts = make_transfer_set(
-        _examples(), ["what a day", "please switch on the hall lights"], labels, TransferConfig(variants=5, swap=1.0)
+        _examples(), ["what a day", "please switch on the hall lights"], labels, TransferConfig(variants=5, variant_swap=1.0)
     )
     known = [draft for draft in drafts if draft.source < len(_examples())]
     assert {draft.source for draft in known} == set(range(len(_examples())))
@@ -411,7 +411,7 @@ _ROOM_LABELS = Labels(("off", "on"), ("O", "B-room", "I-room"))
 
 def test_recombined_drafts_keep_gold_labels_only_where_their_template_is_known() -> None:
     training = _two_languages()
-    drafts = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=40, swap=0.0, cross=0.7, drop=0.3))
+    drafts = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=40, variant_swap=0.0, cross=0.7, drop=0.3))
     texts = {b" ".join(draft.words): draft for draft in drafts}
     assert texts[b"please switch on the hall now"].intent == -1 and texts[b"please switch on the hall now"].tags is None
     assert texts[b"please switch on the lights"].intent == -1  # dropped
@@ -437,24 +437,24 @@ def test_recombined_drafts_keep_gold_labels_only_where_their_template_is_known()
 
 def test_switched_drafts_mix_languages_and_each_change_can_be_off() -> None:
     training = _two_languages()
-    plain = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=20, swap=0.0))
+    plain = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=20, variant_swap=0.0))
     assert [draft.words for draft in plain] == [
         tuple(example.text.encode().split()) for example in training
     ]  # nothing on: nothing new
-    switched = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=40, swap=0.0, switch=0.5))
+    switched = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=40, variant_swap=0.0, switch=0.5))
     texts = {b" ".join(draft.words): draft for draft in switched}
     mixed = texts["please switch on the Küche lights".encode()]
     assert mixed.intent == 1 and mixed.tags == (0, 0, 0, 0, 1, 0)  # a value of the same slot keeps the labels
     assert b"bitte schalte das Licht in living room ein" in texts
     crossed = make_transfer_set(
-        training, [], _ROOM_LABELS, TransferConfig(variants=40, swap=0.0, switch=0.5, cross=1.0)
+        training, [], _ROOM_LABELS, TransferConfig(variants=40, variant_swap=0.0, switch=0.5, cross=1.0)
     )
     joined = {b" ".join(draft.words): draft for draft in crossed}["please switch on the Küche ein".encode()]
     assert joined.tags is None  # carriers of two languages: the teacher decides
 
 
 def test_misspelled_drafts_keep_gold_labels_and_originals_stay() -> None:
-    drafts = make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, swap=0.0, misspell=0.3))
+    drafts = make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, variant_swap=0.0, variant_misspell=0.3))
     by_source: dict[int, list[TransferText]] = {}
     for draft in drafts:
         by_source.setdefault(draft.source, []).append(draft)
@@ -465,10 +465,10 @@ def test_misspelled_drafts_keep_gold_labels_and_originals_stay() -> None:
             (each.tags, each.intent) == (first.tags, first.intent) and each.words != first.words for each in others
         )
     assert (
-        make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, swap=0.0, misspell=0.3)) == drafts
+        make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, variant_swap=0.0, variant_misspell=0.3)) == drafts
     )
     assert (
-        make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, swap=0.0, misspell=0.3, seed=1))
+        make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, variant_swap=0.0, variant_misspell=0.3, seed=1))
         != drafts
     )
 
@@ -547,7 +547,7 @@ def test_the_loss_of_a_lesson_is_the_weighed_sum_of_both(tmp_path: Path) -> None
         / 2
     )
     objective = DistillationObjective(
-        lessons, DistillationConfig(temperature=3.0, hard=0.25, soft=0.5, intent_weight=8.0)
+        lessons, DistillationConfig(temperature=3.0, hard=0.25, soft=0.5, soft_intent_weight=8.0)
     )
     found = objective.blend(torch.tensor(10.0), encoding, rows, mask)
     assert float(found) == pytest.approx(0.25 * 10.0 + 0.5 * (8.0 * intent + tags), rel=1e-4)
@@ -559,7 +559,7 @@ def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher:
         [teacher, teacher],
         _examples(),
         ["dim the attic"],
-        TransferConfig(variants=1, relations=4),
+        TransferConfig(variants=1, relation_heads=4),
     )
     made = read_logits(tmp_path / "lessons")
     model, _ = load_teacher(teacher)
@@ -582,7 +582,7 @@ def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher:
     config = TrainingConfig(epochs=15, batch=4, learning_rate=1e-2, patience=0, swap=0.0, misspell=0.0)
     distances = []
     for weight in (0.0, 5.0):
-        how = DistillationObjective(made, DistillationConfig(relations=weight))
+        how = DistillationObjective(made, DistillationConfig(relation_weight=weight))
         train(tmp_path / str(weight), _examples(), _examples(), _MODEL, config, objective=how)
         student, _ = load_teacher(tmp_path / str(weight))
         found = answer(student, made.drafts, relations=4).relations
@@ -604,10 +604,10 @@ def test_relations_that_were_not_kept_or_do_not_fit_are_said(teacher: Path, tmp_
             _examples(),
             _MODEL,
             _CONFIG,
-            objective=DistillationObjective(plain, DistillationConfig(relations=1.0)),
+            objective=DistillationObjective(plain, DistillationConfig(relation_weight=1.0)),
         )
     with pytest.raises(TeacherError, match="do not divide the teacher's width, 32"):
-        label_transfer_set(tmp_path / "odd", [teacher], _examples(), [], TransferConfig(variants=0, relations=5))
+        label_transfer_set(tmp_path / "odd", [teacher], _examples(), [], TransferConfig(variants=0, relation_heads=5))
 
 
 def test_soft_answers_alone_pull_the_student_to_the_teacher(teacher: Path, tmp_path: Path) -> None:
