@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from pqrnn.cli import verbs  # noqa: F401  (they add themselves)
 from pqrnn.cli.app import app
 
 
