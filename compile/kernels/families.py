@@ -1,12 +1,10 @@
-"""Instruction families:
+"""Instruction families: processors' instructions for products of int8 and float32, and how each wants its weights.
 
-the products that processors have, of int8 and of float32, and how each wants its weights laid out.
+A family is chosen from the features that a target declares, never from the machine that compiles. A target without a
+family keeps the compiler's own code.
 
-A family is chosen from what a target declares, never from the machine that compiles. A target without a family keeps
-the compiler's own code.
-
-Those of integers are exact for every pair of int8 numbers. AVX2 without VNNI is none of them: its 8-bit multiply-add
-(`vpmaddubsw`) saturates at 16 bits.
+The families of integers are exact for every pair of int8 numbers. AVX2 without VNNI is not among them, because its
+8-bit multiply-add (`vpmaddubsw`) saturates at 16 bits.
 """
 
 from __future__ import annotations
@@ -22,19 +20,19 @@ class InstructionFamily:
     """One way to multiply.
 
     Attributes:
-        name: Of the family.
-        architecture: As `targets.isa` calls it.
-        features: What a target has to declare.
-        lanes: Columns in a block: 32-bit numbers in a vector register.
-        depth: Rows of the weights that one instruction takes in.
-        pair: Columns that lie side by side in the weights before the next rows; `lanes` unless one instruction
-            multiplies several rows of the left side.
-        unsigned: Whether the left side is unsigned to the instruction: it is then given plus 128, and the weights' sums
-            times 128 are taken off.
-        registers: Vector registers.
-        keeps: Whether every row of the left side keeps a register for several steps, instead of one after another using
-            the same.
-        float32: Whether it multiplies float32 instead of int8.
+        name: Name of the family.
+        architecture: Architecture, as `targets.isa` calls it.
+        features: Features that a target has to declare.
+        lanes: Number of columns in a block, which is the number of 32-bit numbers in a vector register.
+        depth: Number of rows of the weights that one instruction reads.
+        pair: Number of columns that lie side by side in the weights before the next rows; `lanes` unless one
+            instruction multiplies several rows of the left side.
+        unsigned: Whether the instruction takes the left side as unsigned: 128 is then added to it, and the weights'
+            sums times 128 are subtracted.
+        registers: Number of vector registers.
+        keeps: Whether every row of the left side keeps a register for several steps, instead of all rows using the same
+            register in turn.
+        float32: Whether the family multiplies float32 instead of int8.
     """
 
     name: str
@@ -50,7 +48,7 @@ class InstructionFamily:
 
     @property
     def element(self) -> str:
-        """Type of what is multiplied."""
+        """Type of the numbers that are multiplied."""
         return "f32" if self.float32 else "i8"
 
     @property
@@ -60,7 +58,7 @@ class InstructionFamily:
 
     @property
     def bytes(self) -> int:
-        """Of a row of the left side that one step takes in."""
+        """Bytes of a row of the left side that one step reads."""
         return self.depth * (4 if self.float32 else 1)
 
 
@@ -127,8 +125,12 @@ FAMILIES_F32 = (
 
 
 def choose_family(triple: str, features: Iterable[str], float32: bool = False) -> InstructionFamily | None:
-    """Return the family for a processor (LLVM triple and features), or None where the compiler's own code is the best
-    there is.
+    """Return the family for a processor, or None where there is none better than the compiler's own code.
+
+    Args:
+        triple: LLVM triple.
+        features: Features that the target declares.
+        float32: Whether float32 is multiplied instead of int8.
     """
     architecture, declared = architecture_of(triple), frozenset(features)
     families = FAMILIES_F32 if float32 else FAMILIES
@@ -142,8 +144,8 @@ class Kernels:
     """The kernels that a parser gets on a target.
 
     Attributes:
-        lanes: 32-bit numbers in a vector register, for kernels that need no special instruction.
-        family: Of the products; None where they are the compiler's own.
+        lanes: Number of 32-bit numbers in a vector register, for kernels that need no special instruction.
+        family: Instruction family of the products, or None where they are left to the compiler.
     """
 
     lanes: int
@@ -151,17 +153,17 @@ class Kernels:
 
     @property
     def name(self) -> str:
-        """What files and messages call them."""
+        """Name in files and messages."""
         return self.family.name if self.family is not None else f"vectors{32 * self.lanes}"
 
 
 def choose_kernels(triple: str, features: Iterable[str], integers: bool) -> Kernels | None:
-    """Return the kernels for a processor, or None where it has not been seen that they work.
+    """Return the kernels for a processor, or None for an architecture on which they have not been tested.
 
     Args:
         triple: LLVM triple.
-        features: What the target declares.
-        integers: Whether the parser's products are of integers.
+        features: Features that the target declares.
+        integers: Whether the parser multiplies integers.
     """
     declared = frozenset(features)
     lanes = {"x86_64": 16 if "avx512f" in declared else 8 if "avx2" in declared else 4, "aarch64": 4}.get(

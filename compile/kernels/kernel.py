@@ -1,7 +1,4 @@
-"""A kernel as the compiler takes it:
-
-one piece of code with its own place in the module, and a function that runs it.
-"""
+"""A kernel as the compiler takes it: an executable of its own in the module, and a function that dispatches it."""
 
 from __future__ import annotations
 
@@ -15,10 +12,10 @@ class Buffer:
     """A tensor that a kernel reads or writes.
 
     Attributes:
-        name: In the code, as `%left`.
-        shape: Of the tensor.
-        element: Its type, as `i8`.
-        seen: Element and shape that the code sees in the same bytes, where these are others.
+        name: Name in the code, such as `%left`.
+        shape: Shape of the tensor.
+        element: Element type, such as `i8`.
+        seen: Element type and shape that the code sees in the same bytes, where they differ from the tensor's.
     """
 
     name: str
@@ -28,12 +25,12 @@ class Buffer:
 
     @property
     def tensor(self) -> str:
-        """MLIR's type of it as a value."""
+        """MLIR type of the tensor as a value."""
         return tensor_of(self.shape, self.element)
 
     @property
     def memory(self) -> str:
-        """MLIR's type of it as memory."""
+        """MLIR type of the tensor as memory."""
         return memory_of(self.shape, self.element) if self.seen is None else memory_of(self.seen[1], self.seen[0])
 
 
@@ -42,12 +39,12 @@ class Kernel:
     """Generated code.
 
     Attributes:
-        name: Of the function that runs it.
-        reads: Its arguments.
-        writes: Its results.
-        scratch: Memory that it works in.
-        groups: How often its code is run, each time with another `%group` from 0.
-        body: The code, in which the buffers are memory by their names.
+        name: Name of the function that runs the kernel.
+        reads: Arguments of the kernel.
+        writes: Results of the kernel.
+        groups: Number of times that the code is run, each time with the next `%group`, from 0.
+        body: The code, which refers to buffers by their names.
+        scratch: Buffers that the code works in.
     """
 
     name: str
@@ -62,7 +59,7 @@ def write_executable(kernel: Kernel, target: str) -> str:
     """Return the kernel as `hal.executable` and the function `@<name>` on tensors that dispatches it.
 
     Args:
-        kernel: What is written.
+        kernel: The kernel.
         target: The compiler's own description of the target, `#hal.executable.target<...>`. It has to be that of the
             module's device to the letter, or the kernel lands in another library than the rest and is not found when it
             is run.
@@ -74,17 +71,19 @@ def write_executable(kernel: Kernel, target: str) -> str:
     ] * len(written)
     layout = f"#hal.pipeline.layout<bindings = [{', '.join(kinds)}]>"
     bound = "\n".join(
-        f"{buffer.name} = hal.interface.binding.subspan layout({layout}) binding({number}) alignment(64) offset(%origin) : {buffer.memory}"
+        f"{buffer.name} = hal.interface.binding.subspan layout({layout}) binding({number}) alignment(64) "
+        f"offset(%origin) : {buffer.memory}"
         for number, buffer in enumerate(buffers)
     )
     arguments = ", ".join(f"{buffer.name}: {buffer.tensor}" for buffer in kernel.reads)
     results = ", ".join(buffer.tensor for buffer in kernel.writes)
     names = ", ".join(f"%r#{number}" for number in range(len(kernel.writes)))
-    place = f"@{kernel.name}_kernel::@code::@{kernel.name}_kernel"
+    symbol = f"@{kernel.name}_kernel::@code::@{kernel.name}_kernel"
     return f"""
 hal.executable private @{kernel.name}_kernel {{
   hal.executable.variant public @code target({target}) {{
-    hal.executable.export public @{kernel.name}_kernel ordinal(0) layout({layout}) count(%device: !hal.device) -> (index, index, index) {{
+    hal.executable.export public @{kernel.name}_kernel ordinal(0) layout({layout})
+        count(%device: !hal.device) -> (index, index, index) {{
       %one = arith.constant 1 : index
       %groups = arith.constant {kernel.groups} : index
       hal.return %groups, %one, %one : index, index, index
@@ -101,7 +100,7 @@ hal.executable private @{kernel.name}_kernel {{
   }}
 }}
 util.func private @{kernel.name}({arguments}) -> ({results}) {{
-  %r:{len(written)} = flow.dispatch {place}({", ".join(buffer.name for buffer in kernel.reads)}) :
+  %r:{len(written)} = flow.dispatch {symbol}({", ".join(buffer.name for buffer in kernel.reads)}) :
     ({", ".join(buffer.tensor for buffer in kernel.reads)}) -> ({", ".join(buffer.tensor for buffer in written)})
   util.return {names} : {results}
 }}

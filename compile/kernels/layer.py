@@ -1,10 +1,10 @@
-"""The layer kernel: a whole bidirectional QRNN layer, product, gates and recurrence, without anything in between in
-memory.
+"""The layer kernel: product, gates and recurrence of a bidirectional QRNN layer, with no intermediate tensor in memory.
 
 A group has one block of channels of one direction of one text; the groups of a block follow each other, so that its
-weights are read from afar once. The words that there are, and no more, are gone through in the order of the recurrence,
-a tile of them at a time: the sums of the three gates in registers, over all taps; then the gates, the state, and the
-outputs as int8 for the next product and as float32. All in float32 there are no offsets and no scales.
+weights are read from distant memory once. The words of the text, and no other rows, are computed in the order of the
+recurrence, a tile of them at a time: first the sums of the three gates, over all taps, in registers; then the gates,
+the state, and the outputs as int8 for the next product and as float32. For a family of float32 there are no offsets and
+no scales.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ GATES = 3
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """Where the word is that comes at a place of the recurrence: from the first on, or from the last."""
+    """Maps a step of the recurrence to the row of its word, forwards or backwards."""
 
     start: Value
     stride: Value
 
-    def position(self, code: Code, place: Value) -> Value:
-        return code.add(self.start, code.value(f"arith.muli {self.stride}, {place} : index"))
+    def position(self, code: Code, step: Value) -> Value:
+        return code.add(self.start, code.value(f"arith.muli {self.stride}, {step} : index"))
 
 
 def layer_kernel(
@@ -44,9 +44,18 @@ def layer_kernel(
 
     It reads the input int8[texts * words, depth]; weights, offsets, scale and bias as
     `compile.kernels.modules.KernelLayer` lays them out, by direction, block of channels, tap and gate (scale and bias
-    have no taps); the mask float32[texts * words]; and how many words each text has, int32[texts]. It writes int8[texts
-    * words, 2 * state] of step 1/127 and float32 of the same shape; rows past a text's words are left as they are. Of a
-    family of float32 the input is that, there are no offsets and no scale, and no int8 is written.
+    have no taps); the mask float32[texts * words]; and the number of words of each text int32[texts]. It writes
+    int8[texts * words, 2 * state] of step 1/127 and float32 of the same shape; rows past a text's words are left as
+    they are. For a family of float32 the input is float32, there are no offsets and no scale, and no int8 is written.
+
+    Args:
+        name: Name of the function that runs the kernel.
+        family: Instruction family of the product.
+        texts: Number of texts.
+        words: Number of word rows of each text.
+        depth: Number of input channels.
+        state: Number of channels of each direction.
+        taps: Number of words that a gate sees.
     """
     lanes = family.lanes
     blocks = -(-state // lanes)
@@ -76,29 +85,31 @@ def layer_kernel(
     column = code.add(_select(code, backwards, whole, zero), code.times(block, lanes))
     first = code.times(group, taps * GATES)
     panels = [[code.add(first, code.index(tap * GATES + gate)) for gate in range(GATES)] for tap in range(taps)]
-    gate = [code.times(code.add(code.times(group, GATES), code.index(number)), lanes) for number in range(GATES)]
-    shifts = [load_vector(code, bias, (place,), lanes) for place in gate]
-    factors = [None if family.float32 else load_vector(code, scale, (place,), lanes) for place in gate]
-    # By number of taps: what the sums of gates start from.
+    gate_columns = [
+        code.times(code.add(code.times(group, GATES), code.index(number)), lanes) for number in range(GATES)
+    ]
+    shifts = [load_vector(code, bias, (start,), lanes) for start in gate_columns]
+    factors = [None if family.float32 else load_vector(code, scale, (start,), lanes) for start in gate_columns]
+    # Start values of the gates' sums, by number of taps.
     starts_of = _add_offsets(code, family, offsets, panels)
     last = state - (blocks - 1) * lanes
 
-    def multiply(first: bool, place: Value, height: int) -> None:
+    def multiply(first: bool, begin: Value, height: int) -> None:
         """Add the sums of gates of a tile; the first words have no word before them."""
-        places = [code.add(place, code.index(row)) for row in range(height)]
+        steps = [code.add(begin, code.index(row)) for row in range(height)]
         # The offsets of all taps that a row has: rows past the first ones have them all.
         reach = [min(row + 1, taps) if first else taps for row in range(height)]
         total = {(row, gate): starts_of[count - 1][gate] for row, count in enumerate(reach) for gate in range(GATES)}
         for tap in range(max(reach)):
             rows = [row for row, count in enumerate(reach) if tap < count]
             before = [
-                order.position(code, code.value(f"arith.subi {places[row]}, {code.index(tap)} : index")) for row in rows
+                order.position(code, code.value(f"arith.subi {steps[row]}, {code.index(tap)} : index")) for row in rows
             ]
-            given = {(number, each): total[row, each] for number, row in enumerate(rows) for each in range(GATES)}
-            found = multiply_tile(code, operands, before, panels[tap], given, GATES if first else taps * GATES)
-            total |= {(rows[number], each): value for (number, each), value in found.items()}
-        for (row, each), value in total.items():
-            store_sums(code, kept, row, each, value)
+            given = {(number, gate): total[row, gate] for number, row in enumerate(rows) for gate in range(GATES)}
+            sums = multiply_tile(code, operands, before, panels[tap], given, GATES if first else taps * GATES)
+            total |= {(rows[number], gate): value for (number, gate), value in sums.items()}
+        for (row, gate), value in total.items():
+            store_sums(code, kept, row, gate, value)
 
     def tile(begin: Value, height: Value) -> None:
         with code.when(code.value(f"arith.cmpi eq, {begin}, {zero} : index")) as otherwise:
@@ -110,8 +121,8 @@ def layer_kernel(
         def step(row: Value, values: list[Value]) -> list[Value]:
             position = order.position(code, code.add(begin, row))
             present = load_spread(code, mask, (position,), lanes)
-            total = [load_vector(code, kept, (row, code.index(each), zero), lanes) for each in range(GATES)]
-            inputs = [scale_to_f32(vectors, *each) for each in zip(total, shifts, factors, strict=True)]
+            total = [load_vector(code, kept, (row, code.index(gate), zero), lanes) for gate in range(GATES)]
+            inputs = [scale_to_f32(vectors, *parts) for parts in zip(total, shifts, factors, strict=True)]
             carried, output = _advance(vectors, values[0], inputs, present)
             if not family.float32:
                 rounded = vectors.to_bytes(
@@ -136,7 +147,7 @@ def layer_kernel(
 def _add_offsets(
     code: Code, family: InstructionFamily, offsets: Buffer, panels: Sequence[Sequence[Value]]
 ) -> list[list[Value]]:
-    """Add loads of what the sums of gates start from: with the first tap, with the first two together, and so on."""
+    """Add loads of the start values of the gates' sums: for the first tap, for the first two together, and so on."""
     starts = [
         [load_start(code, family, offsets, code.times(panel, family.lanes)) for panel in gates] for gates in panels
     ]
@@ -146,15 +157,15 @@ def _add_offsets(
     return list(
         accumulate(
             starts,
-            lambda one, other: [code.value(f"arith.addi {a}, {b} : {whole}") for a, b in zip(one, other, strict=True)],
+            lambda total, tap: [code.value(f"arith.addi {a}, {b} : {whole}") for a, b in zip(total, tap, strict=True)],
         )
     )
 
 
 def _advance(vectors: Float32Vectors, state: Value, inputs: Sequence[Value], present: Value) -> tuple[Value, Value]:
-    """Add a step of the recurrence:
+    """Add a step of the recurrence: `c = f c + (1 - f) tanh(z)`, output `sigmoid(o) c`.
 
-    `c = f c + (1 - f) tanh(z)`, output `sigmoid(o) c`; two divisions instead of four.
+    The functions are rearranged so that there are two divisions instead of four.
     """
     candidate, forget, output = inputs
     one = vectors.number(1.0)
@@ -177,7 +188,7 @@ def _select(code: Code, condition: Value, yes: Value, no: Value) -> Value:
 def _store(
     code: Code, buffer: Buffer, value: Value, row: Value, column: Value, block: tuple[Value, int, int], lanes: int
 ) -> None:
-    """Add a store of a block, of whose last only some columns are there."""
+    """Add a store of a block of columns; the last block may have fewer columns than lanes."""
     number, blocks, last = block
     if last == lanes:
         store_vector(code, value, buffer, (row, column), lanes, lanes)

@@ -1,8 +1,8 @@
-"""Kernels in an imported module:
+"""Linking: every operator in an imported module becomes the call of a kernel, and the module gets the kernel's code.
 
-every operator of `compile.kernels.operators` becomes the call of a function, and the module gets that function's code.
+The operators are those of `compile.kernels.operators` and `compile.kernels.head_operators`.
 
-The code of a kernel is for one target, so the module says itself which that is, in the compiler's own words.
+The code of a kernel is for one target, so the module itself says which, in the compiler's own words.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Tensor:
 
     @property
     def builtin(self) -> str:
-        """The compiler's own type of it; the importer writes si8, the compiler has i8."""
+        """The compiler's own type of the tensor; the importer writes si8, the compiler has i8."""
         return f"tensor<{'x'.join([*map(str, self.shape), self.element.removeprefix('s')])}>"
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """An operator where it is called: its tensors, and its whole numbers in their order."""
+    """A call of an operator: its tensors, and its whole numbers in order."""
 
     kernels: Kernels
     name: str
@@ -59,7 +59,7 @@ class _Call:
 
     @property
     def family(self) -> InstructionFamily:
-        """Of its products."""
+        """Instruction family of the operator's products."""
         family = self.kernels.family
         if family is None or family.float32 != self.float32:
             raise ImportStageError(f"{self.name}: {self.kernels.name} has no such products")
@@ -88,7 +88,7 @@ def _layer(call: _Call) -> Kernel:
 
 
 def _head(call: _Call) -> Kernel:
-    # Before it are the outputs of the last layer, in one type or two, mask, counts and the pooling's weights.
+    # The intent's weights follow the outputs of the last layer, in one type or two, mask, counts and the pooling's.
     return head_kernel(
         call.name,
         call.family,
@@ -128,7 +128,7 @@ def link_kernels(source: Path, destination: Path, kernels: Kernels, resolved: st
     Args:
         source: The module with operators, bytecode or text.
         destination: The module to write, likewise.
-        kernels: Of whose instructions they are made.
+        kernels: Kernels that the target gets.
         resolved: What the compiler makes of the target's flags (`compile.lowering.processor.Processor.resolved`).
 
     Returns:
@@ -161,10 +161,10 @@ def link_kernels(source: Path, destination: Path, kernels: Kernels, resolved: st
 
 
 def read_target(resolved: str) -> tuple[str, str]:
-    """Return the compiler's description of the device, and the one of its code in it.
+    """Return the compiler's description of the device, and within it that of the device's code.
 
     Raises:
-        ImportStageError: They are not understood.
+        ImportStageError: The descriptions are not understood.
     """
     device = _DEVICE.search(resolved)
     target = _EXECUTABLE.search(device[0]) if device else None
@@ -181,12 +181,12 @@ def write_module(
     """Return a module of kernels alone, each a function `run_<name>` on tensors: for tests and measurements.
 
     Args:
-        kernels: Which.
-        resolved: As `link_kernels`.
-        constants: By kernel and by name of the buffer, what is in the module instead of being an argument.
+        kernels: The kernels.
+        resolved: As in `link_kernels`.
+        constants: Values of buffers that are constants of the module instead of arguments, by kernel and buffer.
 
     Raises:
-        ImportStageError: As `link_kernels`.
+        ImportStageError: As in `link_kernels`.
     """
     device, target = read_target(resolved)
     parts = []
@@ -199,7 +199,7 @@ def write_module(
         )
         arguments = ", ".join(f"{buffer.name}: {buffer.tensor}" for buffer in kernel.reads if buffer.name not in known)
         names, kinds = (
-            ", ".join(each) for each in zip(*((buffer.name, buffer.tensor) for buffer in kernel.reads), strict=True)
+            ", ".join(parts) for parts in zip(*((buffer.name, buffer.tensor) for buffer in kernel.reads), strict=True)
         )
         results = ", ".join(buffer.tensor for buffer in kernel.writes)
         returned = ", ".join(f"%r#{number}" for number in range(len(kernel.writes)))
@@ -216,15 +216,15 @@ def _operators(operation: ir.Operation) -> Iterator[ir.Operation]:
     """Yield the operators that stand for kernels."""
     for region in operation.regions:
         for block in region.blocks:
-            for each in block.operations:
-                inner = each.operation
+            for view in block.operations:
+                inner = view.operation
                 if inner.name == "torch.operator" and ir.StringAttr(inner.attributes["name"]).value.startswith(_PREFIX):
                     yield inner
                 yield from _operators(inner)
 
 
 def _replace(operation: ir.Operation, kernels: Kernels) -> Kernel:
-    """Put the call of a kernel where an operator is, and return the kernel."""
+    """Replace an operator by the call of a kernel, and return the kernel."""
     name = ir.StringAttr(operation.attributes["name"]).value.removeprefix(_PREFIX)
     operands = [(value, found) for value in operation.operands if (found := _tensor(str(value.type)))]
     results = [found for value in operation.results if (found := _tensor(str(value.type)))]
@@ -255,8 +255,8 @@ def _numbers(value: ir.Value) -> Iterator[int]:
     if str(value.type) == "!torch.int":
         yield ir.IntegerAttr(value.owner.attributes["value"]).value
     elif str(value.type) == "!torch.list<int>":
-        for each in value.owner.operands:
-            yield from _numbers(each)
+        for element in value.owner.operands:
+            yield from _numbers(element)
 
 
 def _create(name: str, results: list[str], operands: list[ir.Value]) -> list[ir.Value]:
