@@ -1,4 +1,4 @@
-"""Where things are kept that can be found out, or made, again."""
+"""The folders of what can be found out, or made, again."""
 
 import os
 import sys
@@ -19,8 +19,5 @@ def cache_folder() -> Path:
 
 
 def module_folder() -> Path:
-    """Return where compiled modules are:
-
-    right in $PQRNN_CACHE, which may be theirs alone, or in `compiled` below the user's folder.
-    """
+    """Return the folder of compiled modules: $PQRNN_CACHE itself, or `compiled` below the user's folder for caches."""
     return cache_folder() if os.environ.get(VARIABLE) else cache_folder() / "compiled"

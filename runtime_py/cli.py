@@ -1,7 +1,7 @@
 """The command line of a board: `pqrnn` in the wheel `pqrnn-runtime`, and `python -m runtime_py` anywhere.
 
-Four verbs of the large command line with the same words, options and JSON documents, on argparse: nothing to install
-for it, and a start costs little.
+It has four verbs of the large command line, with the same words, options and JSON documents, on argparse: that needs no
+further package, and a start costs little.
 """
 
 import argparse
@@ -22,12 +22,12 @@ In Python:  from runtime_py import Parser;  Parser.load("home.pqrnn")("turn off 
 
 
 def texts_to_parse(arguments: Sequence[str] | None) -> Iterator[bytes]:
-    """Return the texts of a command line as bytes;
+    """Return the texts of a command line as bytes.
 
-    without any, the lines of standard input, which need not be valid UTF-8.
+    Where it has none, they are the lines of standard input, which need not be valid UTF-8.
     """
     if arguments:
-        yield from (each.encode("utf-8", "surrogateescape") for each in arguments)
+        yield from (text.encode("utf-8", "surrogateescape") for text in arguments)
     else:
         yield from (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
 
@@ -53,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _read_options(arguments: list[str]) -> argparse.Namespace:
-    """Read a command line; options may stand before, between and after the texts, which argparse allows for a verb's
-    own parser only.
+    """Read a command line.
+
+    Options may stand before, between and after the texts, which argparse allows for a verb's own parser only.
     """
     parser, verbs = _make_parser()
     verb = verbs.get(arguments[0]) if arguments else None
@@ -113,7 +114,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "pqrnn bench home.pqrnn --seconds 10",
     )
     bench.add_argument(
-        "--seconds", type=_seconds, default=3.0, metavar="S", help="of steady-state measurement (default 3)"
+        "--seconds", type=_seconds, default=3.0, metavar="S", help="how long to measure the steady state (default 3)"
     )
     bench.add_argument(
         "--threads",

@@ -21,7 +21,7 @@ class UnsupportedTargetError(ParserError):
     """This machine cannot run the compiled code: another architecture, a missing CPU feature, no such device."""
 
 
-class RuntimeMismatch(UnsupportedTargetError):
+class RuntimeMismatchError(UnsupportedTargetError):
     """The installed IREE runtime is not of the version that the code was compiled for."""
 
 

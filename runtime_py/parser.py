@@ -24,16 +24,16 @@ OnLong = Literal["error", "truncate"]
 
 
 class Logits(NamedTuple):
-    """What the compiled program says of one text, before decisions.
+    """The output of the compiled program for one text, before any decision.
 
     The arrays own their memory: no later call touches them.
 
     Attributes:
-        intent: float32 [intents].
-        tags: float32 [words, tags].
+        intent: Logits of the intents, float32 [intents].
+        tags: Logits of the tags, float32 [words, tags].
         spans: Start and end byte of each word in the UTF-8 text, int32 [words, 2].
         truncated: Whether the end of the text was left out.
-        bucket: Words of the length bucket that ran.
+        bucket: Length of the bucket that ran, in words.
     """
 
     intent: NDArray[np.float32]
@@ -81,6 +81,10 @@ class Parser:
 
         Which variant was taken, why, and why not the others is in ``selection``.
 
+        A package is code that runs with the rights of this process: load only what comes from someone whom you trust,
+        as you would install a wheel. ``verify`` finds damage, not malice, and the pinned IREE runtime does not verify
+        bytecode before it runs it.
+
         Args:
             path: The package directory.
             variant: Name of a variant; by default the one that fits this machine best.
@@ -101,7 +105,8 @@ class Parser:
 
         Raises:
             PackageError: The package is missing, damaged, or of another format.
-            UnsupportedTargetError: No variant runs on this machine, or (RuntimeMismatch) not with the installed runtime.
+            UnsupportedTargetError: No variant runs on this machine, or (RuntimeMismatchError) not with the installed
+                runtime.
             DeviceError: The runtime refuses the module; or the GPU does, or it fails its self-test, and the variant was
                 named.
             ValueError: ``threads``, ``device`` or ``on_long`` is out of range.
@@ -183,8 +188,8 @@ class Parser:
         encoded = [encode_text(text) for text in texts]
         pairs = zip(encoded, self._logits_batch(encoded), strict=True)
         return [
-            self._decoder.parse(shown, raw, found.intent, found.tags, found.spans, found.truncated)
-            for (shown, raw), found in pairs
+            self._decoder.parse(shown, raw, logits.intent, logits.tags, logits.spans, logits.truncated)
+            for (shown, raw), logits in pairs
         ]
 
     def logits(self, text: str | bytes) -> Logits:
@@ -243,19 +248,19 @@ class Parser:
         return entries[-1]
 
     def prepare(self, text: str | bytes) -> tuple[int, EntryFunction, bytes]:
-        """Return, for measuring, what a call would run: number of the bucket, its entry, and the bytes that it reads.
+        """Return, for measuring, what a call would run: index of the bucket, its entry, and the bytes that it reads.
 
         Raises:
-            InputTooLongError: As a call does.
+            InputTooLongError: The text does not fit and the policy is ``error``.
         """
         shown, raw = encode_text(text)
         words = self._logits(shown, raw).bucket
-        number = next(index for index, entry in enumerate(self._entries) if entry.words == words)
-        entry = self._entries[number]
-        return number, entry, cut_text(raw, entry.bytes)
+        index = next(index for index, entry in enumerate(self._entries) if entry.words == words)
+        entry = self._entries[index]
+        return index, entry, cut_text(raw, entry.bytes)
 
     def needs_rerun(self, text: str | bytes) -> bool:
-        """Say whether the guess at the number of words chooses too small a bucket for this text, so that it runs twice."""
+        """Return whether this text runs twice, since the guessed number of words chooses too small a bucket."""
         shown, raw = encode_text(text)
         limit = self._open_entries()[-1].bytes
         return (
@@ -286,44 +291,44 @@ class Parser:
         return self._wrap(outputs, entry, cut)
 
     def _logits_batch(self, encoded: list[tuple[str, bytes]]) -> list[Logits]:
-        found: dict[int, Logits] = {}
+        logits: dict[int, Logits] = {}  # by index of the text
         for entry, group in self._group(encoded):
             for first in range(0, len(group), entry.batch):
-                places = group[first : first + entry.batch]
-                if 2 * len(places) < entry.batch:  # a call costs the same however many texts are in it
+                indices = group[first : first + entry.batch]
+                if 2 * len(indices) < entry.batch:  # a call costs the same however many texts are in it
                     break
                 with self._lock:
                     self._open_entries()
-                    outputs = entry.run_batch([encoded[place][1] for place in places])
+                    results = entry.run_batch([encoded[index][1] for index in indices])
                 # The others have more words than was guessed, and run again by themselves.
-                found |= {
-                    place: self._wrap(each, entry, False)
-                    for place, each in zip(places, outputs, strict=True)
-                    if each.count <= entry.words
+                logits |= {
+                    index: self._wrap(outputs, entry, False)
+                    for index, outputs in zip(indices, results, strict=True)
+                    if outputs.count <= entry.words
                 }
-        for place, (shown, raw) in enumerate(encoded):
-            if place not in found:
+        for index, (shown, raw) in enumerate(encoded):
+            if index not in logits:
                 try:
-                    found[place] = self._logits(shown, raw)
+                    logits[index] = self._logits(shown, raw)
                 except InputTooLongError as error:
-                    raise InputTooLongError(f"text {place} of the batch: {error}") from error
-        return [found[place] for place in range(len(encoded))]
+                    raise InputTooLongError(f"text {index} of the batch: {error}") from error
+        return [logits[index] for index in range(len(encoded))]
 
     def _group(self, encoded: list[tuple[str, bytes]]) -> list[tuple[EntryFunction, list[int]]]:
-        """Sort texts that are not too long by the bucket that is guessed for them:
+        """Sort texts that are not too long by the bucket that is guessed for them.
 
-        the bucket's function for several texts, and places of texts.
+        Returns:
+            For each bucket, its function for several texts, and the indices of its texts.
         """
         groups: dict[int, list[int]] = {}
         if self._batches:
-            limit, numbers = (
-                self._entries[-1].bytes,
-                {entry.words: number for number, entry in enumerate(self._entries)},
-            )
-            for place, (shown, raw) in enumerate(encoded):
+            limit = self._entries[-1].bytes
+            buckets = {entry.words: bucket for bucket, entry in enumerate(self._entries)}
+            for index, (shown, raw) in enumerate(encoded):
                 if len(raw) <= limit:
-                    groups.setdefault(numbers[self._choose(len(raw), guess_words(shown, raw)).words], []).append(place)
-        return [(self._batches[number], places) for number, places in groups.items()]
+                    bucket = buckets[self._choose(len(raw), guess_words(shown, raw)).words]
+                    groups.setdefault(bucket, []).append(index)
+        return [(self._batches[bucket], indices) for bucket, indices in groups.items()]
 
     def _wrap(self, outputs: Outputs, entry: EntryFunction, cut: bool) -> Logits:
         if outputs.count > entry.words:

@@ -22,7 +22,14 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One slot: ``text`` is ``Parse.text[start:end]``, in code points, end exclusive."""
+    """One slot of a parse: ``text`` is ``Parse.text[start:end]``.
+
+    Attributes:
+        label: Name of the slot.
+        text: The piece of the text that fills it.
+        start: Index of its first code point.
+        end: Index of the code point after its last.
+    """
 
     label: str
     text: str
@@ -42,8 +49,13 @@ class Slot:
 class Parse:
     """What a text means.
 
-    ``score`` is the softmax probability of the intent, ``words`` the number of words that the model read, and
-    ``truncated`` says that the text was longer than the package can read and its end was left out.
+    Attributes:
+        intent: Name of the intent.
+        score: Softmax probability of the intent.
+        slots: The slots, from left to right.
+        text: The text as code points.
+        truncated: Whether the text was longer than the package can read, and its end was left out.
+        words: Number of words that the model read.
     """
 
     intent: str
@@ -120,10 +132,9 @@ def code_point_span(raw: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def find_tail(raw: bytes, start: int, end: int, points: int) -> int:
-    """Return the byte at which the last so many code points of ``raw[start:end]`` begin, ``start`` where it has no more
-    of them.
+    """Return the byte at which the last ``points`` code points of ``raw[start:end]`` begin.
 
-    The range begins and ends between two characters, as words do.
+    It is ``start`` where the range has no more of them. The range begins and ends between two characters, as words do.
     """
     kept = len(raw[start:end].decode("utf-8", "replace")) - points
     if kept <= 0 or points <= 0:
@@ -134,7 +145,7 @@ def find_tail(raw: bytes, start: int, end: int, points: int) -> int:
 
 
 def place_run(run: WordSpan, raw: bytes, spans: Sequence[Sequence[int]]) -> tuple[int, int]:
-    """Return the first byte of a labelled run and the one after its last; `spans` are those of all words."""
+    """Return the span in bytes of a labelled run of words, where `spans` are those of all words."""
     start, end = spans[run.start][0], spans[run.end - 1][1]
     return (find_tail(raw, start, spans[run.start][1], run.tail) if run.tail else start), end
 
@@ -151,8 +162,9 @@ def cut_bytes(raw: bytes, limit: int) -> bytes:
 
 
 def cut_text(raw: bytes, limit: int) -> bytes:
-    """Return a prefix of at most ``limit`` bytes that ends between two characters, and not inside a word where a space
-    is near.
+    """Return a prefix of at most ``limit`` bytes that ends between two characters.
+
+    Where a space is near, it does not end inside a word.
     """
     head = cut_bytes(raw, limit)
     if head == raw or raw[len(head)] <= 0x20:
@@ -178,10 +190,10 @@ class Decoder:
         Args:
             intents: Names of the intents, in the order of the logits.
             tags: Names of the tags, in the order of the logits.
-            frames: For each intent the places of its slots in the sorted list of all slots' labels; empty, if every
-                slot goes with every intent.
-            counts: For each intent how often it came with which slots (`runtime_py.decode.frame_search.Frames`); empty,
-                if parses are not weighed by that.
+            frames: For each intent, indices of its slots in the sorted list of all slots' labels. Empty if every slot
+                goes with every intent.
+            counts: For each intent, how often it came with which slots (`runtime_py.decode.frame_search.Frames`).
+                Empty if parses are not weighed by that.
         """
         self.intents = tuple(intents)
         self.scheme = TagScheme(tags)
@@ -212,9 +224,9 @@ class Decoder:
         return Parse(self.intents[best], score, slots, text, truncated, len(tags))
 
     def decide(self, intent: NDArray[np.float32], tags: NDArray[np.float32]) -> tuple[int, list[WordSpan]]:
-        """Return the number of the intent, and the slots as runs of words:
+        """Return the index of the intent, and the slots as runs of words.
 
-        the best parse that makes sense (`runtime_py.decode.frame_search`).
+        They are the best parse that is well-formed (`runtime_py.decode.frame_search`).
 
         Args:
             intent: Logits, float32 [intents].

@@ -17,7 +17,7 @@ FrameCount = Annotated[tuple[Count, ...], Meta(min_length=1, max_length=1 + LONG
 class Labels(Struct, frozen=True, forbid_unknown_fields=True):
     """The names behind the logits, and which slots were seen with which intent.
 
-    A slot is given by its index in the sorted list of all slot labels (`runtime_py.decode.tags.TagScheme.slots`).
+    Slots are given as indices into the sorted list of all slot labels (`runtime_py.decode.tags.TagScheme.slots`).
 
     Attributes:
         intents: Names of the intents, in the order of the intent logits.

@@ -8,7 +8,14 @@ _TAG = re.compile(r"(I|B([1-9][0-9]?)?)-(.+)", re.DOTALL)
 
 
 class WordSpan(NamedTuple):
-    """A labelled run of words, end exclusive; of the first word only the last `tail` code points, if that is not 0."""
+    """A labelled run of words.
+
+    Attributes:
+        label: Name of the slot.
+        start: Index of the first word.
+        end: Index of the word after the last.
+        tail: How many last code points of the first word belong to the run; 0 if all of them do.
+    """
 
     label: str
     start: int
@@ -17,9 +24,11 @@ class WordSpan(NamedTuple):
 
 
 def split_tag(tag: str) -> tuple[bool, int, str]:
-    """Return whether a tag begins a slot, of how many last code points of its word (0:
+    """Take a tag apart.
 
-    the whole word), and the slot's label ("" outside of slots).
+    Returns:
+        Whether the tag begins a slot, how many last code points of its word belong to the slot (0 if the whole word
+        does), and the label of the slot ("" outside of slots).
 
     Raises:
         ValueError: It is of no known form.
@@ -74,15 +83,15 @@ class TagScheme:
         Returns:
             The runs from left to right; they do not overlap.
         """
-        found: list[WordSpan] = []
+        spans: list[WordSpan] = []
         label, start, tail = "", 0, 0
         for position, tag_id in enumerate(tag_ids):
             current = self.labels[tag_id]
             if label and (current != label or self.begins[tag_id]):
-                found.append(WordSpan(label, start, position, tail))
+                spans.append(WordSpan(label, start, position, tail))
                 label = ""
             if current and not label:
                 label, start, tail = current, position, self.tails[tag_id]
         if label:
-            found.append(WordSpan(label, start, len(tag_ids), tail))
-        return found
+            spans.append(WordSpan(label, start, len(tag_ids), tail))
+        return spans

@@ -1,8 +1,7 @@
-"""Does a GPU really compute what its driver promises? The golden vectors are replayed in a process of their own before
-it is used for the first time.
+"""The self-test of a GPU: the golden vectors are replayed in a separate process before its first use.
 
-GPU drivers are known to give wrong numbers without an error, and to hang. A process of its own can be ended; the
-outcome is kept per package, variant, device and driver, so that this is paid for once.
+GPU drivers are known to give wrong numbers without an error, and to hang. A separate process can be ended; the outcome
+is kept for each package, variant, device and driver, so that this is paid for once.
 """
 
 import hashlib
@@ -27,7 +26,15 @@ _REPEATS = 3
 
 
 class SelfTest(Struct, frozen=True):
-    """Outcome of a self-test, as it is kept: empty ``reason`` for a pass."""
+    """Outcome of a self-test, as it is kept.
+
+    Attributes:
+        reason: Why the GPU is not used; empty for a pass.
+        target: Name of the variant.
+        device: The GPU, for people.
+        checked: Time of the test (UTC).
+        seconds: Duration of the test.
+    """
 
     reason: str
     target: str
@@ -37,22 +44,22 @@ class SelfTest(Struct, frozen=True):
 
 
 class _Replayed(Struct, frozen=True):
-    """The part of `runtime_py.tools.replay.Replay` that is judged here;
+    """The part of `runtime_py.tools.replay.Replay` that is judged here.
 
-    that module loads a parser, which comes here.
+    That module loads a parser, which in turn imports this one.
     """
 
     parity: Parity
 
 
 def why_untrusted(package: Package, variant: Variant, gpu: VulkanDevice, seconds: float = SECONDS) -> str | None:
-    """Say why a variant is not to be used on a GPU, or None when it answers right there.
+    """Return why a variant is not to be used on a GPU, or None when it answers right there.
 
     Args:
         package: The package.
-        variant: A variant for GPUs that pre-flight has nothing against.
+        variant: A variant for GPUs that the checks before loading allow.
         gpu: The device.
-        seconds: After how long the GPU counts as hung.
+        seconds: Time after which the GPU counts as hung.
     """
     kept = cache_folder() / "selftests" / f"{_key(package, variant, gpu)}.json"
     outcome = _read(kept)
@@ -96,11 +103,15 @@ def _write(kept: Path, outcome: SelfTest) -> None:
 
 
 def replay_command(*arguments: str) -> list[str]:
-    """Return the command that runs `runtime_py.tools.replay` in a fresh Python, also where `runtime_py` is not
-    installed.
+    """Return the command that runs `runtime_py.tools.replay` in a fresh Python.
+
+    It also does where `runtime_py` is not installed.
     """
     folder = Path(__file__).resolve().parents[2]
-    script = f"import sys; sys.path.insert(0, {str(folder)!r}); from runtime_py.tools.replay import main; sys.exit(main(sys.argv[1:]))"
+    script = (
+        f"import sys; sys.path.insert(0, {str(folder)!r}); "
+        "from runtime_py.tools.replay import main; sys.exit(main(sys.argv[1:]))"
+    )
     return [sys.executable, "-c", script, *arguments]
 
 

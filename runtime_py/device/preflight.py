@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime_py.errors import RuntimeMismatch
+from runtime_py.errors import RuntimeMismatchError
 from runtime_py.package_format.manifest import ANY, VULKAN, Manifest, Variant, VulkanNeeds
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Machine:
     """What matters of the machine that this process runs on.
 
     Attributes:
-        architecture: As in a target triple: ``x86_64``, ``aarch64``.
+        architecture: The architecture as target triples spell it: ``x86_64``, ``aarch64``.
         features: CPU features in LLVM's spelling.
         cpu: The name of the CPU for people; may be empty.
         runtime: Version of the installed IREE runtime.
@@ -173,7 +173,7 @@ def cpu_features(architecture: str, cpuinfo: str, auxv: bytes) -> frozenset[str]
     """Return the CPU's features in LLVM's spelling.
 
     Args:
-        architecture: As in a target triple.
+        architecture: The architecture as target triples spell it.
         cpuinfo: Content of ``/proc/cpuinfo``, empty where there is none.
         auxv: Content of ``/proc/self/auxv``, empty where there is none. An emulator of user programs fills it for the
             emulated CPU.
@@ -181,14 +181,14 @@ def cpu_features(architecture: str, cpuinfo: str, auxv: bytes) -> frozenset[str]
     Returns:
         The features; from the runtime's own ``iree-cpuinfo`` where Linux's files say nothing.
     """
-    found: frozenset[str] = frozenset()
+    features: frozenset[str] = frozenset()
     if architecture in ("x86_64", "i386"):
-        found = x86_features(cpuinfo)
+        features = x86_features(cpuinfo)
     elif architecture == "aarch64":
-        found = arm64_features(auxv)
+        features = arm64_features(auxv)
     elif architecture == "riscv64":
-        found = riscv_features(cpuinfo)
-    return found or _probed_features()
+        features = riscv_features(cpuinfo)
+    return features or _probed_features()
 
 
 def x86_features(cpuinfo: str) -> frozenset[str]:
@@ -262,7 +262,10 @@ def missing_features(features: Iterable[str], machine: Machine) -> list[str]:
 
 
 def why_not(variant: Variant, machine: Machine) -> str | None:
-    """Say why a machine cannot run a variant, or None when it can. For a variant for GPUs, this loads their drivers."""
+    """Return why a machine cannot run a variant, or None when it can.
+
+    For a variant for GPUs, this loads their drivers.
+    """
     if variant.vulkan is not None:
         return find_gpu(variant, machine)[1] or None
     if variant.device not in LOCAL_DEVICES:
@@ -299,17 +302,18 @@ def check_runtime(manifest: Manifest, machine: Machine, where: str = "package", 
         strict: Whether to refuse; otherwise a difference is a warning.
 
     Raises:
-        RuntimeMismatch: They differ; the message says what to install.
+        RuntimeMismatchError: They differ; the message says what to install.
     """
     compiler = manifest.producer.iree_compiler
     if _release(compiler) == _release(machine.runtime):
         return
     message = (
-        f"{where}: was compiled by iree-base-compiler {compiler}, the installed iree-base-runtime is {machine.runtime}. "
-        f"Install the matching one: pip install 'iree-base-runtime=={_release(compiler)}.*' - or compile the package again."
+        f"{where}: was compiled by iree-base-compiler {compiler}, the installed iree-base-runtime is "
+        f"{machine.runtime}. Install the matching one: pip install 'iree-base-runtime=={_release(compiler)}.*' - or "
+        "compile the package again."
     )
     if strict:
-        raise RuntimeMismatch(message)
+        raise RuntimeMismatchError(message)
     warnings.warn(message, stacklevel=3)
 
 

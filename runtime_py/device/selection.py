@@ -28,12 +28,12 @@ class Selection:
     """The variant that was chosen.
 
     Attributes:
-        variant: It.
-        rejected: Per other variant, why not.
-        reason: Why this one, in a sentence.
+        variant: The variant itself.
+        rejected: For each other variant, why it was not chosen.
+        reason: Why this variant was chosen, in a sentence.
         notice: What the user should know about the choice: that a GPU was asked for, or tried, and why the CPU runs
             instead. Mostly empty.
-        gpu: The device for it, or None for the CPU.
+        gpu: The GPU that runs the variant, or None for the CPU.
     """
 
     variant: Variant
@@ -44,7 +44,7 @@ class Selection:
 
 
 def kind_of(variant: Variant) -> Kind:
-    """Say what a variant is: machine code for a CPU, code for a GPU, or code for the runtime's interpreter."""
+    """Return what a variant is: machine code for a CPU, code for a GPU, or code for the runtime's interpreter."""
     if variant.device not in LOCAL_DEVICES:
         return "gpu"
     return "interpreter" if variant.triple == ANY else "cpu"
@@ -71,7 +71,7 @@ def select_variant(
         target: Name of a variant, to choose that one and nothing else.
         where: How error messages call the package.
         strict: Whether to refuse a named variant that this machine cannot run; otherwise that is a warning.
-        device: As for `runtime_py.parser.Parser.load`.
+        device: What to run on, as `runtime_py.parser.Parser.load` takes it.
         refused: Variants that have turned out not to work, with the reason.
 
     Raises:
@@ -86,7 +86,7 @@ def select_variant(
     }
     rejected |= refused or {}
     order = _ORDER[device]
-    for place, kind in enumerate(order):
+    for rank, kind in enumerate(order):
         usable: list[tuple[Variant, VulkanDevice | None]] = []
         for variant in manifest.variants:
             if kind_of(variant) == kind and variant.target not in rejected:
@@ -98,13 +98,14 @@ def select_variant(
         if usable:
             best, gpu = max(usable, key=_merit)
             rejected |= {variant.target: _second(variant, best) for variant, _ in usable if variant is not best}
-            rejected |= _not_tried(manifest, machine, rejected, best, kind, set(order[place + 1 :]))
+            rejected |= _not_tried(manifest, machine, rejected, best, kind, set(order[rank + 1 :]))
             reason = f"{best.target}: {_why(best, gpu, [variant for variant, _ in usable], device)}"
             return Selection(best, rejected, reason, _notice(manifest, rejected, refused, best, device), gpu)
     rejected |= {variant.target: _AVOIDED for variant in manifest.variants if variant.target not in rejected}
     listing = "; ".join(f"{name}: {reason}" for name, reason in rejected.items()) or "it has no variants at all"
     raise UnsupportedTargetError(
-        f"{where}: no variant runs on this machine ({listing}). Compile one for it: pqrnn compile RUN --target host --out ..."
+        f"{where}: no variant runs on this machine ({listing}). "
+        "Compile one for it: pqrnn compile RUN --target host --out ..."
     )
 
 
@@ -118,7 +119,7 @@ def _look(variant: Variant, machine: Machine) -> tuple["VulkanDevice | None", st
 
 
 def _merit(candidate: tuple[Variant, "VulkanDevice | None"]) -> tuple[bool, bool, bool, int]:
-    """Return what the best variant of one kind has most of."""
+    """Return the key by which the best variant of one kind is the largest."""
     variant, gpu = candidate
     made_for = variant.vulkan is not None and variant.vulkan.subgroup > 0
     return variant.parity is not None, gpu is not None and not gpu.software, made_for, len(variant.features)
@@ -130,7 +131,7 @@ def _failed(variant: Variant) -> str:
 
 
 def _second(variant: Variant, best: Variant) -> str:
-    """Say why a variant that could run as well comes after the best one."""
+    """Return why a variant that could run as well comes after the best one."""
     if variant.parity is None and best.parity is not None:
         return f"nobody has run it, unlike {best.target}"
     if best.vulkan is not None and variant.vulkan is not None and best.vulkan.subgroup > variant.vulkan.subgroup:
@@ -157,9 +158,9 @@ def _why(best: Variant, gpu: "VulkanDevice | None", usable: list[Variant], devic
 def _not_tried(
     manifest: Manifest, machine: Machine, rejected: Mapping[str, str], best: Variant, kind: Kind, later: set[Kind]
 ) -> dict[str, str]:
-    """Say why the kinds of code that were not even looked at come after the chosen one;
+    """Return why the kinds of code that were not even looked at come after the chosen one.
 
-    a CPU that could not run them is the better reason.
+    That the CPU could not run them is the better reason, where it is so.
     """
     reasons = {}
     for variant in manifest.variants:
@@ -199,7 +200,10 @@ def _named(manifest: Manifest, machine: Machine, target: str, where: str, strict
             continue
         gpu, reason = _look(variant, machine)
         if reason:
-            message = f"{where}: variant {target} cannot run here: {reason}. Choose another variant, or compile one for this machine."
+            message = (
+                f"{where}: variant {target} cannot run here: {reason}. "
+                "Choose another variant, or compile one for this machine."
+            )
             gpu = _any_gpu() if variant.vulkan is not None else None
             if strict or (gpu is None and kind_of(variant) == "gpu"):
                 raise UnsupportedTargetError(message)

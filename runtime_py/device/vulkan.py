@@ -38,16 +38,18 @@ class VulkanDevice:
     """A Vulkan device, as the runtime describes it.
 
     Attributes:
-        number: The runtime's handle for it in this process.
-        identity: UUID of device and driver, as hexadecimal digits.
-        name: For people.
+        number: The runtime's handle for the device in this process.
+        identity: UUIDs of the device and the driver, as hexadecimal digits.
+        name: Name of the device, for people.
         driver: Name and version of the driver.
-        baseline: Whether it has Vulkan 1.3 with what the runtime needs.
-        software: Whether it is a program on the CPU.
-        subgroup: Lanes that work in step unless the code asks for another number.
+        baseline: Whether the device has Vulkan 1.3 with what the runtime needs.
+        software: Whether the device is a program on the CPU.
+        subgroup: Number of lanes that work in step unless the code asks for another number.
         subgroups: Smallest and largest number that code may ask for; both are `subgroup` where it may not ask.
-        features: What it has, by Vulkan's names; kinds of subgroup operations as ``subgroupArithmetic`` and the like.
-        lacking: What it is known not to have. Of other features nobody says anything, and the self-test decides.
+        features: Features that the device has, by Vulkan's names; kinds of subgroup operations are named
+            ``subgroupArithmetic`` and the like.
+        lacking: Features that the device is known not to have. Whether it has any other is not known; the self-test
+            decides.
     """
 
     number: int
@@ -69,9 +71,11 @@ class VulkanDevice:
 
 @dataclass(frozen=True, slots=True)
 class VulkanDevices:
-    """The devices of this machine, real ones before software;
+    """The devices of this machine.
 
-    where there are none, ``problem`` says why and what to install.
+    Attributes:
+        devices: The devices, real ones before software.
+        problem: Why there are none, and what to install; empty where there are some.
     """
 
     devices: tuple[VulkanDevice, ...]
@@ -82,7 +86,7 @@ class VulkanDevices:
 def vulkan_devices() -> VulkanDevices:
     """Look for Vulkan devices, once per process.
 
-    Loads every Vulkan driver of the machine, which takes tenths of a second.
+    This loads every Vulkan driver of the machine, which takes tenths of a second.
     """
     import iree.runtime as rt
 
@@ -90,9 +94,9 @@ def vulkan_devices() -> VulkanDevices:
 
     try:
         driver = rt.get_driver("vulkan")
-        found = driver.query_available_devices()
+        handles = [entry["device_id"] for entry in driver.query_available_devices()]
         core = core_features()
-        dumps = [(entry["device_id"], driver.dump_device_info(entry["device_id"])) for entry in found]
+        dumps = [(handle, driver.dump_device_info(handle)) for handle in handles]
     except (RuntimeError, ValueError) as error:
         return VulkanDevices((), f"Vulkan does not start ({_last_line(error)}). {_INSTALL}")
     devices = [parse_device(number, dump, core) for number, dump in dumps]
@@ -110,16 +114,15 @@ def parse_device(number: int, dump: str, core: dict[str, dict[str, bool]] | None
     """Read the runtime's description of a device.
 
     Args:
-        number: The runtime's handle for it.
-        dump: The description.
-        core: By name of the device, the features that the description leaves out (`vulkan_features`).
+        number: The runtime's handle for the device.
+        dump: The runtime's description.
+        core: For each name of a device, the features that the description leaves out (`vulkan_features`).
     """
     lines = dict(re.findall(r"^([A-Za-z_][\w.\[\]-]*): (.*)$", dump, re.MULTILINE))
     subgroup = dict(re.findall(r"(\w+)=(\w+)", lines.get("subgroup", "")))
     name = lines.get("name", "")
-    known = {feature: there == "yes" for feature, there in re.findall(r"(\w+)=(\w+)", lines.get("features", ""))} | (
-        core or {}
-    ).get(name, {})
+    listed = re.findall(r"(\w+)=(\w+)", lines.get("features", ""))
+    known = {feature: value == "yes" for feature, value in listed} | (core or {}).get(name, {})
     size = int(subgroup.get("size", "0"))
     free = (
         known.get("subgroupSizeControl") and int(subgroup.get("requiredSubgroupSizeStages", "0"), 16) & _COMPUTE_STAGE
@@ -140,30 +143,30 @@ def parse_device(number: int, dump: str, core: dict[str, dict[str, bool]] | None
         software=lines.get("type") == _SOFTWARE,
         subgroup=size,
         subgroups=sizes,
-        features=frozenset(feature for feature, there in known.items() if there),
-        lacking=frozenset(feature for feature, there in known.items() if not there),
+        features=frozenset(feature for feature, present in known.items() if present),
+        lacking=frozenset(feature for feature, present in known.items() if not present),
     )
 
 
 def missing_of_device(needs: VulkanNeeds, device: VulkanDevice) -> list[str]:
     """Return what a device lacks, by name."""
-    found = [] if device.baseline else ["Vulkan 1.3"]
+    missing = [] if device.baseline else ["Vulkan 1.3"]
     smallest, largest = device.subgroups
     if needs.subgroup not in (0, device.subgroup):
         # A driver that would give other numbers of lanes is of no help: compiled code asks for none, and gets what the
         # driver likes.
         others = f", {smallest} to {largest} for code that asks" if smallest != largest else ""
-        found.append(f"subgroups of {needs.subgroup} lanes (it has {device.subgroup}{others})")
+        missing.append(f"subgroups of {needs.subgroup} lanes (it has {device.subgroup}{others})")
     wanted = [*needs.features, *(["shaderInt64"] if needs.int64 else [])]
-    return found + [name for name in dict.fromkeys(wanted) if name in device.lacking]
+    return missing + [name for name in dict.fromkeys(wanted) if name in device.lacking]
 
 
-def find_device(needs: VulkanNeeds, found: VulkanDevices) -> tuple[VulkanDevice | None, str]:
-    """Return the first device that can run code with such needs, or None and the reason, for every device."""
-    if not found.devices:
-        return None, found.problem
+def find_device(needs: VulkanNeeds, available: VulkanDevices) -> tuple[VulkanDevice | None, str]:
+    """Return the first device that can run code with such needs; or None, and the reason for every device."""
+    if not available.devices:
+        return None, available.problem
     reasons = []
-    for device in found.devices:
+    for device in available.devices:
         missing = missing_of_device(needs, device)
         if not missing:
             return device, ""

@@ -1,6 +1,6 @@
-"""Core features of Vulkan devices that the runtime's description leaves out, asked of Vulkan itself:
+"""Core features of Vulkan devices that the runtime's description leaves out, 64-bit integers above all.
 
-64-bit integers, above all.
+Vulkan itself is asked for them.
 """
 
 import ctypes
@@ -8,7 +8,7 @@ import sys
 
 _LIBRARIES = {"win32": ("vulkan-1.dll",), "darwin": ("libvulkan.1.dylib", "libvulkan.dylib", "libMoltenVK.dylib")}
 _LINUX = ("libvulkan.so.1", "libvulkan.so")
-# Places of features in VkPhysicalDeviceFeatures, an array of 55 32-bit truth values.
+# Indices of features in VkPhysicalDeviceFeatures, an array of 55 32-bit truth values.
 _FEATURES = {39: "shaderFloat64", 40: "shaderInt64", 41: "shaderInt16"}
 _FEATURE_COUNT = 55
 # VkPhysicalDeviceProperties begins with five 32-bit numbers, then comes the name; it has 824 bytes.
@@ -45,21 +45,21 @@ class _InstanceInfo(ctypes.Structure):
 
 
 def core_features() -> dict[str, dict[str, bool]]:
-    """Return by name of the device which features it has;
+    """Return, for each name of a device, which features it has.
 
-    of devices with one name, what all have. Empty where Vulkan does not answer.
+    Of devices with one name, these are the features that all of them have. Empty where Vulkan does not answer.
     """
     library = _load()
     instance = _create_instance(library) if library is not None else None
     if library is None or instance is None:
         return {}
     try:
-        found: dict[str, dict[str, bool]] = {}
+        common: dict[str, dict[str, bool]] = {}
         for device in _devices(library, instance):
             name, features = _describe(library, device)
-            known = found.get(name, features)
-            found[name] = {feature: there and known[feature] for feature, there in features.items()}
-        return found
+            others = common.get(name, features)
+            common[name] = {feature: present and others[feature] for feature, present in features.items()}
+        return common
     finally:
         library.vkDestroyInstance(instance, None)
 
@@ -76,9 +76,8 @@ def _load() -> ctypes.CDLL | None:
 def _create_instance(library: ctypes.CDLL) -> ctypes.c_void_p | None:
     application = _ApplicationInfo(type=_APPLICATION_INFO, api=_VULKAN_1_1)
     info = _InstanceInfo(type=_INSTANCE_CREATE_INFO, application=ctypes.pointer(application))
-    if (
-        sys.platform == "darwin"
-    ):  # MoltenVK is listed only for those who say that they can do with less than all of Vulkan
+    # MoltenVK is listed only for those who say that they can do with less than all of Vulkan.
+    if sys.platform == "darwin":
         info.flags, info.extension_count = _ENUMERATE_PORTABILITY, 1
         info.extensions = (ctypes.c_char_p * 1)(_PORTABILITY)
     instance = ctypes.c_void_p()
@@ -99,4 +98,4 @@ def _describe(library: ctypes.CDLL, device: ctypes.c_void_p) -> tuple[str, dict[
     name = properties.raw[_NAME_OFFSET : _NAME_OFFSET + _NAME_BYTES].split(b"\0", 1)[0].decode("utf-8", "replace")
     values = (ctypes.c_uint32 * _FEATURE_COUNT)()
     library.vkGetPhysicalDeviceFeatures(device, values)
-    return name, {feature: bool(values[place]) for place, feature in _FEATURES.items()}
+    return name, {feature: bool(values[index]) for index, feature in _FEATURES.items()}

@@ -1,6 +1,6 @@
-"""The compiled function of one length bucket:
+"""The compiled function of one length bucket: bytes in, four arrays out.
 
-bytes in, four arrays out, with as little Python between as the runtime's interface allows.
+There is as little Python between as the runtime's interface allows.
 
 The convenient wrappers of the runtime cost about 100 us a call for four outputs. Here everything that can be made once
 is made once per length bucket: the input buffer (mapped for good; a call copies the text into it), the argument list,
@@ -25,13 +25,13 @@ TYPES: tuple[np.dtype[Any], ...] = (FLOAT, FLOAT, INT, INT)
 
 @dataclass(slots=True, eq=False)
 class Outputs:
-    """What one run gives; the arrays own their memory, so later runs do not touch them.
+    """The results of one run; the arrays own their memory, so later runs do not touch them.
 
     Attributes:
-        intent: Logits, float32 [intents].
-        tags: Logits of each word, float32 [words, tags]; of as many as the bucket holds.
+        intent: Logits of the intents, float32 [intents].
+        tags: Logits of the tags of each word, float32 [words, tags], for as many words as the bucket holds.
         spans: Start and end byte of the same words, int32 [words, 2].
-        count: Words in the text; more than the bucket's words means that the bucket was too small.
+        count: Number of words in the text; more than the bucket's words means that the bucket was too small.
     """
 
     intent: NDArray[np.float32]
@@ -83,7 +83,7 @@ class EntryFunction:
             intents: Number of intents.
             tags: Number of tags.
             where: How error messages call the module.
-            batch: Texts of a call; more than 1 for the function that takes several.
+            batch: Number of texts of a call; more than 1 for the function that takes several.
 
         Raises:
             PackageError: The module has no such function.
@@ -143,9 +143,9 @@ class EntryFunction:
         return self.outputs()
 
     def fetch(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
-        """Return the results of the last ``invoke`` for all texts of a call:
+        """Return the results of the last ``invoke`` for all texts of a call.
 
-        the arrays of `Outputs`, each with the text as first dimension.
+        They are the arrays of `Outputs`, each with the text as its first dimension.
         """
         if not self._checked:
             self._check_results()
@@ -156,10 +156,7 @@ class EntryFunction:
         return intent, tags, spans, count
 
     def run_batch(self, raws: Sequence[bytes]) -> list[Outputs]:
-        """Run one to ``batch`` texts of at most ``bytes`` bytes each;
-
-        where they are fewer, empty ones fill the call up.
-        """
+        """Run one to ``batch`` texts of at most ``bytes`` bytes each; empty ones fill the call up."""
         if not 1 <= len(raws) <= self.batch:
             raise ValueError(f"{len(raws)} texts, expected 1 to {self.batch}")
         self._text[:] = b"".join(raw.ljust(self.bytes, b"\0") for raw in raws).ljust(self.batch * self.bytes, b"\0")

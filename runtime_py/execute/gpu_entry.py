@@ -1,10 +1,9 @@
-"""Calls on a GPU, whose results lie in memory of its own.
+"""Calls on a GPU, whose results lie in the GPU's memory.
 
-The runtime's own way to read them imports NumPy's memory into the driver, which every Vulkan driver refuses for arrays
-that do not begin at a page. So each entry has buffers that the processor and the GPU both see; the GPU copies its
-results there, and they are copied out into arrays of their own. All of it is made once per entry. Copies wait for one
-another and the last is waited for through the semaphore itself: on a fence the runtime waits 20 ms and more for what is
-done in 0.1 ms.
+The runtime's way to read them imports NumPy's memory into the driver, which every Vulkan driver refuses for arrays that
+do not begin at a page. So each entry has buffers that the processor and the GPU both see; the GPU copies its results
+there, and they are copied out into new arrays. All of it is made once per entry. Copies wait for one another and the
+last is waited for through the semaphore itself: on a fence the runtime waits 20 ms and more for what is done in 0.1 ms.
 """
 
 import atexit
@@ -85,19 +84,16 @@ _ENTRIES: weakref.WeakSet[StagedEntry] = weakref.WeakSet()
 
 @atexit.register
 def _release_all() -> None:
-    """Let GPUs go before Python takes itself apart:
-
-    Vulkan drivers crash when they are shut down after their own libraries.
-    """
+    """Let GPUs go before Python ends: Vulkan drivers crash when they are shut down after their own libraries."""
     for entry in list(_ENTRIES):
         entry.release()
 
 
 def open_gpu(gpu: VulkanDevice) -> Any:
-    """Return the runtime's device.
+    """Open a GPU and return the runtime's device.
 
     Raises:
-        DeviceError: The driver does not give it out.
+        DeviceError: The driver does not open it.
     """
     try:
         return rt.get_driver(VULKAN).create_device(gpu.number)

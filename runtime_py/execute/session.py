@@ -35,10 +35,10 @@ class Session:
             buckets: Length buckets, in rising order.
             intents: Number of intents.
             tags: Number of tags.
-            threads: 1 runs on the calling thread; more run on that many worker threads of this session's own. For the
-                CPU only.
+            threads: 1 runs on the calling thread; a larger number runs on as many worker threads of this session. For
+                the CPU only.
             where: How error messages call the module.
-            batch: Texts of a call of the functions for several texts; 1: the module has none.
+            batch: Number of texts of a call of the functions for several texts; 1 if the module has none.
             gpu: The Vulkan device to run on, or None for the CPU.
 
         Raises:
@@ -53,7 +53,8 @@ class Session:
             self.context = rt.VmContext(instance, [rt.create_hal_module(instance, self.device), self.module])
         except (RuntimeError, ValueError) as error:
             raise DeviceError(
-                f"{where}: the runtime refuses the module ({error}). Compile the package again with the matching compiler."
+                f"{where}: the runtime refuses the module ({error}). "
+                "Compile the package again with the matching compiler."
             ) from error
         parts = (self.device, self.context, self.module)
         self.entries = tuple(kind(*parts, bucket, intents, tags, where) for bucket in buckets)

@@ -1,9 +1,8 @@
-"""A cheap guess at how many words a text has, to choose the length bucket before the compiled program counts them
-exactly.
+"""A cheap guess at how many words a text has.
 
-The guess follows the program's rule for words (runs of letters, runs of digits, single symbols, single characters of
-scripts without spaces). It is exact for ASCII; where it is wrong elsewhere, the program's own count is what decides,
-and the price is a second run.
+It chooses the length bucket before the compiled program counts the words exactly. The guess follows the program's rule
+for words (runs of letters, runs of digits, single symbols, single characters of scripts without spaces). It is exact
+for ASCII; where it is wrong elsewhere, the program's own count is what decides, and the price is a second run.
 """
 
 import re
@@ -17,8 +16,8 @@ _KEEP_DIGITS = bytes(c if c in _DIGITS else 0x20 for c in range(256))
 _SYMBOLS = bytes(c for c in range(0x21, 0x7F) if c not in _LETTERS + _DIGITS)
 _NOT_SYMBOLS = bytes(c for c in range(256) if c not in _SYMBOLS)
 
-# Scripts without spaces: their blocks, and in them what begins a word of its own; the rest of a block are marks, which
-# join what precedes them.
+# Scripts without spaces: their blocks, and in them the characters that are words by themselves; the rest of a block are
+# marks, which join what precedes them.
 _UNSPACED_BLOCKS = "".join(
     (
         "\u0e00-\u0eff",  # Thai, Lao
@@ -57,7 +56,7 @@ _SPACES = "\\s\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\uf
 
 @cache
 def _words() -> re.Pattern[str]:
-    """Return what finds a word, made when the first text beyond ASCII comes: a start is quicker without."""
+    """Return the pattern of a word, made when the first text beyond ASCII comes: a start is quicker without."""
     return re.compile(
         f"[{_ALONE}]|[{_SIGNS}]|[{_DIGIT_RANGES}]+|[^{_SPACES}{_SIGNS}{_DIGIT_RANGES}{_UNSPACED_BLOCKS}]+"
     )
@@ -68,7 +67,7 @@ def guess_words(text: str, raw: bytes) -> int:
 
     Args:
         text: The text as code points.
-        raw: The same as bytes.
+        raw: The same text as bytes.
     """
     if len(text) == len(raw):
         letters, digits = raw.translate(_KEEP_LETTERS).split(), raw.translate(_KEEP_DIGITS).split()

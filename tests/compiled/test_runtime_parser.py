@@ -28,7 +28,7 @@ from runtime_py.errors import (
     InputTooLongError,
     PackageError,
     ParserClosedError,
-    RuntimeMismatch,
+    RuntimeMismatchError,
     UnsupportedTargetError,
 )
 from runtime_py.execute.session import Session, open_device
@@ -354,7 +354,7 @@ class TestRefusals:
 
     def test_another_compiler_is_named(self, own: Path) -> None:
         self.change(own, producer=msgspec.structs.replace(open_package(own).manifest.producer, iree_compiler="2.0.1"))
-        with pytest.raises(RuntimeMismatch, match=r"iree-base-runtime==2\.0\.\*"):
+        with pytest.raises(RuntimeMismatchError, match=r"iree-base-runtime==2\.0\.\*"):
             Parser.load(own)
         with pytest.warns(UserWarning, match=r"2\.0\.1"):
             Parser.load(own, strict=False).close()

@@ -22,7 +22,7 @@ from runtime_py.device.preflight import (
     why_not,
     x86_features,
 )
-from runtime_py.errors import RuntimeMismatch
+from runtime_py.errors import RuntimeMismatchError
 from runtime_py.package_format.manifest import ANY, VulkanNeeds
 
 HASWELL = Machine(
@@ -133,7 +133,7 @@ def test_a_runtime_of_the_same_release_is_fine(runtime: str) -> None:
 @pytest.mark.parametrize("runtime", ["3.12.0", "3.14.0rc1", "4.0.0", "unknown"])
 def test_another_runtime_is_refused_with_what_to_install(runtime: str) -> None:
     machine = Machine("x86_64", frozenset(), "", runtime, ())
-    with pytest.raises(RuntimeMismatch, match=r"pip install 'iree-base-runtime==3\.13\.\*'"):
+    with pytest.raises(RuntimeMismatchError, match=r"pip install 'iree-base-runtime==3\.13\.\*'"):
         check_runtime(fake_manifest(), machine)
     with pytest.warns(UserWarning, match=r"3\.13"):
         check_runtime(fake_manifest(), machine, strict=False)
