@@ -55,12 +55,10 @@ class FeatureWriter:
                 totals = []
                 # The upper half of a lane has the feature that is 8 further on.
                 for feature, total in enumerate(sums):
-                    plus, minus = (
-                        code.value(
-                            f"arith.andi {halves(vectors.do('shrui', bits, shift) if shift else bits)}, {ones} : {pairs}"
-                        )
-                        for shift in (2 * feature, 2 * feature + 1)
+                    shifted = (
+                        vectors.do("shrui", bits, shift) if shift else bits for shift in (2 * feature, 2 * feature + 1)
                     )
+                    plus, minus = (code.value(f"arith.andi {halves(part)}, {ones} : {pairs}") for part in shifted)
                     difference = code.value(f"arith.subi {plus}, {minus} : {pairs}")
                     totals.append(code.value(f"arith.addi {total}, {difference} : {pairs}"))
                 return totals

@@ -317,8 +317,8 @@ class _Head:
     ) -> list[Value]:
         """Add a loop over blocks of tags.
 
-        For the last block, if it is not full, `body` is also given a vector that is one in the lanes of tags and zero in
-        the others.
+        For the last block, if it is not full, `body` is also given a vector that is one in the lanes of tags and zero
+        in the others.
         """
         tags = self.sizes.tags
         whole = tags // self.lanes * self.lanes

@@ -20,8 +20,8 @@ def _head_shape(states_i8: Tensor, states: Tensor, *rest: Any) -> tuple[Tensor, 
 
 @define_operator(
     "head(Tensor states_i8, Tensor states, Tensor mask, Tensor counts, Tensor pool, Tensor intent, Tensor tags, "
-    "Tensor pooled, Tensor neighbours, Tensor offsets, Tensor scale, Tensor bias, int words, int intents, int labels, int rounds, "
-    "str family) -> (Tensor, Tensor)",
+    "Tensor pooled, Tensor neighbours, Tensor offsets, Tensor scale, Tensor bias, int words, int intents, int labels, "
+    "int rounds, str family) -> (Tensor, Tensor)",
     _head_shape,
 )
 def head(

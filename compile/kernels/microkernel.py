@@ -1,6 +1,4 @@
-"""The inner loop: sums of products of 8-bit integers, or of float32, for some rows and some blocks of columns, all of
-them in registers.
-"""
+"""The inner loop: sums of products of int8 or float32, for a tile of rows and blocks of columns, in registers."""
 
 from __future__ import annotations
 
@@ -15,14 +13,14 @@ from compile.kernels.mlir_builder import Code, Value, vector_of
 
 @dataclass(frozen=True, slots=True)
 class Operands:
-    """What is multiplied.
+    """The two sides of a product.
 
     Attributes:
-        family: How it is multiplied.
-        left: int8[rows, columns] in memory; float32 where the family is of these, as the weights.
-        weights: Name of the packed weights int8[blocks, steps, lanes * family.depth].
-        depth: How many columns of the left side there are; its memory may have more.
-        blocks: Of the weights.
+        family: Instruction family.
+        left: Left side, int8 or float32[rows, columns].
+        weights: Name of the packed weights, int8 or float32[blocks, steps, lanes * family.depth].
+        depth: Number of columns of the left side that are multiplied; its memory may have more.
+        blocks: Number of blocks of the weights.
     """
 
     family: InstructionFamily
@@ -33,7 +31,7 @@ class Operands:
 
     @property
     def packed(self) -> Buffer:
-        """The packed weights."""
+        """The packed weights as a buffer."""
         return Buffer(
             self.weights,
             (self.blocks, -(-self.depth // self.family.depth), self.family.lanes * self.family.depth),
@@ -41,7 +39,7 @@ class Operands:
         )
 
 
-_LINE = 64  # bytes that come from memory at a time
+_LINE = 64  # bytes of a cache line
 
 Starts = Mapping[tuple[int, int], Value]
 
@@ -60,15 +58,16 @@ def multiply_tile(
     """Add the sums of a tile.
 
     Args:
-        code: Where they are added.
-        operands: What is multiplied.
-        rows: Which rows of the left side, indices.
-        blocks: Which blocks of the weights, indices.
-        starts: By place in `rows` and in `blocks`, what the sums start from, vector<lanes x i32>, or of float32.
-        ahead: How many blocks further on weights are asked for that will be wanted next; 0: none.
+        code: Function that operations are added to.
+        operands: The two sides of the product.
+        rows: Rows of the left side.
+        blocks: Blocks of the weights.
+        starts: Values that the sums start from, vector<lanes x i32> or vector<lanes x f32>, by position in `rows` and
+            in `blocks`.
+        ahead: Number of blocks by which weights are prefetched; 0 for no prefetching.
 
     Returns:
-        By place in `rows` and in `blocks`: vectors as `starts`.
+        The sums, vectors as in `starts`, by position in `rows` and in `blocks`.
     """
     kind = _Float32Tile if operands.family.float32 else _PairedTile if operands.family.name == "i8mm" else _Tile
     tile = kind(code, operands, rows, blocks, ahead)
@@ -76,9 +75,9 @@ def multiply_tile(
 
 
 class _Tile:
-    """One row of the left side an accumulator: its `depth` next numbers in every lane, against `lanes` columns."""
+    """One row of the left side for each accumulator: its next `depth` numbers in every lane, times `lanes` columns."""
 
-    least = 1  # rows with which asking for weights ahead saves time
+    least = 1  # rows from which prefetching of weights saves time
 
     def __init__(
         self, code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], ahead: int
@@ -90,14 +89,16 @@ class _Tile:
         self.bytes = vector_of(self.family.lanes * 4, "i8")
 
     def begin(self, starts: Starts) -> list[Value]:
-        return [starts[place] for place in pairs(range(len(self.rows)), range(len(self.blocks)))]
+        return [starts[position] for position in pairs(range(len(self.rows)), range(len(self.blocks)))]
 
     def finish(self, sums: list[Value]) -> dict[tuple[int, int], Value]:
         return dict(zip(pairs(range(len(self.rows)), range(len(self.blocks))), sums, strict=True))
 
     def loop(self, sums: list[Value]) -> list[Value]:
-        """Go over the depth: in whole vectors of the left side where lanes of one can be multiplied, then in steps,
-        then over the bytes that are left.
+        """Add the loop over the depth.
+
+        It goes in whole vectors of the left side where the instruction can multiply by one lane, then in steps, and
+        last over the bytes that are left.
         """
         depth, wide = self.operands.depth, self._wide()
         carried = self._carry(sums)
@@ -115,14 +116,14 @@ class _Tile:
     def _wide(self) -> int:
         return 16 if self.family.name == "dotprod" else self.family.depth
 
-    def _wide_step(self, place: Value, sums: list[Value]) -> list[Value]:
+    def _wide_step(self, column: Value, sums: list[Value]) -> list[Value]:
         if self._wide() == self.family.depth:
-            return self._step(place, sums)
+            return self._step(column, sums)
         # One load of 16 bytes a row, of which the instruction itself picks 4: LLVM makes `sdot v, v, v.4b[lane]` of a
         # splat lane.
-        loaded = [self._load(row, place, 16) for row in self.rows]
+        loaded = [self._load(row, column, 16) for row in self.rows]
         words = [self.code.value(f"vector.bitcast {each} : vector<16xi8> to vector<4xi32>") for each in loaded]
-        first = self._count(place)
+        first = self._count(column)
         for lane in range(4):
             left = [
                 self.code.value(
@@ -133,27 +134,30 @@ class _Tile:
             sums = self._dot(self.code.add(first, self.code.index(lane)), sums, [self._as_bytes(each) for each in left])
         return sums
 
-    def _step(self, place: Value, sums: list[Value]) -> list[Value]:
+    def _step(self, column: Value, sums: list[Value]) -> list[Value]:
         left = [
-            self._spread(self.code.value(f"vector.bitcast {self._load(row, place, 4)} : vector<4xi8> to vector<1xi32>"))
+            self._spread(
+                self.code.value(f"vector.bitcast {self._load(row, column, 4)} : vector<4xi8> to vector<1xi32>")
+            )
             for row in self.rows
         ]
-        return self._dot(self._count(place), sums, left)
+        return self._dot(self._count(column), sums, left)
 
-    def _rest(self, place: int) -> list[Value]:
-        """Put the last bytes of each row together: what lies behind them belongs to another row, or to nobody."""
+    def _rest(self, column: int) -> list[Value]:
+        """Put the last bytes of each row together; the bytes after them belong to the next row, or lie outside."""
         size = self.family.depth
         zero = self.code.constant(f"dense<0> : vector<{size}xi8>")
-        found = []
+        tails = []
         for row in self.rows:
             whole = zero
-            for byte in range(self.operands.depth - place):
+            for byte in range(self.operands.depth - column):
                 one = self.code.value(
-                    f"memref.load {self.operands.left.name}[{row}, {self.code.index(place + byte)}] : {self.operands.left.memory}"
+                    f"memref.load {self.operands.left.name}[{row}, {self.code.index(column + byte)}] : "
+                    f"{self.operands.left.memory}"
                 )
                 whole = self.code.value(f"vector.insert {one}, {whole} [{byte}] : i8 into vector<{size}xi8>")
-            found.append(whole)
-        return self._join(found)
+            tails.append(whole)
+        return self._join(tails)
 
     def _join(self, rows: list[Value]) -> list[Value]:
         return [
@@ -173,27 +177,30 @@ class _Tile:
     def _as_bytes(self, lanes: Value) -> Value:
         return self.code.value(f"vector.bitcast {lanes} : {self.sums} to {self.bytes}")
 
-    def _load(self, row: Value, place: Value, size: int) -> Value:
+    def _load(self, row: Value, column: Value, size: int) -> Value:
         return self.code.value(
-            f"vector.load {self.operands.left.name}[{row}, {place}] : {self.operands.left.memory}, vector<{size}xi8>"
+            f"vector.load {self.operands.left.name}[{row}, {column}] : {self.operands.left.memory}, vector<{size}xi8>"
         )
 
-    def _count(self, place: Value) -> Value:
-        """Return the number of the step that begins at a place."""
-        return self.code.value(f"arith.divui {place}, {self.code.index(self.family.depth)} : index")
+    def _count(self, column: Value) -> Value:
+        """Return the number of the step that begins at a column of the left side."""
+        return self.code.value(f"arith.divui {column}, {self.code.index(self.family.depth)} : index")
 
     def _weights(self, step: Value, block: Value, part: int = 0) -> Value:
-        size, place = self.family.pair * self.family.depth, self.code.index(part * self.family.pair * self.family.depth)
+        size = self.family.pair * self.family.depth
+        start = self.code.index(part * size)
         return self.code.value(
-            f"vector.load {self.operands.weights}[{block}, {step}, {place}] : {self.operands.packed.memory}, vector<{size}x{self.family.element}>"
+            f"vector.load {self.operands.weights}[{block}, {step}, {start}] : {self.operands.packed.memory}, "
+            f"vector<{size}x{self.family.element}>"
         )
 
     def _dot(self, step: Value, sums: list[Value], left: list[Value]) -> list[Value]:
         weights = [self._weights(step, block) for block in self.blocks]
         for block in self.blocks if self.ahead else ():
-            place = f"{self.code.add(block, self.code.index(self.ahead))}, {step}, {self.code.index(0)}"
+            indices = f"{self.code.add(block, self.code.index(self.ahead))}, {step}, {self.code.index(0)}"
             self.code.line(
-                f"memref.prefetch {self.operands.weights}[{place}], read, locality<2>, data : {self.operands.packed.memory}"
+                f"memref.prefetch {self.operands.weights}[{indices}], read, locality<2>, data : "
+                f"{self.operands.packed.memory}"
             )
         return [
             self._multiply(total, one, other) for total, (one, other) in zip(sums, pairs(left, weights), strict=True)
@@ -209,9 +216,9 @@ class _Tile:
 
 
 class _PairedTile(_Tile):
-    """Two rows of the left side an accumulator:
+    """Two rows of the left side for each accumulator: 2 x 8 numbers times 8 x 2.
 
-    2 x 8 numbers against 8 x 2. An odd last row is multiplied twice, and one result dropped.
+    An odd last row is multiplied twice, and one of the results is dropped.
     """
 
     def __init__(
@@ -245,9 +252,9 @@ class _PairedTile(_Tile):
     def _wide(self) -> int:
         return 16
 
-    def _wide_step(self, place: Value, sums: list[Value]) -> list[Value]:
-        loaded = {row: self._load(row, place, 16) for row in dict.fromkeys(self.rows)}
-        first = self._count(place)
+    def _wide_step(self, column: Value, sums: list[Value]) -> list[Value]:
+        loaded = {row: self._load(row, column, 16) for row in dict.fromkeys(self.rows)}
+        first = self._count(column)
         for half in (0, 1):
             picks = ", ".join(str(16 * which + 8 * half + byte) for which in (0, 1) for byte in range(8))
             left = [
@@ -259,9 +266,9 @@ class _PairedTile(_Tile):
             sums = self._dot(self.code.add(first, self.code.index(half)), sums, left)
         return sums
 
-    def _step(self, place: Value, sums: list[Value]) -> list[Value]:
-        loaded = [self._load(row, place, 8) for row in self.rows]
-        return self._dot(self._count(place), sums, self._join(loaded))
+    def _step(self, column: Value, sums: list[Value]) -> list[Value]:
+        loaded = [self._load(row, column, 8) for row in self.rows]
+        return self._dot(self._count(column), sums, self._join(loaded))
 
     def _join(self, rows: list[Value]) -> list[Value]:
         picks = ", ".join(map(str, range(16)))
@@ -279,38 +286,39 @@ class _PairedTile(_Tile):
 
 
 class _Float32Tile(_Tile):
-    """Float32: one number of a row in every lane, against `lanes` columns."""
+    """Products of float32: one number of a row in every lane, times `lanes` columns."""
 
-    # with fewer nothing is done but wait for weights, and the processor's own guesses come sooner: 75 us against 93 for
-    # one word
+    # With fewer rows the code only waits for weights, and the processor's own prefetching is faster: 75 us against 93
+    # for one word.
     least = 4
 
     def _wide(self) -> int:
         return 4 if self.family.keeps else 1
 
-    def _wide_step(self, place: Value, sums: list[Value]) -> list[Value]:
+    def _wide_step(self, column: Value, sums: list[Value]) -> list[Value]:
         if not self.family.keeps:
-            return self._step(place, sums)
+            return self._step(column, sums)
         # One load of four numbers a row, of which the instruction itself picks one: LLVM makes `fmla v, v, v.s[lane]`
         # of a splat lane.
-        loaded = [self._load_f32(row, place, 4) for row in self.rows]
+        loaded = [self._load_f32(row, column, 4) for row in self.rows]
         for lane in range(4):
             picks = ", ".join([str(lane)] * 4)
             left = [
                 self.code.value(f"vector.shuffle {each}, {each} [{picks}] : {self.sums}, {self.sums}")
                 for each in loaded
             ]
-            sums = self._dot(self.code.add(place, self.code.index(lane)), sums, left)
+            sums = self._dot(self.code.add(column, self.code.index(lane)), sums, left)
         return sums
 
-    def _step(self, place: Value, sums: list[Value]) -> list[Value]:
-        ones = [self._load_f32(row, place, 1) for row in self.rows]
+    def _step(self, column: Value, sums: list[Value]) -> list[Value]:
+        ones = [self._load_f32(row, column, 1) for row in self.rows]
         left = [self.code.value(f"vector.broadcast {one} : vector<1xf32> to {self.sums}") for one in ones]
-        return self._dot(place, sums, left)
+        return self._dot(column, sums, left)
 
-    def _load_f32(self, row: Value, place: Value, size: int) -> Value:
+    def _load_f32(self, row: Value, column: Value, size: int) -> Value:
         return self.code.value(
-            f"vector.load {self.operands.left.name}[{row}, {place}] : {self.operands.left.memory}, {vector_of(size, 'f32')}"
+            f"vector.load {self.operands.left.name}[{row}, {column}] : {self.operands.left.memory}, "
+            f"{vector_of(size, 'f32')}"
         )
 
     def _multiply(self, total: Value, left: Value, right: Value) -> Value:

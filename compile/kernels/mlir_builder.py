@@ -86,10 +86,10 @@ class Code:
 
         Args:
             start: First index.
-            stop: Where it ends.
-            step: From one to the next. A loop of one step is written without a loop.
-            carried: Values from step to step, with their types.
-            body: Given the index and the values, adds a step and returns the next values.
+            stop: Index after the last.
+            step: Difference from one index to the next. A loop of one step is written without a loop.
+            carried: Values that are passed from step to step, with their types.
+            body: Adds a step, given the index and the values, and returns the next values.
 
         Returns:
             The values after the last step.
@@ -109,7 +109,7 @@ class Code:
         carried: Sequence[tuple[Value, str]],
         body: Callable[[Value, list[Value]], Sequence[Value]],
     ) -> list[Value]:
-        """Add a loop as `repeat` does, between bounds that need not be known."""
+        """Add a loop as `repeat` does, between bounds that may be known only when the code runs."""
         number, inside = self._name(), [self._name() for _ in carried]
         types = ", ".join(kind for _, kind in carried)
         if not carried:
@@ -120,14 +120,15 @@ class Code:
         result = self._name()
         initial = ", ".join(f"{name} = {value}" for name, (value, _) in zip(inside, carried, strict=True))
         self.line(
-            f"{result}:{len(carried)} = scf.for {number} = {start} to {stop} step {step} iter_args({initial}) -> ({types}) {{"
+            f"{result}:{len(carried)} = scf.for {number} = {start} to {stop} step {step} "
+            f"iter_args({initial}) -> ({types}) {{"
         )
         self.line(f"scf.yield {', '.join(body(number, inside))} : {types}")
         self.line("}")
         return [f"{result}#{number}" for number in range(len(carried))]
 
     def switch(self, number: Value, cases: Iterable[int], body: Callable[[int], None]) -> None:
-        """Add what is done for an index that is one of some numbers."""
+        """Add a choice by an index: `body` adds the code for each of the numbers that it can be."""
         self.line(f"scf.index_switch {number}")
         for case in cases:
             self.line(f"case {case} {{")
@@ -137,7 +138,7 @@ class Code:
 
     @contextmanager
     def when(self, condition: Value) -> Iterator[Callable[[], None]]:
-        """Add what is only done under a condition; calling what is given begins what is done otherwise."""
+        """Add code that runs under a condition; calling the given function begins the code that runs otherwise."""
         self.line(f"scf.if {condition} {{")
         yield lambda: self.line("} else {")
         self.line("}")

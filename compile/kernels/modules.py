@@ -1,6 +1,6 @@
-"""A parser with kernels in it:
+"""A parser with kernels: modules that call `compile.kernels.operators` with packed weights.
 
-`compile.kernels.operators` called with weights that are packed once, whatever the number of entries.
+Weights are packed once, whatever the number of entries.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ Arrange = Callable[[Tensor], Tensor]
 
 
 class PackedLinear(nn.Module):
-    """What a kernel needs of a linear layer:
+    """The weights and constants of a linear layer, as a kernel reads them.
 
-    of an `IntegerLinear` zero point and step are worked into `offsets` and `scale`; one of float32 has a bias only.
+    Zero point and step of an `IntegerLinear` are part of `offsets` and `scale`; a layer of float32 has a bias only.
 
     Attributes:
-        columns: As the kernel has them, without those that fill up the last block.
-        weights: int8 or float32, packed.
-        offsets: int32[blocks * lanes].
-        scale: float32[blocks * lanes].
-        bias: float32[blocks * lanes].
+        columns: Number of columns in the kernel's order, without those that fill up the last block.
+        weights: Packed weights, int8 or float32.
+        offsets: int32[blocks * lanes], the values that sums start from.
+        scale: float32[blocks * lanes], the factors of the sums.
+        bias: float32[blocks * lanes], added to the scaled sums.
     """
 
     weights: Tensor
@@ -54,10 +54,10 @@ class PackedLinear(nn.Module):
         """Pack the weights.
 
         Args:
-            linear: Whose.
-            family: For whose instructions.
+            linear: The linear layer.
+            family: Instruction family to pack for.
             arrange: Puts the columns of a matrix into the kernel's order.
-            depth: Rows to fill up to.
+            depth: Number of rows to fill up to with zeros.
         """
         super().__init__()
         plain = linear.weight if isinstance(linear, IntegerLinear) else linear.weight.detach().T
@@ -78,7 +78,7 @@ class PackedLinear(nn.Module):
 
 
 class KernelLinear(nn.Module):
-    """What a linear layer does, in one kernel after the rounding to integers."""
+    """A linear layer as one kernel, after the rounding to integers."""
 
     def __init__(self, linear: IntegerLinear | nn.Linear, family: InstructionFamily) -> None:
         """Pack the weights of `linear` for a family."""
@@ -87,7 +87,7 @@ class KernelLinear(nn.Module):
         self.linear, self.packed = linear, PackedLinear(linear, family)
 
     def forward(self, value: Tensor) -> Tensor:
-        """As the layer's own."""
+        """Return the outputs of the linear layer."""
         packed = self.packed
         left = _quantize(self.linear, value).reshape(-1, value.shape[-1])
         if not isinstance(self.linear, IntegerLinear):
@@ -100,12 +100,12 @@ class KernelLinear(nn.Module):
 
 
 def _quantize(linear: nn.Module, value: Tensor) -> Tensor:
-    """Return what a layer multiplies."""
+    """Return the inputs of a layer as it multiplies them: int8 for a layer of integers."""
     return linear.quantize(value) if isinstance(linear, IntegerLinear) else value
 
 
 class KernelLayer(nn.Module):
-    """What a folded `QrnnLayer` does, in one kernel after the rounding to integers."""
+    """A folded `QrnnLayer` as one kernel, after the rounding to integers."""
 
     scale: Tensor
     bias: Tensor
@@ -134,10 +134,16 @@ class KernelLayer(nn.Module):
             )
 
     def advance(self, left: Tensor, mask: Tensor, counts: Tensor, words: int) -> tuple[Tensor, Tensor]:
-        """Return int8 of step 1/127 and float32[B * T, 2 * state] of int8[B * T, width], the mask float32[B * T], and
-        the rows of each text to compute int32[B].
+        """Return the outputs of the layer, as the next layer's inputs and as float32.
 
-        In float32 the input is that, and both results are the same.
+        Args:
+            left: int8[B * T, width], or float32 for a layer of float32.
+            mask: float32[B * T], one where a word is.
+            counts: int32[B], the number of rows of each text to compute.
+            words: Number of rows of each text, T.
+
+        Returns:
+            int8[B * T, 2 * state] of step 1/127 and float32 of the same shape; for a layer of float32 the second twice.
         """
         packed = self.packed
         if not isinstance(self.linear, IntegerLinear):
@@ -161,9 +167,9 @@ class KernelLayer(nn.Module):
         return cast(tuple[Tensor, Tensor], found)
 
     def forward(self, value: Tensor, mask: Tensor, *, scan: bool) -> Tensor:
-        """As `QrnnLayer.forward`; the recurrence has one form."""
+        """Return what `QrnnLayer.forward` does; the recurrence has only one form here."""
         batch, words, width = value.shape
-        # All rows: what follows is no kernel, and reads them all.
+        # All rows, because the modules after this one read all of them.
         counts = torch.full((batch,), words, dtype=torch.int32)
         _, outputs = self.advance(
             _quantize(self.linear, value).reshape(-1, width), mask.expand(batch, words, 1).reshape(-1), counts, words
@@ -172,12 +178,12 @@ class KernelLayer(nn.Module):
 
 
 class KernelProjection(nn.Module):
-    """What `Projection` does, in one kernel."""
+    """A `Projection` as one kernel."""
 
     seeds: Tensor
 
     def __init__(self, projection: Projection, lanes: int) -> None:
-        """Make it for vectors of so many 32-bit numbers."""
+        """Keep the tables of `projection`, for vectors of `lanes` 32-bit numbers."""
         super().__init__()
         self.config, self.lanes = projection.config, lanes
         for name, part in zip(
@@ -189,8 +195,16 @@ class KernelProjection(nn.Module):
     def find(
         self, text: Tensor, words: int, *, float32: bool = False, rest: bool = False
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return features int8 (or float32)[B * W, F], mask float32[B * W], spans int32[B * W, 2] and word count
-        int32[B]; `rest`: features of no word are 0.
+        """Return the words of texts and their features.
+
+        Args:
+            text: int32[B, N / 4], the bytes of the texts.
+            words: Number of rows of each text, W.
+            float32: Whether features are float32 instead of int8.
+            rest: Whether the features of rows without a word are set to zero.
+
+        Returns:
+            Features int8 or float32[B * W, F], mask float32[B * W], spans int32[B * W, 2] and word count int32[B].
         """
         config = self.config
         shape = (
@@ -207,17 +221,18 @@ class KernelProjection(nn.Module):
         return cast(tuple[Tensor, Tensor, Tensor, Tensor], found)
 
     def forward(self, text: Tensor, words: int) -> Words:
-        """As `Projection.forward`."""
-        # In float32 from the kernel on: the compiler makes a slow product of int8 that it widens itself.
+        """Return what `Projection.forward` does."""
+        # float32 from the kernel on: the compiler's own product of int8, which it widens itself, is slow.
         features, _, spans, count = self.find(text, words, float32=True, rest=True)
         batch = text.shape[0]
         return Words(features.reshape(batch, words, -1), spans.reshape(batch, words, 2), count)
 
 
 class KernelParser(nn.Module):
-    """A folded `ParserModel` with all of it in kernels:
+    """A folded `ParserModel` that consists of kernels.
 
-    one for the words, one for the bottleneck, one a layer, one for the rest; in integers int8 from one to the next.
+    There is one kernel for the words, one for the bottleneck, one for each layer and one for the heads. A parser of
+    integers passes int8 from each to the next.
     """
 
     offsets: Tensor
@@ -226,7 +241,7 @@ class KernelParser(nn.Module):
     levels: Tensor
 
     def __init__(self, model: ParserModel, family: InstructionFamily) -> None:
-        """Pack the weights of `model` for a family; `fits_parser` says whether that can be done."""
+        """Pack the weights of `model` for a family; `fits_parser` says whether that is possible."""
         super().__init__()
         self.family, self.float32, self.config = family.name, family.float32, model.config
         self.projection = KernelProjection(model.projection, family.lanes)
@@ -263,7 +278,7 @@ class KernelParser(nn.Module):
             self.register_buffer(part, torch.cat([packed[name].get_buffer(part) for name in PRODUCTS]))
 
     def forward(self, text: Tensor, words: int) -> ParserOutputs:
-        """As `ParserModel.forward`."""
+        """Return what `ParserModel.forward` does."""
         batch = text.shape[0]
         context = self.config.context
         features, mask, spans, count = self.projection.find(text, words, float32=self.float32, rest=context > 0)
@@ -301,7 +316,7 @@ class KernelParser(nn.Module):
 
 
 def _linear(module: nn.Module | None) -> IntegerLinear | nn.Linear:
-    """Return a module that is known to be a linear layer."""
+    """Return a module that is known to be a linear layer, with that type."""
     return cast(IntegerLinear | nn.Linear, module)
 
 
@@ -310,14 +325,15 @@ def _outputs(linear: IntegerLinear | nn.Linear) -> int:
 
 
 def has_products(model: nn.Module) -> bool:
-    """Say whether a model's products are of integers."""
+    """Say whether a model multiplies integers."""
     return any(isinstance(module, IntegerLinear) for module in model.modules())
 
 
 def fits_parser(model: ParserModel, family: InstructionFamily) -> bool:
-    """Say whether `KernelParser` can stand for a model:
+    """Say whether `KernelParser` can replace a model.
 
-    layers, of integers the first with an input in int8, refinement, and pooling by whole blocks of channels.
+    The model needs layers, rounds of refinement, and a width of whole blocks of channels; a model of integers also
+    needs a first layer whose inputs are positive.
     """
     config = model.config
     sizes = HeadSizes(1, 2, 2 * config.state, 1, 1, config.pool_peaks, config.refinements)
@@ -331,16 +347,14 @@ def fits_parser(model: ParserModel, family: InstructionFamily) -> bool:
 
 
 def counts_words(model: ParserModel, kernels: Kernels | None) -> bool:
-    """Say whether a model with these kernels takes as long as a text has words, however many there is room for in an
-    entry.
-    """
+    """Say whether a model with these kernels computes only the words of a text, whatever the size of the entry."""
     if kernels is None or kernels.family is None or not fits_parser(model, kernels.family):
         return False
-    return not model.config.context  # which is no kernel, and goes over all rows
+    return not model.config.context  # the context is no kernel, and is computed for all rows
 
 
 def with_kernels(model: ParserModel, kernels: Kernels) -> ParserModel | KernelParser:
-    """Return a parser that calls kernels; `model` is folded, and stays as it is."""
+    """Return a parser that calls kernels; `model` has to be folded, and is left as it is."""
     family = kernels.family
     if family is not None and fits_parser(model, family):
         return KernelParser(model, family)

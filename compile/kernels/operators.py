@@ -1,11 +1,8 @@
-"""The kernels as PyTorch operators:
+"""The kernels as PyTorch operators: a model calls them, and each computes in PyTorch what the kernel computes.
 
-what a model calls where a kernel is to be, with the same result written in PyTorch.
+The importer leaves an operator that it does not know as it is, and `compile.kernels.linking` replaces it by the kernel.
 
-The importer leaves an operator that it does not know as it is, and `compile.kernels.linking` puts the kernel in its
-place.
-
-Those whose names end in `_f32` are of float32 throughout: there is a bias, and nothing is scaled or rounded to
+Operators whose names end in `_f32` compute in float32 throughout: there is a bias, and nothing is scaled or rounded to
 int8.
 """
 
@@ -29,7 +26,7 @@ _LIBRARY = torch.library.Library(NAMESPACE, "DEF")
 
 
 def define_operator(schema: str, shape: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Define an operator: its schema, and a function that makes tensors of its results' shapes."""
+    """Define an operator by its schema and a function that makes tensors of its results' shapes."""
     name = schema.split("(")[0]
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,23 +45,24 @@ def _scaled_shape(
 
 
 @define_operator(
-    "scaled_product(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, int columns, str family) -> Tensor",
+    "scaled_product(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, int columns, str family) "
+    "-> Tensor",
     _scaled_shape,
 )
 def scaled_product(
     left: Tensor, weights: Tensor, offsets: Tensor, scale: Tensor, bias: Tensor, columns: int, family: str
 ) -> Tensor:
-    """Return `(left weights + what the weights' offsets say) * scale + bias`.
+    """Return `(left weights + offsets) * scale + bias`.
 
     Args:
         left: int8[M, K].
         weights: int8[blocks, steps, lanes * depth], packed.
-        offsets: int32[blocks * lanes], what sums start from in the kernel (`compile.kernels.packing.offset_sums`, and
-            zero points).
-        scale: float32[blocks * lanes].
-        bias: float32[blocks * lanes].
-        columns: N; the blocks may have more.
-        family: of instructions, by name.
+        offsets: int32[blocks * lanes], the values that sums start from in the kernel
+            (`compile.kernels.packing.offset_sums`, and zero points).
+        scale: float32[blocks * lanes], the factors of the sums.
+        bias: float32[blocks * lanes], added to the scaled sums.
+        columns: Number of columns of the product, N; the blocks may have more.
+        family: Name of the instruction family.
 
     Returns:
         float32[M, N].
@@ -80,7 +78,7 @@ def _product_shape(left: Tensor, weights: Tensor, offsets: Tensor, columns: int,
     "integer_product(Tensor left, Tensor weights, Tensor offsets, int columns, str family) -> Tensor", _product_shape
 )
 def integer_product(left: Tensor, weights: Tensor, offsets: Tensor, columns: int, family: str) -> Tensor:
-    """Return the sums of `scaled_product` as they are, int32[M, N]."""
+    """Return the sums of `scaled_product` before scaling, int32[M, N]."""
     return _sums(left, weights, offsets, columns, family)
 
 
@@ -112,8 +110,9 @@ def _projection_shape(text: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor,
 
 
 @define_operator(
-    "projection(Tensor text, Tensor blocks, Tensor numbers, Tensor entries, Tensor seeds, int words, int word_features, int ngram_features, "
-    "int[] ngrams, int lanes, int float32, int rest) -> (Tensor, Tensor, Tensor, Tensor)",
+    "projection(Tensor text, Tensor blocks, Tensor numbers, Tensor entries, Tensor seeds, int words, "
+    "int word_features, int ngram_features, int[] ngrams, int lanes, int float32, int rest) "
+    "-> (Tensor, Tensor, Tensor, Tensor)",
     _projection_shape,
 )
 def projection(
@@ -133,29 +132,29 @@ def projection(
     """Return the words of texts (`pqrnn.features.projection.Projection`).
 
     Args:
-        text: int32[B, N / 4].
-        blocks: int8[n], of the table of code points (`compile.kernels.packing.pack_table`).
-        numbers: int8[m], likewise.
-        entries: int32[e], likewise.
-        seeds: of word features and then of n-gram features, int32[features / 16].
-        words: W, rows of each text.
-        word_features: of the projection's settings, as what follows.
-        ngram_features: likewise.
-        ngrams: lengths of n-grams.
-        lanes: 32-bit numbers in a vector register of the target.
-        float32: whether features are float32 instead of int8.
-        rest: whether rows past a text's words, and the first, are zeros. Otherwise the kernel leaves them as they are;
-            here they always are.
+        text: int32[B, N / 4], the bytes of the texts.
+        blocks: int8[n], the first part of the table of code points (`compile.kernels.packing.pack_table`).
+        numbers: int8[m], the second part of the table.
+        entries: int32[e], the third part of the table.
+        seeds: int32[features / 16], those of the word features and then those of the n-gram features.
+        words: Number of rows of each text, W.
+        word_features: Number of features of the word's own hash (`pqrnn.recipes.settings.ProjectionConfig`).
+        ngram_features: Number of features of n-grams and shape.
+        ngrams: Lengths of n-grams.
+        lanes: Number of 32-bit numbers in a vector register of the target.
+        float32: Whether features are float32 instead of int8.
+        rest: Whether all rows past a text's words are zeros. Otherwise the kernel clears only the first row of a
+            text without words, and leaves the others as they are; here they are always zeros.
 
     Returns:
-        features int8 or float32[B * W, features], mask float32[B * W] with one where a word is, spans int32[B * W, 2],
+        Features int8 or float32[B * W, features], mask float32[B * W] with one where a word is, spans int32[B * W, 2],
         word count int32[B].
     """
     config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngrams=tuple(ngrams))
-    found = Projection(config)(text, words)
-    mask = (torch.arange(words, dtype=torch.int32) < found.word_count[:, None]).float()
-    features = found.features.to(torch.float32 if float32 else torch.int8)
-    return features.flatten(0, 1), mask.reshape(-1), found.spans.flatten(0, 1), found.word_count
+    result = Projection(config)(text, words)
+    mask = (torch.arange(words, dtype=torch.int32) < result.word_count[:, None]).float()
+    features = result.features.to(torch.float32 if float32 else torch.int8)
+    return features.flatten(0, 1), mask.reshape(-1), result.spans.flatten(0, 1), result.word_count
 
 
 def _rectified_shape(left: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
@@ -165,9 +164,8 @@ def _rectified_shape(left: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
 
 
 @define_operator(
-    "rectified(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, Tensor levels, Tensor counts, int columns, "
-    "str family) "
-    "-> (Tensor, Tensor)",
+    "rectified(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, Tensor levels, "
+    "Tensor counts, int columns, str family) -> (Tensor, Tensor)",
     _rectified_shape,
 )
 def rectified(
@@ -182,29 +180,30 @@ def rectified(
     columns: int,
     family: str,
 ) -> tuple[Tensor, Tensor]:
-    """Return a scaled product that is cut off at zero, and zero where there is no word.
+    """Return a scaled product with negative numbers set to zero, and zeros in rows without a word.
 
     Args:
-        left: as `scaled_product`, with the arguments up to `bias`.
-        weights: likewise.
-        offsets: likewise.
-        scale: likewise.
-        bias: likewise.
+        left: int8[M, K].
+        weights: Packed weights, as in `scaled_product`.
+        offsets: int32[blocks * lanes], as in `scaled_product`.
+        scale: float32[blocks * lanes], as in `scaled_product`.
+        bias: float32[blocks * lanes], as in `scaled_product`.
         mask: float32[M], one where a word is.
-        levels: float32[1], the steps that one is divided into.
-        counts: int32[B], words of every text. The kernel computes no more rows than these; here all are.
-        columns: N.
-        family: of instructions, by name.
+        levels: float32[1], the number of steps that one is divided into.
+        counts: int32[B], words of every text. The kernel computes no more rows than these; here all are computed.
+        columns: Number of columns of the product, N.
+        family: Name of the instruction family.
 
     Returns:
-        int8[M, N] of `Range.POSITIVE`, and float32 of that shape.
+        int8[M, N] of `ActivationRange.POSITIVE`, and float32 of the same shape before rounding.
     """
     outputs = torch.relu(scaled_product(left, weights, offsets, scale, bias, columns, family)) * mask[:, None]
     return (((outputs * levels).clamp(max=255.0) + 0.5).to(torch.int32) - 128).to(torch.int8), outputs
 
 
 @define_operator(
-    "rectified_f32(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int columns, str family) -> Tensor",
+    "rectified_f32(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int columns, str family) "
+    "-> Tensor",
     _shape_f32,
 )
 def rectified_f32(
@@ -221,9 +220,8 @@ def _layer_shape(left: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
 
 
 @define_operator(
-    "layer(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, Tensor counts, int words, int state, int taps, "
-    "str family) "
-    "-> (Tensor, Tensor)",
+    "layer(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor mask, Tensor counts, "
+    "int words, int state, int taps, str family) -> (Tensor, Tensor)",
     _layer_shape,
 )
 def layer(
@@ -243,19 +241,19 @@ def layer(
 
     Args:
         left: int8[B * T, K].
-        weights: packed; its columns are by direction, block of channels, tap, gate and channel.
+        weights: Packed weights; their columns are by direction, block of channels, tap, gate and channel.
         offsets: int32, in the same order.
         scale: float32, in the same order but without taps.
-        bias: float32, like `scale`.
+        bias: float32, as `scale`.
         mask: float32[B * T], one where a word is.
-        counts: int32[B], words of every text. The kernel computes no more rows than these; here all are.
-        words: T.
-        state: channels a direction.
-        taps: words that a gate sees.
-        family: of instructions, by name.
+        counts: int32[B], words of every text. The kernel computes no more rows than these; here all are computed.
+        words: Number of rows of each text, T.
+        state: Number of channels of each direction.
+        taps: Number of words that a gate sees.
+        family: Name of the instruction family.
 
     Returns:
-        int8[B * T, 2 * state] of step 1/127, and float32 of that shape.
+        int8[B * T, 2 * state] of step 1/127, and float32 of the same shape before rounding.
     """
     lanes = find_family(family).lanes
     sums = _sums(left, weights, offsets, weights.shape[0] * lanes, family)
@@ -269,7 +267,8 @@ def _layer_shape_f32(left: Tensor, *rest: Any) -> Tensor:
 
 
 @define_operator(
-    "layer_f32(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int words, int state, int taps, str family) -> Tensor",
+    "layer_f32(Tensor left, Tensor weights, Tensor bias, Tensor mask, Tensor counts, int words, int state, int taps, "
+    "str family) -> Tensor",
     _layer_shape_f32,
 )
 def layer_f32(
@@ -290,9 +289,9 @@ def layer_f32(
 
 
 def _recur(sums: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, sizes: tuple[int, int, int, int]) -> Tensor:
-    """Return the outputs of a layer, float32[B * T, 2 * state], of the sums of its product;
+    """Return the outputs of a layer, float32[B * T, 2 * state], from the sums of its product.
 
-    `sizes`: words, state, taps and lanes.
+    `sizes` are words, state, taps and lanes.
     """
     words, state, taps, lanes = sizes
     blocks = -(-state // lanes)
@@ -316,4 +315,5 @@ def _recur(sums: Tensor, scale: Tensor, bias: Tensor, mask: Tensor, sizes: tuple
 
 
 def round_signed(value: Tensor) -> Tensor:
+    """Return numbers from -1 to 1 as int8 of step 1/127."""
     return ((value * 127.0 + 128.5).to(torch.int32) - 128).to(torch.int8)

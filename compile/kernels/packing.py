@@ -15,13 +15,13 @@ def pack_weights(weights: Tensor, family: InstructionFamily) -> Tensor:
     """Lay weights out for a family.
 
     Args:
-        weights: int8[K, N], or float32 for a family of these.
-        family: Whose order.
+        weights: int8[K, N], or float32 for a family of float32.
+        family: Instruction family whose order is wanted.
 
     Returns:
-        Of the same type, [blocks, steps, lanes * depth], filled up with zeros: a step of a block is what is multiplied
-        at a time, `pair` columns of `depth` rows each after another. Multiplying with the zeros changes no sum, so a
-        tail needs no other code.
+        Packed weights of the same type, [blocks, steps, lanes * depth], filled up with zeros. A step of a block is what
+        is multiplied at a time, `pair` columns of `depth` rows one after the other. Multiplying with the zeros changes
+        no sum, so a tail needs no other code.
     """
     depth, columns = weights.shape
     steps, blocks = -(-depth // family.depth), -(-columns // family.lanes)
@@ -38,10 +38,11 @@ def unpack_weights(packed: Tensor, depth: int, columns: int, family: Instruction
 
 
 def offset_sums(weights: Tensor, family: InstructionFamily) -> Tensor:
-    """Return what the sums of a kernel start from, int32[blocks * lanes].
+    """Return the values that the sums of a kernel start from, int32[blocks * lanes].
 
-    Where the left side is taken as unsigned, its 128 too much times every weight: `sum((x + 128) w) - 128 sum(w) =
-    sum(x w)`, exact in int32 for up to 2^31 / (255 * 128) = 65,793 rows of weights.
+    A family that takes the left side as unsigned adds 128 to it, so the sums start from `-128 sum(w)`:
+    `sum((x + 128) w) - 128 sum(w) = sum(x w)`, exact in int32 for up to 2^31 / (255 * 128) = 65,793 rows of weights.
+    Other families start from zero.
     """
     columns = weights.shape[1]
     width = -(-columns // family.lanes) * family.lanes
@@ -54,14 +55,14 @@ def offset_sums(weights: Tensor, family: InstructionFamily) -> Tensor:
 
 
 def pack_table(stage1: Tensor, stage2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Make the table of code points (`pqrnn.features.unicode_table`) a quarter as large: few of its entries differ.
+    """Make the table of code points (`pqrnn.features.unicode_table`) a quarter as large, since few entries differ.
 
     Args:
-        stage1: int32[n, 1], blocks.
-        stage2: int32[m, 1], entries by block.
+        stage1: int32[n, 1], the number of the block of every range of code points.
+        stage2: int32[m, 1], the entries of all blocks.
 
     Returns:
-        Blocks uint8[n] as int8, numbers of entries uint8[m] as int8, and the entries int32[e].
+        Numbers of blocks uint8[n] as int8, numbers of entries uint8[m] as int8, and the distinct entries int32[e].
 
     Raises:
         ValueError: There are more than 256 blocks, or more than 256 entries that differ.

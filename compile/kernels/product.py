@@ -1,9 +1,7 @@
-"""The product kernel: int8[rows, depth] times packed weights, to int32 or, scaled, to float32;
+"""A product inside a kernel: int8[rows, depth] times packed weights, to sums in int32 or, scaled, to float32.
 
-or all of it in float32, where there is nothing to scale.
-
-Of a family of float32 everything that is int8 or int32 here has that type, and there are neither offsets nor scales.
-Sums start from zero, not from the bias: beside a large one every product would be rounded as coarsely as the bias is.
+For a family of float32 everything that is int8 or int32 here is float32, and there are neither offsets nor scales. Sums
+start from zero, not from the bias: beside a large bias every product would be rounded as coarsely as the bias is.
 """
 
 from __future__ import annotations
@@ -20,10 +18,9 @@ from compile.kernels.microkernel import Operands, multiply_tile
 from compile.kernels.mlir_builder import Code, Value, vector_of
 from compile.kernels.tiling import choose_shape, choose_tiling, runs
 
-# Given what is written, the row, the first column, how many columns there are, and their sums: puts them where they
-# belong.
+# Stores sums, given the code, their row, their first column, the number of columns, and the sums.
 Ending = Callable[[Code, Value, Value, int, Value], None]
-# Given the first columns of a group's blocks: loads what the ending needs for them.
+# Loads what an ending needs for a group of blocks, given the code and the first column of each block.
 Preparation = Callable[[Code, Sequence[Value]], Ending]
 
 
@@ -32,37 +29,37 @@ class Product:
     """A product inside a kernel.
 
     Attributes:
-        operands: What is multiplied.
-        offsets: What sums start from, int32; not for float32.
-        columns: Of the product; the blocks may have more.
-        rows: How many rows of the left side are multiplied, or may be.
-        place: Where in `offsets` its first column is.
-        count: How many rows really are, 1 to `rows`, where that is known only when the kernel runs.
-        filled: Whether there is room for whole blocks where its columns go.
+        operands: The two sides of the product.
+        offsets: int32, the values that sums start from; not used for float32.
+        columns: Number of columns of the product; the blocks may have more.
+        rows: Number of rows of the left side, or the largest number of rows.
+        first: Index of the product's first column in `offsets`.
+        count: Number of rows, 1 to `rows`, where it is known only when the kernel runs.
+        filled: Whether the memory of the results has room for whole blocks.
     """
 
     operands: Operands
     offsets: Buffer
     columns: int
     rows: int
-    place: int = 0
+    first: int = 0
     count: Value | None = None
     filled: bool = False
 
     @property
     def blocks(self) -> int:
-        """Blocks of columns in a group."""
+        """Number of blocks of columns in a group."""
         choose = choose_tiling if self.count is None else choose_shape
         return choose(self.operands.family, self.rows, self.operands.blocks).blocks
 
     @property
     def groups(self) -> int:
-        """Groups of blocks of columns."""
+        """Number of groups of blocks of columns."""
         return -(-self.operands.blocks // self.blocks)
 
     @property
     def even(self) -> bool:
-        """Whether the last group is like the others."""
+        """Whether the last group is as large as the others."""
         whole = self.filled or self.columns % self.operands.family.lanes == 0
         return whole and self.operands.blocks % self.blocks == 0
 
@@ -70,9 +67,16 @@ class Product:
 def add_group(
     code: Code, product: Product, group: Value, whole: bool, prepare: Preparation, row: Value | None = None
 ) -> None:
-    """Add a group of blocks:
+    """Add a group of blocks.
 
-    `whole`, or the last one, of whose last block only some columns are there; from a row of the left side on.
+    Args:
+        code: Function that operations are added to.
+        product: The product.
+        group: Number of the group.
+        whole: Whether the group is whole. Otherwise it is the last, which may have fewer blocks, the last of them with
+            fewer columns.
+        prepare: Loads what follows the sums needs.
+        row: First row of the left side, or None for row 0.
     """
     operands, lanes = product.operands, product.operands.family.lanes
     count = product.blocks if whole else operands.blocks - (product.groups - 1) * product.blocks
@@ -81,19 +85,19 @@ def add_group(
     numbers = [code.add(first, code.index(block)) for block in range(count)]
     columns = [code.times(number, lanes) for number in numbers]
     starts = [
-        load_start(code, operands.family, product.offsets, code.add(column, code.index(product.place)))
+        load_start(code, operands.family, product.offsets, code.add(column, code.index(product.first)))
         for column in columns
     ]
     end = prepare(code, columns)
 
     def multiply(begin: Value, height: int) -> Iterator[tuple[int, int, Value]]:
-        places = [code.add(code.add(row or code.index(0), begin), code.index(number)) for number in range(height)]
+        rows = [code.add(code.add(row or code.index(0), begin), code.index(number)) for number in range(height)]
         given = {(number, block): start for number in range(height) for block, start in enumerate(starts)}
-        for (number, block), sums in multiply_tile(code, operands, places, numbers, given).items():
+        for (number, block), sums in multiply_tile(code, operands, rows, numbers, given).items():
             yield number, block, sums
 
-    def finish(place: Value, block: int, sums: Value) -> None:
-        end(code, code.add(row or code.index(0), place), columns[block], last if block == count - 1 else lanes, sums)
+    def finish(offset: Value, block: int, sums: Value) -> None:
+        end(code, code.add(row or code.index(0), offset), columns[block], last if block == count - 1 else lanes, sums)
 
     if product.count is None:
         _add_known(code, product, multiply, finish)
@@ -106,7 +110,7 @@ _Finish = Callable[[Value, int, Value], None]
 
 
 def _add_known(code: Code, product: Product, multiply: _Multiply, finish: _Finish) -> None:
-    """Add the tiles of a number of rows that is known."""
+    """Add the tiles of a number of rows that is known at compile time."""
 
     def tile(begin: Value, height: int) -> tuple[()]:
         for number, block, sums in multiply(begin, height):
@@ -118,9 +122,9 @@ def _add_known(code: Code, product: Product, multiply: _Multiply, finish: _Finis
 
 
 def _add_counted(code: Code, product: Product, rows: Value, blocks: int, multiply: _Multiply, finish: _Finish) -> None:
-    """Add the tiles of a number of rows that is known only when the kernel runs:
+    """Add the tiles of a number of rows that is known only when the kernel runs.
 
-    products for every height, and what follows them once.
+    There is code for the products of every height, and the code that follows the sums is there once.
     """
     family = product.operands.family
     shape = choose_shape(family, product.rows, product.operands.blocks)
@@ -157,17 +161,17 @@ def add_tiles(
     finish: Callable[[Value, Value, list[Value]], Sequence[Value]],
     carried: Sequence[tuple[Value, str]],
 ) -> list[Value]:
-    """Add a loop over tiles of rows whose number is known only when the kernel runs:
+    """Add a loop over tiles of a number of rows that is known only when the kernel runs.
 
-    as few as possible, of nearly the same height.
+    There are as few tiles as possible, of nearly the same height.
 
     Args:
-        code: Where it is added.
-        count: How many rows, at least 1.
-        tallest: Rows of the tallest tile.
-        multiply: Given the first row of a tile and its height, adds its sums.
-        finish: Given these and the values, adds what becomes of the sums, and returns the next values.
-        carried: Values from tile to tile, with their types.
+        code: Function that operations are added to.
+        count: Number of rows, at least 1.
+        tallest: Number of rows of the tallest tile.
+        multiply: Adds the sums of a tile, given its first row and its height.
+        finish: Adds the code that follows the sums, given the same and the carried values, and returns the next values.
+        carried: Values that are passed from tile to tile, with their types.
 
     Returns:
         The values after the last tile.
@@ -201,17 +205,18 @@ def add_product(code: Code, product: Product, prepare: Preparation, row: Value |
 
 
 def scale_sums(
-    code: Code, family: InstructionFamily, scale: Buffer, bias: Buffer, place: int, columns: Sequence[Value]
+    code: Code, family: InstructionFamily, scale: Buffer, bias: Buffer, first: int, columns: Sequence[Value]
 ) -> Callable[[Value, Value], Value]:
-    """Load scale and bias of some columns, and return what makes float32 of the sums of a column's block;
+    """Add loads of the scale and bias of some columns, and return a function that applies them to sums.
 
-    sums of float32 only get the bias.
+    The function is given the first column of a block and the block's sums, and returns them as float32. Sums of float32
+    only get the bias.
     """
     vectors = Float32Vectors(code, family.lanes)
     loaded = {
         column: [
-            load_vector(code, each, (code.add(column, code.index(place)),), family.lanes)
-            for each in ((bias,) if family.float32 else (bias, scale))
+            load_vector(code, buffer, (code.add(column, code.index(first)),), family.lanes)
+            for buffer in ((bias,) if family.float32 else (bias, scale))
         ]
         for column in dict.fromkeys(columns)
     }
@@ -219,12 +224,12 @@ def scale_sums(
 
 
 def scale_to_f32(vectors: Float32Vectors, sums: Value, bias: Value, scale: Value | None = None) -> Value:
-    """Add what makes logits, or gates, of sums: int32 where there is a scale."""
+    """Return sums as float32: int32 sums times a scale, or float32 sums, plus a bias."""
     return vectors.add(sums if scale is None else vectors.multiply(vectors.from_integers(sums), scale), bias)
 
 
 def load_start(code: Code, family: InstructionFamily, offsets: Buffer, column: Value) -> Value:
-    """Add a load of what the sums of a block start from; float32 start from zero."""
+    """Add a load of the values that the sums of a block start from; sums of float32 start from zero."""
     if family.float32:
         return code.constant(f"dense<0.0> : {vector_of(family.lanes, 'f32')}")
     return load_vector(code, offsets, (column,), family.lanes)

@@ -14,11 +14,10 @@ from compile.kernels.product import Ending, Preparation, Product, add_group, sca
 
 
 def product_kernel(name: str, family: InstructionFamily, rows: int, depth: int, columns: int) -> Kernel:
-    """Return the kernel of a product:
+    """Return the kernel of a product.
 
-    left int8[rows, depth], packed weights and offsets (`compile.kernels.packing`) to int32[rows, columns].
-
-    In float32 it has no offsets.
+    It reads the left side int8[rows, depth], packed weights and offsets (`compile.kernels.packing`), and writes
+    int32[rows, columns]. In float32 it has no offsets.
     """
     out = Buffer("%out", (rows, columns), family.total)
 
@@ -29,11 +28,10 @@ def product_kernel(name: str, family: InstructionFamily, rows: int, depth: int, 
 
 
 def scaled_kernel(name: str, family: InstructionFamily, rows: int, depth: int, columns: int) -> Kernel:
-    """Return the kernel of a product whose sums are scaled by column and shifted:
+    """Return the kernel of a product whose sums are multiplied by a scale and get a bias, by column.
 
-    as `product_kernel`, with scale and bias, to float32[rows, columns].
-
-    In float32 it has a bias and no scale.
+    It reads what `product_kernel` reads, scale and bias, and writes float32[rows, columns]. In float32 it has a bias
+    and no scale.
     """
     lanes = family.lanes
     scale, bias = _factors(columns, lanes)
@@ -49,12 +47,12 @@ def scaled_kernel(name: str, family: InstructionFamily, rows: int, depth: int, c
 
 
 def rectified_kernel(name: str, family: InstructionFamily, texts: int, words: int, depth: int, columns: int) -> Kernel:
-    """Return the kernel of a scaled product that is cut off at zero, and zero where there is no word.
+    """Return the kernel of a scaled product with negative numbers set to zero, and zeros in rows without a word.
 
-    As `scaled_kernel` for `texts * words` rows, with the mask float32[rows], the steps that one is divided into,
-    float32[1], and how many words each text has, int32[texts]; to int8[rows, columns] of `pqrnn.model.int8`'s
-    `Range.POSITIVE`, and to float32 of that shape. Rows past a text's words are left as they are. In float32 there are
-    no offsets, scale and steps, and no int8.
+    It reads what `scaled_kernel` reads for `texts * words` rows, the mask float32[rows], the number of steps that one
+    is divided into float32[1], and the number of words of each text int32[texts]. It writes int8[rows, columns] of
+    `pqrnn.model.int8.ActivationRange.POSITIVE`, and float32 of the same shape. Rows past a text's words are left as
+    they are. In float32 there are no offsets, scale and steps, and no int8.
     """
     lanes, rows = family.lanes, texts * words
     scale, bias = _factors(columns, lanes)
@@ -107,7 +105,7 @@ def _kernel(
     prepare: Preparation,
     counts: Buffer | None = None,
 ) -> Kernel:
-    """Make a kernel of a product: of all rows, or of as many of every text as `counts` says."""
+    """Return the kernel of a product, of all rows or of as many rows of every text as `counts` says."""
     rows, depth, columns = shape
     blocks = -(-columns // family.lanes)
     left = Buffer("%left", (rows, depth), family.element)

@@ -1,4 +1,4 @@
-"""How a product is cut up so that its sums stay in registers and few numbers are loaded more than once."""
+"""How a product is cut into tiles, so that its sums stay in registers and few numbers are loaded more than once."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from compile.kernels.families import InstructionFamily
 
 _TALLEST = 12
 _USUAL = 16  # words of an utterance
-_LATENCY = 10  # products that have to be on their way at a time: two a cycle, each taking five
+_LATENCY = 10  # products that have to be in flight at a time: two start in a cycle, and each takes five
 
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """A cut.
+    """A cut of a product with a known number of rows.
 
     Attributes:
-        rows: By tile of rows, how many it has.
-        blocks: Blocks of columns in a group, which is what is handed out to threads.
-        groups: How many groups.
+        rows: Number of rows of every tile.
+        blocks: Number of blocks of columns in a group, the unit that is handed out to threads.
+        groups: Number of groups.
     """
 
     rows: tuple[int, ...]
@@ -29,11 +29,11 @@ class Tiling:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Of tiles that rows are cut into when a kernel runs.
+    """Shape of the tiles that rows are cut into when a kernel runs.
 
     Attributes:
-        height: Rows of the tallest.
-        blocks: Blocks of columns in a group.
+        height: Number of rows of the tallest tile.
+        blocks: Number of blocks of columns in a group.
     """
 
     height: int
@@ -51,9 +51,9 @@ def choose_tiling(family: InstructionFamily, rows: int, blocks: int) -> Tiling:
 
 
 def choose_shape(family: InstructionFamily, rows: int, blocks: int) -> Shape:
-    """Choose tiles for a number of rows that is known only when a kernel runs, at most `rows`:
+    """Choose tiles for a number of rows that is known only when a kernel runs, and is at most `rows`.
 
-    the shape that is best over the lengths that texts usually have.
+    The shape is the one that is best over the lengths that texts usually have.
     """
     usual = range(1, min(rows, _USUAL) + 1)
     heights = range(1, min(rows, _TALLEST) + 1)
@@ -69,10 +69,10 @@ def choose_shape(family: InstructionFamily, rows: int, blocks: int) -> Shape:
 
 
 def choose_height(family: InstructionFamily, rows: int, blocks: int) -> int:
-    """Return the greatest height of tiles of so many blocks.
+    """Return the greatest height of tiles that are `blocks` blocks wide.
 
     Raises:
-        ValueError: So many blocks do not fit into the registers.
+        ValueError: That many blocks do not fit into the registers.
     """
     fitting = [height for height in range(1, min(rows, _TALLEST) + 1) if _width(family, height) >= blocks]
     if not fitting:
@@ -81,7 +81,7 @@ def choose_height(family: InstructionFamily, rows: int, blocks: int) -> int:
 
 
 def runs(heights: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Return equal tiles that follow each other: height, first row, row after the last."""
+    """Return runs of equal tiles: height, first row, row after the last."""
     found: list[tuple[int, int, int]] = []
     row = 0
     for height in heights:
@@ -107,9 +107,9 @@ def _cut(rows: int, height: int, blocks: int, width: int) -> Tiling:
 
 
 def _cost(family: InstructionFamily, tiling: Tiling) -> float:
-    """Return what a step takes over all tiles, in products:
+    """Return the cost of a step over all tiles, in units of one multiplication.
 
-    these, or the wait for the first of them, and half as much for every load.
+    It is the multiplications, or the wait for the first of them, and half a unit for every load.
     """
     steps = 0.0
     for height in tiling.rows:
