@@ -1,5 +1,6 @@
-"""Golden vectors: texts with the outputs that every compiled variant has to give for them, in one NumPy archive without
-pickles.
+"""Golden vectors: texts with the outputs that every compiled variant has to give for them.
+
+They are kept in one NumPy archive without pickles.
 """
 
 import itertools
@@ -19,16 +20,16 @@ _ARRAYS = ("text", "text_offsets", "intent", "tags", "spans", "word_offsets")
 
 @dataclass(frozen=True, slots=True)
 class GoldenVectors:
-    """Texts and their expected outputs;
+    """Texts and their expected outputs.
 
-    words of all texts follow one another, text ``i`` has rows ``word_offsets[i:i + 2]``.
+    The words of all texts follow one another: text ``i`` has the rows ``word_offsets[i]`` to ``word_offsets[i + 1]``.
 
     Attributes:
-        texts: n texts as bytes, possibly invalid UTF-8.
-        intent: Logits, float32 [n, intents].
-        tags: Logits of all words, float32 [total words, tags].
+        texts: The n texts as bytes, possibly invalid UTF-8.
+        intent: Logits of the intents, float32 [n, intents].
+        tags: Logits of the tags of all words, float32 [total words, tags].
         spans: Start and end byte of each word in its text, int32 [total words, 2].
-        word_offsets: int32 [n + 1], from 0 to the total.
+        word_offsets: Index of the first word of each text, and the total at the end, int32 [n + 1].
     """
 
     texts: tuple[bytes, ...]
@@ -53,8 +54,8 @@ class GoldenVectors:
         """
         if self.intent.shape[1] != intents or self.tags.shape[1] != tags:
             raise PackageError(
-                f"{where}: vectors of {self.intent.shape[1]} intents and {self.tags.shape[1]} tags, but the manifest names {intents} and {tags}. "
-                "Compile the package again."
+                f"{where}: vectors of {self.intent.shape[1]} intents and {self.tags.shape[1]} tags, "
+                f"but the manifest names {intents} and {tags}. Compile the package again."
             )
 
 
@@ -67,10 +68,10 @@ def join_golden(
     """Join the outputs of single texts.
 
     Args:
-        texts: At least one text.
-        intent: Per text, float32 [intents].
-        tags: Per text, float32 [words, tags], without padding rows.
-        spans: Per text, int32 [words, 2].
+        texts: The texts, at least one.
+        intent: For each text, logits of the intents, float32 [intents].
+        tags: For each text, logits of its words' tags, float32 [words, tags], without padding rows.
+        spans: For each text, start and end byte of its words, int32 [words, 2].
     """
     lengths = [len(rows) for rows in tags]
     return GoldenVectors(

@@ -18,14 +18,8 @@ import msgspec
 from runtime_py.atomic_files import write_atomic
 from runtime_py.errors import DigestError, PackageError
 from runtime_py.package_format.file_entry import FileEntry, describe_file
-from runtime_py.package_format.manifest import (
-    MANIFEST_NAME,
-    Manifest,
-    Variant,
-    check_relative_name,
-    decode_manifest,
-    encode_manifest,
-)
+from runtime_py.package_format.manifest import MANIFEST_NAME, Manifest, Variant
+from runtime_py.package_format.manifest_codec import check_relative_name, decode_manifest, encode_manifest
 
 if TYPE_CHECKING:
     from runtime_py.package_format.golden import GoldenVectors
@@ -36,7 +30,12 @@ _LARGEST_MANIFEST = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """An opened package: where it is, and what its manifest says."""
+    """An opened package.
+
+    Attributes:
+        path: The directory of the package.
+        manifest: Its manifest.
+    """
 
     path: Path
     manifest: Manifest
@@ -60,7 +59,7 @@ class Package:
         """Map a file read-only into memory.
 
         Args:
-            name: As in the manifest.
+            name: Name of the file, as the manifest has it.
             verify: Whether to compare the SHA-256 of the mapped bytes with the manifest; the size is always compared.
 
         Raises:
@@ -167,7 +166,8 @@ def open_package(path: str | Path, verify: bool = False) -> Package:
         raise PackageError(f"{manifest_path}: cannot be read ({error.strerror}). Check its permissions.") from error
     if len(data) > _LARGEST_MANIFEST:
         raise PackageError(
-            f"{manifest_path}: is larger than {_LARGEST_MANIFEST >> 20} MiB and cannot be a manifest. Compile the package again."
+            f"{manifest_path}: is larger than {_LARGEST_MANIFEST >> 20} MiB and cannot be a manifest. "
+            "Compile the package again."
         )
     package = Package(path, decode_manifest(data, str(manifest_path)))
     if verify:
@@ -232,8 +232,8 @@ def new_package(destination: str | Path, replace: bool = False) -> Iterator[Path
             seal(directory, manifest)
 
     Args:
-        destination: The package directory to be.
-        replace: Whether an existing package may be replaced; anything else in that place is never touched.
+        destination: The package directory to be made.
+        replace: Whether an existing package may be replaced; anything else of that name is never touched.
 
     Raises:
         PackageError: The destination exists and may not be replaced, or the block has not sealed the package.
@@ -245,15 +245,15 @@ def new_package(destination: str | Path, replace: bool = False) -> Iterator[Path
 
 @contextmanager
 def new_directory(destination: str | Path, kind: str, mark: str, replace: bool = False) -> Iterator[Path]:
-    """Give an empty directory beside the destination, which takes the destination's name when the block ends well;
+    """Give an empty directory beside the destination, which takes the destination's name when the block ends well.
 
-    if it raises, nothing is left behind.
+    If the block raises, nothing is left behind.
 
     Args:
-        destination: The directory to be.
-        kind: What error messages call it.
-        mark: Name of a file that every such directory holds: one that may be replaced is known by it.
-        replace: Whether an existing one may be replaced.
+        destination: The directory to be made.
+        kind: What error messages call such a directory.
+        mark: Name of a file that every such directory holds; only a directory that has it is replaced.
+        replace: Whether an existing directory may be replaced.
 
     Raises:
         PackageError: The destination exists and may not be replaced.
@@ -283,9 +283,9 @@ def _check_destination(destination: Path, kind: str, mark: str, replace: bool) -
 
 
 def _swap(staging: Path, destination: Path) -> None:
-    """Move the new directory into its place;
+    """Give the new directory its name.
 
-    a directory cannot be replaced in one step, so the old one steps aside first.
+    A directory cannot be replaced in one step, so the old one is moved aside first.
     """
     import shutil
     import tempfile

@@ -13,18 +13,8 @@ from makers.runtime_fakes import fake_manifest, fake_variant, write_fake
 
 from runtime_py.decode.labels import Labels
 from runtime_py.errors import SchemaError
-from runtime_py.package_format.manifest import (
-    SCHEMA,
-    Bucket,
-    Manifest,
-    Parity,
-    VulkanNeeds,
-    check_relative_name,
-    check_schema,
-    decode_manifest,
-    encode_manifest,
-    json_schema,
-)
+from runtime_py.package_format.manifest import SCHEMA, Bucket, Manifest, Parity, VulkanNeeds, json_schema
+from runtime_py.package_format.manifest_codec import check_relative_name, check_schema, decode_manifest, encode_manifest
 
 
 @pytest.fixture
@@ -84,7 +74,7 @@ def test_other_format_versions_are_refused_with_what_to_do(document: dict[str, A
 
 def test_the_gate_takes_this_version_and_older_minors(monkeypatch: pytest.MonkeyPatch) -> None:
     check_schema(SCHEMA)
-    monkeypatch.setattr("runtime_py.package_format.manifest.SCHEMA", "1.3")
+    monkeypatch.setattr("runtime_py.package_format.manifest_codec.SCHEMA", "1.3")
     check_schema("1.2")
     with pytest.raises(SchemaError):
         check_schema("1.4")
@@ -199,7 +189,7 @@ def test_labels_have_to_make_sense(tmp_path: Path, intents: list[str], tags: lis
         ([[0], [2]], [], "frame of intent 'b'"),
         ([], [[[1]]], "counts of frames for 1 intents"),
         ([], [[[0, 1]], []], "came 0 times"),
-        ([], [[[1, 1, 0]], []], "growing places"),
+        ([], [[[1, 1, 0]], []], "growing indices"),
         ([], [[[1, 2]], []], "intent 'a' came 1 times with slots .2."),
         ([[0], [1]], [[[1, 0]], [[3, 0, 1]]], "intent 'b' came 3 times with slots .0, 1."),
         ([], [[[1, 0], [2, 0]], []], "frame of 'a': '.0.' appears twice"),

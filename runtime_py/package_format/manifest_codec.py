@@ -1,0 +1,213 @@
+"""Manifests as JSON: strictly decoded, checked for sense before anything trusts them, and written stably."""
+
+import math
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+
+import msgspec
+from msgspec import Struct
+
+from runtime_py.decode.labels import Labels
+from runtime_py.decode.tags import split_tag
+from runtime_py.errors import SchemaError
+from runtime_py.package_format.manifest import ABI, MANIFEST_NAME, PART, SCHEMA, VULKAN, Bucket, Manifest
+
+_RELATIVE_NAME = re.compile(rf"{PART}(/{PART})*\Z")
+_SCHEMA_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z")
+_WINDOWS_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
+)
+
+
+class _Header(Struct):
+    """The part that every version of the format shares; unknown fields pass."""
+
+    schema: str
+    abi: int = ABI
+
+
+def decode_manifest(data: bytes, where: str = MANIFEST_NAME) -> Manifest:
+    """Decode and check a manifest.
+
+    Args:
+        data: The content of ``manifest.json``.
+        where: How an error message calls the file.
+
+    Raises:
+        SchemaError: The text is no JSON, is of another format version, has unknown or missing fields, or contradicts
+            itself.
+    """
+    try:
+        header = msgspec.json.decode(data, type=_Header)
+    except msgspec.DecodeError as error:
+        raise SchemaError(
+            f"{where}: not a manifest of a pqrnn package ({error}). Compile the package again."
+        ) from error
+    check_schema(header.schema, where)
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise SchemaError(
+            f"{where}: {error}. The file was changed by hand or cut short: compile the package again."
+        ) from error
+    check_manifest(manifest, where)
+    return manifest
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return the manifest as indented JSON with a line feed at its end; equal manifests give equal bytes.
+
+    It is always written in this version of the format, also where it was read in an older one.
+
+    Raises:
+        SchemaError: The manifest contradicts itself, or holds a number that JSON cannot hold.
+    """
+    check_manifest(manifest, MANIFEST_NAME)
+    current = msgspec.structs.replace(manifest, schema=SCHEMA)
+    return msgspec.json.format(msgspec.json.encode(current, order="deterministic"), indent=2) + b"\n"
+
+
+def check_schema(version: str, where: str = MANIFEST_NAME) -> None:
+    """Refuse a manifest of another major or of a newer minor version.
+
+    Raises:
+        SchemaError: With what to install, or to do, to read this package.
+    """
+    match = _SCHEMA_VERSION.match(version)
+    if match is None:
+        raise SchemaError(
+            f"{where}: schema is {version!r}, expected 'major.minor' such as {SCHEMA!r}. Compile the package again."
+        )
+    major, minor = int(match[1]), int(match[2])
+    own_major, own_minor = (int(part) for part in SCHEMA.split("."))
+    if major < own_major:
+        raise SchemaError(
+            f"{where}: the package has format {version}, this runtime reads {SCHEMA}. "
+            "Compile the package again with this version of pqrnn."
+        )
+    if (major, minor) > (own_major, own_minor):
+        raise SchemaError(
+            f"{where}: the package has format {version}, this runtime reads up to {SCHEMA}. "
+            "Install a newer one: pip install --upgrade pqrnn"
+        )
+
+
+def check_relative_name(name: str, where: str) -> None:
+    """Refuse any file name that could lead out of the package directory, on any system.
+
+    Raises:
+        SchemaError: For absolute names, ``..``, hidden parts, backslashes, drive letters, device names, and names
+            over 200 characters.
+    """
+    if len(name) > 200 or not _RELATIVE_NAME.match(name):
+        raise SchemaError(
+            f"{where}: unsafe file name {name!r}. "
+            "Names are relative, of letters, digits and '._+-', with '/' between the parts."
+        )
+    if any(part.endswith(".") or part.split(".")[0].lower() in _WINDOWS_DEVICES for part in name.split("/")):
+        raise SchemaError(
+            f"{where}: unsafe file name {name!r}: a part that ends in a dot or is a device name on some systems."
+        )
+
+
+def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
+    """Check what types cannot say: names, order, references between the parts.
+
+    Raises:
+        SchemaError: With the first contradiction.
+    """
+    check_schema(manifest.schema, where)
+    if manifest.abi != ABI:
+        raise SchemaError(
+            f"{where}: the compiled entries follow ABI {manifest.abi}, this runtime calls ABI {ABI}. "
+            "Compile the package with this version of pqrnn."
+        )
+    _check_labels(manifest.labels, where)
+    _check_buckets(manifest.buckets, where)
+    for name in manifest.files:
+        check_relative_name(name, where)
+    if MANIFEST_NAME in manifest.files:
+        raise SchemaError(f"{where}: lists itself under files; a manifest cannot hold its own digest.")
+    for name in (manifest.golden.path, *(variant.path for variant in manifest.variants)):
+        if name not in manifest.files:
+            raise SchemaError(
+                f"{where}: refers to {name!r}, which is not listed under files. Compile the package again."
+            )
+    _check_unique([variant.target for variant in manifest.variants], "variant", where)
+    for variant in manifest.variants:
+        if variant.parity is None and not variant.unverified_reason:
+            raise SchemaError(f"{where}: variant {variant.target} has neither parity numbers nor an unverified_reason.")
+        if (variant.device == VULKAN) != (variant.vulkan is not None):
+            raise SchemaError(
+                f"{where}: variant {variant.target} is for a {variant.device} device; "
+                f"what it needs of Vulkan is given for {VULKAN} only."
+            )
+    _check_finite(msgspec.to_builtins(manifest), where)
+
+
+def _check_labels(labels: Labels, where: str) -> None:
+    _check_unique(labels.intents, "intent", where)
+    _check_unique(labels.tags, "tag", where)
+    if labels.tags[0] != "O":
+        raise SchemaError(f"{where}: the first tag is {labels.tags[0]!r}, expected 'O'.")
+    for tag in labels.tags[1:]:
+        try:
+            split_tag(tag)
+        except ValueError as error:
+            raise SchemaError(f"{where}: {error}.") from error
+    _check_frames(labels, len({split_tag(tag)[2] for tag in labels.tags} - {""}), where)
+
+
+def _check_frames(labels: Labels, slots: int, where: str) -> None:
+    if labels.frames and len(labels.frames) != len(labels.intents):
+        raise SchemaError(f"{where}: frames for {len(labels.frames)} intents, and there are {len(labels.intents)}.")
+    for intent, frame in zip(labels.intents, labels.frames, strict=False):
+        if list(frame) != sorted(set(frame)) or any(slot >= slots for slot in frame):
+            raise SchemaError(
+                f"{where}: the frame of intent {intent!r} is {list(frame)}, "
+                f"expected growing indices into a list of {slots} slots."
+            )
+    if labels.frame_counts and len(labels.frame_counts) != len(labels.intents):
+        raise SchemaError(
+            f"{where}: counts of frames for {len(labels.frame_counts)} intents, and there are {len(labels.intents)}."
+        )
+    for intent, counts, frame in zip(
+        labels.intents, labels.frame_counts, labels.frames or [tuple(range(slots))] * len(labels.intents), strict=False
+    ):
+        for times, *own in counts:
+            if times < 1 or own != sorted(own) or not set(own) <= set(frame):
+                raise SchemaError(
+                    f"{where}: intent {intent!r} came {times} times with slots {own}, "
+                    "expected once at least, and growing indices of the slots that go with it."
+                )
+        _check_unique([str(own) for _, *own in counts], f"frame of {intent!r}:", where)
+
+
+def _check_buckets(buckets: list[Bucket], where: str) -> None:
+    _check_unique([bucket.entry for bucket in buckets], "bucket entry", where)
+    for small, large in pairwise(buckets):
+        if not (small.words < large.words and small.bytes <= large.bytes):
+            raise SchemaError(
+                f"{where}: buckets have to grow in words and not shrink in bytes; "
+                f"{small.entry} comes before {large.entry}."
+            )
+
+
+def _check_unique(names: Iterable[str], kind: str, where: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise SchemaError(f"{where}: {kind} {name!r} appears twice.")
+        seen.add(name)
+
+
+def _check_finite(value: object, where: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SchemaError(f"{where}: holds the number {value}, which JSON cannot hold.")
+    if isinstance(value, dict):
+        for item in value.values():
+            _check_finite(item, where)
+    elif isinstance(value, list):
+        for item in value:
+            _check_finite(item, where)
