@@ -1,4 +1,4 @@
-"""Kept results are of one form, and the README shows them as they are."""
+"""Kept results are of one form; `test_readme` holds the pages that show them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks import results
-from benchmarks.readme import README, TABLES, render_readme
 from benchmarks.results import ResultRow, keep_results, load_results, tell_command
 
 _KEPT = sorted(path.stem for path in results.FOLDER.glob("*.json"))
@@ -30,12 +29,6 @@ def test_a_command_is_told_as_others_would_type_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sys.argv", ["x", f"{Path.home()}/a package", "--work", "a b", "runs/c"])
     told = tell_command("benchmarks.size")
     assert told == "python -m benchmarks.size ~/'a package' --work 'a b' runs/c"
-
-
-def test_readme_tables_are_up_to_date() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert all(f"<!-- table: {name} -->" in text for name in TABLES)
-    assert render_readme(text) == text, "run python -m benchmarks.readme"
 
 
 def test_rows_of_other_works_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

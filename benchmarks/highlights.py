@@ -1,0 +1,147 @@
+"""The few figures and tables of the front page, each from a kept result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from benchmarks.results import load_results
+from benchmarks.tables import find_row, interval, require_row, table
+
+_OURS, _OURS_INT8 = "ours, bytes to logits", "ours, bytes to logits, int8"
+_BEST = "mtop-en distilled int8"
+_SHOWN_PARSERS = {
+    "mtop-en": "MTOP English",
+    "mtop-es": "MTOP Spanish",
+    "mtop-fr": "MTOP French",
+    "mtop-de": "MTOP German",
+    "mtop-hi": "MTOP Hindi",
+    "mtop-th": "MTOP Thai",
+    "massive-en": "MASSIVE English",
+    "snips": "SNIPS",
+}
+_SHOWN_PEERS = (_OURS_INT8, "LiteRT int8", "ExecuTorch XNNPACK int8", "ONNX Runtime int8")
+
+
+class Figure(NamedTuple):
+    """A figure of the front page: the row of a kept result, and how it is written.
+
+    Attributes:
+        file: Name of the kept result.
+        work: Work of the row.
+        metric: Metric of the row.
+        form: Format, as for `format`.
+        peer: Peer of the row; None takes the first of any peer.
+        scale: Factor from the row's unit to the one that is shown.
+    """
+
+    file: str
+    work: str
+    metric: str
+    form: str
+    peer: str | None = None
+    scale: float = 1.0
+
+    def text(self) -> str:
+        """Return the figure as it is shown."""
+        value = require_row(load_results(self.file), self.work, self.metric, self.peer).value
+        return format(value * self.scale, self.form)
+
+
+FIGURES: dict[str, Figure] = {
+    "exact match": Figure("quality", _BEST, "exact match", ".1%"),
+    "retention": Figure("quality", _BEST, "retention", ".1%"),
+    "intent flips": Figure("quality", _BEST, "intent flips", ".0f"),
+    "slot flips": Figure("quality", _BEST, "slot flips", ".0f"),
+    "teacher exact match": Figure("quality", "mtop-en teacher, MiniLM", "exact match", ".1%"),
+    "teacher M": Figure("quality", "mtop-en teacher, MiniLM", "parameters", ".1f", scale=1e-6),
+    "six languages": Figure("quality", "mtop six languages average distilled int8", "exact match", ".1%"),
+    "one parser of six": Figure(
+        "quality", "mtop six languages average distilled int8, one parser", "exact match", ".1%"
+    ),
+    "clinc150": Figure("quality", "clinc150 supervised int8", "exact match", ".1%"),
+    "clinc150 in scope": Figure("quality", "clinc150 supervised int8", "in-scope accuracy", ".1%"),
+    "clinc150 auroc": Figure("quality", "clinc150 supervised int8", "out-of-scope AUROC", ".1%"),
+    "int8 us": Figure("latency", "int8, mtop-en", "median", ".0f", _OURS_INT8),
+    "f32 us": Figure("latency", "f32, mtop-en", "median", ".0f", _OURS),
+    "f32 best peer us": Figure("latency", "f32, mtop-en", "median", ".0f", "LiteRT"),
+    "teacher us": Figure("latency", "f32, mtop-en", "median", ",.0f", "its teacher, compiled the same way"),
+    "package MB": Figure("size", "int8, mtop-en", "package", ".2f", scale=1e-6),
+}
+"""Figures that stand in the text of the front page or in its picture, by name."""
+
+
+def render_figure(name: str) -> str:
+    """Return a figure as the front page shows it.
+
+    Raises:
+        KeyError: There is no figure of that name.
+    """
+    return FIGURES[name].text() if name in FIGURES else COUNTS[name]()
+
+
+def _count_utterances() -> str:
+    return f"{require_row(load_results('quality'), _BEST, 'intent flips').n:,}"
+
+
+def _count_target_flips() -> str:
+    return f"{sum(row.value for row in load_results('targets').rows if row.metric == 'flips'):.0f}"
+
+
+def _count_targets(executed: bool) -> str:
+    rows = [row for row in load_results("targets").rows if row.metric == "executed"]
+    return str(sum(bool(row.value) for row in rows) if executed else len(rows))
+
+
+COUNTS: dict[str, Callable[[], str]] = {
+    "utterances": _count_utterances,
+    "targets": lambda: _count_targets(executed=False),
+    "target flips": _count_target_flips,
+    "targets run": lambda: _count_targets(executed=True),
+}
+"""Counts over the rows of a result."""
+
+
+def render_parsers() -> str:
+    """Render eight shipped parsers in 8 bits beside training on labels alone and the teacher, on the test splits."""
+    results = load_results("quality")
+    rows = []
+    for key, name in _SHOWN_PARSERS.items():
+        work = f"{key} distilled int8"
+        teachers = [f"{key} teacher, {kind}" for kind in ("MiniLM", "mean of two", "mean of three")]
+        figures = [
+            find_row(results, f"{key} supervised", "exact match"),
+            next(filter(None, (find_row(results, teacher, "exact match") for teacher in teachers)), None),
+            find_row(results, work, "intent accuracy"),
+            find_row(results, work, "slot f1"),
+        ]
+        weights = require_row(results, work, "weights").value
+        shares = ["" if figure is None else f"{figure.value:.1%}" for figure in figures]
+        rows.append([name, interval(results, work, "exact match"), *shares, f"{weights / 1e6:.2f} MB"])
+    head = ("data set", "exact match [95 %]", "from labels alone", "its teacher", "intent", "slot F1", "weights")
+    return table(head, rows)
+
+
+def render_peers() -> str:
+    """Render the time of a call in 8 bits and what a start costs, beside three runtimes."""
+    results = load_results("latency")
+    work = "int8, mtop-en"
+    columns = {
+        "median, in a row": ("median", "**{:.0f} µs**", 1.0),
+        "median, in turn": ("median, in turn", "{:.0f} µs", 1.0),
+        "process start to first answer": ("process start to first answer", "{:,.0f} ms", 1.0),
+        "peak memory": ("fresh process: peak memory", "{:.0f} MB", 1e-6),
+        "file": ("file", "{:.2f} MB", 1e-6),
+    }
+    rows = []
+    for peer in _SHOWN_PEERS:
+        cells = [
+            form.format(require_row(results, work, metric, peer).value * scale)
+            for metric, form, scale in columns.values()
+        ]
+        rows.append(["**pqrnn**, UTF-8 bytes to logits" if peer == _OURS_INT8 else f"{peer}, encoder alone", *cells])
+    return table(("int8, MTOP English", *columns), rows)
+
+
+HIGHLIGHTS: dict[str, Callable[[], str]] = {"parsers": render_parsers, "peers": render_peers}
+"""The tables of the front page, by name."""

@@ -1,0 +1,322 @@
+"""Tables of every kept result, as the page `benchmarks/results/README.md` shows them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from benchmarks.results import ResultFile, ResultRow, load_results
+
+_SHOWN_WORDS = (4, 8, 12, 16, 32)
+
+
+def render_quality() -> str:
+    """Render the scores of each reported work, one line a work; a figure that was not measured is left blank."""
+    results = load_results("quality")
+    columns: dict[str, Callable[[str], str]] = {
+        "work (test split)": str,
+        "exact match [95 %]": lambda work: interval(results, work, "exact match"),
+        "largest logits alone": lambda work: _share(results, work, "exact match, largest logits alone"),
+        "not in train": lambda work: _share(results, work, "exact match, utterances not in train"),
+        "intent": lambda work: _share(results, work, "intent accuracy"),
+        "slot F1": lambda work: _share(results, work, "slot f1"),
+        "of its teacher's exact match": lambda work: _share(results, work, "retention"),
+        "int8 less float, points": lambda work: _points(results, work, "exact match less float"),
+        "intents in scope": lambda work: _share(results, work, "in-scope accuracy"),
+        "out-of-scope AUROC": lambda work: _share(results, work, "out-of-scope AUROC"),
+        "intent + slot flips against PyTorch": lambda work: _flips(results, work),
+        "parameters": lambda work: _millions(results, work, "parameters", " M"),
+        "weights": lambda work: _millions(results, work, "weights", " MB"),
+    }
+    rows = [[cell(work) for cell in columns.values()] for work in sorted(_works(results))]
+    shown = [index for index in range(len(columns)) if any(row[index] for row in rows)]
+    head = [list(columns)[index] for index in shown]
+    return table(head, [[row[index] for index in shown] for row in rows]) + _source(results)
+
+
+def interval(results: ResultFile, work: str, metric: str) -> str:
+    """Return a share in bold with its 95 % interval, or nothing where it was not measured."""
+    row = find_row(results, work, metric)
+    if row is None:
+        return ""
+    bounds = f" [{row.low:.1%}, {row.high:.1%}]" if row.low is not None and row.high is not None else ""
+    return f"**{row.value:.1%}**{bounds}"
+
+
+def _share(results: ResultFile, work: str, metric: str) -> str:
+    row = find_row(results, work, metric)
+    return "" if row is None else f"{row.value:.1%}"
+
+
+def _points(results: ResultFile, work: str, metric: str) -> str:
+    row = find_row(results, work, metric)
+    return "" if row is None else f"{100 * row.value:+.2f}"
+
+
+def _millions(results: ResultFile, work: str, metric: str, unit: str) -> str:
+    row = find_row(results, work, metric)
+    return "" if row is None else f"{row.value / 1e6:.2f}{unit}"
+
+
+def _flips(results: ResultFile, work: str) -> str:
+    intents, slots = (find_row(results, work, metric) for metric in ("intent flips", "slot flips"))
+    return "" if intents is None or slots is None else f"{intents.value:.0f} + {slots.value:.0f} of {intents.n:,}"
+
+
+def render_latency() -> str:
+    """Render times beside peers, how near they are to what the machine allows, and what a start costs.
+
+    What was not measured is left blank.
+    """
+    results = load_results("latency")
+    rows: list[list[str]] = []
+    for work in _works(results):
+        if find_row(results, work, "ratio to best peer"):
+            rows += _latency_rows(results, work)
+    words = [f"{count} words" if count == _SHOWN_WORDS[0] else str(count) for count in _SHOWN_WORDS]
+    head = (
+        "work",
+        "median us a call",
+        "all",
+        *words,
+        "of the roofline",
+        "all, in turn",
+        "of the roofline",
+        "processor us",
+        "start to answer, ms",
+        "load, ms",
+        "peak MB",
+        "file MB",
+    )
+    return table(head, rows) + _source(results)
+
+
+def _latency_rows(results: ResultFile, work: str) -> list[list[str]]:
+    rows = []
+    for row in results.rows:
+        if row.work != work or row.metric != "median":
+            continue
+
+        def show(metric: str, form: str = ".0f", scale: float = 1.0, peer: str = row.peer) -> str:
+            figure = find_row(results, work, metric, peer)
+            return "" if figure is None else format(figure.value * scale, form)
+
+        rows.append(
+            [
+                work,
+                row.peer,
+                f"**{row.value:.0f}**",
+                *(show(f"median at {count} words") for count in _SHOWN_WORDS),
+                show("share of the roofline", ".0%"),
+                show("median, in turn"),
+                show("share of the roofline, in turn", ".0%"),
+                show("processor time a call"),
+                show("process start to first answer"),
+                show("fresh process: load", ".1f"),
+                show("fresh process: peak memory", ".0f", 1e-6),
+                show("file", ".2f", 1e-6),
+            ]
+        )
+    alone = require_row(results, work, "median of the compiled call alone")
+    ratio, in_turn = (require_row(results, work, f"ratio to best peer{order}") for order in ("", ", in turn"))
+    share = _share_of_roofline(results, work)
+    blank = [""] * len(_SHOWN_WORDS)
+    function = f"{alone.peer}: the compiled function alone"
+    return [
+        *rows,
+        [work, function, f"{alone.value:.0f}", *blank, share, *[""] * 7],
+        [work, f"ours / {ratio.peer}", f"**{ratio.value:.2f}**", *blank, "", f"**{in_turn.value:.2f}**", *[""] * 6],
+    ]
+
+
+def _share_of_roofline(results: ResultFile, work: str) -> str:
+    row = find_row(results, work, "share of the roofline, compiled call alone")
+    return "" if row is None else f"{row.value:.0%}"
+
+
+def render_size() -> str:
+    """Render bytes, load, first call and memory of packages."""
+    results = load_results("size")
+    rows = [
+        [row.work, row.metric, f"{row.value:,.0f}" if row.unit == "bytes" else f"{row.value:,.1f}", row.unit]
+        for row in results.rows
+    ]
+    return table(("work", "figure", "value", "unit"), rows) + _source(results)
+
+
+def render_ablations() -> str:
+    """Render development scores of runs that differ from their default in one thing, and the picture of them.
+
+    Scores are means over seeds.
+    """
+    results = load_results("ablations")
+    rows = []
+    for work in _works(results):
+        settings = dict.fromkeys(row.peer for row in results.rows if row.work == work)
+        default = _mean(results, work, "default", "exact match")
+        for setting in sorted(settings, key=lambda name: name != "default"):
+            score = _mean(results, work, setting, "exact match")
+            spread = f" ± {score.spread:.1%}" if score.seeds > 1 else ""
+            rest = [
+                f"{_mean(results, work, setting, metric).value:.1%}"
+                for metric in ("intent accuracy", "slot f1", "exact match, int8")
+            ]
+            size = _mean(results, work, setting, "int8 artifact").value
+            change = "" if setting == "default" else f"{100 * (score.value - default.value):+.1f}"
+            rows.append(
+                [work, setting, f"{score.value:.1%}{spread}", change, *rest, f"{size / 1e6:.2f}", str(score.seeds)]
+            )
+    head = (
+        "runs",
+        "what differs",
+        "exact match",
+        "points",
+        "intent",
+        "slot F1",
+        "exact match, int8",
+        "MB in int8",
+        "seeds",
+    )
+    return table(head, rows) + "\n![Quality against bytes](pareto.png)\n" + _source(results)
+
+
+class _Mean(NamedTuple):
+    """Mean over seeds, their standard deviation, and how many there are."""
+
+    value: float
+    spread: float
+    seeds: int
+
+
+def _mean(results: ResultFile, work: str, setting: str, metric: str) -> _Mean:
+    values = [row.value for row in results.rows if (row.work, row.peer, row.metric) == (work, setting, metric)]
+    return _Mean(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0, len(values))
+
+
+def render_targets() -> str:
+    """Render what every target is, where it was run, and how it answers."""
+    results = load_results("targets")
+    rows = []
+    for work in _works(results):
+        executed = require_row(results, work, "executed")
+        ran = bool(executed.value)
+        flips = require_row(results, work, "flips").value if ran else 0.0
+        largest = f"{require_row(results, work, 'largest logit difference').value:.1e}" if ran else ""
+        size, seconds, dispatches = (
+            require_row(results, work, metric).value for metric in ("artifact", "compile", "dispatches")
+        )
+        rows.append(
+            [
+                work,
+                executed.note if ran else f"not run; {executed.note.split(';')[0]}",
+                f"**{flips:.0f}** on {executed.n:,} texts" if ran else "**unverified**",
+                largest,
+                f"{size / 1e6:.2f}",
+                f"{seconds:.0f}",
+                f"{dispatches:.0f}",
+            ]
+        )
+    head = (
+        "precision, target",
+        "executed on",
+        "decisions that differ from PyTorch",
+        "largest logit difference",
+        "MB",
+        "compiled in s",
+        "dispatches",
+    )
+    return table(head, rows) + _source(results)
+
+
+def render_growth() -> str:
+    """Render the time of a call against its size on every axis, the exponents, and the picture."""
+    results = load_results("growth")
+    rows = []
+    for work in _works(results):
+        points: dict[str, list[tuple[int, float]]] = {}
+        for row in results.rows:
+            name, _, figure = row.metric.partition(": ")
+            if row.work == work and figure == "time":
+                axis, _, size = name.partition(" ")
+                points.setdefault(axis, []).append((int(size), row.value))
+        for axis, values in points.items():
+            shown = ", ".join(f"{size}: {value / 1e3:.2f}" for size, value in values)
+            exponents = [find_row(results, work, f"{axis}: exponent of time{part}") for part in ("", ", upper half")]
+            most = find_row(results, work, f"{axis} {values[-1][0]}: memory of a call")
+            cells = ["" if exponent is None else f"{exponent.value:.2f}" for exponent in exponents]
+            rows.append([work, axis, shown, *cells, "" if most is None else f"{most.value / 1e6:.1f}"])
+    head = ("work", "axis", "size: ms a call", "exponent", "exponent, upper half", "MB that the largest call takes")
+    pictures = "".join(f"\n![Growth of {work}](growth-{work.split(',')[0]}.png)\n" for work in _works(results))
+    return table(head, rows) + pictures + _source(results)
+
+
+def render_kernels() -> str:
+    """Render integer matrix products: our kernels beside the compiler's own code, by rows of the left matrix."""
+    results = load_results("kernels")
+    counts = sorted({int(row.metric.split()[0]) for row in results.rows if " rows, " in row.metric})
+    rows = []
+    for work in (work for work in _works(results) if "," in work):
+        for peer in dict.fromkeys(row.peer for row in results.rows if row.work == work):
+            figure = "speed" if find_row(results, work, f"{counts[0]} rows, speed", peer) else "instructions"
+            cells = [find_row(results, work, f"{count} rows, {figure}", peer) for count in counts]
+            unit = "GOP/s" if figure == "speed" else figure
+            rows.append([work, peer, unit, *("" if cell is None else f"{cell.value:,.0f}" for cell in cells)])
+    head = ("instructions, depth x columns", "code", "unit", f"{counts[0]} rows", *map(str, counts[1:]))
+    return table(head, rows) + _source(results)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "quality": render_quality,
+    "latency": render_latency,
+    "size": render_size,
+    "ablations": render_ablations,
+    "targets": render_targets,
+    "growth": render_growth,
+    "kernels": render_kernels,
+}
+"""The tables of the results page, by the name of the kept result."""
+
+
+def find_row(results: ResultFile, work: str, metric: str, peer: str | None = None) -> ResultRow | None:
+    """Return the row of a work and metric, of any peer by default; None where it was not measured."""
+    return next(
+        (row for row in results.rows if (row.work, row.metric) == (work, metric) and peer in (None, row.peer)), None
+    )
+
+
+def require_row(results: ResultFile, work: str, metric: str, peer: str | None = None) -> ResultRow:
+    """Return the row of a work and metric.
+
+    Raises:
+        KeyError: It was not measured.
+    """
+    row = find_row(results, work, metric, peer)
+    if row is None:
+        raise KeyError(f"{results.name}: no {metric!r} of {work!r}")
+    return row
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _works(results: ResultFile) -> list[str]:
+    return list(dict.fromkeys(row.work for row in results.rows))
+
+
+def _source(results: ResultFile) -> str:
+    versions = results.environment["versions"]
+    named = ", ".join(
+        f"{name} {versions[name]}"
+        for name in ("torch", "iree-base-compiler", "onnxruntime", "executorch", "ai-edge-litert")
+        if name in versions
+    )
+    commands = "".join(f"\n    {command}" for command in results.command.split("\n"))
+    machine = f"{results.environment['cpu']}, one thread"
+    return (
+        f"\nMeasured {results.date[:10]} at revision {results.revision[:12]} on {machine}; "
+        f"{named}. Reproduce with\n{commands}\n\n"
+    )

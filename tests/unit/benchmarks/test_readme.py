@@ -1,0 +1,170 @@
+"""The pages beside the code: generated parts are fresh, links lead somewhere, commands and examples are real."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import pqrnn
+from benchmarks.highlights import COUNTS, FIGURES, HIGHLIGHTS
+from benchmarks.overview import INTENT, SCORE, SLOTS, TEXT
+from benchmarks.readme import README, RESULTS_PAGE, ROOT, find_stale
+from benchmarks.tables import TABLES
+from pqrnn.cli import verbs  # noqa: F401  registers every command
+from pqrnn.cli.app import app
+
+_PAGES = sorted(
+    [
+        README,
+        ROOT / "CONTRIBUTING.md",
+        RESULTS_PAGE,
+        *(ROOT / f"{folder}/README.md" for folder in ("benchmarks", "compile", "runtime_py", "targets")),
+        *(ROOT / f"pqrnn/{folder}/README.md" for folder in ("data", "data/home_control", "distillation", "zoo")),
+    ]
+)
+_names = [str(page.relative_to(ROOT)) for page in _PAGES]
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_COMMENT = re.compile(r"\s#\s.*$")
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    found = _FENCE.findall(page.read_text(encoding="utf-8"))
+    return [text for name, text in found if name == language]
+
+
+def _commands(page: Path) -> Iterator[list[str]]:
+    """Yield the words of every `pqrnn` command that a shell block of a page shows."""
+    for block in _blocks(page, "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(_COMMENT.sub("", line))
+            if words[:1] == ["pqrnn"]:
+                yield words[1:]
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    headings = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in _HEADING.findall(text))
+    return {heading.strip().replace(" ", "-") for heading in headings}
+
+
+def test_generated_parts_are_up_to_date() -> None:
+    assert not find_stale(), "run python -m benchmarks.readme"
+
+
+def test_every_table_is_shown() -> None:
+    results, front = RESULTS_PAGE.read_text(encoding="utf-8"), README.read_text(encoding="utf-8")
+    assert all(f"<!-- table: {name} -->" in results for name in TABLES)
+    assert all(f"<!-- table: {name} -->" in front for name in HIGHLIGHTS)
+
+
+def test_every_figure_is_used() -> None:
+    shown = re.findall(r"<!-- figure: ([\w ]+) -->", README.read_text(encoding="utf-8"))
+    drawn = re.findall(r"render_figure\(['\"]([\w ]+)", (ROOT / "benchmarks/overview.py").read_text(encoding="utf-8"))
+    assert {*shown, *drawn} == {*FIGURES, *COUNTS}
+
+
+def test_the_front_page_can_be_read() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 250
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=_names)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for link in _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8"))):
+        path, _, anchor = link.partition("#")
+        if path.startswith("https:"):
+            continue
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=_names)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    unknown = []
+    for words in _commands(page):
+        command = typer.main.get_command(app)
+        rest = list(words)
+        while subcommands := getattr(command, "commands", {}):
+            if not rest and command.invoke_without_command:
+                break
+            assert rest and rest[0] in subcommands, f"no such command: pqrnn {shlex.join(words)}"
+            command = subcommands[rest.pop(0)]
+        known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+        unknown += [f"{command.name} {word}" for word in rest if word.startswith("-") and word not in known]
+    assert not unknown
+
+
+def test_the_front_page_shows_what_pytorch_answers() -> None:
+    from pqrnn.checkpoint import load_checkpoint
+    from pqrnn.evaluation.prediction import predict_texts
+    from pqrnn.zoo.shelf import find_parser
+    from runtime_py.tools.presentation import parse_text
+
+    checkpoint = load_checkpoint(find_parser("mtop-en").folder)
+    (example,) = [block for block in _blocks(README, "python") if "Parser.load" in block]
+    other = re.search(r'parser\("(.+)"\)', example)
+    assert other is not None
+    answers = predict_texts(checkpoint.model, checkpoint.facts.labels.decoder(), [TEXT, other[1]])
+    assert parse_text(answers[0]) + "\n" in _blocks(README, "")
+    assert f"# {answers[1].intent} {[(slot.label, slot.text) for slot in answers[1].slots]}" in example
+    assert (answers[0].intent, f"{answers[0].score:.2f}") == (INTENT, SCORE)
+    assert {slot.text: slot.label for slot in answers[0].slots} == SLOTS
+
+
+def test_the_calls_of_the_python_examples_fit_the_functions() -> None:
+    calls = [
+        call
+        for block in _blocks(README, "python")
+        for call in ast.walk(ast.parse(block))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "pqrnn"
+    ]
+    assert len(calls) > 5
+    for call in calls:
+        assert isinstance(call.func, ast.Attribute)
+        keywords = {keyword.arg: None for keyword in call.keywords if keyword.arg}
+        inspect.signature(getattr(pqrnn, call.func.attr)).bind(*call.args, **keywords)
+
+
+def test_the_grammar_of_the_front_page_makes_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (grammar,) = _blocks(README, "toml")
+    (tmp_path / "kitchen.toml").write_text(grammar, encoding="utf-8")
+    (sample,) = [words for words in _commands(README) if words[:2] == ["data", "sample"]]
+    done = CliRunner().invoke(app, sample)
+    assert done.exit_code == 0, done.output
+    assert "light" in done.output
+
+
+def test_the_json_line_of_the_front_page_is_read(tmp_path: Path) -> None:
+    from pqrnn.data.loader import load_examples
+
+    (line,) = _blocks(README, "json")
+    (tmp_path / "train.jsonl").write_text(line, encoding="utf-8")
+    (example,) = load_examples(str(tmp_path / "train.jsonl"), split="train")
+    assert [(slot.label, example.text[slot.start : slot.end]) for slot in example.slots] == [("time", "seven")]
+
+
+@pytest.mark.parametrize(
+    "words", [["targets"], ["zoo", "list"], ["recipe", "show", "build"], ["recipe", "show", "mtop-en"]]
+)
+def test_what_the_front_page_tells_to_look_at_can_be_looked_at(words: list[str]) -> None:
+    assert shlex.join(["pqrnn", *words]) in README.read_text(encoding="utf-8")
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert done.output.strip()
