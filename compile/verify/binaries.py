@@ -29,13 +29,13 @@ class Elf:
     """One ELF file.
 
     Attributes:
-        bits: 32 or 64.
-        little: Whether its numbers have their smallest byte first.
+        bits: Word size, 32 or 64.
+        little: Whether the file is little-endian.
         machine: ELF's number of the architecture.
-        flags: Of the file header; their meaning depends on the architecture.
+        flags: Flags of the file header; their meaning depends on the architecture.
         undefined: Symbols that another file would have to define.
-        attributes: The compiler's own account of what the code needs, by tag; empty where the architecture has none.
-        content: The file.
+        attributes: The compiler's own statement of what the code needs, by tag; empty where the architecture has none.
+        content: Bytes of the file.
     """
 
     bits: int
@@ -47,9 +47,7 @@ class Elf:
     content: bytes
 
     def without_attributes(self) -> bytes:
-        """Return the file with its attributes hidden from tools, which would otherwise add what they say to what they
-        are told.
-        """
+        """Return the file with its attributes hidden from tools, which would otherwise obey them."""
         content = bytearray(self.content)
         for offset, header in _sections(self.content, self.bits):
             if header[1] == _ATTRIBUTES:
@@ -91,11 +89,11 @@ def find_shaders(code: bytes) -> list[Shader]:
     return found
 
 
-def _capabilities(code: bytes, place: int) -> Iterator[int]:
-    """They are the first instructions of a module: two words each."""
-    while place + 8 <= len(code) and struct.unpack_from("<I", code, place)[0] == 2 << 16 | _CAPABILITY:
-        yield struct.unpack_from("<I", code, place + 4)[0]
-        place += 8
+def _capabilities(code: bytes, offset: int) -> Iterator[int]:
+    """Yield the capabilities of a module, which are its first instructions, of two words each."""
+    while offset + 8 <= len(code) and struct.unpack_from("<I", code, offset)[0] == 2 << 16 | _CAPABILITY:
+        yield struct.unpack_from("<I", code, offset + 4)[0]
+        offset += 8
 
 
 def _read_elf(code: bytes, start: int) -> Elf:
@@ -122,7 +120,7 @@ def _read_elf(code: bytes, start: int) -> Elf:
 
 
 def _sections(content: bytes, bits: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Give place and fields of every section header."""
+    """Yield the offset and the fields of every section header."""
     offset, form = _HEADER[bits]
     table, _, _, _, _, size, count = struct.unpack_from(form, content, offset)
     for number in range(count):
@@ -137,32 +135,32 @@ def _undefined(symbols: bytes, names: bytes, bits: int) -> Iterator[str]:
 
 
 def _read_attributes(part: bytes, texts: tuple[int, ...]) -> dict[int, int | str]:
-    """Read the attributes of the whole file:
+    """Read the attributes of the whole file.
 
-    version, then length, vendor, and blocks of (tag, length, attributes); tag 1 is the file.
+    The section holds a version, then length, vendor, and blocks of (tag, length, attributes); tag 1 is the file.
     """
     found: dict[int, int | str] = {}
-    place = part.index(b"\0", 5) + 1
-    if part[:1] != b"A" or part[place : place + 1] != b"\1":
+    offset = part.index(b"\0", 5) + 1
+    if part[:1] != b"A" or part[offset : offset + 1] != b"\1":
         return found
-    end = place + struct.unpack_from("<I", part, place + 1)[0]
-    place += 5
-    while place < end:
-        tag, place = _number(part, place)
+    end = offset + struct.unpack_from("<I", part, offset + 1)[0]
+    offset += 5
+    while offset < end:
+        tag, offset = _number(part, offset)
         if tag in texts or (tag % 2 and (not texts or tag > 32)):
-            stop = part.index(b"\0", place)
-            found[tag], place = part[place:stop].decode("ascii", "replace"), stop + 1
+            stop = part.index(b"\0", offset)
+            found[tag], offset = part[offset:stop].decode("ascii", "replace"), stop + 1
         else:
-            found[tag], place = _number(part, place)
+            found[tag], offset = _number(part, offset)
     return found
 
 
-def _number(part: bytes, place: int) -> tuple[int, int]:
-    """Read a number of seven bits a byte, and say where it ends."""
+def _number(part: bytes, offset: int) -> tuple[int, int]:
+    """Return a number in LEB128, seven bits in each byte, and the offset of its end."""
     value = shift = 0
     while True:
-        value |= (part[place] & 0x7F) << shift
+        value |= (part[offset] & 0x7F) << shift
         shift += 7
-        place += 1
-        if not part[place - 1] & 0x80:
-            return value, place
+        offset += 1
+        if not part[offset - 1] & 0x80:
+            return value, offset

@@ -18,7 +18,7 @@ from runtime_py.package_format.manifest import Bucket
 _STEPS = 16
 _DRAWN = 2.0  # a draw turns half of the undecided roundings; a device may turn all
 
-# Each is here because something has gone wrong with its like, in some tokenizer or on some device.
+# Each text is here because something has gone wrong with a similar one, in some tokenizer or on some device.
 TRICKY: tuple[bytes, ...] = (
     b"",
     b" ",
@@ -56,9 +56,10 @@ TRICKY: tuple[bytes, ...] = (
 
 
 def edge_texts(buckets: Sequence[Bucket]) -> list[bytes]:
-    """Return texts at the edges of every bucket:
+    """Return texts at the edges of every bucket.
 
-    exactly its words, one more, exactly its bytes in one word, one more, and two-byte letters to its end.
+    They have exactly its words, one word more, exactly its bytes in one word, one byte more, and two-byte letters up to
+    its end.
     """
     texts = []
     for bucket in buckets:
@@ -78,16 +79,16 @@ class GoldenSet:
     """Texts that go into a package, with PyTorch's answers, and those that were left out.
 
     Attributes:
-        references: In the order of the vectors.
-        vectors: The answers in float64, rounded to float32: no device's own rounding is taken for the truth.
-        settled: By reference whether every right device finds the same integers (`compile.verify.roundings`); of a
-            model in float32 always.
-        settled_tolerance: How far a logit of a settled text may be from the vectors on any device.
-        tolerance: How far any logit may be.
-        basis: Where that number comes from.
-        too_long: Texts that fit no bucket.
-        undecided: Texts on which the model itself is so undecided that a difference within the tolerance could turn its
-            decision.
+        references: PyTorch's answers, in the order of the vectors.
+        vectors: The answers in float64, rounded to float32, so that no device's own rounding is taken for the truth.
+        settled: Whether every right device computes the same integers, by reference (`compile.verify.roundings`);
+            always true for a model in float32.
+        settled_tolerance: Largest difference of a settled text's logits from the vectors on any device.
+        tolerance: Largest difference of any logit from the vectors on any device.
+        basis: Derivation of the tolerance, in words.
+        too_long: Number of texts that fit no bucket.
+        undecided: Number of texts on which the model is so undecided that a difference within the tolerance could
+            change its decision.
     """
 
     references: tuple[Reference, ...]
@@ -101,15 +102,15 @@ class GoldenSet:
 
     @property
     def step(self) -> float:
-        """What logits in a package are multiples of:
+        """The step that logits in a package are rounded to, a power of two and at most a sixteenth of the tolerance.
 
-        a power of two, at most a sixteenth of the tolerance. Rounded like this they take half the room packed.
+        Rounded like this they take half the space when packed.
         """
         return 2.0 ** math.floor(math.log2(self.tolerance / _STEPS))
 
     @property
     def stored(self) -> GoldenVectors:
-        """The vectors as a package has them."""
+        """The vectors as they are stored in a package, with rounded logits."""
         intent, tags = (
             (np.round(logits / self.step) * self.step).astype(np.float32)
             for logits in (self.vectors.intent, self.vectors.tags)
@@ -118,17 +119,17 @@ class GoldenSet:
 
     @property
     def stored_tolerance(self) -> float:
-        """How far any logit may be from the stored vectors: half a step more."""
+        """Largest difference of any logit from the stored vectors: the tolerance and half a step."""
         return self.tolerance + self.step / 2
 
 
 def make_golden(oracle: Oracle, texts: Iterable[bytes], buckets: Sequence[Bucket]) -> GoldenSet:
-    """Answer texts of the training set, tricky ones and those at the edges of the buckets.
+    """Answer texts of the training set, tricky texts, and texts at the edges of the buckets.
 
     Args:
-        oracle: Answers as PyTorch does.
-        texts: From the training set, as UTF-8; duplicates are dropped.
-        buckets: Of the package.
+        oracle: Gives PyTorch's answers.
+        texts: Texts of the training set, as UTF-8; duplicates are dropped.
+        buckets: Length buckets of the package.
     """
     wanted = dict.fromkeys([*TRICKY, *edge_texts(buckets), *texts])
     with one_thread():
@@ -142,7 +143,10 @@ def make_golden(oracle: Oracle, texts: Iterable[bytes], buckets: Sequence[Bucket
     )
     limit = strict + _DRAWN * shift
     if shift:
-        basis += f"; plus {_DRAWN:.0f} x the largest change of a logit ({shift:.2e}) when roundings to 8 bits that float32 leaves undecided are drawn at random"
+        basis += (
+            f"; plus {_DRAWN:.0f} x the largest change of a logit ({shift:.2e}) "
+            "when roundings to 8 bits that float32 leaves undecided are drawn at random"
+        )
     kept = tuple(item for item in fitting if item.margin > 2 * (strict if item.roundings.settled(reach) else limit))
     vectors = join_golden(
         [item.text for item in kept],

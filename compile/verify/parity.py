@@ -1,4 +1,4 @@
-"""Decisions: over a whole set of texts, where does a compiled parser say something else than PyTorch?"""
+"""Decisions: where a compiled parser answers differently from PyTorch, over a whole set of texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WORST = 20
 
 @dataclass(frozen=True, slots=True)
 class DecisionDifference:
-    """A text on which the two differ."""
+    """A text on which PyTorch and the compiled parser differ, with the answers of both."""
 
     text: str
     framework: Parse
@@ -33,15 +33,15 @@ class Decisions:
     """Outcome of a comparison.
 
     Attributes:
-        framework: What PyTorch says, text by text.
-        compiled: What the compiled parser says, text by text.
-        words: Words that were compared.
-        intent_flips: Texts with another intent.
-        tag_flips: Words with another tag.
-        slot_flips: Texts with other slots.
-        word_mismatches: Texts whose words are not at the same places; also those that the parser had to cut.
-        largest_difference: Of a logit, over texts with the same words.
-        differences: The first texts that any of this is about.
+        framework: PyTorch's parses, text by text.
+        compiled: The compiled parser's parses, text by text.
+        words: Number of words that were compared.
+        intent_flips: Number of texts with different intents.
+        tag_flips: Number of words with different tags.
+        slot_flips: Number of texts with different slots.
+        word_mismatches: Number of texts whose words have different spans, including those that the parser had to cut.
+        largest_difference: Largest difference of a logit, over texts with the same words.
+        differences: The first texts with any difference.
     """
 
     framework: list[Parse]
@@ -66,18 +66,18 @@ def compare_decisions(
     texts: Sequence[str | bytes],
     on_text: Callable[[int], None] = lambda _: None,
 ) -> Decisions:
-    """Parse texts with both.
+    """Parse texts with PyTorch and with the compiled parser, and compare the answers.
 
     Args:
         checkpoint: The trained parser; PyTorch never cuts a text.
-        parser: The compiled one. If it may cut a text that is too long (`on_long="truncate"`), that counts as a
+        parser: The compiled parser. If it may cut a text that is too long (`on_long="truncate"`), that counts as a
             difference in words.
-        texts: What to parse.
+        texts: Texts to parse.
         on_text: Called with the number of texts done.
 
     Raises:
         InputTooLongError: A text does not fit the package, and the parser may not cut it.
-        ValueError: The labels of the two are not the same.
+        ValueError: The labels of the two differ.
     """
     check_labels(checkpoint, parser.manifest.labels)
     compiled = []
@@ -89,10 +89,10 @@ def compare_decisions(
 
 
 def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
-    """Refuse a package of another checkpoint.
+    """Refuse a package that was compiled from another checkpoint.
 
     Raises:
-        ValueError: The labels of the two are not the same, or which slots go with which intent is not.
+        ValueError: The labels differ, or the slots that go with each intent do.
     """
     own = checkpoint.facts.labels
     if (own.intents, own.tags) != (labels.intents, labels.tags):
@@ -109,7 +109,7 @@ def compare_answers(
     framework: Sequence[Prediction],
     compiled: Sequence[Prediction],
 ) -> Decisions:
-    """Compare the answers of both, text by text, wherever the compiled ones were computed."""
+    """Compare the answers of both, text by text; the compiled ones may come from another machine."""
     decoder = checkpoint.facts.labels.decoder()
     said, parses, differences = [], [], []
     words = intent_flips = tag_flips = slot_flips = word_mismatches = 0

@@ -1,6 +1,4 @@
-"""What PyTorch says about a text, in float32 as it is trained, and in float64 as the truth that both are measured
-against.
-"""
+"""PyTorch's answers: in float32, as the model was trained, and in float64, as the truth that errors are measured by."""
 
 from __future__ import annotations
 
@@ -30,12 +28,12 @@ class Reference:
     """PyTorch's answers to one text.
 
     Attributes:
-        text: The bytes.
-        single: Computed in float32.
-        ordered: Computed in float32, with every product of matrices summed in order, as compiled code on a CPU does it;
-            PyTorch's own library sums in blocks, which errs less.
-        double: Computed in float64 from the same features, which are exact in all three.
-        roundings: How near its roundings to 8 bits are to going the other way; empty for a model in float32.
+        text: The text, UTF-8.
+        single: Answer computed in float32.
+        ordered: Answer computed in float32 with every matrix product summed in order, as compiled code on a CPU does;
+            PyTorch's own library sums in blocks, which has smaller errors.
+        double: Answer computed in float64 from the same features, which are exact in all three.
+        roundings: Distances of the roundings to 8 bits from going the other way; empty for a model in float32.
     """
 
     text: bytes
@@ -46,9 +44,9 @@ class Reference:
 
     @property
     def margin(self) -> float:
-        """Smallest distance between the best and the second best logit, over the intent and every word's tag;
+        """Smallest difference between the best and the second best logit, over the intent and every word's tag.
 
-        infinite where there is no choice.
+        It is infinite where there is no choice.
         """
         rows = [self.double.intent[None, :], self.double.tags]
         gaps = [np.sort(part, axis=1) for part in rows if part.size and part.shape[1] > 1]
@@ -57,7 +55,7 @@ class Reference:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let PyTorch work on one thread: for single texts, handing work to others takes longer than the work."""
+    """Let PyTorch work on one thread: for single texts, handing work to other threads takes longer than the work."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -67,13 +65,18 @@ def one_thread() -> Iterator[None]:
 
 
 class Oracle:
-    """Answers as PyTorch gives them.
+    """Gives PyTorch's answers.
 
-    Costs a few milliseconds a text: it goes one text at a time, in the bucket that the device would choose.
+    An answer takes a few milliseconds: texts are computed one at a time, in the bucket that the device would choose.
     """
 
     def __init__(self, model: ParserModel, buckets: Sequence[Bucket]) -> None:
-        """`model`: in evaluation mode. `buckets`: in rising order."""
+        """Keep a model and a copy of it in float64.
+
+        Args:
+            model: The parser, in evaluation mode.
+            buckets: Length buckets, in rising order.
+        """
         self._model = model
         self._exact = copy.deepcopy(model).double()
         self._buckets = buckets
@@ -89,7 +92,7 @@ class Oracle:
         return next((bucket for bucket in self._buckets if bucket.words >= words and bucket.bytes >= len(text)), None)
 
     def answer(self, text: bytes) -> Reference | None:
-        """Return both answers, or None for a text that fits no bucket."""
+        """Return the answers to a text, or None for a text that fits no bucket."""
         bucket = self.bucket(text)
         if bucket is None:
             return None
@@ -106,23 +109,24 @@ class Oracle:
                 self._model.encode(self._model.embed(features), mask, scan=True)
         if not exact.intent.dtype == exact.tags.dtype == torch.float64:
             raise TypeError(
-                "the model turns float64 into another type on its way, so there is no reference to measure errors against"
+                "the model turns float64 into another type on its way, "
+                "so there is no reference to measure errors against"
             )
         words = int(count[0])
-        places = spans[0, :words].numpy()
+        positions = spans[0, :words].numpy()
         single, in_order, double = (
-            Prediction(pair[0][0].numpy(), pair[1][0, :words].numpy(), places)
+            Prediction(pair[0][0].numpy(), pair[1][0, :words].numpy(), positions)
             for pair in ((intent, tags), tuple(ordered), tuple(exact))
         )
         return Reference(text, single, in_order, double, roundings)
 
     def shift(self, reference: Reference, reach: dict[str, float]) -> float:
-        """Return the largest change of a logit in float64 when roundings to 8 bits go either way
-        (`compile.verify.roundings.Watch.disturb`).
+        """Return the largest change of a logit in float64 when undecided roundings to 8 bits go either way.
 
         Args:
             reference: An answer of this oracle.
-            reach: By rounding how near to the middle between two steps, in steps, it may go either way.
+            reach: Distance from the middle between two steps, in steps, within which a rounding is undecided, by
+                rounding (`compile.verify.roundings.Watch.disturb`).
         """
         bucket = self.bucket(reference.text)
         assert bucket is not None
@@ -153,5 +157,5 @@ class _SummedInOrder(TorchFunctionMode):
 
 
 def flat_logits(answers: Iterable[Prediction]) -> NDArray[Any]:
-    """Return all logits of several answers in one row."""
+    """Return all logits of several answers in one array, [n]."""
     return np.concatenate([part.ravel() for answer in answers for part in (answer.intent, answer.tags)])

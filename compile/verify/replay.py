@@ -1,9 +1,9 @@
 """Stage 4: the compiled code runs, on this machine or in an emulator of its own, and has to answer as PyTorch does.
 
-It always runs in a process of its own, which may crash or hang without taking the compilation with it. That process
-looks at it in two ways: every entry is given every golden text that fits in it, and its numbers are judged by their
-errors against float64 (`compile.verify.tolerance`); and the package as users load it replays its golden vectors through
-the parser (`runtime_py.tools.check`), which also looks at decisions and repetitions.
+It always runs in a process of its own, which may crash or hang without taking the compilation with it. The code is
+tested in two ways: every entry is given every golden text that fits in it, and its logits are judged by their errors
+against float64 (`compile.verify.tolerance`); and the package as users load it replays its golden vectors through the
+parser (`runtime_py.tools.check`), which also compares decisions and repetitions.
 
 The bounds are the same everywhere. GPUs sum in another order, and their tanh is another, yet the errors are of the size
 that the bounds are made for: on the small model of the tests they spread 0.8 to 0.9 times as far as those of PyTorch
@@ -38,7 +38,9 @@ from runtime_py.tools.replay import CANNOT_RUN, Replay
 DEFAULT_TIMEOUT = 3600.0
 _SHOWN = 5
 _MEANINGS = {
-    signal.SIGILL: "an illegal instruction: the code uses a feature that this CPU lacks, and that the target does not name",
+    signal.SIGILL: (
+        "an illegal instruction: the code uses a feature that this CPU lacks, and that the target does not name"
+    ),
     signal.SIGSEGV: "it touched memory that is not its own",
     signal.SIGBUS: "it touched memory at an address that does not exist or is not aligned",
     signal.SIGFPE: "an arithmetic fault",
@@ -59,19 +61,19 @@ def verify_variant(
     """Run a variant of a sealed package, and judge its answers.
 
     Args:
-        package: Directory of the package, with these golden vectors.
-        target: The variant to run.
-        buckets: Of the package.
+        package: Directory of the package, with the same golden vectors.
+        target: Name of the variant to run.
+        buckets: Length buckets of the package.
         golden: Texts with PyTorch's answers.
-        runner: What to run it on.
-        repeats: How often the golden vectors are replayed through the parser.
-        timeout: Seconds for all of it.
+        runner: Machine or emulator to run the variant on.
+        repeats: Number of times that the golden vectors are replayed through the parser.
+        timeout: Seconds that the whole process may take.
 
     Returns:
         The outcome for the manifest, with the errors of the entries beside it.
 
     Raises:
-        VerificationError: The process crashed, hung or could not run the package; a word's place or a number of words
+        VerificationError: The process crashed, hung or could not run the package; a word's span or a number of words
             differs; a logit is off by more than the golden tolerance; or the errors are not those of sound arithmetic;
             with the first texts that show it.
     """
@@ -97,10 +99,10 @@ def verify_variant(
 
 
 def read_replay(finished: Finished, target: str, runner: Runner) -> Replay:
-    """Return what a process of `runtime_py.tools.replay` said.
+    """Return the outcome that a process of `runtime_py.tools.replay` printed.
 
     Raises:
-        VerificationError: It did not end well; with the signal and what it means, or with its last words.
+        VerificationError: The process failed; with the signal and its meaning, or with its last output.
     """
     if finished.code == 0 and not finished.timed_out:
         try:
@@ -121,19 +123,19 @@ def read_replay(finished: Finished, target: str, runner: Runner) -> Replay:
 def judge_entries(
     entries: Sequence[EntryAnswers], buckets: Sequence[Bucket], golden: GoldenSet, where: str = "the compiled module"
 ) -> Numerics:
-    """Judge what every entry answers to every golden text that it can hold.
+    """Judge the answers of every entry to every golden text that fits in it.
 
     Args:
-        entries: The answers to the golden texts, in the order of the buckets.
-        buckets: The entries.
+        entries: Answers to the golden texts, in the order of the buckets.
+        buckets: Length buckets, one for each entry.
         golden: Texts with PyTorch's answers.
-        where: How messages call what answered.
+        where: Name of the code in messages.
 
     Returns:
         The errors of all logits of settled texts.
 
     Raises:
-        VerificationError: An entry or text is missing, a word's place or a number of words differs, a logit is off by
+        VerificationError: An entry or text is missing, a word's span or a number of words differs, a logit is off by
             more than the golden tolerance, or the errors are not those of sound arithmetic; with the first texts that
             show it.
     """
@@ -145,13 +147,13 @@ def judge_entries(
     faults: list[str] = []
     for answers, bucket in zip(entries, buckets, strict=True):
         bounds = answers.rows(bucket.words)
-        places = {int(text): place for place, text in enumerate(answers.index)}
+        positions = {int(text): position for position, text in enumerate(answers.index)}
         for number, reference in enumerate(golden.references):
             if len(reference.text) > bucket.bytes or len(reference.single.spans) > bucket.words:
                 continue
             settled = golden.settled[number]
             allowed = golden.settled_tolerance if settled else golden.tolerance
-            row, fault = _look(answers, bounds, places.get(number), reference, allowed)
+            row, fault = _compare(answers, bounds, positions.get(number), reference, allowed)
             if fault:
                 faults.append(f"{bucket.entry}: {fault} in {_show(reference.text)}")
             if row is not None and settled:
@@ -169,19 +171,19 @@ def judge_entries(
     return numerics
 
 
-def _look(
-    answers: EntryAnswers, bounds: NDArray[np.int64], place: int | None, reference: Reference, tolerance: float
+def _compare(
+    answers: EntryAnswers, bounds: NDArray[np.int64], position: int | None, reference: Reference, tolerance: float
 ) -> tuple[NDArray[Any] | None, str]:
-    """Return an entry's logits for a text if they can be compared, and what is wrong with its answer."""
+    """Return an entry's logits for a text, or None if they cannot be compared, and the fault of its answer, if any."""
     words = len(reference.single.spans)
-    if place is None:
+    if position is None:
         return None, "gives no answer"
-    if answers.count[place] != words:
-        return None, f"counts {answers.count[place]} words, PyTorch {words},"
-    rows = slice(bounds[place], bounds[place + 1])
+    if answers.count[position] != words:
+        return None, f"counts {answers.count[position]} words, PyTorch {words},"
+    rows = slice(bounds[position], bounds[position + 1])
     if not np.array_equal(answers.spans[rows], reference.single.spans):
         return None, "finds words at other places than PyTorch"
-    logits = flat_logits([Prediction(answers.intent[place], answers.tags[rows], answers.spans[rows])])
+    logits = flat_logits([Prediction(answers.intent[position], answers.tags[rows], answers.spans[rows])])
     expected = flat_logits([reference.double])
     if not np.isfinite(logits).all():
         return logits, "gives NaN or infinity"

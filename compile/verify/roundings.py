@@ -3,16 +3,15 @@
 Between its products a quantized parser rounds to int8. Where a number is about as near to the middle between two steps
 as float32 errs, right code with another tanh may round it the other way, and all that follows differs by far more than
 float32 errs: by a step. Nothing is wrong then, and no bound that allows for it everywhere would find what is wrong. So
-a text's roundings are looked at one by one:
+a text's roundings are examined one by one:
 
-1. in float64, how near is each to going the other way? And how far is float32 off there, with the same integers before
-it? (`Watch.record`, `Watch.compare`) 2. The largest such error of PyTorch over all texts, times a factor, is a
-rounding's reach (`measure_reach`). A text none of whose roundings is within reach
-   is *settled*: every right device finds the very same integers, and its logits are judged as those of a parser in
-       float32.
-3. For the others, the roundings within reach are drawn at random, and the model is run on, in float64: what that
-changes is what right code may differ
-   by (`Watch.disturb`).
+1. In float64, how near is each to going the other way? And how far is float32 off there, with the same integers before
+   it? (`Watch.record`, `Watch.compare`)
+2. The largest such error of PyTorch over all texts, times a factor, is a rounding's reach (`measure_reach`). A text
+   none of whose roundings is within reach is *settled*: every right device computes the very same integers, and its
+   logits are judged as those of a parser in float32.
+3. For the other texts, the roundings within reach are drawn at random, and the rest of the model is computed in
+   float64. The change that this makes is the difference that right code may have (`Watch.disturb`).
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ DRAWS = 6
 
 @dataclass(slots=True)
 class Roundings:
-    """Of one text, by the layer that rounds its input and how often it did so before.
+    """Roundings of one text, by the layer that rounds its input and the count of its calls.
 
     Attributes:
-        gaps: How near the nearest number is to being rounded the other way, in steps.
-        errors: How far float32 is off at most, in steps.
-        inputs: The numbers themselves, float64; only until float32 was compared with them.
+        gaps: Smallest distance of a number from being rounded the other way, in steps.
+        errors: Largest error of float32, in steps.
+        inputs: The numbers themselves, float64; kept only until float32 has been compared with them.
     """
 
     gaps: dict[str, float] = field(default_factory=dict)
@@ -45,15 +44,15 @@ class Roundings:
     inputs: dict[str, Tensor] = field(default_factory=dict)
 
     def settled(self, reach: dict[str, float]) -> bool:
-        """Say whether none is within reach of going the other way."""
+        """Say whether no rounding is within reach of going the other way."""
         return all(gap > reach[name] for name, gap in self.gaps.items())
 
 
 def measure_reach(roundings: Iterable[Roundings], factor: float) -> dict[str, float]:
     """Return `factor` times the largest error of float32 at every rounding, in steps."""
     reach: dict[str, float] = {}
-    for one in roundings:
-        for name, error in one.errors.items():
+    for text in roundings:
+        for name, error in text.errors.items():
             reach[name] = max(reach.get(name, 0.0), factor * error)
     return reach
 
@@ -62,36 +61,41 @@ _See = Callable[[str, IntegerLinear, Tensor], Tensor | None]
 
 
 class Watch:
-    """Looks at the roundings of a model, and at those of its copy in float64."""
+    """Observes the roundings of a model, and those of its copy in float64."""
 
     def __init__(self, model: nn.Module, exact: nn.Module) -> None:
-        """`model`: in float32; `exact`: the same in float64."""
+        """Observe a model.
+
+        Args:
+            model: The model in float32.
+            exact: Its copy in float64.
+        """
         self._model, self._exact = model, exact
 
     @contextmanager
     def record(self) -> Iterator[Roundings]:
-        """While this is active, the copy in float64 is run once: gives its numbers and gaps."""
-        found = Roundings()
+        """Record the numbers and gaps of the copy in float64, which is run once in the block."""
+        roundings = Roundings()
 
         def see(name: str, layer: IntegerLinear, value: Tensor) -> None:
             part = layer.shift(value).frac()
-            found.gaps[name] = float(torch.minimum(part, 1.0 - part).amin())
-            found.inputs[name] = value
+            roundings.gaps[name] = float(torch.minimum(part, 1.0 - part).amin())
+            roundings.inputs[name] = value
 
         with _watched(self._exact, see):
-            yield found
+            yield roundings
 
     @contextmanager
-    def compare(self, found: Roundings) -> Iterator[None]:
-        """While this is active, the model is run once on the same text, with the integers of the copy:
+    def compare(self, roundings: Roundings) -> Iterator[None]:
+        """Add the errors of the model in float32, which is run once in the block, on the same text.
 
-        gives its errors.
+        The model goes on with the integers of the copy.
         """
         exact = dict(_layers(self._exact))
 
         def see(name: str, layer: IntegerLinear, value: Tensor) -> Tensor:
-            truth, wanted = exact[name.partition(" ")[0]], found.inputs.pop(name)
-            found.errors[name] = float((layer.shift(value).double() - truth.shift(wanted)).abs().amax())
+            truth, wanted = exact[name.partition(" ")[0]], roundings.inputs.pop(name)
+            roundings.errors[name] = float((layer.shift(value).double() - truth.shift(wanted)).abs().amax())
             return ((truth.quantize(wanted) - float(layer.kind.zero)) * truth.step).to(value.dtype)
 
         with _watched(self._model, see):
@@ -99,8 +103,9 @@ class Watch:
 
     @contextmanager
     def disturb(self, reach: dict[str, float], seed: int) -> Iterator[None]:
-        """While this is active, all numbers in the copy are moved by their reach before they are rounded, up or down at random: those nearer to the middle between
-        two steps go either way, and the others stay what they are.
+        """Move all numbers of the copy by their reach before they are rounded, up or down at random.
+
+        Numbers within reach of the middle between two steps are rounded either way; all others are rounded as before.
         """
         generator = torch.Generator().manual_seed(seed)
 
@@ -113,7 +118,7 @@ class Watch:
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[str, IntegerLinear]]:
-    """Layers that round their input, with their names."""
+    """Yield the layers that round their input, with their names."""
     for name, module in model.named_modules():
         if isinstance(module, IntegerLinear) and module.kind is not ActivationRange.INTEGERS:
             yield name, module
@@ -121,7 +126,7 @@ def _layers(model: nn.Module) -> Iterator[tuple[str, IntegerLinear]]:
 
 @contextmanager
 def _watched(model: nn.Module, see: _See) -> Iterator[None]:
-    """Show every input that is about to be rounded, named by its layer and a count, to a function that may replace it."""
+    """Show every input before it is rounded, named by layer and count of calls, to a function that may replace it."""
     calls: Counter[str] = Counter()
 
     def hook_of(name: str) -> Callable[[nn.Module, tuple[Tensor]], Tensor | None]:

@@ -1,10 +1,9 @@
-"""What can be said of code that nothing here can run:
+"""Checks of code that nothing here can run: its machine, its undefined symbols, and the instructions that it uses.
 
-that it is for the right machine, needs no other file, and uses no instruction that it must not.
-
-The last by a disassembler that is told the target's features and no others. Bytes that it can then no longer read as an
-instruction, and can read when it is told every feature of the architecture, are an instruction that the device need not
-have. (Bytes that it can read in neither way are constants: 32-bit ARM keeps them between the functions.)
+Instructions are checked by a disassembler that is told the target's features and no others. Bytes that it can then no
+longer read as an instruction, and can read when it is told every feature of the architecture, are an instruction that
+the device need not have. (Bytes that it can read in neither way are constants: 32-bit ARM keeps them between the
+functions.)
 """
 
 from __future__ import annotations
@@ -28,9 +27,13 @@ _NEWEST = 30  # llvm-objdump-N on Debian
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What the code of one architecture looks like:
+    """How the code of one architecture is recognized and read.
 
-    ELF's bits and number of it, and for the disassembler a triple and features that read all of it.
+    Attributes:
+        bits: ELF's word size.
+        machine: ELF's number of the architecture.
+        triple: Triple for the disassembler; empty for an architecture that is not disassembled.
+        everything: Features with which the disassembler reads every instruction.
     """
 
     bits: int
@@ -88,11 +91,11 @@ def check_machine_code(code: bytes, processor: Processor) -> str:
     """Check the code of a compiled module for a processor.
 
     Args:
-        code: The module.
-        processor: What it was compiled for.
+        code: Bytes of the module.
+        processor: The processor that the module was compiled for.
 
     Returns:
-        What was looked at, in words.
+        What was checked, in words.
 
     Raises:
         VerificationError: The code cannot run on such a processor.
@@ -131,24 +134,25 @@ def shader_features(code: bytes) -> frozenset[str]:
 
 
 def uses_subgroups(code: bytes) -> bool:
-    """Say whether the shaders of a compiled module work among the lanes of a subgroup;
+    """Say whether the shaders of a compiled module use operations among the lanes of a subgroup.
 
-    if not, they are right with any number of lanes.
+    If they do not, they are right with any number of lanes.
     """
     return any(shader.capabilities & _SUBGROUP_CAPABILITIES for shader in find_shaders(code))
 
 
 def check_shaders(code: bytes) -> str:
-    """Check the shaders of a compiled module, and say what was looked at.
+    """Check the shaders of a compiled module, and say what was checked.
 
     Raises:
-        VerificationError: There are none.
+        VerificationError: The module holds no shaders.
     """
     shaders = find_shaders(code)
     if not shaders:
         raise VerificationError("the compiled module holds no SPIR-V")
     used = ", ".join(sorted(shader_features(code))) or "none"
-    return f"{len(shaders)} SPIR-V shaders up to version {'.'.join(map(str, max(shader.version for shader in shaders)))}, optional features: {used}"
+    version = ".".join(map(str, max(shader.version for shader in shaders)))
+    return f"{len(shaders)} SPIR-V shaders up to version {version}, optional features: {used}"
 
 
 def _faults(elf: Elf, form: _Form, architecture: str, features: Iterable[str]) -> list[str]:
@@ -156,7 +160,8 @@ def _faults(elf: Elf, form: _Form, architecture: str, features: Iterable[str]) -
     if (elf.bits, elf.machine, elf.little) != (form.bits, form.machine, True):
         order = "little" if elf.little else "big"
         return [
-            f"a {elf.bits}-bit {order}-endian ELF for machine {elf.machine}, expected {form.bits}-bit little-endian for {form.machine}"
+            f"a {elf.bits}-bit {order}-endian ELF for machine {elf.machine}, "
+            f"expected {form.bits}-bit little-endian for {form.machine}"
         ]
     found = []
     if elf.undefined:
@@ -168,7 +173,8 @@ def _faults(elf: Elf, form: _Form, architecture: str, features: Iterable[str]) -
     elif architecture == "arm":
         if "vfp4" not in features:
             found.append(
-                "the target does not promise vfp4, without whose fused multiply-add the compiler's code crashes or gives no numbers"
+                "the target does not promise vfp4, without whose fused multiply-add the compiler's code crashes "
+                "or gives no numbers"
             )
         for tag, fused in _ARM_FUSED.items():
             value = elf.attributes.get(tag, 0)
@@ -178,9 +184,9 @@ def _faults(elf: Elf, form: _Form, architecture: str, features: Iterable[str]) -
 
 
 def _riscv_faults(elf: Elf, features: frozenset[str]) -> list[str]:
-    """Compare the extensions that the file says it needs with those of the target;
+    """Compare the extensions that the file says it needs with those of the target.
 
-    those that come with others, such as zicsr with f, are no matter.
+    Extensions that come with others, such as zicsr with f, do not count.
     """
     found = []
     if elf.flags & _COMPRESSED and "c" not in features:
@@ -201,7 +207,7 @@ def _disassemble(elf: Elf, form: _Form, processor: Processor, architecture: str)
     """Look for instructions beyond the target's features.
 
     Returns:
-        What was looked at, in words.
+        What was checked, in words.
 
     Raises:
         VerificationError: There are such instructions; with the first of them.
@@ -220,12 +226,12 @@ def _disassemble(elf: Elf, form: _Form, processor: Processor, architecture: str)
         if unknown:
             return f"not disassembled: {tool.name} does not know {unknown}"
         wide, _ = _listing(tool, path, form.triple, form.everything)
-    beyond = [text for place, text in wide.items() if narrow.get(place) == _UNREADABLE and text != _UNREADABLE]
+    beyond = [text for address, text in wide.items() if narrow.get(address) == _UNREADABLE and text != _UNREADABLE]
     if beyond:
         shown = "; ".join(beyond[:5])
+        features = ", ".join(processor.features) or "no more"
         raise VerificationError(
-            f"the compiled code has {len(beyond)} instructions that {processor.triple} with {', '.join(processor.features) or 'no more'} lacks",
-            shown,
+            f"the compiled code has {len(beyond)} instructions that {processor.triple} with {features} lacks", shown
         )
     read = sum(text != _UNREADABLE for text in narrow.values())
     return f"{read:,} instructions, none beyond {', '.join(processor.features) or 'the baseline'}"
@@ -242,9 +248,9 @@ def _listing(tool: Path, path: Path, triple: str, features: str) -> tuple[dict[s
     unknown = re.search(r"'\+?([\w.-]+)' is not a recognized feature", finished.diagnostics)
     lines = (line.strip().partition(":") for line in finished.output.splitlines())
     return {
-        place: text.strip().replace("\t", " ")
-        for place, colon, text in lines
-        if colon and re.fullmatch(r"[0-9a-f]+", place)
+        address: text.strip().replace("\t", " ")
+        for address, colon, text in lines
+        if colon and re.fullmatch(r"[0-9a-f]+", address)
     }, unknown[1] if unknown else ""
 
 

@@ -3,14 +3,13 @@
 Both the compiled code and PyTorch in float32 differ from the same program in float64. The compiled code passes when
 
 * it has no bias: the mean of its error is at most `BIAS` standard deviations of that error, or at most the magnitude of
-PyTorch's own mean error.
-  Not less than half, since roundings are not independent: all errors of one label's logit go through the same row of
-  weights, and with a handful of labels their mean is 0.1 to 0.2 standard deviations off by chance;
+  PyTorch's own mean error. The bound is half a standard deviation because roundings are not independent: all errors of
+  one label's logit go through the same row of weights, and with a handful of labels their mean is 0.1 to 0.2 standard
+  deviations off by chance;
 * its spread is that of float32: the standard deviation of its error is at most `SPREAD` times that of PyTorch, or of
-PyTorch made to sum every product
-  of matrices in order, whichever is larger. Compiled code on a CPU sums in order, and PyTorch's library in blocks,
-  which errs less: on this model the compiled code and the ordered sum both spread 1.5 times as far as PyTorch, so a
-  bound on PyTorch alone would refuse right code or accept wrong code;
+  PyTorch made to sum every product of matrices in order, whichever is larger. Compiled code on a CPU sums in order, and
+  PyTorch's library in blocks, which has smaller errors: on this model the compiled code and the ordered sum both spread
+  1.5 times as far as PyTorch, so a bound on PyTorch alone would refuse right code or accept wrong code;
 * it is finite exactly where PyTorch is.
 
 (After the numerics checks of iree-turbine's kernel tests, which compare with the framework alone.) What a device may
@@ -35,15 +34,15 @@ class Numerics:
     """Errors of logits against float64.
 
     Attributes:
-        samples: Logits compared.
+        samples: Number of logits compared.
         bias: Mean error of the compiled code.
-        spread: Standard deviation of its error.
-        largest: Largest magnitude of its error.
-        framework_bias: The same of PyTorch in float32.
-        framework_spread: The same of PyTorch in float32.
-        framework_largest: The same of PyTorch in float32.
+        spread: Standard deviation of the compiled code's error.
+        largest: Largest magnitude of the compiled code's error.
+        framework_bias: Mean error of PyTorch in float32.
+        framework_spread: Standard deviation of the error of PyTorch in float32.
+        framework_largest: Largest magnitude of the error of PyTorch in float32.
         ordered_spread: Standard deviation of the error of PyTorch in float32 that sums in order.
-        not_finite: Logits that are finite in one of the two only.
+        not_finite: Number of logits that are finite in only one of the two.
     """
 
     samples: int
@@ -57,7 +56,7 @@ class Numerics:
     not_finite: int
 
     def failures(self) -> list[str]:
-        """Say which of the rules are broken; empty when none is."""
+        """Return the rules that are broken, in words."""
         found = []
         if self.not_finite:
             found.append(
@@ -65,7 +64,8 @@ class Numerics:
             )
         if abs(self.bias) > max(BIAS * self.spread, abs(self.framework_bias)):
             found.append(
-                f"biased: mean error {self.bias:.2e} at a spread of {self.spread:.2e} (PyTorch: {self.framework_bias:.2e})"
+                f"biased: mean error {self.bias:.2e} at a spread of {self.spread:.2e} "
+                f"(PyTorch: {self.framework_bias:.2e})"
             )
         if self.spread > SPREAD * max(self.framework_spread, self.ordered_spread):
             found.append(
@@ -75,7 +75,7 @@ class Numerics:
         return found
 
     def figures(self) -> dict[str, float]:
-        """Return the numbers for the manifest."""
+        """Return the figures for the manifest, by name."""
         return {
             "samples": float(self.samples),
             "bias": self.bias,
@@ -91,16 +91,16 @@ class Numerics:
 def compare_numerics(
     compiled: NDArray[Any], single: NDArray[Any], ordered: NDArray[Any], double: NDArray[Any]
 ) -> Numerics:
-    """Measure errors.
+    """Measure the errors of the compiled code and of PyTorch in float32.
 
     Args:
-        compiled: Logits of the compiled code, float32 [n].
-        single: The same by PyTorch in float32, float32 [n].
-        ordered: The same by PyTorch in float32 that sums in order, float32 [n].
-        double: The same in float64, float64 [n].
+        compiled: Logits of the compiled code, float32[n].
+        single: Logits of PyTorch in float32, float32[n].
+        ordered: Logits of PyTorch in float32 that sums in order, float32[n].
+        double: Logits of PyTorch in float64, float64[n].
 
     Raises:
-        ValueError: Shapes differ, or there is nothing to compare.
+        ValueError: The shapes differ, or there is nothing to compare.
     """
     if not (compiled.shape == single.shape == ordered.shape == double.shape) or not double.size:
         shapes = ", ".join(str(part.shape) for part in (compiled, single, ordered, double))
@@ -124,11 +124,11 @@ def compare_numerics(
 
 
 def tolerance(single: NDArray[Any], double: NDArray[Any]) -> tuple[float, str]:
-    """Return how far a logit may be from the golden vectors on any device, and in words why.
+    """Return the largest difference of a logit from the golden vectors on any device, and its derivation in words.
 
-    Eight times the largest error of float32 in PyTorch, summed in order: another order of summation, or another
-    approximation of tanh, on another device spreads as PyTorch's does, and a wrong weight, word or layout is off by
-    thousands of times that. At least the rounding of the stored vectors, which are float32.
+    It is eight times the largest error of float32 in PyTorch, summed in order: another order of summation, or another
+    approximation of tanh, on another device has errors of the size of PyTorch's, and a wrong weight, word or layout is
+    off by thousands of times that. It is at least the rounding of the stored vectors, which are float32.
     """
     largest = float(np.abs(single.astype(np.float64) - double).max(initial=0.0))
     rounding = float(np.abs(double).max(initial=1.0)) * float(np.finfo(np.float32).eps)
