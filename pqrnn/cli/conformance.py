@@ -41,7 +41,8 @@ def conformance(
 
     `ABI.md` in `runtime_py` says how a host gets from a text to its answer.
     """
-    from runtime_py.tools.conformance import encode_conformance, json_schema, judge, make_conformance, read_answers
+    from runtime_py.tools.conformance import encode_conformance, json_schema, make_conformance, read_answers
+    from runtime_py.tools.conformance_judge import judge
 
     if schema:
         print_json(json_schema())

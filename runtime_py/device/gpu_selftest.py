@@ -6,7 +6,6 @@ is kept for each package, variant, device and driver, so that this is paid for o
 
 import hashlib
 import subprocess
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from runtime_py.atomic_files import write_atomic
 from runtime_py.cache import cache_folder
 from runtime_py.device.preflight import this_machine
 from runtime_py.device.vulkan import VulkanDevice
+from runtime_py.fresh_process import fresh_command
 from runtime_py.package_format.manifest import Parity, Variant
 from runtime_py.package_format.package import Package
 
@@ -103,16 +103,8 @@ def _write(kept: Path, outcome: SelfTest) -> None:
 
 
 def replay_command(*arguments: str) -> list[str]:
-    """Return the command that runs `runtime_py.tools.replay` in a fresh Python.
-
-    It also does where `runtime_py` is not installed.
-    """
-    folder = Path(__file__).resolve().parents[2]
-    script = (
-        f"import sys; sys.path.insert(0, {str(folder)!r}); "
-        "from runtime_py.tools.replay import main; sys.exit(main(sys.argv[1:]))"
-    )
-    return [sys.executable, "-c", script, *arguments]
+    """Return the command that runs `runtime_py.tools.replay` in a fresh Python."""
+    return fresh_command("runtime_py.tools.replay", *arguments)
 
 
 def _replay(package: Package, variant: Variant, seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What a process answers to texts, in one NumPy archive: the whole call as users get it, and every entry by itself.
+"""The answers of a process to texts, in one NumPy archive: whole calls as users make them, and every entry by itself.
 
 Unlike golden vectors, answers may hold any number: they are there to be judged.
 """
@@ -25,16 +25,16 @@ _ENTRY_ARRAYS = ("index", "count", "intent", "tags", "spans")
 
 @dataclass(frozen=True, slots=True)
 class EntryAnswers:
-    """What one entry gives for each text that has no more bytes than it can hold.
+    """Answers of one entry to each text that has no more bytes than it can hold.
 
     Attributes:
         entry: Name of the entry.
-        index: Numbers of the texts, int32 [k].
-        count: Words that it counts in each, int32 [k].
-        intent: Logits, float32 [k, intents].
-        tags: Logits of the words of all texts, float32 [rows, tags]. A text has `count` rows, or none where the entry
-            counts more words than it can hold.
-        spans: Places of the same words, int32 [rows, 2].
+        index: Indices of the texts, int32 [k].
+        count: Number of words that the entry counts in each text, int32 [k].
+        intent: Logits of the intents, float32 [k, intents].
+        tags: Logits of the tags of the words of all texts, float32 [rows, tags]. A text has `count` rows, or none where
+            the entry counts more words than it can hold.
+        spans: Start and end byte of the same words, int32 [rows, 2].
     """
 
     entry: str
@@ -52,13 +52,13 @@ class EntryAnswers:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSheet:
-    """Everything that one process was asked.
+    """Everything that one process answered.
 
     Attributes:
-        texts: What it was asked about.
-        whole: Its answers as users get them, with longer texts cut; None if that was not asked.
-        truncated: Which texts were cut, bool [n].
-        entries: The answers of single entries; empty if they were not asked.
+        texts: The n texts.
+        whole: The answers as users get them, with longer texts cut; None if they were not asked for.
+        truncated: Whether each text was cut, bool [n].
+        entries: The answers of single entries; empty if they were not asked for.
     """
 
     texts: tuple[bytes, ...]

@@ -1,4 +1,4 @@
-"""How fast and how large is a package on this machine: start, first call, steady state, memory, bytes.
+"""Measures how fast and how large a package is on this machine: start, first call, steady state, memory, bytes.
 
 Every text is timed three times in turn - the whole call (text in, parse out), the call up to the logits, and the
 compiled function alone - so that all see the same machine. Wall time is taken around each single call; nothing is
@@ -6,7 +6,6 @@ averaged before the percentiles.
 """
 
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from runtime_py.device.preflight import this_machine
 from runtime_py.errors import DeviceError
+from runtime_py.fresh_process import fresh_command
 from runtime_py.parser import OnLong, Parser
 from runtime_py.tools.inspect import PartSize, measure_parts
 from runtime_py.tools.memory import peak_bytes, resident_bytes
@@ -27,7 +27,15 @@ _WARM_UP_ROUNDS = 2
 
 
 class Timing(Struct, frozen=True):
-    """Percentiles of single calls, in microseconds."""
+    """Percentiles of single calls, in microseconds.
+
+    Attributes:
+        n: Number of calls.
+        median: Time that half of the calls do not exceed.
+        p90: Time that 90 % of the calls do not exceed.
+        p99: Time that 99 % of the calls do not exceed.
+        fastest: Time of the fastest call.
+    """
 
     n: int
     median: float
@@ -37,7 +45,17 @@ class Timing(Struct, frozen=True):
 
 
 class BucketTiming(Struct, frozen=True):
-    """The texts that ran in one length bucket: whole calls, calls up to the logits, and the compiled function alone."""
+    """Times of the texts that ran in one length bucket.
+
+    Attributes:
+        entry: Name of the compiled function.
+        words: Words that the bucket holds.
+        bytes: Bytes that the bucket holds.
+        texts: Number of texts that ran in it.
+        call: Times of whole calls.
+        logits: Times of calls up to the logits.
+        kernel: Times of the compiled function alone.
+    """
 
     entry: str
     words: int
@@ -49,7 +67,17 @@ class BucketTiming(Struct, frozen=True):
 
 
 class ColdStart(Struct, frozen=True):
-    """A start in a fresh process: seconds, and bytes of memory."""
+    """A start in a fresh process.
+
+    Attributes:
+        import_seconds: Time to import the package's modules.
+        load_seconds: Time to load the package.
+        first_call_seconds: Time of the first call.
+        second_call_seconds: Time of the second call.
+        resident_before_load: Resident memory before loading, in bytes.
+        resident_warm: Resident memory after every bucket has run, in bytes.
+        peak: Largest resident memory, in bytes.
+    """
 
     import_seconds: float
     load_seconds: float
@@ -63,9 +91,29 @@ class ColdStart(Struct, frozen=True):
 class BenchResult(Struct, frozen=True):
     """Everything that a benchmark of one variant found.
 
-    ``overhead`` is the median, over all timed pairs, of a whole call less the compiled function for the same text: what
-    Python and decoding cost. ``cpu_per_wall`` is processor time over wall time of the steady state: 1 for one busy
-    thread, more for helpers. ``texts_rerun`` counts the texts whose first bucket was too small.
+    Attributes:
+        package: Path of the package.
+        target: Name of the variant.
+        threads: Number of threads that run it.
+        machine: Name of the CPU.
+        runtime: Version of the IREE runtime.
+        texts: Number of texts.
+        texts_rerun: Number of texts whose first bucket was too small.
+        seconds: Wall time of the steady state.
+        call: Times of whole calls.
+        logits: Times of calls up to the logits.
+        kernel: Times of the compiled function alone.
+        overhead: Cost of Python and decoding in microseconds: the median, over all timed pairs, of a whole call less
+            the compiled function for the same text.
+        cpu_per_wall: Processor time over wall time of the steady state: 1 for one busy thread, more for helpers.
+        buckets: The same times for each length bucket.
+        load_seconds: Time to load the package in this process.
+        first_call_seconds: Time of the first call in this process.
+        resident: Resident memory afterwards, in bytes.
+        peak: Largest resident memory, in bytes.
+        cold_start: A start in a fresh process; null where it was not measured.
+        parts: Bytes of each part of the package.
+        total_bytes: Bytes of the package.
     """
 
     package: str
@@ -99,10 +147,10 @@ class Samples:
         call: Whole calls, text in and parse out.
         logits: Calls up to the logits, for the same text right after.
         kernel: The compiled function alone, for the same text right after that.
-        text: Number of the text.
-        bucket: Number of the length bucket that the text needs.
+        text: Index of the text.
+        bucket: Index of the length bucket that the text needs.
         seconds: Wall time of the whole measurement.
-        cpu_seconds: Processor time of it, all threads.
+        cpu_seconds: Processor time of the whole measurement, over all threads.
     """
 
     call: NDArray[np.int64]
@@ -151,9 +199,9 @@ def measure(parser: Parser, texts: Sequence[str | bytes], seconds: float = 3.0) 
             if len(times) >= len(texts) and time.perf_counter() > end:
                 break
     wall, cpu = time.perf_counter() - begin, time.process_time() - cpu_begin
-    numbers = np.array([number for number, _, _ in entries], np.int64)
+    buckets = np.array([bucket for bucket, _, _ in entries], np.int64)
     call, logits, kernel, order = np.array(times, np.int64).T
-    return Samples(call, logits, kernel, order, numbers[order], wall, cpu)
+    return Samples(call, logits, kernel, order, buckets[order], wall, cpu)
 
 
 def summarise(nanoseconds: NDArray[np.int64]) -> Timing:
@@ -176,12 +224,12 @@ def benchmark_package(
 
     Args:
         path: The package directory.
-        texts: What to parse; by default the texts of the golden vectors.
+        texts: The texts to parse; by default those of the golden vectors.
         seconds: Wall time for the steady state.
         variant: Name of a variant; by default the one that fits this machine best.
-        threads: As for `Parser.load`.
+        threads: Number of threads, as `Parser.load` takes it.
         cold_start: Whether to measure a start in a fresh process, too.
-        on_long: As for `Parser.load`.
+        on_long: What to do with a text that is too long, as `Parser.load` takes it.
 
     Raises:
         ParserError: The package cannot be loaded or run.
@@ -224,8 +272,8 @@ def benchmark_package(
 
 def _per_bucket(parser: Parser, samples: Samples) -> list[BucketTiming]:
     timings = []
-    for number, bucket in enumerate(parser.manifest.buckets):
-        chosen = samples.bucket == number
+    for index, bucket in enumerate(parser.manifest.buckets):
+        chosen = samples.bucket == index
         if chosen.any():
             texts = len(np.unique(samples.text[chosen]))
             call, logits, kernel = (
@@ -241,13 +289,10 @@ def measure_cold_start(path: str | Path, variant: str | None = None, threads: in
     Raises:
         DeviceError: The process failed; its last line of output is in the message.
     """
-    folder = Path(__file__).resolve().parents[2]
-    script = f"import sys; sys.path.insert(0, {str(folder)!r}); from runtime_py.tools.coldstart import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", script, str(path), variant or "", str(threads)]
+    command = fresh_command("runtime_py.tools.coldstart", str(path), variant or "", str(threads))
     process = subprocess.run(command, capture_output=True, timeout=120, check=False)
     if process.returncode:
         lines = process.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise DeviceError(
-            f"{path}: a fresh process could not load and run the package ({lines[-1] if lines else f'exit code {process.returncode}'})."
-        )
+        reason = lines[-1] if lines else f"exit code {process.returncode}"
+        raise DeviceError(f"{path}: a fresh process could not load and run the package ({reason}).")
     return msgspec.json.decode(process.stdout, type=ColdStart)

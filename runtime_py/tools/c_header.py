@@ -1,5 +1,6 @@
-"""A package's buckets and labels as a C header, for hosts that have no use for a JSON reader (``c/decode.h`` says of
-what types).
+"""A package's buckets and labels as a C header, for hosts that have no use for a JSON reader.
+
+The types are those of ``c/decode.h``.
 """
 
 import math
@@ -17,22 +18,23 @@ def c_header(manifest: Manifest) -> str:
     labels = manifest.labels
     scheme = TagScheme(labels.tags)
     slots = scheme.slots
-    frames = (", ".join(str(int(place in frame)) for place in range(len(slots))) for frame in labels.frames)
-    known = Frames(scheme, labels.frames, labels.frame_counts)
-    places = list(accumulate((len(each.slots) for own in known.known for each in own), initial=0))
-    listed = (
-        f"{{{each.bonus!r}, {first}, {len(each.slots)}}}"
-        for first, each in zip(places, chain.from_iterable(known.known), strict=False)
-    )
-    weighed = [  # C has no empty arrays
-        _array("pqrnn_known_t pqrnn_known", list(listed) or ["{0, 0, 0}"]),
-        _array(
-            "int16_t pqrnn_known_slots",
-            [str(slot) for own in known.known for each in own for slot in each.slots] or ["0"],
-        ),
-        _array("int32_t pqrnn_known_of", map(str, accumulate((len(own) for own in known.known), initial=0))),
-        _array("double pqrnn_unseen", map(repr, known.unseen)),
+    frames = (", ".join(str(int(slot in frame)) for slot in range(len(slots))) for frame in labels.frames)
+    search = Frames(scheme, labels.frames, labels.frame_counts)
+    known = list(chain.from_iterable(search.known))
+    offsets = accumulate((len(frame.slots) for frame in known), initial=0)
+    listed = [f"{{{frame.bonus!r}, {first}, {len(frame.slots)}}}" for frame, first in zip(known, offsets, strict=False)]
+    prior = [  # C has no empty arrays
+        _array("pqrnn_known_t pqrnn_known", listed or ["{0, 0, 0}"]),
+        _array("int16_t pqrnn_known_slots", [str(slot) for frame in known for slot in frame.slots] or ["0"]),
+        _array("int32_t pqrnn_known_of", map(str, accumulate(map(len, search.known), initial=0))),
+        _array("double pqrnn_unseen", map(repr, search.unseen)),
     ]
+    has_frames, has_prior = bool(labels.frames and slots), bool(labels.frame_counts)
+    prior_fields = (
+        f"pqrnn_known, pqrnn_known_slots, pqrnn_known_of, pqrnn_unseen, {_widest(search)}"
+        if has_prior
+        else "NULL, NULL, NULL, NULL, 0"
+    )
     modules = [
         f"// {variant.target}: {variant.path}, SHA-256 {manifest.files[variant.path].sha256}"
         for variant in manifest.variants
@@ -51,12 +53,13 @@ def c_header(manifest: Manifest) -> str:
             _array("char *const pqrnn_intents", map(_literal, labels.intents)),
             _array("char *const pqrnn_tags", map(_literal, labels.tags)),
             _array("int16_t pqrnn_slots", (str(slots.index(label) if label else -1) for label in scheme.labels)),
-            *([_array("uint8_t pqrnn_frames", frames)] if labels.frames and slots else []),
-            *(weighed if labels.frame_counts else []),
+            *([_array("uint8_t pqrnn_frames", frames)] if has_frames else []),
+            *(prior if has_prior else []),
             "static const pqrnn_package_t pqrnn_package = {",
-            f"    {manifest.abi}, {len(buckets)}, {len(labels.intents)}, {len(labels.tags)}, {len(slots)}, pqrnn_buckets, pqrnn_intents, pqrnn_tags, pqrnn_slots,",
-            f"    {'pqrnn_frames' if labels.frames and slots else 'NULL'},",
-            f"    {f'pqrnn_known, pqrnn_known_slots, pqrnn_known_of, pqrnn_unseen, {_widest(known)}' if labels.frame_counts else 'NULL, NULL, NULL, NULL, 0'}}};",
+            f"    {manifest.abi}, {len(buckets)}, {len(labels.intents)}, {len(labels.tags)}, {len(slots)}, "
+            "pqrnn_buckets, pqrnn_intents, pqrnn_tags, pqrnn_slots,",
+            f"    {'pqrnn_frames' if has_frames else 'NULL'},",
+            f"    {prior_fields}}};",
             "#endif",
             "",
         ]
@@ -64,11 +67,12 @@ def c_header(manifest: Manifest) -> str:
 
 
 def _widest(frames: Frames) -> int:
-    """Return how many numbers a word takes at most in the search for a frame:
+    """Return how many numbers a word takes at most in the search for a frame.
 
-    one for each part of its slots, and one more for each slot that is open.
+    These are, for each state (how many of each slot have begun), one for each slot that the word may end in, and one
+    for the best of all.
     """
-    known = [each.slots for own in frames.known for each in own]
+    known = [frame.slots for known in frames.known for frame in known]
     return max(
         math.prod(slots.count(slot) + 1 for slot in set(slots)) * (len(set(slots)) + 1) for slots in [(), *known]
     )

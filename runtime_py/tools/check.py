@@ -1,8 +1,7 @@
-"""Does this variant answer right on this machine? Replays the golden vectors and compares numbers, decisions and
-repetitions.
+"""Checks that a variant answers right on this machine: the golden vectors are replayed and compared.
 
 Integers (word count and word positions) have to be equal; logits may differ by the tolerance that the package states;
-no decision may flip; every replay has to give the same bits; NaN, infinity and all-zero logits are faults of their own,
+no decision may flip; every replay has to give the same bits; NaN, infinity and all-zero logits are separate faults,
 since some drivers give them silently.
 """
 
@@ -25,7 +24,14 @@ _WORST = 5
 
 
 class Deviation(Struct, frozen=True):
-    """One text, and what was different about it."""
+    """One text, and what was different about it.
+
+    Attributes:
+        index: Index of the text.
+        text: The text, for people.
+        max_abs: Largest absolute difference of a logit.
+        faults: What was wrong, in words.
+    """
 
     index: int
     text: str
@@ -34,8 +40,14 @@ class Deviation(Struct, frozen=True):
 
 
 class CheckResult(Struct, frozen=True):
-    """Outcome of a check: the variant and why it was taken, the parity numbers as they go into the manifest, and the
-    worst texts, worst first.
+    """Outcome of a check.
+
+    Attributes:
+        package: Path of the package.
+        target: Name of the variant.
+        reason: Why this variant was taken.
+        parity: The numbers as they go into the manifest.
+        worst: The worst texts, worst first.
     """
 
     package: str
@@ -51,7 +63,7 @@ class CheckResult(Struct, frozen=True):
 
 
 class Comparison:
-    """Compares outputs with golden vectors, text by text; knows nothing of where the outputs come from."""
+    """Compares outputs with golden vectors, text by text, wherever the outputs come from."""
 
     def __init__(self, golden: GoldenVectors, tolerance: float) -> None:
         """Start with nothing compared.
@@ -82,7 +94,7 @@ class Comparison:
         """Compare the outputs of one text.
 
         Args:
-            index: Number of the text.
+            index: Index of the text.
             replays: Outputs of repeated runs; the first is compared with the golden vectors, the others with the first.
         """
         first = replays[0]
@@ -128,28 +140,29 @@ class Comparison:
         self.tags_max_abs = max(self.tags_max_abs, largest)
         return largest
 
-    def _count(self, fault: str, faults: list[str], number: int = 1) -> None:
-        self.counts[fault] += number
+    def _count(self, fault: str, faults: list[str], times: int = 1) -> None:
+        self.counts[fault] += times
         faults.append(fault.replace("_", " "))
 
     def failures(self) -> list[str]:
-        """Say what is wrong so far, in words; empty when nothing is."""
-        found = [f"{number} {fault.replace('_', ' ')}" for fault, number in self.counts.items() if number]
+        """Return what is wrong so far, in words; empty when nothing is."""
+        failures = [f"{count} {fault.replace('_', ' ')}" for fault, count in self.counts.items() if count]
         if self.over_tolerance:
             largest = max(self.intent_max_abs, self.tags_max_abs)
-            found.append(
-                f"{self.over_tolerance} texts over the tolerance of {self.tolerance:.3g} (largest difference {largest:.3g})"
+            failures.append(
+                f"{self.over_tolerance} texts over the tolerance of {self.tolerance:.3g} "
+                f"(largest difference {largest:.3g})"
             )
-        return found
+        return failures
 
     def parity(self, repeats: int, machine: str, runtime: str, emulator: str = "") -> Parity:
         """Return the numbers as they go into the manifest.
 
         Args:
-            repeats: Runs per text.
-            machine: What it ran on, for people.
-            runtime: Version of the runtime and the device that ran it.
-            emulator: What it ran in, if it was no hardware of its own.
+            repeats: How often each text was run.
+            machine: The machine that ran the code, for people.
+            runtime: Version of the runtime, and its device.
+            emulator: The emulator that ran the code, if it was not hardware.
         """
         failures = self.failures()
         if self.texts != len(self.golden):
@@ -176,15 +189,15 @@ class Comparison:
             emulator=emulator,
         )
 
-    def worst(self, number: int = _WORST) -> list[Deviation]:
+    def worst(self, count: int = _WORST) -> list[Deviation]:
         """Return the texts with faults, or the largest differences, worst first."""
         return sorted(
             self.deviations, key=lambda deviation: (-len(deviation.faults), -deviation.max_abs, deviation.index)
-        )[:number]
+        )[:count]
 
 
 def same_bits(first: Logits, second: Logits) -> bool:
-    """Say whether two outputs are equal bit by bit (so that NaN equals itself)."""
+    """Return whether two outputs are equal bit by bit (so that NaN equals itself)."""
     pairs = ((first.intent, second.intent), (first.tags, second.tags), (first.spans, second.spans))
     return all(a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in pairs)
 
@@ -197,7 +210,7 @@ def check_parser(parser: Parser, repeats: int = 3) -> CheckResult:
 
     Args:
         parser: The loaded package.
-        repeats: Rounds, at least 1.
+        repeats: Number of rounds, at least 1.
 
     Raises:
         PackageError: The golden vectors are missing or damaged.
@@ -237,8 +250,8 @@ def check_package(path: str | Path, variant: str | None = None, repeats: int = 3
     Args:
         path: The package directory.
         variant: Name of a variant; by default the one that fits this machine best.
-        repeats: Rounds, at least 1.
-        threads: As for `Parser.load`.
+        repeats: Number of rounds, at least 1.
+        threads: Number of threads, as `Parser.load` takes it.
 
     Raises:
         ParserError: The package cannot be loaded or run; that the answers are wrong is no error but ``passed`` being
@@ -254,8 +267,8 @@ def record_parity(path: str | Path, target: str, parity: Parity) -> Package:
 
     Args:
         path: The package directory.
-        target: The variant that was checked.
-        parity: The numbers.
+        target: Name of the variant that was checked.
+        parity: The numbers of the check.
 
     Raises:
         PackageError: There is no such package or variant.

@@ -1,8 +1,7 @@
-"""What a first start costs, measured in a fresh process:
+"""The cost of a first start, measured in a fresh process.
 
-``python -m runtime_py.tools.coldstart PACKAGE [VARIANT] [THREADS]`` prints one line of JSON.
-
-Nothing is imported at the top but what Python itself has loaded, since the imports are part of what is measured.
+``python -m runtime_py.tools.coldstart PACKAGE [VARIANT] [THREADS]`` prints one line of JSON. Nothing is imported at the
+top but what Python itself has loaded, since the imports are part of what is measured.
 """
 
 import sys

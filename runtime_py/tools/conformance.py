@@ -1,13 +1,11 @@
-"""The conformance file: what a host in any language has to answer for a package, and a judge of its answers.
+"""The conformance file: what a host in any language has to answer for a package.
 
 The numbers are those of the golden vectors, which PyTorch gave; the parses follow from them by
-`runtime_py.decode.decoder`. ``ABI.md`` beside this file says how a host gets from a text to its answer. All positions
-are bytes of the UTF-8 text.
+`runtime_py.decode.decoder`. ``runtime_py/ABI.md`` says how a host gets from a text to its answer, and
+`runtime_py.tools.conformance_judge` compares its answers. All positions are bytes of the UTF-8 text.
 """
 
 import base64
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
@@ -24,7 +22,6 @@ from runtime_py.package_format.manifest import ABI, Bucket
 from runtime_py.package_format.package import Package
 
 SCHEMA = "2.0"
-_SHOWN = 5  # differences that a summary names
 _SCORE_TOLERANCE = 1e-3  # a probability moves by at most half the difference of two logits; a wrong softmax by far more
 
 Offset = Annotated[int, Meta(ge=0)]
@@ -32,7 +29,13 @@ Span = tuple[Offset, Offset]
 
 
 class ByteSlot(Struct, frozen=True, forbid_unknown_fields=True):
-    """One slot: bytes ``start`` to ``end`` (exclusive) of the text."""
+    """One slot in bytes of the text.
+
+    Attributes:
+        label: Name of the slot.
+        start: First byte.
+        end: Byte after the last.
+    """
 
     label: Name
     start: Offset
@@ -43,14 +46,14 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     """One text that fits the package, and everything that is expected for it.
 
     Attributes:
-        id: Number of the case, from 0.
-        text: The bytes in base64; they need not be valid UTF-8.
+        id: Index of the case, from 0.
+        text: The bytes of the text in base64; they need not be valid UTF-8.
         words: Start and end byte of each word.
-        intent_logits: One for each intent.
-        tag_logits: For each word, one for each tag.
-        intent: Name of the intent of the best parse that makes sense.
-        score: Its softmax probability.
-        slots: From left to right.
+        intent_logits: Logits of the intents.
+        tag_logits: For each word, logits of the tags.
+        intent: Name of the intent of the best parse that is well-formed.
+        score: Softmax probability of that intent.
+        slots: The slots, from left to right.
     """
 
     id: Count
@@ -64,13 +67,16 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LongCase(Struct, frozen=True, forbid_unknown_fields=True):
-    """One text that does not fit:
+    """One text that does not fit.
 
-    a host refuses it (``refused``), or parses its first ``prefix`` bytes and says that the text was cut.
+    A host refuses it (``refused``), or parses its first ``prefix`` bytes and says that the text was cut.
 
-    ``reason`` is ``bytes`` where the text has too many of them, and ``words`` where only the program's count shows that
-    it is too long: then the whole text goes in, the first ``words`` words are answered, and ``prefix`` is the whole
-    length.
+    Attributes:
+        id: Index of the case, from the number of cases that fit.
+        text: The bytes of the text in base64.
+        reason: ``bytes`` where the text has too many of them. ``words`` where only the program's count shows that it is
+            too long: then the whole text goes in, and the words that the largest bucket holds are answered.
+        prefix: Number of bytes that are read; all of them where the reason is ``words``.
     """
 
     id: Count
@@ -80,7 +86,24 @@ class LongCase(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Conformance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The file. ``tolerance`` is the largest absolute difference of a logit; everything else has to be equal."""
+    """The conformance file.
+
+    Attributes:
+        schema: Version of the format.
+        abi: Version of the calling convention of the compiled functions.
+        package: Name of the package.
+        created: Time when the package was made (UTC).
+        intents: Names of the intents.
+        tags: Tags of words.
+        frames: For each intent, the slots that it comes with, as in the manifest.
+        frame_counts: For each intent, how often it came with which slots, as in the manifest.
+        buckets: Length buckets, in rising order.
+        modules: Digest and size of each variant's module.
+        tolerance: Largest absolute difference of a logit; everything but logits and scores has to be equal.
+        score_tolerance: Largest absolute difference of a score.
+        cases: Texts that fit.
+        long_cases: Texts that do not fit.
+    """
 
     schema: str = SCHEMA
     abi: int = ABI
@@ -101,9 +124,20 @@ class Conformance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class ConformanceCase(Struct, frozen=True, forbid_unknown_fields=True):
     """One line of a host's answers.
 
-    For a text that fits: words, intent, slots, and, where the host has them, the numbers behind them.
+    For a text that fits it has words, intent, slots, and, where the host has them, the numbers behind them; for a text
+    that does not fit, ``refused``, or ``truncated`` and ``prefix``.
 
-    For a text that does not fit: ``refused``, or ``truncated`` with the number of bytes that were read.
+    Attributes:
+        id: Index of the case.
+        words: Start and end byte of each word.
+        intent_logits: Logits of the intents.
+        tag_logits: For each word, logits of the tags.
+        intent: Name of the intent.
+        score: Softmax probability of the intent.
+        slots: The slots, from left to right.
+        refused: Whether the host refused the text.
+        truncated: Whether the host cut the text.
+        prefix: Number of bytes that were read of a text that was cut.
     """
 
     id: Count
@@ -116,39 +150,6 @@ class ConformanceCase(Struct, frozen=True, forbid_unknown_fields=True):
     refused: bool = False
     truncated: bool = False
     prefix: Count | None = None
-
-
-class Difference(Struct, frozen=True):
-    """One thing that a host answered otherwise, or not at all."""
-
-    id: int
-    what: str
-    expected: str
-    found: str
-
-
-class Verdict(Struct, frozen=True):
-    """What a judge found.
-
-    Attributes:
-        passed: Whether every case was answered and nothing differs.
-        cases: Texts in the file, long ones included.
-        answered: Of these, those that were answered.
-        with_logits: Cases whose logits were given and compared; the decisions are compared in any case.
-        largest_difference: Of a logit.
-        tolerance: Allowed for it.
-        failures: How many differences of each kind.
-        first: The first differences, by number of the case.
-    """
-
-    passed: bool
-    cases: int
-    answered: int
-    with_logits: int
-    largest_difference: float
-    tolerance: float
-    failures: dict[str, int]
-    first: list[Difference]
 
 
 def make_conformance(package: Package) -> Conformance:
@@ -194,17 +195,17 @@ def _case(index: int, golden: GoldenVectors, decoder: Decoder) -> Case:
 
 
 def _exact(row: NDArray[np.float32]) -> list[float]:
-    """Return numbers whose shortest decimal form gives back the very float32, whether it is read as a float or as a
-    double.
-    """
+    """Return numbers whose shortest decimal form gives back the very float32, read as a float or as a double."""
     values = [float(text) for text in row.astype(np.str_)]
     assert np.array_equal(np.array(values, np.float32), row)  # a digit lost here would be blamed on the host
     return values
 
 
 def _long_cases(largest: Bucket, first: int) -> list[LongCase]:
-    """Texts that are too long by a byte, in one word, between words, in the midst of a character and of an invalid
-    sequence; and one of too many words.
+    """Return texts that do not fit.
+
+    They are too long by a byte, in one word, between words, in the midst of a character and of an invalid sequence; the
+    last has too many words.
     """
     limit = largest.bytes
     texts = [
@@ -244,16 +245,17 @@ def decode_conformance(data: bytes, where: str) -> Conformance:
         ConformanceError: It is no such file, or of another version.
     """
     try:
-        found = msgspec.json.decode(data, type=Conformance)
+        conformance = msgspec.json.decode(data, type=Conformance)
     except msgspec.DecodeError as error:
         raise ConformanceError(
             f"{where}: not a conformance file ({error}). Write it again: pqrnn conformance PACKAGE --out {where}"
         ) from error
-    if found.schema.split(".")[0] != SCHEMA.split(".")[0] or found.abi != ABI:
+    if conformance.schema.split(".")[0] != SCHEMA.split(".")[0] or conformance.abi != ABI:
         raise ConformanceError(
-            f"{where}: has format {found.schema} and ABI {found.abi}, expected {SCHEMA} and {ABI}. Write it again: pqrnn conformance"
+            f"{where}: has format {conformance.schema} and ABI {conformance.abi}, expected {SCHEMA} and {ABI}. "
+            "Write it again: pqrnn conformance"
         )
-    return found
+    return conformance
 
 
 def json_schema() -> dict[str, Any]:
@@ -282,123 +284,7 @@ def read_answers(data: bytes, where: str) -> list[ConformanceCase]:
                 answers.append(msgspec.json.decode(line, type=ConformanceCase))
             except msgspec.DecodeError as error:
                 raise ConformanceError(
-                    f"{where}:{number}: {error}. A line is one JSON object; 'pqrnn conformance --schema' says of what form."
+                    f"{where}:{number}: {error}. "
+                    "A line is one JSON object; 'pqrnn conformance --schema' says of what form."
                 ) from error
     return answers
-
-
-@dataclass(slots=True)
-class _Judge:
-    """Collects differences."""
-
-    found: list[Difference] = field(default_factory=list)
-    largest: float = 0.0
-    with_logits: int = 0
-
-    def expect(self, number: int, what: str, expected: object, found: object) -> None:
-        if expected != found:
-            self.found.append(Difference(number, what, _short(expected), _short(found)))
-
-    def judge(self, case: Case, answer: ConformanceCase, conformance: Conformance) -> None:
-        if answer.refused or answer.truncated:
-            self.expect(
-                case.id, "refused or cut, though it fits", "an answer", "refused" if answer.refused else "truncated"
-            )
-            return
-        self.expect(case.id, "words", case.words, answer.words)
-        self.expect(case.id, "intent", case.intent, answer.intent)
-        self.expect(case.id, "slots", _slots(case.slots), _slots(answer.slots))
-        if answer.score is not None and not abs(answer.score - case.score) <= conformance.score_tolerance:
-            self.found.append(Difference(case.id, "score", _short(case.score), _short(answer.score)))
-        pairs = [
-            (case.intent_logits, answer.intent_logits, "intent logits"),
-            (case.tag_logits, answer.tag_logits, "tag logits"),
-        ]
-        self.with_logits += all(given is not None for _, given, _ in pairs)
-        for expected, given, what in pairs:
-            if given is not None:
-                self._compare(case.id, what, expected, given, conformance.tolerance)
-
-    def _compare(
-        self, number: int, what: str, expected: Any, given: Any, tolerance: float
-    ) -> None:  # lists of one depth or two
-        try:
-            wanted, got = np.array(expected, np.float64), np.array(given, np.float64)
-        except ValueError:  # rows of unequal lengths
-            self.found.append(Difference(number, f"{what}: shape", str(np.shape(expected)), "rows of unequal lengths"))
-            return
-        if wanted.shape != got.shape:
-            self.found.append(Difference(number, f"{what}: shape", str(wanted.shape), str(got.shape)))
-            return
-        if not wanted.size:
-            return
-        distance = np.abs(wanted - got)
-        at = tuple(int(index) for index in np.unravel_index(distance.argmax(), distance.shape))
-        self.largest = max(self.largest, float(distance[at]))
-        if not distance[at] <= tolerance:
-            self.found.append(
-                Difference(number, f"{what} at {list(at)}", _short(float(wanted[at])), _short(float(got[at])))
-            )
-
-    def judge_long(self, case: LongCase, answer: ConformanceCase) -> None:
-        if answer.refused:
-            return
-        if not answer.truncated:
-            self.found.append(
-                Difference(case.id, f"too many {case.reason}", "refused or truncated", "an answer that does not say so")
-            )
-        else:
-            self.expect(case.id, "bytes read of a text that was cut", case.prefix, answer.prefix)
-
-
-def judge(conformance: Conformance, answers: Iterable[ConformanceCase]) -> Verdict:
-    """Compare a host's answers with what is expected.
-
-    Args:
-        conformance: The file.
-        answers: In any order.
-
-    Returns:
-        The verdict; a case without an answer, an answer without a case and a second answer are differences, too.
-    """
-    collected = _Judge()
-    given: dict[int, ConformanceCase] = {}
-    known = len(conformance.cases) + len(conformance.long_cases)
-    for answer in answers:
-        if answer.id in given or answer.id >= known:
-            what = "answered twice" if answer.id in given else "no such case"
-            collected.found.append(Difference(answer.id, what, "one answer for each case", what))
-        else:
-            given[answer.id] = answer
-    for case in conformance.cases:
-        if case.id in given:
-            collected.judge(case, given[case.id], conformance)
-    for long_case in conformance.long_cases:
-        if long_case.id in given:
-            collected.judge_long(long_case, given[long_case.id])
-    missing = [number for number in range(known) if number not in given]
-    collected.found += [Difference(number, "no answer", "one answer for each case", "none") for number in missing]
-    failures: dict[str, int] = {}
-    for difference in collected.found:
-        kind = difference.what.split(" at [")[0]
-        failures[kind] = failures.get(kind, 0) + 1
-    first = sorted(collected.found, key=lambda difference: difference.id)[:_SHOWN]
-    return Verdict(
-        not failures,
-        known,
-        len(given),
-        collected.with_logits,
-        collected.largest,
-        conformance.tolerance,
-        failures,
-        first,
-    )
-
-
-def _slots(slots: list[ByteSlot] | None) -> list[tuple[str, int, int]] | None:
-    return None if slots is None else [(slot.label, slot.start, slot.end) for slot in slots]
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else text[:200] + " ..."

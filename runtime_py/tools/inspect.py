@@ -13,15 +13,36 @@ from runtime_py.package_format.package import Package, open_package
 
 
 class PartSize(Struct, frozen=True):
-    """Bytes of one part of a package: ``manifest``, ``golden vectors``, ``variant NAME`` or ``other``."""
+    """Size of one part of a package.
+
+    Attributes:
+        part: The part: ``manifest``, ``golden vectors``, ``variant NAME`` or ``other``.
+        bytes: Its size.
+    """
 
     part: str
     bytes: int
 
 
 class VariantFacts(Struct, frozen=True):
-    """One variant: what it needs, how large it is, whether it was proved right and where, whether it runs here, and why
-    another one is taken.
+    """One variant of a package.
+
+    Attributes:
+        target: Name of the target that it was compiled for.
+        device: The runtime's device that runs it.
+        triple: LLVM's target triple.
+        cpu: LLVM's name of the processor.
+        features: CPU features that it needs.
+        bytes: Size of its module.
+        compile_seconds: Time that the compiler took.
+        verified: Whether it was proved right.
+        unverified_reason: Why nobody has run it; null for code that was run.
+        parity: Outcome of the replay that proves it; null for code that nobody has run.
+        runs_here: Whether it runs on this machine.
+        why_not: Why it does not; null where it does.
+        chosen_here: Whether it is the one that is taken on this machine.
+        why_not_chosen: Why another one is taken; null where it is taken itself.
+        vulkan: What it needs of a Vulkan device; null for other devices.
     """
 
     target: str
@@ -44,8 +65,31 @@ class VariantFacts(Struct, frozen=True):
 class PackageFacts(Struct, frozen=True):
     """A package at a glance.
 
-    ``choice`` says which variant is taken on this machine and why; empty where none runs. ``damaged`` lists files that
-    are missing or not what the manifest says, with the reason.
+    Attributes:
+        path: Path of the package.
+        name: Name of the package.
+        schema: Version of its format.
+        abi: Version of the calling convention of its functions.
+        created: Time when it was made (UTC).
+        producer: Versions of what made it.
+        parameters: Number of trained numbers in the model.
+        precision: Precision of the weights.
+        revision: Git commit of the code that trained it.
+        data_fingerprint: SHA-256 of the training data.
+        metrics: Scores on the development split.
+        intents: Names of the intents.
+        tags: Tags of words.
+        slot_labels: Names of the slots.
+        buckets: Length buckets.
+        variants: The variants.
+        choice: Which variant is taken on this machine and why; empty where none runs.
+        parts: Sizes of its parts.
+        total_bytes: Size of the package.
+        golden_texts: Number of texts in the golden vectors.
+        golden_words: Number of words in them.
+        tolerance: Largest allowed absolute difference of a logit.
+        damaged: Files that are missing or not what the manifest says, with the reason.
+        unlisted: Files that the manifest does not list.
     """
 
     path: str
@@ -155,13 +199,13 @@ def _variant_facts(package: Package, variant: Variant, chosen: Selection | None)
 
 
 def _damaged(package: Package) -> list[str]:
-    found = []
+    damaged = []
     for name in sorted(package.manifest.files):
         try:
             package.verify_file(name)
         except PackageError as error:
-            found.append(str(error))
-    return found
+            damaged.append(str(error))
+    return damaged
 
 
 def _unlisted(package: Package) -> list[str]:

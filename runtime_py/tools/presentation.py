@@ -1,6 +1,4 @@
-"""What people and scripts read of a parse, a check, a benchmark or a package:
-
-words and rows, without the looks of a terminal.
+"""What people and scripts read of a parse, a check, a benchmark or a package: words and rows, without colours.
 
 Both command lines print these: `pqrnn` of the workstation with colours, the one of the board (`runtime_py.cli`) as
 plain columns.
@@ -19,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class Table(NamedTuple):
-    """A title, the names of the columns, and rows of as many texts."""
+    """A table for people.
+
+    Attributes:
+        title: What stands above it.
+        columns: Names of the columns.
+        rows: Cells of each row, as many as there are columns.
+    """
 
     title: str
     columns: tuple[str, ...]
@@ -97,13 +101,13 @@ def bench_tables(result: "BenchResult") -> list[Table]:
     ]
     lengths: list[tuple[str, ...]] = [
         (
-            f"{each.words} words, {each.bytes} bytes",
-            str(each.texts),
-            f"{each.call.median:.0f}",
-            f"{each.logits.median:.0f}",
-            f"{each.kernel.median:.0f}",
+            f"{bucket.words} words, {bucket.bytes} bytes",
+            str(bucket.texts),
+            f"{bucket.call.median:.0f}",
+            f"{bucket.logits.median:.0f}",
+            f"{bucket.kernel.median:.0f}",
         )
-        for each in result.buckets
+        for bucket in result.buckets
     ]
     title = f"{result.package}, {result.target}, {result.threads} thread(s), {result.machine}"
     return [
@@ -129,13 +133,13 @@ def inspect_tables(facts: "PackageFacts") -> list[Table]:
     ]
     variants: list[tuple[str, ...]] = [
         (
-            each.target,
-            each.triple,
-            f"{each.bytes:,}",
-            _verified(each),
-            f"no: {each.why_not}" if each.why_not else _taken(each),
+            variant.target,
+            variant.triple,
+            f"{variant.bytes:,}",
+            _verified(variant),
+            f"no: {variant.why_not}" if variant.why_not else _taken(variant),
         )
-        for each in facts.variants
+        for variant in facts.variants
     ]
     return [
         Table(facts.path, ("fact", "value"), rows),

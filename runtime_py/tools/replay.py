@@ -1,11 +1,9 @@
-"""The program that every process runs which has to show what a variant answers:
-
-on this machine, in an emulator, or as the self-test of a GPU.
+"""The program that shows what a variant answers on this machine, in an emulator, or as the self-test of a GPU.
 
     python -m runtime_py.tools.replay PACKAGE --target TARGET [--repeats 3] [--texts IN.npz] [--entries] [--out OUT.npz]
     [--no-preflight]
 
-Replays the golden vectors and writes the outcome to standard output as one JSON document (`Replay`), whether the
+It replays the golden vectors and writes the outcome to standard output as one JSON document (`Replay`), whether the
 answers are right or not. With ``--texts``, ``OUT.npz`` gets the answers to these texts as users get them; with
 ``--entries`` those of every entry to every text that it can hold, of these texts or else of the golden ones. The exit
 code is 0 when everything ran, and 3 with the reason on standard error when the package cannot be run.
@@ -37,15 +35,15 @@ CANNOT_RUN = 3
 
 
 class Replay(Struct, frozen=True):
-    """What a process found out.
+    """Outcome of a replay in one process.
 
     Attributes:
-        target: The variant that ran.
+        target: Name of the variant that ran.
         parity: Outcome of the golden vectors.
         worst: The golden texts with the largest faults.
-        device: What ran the code.
-        architecture: Of the process, which may be emulated.
-        features: What the CPU, or the GPU, of the process has, sorted.
+        device: The device that ran the code.
+        architecture: Architecture of the process, which may be emulated.
+        features: Features of the CPU, or the GPU, of the process, sorted.
         load_seconds: Time to load the package.
         seconds: Time of everything.
     """
@@ -111,7 +109,7 @@ def run(
     out: Path | None = None,
     preflight: bool = True,
 ) -> Replay:
-    """Do what the program does; arguments as on its command line.
+    """Replay the golden vectors of a package; the arguments are those of the command line.
 
     Raises:
         ParserError: The package cannot be loaded or run, or the texts cannot be read.
@@ -145,19 +143,22 @@ def collect(parser: Parser, texts: Sequence[bytes], whole: bool = True, entries:
 
     Args:
         parser: A loaded package that cuts what is too long.
-        texts: At least one text.
+        texts: The texts, at least one.
         whole: Whether to answer as users are answered.
         entries: Whether to ask every entry.
     """
-    logits = [parser.logits(text) for text in texts] if whole else []
+    outputs = [parser.logits(text) for text in texts] if whole else []
     answers = (
         join_golden(
-            texts, [each.intent for each in logits], [each.tags for each in logits], [each.spans for each in logits]
+            texts,
+            [logits.intent for logits in outputs],
+            [logits.tags for logits in outputs],
+            [logits.spans for logits in outputs],
         )
         if whole
         else None
     )
-    truncated = np.array([each.truncated for each in logits], np.bool_)
+    truncated = np.array([logits.truncated for logits in outputs], np.bool_)
     return AnswerSheet(
         tuple(texts),
         answers,
@@ -168,8 +169,8 @@ def collect(parser: Parser, texts: Sequence[bytes], whole: bool = True, entries:
 
 def _ask(entry: EntryFunction, texts: Sequence[bytes], labels: Labels) -> EntryAnswers:
     fitting = [index for index, text in enumerate(texts) if len(text) <= entry.bytes]
-    outputs = [entry.run(texts[index]) for index in fitting]
-    kept = [each.count if 0 <= each.count <= entry.words else 0 for each in outputs]
+    results = [entry.run(texts[index]) for index in fitting]
+    kept = [outputs.count if 0 <= outputs.count <= entry.words else 0 for outputs in results]
     none = (
         np.zeros((0, len(labels.intents)), np.float32),
         np.zeros((0, len(labels.tags)), np.float32),
@@ -178,10 +179,10 @@ def _ask(entry: EntryFunction, texts: Sequence[bytes], labels: Labels) -> EntryA
     return EntryAnswers(
         entry=entry.bucket.entry,
         index=np.array(fitting, np.int32),
-        count=np.array([each.count for each in outputs], np.int32),
-        intent=np.concatenate([none[0], *(each.intent[None] for each in outputs)]),
-        tags=np.concatenate([none[1], *(each.tags[:rows] for each, rows in zip(outputs, kept, strict=True))]),
-        spans=np.concatenate([none[2], *(each.spans[:rows] for each, rows in zip(outputs, kept, strict=True))]),
+        count=np.array([outputs.count for outputs in results], np.int32),
+        intent=np.concatenate([none[0], *(outputs.intent[None] for outputs in results)]),
+        tags=np.concatenate([none[1], *(outputs.tags[:rows] for outputs, rows in zip(results, kept, strict=True))]),
+        spans=np.concatenate([none[2], *(outputs.spans[:rows] for outputs, rows in zip(results, kept, strict=True))]),
     )
 
 

@@ -27,10 +27,10 @@ from runtime_py.tools.conformance import (
     ConformanceCase,
     decode_conformance,
     encode_conformance,
-    judge,
     make_conformance,
     read_answers,
 )
+from runtime_py.tools.conformance_judge import judge
 
 _ROOT = Path(__file__).parents[2]
 _C = _ROOT / "runtime_py" / "c"

@@ -28,7 +28,8 @@ from tiny_package import oracle, write_package
 
 from compile.emulation.runner import Runner, RunnerNotFoundError, emulated_runner
 from runtime_py.package_format.package import open_package, seal
-from runtime_py.tools.conformance import ByteSlot, ConformanceCase, decode_conformance, judge
+from runtime_py.tools.conformance import ByteSlot, ConformanceCase, decode_conformance
+from runtime_py.tools.conformance_judge import judge
 from targets.schema import Emulator
 
 _CHECKOUT = Path(__file__).parents[2]
