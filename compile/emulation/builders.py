@@ -24,9 +24,16 @@ Say = Callable[[str], None]
 
 
 class Archive:
-    """Where components come from: Debian's archive, for the two architectures, and the Python package index."""
+    """Debian's archive for two architectures, and the settings of an installation."""
 
     def __init__(self, scratch: Path, say: Say, own: bool) -> None:
+        """Fetch nothing yet.
+
+        Args:
+            scratch: Folder for what is fetched.
+            say: Called with what is being done.
+            own: Whether to fetch even what the system has.
+        """
         self.say = say
         self.own = own
         self.debian = Debian(scratch / "apt", None, say)
@@ -40,7 +47,7 @@ def build_qemu(folder: Path, archive: Archive) -> dict[str, object]:
     for source in pins.QEMU_PACKAGES:
         names = [f"qemu-{architecture}{source.suffix}" for architecture in pins.QEMU_ARCHITECTURES]
         if source.suffix and not archive.own and all(shutil.which(name) for name in names):
-            continue  # the system's own does
+            continue  # the system has them
         try:
             package = archive.debian.download([source.package], source.suite)[0]
             unpack(package, folder / "unpacked", [f"usr/bin/{name}" for name in names])
@@ -127,9 +134,9 @@ def build_aarch64(folder: Path, archive: Archive) -> dict[str, object]:
 
 
 def _compiler(start: list[str | Path]) -> list[str | Path]:
-    """Return the command that compiles Python modules:
+    """Return the command that compiles Python modules to bytecode.
 
-    this Python's own where its bytecode is the same, since the emulated one takes a minute.
+    It is this Python's own where its bytecode is the same, because the emulated Python takes a minute.
     """
     same = (
         f"{sys.version_info.major}.{sys.version_info.minor}" == pins.AARCH64_PYTHON

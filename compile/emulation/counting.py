@@ -1,4 +1,4 @@
-"""How many instructions a compiled function executes, counted in an emulator: exact, and the same on every run.
+"""The number of instructions that a compiled function executes, counted in an emulator, the same on every run.
 
 The runtime's own benchmark program calls the function in QEMU with a plugin that counts (`count.c`). Two runs with
 different numbers of calls are compared, so that starting and loading cancel out.
@@ -28,11 +28,11 @@ class CountError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """What one call executes.
+    """Instructions that one call executes.
 
     Attributes:
-        code: Instructions of the compiled module itself: exact.
-        call: All instructions, with those of the runtime and the loop of the benchmark: an average, rounded.
+        code: Exact number of instructions of the compiled module itself.
+        call: Number of all instructions, with those of the runtime and the loop of the benchmark, a rounded average.
     """
 
     code: int
@@ -40,15 +40,15 @@ class Instructions:
 
 
 def count_instructions(arguments: Sequence[str], cpu: str) -> Instructions:
-    """Count what one call of a function executes on 64-bit ARM.
+    """Count the instructions that one call of a function executes on 64-bit ARM.
 
     Args:
-        arguments: For `iree-benchmark-module`: device, module, function and inputs.
+        arguments: Arguments of `iree-benchmark-module`: device, module, function and inputs.
         cpu: QEMU's name of the processor.
 
     Raises:
-        CountError: The emulator or a C compiler is missing, the function does not run, or two calls do not execute the
-            same.
+        CountError: The emulator or a C compiler is missing, the function does not run, or two calls execute
+            different numbers of instructions.
     """
     few, many = _count(arguments, cpu, 1), _count(arguments, cpu, 1 + _CALLS)
     code, rest = divmod(many.code - few.code, _CALLS)
@@ -60,12 +60,12 @@ def count_instructions(arguments: Sequence[str], cpu: str) -> Instructions:
 
 
 def _count(arguments: Sequence[str], cpu: str, calls: int, options: Sequence[str] = ()) -> Instructions:
-    """Count a whole run with some calls, with further options for the emulator."""
+    """Count the instructions of a whole run with some calls, with further options for the emulator."""
     installed, qemu = locations.aarch64(), locations.counting_qemu()
     if installed is None or qemu is None:
         raise CountError("the emulator that counts is not installed: run `make emulators`")
-    # Instructions are the same on every processor that can run the code, so one that this emulator does not know may be
-    # replaced by one that can all.
+    # Instructions are the same on every processor that can run the code, so the processor with all features may replace
+    # one that this emulator does not know.
     model = cpu if cpu.split(",")[0] in qemu.processors else "max"
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "counts"
@@ -96,7 +96,7 @@ def _count(arguments: Sequence[str], cpu: str, calls: int, options: Sequence[str
 
 
 def _plugin() -> Path:
-    """Return the plugin, compiled once."""
+    """Return the library of the plugin, which is compiled on first use."""
     digest = hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:16]
     library = locations.emulators_folder() / "plugins" / f"count-{digest}.so"
     if library.is_file():

@@ -1,4 +1,4 @@
-"""What an emulated x86 processor says of itself.
+"""The features that an emulated x86 processor reports.
 
 QEMU's emulator of user programs answers the CPUID instruction for the emulated processor, but lets `/proc/cpuinfo` of
 this machine through. Whoever reads that file, as the runtime's pre-flight does, would count on instructions that trap.
@@ -73,7 +73,7 @@ _BITS: dict[tuple[int, int, int], dict[int, str]] = {
 
 
 def flags() -> list[str]:
-    """Return what the processor that runs this has, in Linux's spelling, sorted; it has to be x86-64."""
+    """Return the features of the processor that runs this, sorted, in Linux's spelling; it has to be x86-64."""
     code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     code.write(_CODE)
     address = ctypes.addressof(ctypes.c_char.from_buffer(code))
@@ -97,11 +97,11 @@ def emulated_cpuinfo(qemu: Qemu, cpu: str) -> Path:
     """Return a folder to give to QEMU as `-L`, in which `/proc/cpuinfo` is that of the emulated processor.
 
     Args:
-        qemu: The emulator, of x86-64.
-        cpu: What it is told with `-cpu`.
+        qemu: The emulator of x86-64.
+        cpu: Name of the processor, for `-cpu`.
 
     Raises:
-        RuntimeError: This Python does not run in it.
+        RuntimeError: This Python does not run in the emulator.
     """
     # Not above: inside the emulator this file has to start quickly.
     from runtime_py.atomic_files import write_atomic
@@ -113,7 +113,8 @@ def emulated_cpuinfo(qemu: Qemu, cpu: str) -> Path:
         raise RuntimeError(
             f"{qemu.path} -cpu {cpu}: Python {finished.ending} in it: {finished.diagnostics.strip()[-300:]}"
         )
-    text = f"processor\t: 0\nmodel name\t: {cpu} of QEMU {qemu.version}\nflags\t\t: {' '.join(json.loads(finished.output))}\n"
+    features = " ".join(json.loads(finished.output))
+    text = f"processor\t: 0\nmodel name\t: {cpu} of QEMU {qemu.version}\nflags\t\t: {features}\n"
     folder = emulators_folder() / "processors" / hashlib.sha256(text.encode()).hexdigest()[:16]
     file = folder / "proc" / "cpuinfo"
     if not file.is_file():

@@ -1,8 +1,7 @@
-"""Packages from Debian's archive without installing them:
+"""Packages from Debian's archive, which are fetched without installing them, for any architecture, without root.
 
-an apt of our own beside the system's, for any architecture, without root.
-
-apt checks the signatures as always; the system's own lists, packages and settings for its network stay as they are.
+apt is run with lists and settings of its own. It checks the signatures as always; the system's lists, packages and
+network settings stay as they are.
 """
 
 from __future__ import annotations
@@ -24,15 +23,16 @@ class FetchError(Exception):
 
 
 class Debian:
-    """Debian's archive for one architecture.
-
-    Args:
-        folder: Where the lists and the packages are kept; made when needed.
-        architecture: Debian's name of it (`arm64`); None for that of this machine.
-        say: Told what is being fetched.
-    """
+    """Debian's archive for one architecture."""
 
     def __init__(self, folder: Path, architecture: str | None, say: Callable[[str], None]) -> None:
+        """Fetch nothing yet.
+
+        Args:
+            folder: Folder of the lists and the packages; it is made when needed.
+            architecture: Debian's name of the architecture (`arm64`), or None for that of this machine.
+            say: Called with what is being fetched.
+        """
         self._parent, self._wanted, self._say = folder, architecture, say
         self._ready = False
 
@@ -45,13 +45,13 @@ class Debian:
         return self._parent / self._architecture
 
     def download(self, packages: Sequence[str], suite: str = pins.SUITE) -> list[Path]:
-        """Fetch packages, without what they depend on.
+        """Fetch packages without their dependencies.
 
         Returns:
             The `.deb` files, in no order.
 
         Raises:
-            FetchError: With apt's own words.
+            FetchError: apt failed; with its own message.
         """
         self._update()
         folder = self._folder / "packages" / suite
@@ -62,13 +62,13 @@ class Debian:
         return sorted(folder.glob("*.deb"))
 
     def download_missing(self, packages: Sequence[str]) -> list[Path]:
-        """Fetch packages of this machine's architecture with what they need and the system lacks.
+        """Fetch packages of this machine's architecture, with those dependencies that the system lacks.
 
         Returns:
             The `.deb` files, in no order.
 
         Raises:
-            FetchError: With apt's own words.
+            FetchError: apt failed; with its own message.
         """
         self._update()
         folder = self._folder / "archives"
@@ -126,18 +126,19 @@ def native_architecture() -> str:
     """Return Debian's name of this machine's architecture.
 
     Raises:
-        FetchError: This is no system with Debian's tools.
+        FetchError: This system lacks Debian's tools.
     """
     for tool in ("apt-get", "dpkg", "dpkg-deb", "tar"):
         if shutil.which(tool) is None:
             raise FetchError(
-                f"{tool} is missing: the emulators come from Debian's packages, so this needs Debian, Ubuntu or a container of them"
+                f"{tool} is missing: the emulators come from Debian's packages, "
+                "so this needs Debian, Ubuntu or a container of them"
             )
     return _checked(["dpkg", "--print-architecture"], "dpkg").output.strip()
 
 
 def unpack(package: Path, folder: Path, files: Sequence[str] = ()) -> None:
-    """Unpack a package, or some of its files, into a folder, without running any script of it.
+    """Unpack a package, or some of its files, into a folder, without running its scripts.
 
     Raises:
         FetchError: The package is broken, or lacks a file.

@@ -53,13 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"{name}: not installed. {reason}")
     if failed:
         _say(
-            "what was there before is unchanged; run `make emulators` again to go on. Without it, what needs these is reported as unverified."
+            "what was there before is unchanged; run `make emulators` again to go on. "
+            "Without it, what needs these is reported as unverified."
         )
     return 1 if failed else 0
 
 
 def survey_components(names: Sequence[str] | None = None) -> list[State]:
-    """Say of components, by default of all, whether they can be used."""
+    """Return whether components can be used; by default of all components."""
     return [COMPONENTS[name].state() for name in (COMPONENTS if names is None else names)]
 
 
@@ -67,12 +68,12 @@ def install(names: Sequence[str], say: Say, own: bool = False) -> dict[str, str]
     """Make components usable.
 
     Args:
-        names: Components.
-        say: Told of progress.
+        names: Names of components.
+        say: Called with what is being done.
         own: Whether to fetch even what the system has.
 
     Returns:
-        Per component that is not usable now, why.
+        The reason for each component that cannot be used now, by name.
     """
     failed: dict[str, str] = {}
     missing = [name for name in names if not COMPONENTS[name].ready(own)]

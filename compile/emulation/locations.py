@@ -1,4 +1,4 @@
-"""Where the emulators are: the folder of this project, or the system's own where they are right."""
+"""Where the emulators are: in a folder of this project, or installed in the system."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def checkout() -> Path:
 
 
 def python_path() -> str:
-    """Return `PYTHONPATH` for a Python of this machine that is to find what this one finds."""
+    """Return `PYTHONPATH` for another Python of this machine, so that it finds the modules that this one finds."""
     return os.pathsep.join((str(checkout()), *filter(None, [os.environ.get("PYTHONPATH")])))
 
 
@@ -37,13 +37,13 @@ def emulators_folder() -> Path:
 
 
 def component_folder(name: str) -> Path | None:
-    """Return the folder of a component, or None where it is not (wholly) installed."""
+    """Return the folder of a component, or None where the component is not completely installed."""
     folder = emulators_folder() / name
     return folder if (folder / _RECORD).is_file() else None
 
 
 def read_record(folder: Path) -> dict[str, object]:
-    """Return what the installer wrote down about a component; empty where it is not wholly installed."""
+    """Return the installer's record of a component, which is empty where it is not completely installed."""
     try:
         record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -52,7 +52,7 @@ def read_record(folder: Path) -> dict[str, object]:
 
 
 def write_record(folder: Path, record: dict[str, object]) -> None:
-    """Write down that a component is whole, and what is in it."""
+    """Record that a component is complete, and its content."""
     (folder / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
@@ -61,10 +61,10 @@ class Qemu:
     """An emulator of programs for Linux.
 
     Attributes:
-        path: The program.
-        version: Its version.
-        processors: Names that it takes for `-cpu`.
-        libraries: Folders that the dynamic linker has to search for it.
+        path: Path of the program.
+        version: Version of the program.
+        processors: Names of processors that `-cpu` accepts.
+        libraries: Folders that the dynamic linker has to search for the program's libraries.
     """
 
     path: Path
@@ -102,11 +102,11 @@ def _ask_qemu(path: Path, libraries: tuple[Path, ...] = ()) -> Qemu:
 
 @dataclass(frozen=True, slots=True)
 class InstalledCompiler:
-    """A C compiler for another machine.
+    """A C compiler for another machine, as it is installed here.
 
     Attributes:
-        path: The program.
-        libraries: Folders that the dynamic linker has to search for it.
+        path: Path of the program.
+        libraries: Folders that the dynamic linker has to search for the program's libraries.
     """
 
     path: Path
@@ -114,7 +114,7 @@ class InstalledCompiler:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables to set for it."""
+        """Environment variables to set for the program."""
         given = os.environ.get("LD_LIBRARY_PATH", "")
         return (
             {"LD_LIBRARY_PATH": ":".join([*map(str, self.libraries), *([given] if given else [])])}
@@ -124,9 +124,7 @@ class InstalledCompiler:
 
 
 def cross_compiler(prefix: str) -> InstalledCompiler | None:
-    """Return the C compiler with that prefix (`arm-linux-gnueabihf-`), the system's own or that of the emulators'
-    folder.
-    """
+    """Return the C compiler with a prefix (`arm-linux-gnueabihf-`), that of the system or of the emulators' folder."""
     found = shutil.which(f"{prefix}gcc")
     if found:
         return InstalledCompiler(Path(found))
@@ -135,7 +133,7 @@ def cross_compiler(prefix: str) -> InstalledCompiler | None:
 
 
 def cross_compiler_in(folder: Path, prefix: str) -> InstalledCompiler | None:
-    """Return the C compiler in a folder of unpacked packages."""
+    """Return the C compiler in a folder of unpacked packages, or None where there is none."""
     path = folder / "root" / "usr" / "bin" / f"{prefix}gcc"
     return InstalledCompiler(path, _libraries(folder)) if path.exists() else None
 
@@ -145,8 +143,8 @@ class Driver:
     """A Vulkan driver that computes on the processor.
 
     Attributes:
-        manifest: The file that tells Vulkan's loader of it.
-        libraries: Folders that the dynamic linker has to search for it.
+        manifest: File that describes the driver to Vulkan's loader.
+        libraries: Folders that the dynamic linker has to search for the driver's libraries.
     """
 
     manifest: Path
@@ -154,7 +152,7 @@ class Driver:
 
 
 def lavapipe() -> Driver | None:
-    """Return Mesa's driver, the system's own where there is one, else that of the emulators' folder."""
+    """Return Mesa's driver, that of the system if there is one, else that of the emulators' folder."""
     if ctypes.util.find_library("vulkan"):
         for directory in _MANIFESTS:
             for manifest in sorted(Path(directory).glob("lvp_icd*.json")):
@@ -163,7 +161,7 @@ def lavapipe() -> Driver | None:
 
 
 def installed_lavapipe() -> Driver | None:
-    """Return Mesa's driver of the emulators' folder."""
+    """Return Mesa's driver in the emulators' folder."""
     folder = component_folder("lavapipe")
     return None if folder is None else Driver(folder / "lvp_icd.json", _libraries(folder))
 
@@ -187,9 +185,9 @@ class Aarch64:
     """A Python for 64-bit ARM.
 
     Attributes:
-        root: Folder that stands for `/` in the emulator.
-        python: The interpreter in it.
-        site: Folder with the packages that `runtime_py` needs.
+        root: Folder that is `/` to the emulated programs.
+        python: Path of the interpreter.
+        site: Folder of the packages that `runtime_py` needs.
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""What is installed as emulators, all of it named here and nowhere else.
+"""Names and versions of all that is installed as emulators; they are stated nowhere else.
 
 Debian's archive keeps one version of a package per suite, so packages are pinned by suite; what came is written down
 beside each component. Python packages have the versions that are installed in the Python that runs this.
@@ -25,10 +25,10 @@ class QemuPackage:
     """A Debian package with emulators.
 
     Attributes:
-        folder: Where its programs go, below the component's folder.
+        folder: Name of the folder for its programs, in the component's folder.
         package: Name of the package.
-        suite: The suite that it is taken from.
-        suffix: What follows `qemu-<architecture>` in the names of its programs.
+        suite: Suite that the package is taken from.
+        suffix: Suffix of the programs' names, after `qemu-<architecture>`.
     """
 
     folder: str

@@ -1,4 +1,4 @@
-"""Which machine runs a variant here: this one, or an emulator of the one that it is for."""
+"""The machine that runs a variant here: this one, or an emulator of the machine that the variant is for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RunnerNotFoundError(Exception):
     """Nothing here can run a variant.
 
     Attributes:
-        reason: Why, and how to change that.
+        reason: The reason, and how to change that.
     """
 
     def __init__(self, reason: str) -> None:
@@ -42,12 +42,12 @@ class Runner:
     """A machine to run a variant on, real or emulated.
 
     Attributes:
-        name: What it is, with its version: "this machine", "qemu-aarch64 7.2.22, cortex-a53".
-        emulated: Whether it is an emulator, whose times mean nothing.
-        python: Command of a Python in which `runtime_py` and all that it needs import; its arguments follow.
+        name: Name and version, such as "this machine" or "qemu-aarch64 7.2.22, cortex-a53".
+        emulated: Whether the machine is an emulator, whose times mean nothing.
+        python: Command of a Python that can import `runtime_py` and all that it needs; its arguments follow.
         environment: Variables to set beside those of this process.
-        tools: Command that a program of the IREE runtime follows.
-        tool_folder: Where those programs are.
+        tools: Start of the command for a program of the IREE runtime, whose path follows.
+        tool_folder: Folder of those programs.
     """
 
     name: str
@@ -66,16 +66,14 @@ class Runner:
 
 
 def find_runner(target: Target, variant: Variant) -> Runner:
-    """Choose the machine for a variant:
-
-    this one if it can run the code, else the first emulator of the target that can.
+    """Return this machine if it can run a variant, else the first emulator of the target that can.
 
     Args:
-        target: Says which emulators stand for it.
-        variant: What the compiled code needs.
+        target: The target, which names its emulators.
+        variant: The variant, which says what its code needs.
 
     Raises:
-        RunnerNotFoundError: There is none, with the reason for each that was tried.
+        RunnerNotFoundError: No machine can, with the reason for each that was tried.
     """
     reasons: list[str] = []
     emulated = (partial(emulated_runner, emulator) for emulator in target.emulators)
@@ -91,18 +89,18 @@ def find_runner(target: Target, variant: Variant) -> Runner:
 
 
 def native_runner(variant: Variant) -> Runner:
-    """Return this machine: its processor, or its GPU if it has one that is no program on the processor.
+    """Return this machine: its processor, or for Vulkan its GPU, which must not be a program on the processor.
 
     Raises:
-        RunnerNotFoundError: It cannot run the variant.
+        RunnerNotFoundError: This machine cannot run the variant.
     """
     name = "this machine"
     if variant.vulkan is None:
         reason = why_not(variant, this_machine())
     else:
-        found = vulkan_devices()
-        real = tuple(device for device in found.devices if not device.software)
-        gpu, reason = find_device(variant.vulkan, VulkanDevices(real, found.problem or "there is no GPU"))
+        devices = vulkan_devices()
+        hardware = tuple(device for device in devices.devices if not device.software)
+        gpu, reason = find_device(variant.vulkan, VulkanDevices(hardware, devices.problem or "there is no GPU"))
         name = gpu.title if gpu is not None else name
     if reason:
         raise RunnerNotFoundError(f"this machine: {reason}")
@@ -110,14 +108,15 @@ def native_runner(variant: Variant) -> Runner:
 
 
 def emulated_runner(emulator: Emulator, variant: Variant | None = None) -> Runner:
-    """Return one emulator.
+    """Return an emulator.
 
     Args:
-        emulator: Which one, and what it is to pretend to be.
-        variant: The code that it is to run; without it nothing is asked of its processor.
+        emulator: The emulator, with the processor that it emulates.
+        variant: The variant that it has to run, or None if the features of its processor do not matter.
 
     Raises:
-        RunnerNotFoundError: It is not installed, does not know the processor, or lacks what the variant needs.
+        RunnerNotFoundError: The emulator is not installed, does not know the processor, or lacks what the variant
+            needs.
     """
     runner = _EMULATORS[emulator.kind](emulator)
     if variant is not None and variant.vulkan is not None:
@@ -132,9 +131,10 @@ def emulated_runner(emulator: Emulator, variant: Variant | None = None) -> Runne
 
 
 def _why_not_there(runner: Runner, variant: Variant) -> str:
-    """Return what pre-flight says against a variant when it runs there."""
+    """Return the objection of pre-flight to a variant on a machine, or an empty text."""
     script = (
-        "import msgspec, sys; from runtime_py.package_format.manifest import Variant; from runtime_py.device.preflight import this_machine, why_not\n"
+        "import msgspec, sys; from runtime_py.package_format.manifest import Variant; "
+        "from runtime_py.device.preflight import this_machine, why_not\n"
         "sys.stdout.write(why_not(msgspec.json.decode(sys.stdin.buffer.read(), type=Variant), this_machine()) or '')"
     )
     finished = run_tool(
@@ -159,10 +159,14 @@ def native_tools() -> Path:
 
 @cache
 def emulated_machine(python: tuple[str, ...], environment: tuple[tuple[str, str], ...]) -> Machine:
-    """Return what `runtime_py` sees of a machine when it runs there.
+    """Return the description of a machine that `runtime_py` gives when it runs there.
+
+    Args:
+        python: Command of a Python on that machine.
+        environment: Variables to set, with their values.
 
     Raises:
-        RunnerNotFoundError: It does not run there.
+        RunnerNotFoundError: Python does not run there.
     """
     script = (
         "import json, sys; from runtime_py.device.preflight import this_machine; m = this_machine()\n"
@@ -177,14 +181,14 @@ def emulated_machine(python: tuple[str, ...], environment: tuple[tuple[str, str]
 
 def _qemu(architecture: str, cpu: str) -> locations.Qemu:
     """Return the first QEMU that knows a processor (`max,sve=off` is the processor `max`)."""
-    found = list(locations.qemus(architecture))
-    if not found:
+    installed = list(locations.qemus(architecture))
+    if not installed:
         raise RunnerNotFoundError(f"qemu-{architecture} is not installed: {_GET}")
-    for qemu in found:
+    for qemu in installed:
         if cpu.split(",")[0] in qemu.processors:
             return qemu
     raise RunnerNotFoundError(
-        f"qemu-{architecture} {', '.join(qemu.version for qemu in found)}: has no processor {cpu!r}"
+        f"qemu-{architecture} {', '.join(qemu.version for qemu in installed)}: has no processor {cpu!r}"
     )
 
 
@@ -220,7 +224,7 @@ def _qemu_x86_64(emulator: Emulator) -> Runner:
         f"qemu-x86_64 {qemu.version}, {emulator.cpu}",
         emulated=True,
         python=(*start, sys.executable),
-        # NumPy's OpenBLAS takes code for AVX on emulated processors without it, unless it is told.
+        # NumPy's OpenBLAS uses code for AVX on emulated processors without AVX, unless it is told.
         environment={"PYTHONPATH": locations.python_path(), "OPENBLAS_CORETYPE": "Nehalem"},
         tools=start,
     )
@@ -246,7 +250,7 @@ def _swiftshader(_emulator: Emulator) -> Runner:
 
 
 def _rasteriser(name: str, driver: locations.Driver | None, settings: dict[str, str]) -> tuple[str, dict[str, str]]:
-    """Return the version of a Vulkan driver and the variables that let the loader see this one and no other."""
+    """Return the version of a Vulkan driver, and the variables that let the loader see this driver and no other."""
     if driver is None:
         raise RunnerNotFoundError(f"{name} is not installed: {_GET}")
     environment = {

@@ -1,4 +1,4 @@
-"""Compiling the C of a parser, and asking the program that comes out what it says about texts."""
+"""Compiling the C of a parser, and running the program on texts."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _BUILD_SECONDS, _RUN_SECONDS = 600.0, 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a built parser says about a text.
+    """Answer of a built parser to a text.
 
     Attributes:
-        count: Words in the text, also those for which there was no room.
-        answer: The numbers, of the words for which there was.
+        count: Number of words in the text, including those for which there was no room.
+        answer: Logits and spans of the words for which there was room.
     """
 
     count: int
@@ -39,10 +39,16 @@ class Parsed:
 
 
 class Program:
-    """The program `replay` of a parser, built for a machine that is here, or emulated here."""
+    """The program `replay` of a parser, built for this machine or for one that is emulated here."""
 
     def __init__(self, path: Path, toolchain: Toolchain, labels: Labels) -> None:
-        """Take what `built_program` made."""
+        """Use a program that `built_program` has made.
+
+        Args:
+            path: Path of the program.
+            toolchain: Toolchain that it was built with.
+            labels: Labels of the parser.
+        """
         self.path = path
         self.toolchain = toolchain
         self._intents, self._tags = len(labels.intents), len(labels.tags)
@@ -51,12 +57,12 @@ class Program:
         """Run texts.
 
         Args:
-            texts: Number of a bucket (or `SMALLEST`) and the bytes.
-            timeout: Seconds for all of them.
+            texts: Pairs of a bucket's number (or `SMALLEST`) and the bytes of the text.
+            timeout: Seconds that all texts together may take.
 
         Raises:
-            StandaloneError: The program crashed, was out of time, reports an error, or wrote something else than
-                numbers for every text.
+            StandaloneError: The program crashed, was out of time, reports an error, or did not write an
+                answer to every text.
         """
         folder = self.path.parent
         (folder / "texts.bin").write_bytes(
@@ -77,14 +83,14 @@ class Program:
             ) from error
 
     def answers(self, texts: Sequence[bytes]) -> list[Prediction]:
-        """Return what users get, each text in the smallest bucket that holds it:
+        """Return the answers that users get, each text in the smallest bucket that holds it.
 
-        for `compile.verify.parity.compare_answers`.
+        They are in the form that `compile.verify.parity.compare_answers` takes.
         """
         return [parsed.answer for parsed in self.parse([(SMALLEST, text) for text in texts])]
 
     def entry_answers(self, texts: Sequence[bytes], buckets: Sequence[Bucket]) -> tuple[EntryAnswers, ...]:
-        """Return what every entry says to every text that it can hold: for `compile.verify.replay.judge_entries`."""
+        """Return the answers of every entry to the texts that fit in it, for `compile.verify.replay.judge_entries`."""
         asked = [
             (number, index)
             for number, bucket in enumerate(buckets)
@@ -120,7 +126,7 @@ class Program:
 
 
 def _join(bucket: Bucket, parsed: Sequence[tuple[int, Parsed]]) -> EntryAnswers:
-    """Join what one entry says; at least one text fits every entry."""
+    """Join the answers of one entry; at least one text fits every entry."""
     kept = [said.answer for _, said in parsed if said.count <= bucket.words]
     return EntryAnswers(
         entry=bucket.entry,
@@ -134,15 +140,15 @@ def _join(bucket: Bucket, parsed: Sequence[tuple[int, Parsed]]) -> EntryAnswers:
 
 @contextmanager
 def built_program(folder: Path, toolchain: Toolchain, labels: Labels) -> Iterator[Program]:
-    """Build the program `replay` of a written parser, in a folder that is gone afterwards.
+    """Build the program `replay` of a written parser, in a folder that is removed afterwards.
 
     Args:
-        folder: As `compile.standalone.export` writes it.
-        toolchain: For the target that it was written for.
-        labels: Of the parser.
+        folder: Folder that `compile.standalone.export` has written.
+        toolchain: Toolchain for the target that the parser was written for.
+        labels: Labels of the parser.
 
     Raises:
-        StandaloneError: The C compiler refuses it, or warns.
+        StandaloneError: The C compiler fails or warns.
     """
     with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as scratch:
         program = Path(scratch) / "replay"

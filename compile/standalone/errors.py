@@ -4,7 +4,7 @@ from compile.support.errors import CompileError
 
 
 class StandaloneError(CompileError):
-    """A parser could not be written as C, or its C not be built or run."""
+    """A parser could not be written as C, or its C could not be built or run."""
 
     stage = "standalone"
 

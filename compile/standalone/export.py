@@ -25,14 +25,14 @@ _QUERY = re.compile(r"^(\w+_library_query)\(", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a written parser takes.
+    """Sizes of a written parser.
 
     Attributes:
         code_bytes: Size of `kernels.o`.
         weight_bytes: Size of `weights.bin`.
-        memory_bytes: Working memory, beside a stack of up to 128 KiB.
-        dispatches: Kernel calls of the entries, all together.
-        seconds: Of the compiler.
+        memory_bytes: Size of the working memory, besides a stack of up to 128 KiB.
+        dispatches: Number of kernel calls in all entries together.
+        seconds: Time that the compiler took.
     """
 
     code_bytes: int
@@ -55,19 +55,19 @@ def write_standalone(
     """Compile a module and write it as C and an object file.
 
     Args:
-        module: MLIR, with one function per bucket (ABI 1).
-        target: A processor whose object files are ELF.
-        flags: As `compile.lowering.iree_compile.target_flags` gives them for it.
-        buckets: Of the module.
+        module: File of the module in MLIR, with one function for each bucket (ABI 1).
+        target: Target whose object files are ELF.
+        flags: Compiler flags for the target (`compile.lowering.iree_compile.target_flags`).
+        buckets: Length buckets of the module.
         labels: Names of intents and tags.
-        folder: Exists; files of the same names in it are replaced.
-        name: What the parser is called, for people.
-        timeout: Seconds for one run of the compiler.
+        folder: Existing folder; files of the same names in it are replaced.
+        name: Name of the parser, for people.
+        timeout: Seconds that one run of the compiler may take.
 
     Raises:
         CompilerError: The compiler refuses the module.
-        StandaloneError: What it makes cannot be written as C.
-        ToolchainError: The target has no C.
+        StandaloneError: The compiled module cannot be written as C.
+        ToolchainError: There is no C compiler for the target.
     """
     cross = choose_compiler(target)
     with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as scratch:

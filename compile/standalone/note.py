@@ -1,4 +1,4 @@
-"""The page that lies beside a parser in C."""
+"""The README of a parser in C."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from targets import Target
 
 
 def write_note(path: Path, name: str, target: Target, figures: Figures, proof: Proof) -> None:
-    """Write the page, in Markdown."""
+    """Write the README, in Markdown."""
     cross = choose_compiler(target)
     if proof.machine:
         verdict = f"""\
-Built and run on {proof.machine}: {proof.texts} texts, each in every length bucket that holds it. Words and their places are those of PyTorch, and every logit
-is within {proof.largest:.1e} of PyTorch's in float64 ({proof.tolerance:.1e} is allowed)."""
+Built and run on {proof.machine}: {proof.texts} texts, each in every length bucket that holds it.
+Words and their spans are those of PyTorch, and every logit is within {proof.largest:.1e} of PyTorch's in float64
+({proof.tolerance:.1e} is allowed)."""
     else:
         verdict = f"**Not verified** where this was written: {proof.reason}."
     path.write_text(
         f"""\
 # {name} in C, for {target.id}
 
-Bytes in, numbers out, without a runtime, an operating system or a memory allocator: `kernels.o` is machine code for {target.summary}.
+Bytes in, numbers out, without a runtime, an operating system or a memory allocator: `kernels.o` is machine code for
+{target.summary}.
 
     make                      # {cross.compiler} ({cross.packages}); make CC=... for another compiler
     make test                 # on the board: compares with PyTorch's answers in golden.bin
@@ -34,7 +36,8 @@ In your program: `#include "parser.h"`, link `libparser.a` and the mathematics l
 
 ```c
 static pqrnn_result result;
-if (pqrnn_parse((const uint8_t *)text, length, &result) == PQRNN_OK) ...   /* result.intent, result.tags, result.spans */
+if (pqrnn_parse((const uint8_t *)text, length, &result) == PQRNN_OK) ...
+/* result.intent, result.tags, result.spans */
 ```
 
 | what | bytes |

@@ -1,4 +1,4 @@
-"""From a checkpoint to a folder of C that has been seen to answer right, where this machine can build and run it."""
+"""From a checkpoint to a folder of C whose answers have been compared with PyTorch's, where this machine can run it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,15 @@ MARK = "parser.h"
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What came out."""
+    """A parser that was written as C.
+
+    Attributes:
+        folder: Folder of the parser.
+        target: Target that it was written for.
+        buckets: Length buckets, one entry each.
+        figures: Sizes of the parser.
+        proof: Result of the comparison with PyTorch.
+    """
 
     folder: Path
     target: Target
@@ -53,13 +61,13 @@ def export_parser(
 
     Args:
         checkpoint: Folder of the trained parser.
-        out: The folder to write.
+        out: Folder to write.
         target: Name of a processor target.
         buckets: Length buckets; by default they are chosen from the lengths of the training texts.
         replace: Whether a parser in C at `out` may be replaced.
-        timeout: Seconds for one run of the compiler.
-        known: Where targets are looked up.
-        on_progress: Told of every step.
+        timeout: Seconds that one run of the compiler may take.
+        known: Registry that targets are looked up in, or None for that of this project.
+        on_progress: Called at every step with what is done next.
 
     Raises:
         CompileError: A stage failed; its class says which. What repeats it is in `<out>.failed`.

@@ -1,4 +1,4 @@
-"""Does a parser in C answer as PyTorch does?"""
+"""Comparison of a parser in C with PyTorch."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from targets import Target
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What is known of the answers.
+    """Result of a comparison.
 
     Attributes:
-        machine: What ran the program; empty if nothing could.
-        reason: Why nothing could; empty if something did.
-        texts: How many texts every entry was asked that it can hold.
-        largest: The largest difference of a logit from PyTorch's in float64.
-        tolerance: What is allowed.
+        machine: Machine or emulator that ran the program; empty if none could.
+        reason: Why no machine could run the program; empty if one did.
+        texts: Number of texts, each of which every entry that can hold it has answered.
+        largest: Largest difference of a logit from PyTorch's in float64.
+        tolerance: Largest difference that is allowed.
     """
 
     machine: str
@@ -42,17 +42,17 @@ def compute_logits(
     """Build a written parser and run texts, each in the smallest bucket that holds it.
 
     Args:
-        folder: As `compile.standalone.pipeline.export_parser` writes it.
-        target: That it was written for.
-        labels: Of the parser.
-        texts: UTF-8, or any bytes.
+        folder: Folder that `compile.standalone.pipeline.export_parser` has written.
+        target: Target that the parser was written for.
+        labels: Labels of the parser.
+        texts: Texts as UTF-8, or any bytes.
 
     Returns:
-        What ran it, and its answers in the form that `compile.verify.parity.compare_answers` takes.
+        The machine that ran the program, and the answers for `compile.verify.parity.compare_answers`.
 
     Raises:
         ToolchainError: The C compiler or the emulator is not installed.
-        StandaloneError: It cannot be built, or crashes.
+        StandaloneError: The parser cannot be built, or crashes.
     """
     toolchain = find_toolchain(target)
     with built_program(folder, toolchain, labels) as program:
@@ -60,11 +60,11 @@ def compute_logits(
 
 
 def prove(folder: Path, target: Target, buckets: Sequence[Bucket], labels: Labels, golden: GoldenSet) -> Proof:
-    """Build a written parser and judge what every entry says to the golden texts.
+    """Build a written parser and judge the answers of every entry to the golden texts.
 
     Raises:
-        StandaloneError: It cannot be built, or crashes.
-        VerificationError: It does not answer as PyTorch does.
+        StandaloneError: The parser cannot be built, or crashes.
+        VerificationError: The parser does not answer as PyTorch does.
     """
     try:
         toolchain = find_toolchain(target)

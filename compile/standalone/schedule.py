@@ -1,7 +1,4 @@
-"""What a compiled parser does with memory, step by step:
-
-all that is left of the runtime once every shape and every size is known.
-"""
+"""The steps of a compiled parser: all that is left of the runtime once every shape and every size is known."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ class ByteRange:
         """Return a range inside this one.
 
         Raises:
-            ValueError: It reaches past the end.
+            ValueError: The range reaches past the end of this one.
         """
         if offset < 0 or length < 0 or offset + length > self.length:
             raise ValueError(f"bytes {offset} to {offset + length} of a range of {self.length}")
@@ -44,10 +41,10 @@ class Dispatch:
     """Call a kernel for every work group.
 
     Attributes:
-        kernel: Its name.
-        groups: How many work groups there are in x, y and z.
-        constants: 32-bit words that it is given.
-        bindings: Memory that it is given.
+        kernel: Name of the kernel.
+        groups: Number of work groups in x, y and z.
+        constants: 32-bit words that the kernel is given.
+        bindings: Ranges of memory that the kernel is given.
     """
 
     kernel: str
@@ -84,7 +81,7 @@ class Result:
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """Number of elements."""
         return prod(self.shape)
 
 
@@ -93,10 +90,10 @@ class ScheduledEntry:
     """One function of the module.
 
     Attributes:
-        name: As the module calls it.
-        text: Where its input is expected.
-        results: In the order in which it returns them.
-        steps: What to do, in order.
+        name: Name of the function in the module.
+        text: Range of the input.
+        results: Arrays in the order in which the function returns them.
+        steps: Steps in order.
     """
 
     name: str
@@ -111,7 +108,7 @@ class Schedule:
 
     Attributes:
         setup: Steps to run once, before any entry; they fill `Region.STATE`.
-        entries: One per length bucket.
+        entries: Functions, one for each length bucket.
         sizes: Bytes of each region; the arena has as many as the most demanding entry needs.
     """
 

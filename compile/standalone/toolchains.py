@@ -1,4 +1,4 @@
-"""Which C compiler builds a parser for a target, and what runs the result here."""
+"""The C compiler that builds a parser for a target, and the machine or emulator that runs the result here."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class CompilerSpec:
-    """A C compiler as Debian has it.
+    """A C compiler for a kind of machine, installed or not.
 
     Attributes:
-        prefix: Of the names of its programs.
-        packages: What has to be installed.
-        flags: What it is told about the machine.
+        prefix: Prefix of the names of its programs.
+        packages: Names of the Debian packages to install, separated by spaces.
+        flags: Options that describe the machine.
     """
 
     prefix: str
@@ -33,11 +33,11 @@ class CompilerSpec:
 
     @property
     def compiler(self) -> str:
-        """Name of the program that compiles."""
+        """Name of the compiler's program."""
         return f"{self.prefix}gcc"
 
 
-# Vectors and other extras are in kernels.o alone, which is compiled already: what is left is for the plain processor.
+# Vectors and other extensions are used in kernels.o alone, which is compiled already; the C is for the plain processor.
 _CROSS_COMPILERS = {
     "aarch64": CompilerSpec("aarch64-linux-gnu-", "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"),
     "arm": CompilerSpec(
@@ -63,13 +63,13 @@ class Toolchain:
     """A C compiler for a machine, and that machine or its emulator.
 
     Attributes:
-        cross: What is known of the C compiler.
-        compiler: The one that is here.
-        options: What it is told besides when a program for the emulator is built.
-        libraries: Files and flags with which such a program is linked.
-        machine: What runs it: "this machine", "qemu-arm 7.2.22, cortex-a7".
-        command: Command that a program and its arguments follow.
-        whole_board: The emulator is of a whole board: it takes the program and its arguments as options of its own.
+        cross: Description of the C compiler.
+        compiler: The C compiler as it is installed here.
+        options: Further options for a program that the emulator runs.
+        libraries: Files and options that such a program is linked with.
+        machine: Name of the machine: "this machine", "qemu-arm 7.2.22, cortex-a7".
+        command: Start of the command that runs a program; the program and its arguments follow.
+        whole_board: Whether the emulator is of a whole board, and takes the program and its arguments as options.
     """
 
     cross: CompilerSpec
@@ -92,11 +92,12 @@ def choose_compiler(target: Target) -> CompilerSpec:
     """Return the C compiler for a target, installed or not.
 
     Raises:
-        ToolchainError: The target's object files are not ELF, or its architecture is none that is known here.
+        ToolchainError: The target's object files are not ELF, or its architecture is unknown.
     """
     if target.family != "cpu" or any(system in target.triple for system in ("apple", "windows")):
         raise ToolchainError(
-            f"{target.id}: cannot be written as C: that takes a processor, and object files in ELF (Linux, Android, bare metal)"
+            f"{target.id}: cannot be written as C: "
+            "that takes a processor, and object files in ELF (Linux, Android, bare metal)"
         )
     if target.triple.startswith("thumbv7em-none") and target.cpu == "cortex-m7":
         return _CORTEX_M7
@@ -110,7 +111,7 @@ def choose_compiler(target: Target) -> CompilerSpec:
 
 
 def find_toolchain(target: Target) -> Toolchain:
-    """Return what builds and runs a parser for a target here.
+    """Return the compiler that builds a parser for a target, and the machine that runs it here.
 
     Raises:
         ToolchainError: The compiler or the emulator is not installed; with the name of the package.
@@ -145,7 +146,7 @@ def _architecture(target: Target) -> str:
 
 
 def _processor(target: Target, architecture: str) -> str:
-    """Return QEMU's name of a processor that has what the target asks for, and little more."""
+    """Return QEMU's name of a processor that has the features of the target, and few others."""
     for emulator in target.emulators:
         if emulator.kind == f"qemu-{architecture}":
             return emulator.cpu

@@ -2,7 +2,7 @@
 
 Before it writes bytecode, the compiler has a module in which only the work of the host is left: find a device, allocate
 buffers, record command buffers and submit them. Every size in it is a constant. So that program is run here, once, on a
-device that only writes down what it is asked to do.
+device that only records its commands.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ _COMPARISONS: dict[int, Callable[[int, int], bool]] = {
 
 
 def trace_module(path: Path, buckets: Sequence[Bucket]) -> Schedule:
-    """Run a module's host program and write down what it does.
+    """Run a module's host program and record its commands.
 
     Args:
-        path: The module as the compiler writes it with `--compile-to=hal`, as text, for a CPU target with static
+        path: The module as text, as the compiler writes it with `--compile-to=hal` for a CPU target with static
             linking.
-        buckets: Of the module.
+        buckets: Length buckets of the module.
 
     Raises:
-        StandaloneError: The program does something that is not known here, or that depends on numbers which only the
-            device computes, or lacks an entry.
+        StandaloneError: The program uses an unknown operation, or depends on numbers which only the device computes,
+            or lacks an entry.
     """
     with ir.Context() as context:
         return _Host(ir.Module.parse(path.read_text(encoding="utf-8"), context)).trace(buckets)
@@ -65,9 +65,11 @@ class _View:
 
 @dataclass(slots=True)
 class _Commands:
-    """A recorded command buffer:
+    """A recorded command buffer.
 
-    steps that lack their ranges, and for each range a buffer (or the number of a binding), an offset and a length.
+    Attributes:
+        recorded: Functions that make a step from its ranges, each with the buffer (or the number of a binding), the
+            offset and the length of every range.
     """
 
     recorded: list[tuple[Callable[..., Step], list[tuple[Any, int, int]]]] = field(default_factory=list)
@@ -180,7 +182,7 @@ def _constant(attribute: Any) -> int:
 
 
 def _branch(operation: Any, inputs: list[Any]) -> tuple[Any, list[Any]]:
-    """Return where a branch goes, and with what."""
+    """Return the block that a branch goes to, and its arguments."""
     if operation.name == "cf.br":
         return operation.successors[0], inputs
     _, yes, no = _segments(operation)
@@ -188,7 +190,7 @@ def _branch(operation: Any, inputs: list[Any]) -> tuple[Any, list[Any]]:
 
 
 def _segments(operation: Any) -> list[slice]:
-    """Return which inputs belong to which operand, for an operation that takes lists."""
+    """Return the inputs of every operand, for an operation whose operands are lists."""
     slices, start = [], 0
     for size in ir.DenseI32ArrayAttr(operation.attributes["operandSegmentSizes"]):
         slices.append(slice(start, start + size))
@@ -268,8 +270,8 @@ def _gives(*values: Any) -> _Meaning:
     return lambda host, operation, inputs: list(values)
 
 
-# One device, which is the one that is looked for, and which does at once what it is told: so fences are nothing, and
-# waiting succeeds.
+# There is one device, which is the one that is looked for and executes at once: so there are no fences, and waiting
+# succeeds.
 _MEANINGS: dict[str, _Meaning] = {
     "arith.addi": lambda host, operation, inputs: [inputs[0] + inputs[1]],
     "arith.andi": lambda host, operation, inputs: [inputs[0] & inputs[1]],

@@ -1,4 +1,4 @@
-"""A schedule as C: tables for the player, the parser's own header, and the files that are the same for every parser."""
+"""A schedule as C: tables for the player, the parser's own header, and the files that all parsers share."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def write_sources(
     """Write every C file of a parser.
 
     Args:
-        folder: Exists.
-        schedule: What the parser does.
-        buckets: Of its entries.
+        folder: Existing folder.
+        schedule: Steps of the parser.
+        buckets: Length buckets of the entries.
         intents: Names of the intents, in the order of their logits.
         tags: Names of the tags, in the order of their logits.
-        query: Name of the function in the kernels' object file that lists them.
-        name: What the parser is called, for people.
+        query: Name of the function in `kernels.o` that lists the kernels.
+        name: Name of the parser, for people.
 
     Raises:
-        StandaloneError: An entry does not return what ABI 1 says.
+        StandaloneError: An entry does not return the arrays of ABI 1.
     """
     for entry, bucket in zip(schedule.entries, buckets, strict=True):
         _check_results(entry, bucket, len(intents), len(tags))
@@ -60,11 +60,11 @@ def write_sources(
 
 
 def write_golden(path: Path, golden: GoldenVectors, tolerance: float) -> None:
-    """Write what `check.c` compares with.
+    """Write the golden vectors for `check.c`.
 
     Args:
-        path: The file.
-        golden: Texts with the answers of PyTorch.
+        path: File to write.
+        golden: Texts with PyTorch's answers.
         tolerance: Largest allowed difference of a logit.
     """
     with path.open("wb") as stream:
@@ -86,8 +86,9 @@ def _check_results(entry: ScheduledEntry, bucket: Bucket, intents: int, tags: in
 
 def _header(schedule: Schedule, buckets: Sequence[Bucket], intents: int, tags: int, query: str, name: str) -> str:
     sizes = ", ".join(f"{bucket.words} words and {bucket.bytes} bytes" for bucket in buckets)
+    memory = schedule.sizes[Region.ARENA] + schedule.sizes[Region.STATE]
     return f"""\
-/* The parser "{_comment(name)}": bytes in, numbers out. Works in {schedule.sizes[Region.ARENA] + schedule.sizes[Region.STATE]:,} bytes of memory.
+/* The parser "{_comment(name)}": bytes in, numbers out. Works in {memory:,} bytes of memory.
 
    Everything is in static memory: one call at a time. */
 #ifndef PQRNN_PARSER_H
@@ -117,8 +118,9 @@ typedef struct {{
 extern const char *const pqrnn_intents[PQRNN_INTENTS];
 extern const char *const pqrnn_tags[PQRNN_TAGS];
 
-/* Parse a text of UTF-8; invalid bytes read as U+FFFD, zero bytes separate words. Runs in the smallest bucket that holds the text.
-   Returns PQRNN_OK, PQRNN_TOO_LONG (with the numbers of the first words if only the words were too many), or an error. */
+/* Parse a text of UTF-8; invalid bytes read as U+FFFD, zero bytes separate words. Runs in the smallest bucket that
+   holds the text. Returns PQRNN_OK, PQRNN_TOO_LONG (with the numbers of the first words if only the words were too
+   many), or an error. */
 int pqrnn_parse(const uint8_t *text, size_t length, pqrnn_result *result);
 
 /* The same in a bucket of your choice, from 0. */
@@ -135,7 +137,7 @@ const char *pqrnn_message(int status);
 
 
 class _Shared:
-    """Rows of which each is written once: lists that steps refer to by the number of their first row."""
+    """A table in which equal lists of rows are stored once; steps refer to a list by the index of its first row."""
 
     def __init__(self) -> None:
         self.starts: dict[tuple[Hashable, ...], int] = {}
@@ -185,7 +187,8 @@ extern const uint8_t pqrnn_weights[];
 {_array("static const char *const kernels[]", map(_string, self.kernels))}
 static uint16_t ordinals[{len(self.kernels)}];
 
-const pqrnn_module pqrnn_tables = {{ranges, constants, kernels, {len(self.kernels)}, ordinals, {{(uint8_t *)pqrnn_weights, state, arena}}}};
+const pqrnn_module pqrnn_tables = {{
+  ranges, constants, kernels, {len(self.kernels)}, ordinals, {{(uint8_t *)pqrnn_weights, state, arena}}}};
 
 {_array("const pqrnn_step pqrnn_setup[]", setup or ["{0}"])}
 const uint32_t pqrnn_setup_count = {len(setup)};
@@ -219,9 +222,9 @@ def _array(declaration: str, rows: Iterable[str]) -> str:
 
 
 def _string(text: str) -> str:
-    """Return a C string literal:
+    """Return a C string literal.
 
-    bytes that are not plain are written in octal, which ends after three digits whatever follows.
+    Bytes that are not plain are written in octal, which ends after three digits whatever follows.
     """
     plain = set(range(32, 127)) - set(b'"\\?')
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
