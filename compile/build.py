@@ -1,9 +1,7 @@
-"""Stages 3 and 4 for all targets at a time:
+"""Stages 3 and 4 for all targets at a time: compile every distinct module once, and verify it for each target.
 
-every distinct module is compiled once, and every target's own copy is run or looked at.
-
-The work is in the processes that threads of this one wait for: compilers, emulators, the interpreters that replay
-golden vectors.
+The work is done by processes that the threads of this one wait for: compilers, emulators, and the interpreters that
+replay golden vectors.
 """
 
 from __future__ import annotations
@@ -30,7 +28,13 @@ from runtime_py.package_format.manifest import Bucket, Manifest, Variant
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """Code to compile: its key in the cache, the MLIR that it is made of, and the targets that want the same."""
+    """A module to compile.
+
+    Attributes:
+        key: Key of the compiled module in the cache.
+        mlir: File of the module in MLIR.
+        plans: Targets that get this module.
+    """
 
     key: str
     mlir: Path
@@ -38,9 +42,11 @@ class Module:
 
 
 def group_modules(mlir: Mapping[str, Path], plans: Sequence[Plan]) -> list[Module]:
-    """Put targets together for which the compiler would do the same;
+    """Group targets for which the compiler would make the same module.
 
-    `mlir` are the modules by the names that the plans know them by.
+    Args:
+        mlir: Files of the modules in MLIR, by the names that plans refer to (`Plan.mlir`).
+        plans: The targets.
     """
     version = compiler_version()
     contents = {name: path.read_bytes() for name, path in mlir.items()}
@@ -52,12 +58,12 @@ def group_modules(mlir: Mapping[str, Path], plans: Sequence[Plan]) -> list[Modul
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What all targets have in common.
+    """Inputs that all targets have in common.
 
     Attributes:
-        golden: What they have to answer.
-        buckets: Their entries.
-        manifest: Describes a package of some variants.
+        golden: Texts with PyTorch's answers.
+        buckets: Length buckets of the package.
+        manifest: Returns the manifest of a package with the given variants.
     """
 
     golden: GoldenSet
@@ -66,7 +72,12 @@ class Inputs:
 
 
 class Builder:
-    """Compiles and proves targets in threads, and collects what becomes of each."""
+    """Compiles and verifies targets in threads.
+
+    Attributes:
+        proved: Variants that passed, by target.
+        failures: Errors of the other targets, by target.
+    """
 
     def __init__(
         self,
@@ -81,13 +92,13 @@ class Builder:
         """Keep the settings.
 
         Args:
-            inputs: What all targets have in common.
-            folder: For what is made on the way.
-            cache: Of modules, or None.
-            jobs: How many tools run at a time.
-            timeout: Seconds for one run of the compiler.
+            inputs: Inputs that all targets have in common.
+            folder: Folder for intermediate files.
+            cache: Cache of compiled modules, or None.
+            jobs: Number of tools that run at a time.
+            timeout: Seconds that one run of the compiler may take.
             reporter: Told of every step.
-            stopwatch: Given what compiling and proving take.
+            stopwatch: Measures the stages.
         """
         self._inputs = inputs
         self._folder = folder
@@ -100,10 +111,10 @@ class Builder:
         self.failures: dict[str, CompileError] = {}
 
     def run(self, modules: Sequence[Module]) -> None:
-        """Compile and prove everything;
+        """Compile and verify all modules.
 
-        `proved` and `failures` then have one entry a target. On Ctrl-C, or an error in here, every tool is killed
-        first.
+        After that every target is either in `proved` or in `failures`. On Ctrl-C, or an error in this class, all tools
+        are killed first.
         """
         with tool_group() as group, ThreadPoolExecutor(self._jobs) as pool:
             try:
@@ -113,9 +124,8 @@ class Builder:
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                     for future in done:
                         compiled = future.result()
-                        if (
-                            compiled is not None
-                        ):  # what was compiled is to be proved for each of its targets; a proof gives nothing back
+                        # A compiled module is verified for each of its targets; a verification returns nothing.
+                        if compiled is not None:
                             module = compiling[future]
                             waiting |= {
                                 pool.submit(copy_context().run, self._prove, plan, compiled, module.mlir)

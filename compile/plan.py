@@ -1,7 +1,6 @@
-"""What is to be compiled:
+"""The plan of a compilation: which targets, the compiler's flags for each, and where the package goes.
 
-which targets, what the compiler is told for each, and where the package goes. Nothing here takes long or writes
-anything.
+Nothing here takes long or writes anything.
 """
 
 from __future__ import annotations
@@ -28,8 +27,15 @@ USUAL, ARM, WIDE = "module.mlirbc", "module-arm.mlirbc", "module-wide.mlirbc"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One target of a compilation: what it is, what the compiler is told, what its processor comes down to, which kernels it gets, and whether the model that
-    is compiled for it has integer products.
+    """One target of a compilation.
+
+    Attributes:
+        target: The target.
+        device: Device of the runtime that runs the code.
+        flags: Compiler flags.
+        processor: The processor as the compiler sees it.
+        kernels: Kernels that the target gets, or None.
+        integers: Whether the model that is compiled multiplies integers.
     """
 
     target: Target
@@ -41,9 +47,11 @@ class Plan:
 
     @property
     def mlir(self) -> str:
-        """The name of the module that is compiled for it: one for all, others for 32-bit ARM (`compile.lowering.export.split_softmax`) and for integer products on GPUs
-        and in the interpreter (`pqrnn.model.int8.widen_weights`: many GPUs cannot store 8 bits, and the code for both is wrong in silence), and with kernels one
-        a processor.
+        """Name of the MLIR file that is compiled for the target.
+
+        Targets share one file, but for three cases: 32-bit ARM has another (`compile.lowering.export.split_softmax`); so
+        have products of integers on GPUs and in the interpreter (`pqrnn.model.int8.widen_weights`), because many GPUs
+        cannot store 8 bits, and the code for both is silently wrong; and with kernels there is one for each processor.
         """
         if self.kernels is not None:
             return (
@@ -54,9 +62,10 @@ class Plan:
         return ARM if architecture_of(self.processor.triple) == "arm" else USUAL
 
     def with_kernels(self, integers: bool) -> Plan:
-        """Return the plan with the kernels that its processor has instructions for (`compile.kernels`);
+        """Return the plan with the kernels that its processor has instructions for (`compile.kernels`).
 
-        `integers`: whether there are integer products.
+        Args:
+            integers: Whether the model multiplies integers.
         """
         return replace(
             self, kernels=choose_kernels(self.processor.triple, self.processor.features, integers), integers=integers
@@ -64,30 +73,39 @@ class Plan:
 
 
 def check_destination(out: Path, replace: bool) -> None:
-    """Refuse a place where no package can be written, before minutes of work.
+    """Refuse a destination where no package can be written, before minutes of work.
 
-    What has changed by the time of writing is found again then.
+    Changes until the package is written are noticed then.
+
+    Args:
+        out: Directory of the package to be.
+        replace: Whether a package at `out` may be replaced.
 
     Raises:
-        PlanError: Something is there that may not be replaced, or a file is where a folder has to be.
+        PlanError: Something that may not be replaced exists at `out`, or its folder cannot be written to.
     """
     if out.exists() and not (out / MANIFEST_NAME).is_file():
         raise PlanError(f"{out}: exists and is no package, so it is not replaced. Choose another name")
     if out.exists() and not replace:
         raise PlanError(f"{out}: exists already. Choose another name, or say that it may be replaced (--replace)")
-    place = next(parent for parent in out.absolute().parents if parent.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise PlanError(f"{out}: {place} is no folder that can be written to. Choose another name")
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise PlanError(f"{out}: {folder} is no folder that can be written to. Choose another name")
 
 
 def choose_targets(names: Sequence[str], known: Registry) -> tuple[list[Target], dict[str, CompileError]]:
-    """Look targets up; "all" stands for every one that can leave this machine and that there is code for.
+    """Look targets up.
+
+    Args:
+        names: Names of targets; "all" stands for every target whose code can leave this machine and that is not
+            refused.
+        known: Registry that targets are looked up in.
 
     Returns:
-        The targets, and by name those that "all" stands for and whose files are not valid.
+        The targets, and the errors of those that "all" stands for and whose files are not valid, by name.
 
     Raises:
-        PlanError: No target, or one twice.
+        PlanError: There is no target, or a target is given twice.
         TargetError: A target that was named is unknown, its file is not valid, or there can be no code for it.
     """
     if not names:
@@ -115,15 +133,15 @@ def choose_targets(names: Sequence[str], known: Registry) -> tuple[list[Target],
 def plan_targets(
     targets: Sequence[Target], known: Registry, jobs: int = 1
 ) -> tuple[list[Plan], dict[str, CompileError]]:
-    """Ask the compiler what the processors of targets are.
+    """Ask the compiler for the processors of targets.
 
     Args:
-        targets: What is compiled for.
-        known: Where they come from.
-        jobs: How many are asked for at a time.
+        targets: Targets to compile for.
+        known: Registry that the targets come from.
+        jobs: Number of targets to ask for at a time.
 
     Returns:
-        The plans, and by name the targets that the compiler does not accept.
+        The plans, and the errors of targets that the compiler does not accept, by name.
     """
     failures: dict[str, CompileError] = {}
 
@@ -138,10 +156,10 @@ def plan_targets(
 
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [pool.submit(copy_context().run, plan, target) for target in targets]
-        plans = [one.result() for one in waiting]
-    return [one for one in plans if one is not None], failures
+        plans = [future.result() for future in waiting]
+    return [plan for plan in plans if plan is not None], failures
 
 
 def usable_cores() -> int:
-    """Return how many processor cores this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

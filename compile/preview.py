@@ -1,4 +1,4 @@
-"""What a compilation would do: for people before it does, and for scripts."""
+"""The preview of a compilation, for people and for scripts."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from runtime_py.package_format.manifest import Bucket, VulkanNeeds
 
 @dataclass(frozen=True, slots=True)
 class PlannedTarget:
-    """What would become of one target.
+    """The preview of one target.
 
     Attributes:
-        target: Its name.
-        summary: What it is for.
-        same_as: An earlier target whose module it shares; empty for its own.
-        key: The cache's key of the module.
+        target: Name of the target.
+        summary: What the target is for.
+        same_as: Earlier target whose module this one shares; empty for a module of its own.
+        key: Key of the module in the cache.
         cached: Whether the module is in the cache.
-        verified: How its code would be run: on this machine, in an emulator, or not at all and why.
-        runs: Whether it would be run.
-        command: How the compiler would be called, as a shell takes it.
+        verified: Machine or emulator that would run the code, or the reason why none can.
+        runs: Whether the code would be run.
+        command: Command of the compiler, as a shell takes it.
     """
 
     target: str
@@ -44,19 +44,19 @@ class PlannedTarget:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a compilation would do.
+    """The preview of a compilation.
 
     Attributes:
-        package: The package that would appear.
-        buckets: Its entries.
+        package: Path of the package that would appear.
+        buckets: Length buckets of the package.
         mlir: Size and digest of the modules that the commands read, by name.
-        compiler: What the compiler calls itself.
-        compiler_path: Its real program; `iree-compile` on the PATH is a script that starts it.
-        jobs: How many targets would be worked on at a time.
-        cache: Folder of the cache; empty without one.
-        targets: In order.
-        refused: The targets that the compiler does not accept, and why.
-        notes: What whoever ships the package has to know.
+        compiler: Version of the compiler, as it reports it.
+        compiler_path: Path of the compiler's program; `iree-compile` on the PATH is a script that starts it.
+        jobs: Number of targets that would be worked on at a time.
+        cache: Folder of the cache; empty without a cache.
+        targets: Previews of the targets, in order.
+        refused: Reasons why the compiler does not accept a target, by target.
+        notes: Remarks for whoever ships the package.
     """
 
     package: str
@@ -81,7 +81,7 @@ def describe_plan(
     failures: Mapping[str, CompileError],
     notes: tuple[str, ...],
 ) -> Preview:
-    """Say what would be done for these plans, with the modules that they are grouped to."""
+    """Return the preview of plans and of the modules that they are grouped into."""
     planned = {plan.target.id: _describe(plan, module, cache) for module in modules for plan in module.plans}
     return Preview(
         package=str(out),

@@ -1,4 +1,4 @@
-"""A compiled module is run where it can be, and looked at where it cannot; either way the variant says so."""
+"""A compiled module is run where a machine for it is at hand, else checked statically; the variant says which."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ProvedVariant:
 
 
 def describe_code(plan: Plan, compiled: Compiled) -> Variant:
-    """Describe a module that has not been run yet, with what its own code needs of a GPU."""
+    """Describe a module that has not been run yet, with the features of a GPU that its code needs."""
     needs = None
     if plan.target.vulkan is not None:
         code = compiled.path.read_bytes()
@@ -57,28 +57,28 @@ def prove_variant(
     folder: Path,
     on_runner: Callable[[str], None] = lambda _: None,
 ) -> ProvedVariant:
-    """Run a module in a package of its own, or look at it.
+    """Run a module in a package of its own, or check it statically where nothing here can run it.
 
     Args:
-        plan: Its target.
+        plan: Target of the module.
         compiled: The module.
-        manifest: Describes a package of some variants.
-        golden: What it has to answer.
-        buckets: Its entries.
-        module: The MLIR that it was compiled from, for whoever looks into a failure.
-        folder: Empty; what is written there may be needed to look into a failure.
-        on_runner: Called with the name of what it is run on, before that.
+        manifest: Returns the manifest of a package with the given variants.
+        golden: Texts with PyTorch's answers.
+        buckets: Length buckets of the module.
+        module: MLIR that the module was compiled from, for whoever examines a failure.
+        folder: Empty folder; its content may be needed to examine a failure.
+        on_runner: Called with the name of the machine or emulator before the module is run, or with an empty text.
 
     Raises:
-        VerificationError: It does not answer as PyTorch does, or could not run on its target.
+        VerificationError: The module does not answer as PyTorch does, or could not run on its target.
     """
     variant = describe_code(plan, compiled)
     try:
         runner = find_runner(plan.target, variant)
     except RunnerNotFoundError as error:
         on_runner("")
-        looked = _look(plan, compiled)
-        reason = f"compiled and checked statically ({looked}); never run, because nothing here can: {error.reason}"
+        checked = _check_code(plan, compiled)
+        reason = f"compiled and checked statically ({checked}); never run, because nothing here can: {error.reason}"
         return ProvedVariant(msgspec.structs.replace(variant, unverified_reason=reason), compiled, "")
     on_runner(runner.name)
     package = folder / "package.pqrnn"
@@ -93,7 +93,7 @@ def prove_variant(
     return ProvedVariant(msgspec.structs.replace(variant, parity=parity, unverified_reason=None), compiled, runner.name)
 
 
-def _look(plan: Plan, compiled: Compiled) -> str:
+def _check_code(plan: Plan, compiled: Compiled) -> str:
     code = compiled.path.read_bytes()
     if plan.target.vulkan is not None:
         return check_shaders(code)
