@@ -127,9 +127,9 @@ def render_peers() -> str:
     results = load_results("latency")
     work = "int8, mtop-en"
     columns = {
-        "median, in a row": ("median", "**{:.0f} µs**", 1.0),
-        "median, in turn": ("median, in turn", "{:.0f} µs", 1.0),
-        "process start to first answer": ("process start to first answer", "{:,.0f} ms", 1.0),
+        "in a row": ("median", "**{:.0f} µs**", 1.0),
+        "in turn": ("median, in turn", "{:.0f} µs", 1.0),
+        "process start to answer": ("process start to first answer", "{:,.0f} ms", 1.0),
         "peak memory": ("fresh process: peak memory", "{:.0f} MB", 1e-6),
         "file": ("file", "{:.2f} MB", 1e-6),
     }
@@ -139,8 +139,9 @@ def render_peers() -> str:
             form.format(require_row(results, work, metric, peer).value * scale)
             for metric, form, scale in columns.values()
         ]
-        rows.append(["**pqrnn**, UTF-8 bytes to logits" if peer == _OURS_INT8 else f"{peer}, encoder alone", *cells])
-    return table(("int8, MTOP English", *columns), rows)
+        name = peer.removesuffix(" int8")
+        rows.append(["**pqrnn**, bytes to logits" if peer == _OURS_INT8 else f"{name}, encoder alone", *cells])
+    return table(("MTOP English", *columns), rows)
 
 
 HIGHLIGHTS: dict[str, Callable[[], str]] = {"parsers": render_parsers, "peers": render_peers}

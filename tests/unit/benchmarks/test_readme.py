@@ -79,6 +79,12 @@ def test_the_front_page_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=_names)
+def test_no_line_begins_with_a_figure(page: Path) -> None:
+    """A comment at the start of a line would end the paragraph."""
+    assert not re.findall(r"^\s*<!-- figure", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=_names)
 def test_links_lead_somewhere(page: Path) -> None:
     broken = []
     for link in _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8"))):
@@ -102,7 +108,12 @@ def test_commands_and_their_options_exist(page: Path) -> None:
                 break
             assert rest and rest[0] in subcommands, f"no such command: pqrnn {shlex.join(words)}"
             command = subcommands[rest.pop(0)]
-        known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+        known = {
+            name
+            for option in command.params
+            if not getattr(option, "hidden", False)
+            for name in (*option.opts, *option.secondary_opts)
+        }
         unknown += [f"{command.name} {word}" for word in rest if word.startswith("-") and word not in known]
     assert not unknown
 
