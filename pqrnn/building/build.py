@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from pqrnn import api
+from pqrnn.api.runs import check_shape
 from pqrnn.building.plan import AUTO, Stage, choose_encoder, plan_stages
 from pqrnn.building.reporting import BuildReporter, Clock
 from pqrnn.building.state import BuildState, StageResult, open_state, save_state
@@ -151,7 +152,7 @@ class _Build:
         choice = choose_encoder(encoder, {example.locale for example in examples})
         self.notes = [note for note in (self.loaded.note, choice.why) if note]
         self.recipe = _with_encoder(recipe or BuildRecipe(), choice.name)
-        api.check_shape(self.recipe.train.model)
+        check_shape(self.recipe.train.model)
         self.stages = plan_stages(
             self.recipe, choice.name is not None, len(self.loaded.training), len(self.texts), self.out
         )

@@ -47,6 +47,7 @@ class Clock(TrainingReporter):
         self._position = 0
         self._total = self._done = self._first = 0
         self._begun = self._told = 0.0
+        self._measuring = False
 
     def enter(self, stage: Stage) -> None:
         """Note which stage runs."""
@@ -63,18 +64,17 @@ class Clock(TrainingReporter):
 
     def start(self, total: int, done: int, text: str) -> None:
         """Start measuring."""
-        self._total, self._done, self._first = total, done, done
-        self._begun = time.monotonic()
+        self._total, self._done, self._first, self._measuring = total, done, done, False
         self._reporter.start(total, done, text)
 
     def step(self, done: int, loss: float) -> None:
         """Measure a step, and tell what is left every second."""
         self._done = done
         now = time.monotonic()
-        if done - self._first == _STEPS_BEFORE_A_RATE:
-            self._first, self._begun = done, now
-        elif done - self._first > _STEPS_BEFORE_A_RATE:
+        if self._measuring:
             self._rates[self._stages[self._position].kind] = (now - self._begun) / (done - self._first)
+        elif done - self._first >= _STEPS_BEFORE_A_RATE:
+            self._first, self._begun, self._measuring = done, now, True
         self._reporter.step(done, loss)
         if now - self._told > 1.0:
             self._told = now

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from makers.encoder import write_encoder
 from safetensors.torch import load_file
 
 from pqrnn.checkpoint import load_checkpoint
@@ -71,34 +72,8 @@ def _examples() -> list[Example]:
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small untrained BERT in the Hugging Face layout, with a tokenizer that cuts words into pieces."""
-    folder = tmp_path_factory.mktemp("encoder")
-    pieces = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *"abcdefghijklmnopqrstuvwxyz",
-        *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
-        "the",
-        "##oom",
-        "lights",
-    ]
-    (folder / "vocab.txt").write_text("\n".join(pieces))
-    tokenizer = transformers.BertTokenizer(str(folder / "vocab.txt"))
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(pieces),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=40,
-    )
-    transformers.BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    return folder
+    """A small untrained encoder in the Hugging Face layout."""
+    return write_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 @pytest.fixture(scope="module")

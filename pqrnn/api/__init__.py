@@ -1,0 +1,12 @@
+"""What the command line does, as functions: `import pqrnn; pqrnn.train("home:en", "runs/home")`.
+
+Every function takes data as the command line does (`PATH`, `format:PATH`, `grammar:FILE`, `home:en`), writes a folder
+that a stop at any time leaves whole, and goes on with the same call. Settings come as a recipe (`pqrnn.recipes`);
+PyTorch is imported when a function runs.
+"""
+
+from pqrnn.api.finishing import average, compile, evaluate, load_checkpoint, quantize
+from pqrnn.api.learning import distill, finetune, train
+from pqrnn.api.runs import PathLike
+
+__all__ = ["PathLike", "average", "compile", "distill", "evaluate", "finetune", "load_checkpoint", "quantize", "train"]

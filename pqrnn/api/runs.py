@@ -1,0 +1,85 @@
+"""What the functions that learn share: data, one training run, and what a checkpoint keeps of its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pqrnn.errors import TrainingError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pqrnn.data.training_data import TrainingData
+    from pqrnn.recipes.settings import ModelConfig, TrainingConfig
+    from pqrnn.training.reporting import TrainingOutcome, TrainingReporter
+
+PathLike = str | Path
+
+
+def check_shape(model: ModelConfig) -> None:
+    """Refuse a shape of which there is no parser.
+
+    Raises:
+        TrainingError: With the reason.
+    """
+    from pqrnn.model.parser import ParserModel
+
+    try:
+        ParserModel(model, intents=1, tags=1)
+    except ValueError as error:
+        raise TrainingError(f"these settings do not make a parser: {error}") from error
+
+
+def load_data(
+    data: str, dev: str | None, lang: str | None, dev_share: float, reporter: TrainingReporter | None
+) -> TrainingData:
+    """Return training and development utterances, and tell the reporter how they were split."""
+    from pqrnn.data.training_data import load_training_data
+
+    loaded = load_training_data(data, dev=dev, lang=lang, dev_share=dev_share)
+    if loaded.note and reporter is not None:
+        reporter.note(loaded.note)
+    return loaded
+
+
+def run_training(
+    out: PathLike,
+    data: TrainingData,
+    model: Any,
+    config: TrainingConfig,
+    *,
+    source: Mapping[str, Any],
+    record: Mapping[str, Any],
+    objective: Any = None,
+    initial: Mapping[str, Tensor] | None = None,
+    restart: bool,
+    reporter: TrainingReporter | None,
+) -> TrainingOutcome:
+    """Train a network, as one of the processes that `torchrun` started where it did (`pqrnn.training.trainer`)."""
+    from pqrnn.distributed import join_process_group
+    from pqrnn.training.config import resolve_precision
+    from pqrnn.training.trainer import train
+
+    join_process_group()
+    return train(
+        Path(out),
+        data.training,
+        data.development,
+        model,
+        resolve_precision(config),
+        objective=objective,
+        initial=initial,
+        source=dict(source),
+        record=dict(record),
+        restart=restart,
+        reporter=reporter,
+    )
+
+
+def record_recipe(verb: str, recipe: msgspec.Struct, **more: Any) -> dict[str, Any]:
+    """Return what a checkpoint keeps of how it was made, for `pqrnn recipe show RUN`."""
+    return {"recipe": {"verb": verb, "settings": msgspec.to_builtins(recipe), **more}}
