@@ -6,20 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from benchmarks.results import load_results
-from benchmarks.tables import find_row, interval, require_row, table
+from benchmarks.tables import DATA_SETS, find_row, interval, require_row, table
 
 _OURS, _OURS_INT8 = "ours, bytes to logits", "ours, bytes to logits, int8"
 _BEST = "mtop-en distilled int8"
-_SHOWN_PARSERS = {
-    "mtop-en": "MTOP English",
-    "mtop-es": "MTOP Spanish",
-    "mtop-fr": "MTOP French",
-    "mtop-de": "MTOP German",
-    "mtop-hi": "MTOP Hindi",
-    "mtop-th": "MTOP Thai",
-    "massive-en": "MASSIVE English",
-    "snips": "SNIPS",
-}
+_SHOWN_PARSERS = ("mtop-en", "mtop-es", "mtop-fr", "mtop-de", "mtop-hi", "mtop-th", "massive-en", "snips")
 _SHOWN_PEERS = (_OURS_INT8, "LiteRT int8", "ExecuTorch XNNPACK int8", "ONNX Runtime int8")
 
 
@@ -106,7 +97,7 @@ def render_parsers() -> str:
     """Render eight shipped parsers in 8 bits beside training on labels alone and the teacher, on the test splits."""
     results = load_results("quality")
     rows = []
-    for key, name in _SHOWN_PARSERS.items():
+    for key in _SHOWN_PARSERS:
         work = f"{key} distilled int8"
         teachers = [f"{key} teacher, {kind}" for kind in ("MiniLM", "mean of two", "mean of three")]
         figures = [
@@ -117,7 +108,7 @@ def render_parsers() -> str:
         ]
         weights = require_row(results, work, "weights").value
         shares = ["" if figure is None else f"{figure.value:.1%}" for figure in figures]
-        rows.append([name, interval(results, work, "exact match"), *shares, f"{weights / 1e6:.2f} MB"])
+        rows.append([DATA_SETS[key], interval(results, work, "exact match"), *shares, f"{weights / 1e6:.2f} MB"])
     head = ("data set", "exact match [95 %]", "from labels alone", "its teacher", "intent", "slot F1", "weights")
     return table(head, rows)
 

@@ -9,13 +9,34 @@ from typing import NamedTuple
 from benchmarks.results import ResultFile, ResultRow, load_results
 
 _SHOWN_WORDS = (4, 8, 12, 16, 32)
+DATA_SETS = {
+    "mtop-en": "MTOP English",
+    "mtop-es": "MTOP Spanish",
+    "mtop-fr": "MTOP French",
+    "mtop-de": "MTOP German",
+    "mtop-hi": "MTOP Hindi",
+    "mtop-th": "MTOP Thai",
+    "mtop six languages average": "MTOP, average over six languages",
+    "massive-en": "MASSIVE English",
+    "snips": "SNIPS",
+    "clinc150": "CLINC150",
+}
+"""What the works of `quality.json` begin with, and how the pages call these data."""
 
 
 def render_quality() -> str:
-    """Render the scores of each reported work, one line a work; a figure that was not measured is left blank."""
+    """Render the scores on the test splits, a table for each data set; a figure that was not measured is left blank."""
     results = load_results("quality")
+    parts = []
+    for data, title in DATA_SETS.items():
+        works = sorted(work for work in _works(results) if work.startswith(f"{data} "))
+        parts.append(f"\n### {title}\n\n" + _quality_table(results, data, works))
+    return "".join(parts) + _source(results)
+
+
+def _quality_table(results: ResultFile, data: str, works: Sequence[str]) -> str:
     columns: dict[str, Callable[[str], str]] = {
-        "work (test split)": str,
+        "test split": lambda work: work.removeprefix(f"{data} "),
         "exact match [95 %]": lambda work: interval(results, work, "exact match"),
         "largest logits alone": lambda work: _share(results, work, "exact match, largest logits alone"),
         "not in train": lambda work: _share(results, work, "exact match, utterances not in train"),
@@ -29,10 +50,10 @@ def render_quality() -> str:
         "parameters": lambda work: _millions(results, work, "parameters", " M"),
         "weights": lambda work: _millions(results, work, "weights", " MB"),
     }
-    rows = [[cell(work) for cell in columns.values()] for work in sorted(_works(results))]
+    rows = [[cell(work) for cell in columns.values()] for work in works]
     shown = [index for index in range(len(columns)) if any(row[index] for row in rows)]
     head = [list(columns)[index] for index in shown]
-    return table(head, [[row[index] for index in shown] for row in rows]) + _source(results)
+    return table(head, [[row[index] for index in shown] for row in rows])
 
 
 def interval(results: ResultFile, work: str, metric: str) -> str:
@@ -151,34 +172,26 @@ def render_ablations() -> str:
     Scores are means over seeds.
     """
     results = load_results("ablations")
+    parts = [f"\n### {work}\n\n" + _ablation_table(results, work) for work in _works(results)]
+    return "".join(parts) + "\n![Quality against bytes](pareto.png)\n" + _source(results)
+
+
+def _ablation_table(results: ResultFile, work: str) -> str:
+    settings = dict.fromkeys(row.peer for row in results.rows if row.work == work)
+    default = _mean(results, work, "default", "exact match")
     rows = []
-    for work in _works(results):
-        settings = dict.fromkeys(row.peer for row in results.rows if row.work == work)
-        default = _mean(results, work, "default", "exact match")
-        for setting in sorted(settings, key=lambda name: name != "default"):
-            score = _mean(results, work, setting, "exact match")
-            spread = f" ± {score.spread:.1%}" if score.seeds > 1 else ""
-            rest = [
-                f"{_mean(results, work, setting, metric).value:.1%}"
-                for metric in ("intent accuracy", "slot f1", "exact match, int8")
-            ]
-            size = _mean(results, work, setting, "int8 artifact").value
-            change = "" if setting == "default" else f"{100 * (score.value - default.value):+.1f}"
-            rows.append(
-                [work, setting, f"{score.value:.1%}{spread}", change, *rest, f"{size / 1e6:.2f}", str(score.seeds)]
-            )
-    head = (
-        "runs",
-        "what differs",
-        "exact match",
-        "points",
-        "intent",
-        "slot F1",
-        "exact match, int8",
-        "MB in int8",
-        "seeds",
-    )
-    return table(head, rows) + "\n![Quality against bytes](pareto.png)\n" + _source(results)
+    for setting in sorted(settings, key=lambda name: name != "default"):
+        score = _mean(results, work, setting, "exact match")
+        spread = f" ± {score.spread:.1%}" if score.seeds > 1 else ""
+        rest = [
+            f"{_mean(results, work, setting, metric).value:.1%}"
+            for metric in ("intent accuracy", "slot f1", "exact match, int8")
+        ]
+        size = _mean(results, work, setting, "int8 artifact").value
+        change = "" if setting == "default" else f"{100 * (score.value - default.value):+.1f}"
+        rows.append([setting, f"{score.value:.1%}{spread}", change, *rest, f"{size / 1e6:.2f}", str(score.seeds)])
+    head = ("what differs", "exact match", "points", "intent", "slot F1", "exact match, int8", "MB in int8", "seeds")
+    return table(head, rows)
 
 
 class _Mean(NamedTuple):

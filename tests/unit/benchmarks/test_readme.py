@@ -17,7 +17,8 @@ import pqrnn
 from benchmarks.highlights import COUNTS, FIGURES, HIGHLIGHTS
 from benchmarks.overview import INTENT, SCORE, SLOTS, TEXT
 from benchmarks.readme import README, RESULTS_PAGE, ROOT, find_stale
-from benchmarks.tables import TABLES
+from benchmarks.results import load_results
+from benchmarks.tables import DATA_SETS, TABLES
 from pqrnn.cli import verbs  # noqa: F401  registers every command
 from pqrnn.cli.app import app
 
@@ -68,6 +69,11 @@ def test_every_table_is_shown() -> None:
     assert all(f"<!-- table: {name} -->" in front for name in HIGHLIGHTS)
 
 
+def test_no_work_is_left_out() -> None:
+    works = {row.work for row in load_results("quality").rows}
+    assert not [work for work in works if not any(work.startswith(f"{data} ") for data in DATA_SETS)]
+
+
 def test_every_figure_is_used() -> None:
     shown = re.findall(r"<!-- figure: ([\w ]+) -->", README.read_text(encoding="utf-8"))
     drawn = re.findall(r"render_figure\(['\"]([\w ]+)", (ROOT / "benchmarks/overview.py").read_text(encoding="utf-8"))
@@ -95,6 +101,29 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in _anchors(target)):
             broken.append(link)
     assert not broken
+
+
+def test_the_file_tree_is_that_of_the_repository() -> None:
+    (tree,) = [block for block in _blocks(README, "") if block.startswith("pqrnn/ ")]
+    shown, parent = set(), Path()
+    for line in tree.splitlines():
+        name = line.split()[0]
+        if not line.startswith(" "):
+            parent = Path(name)
+        shown.add(str(parent if not line.startswith(" ") else parent / name))
+    assert not [path for path in shown if not (ROOT / path).exists()]
+    folders = {str(path.parent.relative_to(ROOT)) for path in (ROOT / "pqrnn").glob("*/__init__.py")}
+    assert folders <= shown
+
+
+def test_every_parser_and_every_format_has_its_line() -> None:
+    from pqrnn.data.formats import BY_NAME
+
+    zoo = (ROOT / "pqrnn/zoo/README.md").read_text(encoding="utf-8")
+    names = {path.parent.name for path in (ROOT / "pqrnn/zoo/checkpoints").glob("*/entry.json")}
+    assert set(re.findall(r"^\| \[([\w-]+)\]", zoo, re.MULTILINE)) == names
+    data = (ROOT / "pqrnn/data/README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", data, re.MULTILINE)) == set(BY_NAME)
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=_names)
