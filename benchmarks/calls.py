@@ -1,8 +1,8 @@
-"""One entry of a compiled module and what it is called with; and the memory that this takes in a fresh process.
+"""One entry of a compiled module with the texts of a call, and the memory that the call takes in a fresh process.
 
     python -m benchmarks.calls < CALL.json
 
-is what `measure_memory` runs: it imports nothing but the runtime, and prints one line of JSON.
+`measure_memory` runs this command, which imports nothing but the runtime and prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Call(msgspec.Struct, frozen=True):
     """An entry and its texts.
 
     Attributes:
-        size: of the point on its axis.
-        module: path of the compiled module.
-        bucket: of the entry.
-        batch: texts that the entry takes.
-        texts: for one call, as UTF-8.
-        intents: number of intent labels.
-        tags: number of tag labels.
-        threads: worker threads; 1: the calling thread.
+        size: Size of the point on its axis.
+        module: Path of the compiled module.
+        bucket: Length bucket of the entry.
+        batch: Number of texts that the entry takes.
+        texts: Texts of one call, as UTF-8.
+        intents: Number of intents.
+        tags: Number of tags.
+        threads: Number of worker threads; 1 for the calling thread alone.
     """
 
     size: int
@@ -64,14 +64,19 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """Resident bytes of a fresh process: of the loaded module, and what calls take beyond it."""
+    """Resident memory of a fresh process.
+
+    Attributes:
+        loaded: Bytes of the loaded module.
+        called: Bytes that calls take beyond it.
+    """
 
     loaded: int
     called: int
 
 
 def run_call(entry: EntryFunction, call: Call) -> None:
-    """Call it once, from bytes to arrays."""
+    """Call an entry once, from bytes to arrays."""
     if call.batch == 1:
         entry.run(call.texts[0])
     else:
@@ -82,7 +87,7 @@ def measure_memory(call: Call) -> Memory:
     """Return the memory of a call in a fresh process.
 
     Raises:
-        CalledProcessError: it failed.
+        CalledProcessError: The process failed.
     """
     command = [sys.executable, "-m", "benchmarks.calls"]
     done = subprocess.run(

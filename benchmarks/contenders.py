@@ -1,4 +1,4 @@
-"""Who takes part in `benchmarks.latency`: ours, the peers and the teacher, and the utterances that they are given."""
+"""The contenders of `benchmarks.latency`: our parser, the peers and the teacher, and the utterances that they get."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OURS = "ours, bytes to logits"
 JOINED = 32
 _TRIES = 60
 
-Call = Callable[[int], object]  # answers the text of that number
+Call = Callable[[int], object]  # answers the text with that index
 Seconds = npt.NDArray[np.float64]  # [rounds, texts]
 
 
@@ -33,16 +33,16 @@ class Contender:
     """One row of the table.
 
     Attributes:
-        name: in the table.
-        precision: "f32" or "int8".
-        call: answers the text of that number.
-        start: what `measure_start` is given: kind and file; None for what has no start of its own.
-        size: bytes of that file.
-        version: of the runtime.
-        note: what is measured.
-        samples: seconds of calls in a row.
-        samples_in_turn: and in turn with all others.
-        cpu: seconds of processor time a call, in a row.
+        name: Name in the table.
+        precision: Precision of the weights, "f32" or "int8".
+        call: Function that answers the text with an index.
+        start: Kind and file that `measure_start` takes; None for a contender that is not started by itself.
+        size: Size of that file in bytes.
+        version: Version of the runtime.
+        note: What is measured, in words.
+        samples: Seconds of calls in a row, [rounds, texts].
+        samples_in_turn: Seconds of calls in turn with all others, [rounds, texts].
+        cpu: Seconds of processor time for each call, in a row.
     """
 
     name: str
@@ -74,7 +74,13 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What is parsed: the real utterances first, then the joined ones, which count for 32 words only."""
+    """The texts that are parsed.
+
+    Attributes:
+        raw: UTF-8 of the texts: the real utterances first, then the joined ones, which count for 32 words only.
+        features: Features of each text.
+        real: Number of real utterances.
+    """
 
     raw: list[bytes]
     features: list[Features]
@@ -82,8 +88,8 @@ class Texts:
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
-        """Words of each."""
-        return np.array([each.shape[1] for each in self.features])
+        """Number of words of each text."""
+        return np.array([features.shape[1] for features in self.features])
 
 
 def read_texts(arguments: argparse.Namespace, model: ParserModel) -> Texts:
@@ -95,7 +101,7 @@ def read_texts(arguments: argparse.Namespace, model: ParserModel) -> Texts:
     ]
     raw = raw[:: max(1, len(raw) // arguments.utterances)]
     features = project_texts(model, raw)
-    halves = [text for text, each in zip(raw, features, strict=True) if each.shape[1] == JOINED // 2]
+    halves = [text for text, projected in zip(raw, features, strict=True) if projected.shape[1] == JOINED // 2]
     joined = [b" ".join(pair) for pair in zip(halves[::2], halves[1::2], strict=False)][:50]
     return Texts([*raw, *joined], [*features, *project_texts(model, joined)], len(raw))
 
@@ -138,7 +144,7 @@ def _ours(name: str, precision: str, package: Path, texts: Texts) -> Contender:
     return Contender(
         name,
         precision,
-        lambda place: parser.logits(texts.raw[place]),
+        lambda index: parser.logits(texts.raw[index]),
         (PACKAGE, package),
         size,
         version,
@@ -148,7 +154,7 @@ def _ours(name: str, precision: str, package: Path, texts: Texts) -> Contender:
 
 def _peer(peer: Peer, model: ParserModel, texts: Texts, folder: Path) -> Contender:
     lengths = sorted(set(texts.counts.tolist()))
-    examples = {words: next(each for each in texts.features if each.shape[1] == words) for words in lengths}
+    examples = {words: next(found for found in texts.features if found.shape[1] == words) for words in lengths}
     files: dict[int, Path] = {}
     forms: dict[int, str] = {}
     for words in dict.fromkeys([lengths[0], lengths[len(lengths) // 2], lengths[-1]]):
@@ -164,12 +170,15 @@ def _peer(peer: Peer, model: ParserModel, texts: Texts, folder: Path) -> Contend
     print(flush=True)
     usual = int(np.median(texts.counts[: texts.real]))
     near = min(files, key=lambda words: abs(words - usual))
-    note = f"encoder alone, from features; {', '.join(dict.fromkeys(forms.values()))}; file: one of {len(files)}, for {near} words"
+    note = (
+        f"encoder alone, from features; {', '.join(dict.fromkeys(forms.values()))}; "
+        f"file: one of {len(files)}, for {near} words"
+    )
     features = texts.features
     return Contender(
         peer.name,
         peer.precision,
-        lambda place: calls[features[place].shape[1]](features[place]),
+        lambda index: calls[features[index].shape[1]](features[index]),
         (peer.name, files[near]),
         files[near].stat().st_size,
         peer.version(),
@@ -178,13 +187,13 @@ def _peer(peer: Peer, model: ParserModel, texts: Texts, folder: Path) -> Contend
 
 
 def fastest(calls: Sequence[PeerCall], features: Features, rounds: int = _TRIES) -> int:
-    """Return the number of the call with the smallest median time."""
+    """Return the index of the call with the smallest median time."""
     if len(calls) == 1:
         return 0
     times = np.zeros((len(calls), rounds))
     for turn in range(rounds):
-        for number, call in enumerate(calls):
+        for index, call in enumerate(calls):
             start = time.perf_counter()
             call(features)
-            times[number, turn] = time.perf_counter() - start
+            times[index, turn] = time.perf_counter() - start
     return int(np.median(times, axis=1).argmin())

@@ -1,4 +1,4 @@
-"""What a measurement was made on."""
+"""The machine and the versions that a measurement was made with."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def describe_environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "cpu_flags": [flag for flag in _FLAGS if flag in flags],
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
-        "load": [round(each, 2) for each in os.getloadavg()],
+        "load": [round(load, 2) for load in os.getloadavg()],
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": {name: installed for name in _PACKAGES if (installed := _version(name))},
     }
 
 

@@ -1,4 +1,4 @@
-"""How time and memory of a call grow with words, texts in a call, width, layers and threads.
+"""Growth of a call's time and memory with words, texts in a call, width, layers and threads.
 
     python -m benchmarks.growth RUN --data DATA --lang en --name "f32, mtop-en"
 
@@ -27,11 +27,12 @@ import numpy as np
 import torch
 
 from benchmarks.calls import Call, measure_memory, run_call
-from benchmarks.machine import threads_here
 from benchmarks.modules import compile_entries
-from benchmarks.results import FOLDER, ResultRow, keep_results, print_rows, tell_command
+from benchmarks.results import FOLDER, keep_results, print_rows, tell_command
+from compile.plan import usable_cores
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.loader import load_examples
+from pqrnn.evaluation.results import ResultRow
 from pqrnn.features.segmentation import segment_texts
 from pqrnn.model.parser import ParserModel
 from pqrnn.recipes.settings import ModelConfig
@@ -76,11 +77,11 @@ def measure_axis(axis: str, points: Sequence[Call], work: str, rounds: int) -> l
     entries = [point.open() for point in points]
     times = np.zeros((rounds, len(points)))
     for turn in range(-_WARM_UPS, rounds):
-        for number, (point, entry) in enumerate(zip(points, entries, strict=True)):
+        for index, (point, entry) in enumerate(zip(points, entries, strict=True)):
             start = time.perf_counter()
             run_call(entry, point)
             if turn >= 0:
-                times[turn, number] = time.perf_counter() - start
+                times[turn, index] = time.perf_counter() - start
     rows = []
     medians = np.median(times, axis=0) * 1e6
     for point, median, column in zip(points, medians, times.T * 1e6, strict=True):
@@ -127,7 +128,7 @@ def fit_exponent(sizes: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> f
 
 
 def _make_points(axis: str, model: ParserModel, texts: Sequence[bytes], most: int) -> list[Call]:
-    """Compile what an axis needs."""
+    """Compile the points of an axis."""
     folded = model.folded()
     labels = _count_labels(folded)
 
@@ -151,7 +152,7 @@ def _make_points(axis: str, model: ParserModel, texts: Sequence[bytes], most: in
         return [
             Call(count, str(module), one, 1, [usual], *labels, threads=count)
             for count in THREADS
-            if count <= threads_here()
+            if count <= usable_cores()
         ]
     shapes = {"state": WIDTHS, "layers": LAYERS}[axis]
     points = []
@@ -170,30 +171,30 @@ def _random_model(config: ModelConfig, labels: tuple[int, int]) -> ParserModel:
 
 def _count_labels(model: ParserModel) -> tuple[int, int]:
     with torch.inference_mode():
-        found = model(torch.zeros((1, 4), dtype=torch.int32), 2)
-    return found.intent.shape[-1], found.tags.shape[-1]
+        outputs = model(torch.zeros((1, 4), dtype=torch.int32), 2)
+    return outputs.intent.shape[-1], outputs.tags.shape[-1]
 
 
 def join_texts(model: ParserModel, texts: Sequence[bytes], words: int, size: int) -> bytes:
-    """Join utterances until they have exactly so many words in at most so many bytes;
+    """Join utterances until they have exactly so many words in at most so many bytes.
 
-    the last one is cut between two words.
+    The last one is cut between two words.
 
     Raises:
-        SystemExit: the utterances have longer words than there is room for.
+        SystemExit: The utterances have longer words than there is room for.
     """
-    spans = segment_texts(model.projection, list(texts))
+    segmented = segment_texts(model.projection, list(texts))
     for first in range(len(texts)):
-        whole, found = b"", 0
-        for text, places in zip(texts[first:], spans[first:], strict=True):
-            if not places:
+        whole, count = b"", 0
+        for text, spans in zip(texts[first:], segmented[first:], strict=True):
+            if not spans:
                 continue
-            taken = min(len(places), words - found)
-            whole += b" " * bool(whole) + text[: places[taken - 1][1]]
-            found += taken
-            if found == words:
+            taken = min(len(spans), words - count)
+            whole += b" " * bool(whole) + text[: spans[taken - 1][1]]
+            count += taken
+            if count == words:
                 break
-        if found == words and len(whole) <= size:
+        if count == words and len(whole) <= size:
             return whole
     raise SystemExit(f"no {words} words in {size} bytes among the utterances")
 
@@ -244,14 +245,14 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("run", type=Path, help="folder of a trained parser, in float32 or int8")
     parser.add_argument("--data", required=True, help="utterances with a test split, as for `pqrnn train`")
     parser.add_argument("--lang", help="only this language")
-    parser.add_argument("--name", required=True, help='of the rows, as "f32, mtop-en"')
+    parser.add_argument("--name", required=True, help='name of the rows, as "f32, mtop-en"')
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--most", type=int, default=SIZES[-1], help="largest number of words, and of texts")
     parser.add_argument(
         "--axes",
         nargs="*",
         default=["words", "texts", "state", "layers", "threads"],
-        help="which of them (default: all)",
+        help="what to grow (default: all)",
     )
     parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
     return parser.parse_args()

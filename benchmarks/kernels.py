@@ -1,12 +1,10 @@
-"""Integer matrix products:
-
-this project's kernels beside the compiler's own code, for the matrices of the shipped parsers.
+"""Integer matrix products of the shipped parsers: this project's kernels beside the compiler's own code.
 
     python -m benchmarks.kernels
 
-Products with weights that the compiler knows, as both lay them out when they compile. Both are called in turns in one
-process on one thread, and medians and smallest times are kept: other work on the machine shows in the medians. From
-each time that of a product of one number is taken off, which is what a call costs. 64-bit ARM is emulated, where only
+The weights are constants, which both lay out when they compile. Both are called in turns in one process on one thread,
+and medians and smallest times are kept: other work on the machine shows in the medians. The time of a product of one
+number, which is what a call costs, is subtracted from each time. 64-bit ARM is emulated, where only
 counts of instructions mean something. Rows are kept in `results/kernels.json`.
 """
 
@@ -25,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.results import ResultRow, keep_results
+from benchmarks.results import keep_results
 from compile.emulation.counting import CountError, count_instructions
 from compile.kernels.families import InstructionFamily, find_family
 from compile.kernels.kernel import Kernel
@@ -34,6 +32,7 @@ from compile.kernels.packing import offset_sums, pack_weights
 from compile.kernels.product_kernels import product_kernel
 from compile.lowering.iree_compile import compile_module, target_flags
 from compile.lowering.processor import Processor, resolve_processor
+from pqrnn.evaluation.results import ResultRow
 from runtime_py.device.preflight import missing_features, this_machine
 from targets import registry
 
@@ -79,11 +78,11 @@ def measure(family: InstructionFamily, target: str, rounds: int) -> list[ResultR
     for side, module in modules.items():
         for shape in _shapes():
             left = _left(shape)
-            found = module[f"run_{_name(shape)}"]
+            function = module[f"run_{_name(shape)}"]
             np.testing.assert_array_equal(
-                found(left).to_host(), left.astype(np.int32) @ _weights(*shape[1:]).astype(np.int32)
+                function(left).to_host(), left.astype(np.int32) @ _weights(*shape[1:]).astype(np.int32)
             )
-            calls[side, shape] = partial(found, _device(left))
+            calls[side, shape] = partial(function, _device(left))
     samples: dict[tuple[str, tuple[int, int, int]], list[float]] = {key: [] for key in calls}
     for _ in range(rounds):
         for key, call in calls.items():
@@ -97,7 +96,7 @@ def measure(family: InstructionFamily, target: str, rounds: int) -> list[ResultR
         if shape == (1, 1, 1):
             continue
         work, label = f"{family.name}, {shape[1]} x {shape[2]}", f"{shape[0]} rows"
-        best, middle = (max(each(times) - empty[side], 0.01) for each in (min, statistics.median))
+        best, middle = (max(reduce(times) - empty[side], 0.01) for reduce in (min, statistics.median))
         rows.append(
             ResultRow(
                 work=work,
@@ -174,9 +173,9 @@ def _left(shape: tuple[int, int, int]) -> NDArray[np.int8]:
 
 def _processor(target: str) -> tuple[tuple[str, ...], Processor]:
     known = registry()
-    found = known.get(target)
-    flags = target_flags(found, known.family(found))
-    return flags, resolve_processor(found, flags)
+    described = known.get(target)
+    flags = target_flags(described, known.family(described))
+    return flags, resolve_processor(described, flags)
 
 
 def _compile_ours(family: InstructionFamily, target: str, folder: Path) -> Path:
@@ -235,9 +234,9 @@ def _device(value: NDArray[np.int8]) -> Any:
 
 
 def _time(call: Callable[[], Any]) -> list[float]:
-    """Return the microseconds of each call of a turn;
+    """Return the microseconds of each call of a turn.
 
-    the first only brings its weights into the caches and is left out.
+    The first call, which brings its weights into the caches, is left out.
     """
     times = []
     for _ in range(1 + _CALLS):

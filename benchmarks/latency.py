@@ -1,22 +1,21 @@
-"""Time from bytes to logits over real utterances, beside the same encoder under other runtimes, interleaved in one
-process.
+"""Time from bytes to logits over real utterances, beside the same encoder under other runtimes.
 
     python -m benchmarks.latency RUN PACKAGE --data DATA --lang en --name mtop-en --int8 RUN PACKAGE --teacher RUN
 
-One thread each. Ours reads UTF-8 bytes and includes decoding, segmentation, hashing and features; the peers get the
-finished features, as a graph that was made for exactly the number of words of each utterance, in the form and setting
-that is fastest around that length (`benchmarks.peers`). The figure of an utterance is its median over the rounds, the
-reported figure the median over the utterances. MTOP has hardly an utterance of 32 words, so pairs of utterances that
-have 16 each, joined, stand for those.
+All are interleaved in one process, on one thread each. Ours reads UTF-8 bytes and includes decoding, segmentation,
+hashing and features; the peers get the finished features, as a graph that was made for exactly the number of words of
+each utterance, in the form and setting that is fastest around that length (`benchmarks.peers`). The figure of an
+utterance is its median over the rounds, the reported figure the median over the utterances. MTOP has hardly an
+utterance of 32 words, so pairs of utterances that have 16 each, joined, stand for those.
 
 There are two ways to take rounds, and both are reported, since they answer different questions:
 
 - in a row: in every round each contender, in an order drawn anew, answers all utterances, one after another. Code and
-weights are where the call before left
-  them. This is how runtimes are compared elsewhere, and a server or a batch job runs so;
+  weights are where the call before left them. This is how runtimes are compared elsewhere, and a server or a batch job
+  runs so;
 - in turn: in every round every contender answers an utterance before the next one comes, in an order drawn anew each
-time. Each finds its code and weights pushed
-  out of the fast caches by all the others, as in a program that does much between two calls.
+  time. Each finds its code and weights pushed out of the fast caches by all the others, as in a program that does much
+  between two calls.
 
 The roofline is the shortest time that this machine allows: the encoder's multiply-adds for exactly the words that are
 there at the measured peak of the data type (`benchmarks.machine`), or one reading of the weights, whichever takes
@@ -59,7 +58,8 @@ def main() -> None:
     texts = read_texts(arguments, model)
     counts = texts.counts
     print(
-        f"{texts.real} utterances of {counts[: texts.real].min()} to {counts[: texts.real].max()} words, {arguments.rounds} rounds",
+        f"{texts.real} utterances of {counts[: texts.real].min()} to {counts[: texts.real].max()} words, "
+        f"{arguments.rounds} rounds",
         flush=True,
     )
     contenders, absent = make_contenders(arguments, model, texts)
@@ -105,52 +105,52 @@ def main() -> None:
 
 
 def time_in_turn(calls: Mapping[str, Call], count: int, rounds: int) -> dict[str, Seconds]:
-    """Return the seconds of every call where all answer a text before the next;
+    """Return the seconds of every call where all answer a text before the next.
 
-    in an order drawn for every text of every round, the same each time.
+    Their order is drawn for every text of every round, and is the same in every run.
     """
     samples = {name: np.zeros((rounds, count)) for name in calls}
     names, generator = list(calls), np.random.default_rng(0)
-    for place in range(min(count, 50)):
+    for index in range(min(count, 50)):
         for name in names * _WARM_UPS:
-            calls[name](place)
+            calls[name](index)
     for turn in range(rounds):
-        for place in range(count):
-            for number in generator.permutation(len(names)).tolist():
-                samples[names[number]][turn, place] = _time(calls[names[number]], place)
+        for index in range(count):
+            for position in generator.permutation(len(names)).tolist():
+                samples[names[position]][turn, index] = _time(calls[names[position]], index)
     return samples
 
 
 def time_in_a_row(calls: Mapping[str, Call], count: int, rounds: int) -> dict[str, Seconds]:
-    """Return the seconds of every call where each answers all texts before the next begins;
+    """Return the seconds of every call where each answers all texts before the next begins.
 
-    in an order drawn for every round, the same each time.
+    Their order is drawn for every round, and is the same in every run.
     """
     samples = {name: np.zeros((rounds, count)) for name in calls}
     names, generator = list(calls), np.random.default_rng(0)
     for turn in range(rounds):
-        for number in generator.permutation(len(names)).tolist():
-            call, row = calls[names[number]], samples[names[number]][turn]
-            for place in range(min(count, _WARM_UPS)):
-                call(place)
-            for place in range(count):
-                row[place] = _time(call, place)
+        for position in generator.permutation(len(names)).tolist():
+            call, row = calls[names[position]], samples[names[position]][turn]
+            for index in range(min(count, _WARM_UPS)):
+                call(index)
+            for index in range(count):
+                row[index] = _time(call, index)
     return samples
 
 
-def _time(call: Call, place: int) -> float:
+def _time(call: Call, index: int) -> float:
     start = time.perf_counter()
-    call(place)
+    call(index)
     return time.perf_counter() - start
 
 
 def measure_cpu(call: Call, count: int, most: int = 1000) -> float:
     """Return the processor time of a call, all threads, in seconds: the mean over texts, one after the other."""
-    places = range(0, count, max(1, count // most))
+    indices = range(0, count, max(1, count // most))
     start = time.process_time()
-    for place in places:
-        call(place)
-    return (time.process_time() - start) / len(places)
+    for index in indices:
+        call(index)
+    return (time.process_time() - start) / len(indices)
 
 
 def measure_alone(contender: Contender, texts: Texts, rounds: int) -> Seconds:
@@ -160,42 +160,42 @@ def measure_alone(contender: Contender, texts: Texts, rounds: int) -> Seconds:
     with Parser.load(contender.start[1]) as parser:
         prepared = [parser.prepare(text) for text in texts.raw]
         for turn in range(rounds):
-            for place, (_, entry, raw) in enumerate(prepared):
+            for index, (_, entry, raw) in enumerate(prepared):
                 entry.set_text(raw)
                 start = time.perf_counter()
                 entry.invoke()
-                alone[turn, place] = time.perf_counter() - start
+                alone[turn, index] = time.perf_counter() - start
     return alone
 
 
 def _check_agreement(contenders: Sequence[Contender], texts: Texts) -> dict[str, float]:
-    """Return the share of texts that each decides as PyTorch does in float32.
+    """Return, for each contender, the share of texts that it decides as PyTorch does in float32.
 
     Raises:
-        SystemExit: one in float32 does not compute the same.
+        SystemExit: A contender in float32 does not compute the same.
     """
-    places = range(0, len(texts.raw), max(1, len(texts.raw) // 200))
-    reference = next((each for each in contenders if each.name == OURS), None)
-    equal = {each.name: 0 for each in contenders if "teacher" not in each.name}
-    for place in places:
-        wanted = _answer(reference, place)
-        for each in contenders:
-            if each.name not in equal:
+    indices = range(0, len(texts.raw), max(1, len(texts.raw) // 200))
+    reference = next((contender for contender in contenders if contender.name == OURS), None)
+    equal = {contender.name: 0 for contender in contenders if "teacher" not in contender.name}
+    for index in indices:
+        wanted = _answer(reference, index)
+        for contender in contenders:
+            if contender.name not in equal:
                 continue
-            intent, tags = _answer(each, place)
+            intent, tags = _answer(contender, index)
             apart = max(float(np.abs(intent - wanted[0]).max()), float(np.abs(tags - wanted[1]).max()))
-            if each.precision == "f32" and not apart < 1e-3:
-                raise SystemExit(f"{each.name} differs by {apart} on {texts.raw[place]!r}: not measured")
-            equal[each.name] += int(
+            if contender.precision == "f32" and not apart < 1e-3:
+                raise SystemExit(f"{contender.name} differs by {apart} on {texts.raw[index]!r}: not measured")
+            equal[contender.name] += int(
                 intent.argmax() == wanted[0].argmax() and np.array_equal(tags.argmax(-1), wanted[1].argmax(-1))
             )
-    return {name: count / len(places) for name, count in equal.items()}
+    return {name: count / len(indices) for name, count in equal.items()}
 
 
-def _answer(contender: Contender | None, place: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _answer(contender: Contender | None, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     assert contender is not None
-    found = contender.call(place)
-    intent, tags = found[:2] if contender.ours else (found[0][0], found[1][0])  # type: ignore[index]
+    logits = contender.call(index)
+    intent, tags = logits[:2] if contender.ours else (logits[0][0], logits[1][0])  # type: ignore[index]
     return np.array(intent), np.array(tags)
 
 
@@ -209,7 +209,7 @@ def _read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--data", required=True, help="utterances with a test split, as for `pqrnn train`")
     parser.add_argument("--lang", help="only this language")
-    parser.add_argument("--name", required=True, help='of the data in the rows, as "mtop-en"')
+    parser.add_argument("--name", required=True, help='name of the data in the rows, as "mtop-en"')
     parser.add_argument(
         "--utterances", type=int, default=10**9, help="at most about so many, evenly chosen (default: all)"
     )

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from benchmarks.contenders import JOINED, Contender, Texts
 from benchmarks.machine import Limits
 from benchmarks.peers.encoder import count_products
-from benchmarks.results import ResultRow
 from benchmarks.starts import PACKAGE, measure_start
+from pqrnn.evaluation.results import ResultRow
 from pqrnn.model.parser import ParserModel
 
 SHOWN = (4, 8, 12, 16, 32)
@@ -44,27 +44,27 @@ def machine_rows(limits: Mapping[str, Limits]) -> list[ResultRow]:
     rows += [
         ResultRow(
             work="machine",
-            metric=f"bandwidth of a block like the {name} weights",
-            value=_round(each.near / 1e9),
+            metric=f"bandwidth of a block like the {precision} weights",
+            value=_round(measured.near / 1e9),
             unit="GB/s",
         )
-        for name, each in limits.items()
+        for precision, measured in limits.items()
     ]
     return rows
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What rows are made from, beside the samples of the contenders.
+    """The measurements that rows are made from, beside the samples of the contenders.
 
     Attributes:
-        texts: that were parsed.
-        model: whose encoder runs.
-        limits: of this machine, for weights of this precision.
-        read: seconds of reading the weights in turn with the contenders, [texts].
-        alone: seconds of our compiled function alone, texts in a row, [texts].
-        agreement: by name, the share of decisions that are those of float32.
-        absent: by name, why a peer was not measured.
+        texts: The texts that were parsed.
+        model: The parser whose encoder runs.
+        limits: Limits of this machine for weights of this precision.
+        read: Seconds of reading the weights in turn with the contenders, [texts].
+        alone: Seconds of our compiled function alone, texts in a row, [texts].
+        agreement: For each contender, the share of decisions that are those of float32.
+        absent: For each peer that was not measured, why.
     """
 
     texts: Texts
@@ -215,7 +215,7 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
 def _ratio_rows(
     work: str, how: str, ours: Contender, rivals: Sequence[Contender], times: Mapping[str, npt.NDArray[np.float64]]
 ) -> list[ResultRow]:
-    """Rows about our time over that of the rival with the smallest median."""
+    """Return rows about our time over that of the rival with the smallest median."""
     best = min(rivals, key=lambda each: float(np.median(times[each.name])))
     mine, its = times[ours.name], times[best.name]
     ratios = {"": float(np.median(mine) / np.median(its)), ", median of pairs": float(np.median(mine / its))}
@@ -241,7 +241,7 @@ def _share_rows(
     counts: npt.NDArray[np.int64],
     real: npt.NDArray[np.bool_],
 ) -> list[ResultRow]:
-    """Rows about the share of the roofline: of all utterances, and of those of 12 and 32 words."""
+    """Return rows about the share of the roofline: of all utterances, and of those of 12 and 32 words."""
     chosen = {"": real} | {f" at {words} words": counts == words for words in (12, 32)}
     return [
         ResultRow(
@@ -257,7 +257,7 @@ def _share_rows(
 
 
 def start_rows(name: str, contenders: Sequence[Contender], texts: Texts, starts: int) -> list[ResultRow]:
-    """Rows about starts in fresh processes, under the work of the contender's precision."""
+    """Return rows about starts in fresh processes, under the work of the contender's precision."""
     rows = []
     usual = int(np.median(texts.counts[: texts.real]))
     with tempfile.TemporaryDirectory(prefix="pqrnn-latency-") as folder:
@@ -269,7 +269,7 @@ def start_rows(name: str, contenders: Sequence[Contender], texts: Texts, starts:
             if kind != PACKAGE:
                 words = min(set(texts.counts.tolist()), key=lambda count: abs(count - usual))
                 given = str(Path(folder, "features.npy"))
-                np.save(given, next(one for one in texts.features if one.shape[1] == words))
+                np.save(given, next(features for features in texts.features if features.shape[1] == words))
             start = measure_start(kind, path, given, starts)
             work = f"{each.precision}, {name}"
             figures = {

@@ -1,6 +1,4 @@
-"""What this machine can do on one thread:
-
-multiply-adds and bytes a second, measured, and the shortest time that they allow for a call.
+"""The limits of this machine on one thread: multiply-adds and bytes a second, and the shortest time that they allow.
 
 The peak of a data type is the best that any implementation here reaches on products of matrices large enough to be
 nothing but multiply-adds and small enough for the caches; PyTorch brings oneDNN and MKL. In float32 these do not use
@@ -12,7 +10,6 @@ far more than any cache holds.
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -27,13 +24,13 @@ _FAR = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Measured on one thread.
+    """Limits that were measured on one thread.
 
     Attributes:
-        float32: multiply-adds a second in float32.
-        int8: multiply-adds a second in int8, sums in int32.
-        near: bytes a second from a block as large as the weights.
-        far: bytes a second from memory.
+        float32: Multiply-adds a second in float32.
+        int8: Multiply-adds a second in int8, with sums in int32.
+        near: Bytes a second from a block as large as the weights.
+        far: Bytes a second from memory.
     """
 
     float32: float
@@ -51,7 +48,7 @@ class Limits:
 
 
 def measure_limits(weight_bytes: int) -> Limits:
-    """Measure; takes some ten seconds, on the calling thread alone."""
+    """Measure the limits on the calling thread alone, which takes some ten seconds."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -90,14 +87,14 @@ def _integer_products(m: int, k: int, n: int) -> list[Callable[[], object]]:
 
 
 def _bandwidth(size: int) -> float:
-    """Bytes a second of the fastest reduction over a block of so many bytes."""
+    """Return the bytes a second of the fastest reduction over a block of so many bytes."""
     block = torch.ones(max(size // 4, 1024))
     left, right = block.chunk(2) if len(block) % 2 == 0 else block[:-1].chunk(2)
     return max(block.numel() * 4 / _fastest(read) for read in (block.sum, lambda: torch.dot(left, right), block.amax))
 
 
 def read_block(size: int) -> Callable[[], object]:
-    """Return what reads a block of so many bytes of its own once, as quickly as PyTorch can."""
+    """Return a function that reads its own block of so many bytes once, as quickly as PyTorch can."""
     block = torch.ones(max(size // 4, 1024))
     ways: list[Callable[[], object]] = [block.sum, block.amax]
     return min(ways, key=_fastest)
@@ -112,8 +109,3 @@ def _fastest(call: Callable[[], object]) -> float:
         best = min(best, now - start)
         if now > end:
             return best
-
-
-def threads_here() -> int:
-    """Return how many threads this process may run at a time."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

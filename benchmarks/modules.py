@@ -1,4 +1,4 @@
-"""Modules compiled for this machine outside packages: as `pqrnn compile` does it, for shapes that no package has."""
+"""Modules compiled for this machine as `pqrnn compile` does it, for shapes that no package has."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def compile_entries(model: ParserModel, batches: Mapping[int, tuple[Bucket, ...]
     """Compile a parser for this machine.
 
     Args:
-        model: folded.
-        batches: by number of texts in a call, the buckets whose entries take so many.
+        model: The parser, with its norms folded in.
+        batches: For each number of texts in a call, the buckets whose entries take so many.
 
     Returns:
-        The module, kept below `.peers` for the same code and flags.
+        The path of the module, which is kept below `.peers` for the same code and flags.
 
     Raises:
-        CompileError: a stage failed.
+        CompileError: A stage failed.
     """
     (plan,), failures = plan_targets([registry().get("host")], registry())
     if failures:

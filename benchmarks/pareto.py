@@ -1,4 +1,4 @@
-"""The picture of quality against bytes: every setting of the ablations, and those that nothing smaller beats."""
+"""The picture of quality against bytes: every setting of the ablations, and those that no smaller one beats."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.results import ResultRow
+from pqrnn.evaluation.results import ResultRow
 
 _NEAR = 0.008  # exact match: about the height of a label
 
 
 class Point(NamedTuple):
-    """A setting: mean exact match in 8 bits over its seeds, bytes of its weights, and whether nothing smaller or equal
-    is better.
+    """One setting of the ablations.
+
+    Attributes:
+        work: Name of the work that it belongs to.
+        name: Name of the setting.
+        bytes: Size of its weights in 8 bits.
+        quality: Mean exact match in 8 bits over its seeds.
+        seeds: Number of seeds.
+        front: Whether no setting of the same work is as small and better.
     """
 
     work: str
@@ -42,36 +49,37 @@ def find_points(rows: Sequence[ResultRow]) -> list[Point]:
         for (work, name), figures in found.items()
     ]
     return [
-        each._replace(front=_is_front(each, points))
-        for each in sorted(points, key=lambda each: (each.bytes, -each.quality))
+        point._replace(front=_is_front(point, points))
+        for point in sorted(points, key=lambda point: (point.bytes, -point.quality))
     ]
 
 
 def _is_front(point: Point, points: Sequence[Point]) -> bool:
     rivals = [
-        each for each in points if each.work == point.work and (each.bytes, each.name) != (point.bytes, point.name)
+        rival for rival in points if rival.work == point.work and (rival.bytes, rival.name) != (point.bytes, point.name)
     ]
     return not any(
-        each.bytes <= point.bytes
-        and each.quality >= point.quality
-        and (each.bytes, each.quality) != (point.bytes, point.quality)
-        for each in rivals
+        rival.bytes <= point.bytes
+        and rival.quality >= point.quality
+        and (rival.bytes, rival.quality) != (point.bytes, point.quality)
+        for rival in rivals
     )
 
 
 def _group(front: Sequence[Point]) -> list[list[Point]]:
     """Put points together whose labels would fall on each other."""
     groups: list[list[Point]] = []
-    for each in front:
-        if groups and each.bytes < 1.2 * groups[-1][-1].bytes and abs(each.quality - groups[-1][-1].quality) < _NEAR:
-            groups[-1].append(each)
+    for point in front:
+        last = groups[-1][-1] if groups else None
+        if last is not None and point.bytes < 1.2 * last.bytes and abs(point.quality - last.quality) < _NEAR:
+            groups[-1].append(point)
         else:
-            groups.append([each])
+            groups.append([point])
     return groups
 
 
 def draw_pareto(rows: Sequence[ResultRow], path: Path) -> None:
-    """Draw exact match in 8 bits against bytes, one colour a work, and write it as PNG."""
+    """Draw exact match in 8 bits against bytes, one colour for each work, and write it as PNG."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -79,16 +87,16 @@ def draw_pareto(rows: Sequence[ResultRow], path: Path) -> None:
 
     points = find_points(rows)
     figure, axes = pyplot.subplots(figsize=(9, 5.5), layout="constrained")
-    for number, work in enumerate(dict.fromkeys(each.work for each in points)):
-        own = [each for each in points if each.work == work]
-        front = [each for each in own if each.front]
-        colour = f"C{number}"
-        axes.scatter([each.bytes for each in own], [each.quality for each in own], s=18, color=colour, alpha=0.45)
+    for index, work in enumerate(dict.fromkeys(point.work for point in points)):
+        mine = [point for point in points if point.work == work]
+        front = [point for point in mine if point.front]
+        colour = f"C{index}"
+        axes.scatter([point.bytes for point in mine], [point.quality for point in mine], s=18, color=colour, alpha=0.45)
         axes.plot(
-            [each.bytes for each in front], [each.quality for each in front], marker="o", color=colour, label=work
+            [point.bytes for point in front], [point.quality for point in front], marker="o", color=colour, label=work
         )
         for together in _group(front):
-            names = "\n".join(each.name for each in reversed(together))
+            names = "\n".join(point.name for point in reversed(together))
             axes.annotate(
                 names,
                 (together[0].bytes, together[0].quality),

@@ -1,17 +1,21 @@
-"""Scores of a trained parser or a teacher on a test split, and of a parser's package how often it decides differently
-from PyTorch.
+r"""Scores of a trained parser or a teacher on a test split, and the decisions of a package that differ from PyTorch's.
 
-    python -m benchmarks.quality RUN PACKAGE --data DATA --lang en --work "mtop-en distilled int8" --teacher-work
-    "mtop-en teacher" --float-work "mtop-en distilled" python -m benchmarks.quality RUN --data DATA --lang en --work
-    "mtop-en teacher"                    # without a package: PyTorch's answers python -m benchmarks.quality RUN --with
-    RUN2 --data DATA --lang en --work "mtop-en teachers"       # the mean of several, as it taught python -m
-    benchmarks.quality RUN PACKAGE --data DATA --lang en,de --work "mtop-{lang} multilingual int8" --average "mtop two
-    languages average int8" python -m benchmarks.quality --lang en,de --work "mtop-{lang} int8" --average "mtop two
-    languages average int8"    # from rows that are kept
+    # a parser and its package
+    python -m benchmarks.quality RUN PACKAGE --data DATA --lang en --work "mtop-en distilled int8" \
+        --teacher-work "mtop-en teacher" --float-work "mtop-en distilled"
+    # without a package: PyTorch's answers
+    python -m benchmarks.quality RUN --data DATA --lang en --work "mtop-en teacher"
+    # the mean of several, as it taught
+    python -m benchmarks.quality RUN --with RUN2 --data DATA --lang en --work "mtop-en teachers"
+    # several languages
+    python -m benchmarks.quality RUN PACKAGE --data DATA --lang en,de --work "mtop-{lang} multilingual int8" \
+        --average "mtop two languages average int8"
+    # from rows that are kept
+    python -m benchmarks.quality --lang en,de --work "mtop-{lang} int8" --average "mtop two languages average int8"
 
 The test split is looked at once per reported row; everything was selected on the development split. Rows are kept in
-`results/quality.json`: those of a work take the place of its earlier ones. Retention is exact match as a share of the
-teacher's, whose rows have to be kept before.
+`results/quality.json`: those of a work replace its earlier ones. Retention is exact match as a share of the teacher's,
+whose rows have to be kept before.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.results import ResultRow, keep_results, load_results, tell_command
+from benchmarks.results import keep_results, load_results, tell_command
 from compile.verify.parity import Decisions, check_labels, compare_answers
 from pqrnn.checkpoint import FACTS, WEIGHTS, Checkpoint
 from pqrnn.data.loader import load_examples
@@ -37,6 +41,7 @@ from pqrnn.distillation.logit_store import TeacherLogits
 from pqrnn.evaluation.evaluate import FRESH, evaluate_predictions
 from pqrnn.evaluation.metrics import Estimate
 from pqrnn.evaluation.prediction import Prediction, compute_logits
+from pqrnn.evaluation.results import ResultRow
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
@@ -57,20 +62,17 @@ _AVERAGED = (
 
 
 class PlainDecoder(Decoder):
-    """Takes the largest logits, whether they make sense together or not:
-
-    what a parse was before there was a search for the best that does.
-    """
+    """A decoder that takes the largest logits, whether they are well-formed together or not."""
 
     def decide(self, intent: npt.NDArray[np.float32], tags: npt.NDArray[np.float32]) -> tuple[int, list[WordSpan]]:
-        """Return the number of the intent, and the slots as runs of words; see `Decoder.decide`."""
+        """Return the index of the intent, and the slots as runs of words, as `Decoder.decide` does."""
         return int(intent.argmax()), self.scheme.spans(tags.argmax(axis=1).tolist()) if len(tags) else []
 
 
 def main() -> None:
     """Measure, print, keep."""
     arguments = _read_arguments()
-    languages = [each for each in (arguments.lang or "").split(",") if each]
+    languages = [language for language in (arguments.lang or "").split(",") if language]
     if arguments.run is not None:
         model, facts = load_teacher(arguments.run)
         answering = [(arguments.run, model, facts), *((folder, *load_teacher(folder)) for folder in arguments.others)]
@@ -92,9 +94,12 @@ def main() -> None:
 
 
 class Voice(NamedTuple):
-    """One of the networks that answer together:
+    """One of the networks that answer together.
 
-    its folder, itself in evaluation mode, and which of its logits are those of the first one's labels.
+    Attributes:
+        folder: Folder of its checkpoint.
+        network: The network in evaluation mode.
+        columns: Which of its logits are those of the first network's labels.
     """
 
     folder: Path
@@ -103,22 +108,24 @@ class Voice(NamedTuple):
 
 
 def answer_together(voices: Sequence[Voice], texts: Sequence[str]) -> list[Prediction]:
-    """Return what networks answer, or logits of the mean of their probabilities where there are several
-    (`pqrnn.distillation.labelling.average_logits`).
+    """Return the answers of one network, or logits of the mean of several networks' probabilities.
+
+    The mean is that of distillation (`pqrnn.distillation.labelling.average_logits`).
     """
-    said = [compute_logits(voice.network, texts) for voice in voices]
-    if len(said) == 1:
-        return said[0]
+    predictions = [compute_logits(voice.network, texts) for voice in voices]
+    first = predictions[0]
+    if len(predictions) == 1:
+        return first
     parts = []
-    for voice, answers in zip(voices, said, strict=True):
-        intent = torch.from_numpy(np.stack([each.intent for each in answers])[:, voice.columns.intents])
-        tags = torch.from_numpy(np.concatenate([each.tags for each in answers])[:, voice.columns.tags])
+    for voice, answers in zip(voices, predictions, strict=True):
+        intent = torch.from_numpy(np.stack([answer.intent for answer in answers])[:, voice.columns.intents])
+        tags = torch.from_numpy(np.concatenate([answer.tags for answer in answers])[:, voice.columns.tags])
         parts.append(TeacherLogits(intent, tags))
     mean = average_logits(parts)
-    tags_of = mean.tags.split([len(each.tags) for each in said[0]])
+    tags_of = mean.tags.split([len(answer.tags) for answer in first])
     return [
-        Prediction(intent.numpy(), tags.numpy(), each.spans)
-        for intent, tags, each in zip(mean.intent, tags_of, said[0], strict=True)
+        Prediction(intent.numpy(), tags.numpy(), answer.spans)
+        for intent, tags, answer in zip(mean.intent, tags_of, first, strict=True)
     ]
 
 
@@ -133,12 +140,12 @@ def measure(
     """Score the test split of one language, or of all together.
 
     Args:
-        arguments: of the command line.
-        work: name of the rows.
-        language: or None.
-        voices: what is scored; several answer together.
-        facts: of the first one's checkpoint.
-        known: training texts.
+        arguments: Arguments of the command line.
+        work: Name of the rows.
+        language: The language; None for all together.
+        voices: The networks that are scored; several answer together.
+        facts: Facts of the first network's checkpoint.
+        known: Training texts.
     """
     examples = load_examples(arguments.data, split="test", locale=language)
     texts = [example.text for example in examples]
@@ -150,7 +157,7 @@ def measure(
         checkpoint, framework = Checkpoint(model, facts), answers
         with Parser.load(arguments.package) as parser:
             check_labels(checkpoint, parser.manifest.labels)
-            answers = [Prediction(each.intent, each.tags, each.spans) for each in map(parser.logits, texts)]
+            answers = [Prediction(logits.intent, logits.tags, logits.spans) for logits in map(parser.logits, texts)]
         parity = _parity_rows(
             work, compare_answers(checkpoint, texts, framework, answers), len(texts), model.config.precision
         )
@@ -207,25 +214,25 @@ def _parity_rows(work: str, found: Decisions, count: int, precision: str) -> lis
 
 
 def _relative_rows(work: str, language: str | None, exact: float, teacher: str, plain: str) -> list[ResultRow]:
-    """Rows against other works whose rows are kept."""
+    """Return rows against other works whose rows are kept."""
     rows = []
     if teacher:
         teacher = teacher.replace("{lang}", language or "")
-        own = find_exact_match(teacher)
+        other = find_exact_match(teacher)
         rows.append(
             ResultRow(
                 work=work,
                 metric="retention",
-                value=round(exact / own, 6),
-                note=f"exact match {exact:.4f} of {own:.4f} of {teacher}",
+                value=round(exact / other, 6),
+                note=f"exact match {exact:.4f} of {other:.4f} of {teacher}",
             )
         )
     if plain:
         plain = plain.replace("{lang}", language or "")
-        own = find_exact_match(plain)
+        other = find_exact_match(plain)
         rows.append(
             ResultRow(
-                work=work, metric="exact match less float", value=round(exact - own, 6), note=f"{plain}: {own:.4f}"
+                work=work, metric="exact match less float", value=round(exact - other, 6), note=f"{plain}: {other:.4f}"
             )
         )
     return rows
@@ -235,7 +242,7 @@ def find_exact_match(work: str) -> float:
     """Return the kept exact match of a work.
 
     Raises:
-        SystemExit: there is none.
+        SystemExit: There is none.
     """
     try:
         rows = load_results(NAME).rows
@@ -244,9 +251,8 @@ def find_exact_match(work: str) -> float:
     for row in rows:
         if row.work == work and row.metric == "exact match":
             return row.value
-    raise SystemExit(
-        f"{work!r} has no kept exact match: measure it first; kept are {', '.join(dict.fromkeys(row.work for row in rows)) or 'none'}"
-    )
+    kept = ", ".join(dict.fromkeys(row.work for row in rows)) or "none"
+    raise SystemExit(f"{work!r} has no kept exact match: measure it first; kept are {kept}")
 
 
 def average_works(rows: Sequence[ResultRow], works: Sequence[str], average: str) -> list[ResultRow]:
@@ -255,9 +261,9 @@ def average_works(rows: Sequence[ResultRow], works: Sequence[str], average: str)
     The works are of different utterances, so the variances of their figures add up: that is the interval.
 
     Raises:
-        SystemExit: a work has no kept exact match.
+        SystemExit: A work has no kept exact match.
     """
-    found = []
+    averages = []
     for metric in _AVERAGED:
         parts = [row for work in works for row in rows if row.work == work and row.metric == metric]
         if len(parts) != len(works):
@@ -267,8 +273,8 @@ def average_works(rows: Sequence[ResultRow], works: Sequence[str], average: str)
             continue
         mean = sum(row.value for row in parts) / len(parts)
         halves = [(row.high - row.low) / 2 for row in parts if row.low is not None and row.high is not None]
-        half = math.sqrt(sum(each * each for each in halves)) / len(parts) if len(halves) == len(parts) else None
-        found.append(
+        half = math.sqrt(sum(width * width for width in halves)) / len(parts) if len(halves) == len(parts) else None
+        averages.append(
             ResultRow(
                 work=average,
                 metric=metric,
@@ -281,8 +287,8 @@ def average_works(rows: Sequence[ResultRow], works: Sequence[str], average: str)
         )
     weights = {row.value for work in works for row in rows if row.work == work and row.metric == "weights"}
     if len(weights) == 1:  # one multilingual parser
-        found.append(ResultRow(work=average, metric="weights", value=weights.pop(), unit="bytes"))
-    return found
+        averages.append(ResultRow(work=average, metric="weights", value=weights.pop(), unit="bytes"))
+    return averages
 
 
 def _report(rows: Sequence[ResultRow], work: str, keep: bool) -> None:

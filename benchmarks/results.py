@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,16 @@ FOLDER = Path(__file__).parent / "results"
 
 
 class ResultFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A kept result: its rows, and what produced them."""
+    """A kept result: its rows, and what produced them.
+
+    Attributes:
+        name: Name of the result.
+        date: Time of the last measurement (UTC).
+        revision: Git commit of the code; "+" after it where the tree had changes.
+        command: Commands that made the rows, one a line.
+        environment: The machine and the versions of what ran.
+        rows: The figures.
+    """
 
     name: str
     date: str
@@ -35,27 +45,20 @@ def load_results(name: str) -> ResultFile:
     """Read a kept result.
 
     Raises:
-        FileNotFoundError: nothing was kept under that name.
-        msgspec.ValidationError: the file is not of this form.
+        FileNotFoundError: Nothing was kept under that name.
+        msgspec.ValidationError: The file is not of this form.
     """
     return msgspec.json.decode((FOLDER / f"{name}.json").read_bytes(), type=ResultFile)
 
 
 def tell_command(module: str) -> str:
-    """Return the command that this process is, as others would type it:
-
-    `python -m module` and its arguments, the home folder as `~`.
-    """
+    """Return the command of this process as others would type it, with the home folder as `~`."""
     home = f"{Path.home()}/"
-    return " ".join(
-        [
-            f"python -m {module}",
-            *(
-                f"~/{shlex.quote(each.removeprefix(home))}" if each.startswith(home) else shlex.quote(each)
-                for each in sys.argv[1:]
-            ),
-        ]
+    arguments = (
+        f"~/{shlex.quote(argument.removeprefix(home))}" if argument.startswith(home) else shlex.quote(argument)
+        for argument in sys.argv[1:]
     )
+    return " ".join([f"python -m {module}", *arguments])
 
 
 def keep_results(
@@ -64,19 +67,20 @@ def keep_results(
     """Write rows under a name, atomically, and print them as one JSON line.
 
     Args:
-        name: of the result, without a suffix.
-        rows: the new figures.
-        command: that reproduces them.
-        replace_works: keep earlier rows except those of these works; None replaces the whole file.
+        name: Name of the result, without a suffix.
+        rows: The new figures.
+        command: Command that reproduces them.
+        replace_works: Works whose earlier rows are replaced, while those of others are kept; None replaces the whole
+            file.
     """
     works = None if replace_works is None else set(replace_works)
     return _write(name, rows, command, lambda row: works is not None and row.work not in works, _named_work(command))
 
 
 def merge_results(name: str, rows: Sequence[ResultRow], command: str) -> ResultFile:
-    """Add rows to those that are kept;
+    """Add rows to those that are kept, otherwise as `keep_results` does.
 
-    one about the same work, metric, peer and note takes the other's place. Otherwise as `keep_results`.
+    A row replaces the kept one about the same work, metric, peer and note.
     """
     new = {(row.work, row.metric, row.peer, row.note) for row in rows}
     return _write(name, rows, command, lambda row: (row.work, row.metric, row.peer, row.note) not in new)
@@ -85,7 +89,10 @@ def merge_results(name: str, rows: Sequence[ResultRow], command: str) -> ResultF
 def _write(
     name: str, rows: Sequence[ResultRow], command: str, stays: Callable[[ResultRow], bool], anew: str = ""
 ) -> ResultFile:
-    """`anew`: the work whose rows are all made anew, so that earlier commands for it have nothing left to show."""
+    """Write rows beside those that stay.
+
+    Where all rows of the work `anew` are made anew, earlier commands for it have nothing left to show.
+    """
     kept: list[ResultRow] = []
     commands = [command]
     if (FOLDER / f"{name}.json").is_file():
@@ -93,9 +100,9 @@ def _write(
         kept = [row for row in earlier.rows if stays(row)]
         if kept:
             commands = [
-                each
-                for each in earlier.command.split("\n")
-                if each != command and not (anew and _named_work(each) == anew)
+                other
+                for other in earlier.command.split("\n")
+                if other != command and not (anew and _named_work(other) == anew)
             ] + [command]
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     result = ResultFile(
@@ -112,9 +119,9 @@ def _write(
 
 
 def _named_work(command: str) -> str:
-    """Return what a command gives as `--work`, with `--average` where it has one; empty where it says none."""
+    """Return what a command gives as `--work`, and as `--average` where it has that; empty where it has neither."""
     words = shlex.split(command)
-    return " / ".join(words[place + 1] for place, word in enumerate(words[:-1]) if word in ("--work", "--average"))
+    return " / ".join(value for option, value in pairwise(words) if option in ("--work", "--average"))
 
 
 def print_rows(name: str, rows: Sequence[ResultRow]) -> None:

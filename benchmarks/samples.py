@@ -16,8 +16,12 @@ _UNIT = 1e-8  # seconds: finer than the clock
 
 
 def keep_samples(name: str, samples: Mapping[str, npt.NDArray[np.float64]], counts: npt.NDArray[np.int64]) -> Path:
-    """Write seconds [rounds, texts] of every peer, and the words of the texts, as one compressed archive of uint32 in
-    units of 10 ns.
+    """Write the times of calls as one compressed archive, as uint32 in units of 10 ns.
+
+    Args:
+        name: Name of the archive, without a suffix.
+        samples: For each peer, seconds [rounds, texts].
+        counts: Number of words of each text.
     """
     arrays = {peer: np.minimum(values / _UNIT, 2**32 - 1).astype(np.uint32) for peer, values in samples.items()}
     buffer = io.BytesIO()

@@ -1,6 +1,6 @@
-"""Bytes of a package, its load time, first call, steady state and memory, in this process and in a fresh one;
+"""Bytes of a package, its load time, first call, steady state and memory, and the start of the command line.
 
-and the start of the command line.
+All but the bytes are measured in this process and in a fresh one.
 
     python -m benchmarks.size PACKAGE --work "f32, mtop-en"
 
@@ -16,7 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.results import ResultRow, keep_results, tell_command
+from benchmarks.results import keep_results, tell_command
+from pqrnn.evaluation.results import ResultRow
 from runtime_py.tools.bench import benchmark_package
 
 _STARTS = 9
@@ -29,15 +30,15 @@ def main() -> None:
     parser.add_argument("--work", required=True, help='name of the rows, as "f32, mtop-en"')
     parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
     arguments = parser.parse_args()
-    found = benchmark_package(arguments.package)
+    result = benchmark_package(arguments.package)
     work = arguments.work
-    rows = [ResultRow(work=work, metric="package", value=found.total_bytes, unit="bytes")]
+    rows = [ResultRow(work=work, metric="package", value=result.total_bytes, unit="bytes")]
     rows += [
-        ResultRow(work=work, metric=f"package: {part.part}", value=part.bytes, unit="bytes") for part in found.parts
+        ResultRow(work=work, metric=f"package: {part.part}", value=part.bytes, unit="bytes") for part in result.parts
     ]
-    times = {"load": found.load_seconds * 1e3, "first call": found.first_call_seconds * 1e3}
-    if found.cold_start is not None:
-        cold = found.cold_start
+    times = {"load": result.load_seconds * 1e3, "first call": result.first_call_seconds * 1e3}
+    if result.cold_start is not None:
+        cold = result.cold_start
         times["fresh process: import"] = cold.import_seconds * 1e3
         times["fresh process: load"] = cold.load_seconds * 1e3
         times["fresh process: first call"] = cold.first_call_seconds * 1e3
@@ -47,7 +48,11 @@ def main() -> None:
     rows += [ResultRow(work=work, metric=name, value=round(value, 3), unit="ms") for name, value in times.items()]
     rows.append(
         ResultRow(
-            work=work, metric="steady state, golden texts", value=round(found.call.median, 1), unit="us", n=found.call.n
+            work=work,
+            metric="steady state, golden texts",
+            value=round(result.call.median, 1),
+            unit="us",
+            n=result.call.n,
         )
     )
     starts = {

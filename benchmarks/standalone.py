@@ -1,10 +1,8 @@
-"""Targets that IREE has no runtime for:
-
-the same checkpoint written as plain C, run in QEMU, compared with PyTorch over the test utterances.
+"""Targets that IREE has no runtime for: a checkpoint as plain C, run in QEMU, compared with PyTorch.
 
     python -m benchmarks.standalone runs/mtop-en --data ../shared/data/mtop/spans --lang en
 
-Every n-th test utterance, and golden texts in other scripts, emoji and invalid bytes. Rows are kept in
+The texts are every n-th test utterance, and golden texts in other scripts, emoji and invalid bytes. Rows are kept in
 `results/targets.json`, beside those of `benchmarks.targets`. No time is kept but that of the compiler: what runs here
 is emulated.
 """
@@ -15,7 +13,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.results import ResultRow, keep_results, tell_command
+from benchmarks.results import keep_results, tell_command
 from benchmarks.targets import choose_texts, describe_decisions
 from compile.lowering.buckets import choose_buckets
 from compile.lowering.export import export_entries
@@ -27,6 +25,7 @@ from compile.standalone.proof import compute_logits
 from compile.verify.parity import compare_answers
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.evaluation import prediction
+from pqrnn.evaluation.results import ResultRow
 from targets import registry
 
 TARGETS = ("linux-armv7-neon", "linux-armv7-vfp3", "linux-riscv64", "linux-riscv64-v", "cortex-m7")
@@ -68,7 +67,7 @@ def main() -> None:
 
 
 def describe_artifact(work: str, figures: Figures) -> list[ResultRow]:
-    """Rows of what was compiled."""
+    """Return rows about the compiled artifact."""
     return [
         ResultRow(
             work=work,

@@ -1,10 +1,10 @@
 """A start in a fresh process, of a package and of each peer: import, load, first call, memory and processor time.
 
-    python -m benchmarks.starts package PACKAGE TEXT
     python -m benchmarks.starts "ONNX Runtime" GRAPH FEATURES.npy
 
-print one line of JSON. `measure_start` runs that several times and takes medians; the wall time from the start of the
-process to the first answer is taken from outside, so that Python's own start is in it.
+prints one line of JSON; `benchmarks/bare_start.py` does the same for a package. `measure_start` runs one of them
+several times and takes medians; the wall time from the start of the process to the first answer is taken from outside,
+so that Python's own start is in it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Start(msgspec.Struct, frozen=True):
     """Medians over fresh processes: seconds and bytes.
 
     Attributes:
-        first_answer: from the start of the process to the first answer, Python's own start included.
-        imports: of the runtime and what it needs.
-        load: of the package or graph.
-        first_call: with nothing warm.
-        cpu: processor time of the process, all threads, up to the first answer.
-        resident: memory after the first answer.
-        peak: most memory up to then.
-        before: memory before the load.
+        first_answer: Time from the start of the process to the first answer, Python's own start included.
+        imports: Time to import the runtime and what it needs.
+        load: Time to load the package or graph.
+        first_call: Time of the first call, with nothing warm.
+        cpu: Processor time of the process, over all threads, up to the first answer.
+        resident: Resident memory after the first answer.
+        peak: Largest resident memory up to then.
+        before: Resident memory before the load.
     """
 
     first_answer: float
@@ -52,15 +52,15 @@ def measure_start(kind: str, path: Path, given: str, starts: int = _STARTS) -> S
 
     Args:
         kind: `PACKAGE` or the name of a peer.
-        path: the package or the peer's file.
-        given: a text, or the path of features.
-        starts: how many.
+        path: The package or the peer's file.
+        given: A text for a package, the path of features for a peer.
+        starts: Number of processes.
     """
     if kind == PACKAGE:
         command = [sys.executable, str(Path(__file__).with_name("bare_start.py")), str(ROOT), str(path), given]
     else:
         command = [sys.executable, "-m", "benchmarks.starts", kind, str(path), given]
-    found = []
+    measured = []
     for _ in range(starts + 1):
         begin = time.time()
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -68,9 +68,9 @@ def measure_start(kind: str, path: Path, given: str, starts: int = _STARTS) -> S
             raise SystemExit(f"{kind}: a fresh process failed: {done.stderr.strip().splitlines()[-1:]}")
         line = json.loads(done.stdout.strip().splitlines()[-1])
         answered = line.pop("answered")
-        found.append({**line, "first_answer": answered - begin})
-    warm = found[1:]  # the first one reads files that no later one has to
-    return Start(**{name: statistics.median(each[name] for each in warm) for name in warm[0]})
+        measured.append({**line, "first_answer": answered - begin})
+    warm = measured[1:]  # the first one reads files that no later one has to
+    return Start(**{name: statistics.median(figures[name] for figures in warm) for name in warm[0]})
 
 
 def _start_peer(name: str, path: Path, features_path: str) -> None:

@@ -1,8 +1,7 @@
-"""Every target: compiled from one checkpoint, run on this machine or in its emulator, compared with PyTorch over the
-test utterances.
+r"""Every target: compiled from one checkpoint, run on this machine or in its emulator, compared with PyTorch.
 
-    python -m benchmarks.targets runs/mtop-en --data ../shared/data/mtop/spans --lang en --package
-    runs/mtop-en-all.pqrnn
+    python -m benchmarks.targets runs/mtop-en --data ../shared/data/mtop/spans --lang en \
+        --package runs/mtop-en-all.pqrnn
 
 The package is compiled for all targets where it does not exist yet: half a minute of a processor core for each kind of
 code. Each variant answers the same texts: every n-th test utterance, and the golden texts in other scripts, emoji and
@@ -20,8 +19,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.results import ResultRow, keep_results, tell_command
-from compile.emulation.runner import RunnerNotFoundError, Runner, find_runner
+from benchmarks.results import keep_results, tell_command
+from compile.emulation.runner import Runner, RunnerNotFoundError, find_runner
 from compile.pipeline import compile_checkpoint
 from compile.plan import ALL, usable_cores
 from compile.support.process import run_tool
@@ -30,6 +29,7 @@ from compile.verify.parity import Decisions, check_labels, compare_answers
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.loader import load_examples
 from pqrnn.evaluation.prediction import Prediction, compute_logits
+from pqrnn.evaluation.results import ResultRow
 from runtime_py.package_format.manifest import Bucket, Manifest, Variant
 from runtime_py.package_format.package import open_package
 from runtime_py.tools.answers import load_answers, save_texts
@@ -73,7 +73,8 @@ def main() -> None:
         decisions = compare_answers(checkpoint, texts, framework, replay(arguments.package, members[0], texts, runner))
         outcomes.update({member.target: decisions for member in members})
         print(
-            f"{', '.join(member.target for member in members)}: {decisions.intent_flips + decisions.tag_flips} flips on {runner.name}",
+            f"{', '.join(member.target for member in members)}: "
+            f"{decisions.intent_flips + decisions.tag_flips} flips on {runner.name}",
             flush=True,
         )
 
@@ -100,10 +101,10 @@ def find_machine(variant: Variant) -> Runner | str:
         return error.reason
 
 
-def choose_texts(data: str, lang: str | None, number: int, buckets: Sequence[Bucket]) -> list[bytes]:
+def choose_texts(data: str, lang: str | None, count: int, buckets: Sequence[Bucket]) -> list[bytes]:
     """Return evenly spread test utterances, and the tricky texts, all of which the largest bucket holds."""
     examples = load_examples(data, split="test", locale=lang)
-    step = max(len(examples) // number, 1)
+    step = max(len(examples) // count, 1)
     chosen = [example.text.encode() for example in examples[::step]]
     return [text for text in [*chosen, *TRICKY] if len(text) <= buckets[-1].bytes]
 
@@ -112,7 +113,7 @@ def replay(package: Path, variant: Variant, texts: Sequence[bytes], runner: Runn
     """Return a variant's answers, computed in a process of the runner.
 
     Raises:
-        RuntimeError: The process failed, with the last line of what it said.
+        RuntimeError: The process failed; its last output is in the message.
     """
     with tempfile.TemporaryDirectory(prefix="pqrnn-targets-") as folder:
         asked, answered = Path(folder) / "texts.npz", Path(folder) / "answers.npz"
@@ -135,13 +136,13 @@ def replay(package: Path, variant: Variant, texts: Sequence[bytes], runner: Runn
         whole = load_answers(answered).whole
     assert whole is not None
     return [
-        Prediction(whole.intent[number], whole.tags[whole.words(number)], whole.spans[whole.words(number)])
-        for number in range(len(whole))
+        Prediction(whole.intent[index], whole.tags[whole.words(index)], whole.spans[whole.words(index)])
+        for index in range(len(whole))
     ]
 
 
 def describe_artifact(work: str, manifest: Manifest, variant: Variant) -> list[ResultRow]:
-    """Rows of what was compiled."""
+    """Return rows about the compiled artifact."""
     rows = [
         ResultRow(work=work, metric="artifact", value=manifest.files[variant.path].bytes, unit="bytes"),
         ResultRow(work=work, metric="compile", value=variant.compile_seconds, unit="s"),
@@ -151,14 +152,14 @@ def describe_artifact(work: str, manifest: Manifest, variant: Variant) -> list[R
     return rows
 
 
-def describe_decisions(work: str, decisions: Decisions, machine: str, number: int) -> list[ResultRow]:
-    """Rows of what was run."""
+def describe_decisions(work: str, decisions: Decisions, machine: str, count: int) -> list[ResultRow]:
+    """Return rows about the comparison with PyTorch over so many texts."""
     flips = decisions.intent_flips + decisions.tag_flips
     return [
-        ResultRow(work=work, metric="flips", value=flips, n=number, note="intents and tags that differ from PyTorch's"),
-        ResultRow(work=work, metric="word mismatches", value=decisions.word_mismatches, n=number),
-        ResultRow(work=work, metric="largest logit difference", value=decisions.largest_difference, n=number),
-        ResultRow(work=work, metric="executed", value=1, n=number, note=machine),
+        ResultRow(work=work, metric="flips", value=flips, n=count, note="intents and tags that differ from PyTorch's"),
+        ResultRow(work=work, metric="word mismatches", value=decisions.word_mismatches, n=count),
+        ResultRow(work=work, metric="largest logit difference", value=decisions.largest_difference, n=count),
+        ResultRow(work=work, metric="executed", value=1, n=count, note=machine),
     ]
 
 

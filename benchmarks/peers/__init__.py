@@ -1,16 +1,17 @@
 """The same encoder under other runtimes, each behind one interface (`benchmarks.peers.peer.Peer`).
 
-Peers get the features of the words as input, so without the text part that ours includes: none of them is given it by
-its own exporter. Each gets a graph for exactly the number of words (its best setting). Both forms of the recurrence and
-whatever else it can be told are tried for the shortest, a middle and the longest text, and the fastest is taken for the
-lengths around each.
+Peers get the features of the words as input, so without the text part that ours includes: no exporter of theirs can
+write it. Each gets a graph for exactly the number of words (its best setting). Both forms of the recurrence and all of
+its other settings are tried for the shortest, a middle and the longest text, and the fastest is taken for the lengths
+around each.
 
-ONNX Runtime comes with the extra `bench`, PyTorch with `train`. The others bring many packages and live in environments
-of their own, as measured here:
+ONNX Runtime comes with the extra `bench`, PyTorch with `train`. The others bring many packages and live in separate
+environments, as measured here:
 
-    python -m venv .peers/litert && .peers/litert/bin/pip install torch==2.13.0 litert-torch==0.10.0
-    ai-edge-litert==2.3.0 ai-edge-quantizer==0.10.0 python -m venv .peers/executorch && .peers/executorch/bin/pip
-    install torch==2.13.0 executorch==1.5.1
+    python -m venv .peers/litert
+    .peers/litert/bin/pip install torch==2.13.0 litert-torch==0.10.0 ai-edge-litert==2.3.0 ai-edge-quantizer==0.10.0
+    python -m venv .peers/executorch
+    .peers/executorch/bin/pip install torch==2.13.0 executorch==1.5.1
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def find_peer(name: str) -> Peer:
     """Return a peer by its name.
 
     Raises:
-        SystemExit: there is none of that name; says which there are.
+        SystemExit: There is no peer of that name; the message lists those there are.
     """
     for peer in all_peers():
         if peer.name == name:

@@ -1,4 +1,4 @@
-"""What peers run: features of all words of one text to logits."""
+"""The encoder that peers run: from the features of all words of one text to logits."""
 
 from __future__ import annotations
 
@@ -18,30 +18,35 @@ from pqrnn.model.parser import ParserModel
 
 
 class Encoder(nn.Module):
-    """What comes after the projection, for texts without padding."""
+    """All of a parser behind its projection, for texts without padding."""
 
     def __init__(self, model: ParserModel, *, scan: bool) -> None:
-        """`model`: folded; `scan`: form of the recurrence."""
+        """Take the layers of a parser.
+
+        Args:
+            model: The parser, with its norms folded in.
+            scan: Whether the recurrence is a scan rather than a loop.
+        """
         super().__init__()
         self.model, self.scan = model, scan
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """float32[1, W, F] to intent logits [1, I] and tag logits [1, W, L]."""
+        """Turn features float32 [1, W, F] into intent logits [1, I] and tag logits [1, W, L]."""
         mask = torch.ones_like(features[..., :1])
         encoding = self.model.encode(self.model.embed(features), mask, scan=self.scan)
         return encoding.intent, encoding.tags
 
 
 def project_texts(model: ParserModel, texts: list[bytes]) -> list[Features]:
-    """Return float32[1, W, F] features of every text, W its own number of words."""
+    """Return the features of every text, float32 [1, W, F], where W is its number of words."""
     features: list[Features] = [np.zeros(0, np.float32)] * len(texts)
     with torch.inference_mode():
-        for size, places in group_texts(texts):
-            packed = pack_texts([texts[place] for place in places], size)
+        for size, indices in group_texts(texts):
+            packed = pack_texts([texts[index] for index in indices], size)
             counts = model.projection.segment(packed, 1)[1].tolist()
-            found = model.projection(packed, max(counts)).features.numpy()
-            for row, (place, count) in enumerate(zip(places, counts, strict=True)):
-                features[place] = np.ascontiguousarray(found[row : row + 1, :count])
+            projected = model.projection(packed, max(counts)).features.numpy()
+            for row, (index, count) in enumerate(zip(indices, counts, strict=True)):
+                features[index] = np.ascontiguousarray(projected[row : row + 1, :count])
     return features
 
 
@@ -54,12 +59,12 @@ def count_products(model: ParserModel, words: int) -> int:
 
 
 def digest_weights(run: Path) -> str:
-    """Return what tells the weights of one trained parser from those of another, for names of kept files."""
+    """Return a digest of the weights of a trained parser, for names of kept files."""
     return hashlib.sha256((run / WEIGHTS).read_bytes()).hexdigest()[:16]
 
 
 def make_example(model: ParserModel, words: int) -> Tensor:
-    """Return ternary features that no text has: float32[1, words, F]."""
+    """Return ternary features that no text has, float32 [1, words, F]."""
     generator = torch.Generator().manual_seed(words)
     return torch.randint(-1, 2, (1, words, model.config.projection.features), generator=generator).float()
 

@@ -1,6 +1,6 @@
-"""LiteRT (formerly TensorFlow Lite) with its XNNPACK delegate, converted by litert-torch;
+"""LiteRT (formerly TensorFlow Lite) with its XNNPACK delegate, converted by litert-torch.
 
-in float32, and with its dynamic quantization to 8 bits.
+It is measured in float32, and with its dynamic quantization to 8 bits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class LiteRt(Peer):
-    """One thread; int8: weights in 8 bits for each output, activations at run time ("dynamic range")."""
+    """LiteRT on one thread.
+
+    In int8, weights have a scale for each output and activations are quantized at run time ("dynamic range").
+    """
 
     packages, modules, environment = ("ai-edge-litert", "litert-torch"), ("ai_edge_litert",), "litert"
 
@@ -28,13 +31,13 @@ class LiteRt(Peer):
         self.name = "LiteRT" if precision == "f32" else "LiteRT int8"
 
     def why_absent(self) -> str:
-        """See `Peer.why_absent`; the converter runs in its own environment, so that its packages stay out of ours."""
+        """Return why the peer cannot run here; its converter has a separate environment and stays out of ours."""
         return super().why_absent() or (
             "" if _converter() else f"its converter litert-torch is not installed in {PEERS.name}/{self.environment}"
         )
 
     def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
-        """See `Peer.convert`."""
+        """Write the encoder, as `Peer.convert` says."""
         import torch
 
         from benchmarks.peers.encoder import make_encoder
@@ -49,29 +52,28 @@ class LiteRt(Peer):
         return write_once(folder / f"litert-int8-{form}-{words}.tflite", partial(_run, "quantize", whole, words))
 
     def open(self, path: Path) -> Call:
-        """See `Peer.open`."""
+        """Load a file, as `Peer.open` says."""
         self._reach()
         from ai_edge_litert.interpreter import Interpreter
 
         interpreter = Interpreter(model_path=str(path), num_threads=1)
         interpreter.allocate_tensors()
-        place = interpreter.get_input_details()[0]["index"]
-        outputs = sorted(
-            interpreter.get_output_details(), key=lambda detail: len(detail["shape"])
-        )  # intent [1, I], tags [1, W, L]
-        places = [detail["index"] for detail in outputs]
+        source = interpreter.get_input_details()[0]["index"]
+        # Intent [1, I], then tags [1, W, L].
+        details = sorted(interpreter.get_output_details(), key=lambda detail: len(detail["shape"]))
+        results = [detail["index"] for detail in details]
 
         def call(features: Features) -> Answer:
-            interpreter.set_tensor(place, features)
+            interpreter.set_tensor(source, features)
             interpreter.invoke()
-            return tuple(interpreter.get_tensor(each) for each in places)
+            return tuple(interpreter.get_tensor(tensor) for tensor in results)
 
         return call
 
 
 def _converter() -> Path | None:
-    place = PEERS / LiteRt.environment
-    return place / "bin" / "python" if list(place.glob("lib/python3.*/site-packages/litert_torch")) else None
+    folder = PEERS / LiteRt.environment
+    return folder / "bin" / "python" if list(folder.glob("lib/python3.*/site-packages/litert_torch")) else None
 
 
 def _run(step: str, source: Path, words: int, target: Path) -> None:

@@ -1,6 +1,6 @@
-"""ONNX Runtime on the processor, with all of its graph optimisations;
+"""ONNX Runtime on the processor, with all of its graph optimisations.
 
-in float32, and with its dynamic quantization to 8 bits.
+It is measured in float32, and with its dynamic quantization to 8 bits.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class OnnxRuntime(Peer):
-    """In float32, both forms of the recurrence."""
+    """ONNX Runtime in float32, with both forms of the recurrence."""
 
     name, precision = "ONNX Runtime", "f32"
     packages, modules = ("onnxruntime",), ("onnxruntime", "onnxscript")
 
     def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
-        """See `Peer.convert`."""
+        """Write the encoder, as `Peer.convert` says."""
         from benchmarks.peers.encoder import make_encoder, make_example
         from compile.onnx_export import write_onnx
 
@@ -35,7 +35,7 @@ class OnnxRuntime(Peer):
         )
 
     def open(self, path: Path) -> Call:
-        """See `Peer.open`."""
+        """Load a file, as `Peer.open` says."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -48,16 +48,16 @@ class OnnxRuntime(Peer):
 
 
 class OnnxRuntimeInt8(OnnxRuntime):
-    """Weights in int8, for each output or for all together, activations quantized at run time to uint8:
+    """ONNX Runtime in int8, with the settings of `quantize_dynamic`.
 
-    the settings of `quantize_dynamic`.
+    Weights have a scale for each output or one for all, and activations are quantized to uint8 at run time.
     """
 
     name, precision = "ONNX Runtime int8", "int8"
     forms = ("loop", "loop, channels", "scan", "scan, channels")
 
     def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
-        """See `Peer.convert`."""
+        """Write the encoder, as `Peer.convert` says."""
         recurrence, _, channels = form.partition(", ")
         source = super().convert(model, words, recurrence, folder)
         return write_once(
@@ -71,9 +71,8 @@ def _quantize(source: Path, per_channel: bool, target: Path) -> None:
 
     model = onnx.load(source)
     del model.graph.value_info[:]  # it turns weights round, and then takes the old shapes for a contradiction
-    logging.getLogger().setLevel(
-        logging.ERROR
-    )  # it recommends a pre-processing that changes nothing here: shapes are known
+    # It recommends a pre-processing that changes nothing here: shapes are known.
+    logging.getLogger().setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         quantize_dynamic(model, target, per_channel=per_channel, weight_type=QuantType.QInt8)

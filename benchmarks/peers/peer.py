@@ -1,4 +1,4 @@
-"""What a runtime has to offer to be measured: a file for a number of words, and a call that runs it.
+"""The interface of a runtime that is measured: a file for a number of words, and a call that runs it.
 
 Modules of peers import their runtimes, and PyTorch, only where they need them: a start of one of them is measured, too.
 """
@@ -19,9 +19,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from pqrnn.model.parser import ParserModel
 
-PEERS = (
-    Path(__file__).parents[2] / ".peers"
-)  # not in git: runtimes that are not installed beside ours, and converted graphs
+# Not in git: runtimes that are not installed beside ours, and converted graphs.
+PEERS = Path(__file__).parents[2] / ".peers"
 
 Features = npt.NDArray[np.float32]  # [1, words, F]
 Answer = Sequence[npt.NDArray[np.float32]]
@@ -32,13 +31,13 @@ class Peer(ABC):
     """A runtime at a precision.
 
     Attributes:
-        name: as in tables.
-        precision: "f32" or "int8".
-        forms: ways to write the encoder, each worth trying: forms of the recurrence, settings of a quantization.
-        packages: distributions that it is made of, the first one giving its version.
-        modules: what has to be importable for it.
-        environment: folder below `.peers` of a virtual environment that has it, where it is not installed beside ours;
-            used behind our own packages.
+        name: Name in tables.
+        precision: Precision of the weights, "f32" or "int8".
+        forms: Ways to write the encoder that are worth trying: forms of the recurrence, settings of a quantization.
+        packages: Distributions that it is made of; the first one gives its version.
+        modules: Modules that have to be importable for it.
+        environment: Folder below `.peers` of a virtual environment that has it, where it is not installed beside ours.
+            Python looks there after it has looked into our own environment.
     """
 
     name: str
@@ -50,23 +49,23 @@ class Peer(ABC):
 
     @abstractmethod
     def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
-        """Write the encoder for exactly so many words in one of `forms`; a file that is there is taken as it is."""
+        """Write the encoder for exactly so many words in one of `forms`, unless the file is there already."""
 
     @abstractmethod
     def open(self, path: Path) -> Call:
-        """Load one file, ready to be called on one thread."""
+        """Load a file, ready to be called on one thread."""
 
     def why_absent(self) -> str:
-        """Say why it cannot run here; empty where it can."""
+        """Return why the peer cannot run here; empty where it can."""
         self._reach()
         missing = [module for module in self.modules if _lacks(module)]
         if not missing:
             return ""
-        place = f" (neither here nor in {PEERS.name}/{self.environment})" if self.environment else ""
-        return f"{', '.join(missing)} not installed{place}"
+        tried = f" (neither here nor in {PEERS.name}/{self.environment})" if self.environment else ""
+        return f"{', '.join(missing)} not installed{tried}"
 
     def version(self) -> str:
-        """Return the version of its first package."""
+        """Return the version of the first package; empty where there is none."""
         self._reach()
         try:
             return version(self.packages[0]) if self.packages else ""
@@ -76,13 +75,13 @@ class Peer(ABC):
     def _reach(self) -> None:
         """Let Python also look into the peer's own environment, last."""
         if self.environment:
-            for place in sorted((PEERS / self.environment / "lib").glob("python3.*/site-packages")):
-                if str(place) not in sys.path and place.parent.name == f"python3.{sys.version_info.minor}":
-                    sys.path.append(str(place))
+            for folder in sorted((PEERS / self.environment / "lib").glob("python3.*/site-packages")):
+                if str(folder) not in sys.path and folder.parent.name == f"python3.{sys.version_info.minor}":
+                    sys.path.append(str(folder))
 
 
 def write_once(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Let `write` make a file that is not there yet; what it leaves unfinished does not get the name."""
+    """Let `write` make a file that is not there yet; a file that it leaves unfinished does not get the name."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}")

@@ -1,5 +1,6 @@
-"""PyTorch itself: without a compiler, and compiled ahead of time by its own (AOTInductor, the code generator of
-`torch.compile`, without its guards).
+"""PyTorch itself, without a compiler and compiled ahead of time by its own.
+
+The compiler is AOTInductor, the code generator of `torch.compile` without its guards.
 """
 
 from __future__ import annotations
@@ -18,15 +19,12 @@ if TYPE_CHECKING:
 
 
 class Eager(Peer):
-    """One operation after the other, as `pqrnn evaluate` runs;
-
-    with the loop form, the faster one there. The file is the exported program.
-    """
+    """PyTorch without a compiler, as `pqrnn evaluate` runs, with the loop form, which is the faster one there."""
 
     name, packages, modules, forms = "PyTorch eager", ("torch",), ("torch",), ("loop",)
 
     def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
-        """See `Peer.convert`."""
+        """Write the encoder, as `Peer.convert` says."""
         import torch
 
         from benchmarks.peers.encoder import make_encoder
@@ -34,7 +32,7 @@ class Eager(Peer):
         return write_once(folder / "eager.pt", partial(torch.save, make_encoder(model, form)))
 
     def open(self, path: Path) -> Call:
-        """See `Peer.open`."""
+        """Load a file, as `Peer.open` says."""
         import torch
 
         torch.set_num_threads(1)
@@ -48,12 +46,12 @@ class Eager(Peer):
 
 
 class AotInductor(Peer):
-    """`torch.compile`'s code as a library, for one length, weights frozen into it so that it may choose their layout."""
+    """PyTorch's compiler: a library for one length, with the weights in it so that it may choose their layout."""
 
     name, packages, modules = "PyTorch AOTInductor", ("torch",), ("torch",)
 
     def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
-        """See `Peer.convert`."""
+        """Write the encoder, as `Peer.convert` says."""
         from benchmarks.peers.encoder import make_encoder, make_example
 
         return write_once(
@@ -62,7 +60,7 @@ class AotInductor(Peer):
         )
 
     def open(self, path: Path) -> Call:
-        """See `Peer.open`."""
+        """Load a file, as `Peer.open` says."""
         import torch
         import torch._inductor
 

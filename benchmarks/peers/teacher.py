@@ -1,9 +1,7 @@
-"""The teacher, compiled by the same compiler with the same flags as the parser:
+"""The teacher, compiled with the same flags as the parser: the cost of running it on the device instead.
 
-what running it on the device instead would cost.
-
-It gets the ids of its subwords; cutting words into subwords is not in its time. One entry for each of a few numbers of
-tokens, as the parser has for words.
+It gets the ids of its subwords; cutting words into subwords is not in its time. It has one entry for each of a few
+numbers of tokens, as the parser has for words.
 """
 
 from __future__ import annotations
@@ -54,36 +52,36 @@ class CompiledTeacher:
     """A fine-tuned encoder behind the parser's own runtime."""
 
     def __init__(self, run: Path, texts: list[bytes], folder: Path) -> None:
-        """Compile it for the lengths of the texts.
+        """Compile the teacher for the lengths of the texts.
 
         Args:
-            run: folder of the teacher.
-            texts: what it will be given.
-            folder: where the module is kept.
+            run: Folder of the teacher.
+            texts: Texts that it will answer.
+            folder: Folder in which the module is kept.
 
         Raises:
-            CheckpointError: there is no teacher.
-            SystemExit: it is no encoder of subwords.
+            CheckpointError: There is no teacher.
+            SystemExit: The teacher has no encoder of subwords.
         """
         teacher, _ = load_teacher(run)
         if not isinstance(teacher, TeacherModel):
             raise SystemExit(f"{run}: a teacher without an encoder of subwords, which this benchmark does not compile")
         self.tokens = _cut(teacher, texts)
-        lengths = sorted({-(-len(each) // _STEP) * _STEP for each in self.tokens})
+        lengths = sorted({-(-len(tokens) // _STEP) * _STEP for tokens in self.tokens})
         name = "-".join(map(str, lengths))
         self.path = write_once(folder / f"teacher-{name}.vmfb", lambda path: _compile(teacher, lengths, path))
         self.parameters = teacher.parameters_count()
         self._open(lengths)
 
-    def __call__(self, place: int) -> list[npt.NDArray[np.float32]]:
-        """Answer the text of that number: intent logits [1, I] and tag logits [1, T, L]."""
-        tokens = self.tokens[place]
+    def __call__(self, index: int) -> list[npt.NDArray[np.float32]]:
+        """Answer the text with that index: intent logits [1, I] and tag logits [1, T, L]."""
+        tokens = self.tokens[index]
         count = len(tokens)
         function, arguments, ids, seen = self._entries[-(-count // _STEP) * _STEP]
         ids[:count], ids[count:], seen[:count], seen[count:] = tokens, 0, 1, 0
         results = rt.VmVariantList(2)
         self._context.invoke(function, arguments, results)
-        views = [results.get_as_object(number, rt.HalBufferView) for number in range(2)]
+        views = [results.get_as_object(position, rt.HalBufferView) for position in range(2)]
         return [view.map().asarray(view.shape, np.dtype(np.float32)) for view in views]
 
     def _open(self, lengths: list[int]) -> None:
@@ -104,7 +102,7 @@ def _cut(teacher: TeacherModel, texts: list[bytes]) -> list[Tokens]:
     table = teacher.make_table()
     with torch.inference_mode():
         spans = segment_texts(teacher.projection, texts)
-    rows = [table.index([text[start:end] for start, end in places]) for text, places in zip(texts, spans, strict=True)]
+    rows = [table.index([text[start:end] for start, end in words]) for text, words in zip(texts, spans, strict=True)]
     return [table.collate([row], teacher.longest).tokens[0].numpy().astype(np.int32) for row in rows]
 
 

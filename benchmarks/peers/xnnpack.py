@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class ExecuTorch(Peer):
-    """XNNPACK on one thread; int8: weights for each output, activations at run time."""
+    """ExecuTorch with XNNPACK on one thread.
+
+    In int8, weights have a scale for each output and activations are quantized at run time.
+    """
 
     packages, modules, environment = ("executorch",), ("executorch",), "executorch"
 
@@ -28,7 +31,7 @@ class ExecuTorch(Peer):
         self.name = "ExecuTorch XNNPACK" if precision == "f32" else "ExecuTorch XNNPACK int8"
 
     def convert(self, model: ParserModel, words: int, form: str, folder: Path) -> Path:
-        """See `Peer.convert`."""
+        """Write the encoder, as `Peer.convert` says."""
         from benchmarks.peers.encoder import make_encoder, make_example
 
         self._reach()
@@ -36,7 +39,7 @@ class ExecuTorch(Peer):
         return write_once(folder / name, partial(self._lower, make_encoder(model, form), make_example(model, words)))
 
     def open(self, path: Path) -> Call:
-        """See `Peer.open`."""
+        """Load a file, as `Peer.open` says."""
         self._reach()
         import torch
 

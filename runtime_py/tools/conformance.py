@@ -121,7 +121,7 @@ class Conformance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     long_cases: list[LongCase]
 
 
-class ConformanceCase(Struct, frozen=True, forbid_unknown_fields=True):
+class HostAnswer(Struct, frozen=True, forbid_unknown_fields=True):
     """One line of a host's answers.
 
     For a text that fits it has words, intent, slots, and, where the host has them, the numbers behind them; for a text
@@ -259,10 +259,9 @@ def decode_conformance(data: bytes, where: str) -> Conformance:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of the file, and under ``$defs/ConformanceCase`` that of a line of answers."""
-    (main, _), components = msgspec.json.schema_components(
-        [Conformance, ConformanceCase], ref_template="#/$defs/{name}"
-    )
+    """Return the JSON Schema (2020-12) of the file, and under ``$defs/Answer`` that of a line of answers."""
+    (main, _), components = msgspec.json.schema_components([Conformance, HostAnswer], ref_template="#/$defs/{name}")
+    components["Answer"] = components.pop("HostAnswer") | {"title": "Answer"}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"pqrnn conformance file {SCHEMA}",
@@ -271,7 +270,7 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def read_answers(data: bytes, where: str) -> list[ConformanceCase]:
+def read_answers(data: bytes, where: str) -> list[HostAnswer]:
     """Read a host's answers, one JSON object a line.
 
     Raises:
@@ -281,7 +280,7 @@ def read_answers(data: bytes, where: str) -> list[ConformanceCase]:
     for number, line in enumerate(data.splitlines(), 1):
         if line.strip():
             try:
-                answers.append(msgspec.json.decode(line, type=ConformanceCase))
+                answers.append(msgspec.json.decode(line, type=HostAnswer))
             except msgspec.DecodeError as error:
                 raise ConformanceError(
                     f"{where}:{number}: {error}. "

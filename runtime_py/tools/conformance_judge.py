@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from runtime_py.tools.conformance import ByteSlot, Case, Conformance, ConformanceCase, LongCase
+from runtime_py.tools.conformance import ByteSlot, Case, Conformance, HostAnswer, LongCase
 
 _SHOWN = 5  # differences that a summary names
 
@@ -64,7 +64,7 @@ class _Judge:
         if expected != given:
             self.differences.append(Difference(case, what, _short(expected), _short(given)))
 
-    def judge(self, case: Case, answer: ConformanceCase, conformance: Conformance) -> None:
+    def judge(self, case: Case, answer: HostAnswer, conformance: Conformance) -> None:
         if answer.refused or answer.truncated:
             self.expect(
                 case.id, "refused or cut, though it fits", "an answer", "refused" if answer.refused else "truncated"
@@ -106,7 +106,7 @@ class _Judge:
                 Difference(case, f"{what} at {list(at)}", _short(float(wanted[at])), _short(float(got[at])))
             )
 
-    def judge_long(self, case: LongCase, answer: ConformanceCase) -> None:
+    def judge_long(self, case: LongCase, answer: HostAnswer) -> None:
         if answer.refused:
             return
         if not answer.truncated:
@@ -117,7 +117,7 @@ class _Judge:
             self.expect(case.id, "bytes read of a text that was cut", case.prefix, answer.prefix)
 
 
-def judge(conformance: Conformance, answers: Iterable[ConformanceCase]) -> Verdict:
+def judge(conformance: Conformance, answers: Iterable[HostAnswer]) -> Verdict:
     """Compare a host's answers with what is expected.
 
     Args:
@@ -128,7 +128,7 @@ def judge(conformance: Conformance, answers: Iterable[ConformanceCase]) -> Verdi
         The verdict; a case without an answer, an answer without a case and a second answer are differences, too.
     """
     collected = _Judge()
-    given: dict[int, ConformanceCase] = {}
+    given: dict[int, HostAnswer] = {}
     known = len(conformance.cases) + len(conformance.long_cases)
     for answer in answers:
         if answer.id in given or answer.id >= known:

@@ -24,7 +24,7 @@ from tiny_package import BUCKETS, write_package
 from runtime_py.package_format.package import open_package
 from runtime_py.parser import Parser
 from runtime_py.tools.conformance import (
-    ConformanceCase,
+    HostAnswer,
     decode_conformance,
     encode_conformance,
     make_conformance,
@@ -58,7 +58,7 @@ def package(tiny_code: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def answers(package: Path) -> list[ConformanceCase]:
+def answers(package: Path) -> list[HostAnswer]:
     """Answers of the independent host, which reads the manifest by itself and runs every text with IREE's own tool."""
     host = Host(package)
     expected = make_conformance(open_package(package))
@@ -69,7 +69,7 @@ def answers(package: Path) -> list[ConformanceCase]:
     return read_answers("\n".join(lines).encode(), "host")
 
 
-def test_an_independent_host_conforms(package: Path, answers: list[ConformanceCase]) -> None:
+def test_an_independent_host_conforms(package: Path, answers: list[HostAnswer]) -> None:
     expected = make_conformance(open_package(package))
     verdict = judge(expected, answers)
     assert verdict.passed, verdict
@@ -116,7 +116,7 @@ def test_a_broken_host_is_found_out(package: Path, broken: dict[str, Any], said:
     [
         (lambda lines: lines[1:], "no answer"),
         (lambda lines: [*lines, lines[0]], "answered twice"),
-        (lambda lines: [*lines, ConformanceCase(id=9999)], "no such case"),
+        (lambda lines: [*lines, HostAnswer(id=9999)], "no such case"),
         (lambda lines: [msgspec.structs.replace(lines[0], score=0.0), *lines[1:]], "score"),
         (lambda lines: [msgspec.structs.replace(lines[0], score=float("nan")), *lines[1:]], "score"),
         (lambda lines: [msgspec.structs.replace(lines[0], intent="nobody"), *lines[1:]], "intent"),
@@ -137,8 +137,8 @@ def test_a_broken_host_is_found_out(package: Path, broken: dict[str, Any], said:
 )
 def test_each_difference_is_named(
     package: Path,
-    answers: list[ConformanceCase],
-    change: Callable[[list[ConformanceCase]], list[ConformanceCase]],
+    answers: list[HostAnswer],
+    change: Callable[[list[HostAnswer]], list[HostAnswer]],
     said: str,
 ) -> None:
     verdict = judge(make_conformance(open_package(package)), change(answers))
@@ -146,7 +146,7 @@ def test_each_difference_is_named(
     assert any(kind.startswith(said) for kind in verdict.failures), verdict.failures
 
 
-def test_numbers_are_optional_and_their_absence_is_said(package: Path, answers: list[ConformanceCase]) -> None:
+def test_numbers_are_optional_and_their_absence_is_said(package: Path, answers: list[HostAnswer]) -> None:
     verdict = judge(
         make_conformance(open_package(package)),
         [msgspec.structs.replace(each, intent_logits=None, tag_logits=None) for each in answers],
@@ -155,7 +155,7 @@ def test_numbers_are_optional_and_their_absence_is_said(package: Path, answers: 
     assert verdict.with_logits == 0
 
 
-def test_the_command_line_judges(package: Path, answers: list[ConformanceCase], tmp_path: Path) -> None:
+def test_the_command_line_judges(package: Path, answers: list[HostAnswer], tmp_path: Path) -> None:
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pqrnn", "conformance", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

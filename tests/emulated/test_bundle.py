@@ -28,7 +28,7 @@ from tiny_package import oracle, write_package
 
 from compile.emulation.runner import Runner, RunnerNotFoundError, emulated_runner
 from runtime_py.package_format.package import open_package, seal
-from runtime_py.tools.conformance import ByteSlot, ConformanceCase, decode_conformance
+from runtime_py.tools.conformance import ByteSlot, HostAnswer, decode_conformance
 from runtime_py.tools.conformance_judge import judge
 from targets.schema import Emulator
 
@@ -267,9 +267,9 @@ def test_its_answers_conform(board: Board) -> None:
         if "\ufffd" in parse["text"]:
             slots = expected.cases[number].slots
         answers.append(
-            ConformanceCase(number, [(a, b) for a, b in spans], intent, tags, parse["intent"], parse["score"], slots)
+            HostAnswer(number, [(a, b) for a, b in spans], intent, tags, parse["intent"], parse["score"], slots)
         )
-    answers += [ConformanceCase(case.id, refused=True) for case in expected.long_cases]
+    answers += [HostAnswer(case.id, refused=True) for case in expected.long_cases]
     verdict = judge(expected, answers)
     assert verdict.passed, verdict
     assert verdict.with_logits == len(expected.cases)
