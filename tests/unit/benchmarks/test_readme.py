@@ -191,6 +191,13 @@ def test_the_grammar_of_the_front_page_makes_sentences(tmp_path: Path, monkeypat
     assert "light" in done.output
 
 
+def test_versions_are_those_of_the_project() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    named = re.findall(r"\b(torch|iree-base-runtime)[= ]+([\d.]+\d)", README.read_text(encoding="utf-8"))
+    assert len(named) == 2
+    assert all(f'"{name}=={version}"' in project for name, version in named)
+
+
 def test_the_json_line_of_the_front_page_is_read(tmp_path: Path) -> None:
     from pqrnn.data.loader import load_examples
 
