@@ -154,7 +154,7 @@ def _ours(name: str, precision: str, package: Path, texts: Texts) -> Contender:
 
 def _peer(peer: Peer, model: ParserModel, texts: Texts, folder: Path) -> Contender:
     lengths = sorted(set(texts.counts.tolist()))
-    examples = {words: next(found for found in texts.features if found.shape[1] == words) for words in lengths}
+    examples = {words: next(array for array in texts.features if array.shape[1] == words) for words in lengths}
     files: dict[int, Path] = {}
     forms: dict[int, str] = {}
     for words in dict.fromkeys([lengths[0], lengths[len(lengths) // 2], lengths[-1]]):

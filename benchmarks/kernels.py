@@ -132,7 +132,7 @@ def count(family: InstructionFamily, target: str, cpu: str) -> list[ResultRow]:
             if shape[0] not in (8, 16) or shape[1:] == (384, 149):
                 continue
             for side, module in modules.items():
-                found = count_instructions(
+                counted = count_instructions(
                     [
                         "--device=local-sync",
                         f"--module={module}",
@@ -146,7 +146,7 @@ def count(family: InstructionFamily, target: str, cpu: str) -> list[ResultRow]:
                     ResultRow(
                         work=work,
                         metric=f"{shape[0]} rows, instructions",
-                        value=found.code,
+                        value=counted.code,
                         n=1,
                         peer=side,
                         note=f"counted in QEMU, {cpu}",

@@ -68,23 +68,23 @@ def main() -> None:
     agreement = _check_agreement(contenders, texts)
     matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
     reads = {f"{READING} {precision}": read_block(matrices * size) for precision, size in (("f32", 4), ("int8", 1))}
-    calls = {each.name: each.call for each in contenders}
+    calls = {contender.name: contender.call for contender in contenders}
     in_turn = time_in_turn(
         calls | {name: lambda _, read=read: read() for name, read in reads.items()}, len(texts.raw), arguments.rounds
     )
     in_a_row = time_in_a_row(calls, len(texts.raw), arguments.rounds)
-    for each in contenders:
-        each.samples, each.samples_in_turn = in_a_row[each.name], in_turn[each.name]
-        each.cpu = measure_cpu(each.call, texts.real)
+    for contender in contenders:
+        contender.samples, contender.samples_in_turn = in_a_row[contender.name], in_turn[contender.name]
+        contender.cpu = measure_cpu(contender.call, texts.real)
     alone = {
-        each.precision: np.median(measure_alone(each, texts, arguments.rounds), axis=0)
-        for each in contenders
-        if each.ours
+        contender.precision: np.median(measure_alone(contender, texts, arguments.rounds), axis=0)
+        for contender in contenders
+        if contender.ours
     }
     limits = {precision: measure_limits(matrices * size) for precision, size in (("f32", 4), ("int8", 1))}
     rows = machine_rows(limits)
     for precision in ("f32", "int8"):
-        if any(each.ours and each.precision == precision for each in contenders):
+        if any(contender.ours and contender.precision == precision for contender in contenders):
             read = np.median(in_turn[f"{READING} {precision}"], axis=0)
             measured = Measured(texts, model, limits[precision], read, alone[precision], agreement, absent)
             rows += make_rows(f"{precision}, {arguments.name}", precision, contenders, measured)

@@ -87,13 +87,13 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
     computing = np.array([seconds[words] for words in counts.tolist()])
     shortest = np.maximum(computing, limits.read(size)) * 1e6
     shortest_in_turn = np.maximum(computing, measured.read) * 1e6
-    shown = [each for each in contenders if each.precision == precision]
+    shown = [contender for contender in contenders if contender.precision == precision]
     rows = []
-    for each in shown:
-        values = each.microseconds
+    for contender in shown:
+        values = contender.microseconds
         low, high = np.quantile(values[real], [0.1, 0.9])
         median = float(np.median(values[real]))
-        version = f"{each.version}; " if each.version else ""
+        version = f"{contender.version}; " if contender.version else ""
         rows.append(
             ResultRow(
                 work=work,
@@ -101,8 +101,8 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
                 value=_round(median),
                 unit="us",
                 n=n,
-                peer=each.name,
-                note=f"{version}{each.note}",
+                peer=contender.name,
+                note=f"{version}{contender.note}",
             )
         )
         rows.append(
@@ -113,10 +113,10 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
                 low=_round(low),
                 high=_round(high),
                 unit="us",
-                peer=each.name,
+                peer=contender.name,
             )
         )
-        in_turn = each.microseconds_in_turn
+        in_turn = contender.microseconds_in_turn
         rows.append(
             ResultRow(
                 work=work,
@@ -124,7 +124,7 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
                 value=_round(np.median(in_turn[real])),
                 unit="us",
                 n=n,
-                peer=each.name,
+                peer=contender.name,
             )
         )
         for words in SHOWN:
@@ -139,7 +139,7 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
                         value=at,
                         unit="us",
                         n=int(chosen.sum()),
-                        peer=each.name,
+                        peer=contender.name,
                         note=note,
                     )
                 )
@@ -147,25 +147,28 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
             ResultRow(
                 work=work,
                 metric="processor time a call",
-                value=_round(each.cpu * 1e6),
+                value=_round(contender.cpu * 1e6),
                 unit="us",
-                peer=each.name,
+                peer=contender.name,
                 note="mean, all threads",
             )
         )
-        rows.append(ResultRow(work=work, metric="file", value=each.size, unit="bytes", peer=each.name))
-        if each.name in agreement:
+        rows.append(ResultRow(work=work, metric="file", value=contender.size, unit="bytes", peer=contender.name))
+        if contender.name in agreement:
             rows.append(
                 ResultRow(
-                    work=work, metric="decides like float32", value=round(agreement[each.name], 4), peer=each.name
+                    work=work,
+                    metric="decides like float32",
+                    value=round(agreement[contender.name], 4),
+                    peer=contender.name,
                 )
             )
-            rows += _share_rows(work, each.name, "", shortest / values, counts, real)
-            rows += _share_rows(work, each.name, IN_TURN, shortest_in_turn / in_turn, counts, real)
+            rows += _share_rows(work, contender.name, "", shortest / values, counts, real)
+            rows += _share_rows(work, contender.name, IN_TURN, shortest_in_turn / in_turn, counts, real)
     for name, reason in measured.absent.items():
         if ("int8" in name) == (precision == "int8"):
             rows.append(ResultRow(work=work, metric="not measured", value=0, peer=name, note=reason))
-    ours = next(each for each in shown if each.ours)
+    ours = next(contender for contender in shown if contender.ours)
     alone = measured.alone * 1e6
     rows.append(
         ResultRow(
@@ -188,10 +191,14 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
         rows.append(
             ResultRow(work=work, metric=metric, value=_round(np.median(times[real])), unit="us", n=n, note=note)
         )
-    rivals = [each for each in shown if each.name in agreement and not each.ours]
+    rivals = [contender for contender in shown if contender.name in agreement and not contender.ours]
     if rivals:
-        rows += _ratio_rows(work, "", ours, rivals, {each.name: each.microseconds[real] for each in shown})
-        rows += _ratio_rows(work, IN_TURN, ours, rivals, {each.name: each.microseconds_in_turn[real] for each in shown})
+        rows += _ratio_rows(
+            work, "", ours, rivals, {contender.name: contender.microseconds[real] for contender in shown}
+        )
+        rows += _ratio_rows(
+            work, IN_TURN, ours, rivals, {contender.name: contender.microseconds_in_turn[real] for contender in shown}
+        )
     rows.append(
         ResultRow(
             work=work,
@@ -216,7 +223,7 @@ def _ratio_rows(
     work: str, how: str, ours: Contender, rivals: Sequence[Contender], times: Mapping[str, npt.NDArray[np.float64]]
 ) -> list[ResultRow]:
     """Return rows about our time over that of the rival with the smallest median."""
-    best = min(rivals, key=lambda each: float(np.median(times[each.name])))
+    best = min(rivals, key=lambda contender: float(np.median(times[contender.name])))
     mine, its = times[ours.name], times[best.name]
     ratios = {"": float(np.median(mine) / np.median(its)), ", median of pairs": float(np.median(mine / its))}
     note = "medians; bytes to logits over the encoder alone"
@@ -261,17 +268,17 @@ def start_rows(name: str, contenders: Sequence[Contender], texts: Texts, starts:
     rows = []
     usual = int(np.median(texts.counts[: texts.real]))
     with tempfile.TemporaryDirectory(prefix="pqrnn-latency-") as folder:
-        for each in contenders:
-            if each.start is None:
+        for contender in contenders:
+            if contender.start is None:
                 continue
-            kind, path = each.start
+            kind, path = contender.start
             given = texts.raw[0].decode()
             if kind != PACKAGE:
                 words = min(set(texts.counts.tolist()), key=lambda count: abs(count - usual))
                 given = str(Path(folder, "features.npy"))
                 np.save(given, next(features for features in texts.features if features.shape[1] == words))
             start = measure_start(kind, path, given, starts)
-            work = f"{each.precision}, {name}"
+            work = f"{contender.precision}, {name}"
             figures = {
                 "process start to first answer": (start.first_answer * 1e3, "ms"),
                 "fresh process: import": (start.imports * 1e3, "ms"),
@@ -288,7 +295,7 @@ def start_rows(name: str, contenders: Sequence[Contender], texts: Texts, starts:
                     value=_round(value) if unit == "ms" else int(value),
                     unit=unit,
                     n=starts,
-                    peer=each.name,
+                    peer=contender.name,
                 )
                 for metric, (value, unit) in figures.items()
             ]

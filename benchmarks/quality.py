@@ -77,8 +77,8 @@ def main() -> None:
         model, facts = load_teacher(arguments.run)
         answering = [(arguments.run, model, facts), *((folder, *load_teacher(folder)) for folder in arguments.others)]
         voices = [
-            Voice(folder, network, choose_labels(folder, own.labels, facts.labels))
-            for folder, network, own in answering
+            Voice(folder, network, choose_labels(folder, described.labels, facts.labels))
+            for folder, network, described in answering
         ]
         train = load_examples(arguments.data, split="train", locale=arguments.lang)
         for language in languages if "{lang}" in arguments.work else [arguments.lang]:

@@ -40,26 +40,26 @@ def main() -> None:
     texts = choose_texts(arguments.data, arguments.lang, arguments.texts, buckets)
     framework = prediction.compute_logits(checkpoint.model, texts)
     rows: list[ResultRow] = []
-    with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as place:
-        module = import_programs(export_entries(model, buckets), Path(place) / "module.mlirbc")
+    with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as scratch:
+        module = import_programs(export_entries(model, buckets), Path(scratch) / "module.mlirbc")
         for name in arguments.target or TARGETS:
-            target, folder, work = known.get(name), Path(place) / name, f"f32 as C, {name}"
+            target, folder, work = known.get(name), Path(scratch) / name, f"f32 as C, {name}"
             folder.mkdir()
             figures = write_standalone(
                 module, target, target_flags(target, known.family(target)), buckets, labels, folder, arguments.run.name
             )
-            found = describe_artifact(work, figures)
+            new = describe_artifact(work, figures)
             try:
                 machine, answers = compute_logits(folder, target, labels, texts)
             except ToolchainError as error:
-                found.append(ResultRow(work=work, metric="executed", value=0, note=error.message))
+                new.append(ResultRow(work=work, metric="executed", value=0, note=error.message))
             else:
-                found += describe_decisions(
+                new += describe_decisions(
                     work, compare_answers(checkpoint, texts, framework, answers), machine, len(texts)
                 )
-            rows += found
+            rows += new
             print(
-                f"{name}: " + ", ".join(f"{row.metric} {row.value:g}" for row in found) + f" ({found[-1].note})",
+                f"{name}: " + ", ".join(f"{row.metric} {row.value:g}" for row in new) + f" ({new[-1].note})",
                 flush=True,
             )
     if arguments.keep:

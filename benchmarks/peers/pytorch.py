@@ -40,7 +40,7 @@ class Eager(Peer):
 
         def call(features: Features) -> Answer:
             with torch.inference_mode():
-                return tuple(each.numpy() for each in encoder(torch.from_numpy(features)))
+                return tuple(output.numpy() for output in encoder(torch.from_numpy(features)))
 
         return call
 
@@ -69,7 +69,7 @@ class AotInductor(Peer):
 
         def call(features: Features) -> Answer:
             with torch.inference_mode():
-                return tuple(each.numpy() for each in loaded(torch.from_numpy(features)))
+                return tuple(output.numpy() for output in loaded(torch.from_numpy(features)))
 
         return call
 

@@ -32,14 +32,14 @@ Tokens = npt.NDArray[np.int32]  # [tokens]
 
 
 class _Program(nn.Module):
-    """Ids of subwords to logits, a tag for every subword."""
+    """The teacher as a program: ids of subwords in, logits out, with a tag for every subword."""
 
     def __init__(self, teacher: TeacherModel) -> None:
         super().__init__()
         self.encoder, self.intent, self.tags = teacher.encoder, teacher.intent, teacher.tags
 
     def forward(self, tokens: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
-        """int32[1, T] each, to intent logits [1, I] and tag logits [1, T, L]."""
+        """Turn tokens and attention, both int32 [1, T], into intent logits [1, I] and tag logits [1, T, L]."""
         states = self.encoder(input_ids=tokens, attention_mask=attention).last_hidden_state
         seen = attention[..., None].to(states.dtype)
         mean = (states * seen).sum(1) / seen.sum(1)

@@ -58,7 +58,7 @@ class ExecuTorch(Peer):
             raise SystemExit(f"{path}: ExecuTorch finds no method 'forward'")
 
         def call(features: Features) -> Answer:
-            return tuple(each.numpy() for each in method.execute([torch.from_numpy(features)]))
+            return tuple(output.numpy() for output in method.execute([torch.from_numpy(features)]))
 
         return call
 

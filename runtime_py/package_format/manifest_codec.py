@@ -175,13 +175,13 @@ def _check_frames(labels: Labels, slots: int, where: str) -> None:
     for intent, counts, frame in zip(
         labels.intents, labels.frame_counts, labels.frames or [tuple(range(slots))] * len(labels.intents), strict=False
     ):
-        for times, *own in counts:
-            if times < 1 or own != sorted(own) or not set(own) <= set(frame):
+        for times, *slots_seen in counts:
+            if times < 1 or slots_seen != sorted(slots_seen) or not set(slots_seen) <= set(frame):
                 raise SchemaError(
-                    f"{where}: intent {intent!r} came {times} times with slots {own}, "
+                    f"{where}: intent {intent!r} came {times} times with slots {slots_seen}, "
                     "expected once at least, and growing indices of the slots that go with it."
                 )
-        _check_unique([str(own) for _, *own in counts], f"frame of {intent!r}:", where)
+        _check_unique([str(slots_seen) for _, *slots_seen in counts], f"frame of {intent!r}:", where)
 
 
 def _check_buckets(buckets: list[Bucket], where: str) -> None:
