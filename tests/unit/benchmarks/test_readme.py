@@ -128,9 +128,9 @@ def test_every_parser_and_every_format_has_its_line() -> None:
 
 @pytest.mark.parametrize("page", _PAGES, ids=_names)
 def test_commands_and_their_options_exist(page: Path) -> None:
-    unknown = []
+    unknown, every_command = [], typer.main.get_command(app)
     for words in _commands(page):
-        command = typer.main.get_command(app)
+        command = every_command
         rest = list(words)
         while subcommands := getattr(command, "commands", {}):
             if not rest and command.invoke_without_command:
