@@ -14,7 +14,7 @@ from pqrnn.cli.options import JsonOption
 from pqrnn.cli.output import print_json
 from pqrnn.errors import RecipeError
 from pqrnn.recipes.files import read_recipe, shipped_recipes, write_recipe
-from pqrnn.recipes.recipes import VERBS, recipe_of_run
+from pqrnn.recipes.recipes import UNKNOWN, VERBS, recipe_of_run
 
 recipes = typer.Typer(
     no_args_is_help=True,
@@ -55,12 +55,16 @@ def show(
 ) -> None:
     """Print settings as TOML: all of them, with what each means."""
     recipe, more = _find(name)
+    unknown = more.pop(UNKNOWN, [])
     if json:
-        print_json({**more, "settings": msgspec.to_builtins(recipe)})
+        settings = {name: value for name, value in msgspec.to_builtins(recipe).items() if name not in unknown}
+        print_json({**more, "unknown": unknown, "settings": settings})
         return
+    for section in unknown:
+        typer.echo(f"# [{section}] is {UNKNOWN}")
     for key, value in more.items():
         typer.echo(f"# {key}: {value}")
-    typer.echo(write_recipe(recipe, describe=not plain), nl=False)
+    typer.echo(write_recipe(recipe, describe=not plain, without=unknown), nl=False)
 
 
 def _find(name: str) -> tuple[msgspec.Struct, dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,12 +79,18 @@ def parse_change(text: str) -> tuple[str, Any]:
         return path.strip(), value.strip()
 
 
-def write_recipe(recipe: msgspec.Struct, *, describe: bool = True) -> str:
-    """Return all settings of a recipe as TOML; `describe` puts what each means above it."""
-    return "\n".join(_lines(recipe, "", describe)).strip() + "\n"
+def write_recipe(recipe: msgspec.Struct, *, describe: bool = True, without: Collection[str] = ()) -> str:
+    """Return all settings of a recipe as TOML.
+
+    Args:
+        recipe: The recipe.
+        describe: Whether what a setting means stands above it.
+        without: Sections that are left out.
+    """
+    return "\n".join(_lines(recipe, "", describe, without)).strip() + "\n"
 
 
-def _lines(recipe: msgspec.Struct, prefix: str, describe: bool) -> Iterator[str]:
+def _lines(recipe: msgspec.Struct, prefix: str, describe: bool, without: Collection[str] = ()) -> Iterator[str]:
     plain = {field.path: field for field in list_fields(recipe) if "." not in field.path}
     for name in recipe.__struct_fields__:
         value = getattr(recipe, name)
@@ -98,6 +104,8 @@ def _lines(recipe: msgspec.Struct, prefix: str, describe: bool) -> Iterator[str]
             yield f"{name} = {_literal(value)}"
     for name in recipe.__struct_fields__:
         value = getattr(recipe, name)
+        if name in without:
+            continue
         if isinstance(value, msgspec.Struct):
             yield from ("", f"[{prefix}{name}]")
             yield from _lines(value, f"{prefix}{name}.", describe)

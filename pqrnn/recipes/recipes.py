@@ -25,6 +25,9 @@ from pqrnn.recipes.settings import (
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
+UNKNOWN = "not kept by the version that trained it"
+"""The key under which `recipe_of_run` names sections that it cannot know."""
+
 RELATION_HEADS = 8  # divides the widths of the encoders and of students whose state is a multiple of 4
 
 
@@ -188,7 +191,7 @@ def recipe_of_run(facts: Any) -> tuple[msgspec.Struct, dict[str, Any]]:
         distillation=settings_in(facts.training["distillation"], DistillationConfig),
         training=training,
     )
-    return recipe, {"verb": "distill", "transfer": "not kept by the version that trained it", **more}
+    return recipe, {"verb": "distill", UNKNOWN: ["transfer"], **more}
 
 
 def settings_in(values: Mapping[str, Any], kind: type[Kind]) -> Kind:
