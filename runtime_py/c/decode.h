@@ -1,5 +1,6 @@
 // From a text to the bytes that a compiled parser reads, and from its numbers to intent and slots. C99, no allocation, no runtime of any kind:
-// the same file serves a host with IREE's C runtime (parse.c) and one without. The rules are those of ../ABI.md.
+// the same file serves a host with IREE's C runtime (parse.c) and one without. The rules are those of ../ABI.md; the search for the best parse is that of
+// ../decode/frame_search.py, with the same names.
 
 #ifndef PQRNN_DECODE_H_
 #define PQRNN_DECODE_H_
@@ -38,7 +39,7 @@ typedef struct {
   const int16_t *known_slots;
   const int32_t *known_of;  // [intent_count + 1]: those of an intent are known[known_of[intent], known_of[intent + 1])
   const double *unseen;     // [intent_count]: the bonus of any other slots
-  int32_t widest;           // pqrnn_end_t that a word takes at most in pqrnn_place
+  int32_t widest;           // pqrnn_end_t that a word takes at most in pqrnn_viterbi_with_counts
 } pqrnn_package_t;
 
 // The numbers of one text, as an entry gives them.
@@ -105,27 +106,6 @@ static inline int32_t pqrnn_largest(const float *values, int32_t count) {
   return best;
 }
 
-// Prints a name as a JSON string.
-static inline void pqrnn_print_name(FILE *file, const char *name) {
-  fputc('"', file);
-  for (; *name; ++name) {
-    const unsigned char c = (unsigned char)*name;
-    if (c == '"' || c == '\\') fputc('\\', file);
-    if (c < 0x20) {
-      fprintf(file, "\\u%04x", c);
-    } else {
-      fputc(c, file);
-    }
-  }
-  fputc('"', file);
-}
-
-static inline void pqrnn_print_row(FILE *file, const float *values, int32_t count) {
-  fputc('[', file);
-  for (int32_t i = 0; i < count; ++i) fprintf(file, "%s%.9g", i ? "," : "", (double)values[i]);
-  fputc(']', file);
-}
-
 // One slot: a label, its first byte and the byte after its last.
 typedef struct {
   const char *label;
@@ -163,7 +143,7 @@ static inline size_t pqrnn_ends(const pqrnn_package_t *package, int32_t words) {
 
 // Finds the tags with the largest sum of logits among those that go with an intent, by the algorithm of Viterbi. Returns the sum, and leaves in `ends` for
 // each word how it ends in each slot, and behind those how it ends best: there `tag` is the slot, slot_count for none.
-static inline double pqrnn_follow(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, int32_t intent, pqrnn_end_t *ends) {
+static inline double pqrnn_viterbi(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, int32_t intent, pqrnn_end_t *ends) {
   const int32_t slots = package->slot_count;
   for (int32_t slot = 0; slot < slots; ++slot) ends[slot].sum = -INFINITY, ends[slot].tag = -1;
   ends[slots].sum = 0, ends[slots].tag = slots;
@@ -191,8 +171,8 @@ static inline double pqrnn_follow(const pqrnn_package_t *package, const pqrnn_ou
   return ends[(size_t)words * (size_t)(slots + 1) + (size_t)slots].sum;
 }
 
-// Reads from what `pqrnn_follow` left each word's tag.
-static inline void pqrnn_trace(const pqrnn_package_t *package, const pqrnn_end_t *ends, int32_t words, int32_t *tags) {
+// Reads from what `pqrnn_viterbi` left each word's tag.
+static inline void pqrnn_viterbi_path(const pqrnn_package_t *package, const pqrnn_end_t *ends, int32_t words, int32_t *tags) {
   const int32_t slots = package->slot_count;
   for (int32_t word = words, slot = slots; word > 0; --word) {
     const pqrnn_end_t *row = ends + (size_t)word * (size_t)(slots + 1);
@@ -229,18 +209,18 @@ static inline int32_t pqrnn_next_intent(const pqrnn_package_t *package, const pq
   return next;
 }
 
-// Returns what the slots of tagged words add to the logits.
-static inline double pqrnn_weigh(const pqrnn_package_t *package, int32_t intent, const int32_t *tags, int32_t words) {
+// Returns the prior of tagged words: what their slots add to the logits.
+static inline double pqrnn_prior(const pqrnn_package_t *package, int32_t intent, const int32_t *tags, int32_t words) {
   int32_t count = 0;
   for (int32_t word = 0; word < words; ++word) count += package->tags[tags[word]][0] == 'B';
   for (int32_t at = package->known_of[intent]; at < package->known_of[intent + 1]; ++at) {
     const pqrnn_known_t *known = package->known + at;
     const int16_t *slots = package->known_slots + known->first;
     int32_t right = count == known->count;
-    for (int32_t place = 0; place < count && right; ++place) {  // as many of this slot among the words as in the frame
+    for (int32_t i = 0; i < count && right; ++i) {  // as many of this slot among the words as in the frame
       int32_t own = 0, wanted = 0;
-      for (int32_t word = 0; word < words; ++word) own += package->tags[tags[word]][0] == 'B' && package->slots[tags[word]] == slots[place];
-      for (int32_t other = 0; other < count; ++other) wanted += slots[other] == slots[place];
+      for (int32_t word = 0; word < words; ++word) own += package->tags[tags[word]][0] == 'B' && package->slots[tags[word]] == slots[i];
+      for (int32_t other = 0; other < count; ++other) wanted += slots[other] == slots[i];
       right = own == wanted;
     }
     if (right) return known->bonus;
@@ -249,14 +229,14 @@ static inline double pqrnn_weigh(const pqrnn_package_t *package, int32_t intent,
 }
 
 // Finds the tags with the largest sum of logits among those with just these slots, which grow, each as often as it is given. Returns the sum, minus infinity
-// where there are no such tags, and leaves the tags in `tags`. The state is how many of each slot were placed so far, as one number; for each word and state
-// stands in `ends` how the word ends in each of the slots, and behind those how it ends best: there `tag` is the place of the slot, -1 for none.
-static inline double pqrnn_place(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, const int16_t *slots, int32_t count,
-                                 pqrnn_end_t *ends, int32_t *tags) {
+// where there are no such tags, and leaves the tags in `tags`. The state is how many of each slot have begun so far, as one number; for each word and state
+// stands in `ends` how the word ends in each of the slots, and behind those how it ends best: there `tag` is the index of the slot among these, -1 for none.
+static inline double pqrnn_viterbi_with_counts(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, const int16_t *slots,
+                                               int32_t count, pqrnn_end_t *ends, int32_t *tags) {
   int32_t kinds = 0, first[16], strides[17] = {1};
   if (count > 16) return -INFINITY;  // no package has them
-  for (int32_t place = 0; place < count; ++place) {
-    if (place == 0 || slots[place] != slots[place - 1]) first[kinds++] = place, strides[kinds] = strides[kinds - 1];
+  for (int32_t at = 0; at < count; ++at) {
+    if (at == 0 || slots[at] != slots[at - 1]) first[kinds++] = at, strides[kinds] = strides[kinds - 1];
     strides[kinds] += strides[kinds - 1];
   }
   const int32_t states = strides[kinds], width = kinds + 1;
@@ -305,7 +285,7 @@ static inline double pqrnn_place(const pqrnn_package_t *package, const pqrnn_out
 
 // Decides on a text by its logits alone: returns the intent, leaves each word's tag in `tags`, and the sum of logits in `value`. Where the largest logits make
 // no sense together, it takes the intent and tags with the largest sum of logits that do; minus infinity where none do.
-static inline int32_t pqrnn_decide_plainly(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, pqrnn_end_t *ends, int32_t *tags,
+static inline int32_t pqrnn_search_intents(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, pqrnn_end_t *ends, int32_t *tags,
                                            double most, double *value) {
   int32_t best = pqrnn_largest(outputs->intent, package->intent_count);
   for (int32_t word = 0; word < words; ++word) tags[word] = pqrnn_largest(outputs->tags + (size_t)word * (size_t)package->tag_count, package->tag_count);
@@ -314,11 +294,11 @@ static inline int32_t pqrnn_decide_plainly(const pqrnn_package_t *package, const
   *value = -INFINITY;
   for (int32_t next = -1; (next = pqrnn_next_intent(package, outputs, next, 0)) >= 0;) {
     if (*value > -INFINITY && (double)outputs->intent[next] + most <= *value) break;
-    const double sum = pqrnn_follow(package, outputs, words, next, ends) + (double)outputs->intent[next];
+    const double sum = pqrnn_viterbi(package, outputs, words, next, ends) + (double)outputs->intent[next];
     if (sum > *value) {
       *value = sum;
       best = next;
-      pqrnn_trace(package, ends, words, tags);
+      pqrnn_viterbi_path(package, ends, words, tags);
     }
   }
   return best;
@@ -332,9 +312,9 @@ static inline int32_t pqrnn_decide(const pqrnn_package_t *package, const pqrnn_o
     const float *row = outputs->tags + (size_t)word * (size_t)package->tag_count;
     most += (double)row[pqrnn_largest(row, package->tag_count)];
   }
-  const int32_t plain = pqrnn_decide_plainly(package, outputs, words, ends, tags, most, &value);
+  const int32_t plain = pqrnn_search_intents(package, outputs, words, ends, tags, most, &value);
   if (!package->known || value == -INFINITY) return plain;
-  value += pqrnn_weigh(package, plain, tags, words);
+  value += pqrnn_prior(package, plain, tags, words);
   int32_t best = plain, *found = (int32_t *)(ends + pqrnn_ends(package, words) - (words + 1));
   for (int32_t next = -1; (next = pqrnn_next_intent(package, outputs, next, 1)) >= 0;) {
     if (most + pqrnn_bound(package, outputs, next, 1) <= value) break;
@@ -343,13 +323,13 @@ static inline int32_t pqrnn_decide(const pqrnn_package_t *package, const pqrnn_o
       double sum;
       if (at < package->known_of[next]) {  // before those that are known the best one of the logits alone, for slots that the intent never came with
         if (most + logit + package->unseen[next] <= value) continue;
-        sum = pqrnn_follow(package, outputs, words, next, ends) + logit;
-        pqrnn_trace(package, ends, words, found);
-        sum += pqrnn_weigh(package, next, found, words);
+        sum = pqrnn_viterbi(package, outputs, words, next, ends) + logit;
+        pqrnn_viterbi_path(package, ends, words, found);
+        sum += pqrnn_prior(package, next, found, words);
       } else {
         const pqrnn_known_t *known = package->known + at;
         if (most + logit + known->bonus <= value) break;
-        sum = pqrnn_place(package, outputs, words, package->known_slots + known->first, known->count, ends, found) + logit + known->bonus;
+        sum = pqrnn_viterbi_with_counts(package, outputs, words, package->known_slots + known->first, known->count, ends, found) + logit + known->bonus;
       }
       if (sum > value) {
         value = sum;
@@ -386,61 +366,6 @@ static inline int pqrnn_next_slot(const pqrnn_package_t *package, const int32_t 
     ++*word;
   } while (*word < words && package->slots[tags[*word]] == number && package->tags[tags[*word]][0] == 'I');
   return 1;
-}
-
-// Prints the answer for one text as one line of JSON, in the form that `pqrnn conformance --answers` judges.
-// `cut` is the number of bytes that were read of a text that was too long, or 0; `bucket` is the one that ran; `ends` and `tags` are memory to work in, for
-// as many words as the bucket has.
-static inline void pqrnn_print_answer(FILE *file, const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, const uint8_t *text, int32_t bucket,
-                                      long id, size_t cut, pqrnn_end_t *ends, int32_t *tags) {
-  const int32_t limit = package->buckets[bucket].words;
-  const int32_t words = outputs->count < limit ? outputs->count : limit;
-  const int32_t best = pqrnn_decide(package, outputs, words, ends, tags);
-  float sum = 0;  // softmax; the intent's logit is the largest, or near it
-  for (int32_t i = 0; i < package->intent_count; ++i) sum += expf(outputs->intent[i] - outputs->intent[best]);
-  fprintf(file, "{\"id\":%ld,\"intent\":", id);
-  pqrnn_print_name(file, package->intents[best]);
-  fprintf(file, ",\"score\":%.6g,\"slots\":", (double)(1 / sum));
-  pqrnn_slot_t slot;
-  const char *separator = "[";
-  for (int32_t word = 0; pqrnn_next_slot(package, tags, outputs->spans, text, words, &word, &slot); separator = ",") {
-    fprintf(file, "%s{\"label\":", separator);
-    pqrnn_print_name(file, slot.label);
-    fprintf(file, ",\"start\":%d,\"end\":%d}", (int)slot.start, (int)slot.end);
-  }
-  fprintf(file, "%s],\"words\":[", *separator == '[' ? "[" : "");
-  for (int32_t word = 0; word < words; ++word) {
-    fprintf(file, "%s[%d,%d]", word ? "," : "", (int)outputs->spans[2 * word], (int)outputs->spans[2 * word + 1]);
-  }
-  fputs("],\"intent_logits\":", file);
-  pqrnn_print_row(file, outputs->intent, package->intent_count);
-  fputs(",\"tag_logits\":[", file);
-  for (int32_t word = 0; word < words; ++word) {
-    if (word) fputc(',', file);
-    pqrnn_print_row(file, outputs->tags + (size_t)word * (size_t)package->tag_count, package->tag_count);
-  }
-  fputs("]", file);
-  if (cut) fprintf(file, ",\"truncated\":true,\"prefix\":%lu", (unsigned long)cut);
-  fputs("}\n", file);
-}
-
-// Turns a line of base64 into bytes, in place. Returns how many, or -1 where it is no base64.
-static inline long pqrnn_from_base64(char *line) {
-  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  uint32_t bits = 0;
-  int held = 0;
-  long size = 0;
-  for (const char *at = line; *at && *at != '=' && *at != '\n' && *at != '\r'; ++at) {
-    const char *letter = strchr(letters, *at);
-    if (!letter) return -1;
-    bits = bits << 6 | (uint32_t)(letter - letters);
-    held += 6;
-    if (held >= 8) {
-      held -= 8;
-      ((uint8_t *)line)[size++] = (uint8_t)(bits >> held);
-    }
-  }
-  return size;
 }
 
 #endif  // PQRNN_DECODE_H_

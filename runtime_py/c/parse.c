@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answers.h"
 #include "decode.h"
 #include "iree/runtime/api.h"
 #include "package.h"
