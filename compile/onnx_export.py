@@ -1,18 +1,15 @@
-"""ONNX as a way out: the whole program, UTF-8 bytes to logits, as one file for ONNX Runtime and whatever else reads
-ONNX.
+"""Export to ONNX: the whole program, from UTF-8 bytes to logits, as one file for ONNX Runtime and other readers.
 
-The text part is in it, bit for bit. Two operations need another form for that, since ONNX Runtime computes them
-otherwise than PyTorch and IREE:
+The projection of words is part of it, bit for bit. Two operations need another form for that, because ONNX Runtime
+computes them differently from PyTorch and IREE:
 
-* ONNX shifts unsigned integers only, so an arithmetic shift is a shift of the magnitude with its sign put back: `((x ^
-s) >> k) ^ s`, `s` being -1 for a
-  negative number and 0 otherwise;
-* ONNX Runtime's `ReduceSum` of int32 stays at the largest number where it should wrap around, which the hash of a word
-relies on: such sums are taken in
-  int64 and cut to 32 bits.
+* ONNX shifts unsigned integers only, so an arithmetic shift is a shift of the magnitude with its sign put back:
+  `((x ^ s) >> k) ^ s`, with `s` being -1 for a negative number and 0 otherwise;
+* ONNX Runtime's `ReduceSum` of int32 saturates where it should wrap around, which the hash of a word relies on: such
+  sums are computed in int64 and cut to 32 bits.
 
-Everything else that the projection uses (int32 products and sums that wrap, bitwise operations, gathers) is computed
-alike; the export proves it by running the file over the golden texts.
+Everything else that the projection uses (int32 products and sums that wrap, bitwise operations, gathers) is computed in
+the same way; the export verifies that by running the file on the golden texts.
 """
 
 from __future__ import annotations
@@ -59,18 +56,18 @@ Run = Callable[["NDArray[np.int32]"], Sequence["NDArray[Any]"]]
 
 @dataclass(frozen=True, slots=True)
 class OnnxExport:
-    """What was written, and how it answered in ONNX Runtime.
+    """An exported file, and the comparison of ONNX Runtime with PyTorch.
 
     Attributes:
-        path: The file.
-        bucket: Words and bytes of a text that it reads.
+        path: Path of the file.
+        bucket: Number of words and bytes of a text that the program reads.
         bytes: Size of the file.
         opset: Version of ONNX's operators.
-        runtime: Version of ONNX Runtime that it was run in.
-        texts: Golden texts that were compared with PyTorch.
-        words: Words in them.
+        runtime: Version of ONNX Runtime that the file was run in.
+        texts: Number of golden texts that were compared.
+        words: Number of words in those texts.
         largest: Largest difference of a logit from PyTorch's in float64.
-        tolerance: What that may be.
+        tolerance: Largest difference that is allowed.
     """
 
     path: Path
@@ -92,21 +89,20 @@ def export_onnx(
     replace: bool = False,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> OnnxExport:
-    """Write a trained parser as ONNX, bytes to logits, after ONNX Runtime has answered the golden texts with it as
-    PyTorch does.
+    """Write a trained parser as ONNX, and compare its answers in ONNX Runtime with PyTorch's.
 
     Args:
         run: Folder of the trained parser.
-        out: The file; it appears when everything has passed, and not before.
-        bucket: How many words and bytes of a text it reads; by default those of the largest bucket that
+        out: File to write; it appears when everything has passed, and not before.
+        bucket: Number of words and bytes of a text that the program reads, or None for those of the largest bucket that
             `compile_checkpoint` would make.
         replace: Whether a file at `out` may be replaced.
-        on_progress: Told what is done next.
+        on_progress: Called with what is done next.
 
     Raises:
         PlanError: `out` exists and may not be replaced, or is a folder.
         ExportError: PyTorch cannot write the model, or ONNX's checker refuses what it wrote.
-        VerificationError: ONNX Runtime answers otherwise than PyTorch.
+        VerificationError: ONNX Runtime answers differently from PyTorch.
         CheckpointError: The checkpoint cannot be read.
     """
     import onnxruntime
@@ -155,12 +151,17 @@ class TextEntry(nn.Module):
     """The model with its number of words fixed: int32[B, N/4] to the four outputs of ABI 1, for any number of texts."""
 
     def __init__(self, model: ParserModel, words: int) -> None:
-        """`model`: folded; `words`: rows of the result."""
+        """Wrap a model.
+
+        Args:
+            model: The parser, with its norms folded.
+            words: Number of word rows of the results.
+        """
         super().__init__()
         self.model, self.words = model, words
 
     def forward(self, text: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """As `ParserModel.forward`."""
+        """Return what `ParserModel.forward` does."""
         intent, tags, spans, count = self.model(text, self.words)
         return intent, tags, spans, count
 
@@ -174,18 +175,18 @@ def write_onnx(
     *,
     batch: bool = False,
 ) -> None:
-    """Write a module as ONNX, the weights in the same file, and let ONNX's checker look at it.
+    """Write a module as ONNX, with the weights in the same file, and run ONNX's checker on it.
 
     Args:
-        module: In evaluation mode.
-        example: Of its inputs; their shapes are fixed, but for the first dimension where `batch` is true.
-        path: The file.
-        inputs: Names for the inputs.
-        outputs: Names for the outputs.
-        batch: Whether the first dimension of every input is left open.
+        module: Module to write, which is put into evaluation mode.
+        example: Example inputs; their shapes are fixed, but for the first dimension where `batch` is true.
+        path: File to write.
+        inputs: Names of the inputs.
+        outputs: Names of the outputs.
+        batch: Whether the first dimension of every input is variable.
 
     Raises:
-        ExportError: PyTorch cannot write it, or the checker refuses it.
+        ExportError: PyTorch cannot write the module, or the checker refuses it.
     """
     import onnx
 
@@ -215,9 +216,10 @@ def write_onnx(
 
 
 def open_onnx(path: Path) -> Run:
-    """Open a file that `export_onnx` wrote in ONNX Runtime, on one thread;
+    """Open a file that `export_onnx` has written in ONNX Runtime, on one thread.
 
-    returns a function of int32[B, N/4] to the four outputs.
+    Returns:
+        A function of int32[B, N/4] to the four outputs.
     """
     import onnxruntime
 
@@ -229,15 +231,21 @@ def open_onnx(path: Path) -> Run:
 
 
 def compare_golden(run: Run, vectors: GoldenVectors, tolerance: float, bucket: Bucket) -> float:
-    """Compare answers with golden vectors:
+    """Compare answers with golden vectors.
 
-    words and their places exactly, logits within the tolerance, decisions exactly.
+    Words, their spans and decisions have to be equal, and logits within the tolerance.
+
+    Args:
+        run: Computes the four outputs from int32[B, N/4].
+        vectors: Texts with PyTorch's answers.
+        tolerance: Largest allowed difference of a logit.
+        bucket: Number of words and bytes of a text that `run` reads.
 
     Returns:
         The largest difference of a logit.
 
     Raises:
-        VerificationError: They differ; the message has the first text that does.
+        VerificationError: An answer differs; the message has the first such text.
     """
     largest = 0.0
     for first in range(0, len(vectors), _BATCH):
@@ -258,7 +266,8 @@ def compare_golden(run: Run, vectors: GoldenVectors, tolerance: float, bucket: B
             # Not "apart > tolerance": a NaN is a difference, too.
             if not apart <= tolerance:
                 raise VerificationError(
-                    f"ONNX Runtime's logits are {apart:.2e} away from PyTorch's for {text!r}; {tolerance:.2e} is what rounding explains"
+                    f"ONNX Runtime's logits are {apart:.2e} away from PyTorch's for {text!r}; "
+                    f"{tolerance:.2e} is what rounding explains"
                 )
             if any(not np.array_equal(a.argmax(-1), b.argmax(-1)) for a, b in zip(found, wanted, strict=True)):
                 raise VerificationError(f"ONNX Runtime decides otherwise than PyTorch about {text!r}")
@@ -267,7 +276,7 @@ def compare_golden(run: Run, vectors: GoldenVectors, tolerance: float, bucket: B
 
 
 def _describe(path: Path, checkpoint: Checkpoint, bucket: Bucket) -> None:
-    """Write into the file what a reader has to know: what goes in, what comes out, and the names of the labels."""
+    """Write the description of inputs, outputs and labels into the file."""
     import onnx
 
     facts = checkpoint.facts
@@ -278,10 +287,15 @@ def _describe(path: Path, checkpoint: Checkpoint, bucket: Bucket) -> None:
     )
     document = {
         "includes": "everything from UTF-8 bytes to logits",
-        "input": f"{INPUT}: int32 [batch, {bucket.bytes // 4}], UTF-8 padded with zeros, four bytes a number, the first in the lowest bits",
+        "input": (
+            f"{INPUT}: int32 [batch, {bucket.bytes // 4}], UTF-8 padded with zeros, "
+            "four bytes a number, the first in the lowest bits"
+        ),
         "outputs": {
             "intent": f"logits, float32 [batch, {len(facts.labels.intents)}]",
-            "tags": f"logits, float32 [batch, {bucket.words}, {len(facts.labels.tags)}]; rows from count on are padding",
+            "tags": (
+                f"logits, float32 [batch, {bucket.words}, {len(facts.labels.tags)}]; rows from count on are padding"
+            ),
             "spans": f"start and end byte of each word, int32 [batch, {bucket.words}, 2]",
             "count": f"words in the text, int32 [batch]; more than {bucket.words} means that the text was cut there",
         },
@@ -294,7 +308,7 @@ def _describe(path: Path, checkpoint: Checkpoint, bucket: Bucket) -> None:
 
 
 def _translations() -> dict[Any, Callable[..., Any]]:
-    """Return the operations of PyTorch that ONNX Runtime computes otherwise, in forms that it computes alike."""
+    """Return translations of the PyTorch operations that ONNX Runtime would compute differently."""
     import onnx
     import onnx_ir
     import onnxscript
@@ -328,7 +342,7 @@ def _translations() -> dict[Any, Callable[..., Any]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out what PyTorch says of an absent torchvision at every export, and warnings about its own code."""
+    """Hide PyTorch's message about a missing torchvision at every export, and warnings about its own code."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

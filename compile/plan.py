@@ -49,9 +49,10 @@ class Plan:
     def mlir(self) -> str:
         """Name of the MLIR file that is compiled for the target.
 
-        Targets share one file, but for three cases: 32-bit ARM has another (`compile.lowering.export.split_softmax`); so
-        have products of integers on GPUs and in the interpreter (`pqrnn.model.int8.widen_weights`), because many GPUs
-        cannot store 8 bits, and the code for both is silently wrong; and with kernels there is one for each processor.
+        Targets share one file, but for three cases. 32-bit ARM has its own (`compile.lowering.export.split_softmax`).
+        Products of integers on GPUs and in the interpreter have their own (`pqrnn.model.int8.widen_weights`), because
+        many GPUs cannot store 8 bits, and the code for both is silently wrong. With kernels there is one file for each
+        processor.
         """
         if self.kernels is not None:
             return (

@@ -115,9 +115,8 @@ def _describe(plan: Plan, module: Module, cache: Cache | None) -> PlannedTarget:
 
 def _verification(plan: Plan) -> tuple[bool, str]:
     declared = plan.target.vulkan
-    needs = (
-        VulkanNeeds(declared.subgroup, declared.int64) if declared is not None else None
-    )  # what the code will need at most
+    # The most that the code can need.
+    needs = VulkanNeeds(declared.subgroup, declared.int64) if declared is not None else None
     variant = describe_variant(plan, 0.0, vulkan=needs)
     try:
         return True, find_runner(plan.target, variant).name

@@ -1,25 +1,22 @@
-"""Length buckets: for how many words, and how many bytes, there is an entry of its own.
+"""Length buckets: the numbers of words and bytes that there is an entry for.
 
-A text runs in the smallest entry that holds it, and pays for all of that entry's words. The rule, from the lengths of
+A text runs in the smallest entry that holds it, which computes all of its rows. The buckets follow from the lengths of
 the training texts:
 
 1. Candidates are 4 and the multiples of 8: the compiler's own matrix kernels work on rows in steps of 8 (16 with
-AVX-512, and narrower ones up to 8), so a
-   size in between costs as much as the next one (seen with AVX-512: 12 words take 97 % of the time of 16). This
-   project's kernels (`compile.kernels`) work on any number of rows, and a package in int8 of which some targets get
-   them has the multiples of 4 as candidates.
-2. Among all choices of at most `most` candidates, the last of them fixed, take the one with the fewest words computed
-per training text (a dynamic
-   programme). A bucket that saves less than `WORTH` of the words is left out: each is some 80 KB of code and a few
-   seconds of compilation.
+   AVX-512, and narrower ones up to 8), so a size in between costs as much as the next one (seen with AVX-512: 12 words
+   take 97 % of the time of 16). This project's kernels (`compile.kernels`) work on any number of rows, and a package in
+   int8 of which some targets get them has the multiples of 4 as candidates.
+2. Among all choices of at most `most` candidates, the last of them fixed, take the one with the fewest rows computed
+   per training text (a dynamic program). A bucket that saves less than `WORTH` of the rows is left out: each is some
+   80 KB of code and a few seconds of compilation.
 3. A bucket's bytes are the `COVERED` quantile over the texts that it is meant for, rounded up to 16, and never less
-than the bucket before has.
-   A text with few words and more bytes than that runs in a later bucket.
+   than those of the bucket before. A text with few words and more bytes than that runs in a later bucket.
 4. The last bucket is generous: 64 words and 512 bytes, either doubled where a training text has more (graphemes of Thai
    count as words).
-5. Where all targets get a whole parser of kernels there is only the last bucket: these kernels compute the words that a
-text has, and no more, so that a text
-   of 4 to 16 words takes 1 to 4 us more of 40 to 90 than in an entry of its own size, and an entry is 50 KB of code.
+5. Where all targets get a whole parser of kernels there is only the last bucket: these kernels compute only the words
+   of a text, so that a text of 4 to 16 words takes 1 to 4 us more of 40 to 90 than in an entry of its own size, and an
+   entry is 50 KB of code.
 """
 
 from __future__ import annotations
@@ -44,10 +41,10 @@ def choose_buckets(lengths: Iterable[Length], most: int = 6, step: int = STEP) -
     """Choose buckets by the rule above.
 
     Args:
-        lengths: [words, bytes, texts] over the training texts.
-        most: How many buckets there may be.
-        step: Between the candidates, a multiple of 4: `STEP`, or `FINE_STEP` for kernels that work on any number of
-            rows.
+        lengths: Counts of the training texts, as [words, bytes, texts].
+        most: Largest number of buckets.
+        step: Step from one candidate to the next, a multiple of 4: `STEP`, or `FINE_STEP` for kernels that work on any
+            number of rows.
 
     Raises:
         PlanError: `most` is less than 1, or a length is negative.
@@ -56,9 +53,8 @@ def choose_buckets(lengths: Iterable[Length], most: int = 6, step: int = STEP) -
         raise PlanError(f"{most} length buckets were asked for, expected at least 1")
     known = list(lengths)
     if any(min(length) < 0 for length in known):
-        raise PlanError(
-            f"a negative number among the lengths of the training texts: {next(length for length in known if min(length) < 0)}"
-        )
+        wrong = next(length for length in known if min(length) < 0)
+        raise PlanError(f"a negative number among the lengths of the training texts: {wrong}")
     last = (
         LAST[0] if all(words <= LAST[0] for words, _, _ in known) else LONGEST[0],
         LAST[1] if all(size <= LAST[1] for _, size, _ in known) else LONGEST[1],
@@ -71,7 +67,7 @@ def choose_buckets(lengths: Iterable[Length], most: int = 6, step: int = STEP) -
 
 
 def make_buckets(sizes: Sequence[tuple[int, int]]) -> tuple[Bucket, ...]:
-    """Return buckets of given words and bytes.
+    """Return buckets with the given numbers of words and bytes.
 
     Raises:
         PlanError: The sizes do not grow, a bucket has fewer than 2 words, or bytes that are no multiple of 4.
@@ -84,7 +80,8 @@ def make_buckets(sizes: Sequence[tuple[int, int]]) -> tuple[Bucket, ...]:
     for (words, size), (next_words, next_size) in itertools.pairwise(sizes):
         if not (words < next_words and size <= next_size):
             raise PlanError(
-                f"a bucket of {next_words} words and {next_size} bytes after one of {words} and {size}: buckets have to grow"
+                f"a bucket of {next_words} words and {next_size} bytes after one of {words} and {size}: "
+                "buckets have to grow"
             )
     if not sizes:
         raise PlanError("no length bucket at all")
@@ -92,9 +89,9 @@ def make_buckets(sizes: Sequence[tuple[int, int]]) -> tuple[Bucket, ...]:
 
 
 def _choose_words(counts: dict[int, int], most: int, last: int, step: int) -> list[int]:
-    """Return the words of the chosen buckets:
+    """Return the words of the chosen buckets.
 
-    for one, two, ... buckets the best choice, as long as one more is worth it.
+    They are the best choice of one, two, ... buckets, as long as one bucket more is worth it.
     """
     candidates = sorted({4, *range(step, last, step)})
     chosen, cost = [last], _cost(last, counts)
@@ -120,7 +117,7 @@ def _choose_words(counts: dict[int, int], most: int, last: int, step: int) -> li
 
 
 def _cost(size: int, counts: dict[int, int], above: int = -1) -> int:
-    """Words computed in a bucket for the texts of more than `above` words that it holds."""
+    """Return the rows computed in a bucket for the texts of more than `above` words that it holds."""
     return size * sum(texts for words, texts in counts.items() if above < words <= size)
 
 
@@ -136,7 +133,7 @@ def _with_bytes(sizes: list[int], last: tuple[int, int], lengths: list[Length]) 
 
 
 def _quantile(values: list[tuple[int, int]], share: float) -> int:
-    """Return the smallest value that at least `share` of sorted (value, weight) pairs do not exceed; 0 of nothing."""
+    """Return the smallest value that at least `share` of sorted (value, weight) pairs do not exceed; 0 for no pairs."""
     total, reached = sum(weight for _, weight in values), 0
     for value, weight in values:
         reached += weight

@@ -1,9 +1,9 @@
-"""What was compiled before: modules by the SHA-256 of everything that the compiler's output depends on.
+"""A cache of compiled modules, by the SHA-256 of everything that the compiler's output depends on.
 
-The key is made of the MLIR's bytes, every flag in its order, the content of the files that flags name, what the
-compiler calls itself, what it makes of the processor ("host" is another one on another machine), and the form of the
-entries. Two files an entry: the module and, written after it, a record with the module's digest. An entry that does not
-match its record is none. It is safe for several processes at once: files take their names whole, and the same key
+The key is made of the MLIR's bytes, every flag in order, the content of the files that flags name, the compiler's
+version, its description of the processor ("host" is another one on another machine), and the format of the entries. An
+entry has two files: the module and, written after it, a record with the module's digest. An entry that does not match
+its record is ignored. The cache is safe for several processes at once: files are written in one step, and the same key
 always has the same content.
 """
 
@@ -27,15 +27,15 @@ _ABANDONED = 24 * 3600.0  # seconds after which an unfinished file is nobody's
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is kept beside a module.
+    """The record of a module.
 
     Attributes:
         sha256: Digest of the module.
-        bytes: Its size.
-        seconds: What compiling it took.
+        bytes: Size of the module.
+        seconds: Time that compiling took.
         statistics: The compiler's counts.
-        compiler: What the compiler calls itself; for people.
-        flags: What it was told; for people.
+        compiler: Version of the compiler, for people.
+        flags: Compiler flags, for people.
     """
 
     sha256: str
@@ -47,13 +47,13 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def cache_key(module: bytes, flags: Sequence[str], compiler: str, processor: str) -> str:
-    """Return the key of what the compiler makes of a module.
+    """Return the key of a compiled module.
 
     Args:
-        module: The MLIR.
-        flags: What the compiler is told.
-        compiler: What it calls itself, with its revision.
-        processor: What it makes of the flags for the processor.
+        module: Bytes of the module in MLIR.
+        flags: Compiler flags.
+        compiler: Version of the compiler, with its revision.
+        processor: The compiler's description of the processor.
     """
     values = {flag: Path(flag.partition("=")[2]) for flag in flags if "=" in flag}
     files = [
@@ -63,32 +63,38 @@ def cache_key(module: bytes, flags: Sequence[str], compiler: str, processor: str
 
 
 class Cache:
-    """A folder of compiled modules."""
+    """A folder of compiled modules.
+
+    Attributes:
+        folder: Path of the folder.
+        limit: Largest size of all entries in bytes.
+        problem: Why a module could not be stored; empty if there was no such problem.
+    """
 
     def __init__(self, folder: Path, limit: int = LIMIT) -> None:
         """Use a folder, which need not exist.
 
         Args:
-            folder: Where entries are.
-            limit: Bytes over which the entries that were not used for longest are dropped.
+            folder: Path of the folder.
+            limit: Size in bytes above which the least recently used entries are dropped.
         """
         self.folder = folder
         self.limit = limit
         self.problem = ""
 
     def has(self, key: str) -> bool:
-        """Say whether there is an entry, without looking at its module."""
+        """Say whether there is an entry, without reading its module."""
         return self._record(key) is not None
 
     def fetch(self, key: str, destination: Path) -> Compiled | None:
         """Copy a module out.
 
         Args:
-            key: Of `cache_key`.
+            key: Key, from `cache_key`.
             destination: The `.vmfb` to write.
 
         Returns:
-            The module, or None where there is no entry, or a damaged one, which is dropped.
+            The module, or None where there is no entry, or only a damaged one, which is dropped.
         """
         record = self._record(key)
         if record is None:
@@ -106,7 +112,7 @@ class Cache:
         return Compiled(destination, tuple(record.flags), record.seconds, record.statistics, cached=True)
 
     def store(self, key: str, compiled: Compiled, compiler: str) -> None:
-        """Keep a module. That it cannot be kept fails nothing: `problem` then says why."""
+        """Store a module. Failing to do so is no error: `problem` then says why."""
         content = compiled.path.read_bytes()
         record = Record(
             _digest(content), len(content), compiled.seconds, compiled.statistics, compiler, list(compiled.flags)
@@ -134,7 +140,7 @@ class Cache:
             path.unlink(missing_ok=True)
 
     def _prune(self) -> None:
-        """Drop what was not used for longest until the rest fits, and files that nobody finished."""
+        """Drop the least recently used entries until the rest fits, and files that were never completed."""
         entries = []
         now = time.time()
         for path in self.folder.glob("??/*"):

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class _Entry(nn.Module):
-    """The model with its number of words fixed:
+    """The model with a fixed number of words: int32[B, N/4] to the four outputs of ABI 1.
 
-    int32[B, N/4] to the four outputs of ABI 1. All entries hold the same model, so they share its weights.
+    All entries hold the same model, so they share its weights.
     """
 
     def __init__(self, model: ParserModel | KernelParser, words: int) -> None:
@@ -38,9 +38,10 @@ class _Entry(nn.Module):
 
 
 def _softmax(value: Tensor, dim: int, half_to_float: bool) -> Tensor:
-    """Softmax from its parts;
+    """Return the softmax, computed from its parts.
 
-    the largest value as the negative of the smallest, since the compiler would put the usual parts together again.
+    The largest value is computed as the negative of the smallest, because the compiler would put the usual parts
+    together again.
     """
     largest = -torch.amin(-value, dim, keepdim=True)
     powers = torch.exp(value - largest)
@@ -53,9 +54,9 @@ def _squeeze(value: Tensor, dims: int | Sequence[int]) -> Tensor:
 
 
 def decompositions() -> dict[Any, Any]:
-    """Return PyTorch's own, and of `squeeze` (also in `unbind`), whose decomposed form the importer does not know:
+    """Return PyTorch's own decompositions, with `squeeze` (also in `unbind`) as a reshape.
 
-    a reshape.
+    The importer does not know PyTorch's decomposed form of `squeeze`.
     """
     table = dict(torch.export.default_decompositions())
     return table | {torch.ops.aten.squeeze.dim: _squeeze, torch.ops.aten.squeeze.dims: _squeeze}
@@ -70,14 +71,14 @@ def export_entries(
     """Trace the model for every bucket.
 
     Args:
-        model: In evaluation mode, with its norms folded (`ParserModel.folded`).
+        model: Parser in evaluation mode, with its norms folded (`ParserModel.folded`).
         buckets: Shapes and names of the entries.
         on_entry: Called before each bucket.
-        batch: More than 1 gives every bucket a second entry, for that many texts at once.
+        batch: Number of texts in a call of the second entry that every bucket gets; 1 for no second entry.
 
     Returns:
-        By entry name: a program of int32[B, bytes / 4] to intent float32[B, I], tags float32[B, words, L], spans
-            int32[B, words, 2], count int32[B].
+        Programs by name of the entry, of int32[B, bytes / 4] to intent float32[B, I], tags float32[B, words, L], spans
+        int32[B, words, 2], count int32[B].
 
     Raises:
         ExportError: PyTorch cannot trace the model.
@@ -109,9 +110,9 @@ def _trace(model: ParserModel | KernelParser, bucket: Bucket, batch: int) -> Exp
 
 
 def split_softmax(programs: dict[str, ExportedProgram]) -> dict[str, ExportedProgram]:
-    """Return the programs with every softmax taken apart.
+    """Return the programs with every softmax taken apart, for 32-bit ARM.
 
-    For 32-bit ARM. The compiler's own softmax takes the maximum that ignores NaN, for which that processor has no
+    The compiler's own softmax takes the maximum that ignores NaN, for which that processor has no
     instruction: LLVM calls `fmaxf`, and a compiled module has no library to call. Other targets keep theirs, which is
     one launch of code instead of five.
     """
@@ -124,7 +125,7 @@ def split_softmax(programs: dict[str, ExportedProgram]) -> dict[str, ExportedPro
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out a warning that is about PyTorch's own code."""
+    """Hide a warning that is about PyTorch's own code."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning, module="copyreg")
         yield

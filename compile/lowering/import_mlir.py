@@ -1,4 +1,4 @@
-"""Stage 2: the traced programs become functions of one MLIR module, in which each weight stands once."""
+"""Stage 2: the traced programs become functions of one MLIR module, which holds each weight once."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ MODULE_NAME = "module"
 
 
 def import_programs(programs: dict[str, ExportedProgram], destination: Path) -> Path:
-    """Write the module.
+    """Write traced programs as an MLIR module.
 
     Args:
-        programs: By the name of the function that each becomes. A tensor that several of them hold is imported once.
-        destination: `.mlirbc` (bytecode, with the source line of every operation for diagnostics) or `.mlir` (text).
-            The same programs give the same bytes, wherever the project and PyTorch are installed.
+        programs: Programs by name of the function. A tensor that several programs hold is imported once.
+        destination: File to write, `.mlirbc` (bytecode, with the source line of every operation for diagnostics) or
+            `.mlir` (text). The same programs give the same bytes, wherever the project and PyTorch are installed.
 
     Returns:
         The destination.
 
     Raises:
-        ImportStageError: The importer does not know an operation; the folder for reproduction holds the programs as text.
+        ImportStageError: The importer does not know an operation; the folder for reproduction holds the programs as
+            text.
     """
     from iree.turbine import aot
     from iree.turbine.aot.compiled_module import ExportTargetDef
@@ -38,12 +39,11 @@ def import_programs(programs: dict[str, ExportedProgram], destination: Path) -> 
     collection = FxPrograms()
     try:
         for name, program in programs.items():
-            _shorten_places(program)
+            _shorten_paths(program)
             collection.programs[name] = ExportTargetDef(program)
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", category=DeprecationWarning, module=r"iree\.turbine"
-            )  # its own use of NumPy
+            # The importer's own use of NumPy.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"iree\.turbine")
             output = aot.export(collection, module_name=MODULE_NAME)
         output.verify()
         output.save_mlir(destination)
@@ -58,13 +58,13 @@ def import_programs(programs: dict[str, ExportedProgram], destination: Path) -> 
     return destination
 
 
-def _shorten_places(program: ExportedProgram) -> None:
-    """Name source files as Python imports them, from the folder on its path, not from the root of this machine."""
+def _shorten_paths(program: ExportedProgram) -> None:
+    """Name source files relative to the folder on Python's path, not to the root of this machine."""
     folders = sorted({str(Path(folder or ".").resolve()) for folder in sys.path}, key=len, reverse=True)
 
-    def shorten(found: re.Match[str]) -> str:
-        folder = next((folder for folder in folders if found[1].startswith(f"{folder}/")), "")
-        return f'File "{found[1][len(folder) + 1 :] if folder else found[1]}"'
+    def shorten(match: re.Match[str]) -> str:
+        folder = next((folder for folder in folders if match[1].startswith(f"{folder}/")), "")
+        return f'File "{match[1][len(folder) + 1 :] if folder else match[1]}"'
 
     for node in program.graph.nodes:
         if trace := node.meta.get("stack_trace"):

@@ -1,4 +1,4 @@
-"""The IREE compiler: where it is, what it is told, and what becomes of its complaints."""
+"""The IREE compiler: its program, its flags, and its diagnostics."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from compile.support.errors import CompilerError
 from compile.support.process import run_tool
 from targets.schema import Family, Target
 
-# Not choices of a target, but of every package: no file names or source lines of the machine that compiles in what is
-# shipped (13 KB a module, and the reason why the same module compiles to the same bytes in every folder), and no debug
-# information, whose unwinding symbols 32-bit ARM cannot load.
+# Flags of every package: nothing that is shipped has file names or source lines of the machine that compiles (13 KB a
+# module, and the reason why the same module compiles to the same bytes in every folder), or debug information, whose
+# unwinding symbols 32-bit ARM cannot load.
 STRIP_FLAGS = (
     "--iree-vm-bytecode-module-strip-source-map=true",
     "--iree-vm-bytecode-module-strip-debug-ops=true",
@@ -33,11 +33,11 @@ class Compiled:
     """A module that the compiler wrote.
 
     Attributes:
-        path: The `.vmfb`.
-        flags: What the compiler was told, without paths.
-        seconds: Wall time of compiling it, also where that was another time.
+        path: Path of the `.vmfb`.
+        flags: Compiler flags, without paths.
+        seconds: Wall time that compiling took, also where the module comes from the cache.
         statistics: The compiler's own count of dispatches, constants and memory.
-        cached: Whether it was compiled another time.
+        cached: Whether the module comes from the cache.
     """
 
     path: Path
@@ -48,13 +48,13 @@ class Compiled:
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """What the compiler counts over all entries of a module.
+    """The compiler's counts over all entries of a module.
 
     Attributes:
-        dispatches: Launches of generated code.
-        executables: Distinct pieces of generated code.
-        constant_bytes: Weights and tables in the module.
-        transient_bytes: Working memory, all entries together.
+        dispatches: Number of launches of generated code.
+        executables: Number of distinct pieces of generated code.
+        constant_bytes: Size of weights and tables.
+        transient_bytes: Size of the working memory of all entries together.
     """
 
     dispatches: int
@@ -65,27 +65,24 @@ class Statistics(msgspec.Struct, frozen=True):
 
 @cache
 def compiler_path() -> Path:
-    """Return the compiler's real program.
+    """Return the path of the compiler's program.
 
-    `iree-compile` on the PATH is a Python script that starts it, and that leaves it running when it is killed itself.
+    `iree-compile` on the PATH is a Python script that starts it, and that leaves it running when killed itself.
 
     Raises:
         CompilerError: The compiler is not installed.
     """
     spec = find_spec("iree.compiler") if find_spec("iree") is not None else None
-    for place in (spec.submodule_search_locations or []) if spec is not None else []:
+    for folder in (spec.submodule_search_locations or []) if spec is not None else []:
         for name in ("iree-compile", "iree-compile.exe"):
-            path = Path(place) / "_mlir_libs" / name
+            path = Path(folder) / "_mlir_libs" / name
             if path.is_file():
                 return path
     raise CompilerError("the IREE compiler is not installed. Install it: pip install 'pqrnn[compile]'")
 
 
 def target_flags(target: Target, family: Family) -> tuple[str, ...]:
-    """Return what the compiler is told for a target:
-
-    its family's flags, its machine, its own flags, and those of every package.
-    """
+    """Return the compiler flags for a target: its family's, its machine, its own, and those of every package."""
     flags = [flag.flag for flag in family.flags]
     if target.vulkan is not None:
         flags.append(f"--iree-vulkan-target={target.vulkan.target}")
@@ -109,14 +106,14 @@ def compile_module(
     """Compile a module.
 
     Args:
-        source: MLIR, text or bytecode.
+        source: File of the module in MLIR, text or bytecode.
         destination: The `.vmfb` to write. After an error it does not exist.
-        flags: As `target_flags` gives them.
+        flags: Compiler flags, from `target_flags`.
         timeout: Seconds after which the compiler is killed.
 
     Raises:
-        CompilerError: The compiler refuses the module, crashes, or is out of time; with its diagnostics and the files
-            to repeat it.
+        CompilerError: The compiler refuses the module, crashes, or runs out of time; with its diagnostics and the files
+            to repeat the run.
     """
     figures = destination.with_name(f"{destination.name}.statistics.json")
     bookkeeping = ("--iree-scheduling-dump-statistics-format=json", f"--iree-scheduling-dump-statistics-file={figures}")
@@ -141,7 +138,7 @@ def _evidence(source: Path, flags: tuple[str, ...], diagnostics: str) -> dict[st
 
 
 def compile_evidence(source: Path, flags: tuple[str, ...]) -> dict[str, bytes | Path]:
-    """Return what repeats a run of the compiler: the module and the command."""
+    """Return the files that repeat a run of the compiler: the module and the command."""
     name = f"module{source.suffix}"
     return {
         name: source,
@@ -150,7 +147,7 @@ def compile_evidence(source: Path, flags: tuple[str, ...]) -> dict[str, bytes | 
 
 
 def without_noise(diagnostics: str) -> str:
-    """Leave out the dump of the whole operation that follows a diagnostic, and the compiler's stack trace."""
+    """Return diagnostics without the dump of the whole operation that follows them, and without the stack trace."""
     kept = []
     for line in diagnostics.splitlines():
         if (
@@ -176,13 +173,13 @@ def _statistics(figures: Path) -> Statistics:
 
 @cache
 def compiler_version() -> str:
-    """Return what the compiler calls itself, such as "IREE compiler version 3.13.0rc20261016 @ 89ece87b".
+    """Return the compiler's version, such as "IREE compiler version 3.13.0rc20261016 @ 89ece87b".
 
     Raises:
         CompilerError: The compiler is not installed or does not start.
     """
     finished = run_tool([compiler_path(), "--version"], 60.0)
-    found = re.search(r"IREE compiler version .*", finished.output)
-    if finished.code != 0 or found is None:
+    match = re.search(r"IREE compiler version .*", finished.output)
+    if finished.code != 0 or match is None:
         raise CompilerError(f"the compiler {finished.ending} when asked for its version", finished.diagnostics)
-    return found[0].strip()
+    return match[0].strip()

@@ -1,6 +1,4 @@
-"""What a target's processor or GPU comes down to:
-
-the compiler's own answer, so that a package never promises less than the code uses.
+"""The compiler's own description of a target's processor or GPU, so that a package lists every feature its code uses.
 
 A compiled module carries no list of the instructions in it, and the runtime loads it on any processor of the
 architecture; a missing instruction then kills the process. So the list in the manifest is the one that the compiler
@@ -28,15 +26,15 @@ _SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """What runs the code, as the compiler sees it.
+    """A processor as the compiler sees it.
 
     Attributes:
-        triple: LLVM target triple; "any" for code of no processor in particular.
-        cpu: LLVM's name; for the machine that compiles, the name that it resolved to; "any" as above.
-        features: What a device has to have, sorted, LLVM's spelling: only those that matter to compiled code and are
-            not in the architecture's baseline.
-        resolved: All that the compiler made of the flags, in its own words: two targets with the same flags and the
-            same words get the same code.
+        triple: LLVM target triple; "any" for code that is for no particular processor.
+        cpu: LLVM's name of the processor; for the machine that compiles, the name that it resolved to; "any" as above.
+        features: Features that a device has to have, sorted, in LLVM's spelling: only those that matter to compiled
+            code and are not in the architecture's baseline.
+        resolved: The compiler's whole description: two targets with the same flags and the same description get the
+            same code.
     """
 
     triple: str
@@ -46,15 +44,15 @@ class Processor:
 
 
 def resolve_processor(target: Target, flags: tuple[str, ...]) -> Processor:
-    """Ask the compiler what it makes of a target's flags.
+    """Ask the compiler for its description of a target's processor.
 
     Args:
-        target: What is compiled for.
-        flags: What the compiler will be told for it.
+        target: The target.
+        flags: Compiler flags for the target.
 
     Raises:
-        CompilerError: The compiler does not know the processor or the GPU, or would use something of it that the
-            target does not declare.
+        CompilerError: The compiler does not know the processor or the GPU, or would use a feature that the target does
+            not declare.
     """
     question = ["-", *flags, "--compile-to=executable-targets"]
     finished = run_tool([compiler_path(), *question], _SECONDS, stdin="module {}\n")
@@ -75,7 +73,7 @@ def resolve_processor(target: Target, flags: tuple[str, ...]) -> Processor:
 def _check_cpu(target: Target, device: str, diagnostics: str) -> Processor:
     attributes = dict(_ATTRIBUTE.findall(device))
     if "Resolution of CPU to CPU-features is not implemented" in diagnostics:
-        # LLVM would use what it knows of the processor, and nobody would learn what that is.
+        # LLVM would use the features that it knows of, and nobody would learn which.
         raise CompilerError(
             f"{target.id}: the compiler does not say what {target.cpu} has. Take a generic cpu and list the features"
         )
@@ -86,13 +84,14 @@ def _check_cpu(target: Target, device: str, diagnostics: str) -> Processor:
     undeclared = sorted(used - set(target.features))
     if undeclared:
         raise CompilerError(
-            f"{target.id}: code for this processor may use {', '.join(undeclared)}, which the target's features leave out"
+            f"{target.id}: code for this processor may use {', '.join(undeclared)}, "
+            "which the target's features leave out"
         )
     return Processor(target.triple, target.cpu, tuple(sorted(target.features)), device)
 
 
 def _check_gpu(name: str, declared: Vulkan, device: str) -> None:
-    """Compare what a target expects of a GPU with the compiler's description of it."""
+    """Compare a target's expectations of a GPU with the compiler's description."""
     lanes = [
         int(number)
         for choices in re.findall(r"subgroup_size_choices = \[([\d, ]+)\]", device)
@@ -102,7 +101,8 @@ def _check_gpu(name: str, declared: Vulkan, device: str) -> None:
         lanes.append(0)
     if declared.subgroup not in lanes:
         raise CompilerError(
-            f"{name}: the code counts on subgroups of {' or '.join(map(str, lanes))}, the target says {declared.subgroup}"
+            f"{name}: the code counts on subgroups of {' or '.join(map(str, lanes))}, "
+            f"the target says {declared.subgroup}"
         )
     compute = re.search(r"compute = ([\w|]+)", device)
     if compute is not None and "int64" in compute[1].split("|") and not declared.int64:
@@ -110,6 +110,6 @@ def _check_gpu(name: str, declared: Vulkan, device: str) -> None:
 
 
 def enabled_features(listing: str) -> frozenset[str]:
-    """Return the features that an LLVM list such as "+avx,-avx2,+avx2" leaves on: the last mention of each counts."""
+    """Return the features that an LLVM list such as "+avx,-avx2,+avx2" enables: the last mention of each counts."""
     state = {entry[1:]: entry[0] == "+" for entry in listing.split(",") if entry}
     return frozenset(name for name, on in state.items() if on)

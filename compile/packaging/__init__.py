@@ -1,1 +1,1 @@
-"""What is shipped: the manifest, the wheel for boards, the bundle."""
+"""Packaging: the package and its manifest, the wheel for boards, the bundle."""

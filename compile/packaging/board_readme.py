@@ -1,4 +1,4 @@
-"""The page that goes with a bundle: how to install, check and use it on the board, and what has been proved where."""
+"""The README of a bundle: how to install, check and use it on the board, and what has been verified where."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PYTHON_WHEELS = ("x86_64", "aarch64", "arm64")  # processors that iree-base-run
 
 
 def board_note(manifest: Manifest, package: str, wheel: str, conformance: str) -> str:
-    """Return the page as text.
+    """Return the README as text.
 
     Args:
-        manifest: Of the package in the bundle.
-        package: Name of its folder.
+        manifest: Manifest of the package in the bundle.
+        package: Name of the package's folder.
         wheel: Name of the wheel.
         conformance: Name of the conformance file.
     """
@@ -36,8 +36,9 @@ def board_note(manifest: Manifest, package: str, wheel: str, conformance: str) -
         f"  ~/pqrnn/bin/pip install ./{wheel}",
         "",
         *_wrapped(
-            "This fetches NumPy and iree-base-runtime (which brings ml-dtypes), and msgspec (0.2 MB without further dependencies), which reads the "
-            "package's manifest strictly. A board without network: on another machine run",
+            "This fetches NumPy and iree-base-runtime (which brings ml-dtypes), and msgspec (0.2 MB without further "
+            "dependencies), which reads the package's manifest strictly. A board without network: on another machine "
+            "run",
             "  ",
         ),
         "",
@@ -63,16 +64,18 @@ def board_note(manifest: Manifest, package: str, wheel: str, conformance: str) -
         lines += [f"  {variant.target}", *_facts(variant), ""]
     lines += [
         *_wrapped(
-            "What an emulator proves is that the answers are right, not how fast they come: run check and bench on the board. 'logits within' is the "
-            f"largest difference from PyTorch's answers, allowed are {manifest.golden.tolerance:.1e}.",
+            "What an emulator proves is that the answers are right, not how fast they come: run check and bench on the "
+            "board. 'logits within' is the largest difference from PyTorch's answers, allowed are "
+            f"{manifest.golden.tolerance:.1e}.",
             "  ",
         ),
         "",
         "ANOTHER LANGUAGE",
         "",
         *_wrapped(
-            f"The call is described in runtime_py/ABI.md inside the wheel (a zip file), with an example in C. A port answers the texts of {conformance}, one "
-            f"JSON object a line; 'pqrnn conformance {package} --answers FILE' of the full distribution says what differs.",
+            "The call is described in runtime_py/ABI.md inside the wheel (a zip file), with an example in C. A port "
+            f"answers the texts of {conformance}, one JSON object a line; "
+            f"'pqrnn conformance {package} --answers FILE' of the full distribution says what differs.",
             "  ",
         ),
         "",
@@ -81,13 +84,14 @@ def board_note(manifest: Manifest, package: str, wheel: str, conformance: str) -
 
 
 def _facts(variant: Variant) -> Iterator[str]:
-    """Say what a variant needs, what proves it, and what is known not to work."""
+    """Yield the lines about a variant: its needs, its verification, and its known limits."""
     known = registry()
     target = known.get(variant.target) if variant.target in known.names() else None
     if target is not None:
         yield from _wrapped(f"for {target.summary}; needs {target.needs}", "    ")
     yield from _wrapped(
-        f"code for {variant.triple}, {variant.cpu}; CPU features: {' '.join(variant.features) or 'none beyond the baseline'}; device {variant.device}",
+        f"code for {variant.triple}, {variant.cpu}; "
+        f"CPU features: {' '.join(variant.features) or 'none beyond the baseline'}; device {variant.device}",
         "    ",
     )
     yield from _wrapped(_proof(variant), "    ")
@@ -101,12 +105,15 @@ def _facts(variant: Variant) -> Iterator[str]:
 def _proof(variant: Variant) -> str:
     parity = variant.parity
     if parity is None:
-        return f"UNVERIFIED, nobody has run this code: {variant.unverified_reason}. Run check on the board before you trust it."
+        return (
+            f"UNVERIFIED, nobody has run this code: {variant.unverified_reason}. "
+            "Run check on the board before you trust it."
+        )
     where = f"{parity.emulator} on {parity.machine}" if parity.emulator else parity.machine
     largest = max(parity.intent_max_abs, parity.tags_max_abs)
     return (
-        f"verified: {parity.texts} texts, {parity.words} words, {parity.repeats} times each, no decision differs, logits within {largest:.1e}; "
-        f"run on {where}, {parity.runtime}, {parity.checked[:10]}"
+        f"verified: {parity.texts} texts, {parity.words} words, {parity.repeats} times each, no decision differs, "
+        f"logits within {largest:.1e}; run on {where}, {parity.runtime}, {parity.checked[:10]}"
     )
 
 
@@ -114,17 +121,26 @@ def why_no_wheel(triple: str) -> str:
     """Say why Python's runtime cannot be installed where a triple's code runs; empty where it can."""
     architecture = triple.split("-")[0]
     if "android" in triple:
-        return "there is no wheel of iree-base-runtime for Android's own Python; use the C interface (see below), or a Linux user land"
+        return (
+            "there is no wheel of iree-base-runtime for Android's own Python; "
+            "use the C interface (see below), or a Linux user land"
+        )
     if triple == "any" or architecture in _PYTHON_WHEELS:
         return ""
-    return f"there is no wheel of iree-base-runtime for {architecture}; its C runtime has to be built from source, see below"
+    return (
+        f"there is no wheel of iree-base-runtime for {architecture}; "
+        "its C runtime has to be built from source, see below"
+    )
 
 
 def _download(manifest: Manifest, wheel: str) -> Iterator[str]:
-    """Return the command that collects the wheels for a board without network."""
+    """Yield the commands that collect the wheels for a board without network."""
     machines = {variant.triple.split("-")[0] for variant in manifest.variants} & {"x86_64", "aarch64"}
     for machine in sorted(machines) or ["aarch64"]:
-        yield f"    pip download --dest wheels --only-binary=:all: --python-version 3.11 --platform manylinux_2_28_{machine} ./{wheel}"
+        yield (
+            "    pip download --dest wheels --only-binary=:all: --python-version 3.11 "
+            f"--platform manylinux_2_28_{machine} ./{wheel}"
+        )
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

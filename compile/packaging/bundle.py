@@ -1,5 +1,4 @@
-"""A bundle for boards: the chosen variants of a package, the wheel that runs them, the conformance file, and one page
-that says what to do.
+"""A bundle for boards: chosen variants of a package, the wheel that runs them, the conformance file, and a README.
 
 Nothing is compiled here, and PyTorch is not needed.
 """
@@ -32,15 +31,15 @@ CONFORMANCE = "conformance.json"
 
 
 class Bundle(Struct, frozen=True):
-    """What a bundle holds, as `bundle.json` in it says; names are relative to it.
+    """The content of a bundle, as its `bundle.json` says; names are relative to the bundle.
 
     Attributes:
         package: Folder of the trimmed package.
         wheel: File to install.
         conformance: File to test a port with.
         variants: Names of the variants.
-        unverified: Of these, those that nobody has run, with the reason.
-        bytes: Of all files but this description, together.
+        unverified: Reasons why variants have not been run, by variant.
+        bytes: Size of all files but this description.
     """
 
     package: str
@@ -54,18 +53,18 @@ class Bundle(Struct, frozen=True):
 def deploy(
     package: str | Path, out: str | Path, targets: Sequence[str] = (), archive: bool = False, replace: bool = False
 ) -> Bundle:
-    """Write a bundle; it appears when it is whole, and not before.
+    """Write a bundle, which appears when it is complete, and not before.
 
     Args:
-        package: The package directory.
-        out: The bundle, a folder to be.
+        package: Directory of the package.
+        out: Folder to write.
         targets: Names of the variants to ship; by default all but those for development.
         archive: Whether to write `OUT.tar.gz` beside the folder, too; equal bundles give equal archives.
         replace: Whether an existing bundle may be replaced, and its archive with it.
 
     Raises:
-        DeployError: No such variant, none but those for development, or one that failed its check; or the archive
-            exists and may not be replaced.
+        DeployError: A variant does not exist or has failed its check, there are only variants for development, or the
+            archive exists and may not be replaced.
         PackageError: The package is damaged, or the bundle exists and may not be replaced.
     """
     source = open_package(package, verify=True)
@@ -94,12 +93,12 @@ def deploy(
     if archive:
         write_atomic(tarball, packed)
     else:
-        tarball.unlink(missing_ok=True)  # of the bundle that was replaced: it would be taken for this one
+        tarball.unlink(missing_ok=True)  # the archive of a replaced bundle would be taken for that of this one
     return bundle
 
 
 def why_unverified(variant: Variant) -> str:
-    """Say why nobody has run a variant; empty where it has been proved right."""
+    """Return why a variant has not been run; empty where it has been verified."""
     return variant.unverified_reason or "never run" if variant.parity is None else ""
 
 
@@ -107,18 +106,19 @@ def choose_variants(package: Package, names: Sequence[str]) -> list[Variant]:
     """Return the variants to ship, in the order of the package.
 
     Args:
-        package: Where they come from.
-        names: Those asked for, also for development; none for all that are not.
+        package: Package with the variants.
+        names: Names of variants, which may be for development; none for all variants that are not.
 
     Raises:
-        DeployError: No such variant, none but those for development, or one that failed its check.
+        DeployError: A variant does not exist or has failed its check, or there are only variants for development.
     """
     there = package.manifest.variants
     known = [variant.target for variant in there]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise DeployError(
-            f"{package.path} has no variant {', '.join(unknown)}; it has: {', '.join(known) or 'none'}. Compile it: pqrnn compile RUN --target {unknown[0]}"
+            f"{package.path} has no variant {', '.join(unknown)}; it has: {', '.join(known) or 'none'}. "
+            f"Compile it: pqrnn compile RUN --target {unknown[0]}"
         )
     chosen = (
         [variant for variant in there if variant.target in names]
@@ -127,13 +127,15 @@ def choose_variants(package: Package, names: Sequence[str]) -> list[Variant]:
     )
     if not chosen:
         raise DeployError(
-            f"{package.path} has only variants for development ({', '.join(known) or 'none at all'}), which mean another machine elsewhere. "
-            "Compile for the board: pqrnn compile RUN --target raspberry-pi-4 ('pqrnn targets' lists all); or ask by name: --target host"
+            f"{package.path} has only variants for development ({', '.join(known) or 'none at all'}), "
+            "which mean another machine elsewhere. Compile for the board: pqrnn compile RUN --target raspberry-pi-4 "
+            "('pqrnn targets' lists all); or ask by name: --target host"
         )
     failed = [variant.target for variant in chosen if variant.parity is not None and not variant.parity.passed]
     if failed:
         raise DeployError(
-            f"{', '.join(failed)} of {package.path} failed the check, so it is not shipped; compile it again, or name the others with --target"
+            f"{', '.join(failed)} of {package.path} failed the check, so it is not shipped; "
+            "compile it again, or name the others with --target"
         )
     return chosen
 
@@ -167,8 +169,8 @@ def pack(folder: Path, name: str) -> bytes:
     """Return a folder as a gzipped tar archive, with the same bytes for the same content.
 
     Args:
-        folder: What to pack.
-        name: What it is called in the archive.
+        folder: Folder to pack.
+        name: Name of the folder in the archive.
     """
 
     def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:

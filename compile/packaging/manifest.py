@@ -1,4 +1,4 @@
-"""Stage 5: what the manifest says about a compiled parser."""
+"""Stage 5: the manifest of a compiled parser."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PENDING = "not run yet"
 
 
 def module_path(target: str) -> str:
-    """Return where a target's module is in a package."""
+    """Return the path of a target's module in a package."""
     return f"variants/{target}/module.vmfb"
 
 
@@ -32,10 +32,10 @@ def describe_variant(
     """Describe a compiled module that has not been run yet.
 
     Args:
-        plan: What it was compiled for.
-        seconds: What compiling it took.
-        dispatches: Launches of generated code in all entries.
-        vulkan: What it needs of a Vulkan device, for those only.
+        plan: Target that the module was compiled for.
+        seconds: Time that compiling took.
+        dispatches: Number of launches of generated code in all entries, if it is known.
+        vulkan: Needs of a module for Vulkan; None for other modules.
     """
     return Variant(
         target=plan.target.id,
@@ -66,13 +66,13 @@ def describe_package(
     """Describe a package; the digests of its files are filled in when it is sealed.
 
     Args:
-        name: What the package is called, for people.
-        facts: Of the checkpoint.
-        parameters: Numbers in the model as shipped.
+        name: Name of the package, for people.
+        facts: Facts of the checkpoint.
+        parameters: Number of parameters of the model as shipped.
         buckets: Length buckets, in rising order.
-        variants: What there is compiled code for.
-        golden: The self-test vectors.
-        batch: Texts of a call of the entries for several texts; 1: there are none.
+        variants: Variants in the package.
+        golden: Golden vectors of the package.
+        batch: Number of texts in a call of the entries for several texts; 1 if there are no such entries.
     """
     return Manifest(
         name=name,

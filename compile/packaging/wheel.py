@@ -22,8 +22,9 @@ REQUIRED = ("iree-base-runtime", "msgspec", "numpy")
 
 _README = """# pqrnn-runtime
 
-What a device needs to run a compiled pqrnn package: the Python package `runtime_py` and the command `pqrnn` with the verbs parse, check, bench and inspect.
-It is a part of the distribution `pqrnn`, which holds the same files: install one of the two, not both.
+What a device needs to run a compiled pqrnn package: the Python package `runtime_py` and the command `pqrnn` with the
+verbs parse, check, bench and inspect. It is a part of the distribution `pqrnn`, which holds the same files: install one
+of the two, not both.
 """
 
 
@@ -31,10 +32,10 @@ def build_wheel(folder: Path) -> Path:
     """Build the wheel; equal sources give equal bytes.
 
     Args:
-        folder: Where the wheel is put.
+        folder: Folder to put the wheel in.
 
     Returns:
-        The wheel.
+        Path of the wheel.
 
     Raises:
         DeployError: pqrnn is not installed, or its metadata lacks something.
@@ -66,14 +67,20 @@ def describe_project() -> dict[str, Any]:
         own = metadata.metadata("pqrnn")
     except metadata.PackageNotFoundError as error:
         raise DeployError(
-            "pqrnn runs from its sources and is not installed, so the versions to pin are unknown; install it: pip install -e ."
+            "pqrnn runs from its sources and is not installed, so the versions to pin are unknown; "
+            "install it: pip install -e ."
         ) from error
     stated = [Requirement(text) for text in metadata.requires("pqrnn") or []]
-    pins = {each.name: str(each) for each in stated if each.name in REQUIRED and each.marker is None}
+    pins = {
+        requirement.name: str(requirement)
+        for requirement in stated
+        if requirement.name in REQUIRED and requirement.marker is None
+    }
     missing = [name for name in REQUIRED if name not in pins]
     if missing:
         raise DeployError(
-            f"the installed pqrnn does not say which {', '.join(missing)} it needs; install it again: pip install --force-reinstall pqrnn"
+            f"the installed pqrnn does not say which {', '.join(missing)} it needs; "
+            "install it again: pip install --force-reinstall pqrnn"
         )
     return {
         "name": DISTRIBUTION,

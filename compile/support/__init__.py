@@ -1,1 +1,1 @@
-"""What all stages use: processes, progress, evidence of failures, errors."""
+"""Common parts of all stages: processes, progress, evidence of failures, errors."""

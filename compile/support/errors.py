@@ -1,4 +1,4 @@
-"""Errors of the stages. Each keeps what the failing tool said, and where the folder is that reproduces the failure."""
+"""Errors of the stages. Each keeps the failing tool's output, and the folder that reproduces the failure."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class CompileError(Exception):
 
     Attributes:
         stage: Name of the stage.
-        message: What went wrong, in one sentence.
-        diagnostics: What the tool said, in full; may be empty.
+        message: Description of the failure, in one sentence.
+        diagnostics: Full output of the tool; may be empty.
         evidence: Files that reproduce the failure, by name: their content, or the path of a file that is kept by
             copying.
-        folder: Where they have been kept; None until `compile.support.reproduction` has done so.
+        folder: Folder where the evidence has been kept; None until `compile.support.reproduction` has done so.
     """
 
     stage: ClassVar[str] = "compile"
 
     def __init__(self, message: str, diagnostics: str = "", evidence: dict[str, bytes | Path] | None = None) -> None:
-        """Keep the parts."""
+        """Keep message, diagnostics and evidence."""
         super().__init__(message)
         self.message = message
         self.diagnostics = diagnostics
@@ -47,7 +47,7 @@ class CompileError(Exception):
 
 
 class PlanError(CompileError):
-    """What was asked for cannot be planned: no target, no training lengths, a bad bucket."""
+    """A request cannot be planned: no target, no training lengths, a bad bucket."""
 
     stage = "plan"
 
@@ -92,13 +92,13 @@ class TargetsError(CompileError):
     """None of several targets could be compiled and verified.
 
     Attributes:
-        failures: By target.
+        failures: Error of every target, by name.
     """
 
     stage = "compile"
 
     def __init__(self, failures: dict[str, CompileError]) -> None:
-        """Say which."""
+        """Join the errors of the targets."""
         super().__init__(
             f"none of {len(failures)} targets passed", "\n".join(f"{name}: {error}" for name, error in failures.items())
         )

@@ -1,4 +1,4 @@
-"""Running a tool: no shell, bounded time, nothing left running."""
+"""Running tools without a shell, for a limited time, and leaving none running."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Finished:
     """How a tool ended.
 
     Attributes:
-        code: Exit status; negative for the signal that killed it.
-        output: Its standard output.
-        diagnostics: Its standard error.
+        code: Exit status; negative for the signal that killed the tool.
+        output: Standard output.
+        diagnostics: Standard error.
         seconds: Wall time.
-        timed_out: Whether it was killed because its time was up.
+        timed_out: Whether the tool was killed because its time was up.
     """
 
     code: int
@@ -35,7 +35,7 @@ class Finished:
 
     @property
     def ending(self) -> str:
-        """The way it ended, in words."""
+        """How the tool ended, in words."""
         if self.timed_out:
             return f"was stopped after {self.seconds:.0f} s"
         if self.code < 0:
@@ -45,11 +45,11 @@ class Finished:
 
 
 class StoppedError(Exception):
-    """The tools of this group were stopped, so no other one is started."""
+    """The tools of this group were stopped, so no other tool is started."""
 
 
 class ToolGroup:
-    """The tools that several threads run for one purpose, so that whoever waits for those threads can stop them all."""
+    """The tools that several threads run for one purpose, so that whoever waits for the threads can stop them all."""
 
     def __init__(self) -> None:
         """Start with no tool."""
@@ -71,12 +71,12 @@ class ToolGroup:
             return process
 
     def forget(self, process: subprocess.Popen[str]) -> None:
-        """Take a tool that has ended off the list."""
+        """Remove a tool that has ended."""
         with self._lock:
             self._running.discard(process)
 
     def stop(self) -> None:
-        """Kill every tool that is running, and start no other one."""
+        """Kill every tool that is running, and start no other."""
         with self._lock:
             self._stopped = True
             for process in self._running:
@@ -88,9 +88,9 @@ _GROUP: ContextVar[ToolGroup | None] = ContextVar("tool_group", default=None)
 
 @contextmanager
 def tool_group() -> Iterator[ToolGroup]:
-    """Give a group for the tools that `run_tool` starts in this context, also in threads that run in a copy of it;
+    """Give a group for the tools that `run_tool` starts in this context, also in threads that run in a copy of it.
 
-    when the block ends, none is running.
+    When the block ends, no tool of the group is running.
     """
     group = ToolGroup()
     token = _GROUP.set(group)
@@ -110,19 +110,19 @@ def run_tool(
 ) -> Finished:
     """Run a tool to its end, or kill it.
 
-    It gets a process group of its own: when its time is up, or when this process is interrupted, the tool and
-    everything that it started is killed before this function returns or raises.
+    The tool gets a process group of its own: when its time is up, or when this process is interrupted, the tool and
+    everything that it started are killed before this function returns or raises.
 
     Args:
         command: Program and arguments.
-        timeout: Seconds.
-        stdin: Text for its standard input.
-        folder: Working directory; this process's own by default.
-        environment: Variables to set beside this process's own.
+        timeout: Seconds that the tool may take.
+        stdin: Text for the tool's standard input.
+        folder: Working directory; by default that of this process.
+        environment: Variables to set, besides those of this process.
 
     Raises:
         OSError: The program cannot be started.
-        StoppedError: The group that it belongs to (`tool_group`) was stopped.
+        StoppedError: The group of the tool (`tool_group`) was stopped.
     """
     begin = time.perf_counter()
     group = _GROUP.get() or ToolGroup()

@@ -1,4 +1,4 @@
-"""Telling whoever waits where a compilation is."""
+"""Progress reports of a compilation."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ State = Literal["running", "done", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a compilation is.
+    """A progress report.
 
     Attributes:
-        stage: One of `STAGES`.
-        detail: What it works on now, or how that ended.
-        done: Steps that are behind it.
-        total: Steps that there are.
-        target: The target that this is about; empty for what all have in common.
-        state: What becomes of that target.
+        stage: Name of the stage, one of `STAGES`.
+        detail: Current work, or how it ended.
+        done: Number of steps that are done.
+        total: Number of all steps.
+        target: Target that the report is about; empty for steps that all targets have in common.
+        state: State of that target.
     """
 
     stage: str
@@ -33,32 +33,36 @@ class Progress:
 
 
 class Reporter:
-    """Counts steps and tells of them, also from several threads: whoever is told is told one thing after the other."""
+    """Counts steps and reports them; reports of several threads are made one after the other."""
 
     def __init__(self, tell: Callable[[Progress], None]) -> None:
-        """Tell of nothing yet."""
+        """Report nothing yet.
+
+        Args:
+            tell: Called with every report.
+        """
         self._tell = tell
         self._lock = threading.Lock()
-        self._open: dict[str, int] = {}  # steps that are left, by target
+        self._open: dict[str, int] = {}  # number of steps that are left, by target
         self.done = self.total = 0
 
     def expect(self, steps: int) -> None:
-        """There are that many more steps that all targets have in common."""
+        """Add to the number of steps that all targets have in common."""
         self.total += steps
 
     def expect_targets(self, names: Iterable[str]) -> None:
-        """There are these targets, each of them with two steps: compiled and verified."""
+        """Add the steps of targets, two for each: to compile and to verify."""
         self._open = dict.fromkeys(names, 2)
         self.total += sum(self._open.values())
 
     def step(self, stage: str, detail: str) -> None:
-        """Another common step begins."""
+        """Report that another common step begins."""
         with self._lock:
             self._tell(Progress(stage, detail, self.done, max(self.total, self.done)))
             self.done += 1
 
     def target(self, name: str, stage: str, detail: str, state: State = "running") -> None:
-        """Something begins or ends for a target."""
+        """Report that a step of a target begins or ends."""
         with self._lock:
             left = 0 if state != "running" else 2 if stage == "compile" else 1
             self.done += self._open[name] - left

@@ -1,6 +1,6 @@
-"""Folders that repeat failures, for the person who will look into them:
+"""Folders that repeat failures, for the person who will examine them.
 
-`<package>.failed`, with one folder a failed target, or for the stage that failed.
+`<package>.failed` has one folder for each failed target, or for the stage that failed.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ def failure_folder(out: Path) -> Path:
 
 
 def keep_evidence(error: CompileError, folder: Path) -> None:
-    """Write what a failed stage left: message, diagnostics, and its files; `error.folder` then says where.
+    """Write the message, diagnostics and evidence of a failed stage; `error.folder` is then the folder.
 
-    What an earlier failure left there is replaced. An error without evidence (nothing that could be repeated) leaves
-    nothing. That the folder cannot be written must not hide the failure itself: then it is left out.
+    The evidence of an earlier failure is replaced. An error without evidence (nothing that could be repeated) leaves
+    nothing. If the folder cannot be written, it is left out, so that the failure itself is not hidden.
 
     Args:
         error: The failure.
-        folder: Where to keep it.
+        folder: Folder to keep the evidence in.
     """
     if not error.evidence:
         return
@@ -58,9 +58,9 @@ def keep_evidence(error: CompileError, folder: Path) -> None:
 
 
 def clear_evidence(folder: Path) -> None:
-    """Remove what earlier failures left in `<package>.failed`, and the folder if it then is empty:
+    """Remove the evidence of earlier failures in `<package>.failed`, and the folder if it is empty then.
 
-    what is not from here stays.
+    Files that are no such evidence stay.
     """
     if not folder.is_dir() or folder.is_symlink():
         return

@@ -1,4 +1,4 @@
-"""What the stages of a compilation take."""
+"""Times of the stages of a compilation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Seconds by stage; what several threads do side by side is added up."""
+    """Sums up seconds by stage, over all threads."""
 
     def __init__(self) -> None:
         """Begin with no stage."""
@@ -18,7 +18,7 @@ class Stopwatch:
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Add what happens inside to a stage, also where it fails."""
+        """Add the time of the block to a stage, also where the block fails."""
         begin = time.perf_counter()
         try:
             yield
