@@ -1,9 +1,9 @@
-"""What a parser can be compiled for: one TOML file a target, and the registry that reads them.
+"""Targets that a parser can be compiled for: one TOML file for each, and the registry that reads them.
 
     from targets import registry
 
     registry().names()                          # ('android-aarch64', ..., 'host', 'linux-aarch64', ..., 'vulkan', ...)
-    registry().get("linux-x86_64-v3").flags     # what the compiler is told, with the reason for each
+    registry().get("linux-x86_64-v3").flags     # compiler flags, with the reason for each
 
 Other distributions bring targets through the entry-point group `pqrnn.targets`; a user's own are in
 `~/.config/pqrnn/targets`, or $PQRNN_TARGETS.

@@ -1,4 +1,4 @@
-"""The target that a running machine is, from what was seen of it."""
+"""Targets for a running machine, from its processor's features and its GPU."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _TRIPLES = {
     ("Linux", "x86_64"): ("x86_64-unknown-linux-gnu", "64-bit Linux with glibc 2.27 or newer"),
     ("Windows", "x86_64"): ("x86_64-pc-windows-msvc", "64-bit Windows"),
 }
-# The architecture's baseline by its LLVM name; what the machine has is listed on top.
+# LLVM's name of the architecture's baseline; the machine's features are listed on top.
 _BASELINES = {"aarch64": "generic", "riscv64": "generic-rv64", "x86_64": "x86-64"}
-# From the processor with fewest features to that with most: the first that has those of the board runs its code.
+# In order of their number of features: the first processor that has all features of the board runs its code.
 _EMULATORS: dict[str, tuple[Tier, tuple[Emulator, ...]]] = {
     "aarch64": (
         "emulated",
@@ -33,20 +33,20 @@ _NEEDS_LEAVE = ("amx-", "sme")  # a process has to ask the system before it may 
 
 
 def processor_target(name: str, system: str, architecture: str, features: Iterable[str], cpu: str) -> Target:
-    """Describe a machine's processor by what it has, not by its name.
+    """Describe a machine's processor by its features, not by its name.
 
     Args:
         name: Name of the target to be.
-        system: As Python's `platform.system` says.
-        architecture: As in a target triple.
-        features: All that the processor has, in LLVM's spelling.
-        cpu: The processor's name for people; may be empty.
+        system: Name of the system, as Python's `platform.system` gives it.
+        architecture: Name of the architecture, as in a target triple.
+        features: All features of the processor, in LLVM's spelling.
+        cpu: Name of the processor for people; may be empty.
 
     Raises:
-        TargetError: There is nothing to compile for such a machine.
+        TargetError: Such a machine cannot be compiled for.
     """
     if (system, architecture) not in _TRIPLES:
-        known = ", ".join(f"{each} {machine}" for each, machine in _TRIPLES)
+        known = ", ".join(f"{known_system} {machine}" for known_system, machine in _TRIPLES)
         raise TargetError(f"{name}: {system} on {architecture} is no machine that this can describe; it can: {known}")
     triple, needs = _TRIPLES[system, architecture]
     tier, emulators = _EMULATORS[architecture]
@@ -69,15 +69,15 @@ def processor_target(name: str, system: str, architecture: str, features: Iterab
 
 
 def gpu_target(name: str, device: str, driver: str, lanes: int, int64: bool, known: Registry) -> Preset:
-    """Describe a machine's GPU: the code of the target that is made for it, or, where there is none, of any GPU.
+    """Describe a machine's GPU by the target that is made for it, or by the target of any GPU where there is none.
 
     Args:
         name: Name of the target to be.
-        device: The GPU's name, as its driver says.
+        device: Name of the GPU, as its driver gives it.
         driver: Name and version of the driver.
-        lanes: Invocations in a subgroup.
+        lanes: Number of invocations in a subgroup.
         int64: Whether the GPU has 64-bit integers.
-        known: Where the targets are that it may be.
+        known: Registry with the targets that may be made for the GPU.
     """
     fitting = [target.id for target in known.survey()[0] if _is_for(target, device, lanes, int64)]
     base = fitting[0] if fitting else "vulkan"
@@ -90,7 +90,7 @@ def gpu_target(name: str, device: str, driver: str, lanes: int, int64: bool, kno
 
 
 def _is_for(target: Target, device: str, lanes: int, int64: bool) -> bool:
-    """Say whether a target's code is made for a GPU and will compute right on it."""
+    """Say whether a target's code is made for a GPU and computes right on it."""
     code = target.vulkan
     if code is None or target.base or not any(re.search(pattern, device) for pattern in code.names):
         return False

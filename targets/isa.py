@@ -1,7 +1,7 @@
 """Instruction sets: which CPU features change the code that a compiler writes, by architecture, in LLVM's spelling.
 
-LLVM's own lists also hold what is no instruction of a numeric program (cache control, virtualisation, protection) and
-what every processor of the architecture has; a device need not be asked for those.
+LLVM's own lists also hold features that are no instructions of a numeric program (cache control, virtualisation,
+protection) and features that every processor of the architecture has; a device need not be asked for those.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What may differ between two machines of one architecture.
+    """The features in which two machines of one architecture may differ.
 
     Attributes:
         features: Features that matter to compiled numeric code.
-        baseline: Features that every machine has that can run the runtime at all.
+        baseline: Features of every machine that can run the runtime at all.
     """
 
     features: frozenset[str]
@@ -170,7 +170,7 @@ ARCHITECTURES = {"aarch64": _AARCH64, "arm": _ARM, "riscv64": _RISCV64, "x86_64"
 
 
 def architecture_of(triple: str) -> str | None:
-    """Return the architecture of an LLVM target triple as `ARCHITECTURES` calls it, or None for another one."""
+    """Return the architecture of an LLVM target triple, as `ARCHITECTURES` names it, or None for any other."""
     first = triple.split("-", 1)[0]
     name = "aarch64" if first == "arm64" else "arm" if first.startswith(("armv7", "thumbv7")) else first
     return name if name in ARCHITECTURES else None

@@ -1,6 +1,6 @@
-"""The targets that there are:
+"""The registry of targets: those of this project, of installed distributions, and of the user.
 
-those of this project, of installed distributions, and of the user. Each file is read on first use.
+Each file is read on first use.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ SUFFIX = ".toml"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A folder of target files, and who brings it.
+    """A folder of target files, and where it comes from.
 
     Attributes:
-        name: Who, for messages: "pqrnn", "acme-boards 1.2".
-        path: How messages call the folder.
-        folder: Finds the folder; called when the targets are first listed or one is asked for. What it raises is kept
+        name: Origin of the folder, for messages: "pqrnn", "acme-boards 1.2".
+        path: Name of the folder in messages.
+        folder: Returns the folder; called when targets are first listed or asked for. An error that it raises is kept
             as a problem of this source.
     """
 
@@ -41,7 +41,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A target file that was found and not read yet."""
+    """A target file that has not been read yet."""
 
     source: Source
     file: Traversable
@@ -52,8 +52,13 @@ class _File:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What the folders hold, as of the first look."""
+class _Listing:
+    """The content of the folders when they were listed.
+
+    Attributes:
+        files: Target files by name of the target.
+        problems: Folders that cannot be listed, and why.
+    """
 
     files: Mapping[str, tuple[_File, ...]]
     problems: tuple[str, ...]
@@ -62,22 +67,24 @@ class _Found:
 class Registry:
     """Targets by name.
 
-    Nothing is looked for before the first question; then the folders are listed once and for good, and a file is read
-    when its target is asked for. A folder that cannot be listed, or a file that is not valid, harms no other target.
-
-    Args:
-        sources: Folders of target files. A name that two of them bring belongs to neither.
-        families: Holds `<family>.toml`; by default the families of this project, for which there is code in it.
+    The folders are listed once, when a target is first asked for, and a file is read when its target is asked for. A
+    folder that cannot be listed, or a file that is not valid, harms no other target.
     """
 
     def __init__(self, sources: Iterable[Source], families: Traversable | None = None) -> None:
+        """Read nothing yet.
+
+        Args:
+            sources: Folders of target files. A name that stands in two of them belongs to neither.
+            families: Folder with `<family>.toml`, or None for the families of this project, which it has code for.
+        """
         self._sources = tuple(sources)
         self._family_folder = families if families is not None else resources.files("targets") / "data" / "families"
         self._targets: dict[str, Target] = {}
         self._families: dict[str, Family] = {}
 
     @cached_property
-    def _found(self) -> _Found:
+    def _listing(self) -> _Listing:
         files: dict[str, tuple[_File, ...]] = {}
         problems = []
         for source in self._sources:
@@ -91,16 +98,20 @@ class Registry:
             for entry in listed:
                 name = entry.file.name.removesuffix(SUFFIX)
                 files[name] = (*files.get(name, ()), entry)
-        return _Found(MappingProxyType(dict(sorted(files.items()))), tuple(problems))
+        return _Listing(MappingProxyType(dict(sorted(files.items()))), tuple(problems))
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all targets, sorted."""
-        return tuple(self._found.files)
+        return tuple(self._listing.files)
 
     def survey(self) -> tuple[tuple[Target, ...], tuple[str, ...]]:
-        """Read everything. Returns the targets, by name, and what was wrong with the others and with whole sources."""
+        """Read all target files.
+
+        Returns:
+            The valid targets, sorted by name, and the problems of the other targets and of whole sources.
+        """
         targets = []
-        problems = list(self._found.problems)
+        problems = list(self._listing.problems)
         for name in self.names():
             try:
                 targets.append(self.get(name))
@@ -109,16 +120,16 @@ class Registry:
         return tuple(targets), tuple(problems)
 
     def get(self, name: str) -> Target:
-        """Return one target, a preset already on top of its base.
+        """Return a target; a preset is returned with the values of its base.
 
         Raises:
-            TargetError: There is none of that name (the message offers the closest), two sources bring it, or its file,
-                or that of a base, is not valid.
+            TargetError: There is no target of that name (the message offers the closest), two sources have it, or its
+                file, or that of a base, is not valid.
         """
         return self._resolve(name, ())
 
     def origin(self, name: str) -> str:
-        """Return who brings a target and in which file; errors as `get`."""
+        """Return the source and the file of a target; errors as in `get`."""
         entry = self._file(name, "")
         return f"{entry.source.name}: {entry.where}"
 
@@ -143,12 +154,12 @@ class Registry:
         return self._targets[name]
 
     def _file(self, name: str, context: str) -> _File:
-        """Return the only file of a name; `context` begins the messages."""
-        known = self._found.files
+        """Return the only file of a target; messages begin with `context`."""
+        known = self._listing.files
         if name not in known:
             close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known)}"
-            raise TargetError("\n".join([f"{context}no target {name!r}; {hint}", *self._found.problems]))
+            raise TargetError("\n".join([f"{context}no target {name!r}; {hint}", *self._listing.problems]))
         if len(known[name]) > 1:
             bringers = " and ".join(f"{entry.source.name} ({entry.where})" for entry in known[name])
             raise TargetError(
@@ -178,9 +189,9 @@ def shipped_source() -> Source:
 
 
 def installed_sources() -> tuple[Source, ...]:
-    """Return the target files of installed distributions:
+    """Return the target files of installed distributions.
 
-    each entry point of the group names a package, or `package:folder`, that holds them.
+    Each entry point of the group names a package, or `package:folder`, that holds the files.
     """
     return tuple(
         Source(
@@ -197,24 +208,24 @@ def _folder_of(entry: metadata.EntryPoint) -> Callable[[], Traversable]:
 
 
 def user_folder() -> Path:
-    """Return where a user's own target files are: $PQRNN_TARGETS, or the usual folder; it need not exist."""
+    """Return the folder of the user's own target files, $PQRNN_TARGETS or the usual one; it need not exist."""
     named = os.environ.get(FOLDER_VARIABLE)
     return Path(named) if named else Path.home() / ".config" / "pqrnn" / "targets"
 
 
 def user_sources() -> tuple[Source, ...]:
-    """Return the user's own folder, where there is one."""
+    """Return the user's own folder, if it exists."""
     folder = user_folder()
     return (Source("your own folder", str(folder), lambda: folder),) if folder.is_dir() else ()
 
 
 @cache
 def shipped() -> Registry:
-    """Return the targets of this project alone, which are the same for everyone."""
+    """Return the registry of this project's own targets, which is the same for everyone."""
     return Registry([shipped_source()])
 
 
 @cache
 def registry() -> Registry:
-    """Return all targets: of this project, of installed distributions, and of the user."""
+    """Return the registry of all targets: of this project, of installed distributions, and of the user."""
     return Registry([shipped_source(), *installed_sources(), *user_sources()])

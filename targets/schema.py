@@ -1,7 +1,7 @@
-"""What a target file may say. Unknown keys are refused, so that a misspelt one cannot be ignored.
+"""The schema of target files. Unknown keys are refused, so that a misspelt key cannot be ignored.
 
-A file states a whole target, or, with the key `base`, a preset: another target's code under a board's name, with what
-is known of that board.
+A file describes a whole target, or, with the key `base`, a preset: another target's code under a board's name, with the
+facts of that board.
 """
 
 from __future__ import annotations
@@ -33,16 +33,23 @@ TIERS: dict[str, str] = {
 
 
 class Flag(Struct, frozen=True, forbid_unknown_fields=True):
-    """One compiler flag and why it is there: what it buys, or what breaks without it."""
+    """A compiler flag.
+
+    Attributes:
+        flag: The flag, `--name` or `--name=value`.
+        reason: Why the flag is set: its gain, or what breaks without it.
+    """
 
     flag: Text
     reason: Text
 
 
 class Limit(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is known not to work, or not to be proved, and where that can be read up;
+    """A limit of a target.
 
-    the link is empty for what was found by trial here.
+    Attributes:
+        text: What is known not to work, or has not been verified.
+        link: Where that can be read up; empty for a limit that was found by trial here.
     """
 
     text: Text
@@ -53,9 +60,9 @@ class Emulator(Struct, frozen=True, forbid_unknown_fields=True):
     """One way to run a target's code on a machine that is not the target.
 
     Attributes:
-        kind: The emulator.
-        cpu: For QEMU, its name of the processor, so that an instruction which that one lacks is a trap.
-        lanes: For lavapipe, how many invocations a subgroup has: 4, 8 or 16.
+        kind: Kind of the emulator.
+        cpu: QEMU's name of the processor, which traps instructions that the processor lacks; for QEMU only.
+        lanes: Number of invocations in a subgroup, 4, 8 or 16; for lavapipe only.
     """
 
     kind: Literal["qemu-aarch64", "qemu-x86_64", "lavapipe", "swiftshader"]
@@ -64,16 +71,16 @@ class Emulator(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Vulkan(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the code of a Vulkan target expects from a GPU;
+    """The properties of a GPU that the code of a Vulkan target relies on.
 
-    the driver does not check it, and another GPU computes wrong numbers.
+    The driver does not check them, and a GPU without them computes wrong numbers.
 
     Attributes:
         target: The compiler's name of the GPU.
-        subgroup: Invocations in a subgroup that the code counts on; 0 for any, which is code that does not use
-            subgroups.
+        subgroup: Number of invocations in a subgroup that the code relies on; 0 for any number, for code that does not
+            use subgroups.
         int64: Whether the code may use 64-bit integers.
-        names: Regular expressions that find the GPUs by the names that their drivers give them; for `pqrnn targets add
+        names: Regular expressions for the names that drivers give to such GPUs; for `pqrnn targets add
             --gpu`.
     """
 
@@ -84,13 +91,12 @@ class Vulkan(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Board(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is known of the board that a preset is called after.
+    """The facts of the board that a preset is named after.
 
     Attributes:
-        soc: The chip.
-        cores: Its processor cores, or the GPU.
-        features: Every feature of the cores that the schema knows, in LLVM's spelling, for a processor; the base may
-            use no other.
+        soc: Name of the chip.
+        cores: Names of the processor cores, or of the GPU.
+        features: All known features of the processor cores, in LLVM's spelling; the base may use no others.
         link: Where this can be read up.
     """
 
@@ -101,10 +107,10 @@ class Board(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Family(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the targets of one kind have in common.
+    """The common properties of targets of one kind.
 
     Attributes:
-        id: Name of the family, that of its file.
+        id: Name of the family, which is that of its file.
         summary: One line for tables.
         device: Device of the runtime that runs the code, such as `local-sync`.
         flags: Compiler flags of every target of the family.
@@ -120,9 +126,9 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One thing to compile for.
 
     Attributes:
-        id: Name of the target, that of its file.
+        id: Name of the target, which is that of its file.
         summary: One line for tables.
-        family: Name of the family that it belongs to.
+        family: Name of the target's family.
         triple: LLVM target triple, for the family `cpu`; "host" leaves it to the compiler.
         cpu: LLVM name of the processor, for the family `cpu`. It has to be given: without one the compiler makes slow
             code and only warns. "host" means the machine that compiles; "generic" is the architecture's baseline, with
@@ -130,19 +136,20 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         features: CPU features, in LLVM's spelling, that the code may use, all of them and beyond the architecture's
             baseline: the device is asked for each before the code is loaded. Empty for `cpu = "host"`, whose features
             are those of the machine.
-        vulkan: What the code expects from a GPU, for the family `vulkan`.
-        needs: What has to be on the device, in words.
-        flags: Compiler flags beside those of the family.
-        emulators: How to run the code on another machine, best first. The machine itself is always tried before them
-            and not listed.
-        tier: What proves the target: see `TIERS`.
-        limits: What does not work, or is not proved.
+        vulkan: Properties of a GPU that the code relies on, for the family `vulkan`.
+        needs: What has to be installed on the device, in words.
+        flags: Compiler flags besides those of the family.
+        emulators: Ways to run the code on another machine, best first. This machine is always tried before them and
+            is not listed.
+        tier: How the target is verified, see `TIERS`.
+        limits: What does not work, or has not been verified.
         refused: Why there can be no working code for this target; empty for all others. It is listed so that its name
             has an answer.
-        standalone: What is refused is a package only: written as plain C (`pqrnn export-c`) the code is right.
-        development: The target means another thing on another machine, so it is not for packages that leave this one.
+        standalone: Whether only packages are refused: written as plain C (`pqrnn export-c`) the code is right.
+        development: Whether the target means something else on another machine, so that packages for it must not leave
+            this one.
         base: The target whose code a preset is; empty for a target of its own. Set by the registry.
-        board: The board that a preset is called after.
+        board: Board that a preset is named after.
     """
 
     id: Text
@@ -167,7 +174,7 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Preset(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Another target's code under a board's name.
 
-    What it does not say is as in the base; its limits come on top of the base's.
+    Keys that it leaves out are as in the base; its limits are added to those of the base.
     """
 
     id: Text
@@ -182,7 +189,7 @@ class Preset(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 def decode_family(data: bytes, name: str, where: str) -> Family:
-    """Decode the file of a family; arguments and errors as `decode_target`."""
+    """Decode the file of a family; arguments and errors as in `decode_target`."""
     family = _convert(_parse(data, where), Family, where)
     if family.id != name:
         raise TargetError(f"{where}: id is {family.id!r}, expected {name!r} as the file is called")
@@ -191,15 +198,15 @@ def decode_family(data: bytes, name: str, where: str) -> Family:
 
 
 def decode_target(data: bytes, name: str, where: str) -> Target | Preset:
-    """Decode the file of a target and check what types cannot say.
+    """Decode the file of a target, and check that it does not contradict itself.
 
     Args:
         data: Content of the file, TOML.
         name: Name of the file without its suffix.
-        where: How messages call the file.
+        where: Name of the file in messages.
 
     Returns:
-        A whole target, or a preset that `resolve_preset` puts on top of its base.
+        A whole target, or a preset for `resolve_preset`.
 
     Raises:
         TargetError: The file is no TOML, has an unknown, missing or ill-typed key, or contradicts itself.
@@ -210,7 +217,8 @@ def decode_target(data: bytes, name: str, where: str) -> Target | Preset:
         raise TargetError(f"{where}: id is {found.id!r}, expected {name!r} as the file is called")
     if not _ID.match(found.id):
         raise TargetError(
-            f"{where}: id is {found.id!r}, expected small letters, digits, '_', '-' and '.', and a letter or digit first"
+            f"{where}: id is {found.id!r}, "
+            "expected small letters, digits, '_', '-' and '.', and a letter or digit first"
         )
     if isinstance(found, Target):
         check_target(found, where)
@@ -218,7 +226,7 @@ def decode_target(data: bytes, name: str, where: str) -> Target | Preset:
 
 
 def resolve_preset(preset: Preset, base: Target, where: str) -> Target:
-    """Put a preset on top of its base.
+    """Return the target of a preset, with the values of its base.
 
     Raises:
         TargetError: The preset contradicts the base: its board lacks a feature that the base's code may use.
@@ -240,10 +248,10 @@ def resolve_preset(preset: Preset, base: Target, where: str) -> Target:
 
 
 def check_target(target: Target, where: str) -> None:
-    """Check what types cannot say.
+    """Check that a target does not contradict itself.
 
     Raises:
-        TargetError: With the first contradiction.
+        TargetError: The target contradicts itself; the message has the first contradiction.
     """
     _check_flags(target.flags, where)
     if target.family == "cpu":
@@ -286,7 +294,8 @@ def _check_machine(target: Target, where: str) -> None:
     for key, value in (("triple", target.triple), ("cpu", target.cpu)):
         if not value:
             raise TargetError(
-                f"{where}: missing required field `{key}`, which the family 'cpu' needs; the baseline is cpu = \"generic\""
+                f"{where}: missing required field `{key}`, which the family 'cpu' needs; "
+                'the baseline is cpu = "generic"'
             )
     if (target.cpu == "host") != (target.triple == "host"):
         raise TargetError(
@@ -305,7 +314,8 @@ def _check_machine(target: Target, where: str) -> None:
     architecture = architecture_of(target.triple)
     if architecture is None:
         raise TargetError(
-            f"{where}: triple {target.triple!r} is of no architecture that is known here: {', '.join(sorted(ARCHITECTURES))}"
+            f"{where}: triple {target.triple!r} is of no architecture that is known here: "
+            f"{', '.join(sorted(ARCHITECTURES))}"
         )
     board = target.board.features if target.board is not None else ()
     unknown = sorted({*target.features, *board} - ARCHITECTURES[architecture].features)
@@ -314,7 +324,8 @@ def _check_machine(target: Target, where: str) -> None:
     lacking = sorted(set(target.features) - set(board))
     if board and lacking and not target.refused:
         raise TargetError(
-            f"{where}: the board lacks {', '.join(lacking)}, which code for {target.base} may use; choose another base, or say why it is refused"
+            f"{where}: the board lacks {', '.join(lacking)}, which code for {target.base} may use; "
+            "choose another base, or say why it is refused"
         )
 
 
@@ -338,10 +349,10 @@ def _check_emulator(emulator: Emulator, target: Target, where: str) -> None:
     if machine and target.family == "cpu":
         fits = emulator.kind.removeprefix("qemu-") == architecture_of(target.triple)
     if not fits:
-        raise TargetError(
-            f"{where}: emulator {emulator.kind} cannot run code of family {target.family!r}{f' for {target.triple}' if target.triple else ''}"
-        )
+        triple = f" for {target.triple}" if target.triple else ""
+        raise TargetError(f"{where}: emulator {emulator.kind} cannot run code of family {target.family!r}{triple}")
     if target.vulkan is not None and target.vulkan.subgroup not in (0, emulator.lanes or 4):
         raise TargetError(
-            f"{where}: emulator {emulator.kind} has {emulator.lanes or 4} lanes, the code counts on {target.vulkan.subgroup}"
+            f"{where}: emulator {emulator.kind} has {emulator.lanes or 4} lanes, "
+            f"the code counts on {target.vulkan.subgroup}"
         )

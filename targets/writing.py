@@ -1,4 +1,4 @@
-"""Target files written from a machine: the reverse of `schema`."""
+"""Writing target files: the reverse of `schema`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from targets.schema import Preset, Target, decode_target
 
 
 def encode_target(target: Target | Preset, comment: str = "") -> str:
-    """Return the text of a target's file, which reads back as the same target. What has its default value is left out.
+    """Return the text of a target's file, which reads back as the same target; default values are left out.
 
     Args:
         target: The target.
-        comment: Put on top, each line after a `#`.
+        comment: Comment at the top of the file; each line gets a `#`.
 
     Raises:
         TargetError: The target contradicts itself.
@@ -47,9 +47,8 @@ def _pairs(struct: Struct) -> list[str]:
 def _value(value: str | float | bool | tuple[Any, ...]) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_value(entry) for entry in value)}]"
-    return json.dumps(
-        _printable(value) if isinstance(value, str) else value, ensure_ascii=False
-    )  # of what is printable, JSON's texts are TOML's
+    # Printable strings are written alike in JSON and TOML.
+    return json.dumps(_printable(value) if isinstance(value, str) else value, ensure_ascii=False)
 
 
 def _printable(text: str) -> str:
