@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from compile.lowering.buckets import choose_buckets
+from compile.lowering.export import TextEntry
 from compile.support.errors import ExportError, PlanError, VerificationError
 from compile.verify.golden import make_golden
 from compile.verify.reference import Oracle
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pqrnn.checkpoint import Checkpoint
-    from pqrnn.model.parser import ParserModel
     from runtime_py.package_format.golden import GoldenVectors
 
 INPUT = "text"
@@ -145,25 +145,6 @@ def export_onnx(
         largest,
         golden.tolerance,
     )
-
-
-class TextEntry(nn.Module):
-    """The model with its number of words fixed: int32[B, N/4] to the four outputs of ABI 1, for any number of texts."""
-
-    def __init__(self, model: ParserModel, words: int) -> None:
-        """Wrap a model.
-
-        Args:
-            model: The parser, with its norms folded.
-            words: Number of word rows of the results.
-        """
-        super().__init__()
-        self.model, self.words = model, words
-
-    def forward(self, text: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return what `ParserModel.forward` does."""
-        intent, tags, spans, count = self.model(text, self.words)
-        return intent, tags, spans, count
 
 
 def write_onnx(

@@ -20,7 +20,7 @@ from compile.emulation.builders import (
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ComponentState:
     """Whether a component can be used.
 
     Attributes:
@@ -67,10 +67,10 @@ class Component:
             return True
         return not own and self.system()
 
-    def state(self) -> State:
+    def state(self) -> ComponentState:
         """Return whether the component can be used, and from where."""
         source = self.source()
-        return State(self.name, self.summary, source is not None, source or "missing: make emulators")
+        return ComponentState(self.name, self.summary, source is not None, source or "missing: make emulators")
 
 
 def _qemu_source() -> str | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from compile.emulation import locations
 from compile.emulation.builders import Archive, Say
-from compile.emulation.components import COMPONENTS, Component, State
+from compile.emulation.components import COMPONENTS, Component, ComponentState
 from compile.emulation.debian import FetchError
 
 
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def survey_components(names: Sequence[str] | None = None) -> list[State]:
+def survey_components(names: Sequence[str] | None = None) -> list[ComponentState]:
     """Return whether components can be used; by default of all components."""
     return [COMPONENTS[name].state() for name in (COMPONENTS if names is None else names)]
 
@@ -131,11 +131,11 @@ def _scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _as_json(state: State) -> dict[str, object]:
+def _as_json(state: ComponentState) -> dict[str, object]:
     return {"name": state.name, "summary": state.summary, "usable": state.usable, "source": state.source}
 
 
-def _table(states: Sequence[State]) -> str:
+def _table(states: Sequence[ComponentState]) -> str:
     wide = max(len(state.name) for state in states)
     wider = max(len(state.summary) for state in states)
     return "".join(f"{state.name:<{wide}}  {state.summary:<{wider}}  {state.source}\n" for state in states)

@@ -34,7 +34,7 @@ _TENSOR = re.compile(r"!torch\.vtensor<\[([\d,]*)\],([a-z0-9]+)>")
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class TensorType:
     """A tensor's type in the imported module."""
 
     shape: tuple[int, ...]
@@ -53,8 +53,8 @@ class _Call:
     kernels: Kernels
     name: str
     float32: bool
-    reads: list[Tensor]
-    writes: list[Tensor]
+    reads: list[TensorType]
+    writes: list[TensorType]
     numbers: list[int]
 
     @property
@@ -263,6 +263,6 @@ def _create(name: str, results: list[str], operands: list[ir.Value]) -> list[ir.
     return list(ir.Operation.create(name, results=[ir.Type.parse(kind) for kind in results], operands=operands).results)
 
 
-def _tensor(kind: str) -> Tensor | None:
+def _tensor(kind: str) -> TensorType | None:
     found = _TENSOR.fullmatch(kind)
-    return Tensor(tuple(int(size) for size in found[1].split(",") if size), found[2]) if found else None
+    return TensorType(tuple(int(size) for size in found[1].split(",") if size), found[2]) if found else None

@@ -28,7 +28,7 @@ class Tiling:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TileShape:
     """Shape of the tiles that rows are cut into when a kernel runs.
 
     Attributes:
@@ -50,7 +50,7 @@ def choose_tiling(family: InstructionFamily, rows: int, blocks: int) -> Tiling:
     return min(options, key=lambda tiling: _cost(family, tiling))
 
 
-def choose_shape(family: InstructionFamily, rows: int, blocks: int) -> Shape:
+def choose_shape(family: InstructionFamily, rows: int, blocks: int) -> TileShape:
     """Choose tiles for a number of rows that is known only when a kernel runs, and is at most `rows`.
 
     The shape is the one that is best over the lengths that texts usually have.
@@ -58,7 +58,7 @@ def choose_shape(family: InstructionFamily, rows: int, blocks: int) -> Shape:
     usual = range(1, min(rows, _USUAL) + 1)
     heights = range(1, min(rows, _TALLEST) + 1)
     options = [
-        Shape(height, _cut(height, height, blocks, width).blocks)
+        TileShape(height, _cut(height, height, blocks, width).blocks)
         for height in heights
         if (width := _width(family, height)) > 0
     ]

@@ -21,18 +21,25 @@ if TYPE_CHECKING:
     from pqrnn.model.parser import ParserModel
 
 
-class _Entry(nn.Module):
+class TextEntry(nn.Module):
     """The model with a fixed number of words: int32[B, N/4] to the four outputs of ABI 1.
 
     All entries hold the same model, so they share its weights.
     """
 
     def __init__(self, model: ParserModel | KernelParser, words: int) -> None:
+        """Wrap a model.
+
+        Args:
+            model: The parser, with its norms folded.
+            words: Number of word rows of the results.
+        """
         super().__init__()
         self.model = model
         self.words = words
 
     def forward(self, text: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what `ParserModel.forward` does."""
         intent, tags, spans, count = self.model(text, self.words)
         return intent, tags, spans, count
 
@@ -98,7 +105,7 @@ def _trace(model: ParserModel | KernelParser, bucket: Bucket, batch: int) -> Exp
         with torch.no_grad(), _quiet():
             # Not strict: the model is traced as Python runs it. Decomposed: the importer does not know the operators of
             # Python (`^`, `>>`).
-            return torch.export.export(_Entry(model, bucket.words), (example,), strict=False).run_decompositions(
+            return torch.export.export(TextEntry(model, bucket.words), (example,), strict=False).run_decompositions(
                 decompositions()
             )
     except Exception as error:

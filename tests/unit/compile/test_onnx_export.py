@@ -21,7 +21,8 @@ import onnx
 import onnxruntime
 
 from compile.lowering.buckets import make_buckets
-from compile.onnx_export import INPUT, METADATA, OUTPUTS, TextEntry, compare_golden, export_onnx, open_onnx, write_onnx
+from compile.lowering.export import TextEntry
+from compile.onnx_export import INPUT, METADATA, OUTPUTS, compare_golden, export_onnx, open_onnx, write_onnx
 from compile.support.errors import PlanError, VerificationError
 from compile.verify.golden import TRICKY, make_golden
 from compile.verify.reference import Oracle
