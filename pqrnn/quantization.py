@@ -16,10 +16,10 @@ from torch import Tensor
 
 from pqrnn.checkpoint import FACTS, Checkpoint, read_revision, save_checkpoint
 from pqrnn.data.examples import Example
+from pqrnn.dataset.segmented import segment_examples
 from pqrnn.errors import QuantizationError
 from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.prediction import compute_logits
-from pqrnn.features.segmentation import segment_texts
 from pqrnn.features.word_table import WordFeatures
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.qat import QuantizedLinear
@@ -33,15 +33,16 @@ def int8_config(config: ModelConfig) -> ModelConfig:
     return msgspec.structs.replace(config, precision="int8", norm="none")
 
 
-def prepare_qat(model: ParserModel, texts: Iterable[str]) -> ParserModel:
+def prepare_qat(model: ParserModel, training: Sequence[Example]) -> ParserModel:
     """Return a parser in 8 bits, for training, with the weights of one in float32.
 
     Only one range has to be measured: that of the bottleneck, which depends on nothing but the word. All others are
     bounds of the functions themselves.
 
     Args:
-        model: in float32.
-        texts: of the training set; the largest output of the bottleneck over their words is the end of its range.
+        model: The parser in float32.
+        training: The utterances that it was trained on; the largest output of the bottleneck over their words is the end
+            of its range.
 
     Raises:
         QuantizationError: the parser is in 8 bits already.
@@ -52,7 +53,7 @@ def prepare_qat(model: ParserModel, texts: Iterable[str]) -> ParserModel:
     config = folded.config
     quantized = ParserModel(int8_config(config), folded.intent.out_features, folded.tags.out_features)
     weights = folded.state_dict()
-    amax = calibrate(folded, texts)
+    amax = calibrate(folded, training)
     for name, module in quantized.named_modules():
         if isinstance(module, QuantizedLinear) and module.amax is not None:
             weights[f"{name}.amax"] = amax
@@ -61,20 +62,16 @@ def prepare_qat(model: ParserModel, texts: Iterable[str]) -> ParserModel:
 
 
 @torch.inference_mode()
-def calibrate(folded: ParserModel, texts: Iterable[str]) -> Tensor:
+def calibrate(folded: ParserModel, training: Sequence[Example]) -> Tensor:
     """Return the largest output of the bottleneck over the words of texts, float32[]; 1 where none is positive."""
-    raw = [text.encode() for text in texts]
+    words = segment_examples(training).words
     table = WordFeatures(folded.projection)
-    words = [
-        [text[start:end] for start, end in spans]
-        for text, spans in zip(raw, segment_texts(folded.projection, raw), strict=True)
-    ]
     table.index(dict.fromkeys(chain.from_iterable(words)))
     if not folded.config.context:
         parts: Iterable[Tensor] = (folded.bottleneck(part.float()) for part in table.table.split(_BATCH) if len(part))
     else:
-        rows = (torch.tensor(table.index(each)) for each in words if each)
-        parts = (folded.embed(table.table[each][None].float()) for each in rows)
+        indices = (torch.tensor(table.index(text)) for text in words if text)
+        parts = (folded.embed(table.table[text][None].float()) for text in indices)
     amax = max((float(part.amax()) for part in parts), default=0.0)
     return torch.tensor(amax if amax > 0.0 else 1.0)
 
@@ -100,7 +97,7 @@ def quantize_checkpoint(
         raise QuantizationError(
             f"{folder}: holds a trained parser; choose another --out, or --restart to throw it away"
         )
-    quantized = prepare_qat(checkpoint.model, (example.text for example in training))
+    quantized = prepare_qat(checkpoint.model, training)
     labels = checkpoint.facts.labels
     answers = compute_logits(quantized.folded(), [example.text for example in development])
     scores = evaluate_predictions(development, answers, labels.decoder()).scores

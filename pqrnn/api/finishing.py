@@ -57,8 +57,8 @@ def quantize(
     from pqrnn.checkpoint import load_checkpoint
     from pqrnn.dataset.labels import list_labels
     from pqrnn.quantization import prepare_qat, quantize_checkpoint
+    from pqrnn.training.artifacts import discard
     from pqrnn.training.reporting import TrainingOutcome
-    from pqrnn.training.trainer import discard
 
     settings = (recipe or QuantizeRecipe()).quantization
     run, out = Path(run), Path(out)
@@ -71,7 +71,7 @@ def quantize(
     if list_labels(loaded.training).outputs() != checkpoint.facts.labels.outputs():
         raise QuantizationError(f"{data}: not the data that {run} was trained on: other intents or slots")
     if settings.epochs:
-        prepared = prepare_qat(checkpoint.model, (example.text for example in loaded.training))
+        prepared = prepare_qat(checkpoint.model, loaded.training)
         return run_training(
             out,
             loaded,

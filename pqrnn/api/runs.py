@@ -39,11 +39,12 @@ def load_data(
 ) -> TrainingData:
     """Return training and development utterances, and tell the reporter how they were split."""
     from pqrnn.data.training_data import load_training_data
+    from pqrnn.dataset.segmented import segment_examples
 
     loaded = load_training_data(data, dev=dev, lang=lang, dev_share=dev_share)
     if loaded.note and reporter is not None:
         reporter.note(loaded.note)
-    return loaded
+    return loaded._replace(training=segment_examples(loaded.training))  # once, for all that need the words
 
 
 def run_training(

@@ -23,8 +23,8 @@ class TrainingData(NamedTuple):
         note: What a person has to know about the split, "" where the data name their own.
     """
 
-    training: list[Example]
-    development: list[Example]
+    training: Sequence[Example]
+    development: Sequence[Example]
     note: str = ""
 
 

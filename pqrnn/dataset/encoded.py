@@ -9,11 +9,8 @@ from typing import NamedTuple
 
 from pqrnn.data.alignment import AlignmentReport, align_examples
 from pqrnn.data.examples import Example
-from pqrnn.features.projection import Projection
-from pqrnn.features.segmentation import segment_texts
+from pqrnn.dataset.segmented import SegmentedExamples, Spans, segment_examples
 from pqrnn.model.network import WordTable
-
-Spans = list[tuple[int, int]]
 
 
 class EncodedUtterance(NamedTuple):
@@ -38,47 +35,45 @@ class EncodedDataset(NamedTuple):
     """Examples beside what the model sees of them.
 
     Attributes:
-        examples: as loaded, none left out.
-        spans: byte start and end of each word of each text.
-        rows: the numbers; `tags` is None where slots cannot be represented, `intent` is -1 where it is unknown.
-        report: how many rows could not be represented, and why.
+        examples: The examples as loaded, none left out, with their words.
+        utterances: The numbers; `tags` is None where slots cannot be represented, `intent` is -1 where it is unknown.
+        report: How many utterances could not be represented, and why.
     """
 
-    examples: list[Example]
-    spans: list[Spans]
-    rows: list[EncodedUtterance]
+    examples: SegmentedExamples
+    utterances: list[EncodedUtterance]
     report: AlignmentReport
+
+    @property
+    def spans(self) -> list[Spans]:
+        """Byte start and end of each word of each text."""
+        return self.examples.spans
 
 
 def encode_examples(
-    examples: Sequence[Example], projection: Projection, table: WordTable, intents: Sequence[str], tags: Sequence[str]
+    examples: Sequence[Example], table: WordTable, intents: Sequence[str], tags: Sequence[str]
 ) -> EncodedDataset:
-    """Segment, align and number examples; new words are added to `table`."""
-    raw = [example.text.encode() for example in examples]
-    spans = segment_texts(projection, raw)
-    tagged, report = align_examples(examples, spans, frozenset(tags))
-    intent_numbers = {name: i for i, name in enumerate(intents)}
-    tag_numbers = {name: i for i, name in enumerate(tags)}
-    words = [[text[start:end] for start, end in places] for text, places in zip(raw, spans, strict=True)]
-    table.index(dict.fromkeys(chain.from_iterable(words)))  # all at once: a table that grows is copied
-    rows = []
-    for example, mine, names in zip(examples, words, tagged, strict=True):
-        known = names is not None and all(name in tag_numbers for name in names)
-        numbers = [tag_numbers[name] for name in names] if names is not None and known else None
-        rows.append(
+    """Align and number examples, segmented where they are not yet; new words are added to `table`."""
+    segmented = segment_examples(examples)
+    tagged, report = align_examples(examples, segmented.spans, frozenset(tags))
+    intent_index = {name: i for i, name in enumerate(intents)}
+    tag_index = {name: i for i, name in enumerate(tags)}
+    table.index(dict.fromkeys(chain.from_iterable(segmented.words)))  # all at once: a table that grows is copied
+    utterances = []
+    for example, words, names in zip(examples, segmented.words, tagged, strict=True):
+        known = names is not None and all(name in tag_index for name in names)
+        utterances.append(
             EncodedUtterance(
-                table.index(mine),
-                numbers,
-                intent_numbers.get(example.intent, -1),
+                table.index(words),
+                [tag_index[name] for name in names] if names is not None and known else None,
+                intent_index.get(example.intent, -1),
                 language=example.locale.partition("-")[0],
             )
         )
-    return EncodedDataset(list(examples), spans, rows, report)
+    return EncodedDataset(segmented, utterances, report)
 
 
-def measure_lengths(corpus: EncodedDataset) -> list[tuple[int, int, int]]:
+def measure_lengths(dataset: EncodedDataset) -> list[tuple[int, int, int]]:
     """Count texts by length: sorted (words, bytes, texts)."""
-    counts = Counter(
-        (len(spans), len(example.text.encode())) for example, spans in zip(corpus.examples, corpus.spans, strict=True)
-    )
+    counts = Counter((len(spans), len(text)) for text, spans in zip(dataset.examples.texts, dataset.spans, strict=True))
     return sorted((words, size, n) for (words, size), n in counts.items())

@@ -8,9 +8,7 @@ from itertools import chain
 
 from pqrnn.data.alignment import list_intents, list_tags
 from pqrnn.data.examples import Example
-from pqrnn.features.projection import Projection
-from pqrnn.features.segmentation import segment_texts
-from pqrnn.recipes.settings import ProjectionConfig
+from pqrnn.dataset.segmented import segment_examples
 from runtime_py.decode.frame_search import LONGEST
 from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import TagScheme
@@ -18,9 +16,7 @@ from runtime_py.decode.tags import TagScheme
 
 def list_labels(training: Sequence[Example]) -> Labels:
     """Return the names of the outputs of whatever is trained on these utterances."""
-    slotted = [example for example in training if example.slots]
-    words = segment_texts(Projection(ProjectionConfig()), [example.text.encode() for example in slotted])
-    intents, tags = list_intents(training), list_tags(slotted, words)
+    intents, tags = list_intents(training), list_tags(training, segment_examples(training).spans)
     places = {label: place for place, label in enumerate(TagScheme(tags).slots)}
     counts = _count_frames(training, intents, places)
     return Labels(

@@ -1,7 +1,4 @@
-"""From training data to lessons:
-
-variants of the training utterances and texts without labels, answered by one or more teachers.
-"""
+"""From training data to a logit store: one or more teachers answer a transfer set."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
 from pqrnn.dataset.collate import pad_words
 from pqrnn.dataset.labels import list_labels
+from pqrnn.dataset.segmented import segment_examples
 from pqrnn.distillation.loading import load_teacher, read_teacher
 from pqrnn.distillation.logit_store import StoreIndex, TeacherLogits, TransferText, write_logits
 from pqrnn.distillation.transfer_set import make_transfer_set
@@ -33,89 +31,82 @@ _SHOWN = 5
 
 
 class Columns(NamedTuple):
-    """Which of a teacher's logits the lessons hold, in their order."""
+    """The indices of those of a teacher's logits that a store holds, in its order."""
 
     intents: list[int]
     tags: list[int]
 
 
 def choose_labels(teacher: Path, known: Labels, wanted: Labels) -> Columns:
-    """Return where the labels of the training data stand among those that a teacher knows;
+    """Return the indices of the training data's labels among those that a teacher knows.
 
-    it may know more, as one of more languages does.
+    The teacher may know more labels, as one of more languages does.
 
     Raises:
         TeacherError: it does not know one of them.
     """
-    places = [{name: place for place, name in enumerate(names)} for names in (known.intents, known.tags)]
-    missing = [
-        name
-        for place, names in zip(places, (wanted.intents, wanted.tags), strict=True)
-        for name in names
-        if name not in place
-    ]
+    intents, tags = ({name: index for index, name in enumerate(names)} for names in (known.intents, known.tags))
+    missing = [name for name in wanted.intents if name not in intents]
+    missing += [name for name in wanted.tags if name not in tags]
     if missing:
         raise TeacherError(
-            f"{teacher}: does not know {', '.join(missing[:_SHOWN])}, which the training data have; train the teacher on these data, too"
+            f"{teacher}: does not know {', '.join(missing[:_SHOWN])}, which the training data have; train the teacher on "
+            "these data, too"
         )
-    return Columns([places[0][name] for name in wanted.intents], [places[1][name] for name in wanted.tags])
+    return Columns([intents[name] for name in wanted.intents], [tags[name] for name in wanted.tags])
 
 
 def answer(
     teacher: Network,
-    drafts: Sequence[TransferText],
+    texts: Sequence[TransferText],
     precision: str = "float32",
     relations: int = 0,
     columns: Columns | None = None,
 ) -> TeacherLogits:
-    """Return a teacher's logits for drafts, and its words' relations in so many heads.
+    """Return a teacher's logits for texts and, where asked for, the relations between their words.
 
     Args:
-        teacher: in evaluation mode.
-        drafts: what is asked.
-        precision: of matrix products, "float32" or "bfloat16".
-        relations: heads; 0 for none.
-        columns: the logits that are wanted; all, if None.
+        teacher: Network in evaluation mode.
+        texts: Texts to answer.
+        precision: Precision of matrix products, "float32" or "bfloat16".
+        relations: Heads of the relations; 0 for none.
+        columns: The logits that are wanted; all, if None.
 
     Raises:
         TeacherError: the heads do not divide the teacher's width.
     """
     table = teacher.make_table()
-    intents: list[torch.Tensor | None] = [None] * len(drafts)
-    tags: list[torch.Tensor | None] = [None] * len(drafts)
-    related: list[torch.Tensor] = [torch.zeros(0)] * len(drafts)
-    order = sorted(range(len(drafts)), key=lambda number: len(drafts[number].words))
-    rows = [table.index(draft.words) for draft in drafts]
+    intents, tags, related = ([torch.zeros(0)] * len(texts) for _ in range(3))
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index].words))
+    encoded = [table.index(text.words) for text in texts]
     with torch.inference_mode():
         for first in range(0, len(order), _BATCH):
             part = order[first : first + _BATCH]
-            words, mask = pad_words([rows[number] for number in part])
+            words, mask = pad_words([encoded[index] for index in part])
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
                 encoding = teacher.encode_words(table, words, mask)
-            for place, number in enumerate(part):
-                intent, tag = encoding.intent[place], encoding.tags[place, : len(drafts[number].words)]
-                intents[number] = (intent if columns is None else intent[columns.intents]).float()
-                tags[number] = (tag if columns is None else tag[:, columns.tags]).float()
+            for row, index in enumerate(part):
+                intent, tag = encoding.intent[row], encoding.tags[row, : len(texts[index].words)]
+                intents[index] = (intent if columns is None else intent[columns.intents]).float()
+                tags[index] = (tag if columns is None else tag[:, columns.tags]).float()
             if relations:
                 if encoding.states.shape[-1] % relations:
                     raise TeacherError(
-                        f"relations in {relations} heads: they do not divide the teacher's width, {encoding.states.shape[-1]}"
+                        f"relations in {relations} heads: they do not divide the teacher's width, "
+                        f"{encoding.states.shape[-1]}"
                     )
                 found = relate(encoding.states.float(), mask, relations).exp()
-                for place, number in enumerate(part):
-                    count = len(drafts[number].words)
-                    related[number] = found[place, :, :count, :count].flatten()
-    answers = TeacherLogits(
-        torch.stack([each for each in intents if each is not None]),
-        torch.cat([each for each in tags if each is not None]),
-    )
+                for row, index in enumerate(part):
+                    count = len(texts[index].words)
+                    related[index] = found[row, :, :count, :count].flatten()
+    answers = TeacherLogits(torch.stack(intents), torch.cat(tags))
     return answers._replace(relations=torch.cat(related)) if relations else answers
 
 
 def average_logits(answers: Sequence[TeacherLogits]) -> TeacherLogits:
-    """Return logits of the mean of the teachers' probabilities (an ensemble, Hinton et al.
+    """Return logits of the mean of the teachers' probabilities, and the mean of their relations.
 
-    2015, arXiv:1503.02531, section 1), and the mean of relations.
+    This is an ensemble (Hinton et al. 2015, arXiv:1503.02531, section 1).
     """
     if len(answers) == 1:
         return answers[0]
@@ -143,16 +134,16 @@ def label_transfer_set(
     precision: str = "float32",
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> StoreIndex:
-    """Make lessons, or finish those that an earlier call began.
+    """Let teachers answer a transfer set, or go on with what an earlier call began.
 
     Args:
-        folder: where they are kept.
-        teachers: folders of trained teachers; the mean of their probabilities is what is taught.
-        training: the labelled utterances.
-        unlabelled: further texts, which only the teachers' answers are known of.
-        config: what variants are made.
-        precision: of the teachers' matrix products.
-        on_progress: called with texts labelled so far, and all.
+        folder: Folder of the logit store.
+        teachers: Folders of trained teachers; the mean of their probabilities is what is taught.
+        training: The labelled utterances.
+        unlabelled: Further texts, of which only the teachers' answers are known.
+        config: Settings of the transfer set.
+        precision: Precision of the teachers' matrix products.
+        on_progress: Called with the number of texts answered so far and of all texts.
 
     Raises:
         TeacherError: no teacher, or one that does not know a label of the training data, or lessons of something else
@@ -161,10 +152,11 @@ def label_transfer_set(
     """
     if not teachers:
         raise TeacherError("no teacher to learn from")
-    known = [read_teacher(place) for place in teachers]
+    known = [read_teacher(teacher) for teacher in teachers]
+    training = segment_examples(training)
     labels = list_labels(training).outputs()
-    chosen = [choose_labels(place, facts.labels, labels) for place, facts in zip(teachers, known, strict=True)]
-    drafts = make_transfer_set(training, unlabelled, labels, config)
+    columns = [choose_labels(teacher, facts.labels, labels) for teacher, facts in zip(teachers, known, strict=True)]
+    texts = make_transfer_set(training, unlabelled, labels, config)
     decisive = [
         msgspec.to_builtins(config),
         [facts.training.get("settings") for facts in known],
@@ -175,20 +167,20 @@ def label_transfer_set(
 
     @cache
     def load_teachers() -> list[Network]:
-        return [load_teacher(place)[0] for place in teachers]  # not before something is left to be labelled
+        return [load_teacher(teacher)[0] for teacher in teachers]  # not before something is left to be labelled
 
     return write_logits(
         folder,
-        drafts,
+        texts,
         lambda part: average_logits(
             [
                 answer(model, part, precision, config.relation_heads, mine)
-                for model, mine in zip(load_teachers(), chosen, strict=True)
+                for model, mine in zip(load_teachers(), columns, strict=True)
             ]
         ),
         fingerprint=hashlib.sha256(json.dumps(decisive).encode()).hexdigest(),
         labels=labels,
-        teachers=[place.name for place in teachers],
-        rows=len(training),
+        teachers=[teacher.name for teacher in teachers],
+        utterances=len(training),
         on_progress=on_progress,
     )

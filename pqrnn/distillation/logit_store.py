@@ -1,6 +1,6 @@
-"""What a teacher said of many texts, kept in shards:
+"""The logit store: a teacher's answers to many texts, kept in shards.
 
-written once, each whole or not at all, so that a long labelling job goes on where a kill stopped it.
+Each shard is written once, whole or not at all, so that a long labelling job goes on where a kill stopped it.
 
 A folder holds `lessons.json` (labels, fingerprint of everything that decides the content, SHA-256 of every finished
 shard) and `00000.safetensors`, ... .
@@ -33,11 +33,11 @@ class TransferText(NamedTuple):
     """A text to be labelled, as words, with what is known of it.
 
     Attributes:
-        source: number of the training row that it was made from; from the number of training rows on, texts without
-            gold labels.
+        source: Index of the training utterance that it was made from. Texts without gold labels have indices behind
+            those of the training utterances.
         words: UTF-8 of each word.
-        tags: gold tags, None where unknown.
-        intent: gold intent, -1 where unknown.
+        tags: Gold tags, None where unknown.
+        intent: Gold intent, -1 where unknown.
     """
 
     source: int
@@ -47,13 +47,13 @@ class TransferText(NamedTuple):
 
 
 class TeacherLogits(NamedTuple):
-    """Logits for some drafts, and, where asked for, how their words relate.
+    """Logits for some texts and, where asked for, the relations between their words.
 
     Attributes:
-        intent: float32[n, I].
-        tags: float32[words of all, L].
-        relations: probabilities (`pqrnn.model.losses.relate`), of each draft float[R, W, W] in a row, all in one; None
-            where nobody asked.
+        intent: Logits of the intents, float32[n, I].
+        tags: Logits of the tags, float32[words of all texts, L].
+        relations: Probabilities (`pqrnn.model.losses.relate`), float[R, W, W] for each text, flattened and joined; None
+            where nobody asked for them.
     """
 
     intent: Tensor
@@ -62,12 +62,12 @@ class TeacherLogits(NamedTuple):
 
 
 class SoftTargets(NamedTuple):
-    """Answers for a batch.
+    """A teacher's answers for a batch.
 
     Attributes:
-        intent: float32[B, I].
-        tags: float32[B, W, L], zero past the last word.
-        relations: float32[B, R, W, W], zero past the last word; None where they were not kept.
+        intent: Logits of the intents, float32[B, I].
+        tags: Logits of the tags, float32[B, W, L], zero past the last word.
+        relations: Relations between words, float32[B, R, W, W], zero past the last word; None where they were not kept.
     """
 
     intent: Tensor
@@ -88,22 +88,22 @@ class StoreIndex(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class LogitStore:
-    """Labelled drafts in memory.
+    """Texts and a teacher's answers to them, in memory.
 
     Attributes:
-        index: of the folder.
-        drafts: the texts.
-        intent: the teacher's logits, float16[n, I].
-        heads: of the relations between words that were kept, 0 where none were.
+        index: Content of the folder's `lessons.json`.
+        texts: The texts, in the order of the answers.
+        intent: The teacher's logits of the intents, float16[n, I].
+        heads: Heads of the relations between words, 0 where none were kept.
     """
 
     def __init__(
-        self, index: StoreIndex, drafts: list[TransferText], intent: Tensor, tags: Tensor, relations: Tensor
+        self, index: StoreIndex, texts: list[TransferText], intent: Tensor, tags: Tensor, relations: Tensor
     ) -> None:
-        """`tags`: float16[words of all drafts, L]; `relations`: float16, empty where they were not kept."""
-        self.index, self.drafts, self.intent = index, drafts, intent
+        """Keep the parts; `tags` is float16[words of all texts, L], `relations` float16, empty where none were kept."""
+        self.index, self.texts, self.intent = index, texts, intent
         self._tags, self._relations = tags, relations
-        counts = torch.tensor([0, *(len(draft.words) for draft in drafts)])
+        counts = torch.tensor([0, *(len(text.words) for text in texts)])
         self._starts = counts.cumsum(0).tolist()
         squares = counts.square().cumsum(0).tolist()
         self.heads = len(relations) // squares[-1]
@@ -114,74 +114,74 @@ class LogitStore:
         """SHA-256 of the content."""
         return hashlib.sha256("".join(digest for _, digest in sorted(self.index.shards.items())).encode()).hexdigest()
 
-    def tags(self, number: int) -> Tensor:
-        """Return the teacher's logits for the words of one draft, float16[W, L]."""
-        return self._tags[self._starts[number] : self._starts[number + 1]]
+    def tags(self, index: int) -> Tensor:
+        """Return the teacher's logits for the words of a text, float16[W, L]."""
+        return self._tags[self._starts[index] : self._starts[index + 1]]
 
-    def relations(self, number: int) -> Tensor:
-        """Return how the words of one draft relate, float16[heads, W, W]."""
-        words = len(self.drafts[number].words)
-        return self._relations[self._squares[number] : self._squares[number + 1]].reshape(self.heads, words, words)
+    def relations(self, index: int) -> Tensor:
+        """Return the relations between the words of a text, float16[heads, W, W]."""
+        words = len(self.texts[index].words)
+        return self._relations[self._squares[index] : self._squares[index + 1]].reshape(self.heads, words, words)
 
-    def targets(self, numbers: Sequence[int], width: int) -> SoftTargets:
+    def targets(self, indices: Sequence[int], width: int) -> SoftTargets:
         """Return the answers for a batch, `width` words wide."""
-        tags = torch.zeros((len(numbers), width, self._tags.shape[1]))
-        for place, number in enumerate(numbers):
-            own = self.tags(number)
-            tags[place, : len(own)] = own
-        relations = torch.zeros((len(numbers), self.heads, width, width)) if self.heads else None
+        tags = torch.zeros((len(indices), width, self._tags.shape[1]))
+        for row, index in enumerate(indices):
+            logits = self.tags(index)
+            tags[row, : len(logits)] = logits
+        relations = torch.zeros((len(indices), self.heads, width, width)) if self.heads else None
         if relations is not None:
-            for place, number in enumerate(numbers):
-                words = len(self.drafts[number].words)
-                relations[place, :, :words, :words] = self.relations(number)
-        return SoftTargets(self.intent[torch.tensor(numbers)].float(), tags, relations)
+            for row, index in enumerate(indices):
+                words = len(self.texts[index].words)
+                relations[row, :, :words, :words] = self.relations(index)
+        return SoftTargets(self.intent[torch.tensor(indices)].float(), tags, relations)
 
 
 def write_logits(
     folder: Path,
-    drafts: Sequence[TransferText],
+    texts: Sequence[TransferText],
     label: Callable[[Sequence[TransferText]], TeacherLogits],
     *,
     fingerprint: str,
     labels: Labels,
     teachers: Sequence[str],
-    rows: int,
+    utterances: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> StoreIndex:
-    """Label drafts, or those that are left of an earlier call with the same fingerprint.
+    """Label texts, or those that are left of an earlier call with the same fingerprint.
 
     Processes that work together take a shard each, round by round; the leader notes what is finished after every round.
 
     Args:
-        folder: is made where it does not exist.
-        drafts: what to label, always in the same order.
-        label: the teacher.
-        fingerprint: of all that decides drafts and answers.
-        labels: names behind the logits.
-        teachers: their names, for people.
-        rows: training rows, from which on `TransferText.source` is a text without gold labels.
-        on_progress: called with drafts labelled so far and all of them.
+        folder: Folder of the store, which is made where it does not exist.
+        texts: Texts to label, always in the same order.
+        label: The teacher, which answers some of the texts.
+        fingerprint: Digest of all that decides texts and answers.
+        labels: Names behind the logits.
+        teachers: Names of the teachers, for people.
+        utterances: Number of training utterances, from which on `TransferText.source` is a text without gold labels.
+        on_progress: Called with the number of texts labelled so far and of all texts.
 
     Raises:
         TeacherError: the folder holds lessons of another fingerprint.
     """
     folder.mkdir(parents=True, exist_ok=True)
     new = StoreIndex(
-        fingerprint=fingerprint, labels=labels, teachers=list(teachers), rows=rows, drafts=len(drafts), shards={}
+        fingerprint=fingerprint, labels=labels, teachers=list(teachers), rows=utterances, drafts=len(texts), shards={}
     )
     index, left = broadcast(_begin(folder, new) if is_leader() else (new, []))
     for first in range(0, len(left), world_size()):
-        on_progress(len(drafts) - sum(len(_take(drafts, number)) for number in left[first:]), len(drafts))
+        on_progress(len(texts) - sum(len(_take(texts, number)) for number in left[first:]), len(texts))
         mine = left[first + process_rank() : first + process_rank() + 1]
         index.shards.update(
             pair
-            for pairs in all_gather([_write_shard(folder, number, _take(drafts, number), label) for number in mine])
+            for pairs in all_gather([_write_shard(folder, number, _take(texts, number), label) for number in mine])
             for pair in pairs
         )
         if is_leader():
             _write_index(folder, index)
     broadcast(None)  # nobody reads before the leader has written the index
-    on_progress(len(drafts), len(drafts))
+    on_progress(len(texts), len(texts))
     return index
 
 
@@ -196,7 +196,7 @@ def read_logits(folder: Path) -> LogitStore:
         raise TeacherError(
             f"{folder}: {len(index.shards) * SHARD} of {index.drafts} texts are labelled; run the same command again to finish"
         )
-    drafts: list[TransferText] = []
+    texts: list[TransferText] = []
     intents, tags, relations = [], [], []
     for name, digest in sorted(index.shards.items()):
         path = folder / name
@@ -209,16 +209,17 @@ def read_logits(folder: Path) -> LogitStore:
             content = load(data)
         except SafetensorError as error:
             raise TeacherError(f"{path}: cannot be read ({error})") from error
-        drafts += _unpack(content)
+        texts += _unpack(content)
         intents.append(content["intent"])
         tags.append(content["tags"])
         relations.append(content.get("relations", torch.zeros(0, dtype=torch.float16)))
-    return LogitStore(index, drafts, torch.cat(intents), torch.cat(tags), torch.cat(relations))
+    return LogitStore(index, texts, torch.cat(intents), torch.cat(tags), torch.cat(relations))
 
 
 def _begin(folder: Path, index: StoreIndex) -> tuple[StoreIndex, list[int]]:
-    """Return the index of a folder, which is made from `index` where there is none, and the numbers of the shards that
-    are missing or damaged.
+    """Return the index of a folder and the numbers of the shards that are missing or damaged.
+
+    A folder without an index gets `index`.
     """
     if (folder / INDEX).is_file():
         found = _read_index(folder)
@@ -239,16 +240,16 @@ def _name(number: int) -> str:
     return f"{number:05}.safetensors"
 
 
-def _take(drafts: Sequence[TransferText], number: int) -> Sequence[TransferText]:
-    """Return the drafts of a shard."""
-    return drafts[number * SHARD : (number + 1) * SHARD]
+def _take(texts: Sequence[TransferText], number: int) -> Sequence[TransferText]:
+    """Return the texts of a shard."""
+    return texts[number * SHARD : (number + 1) * SHARD]
 
 
 def _write_shard(
-    folder: Path, number: int, drafts: Sequence[TransferText], label: Callable[[Sequence[TransferText]], TeacherLogits]
+    folder: Path, number: int, texts: Sequence[TransferText], label: Callable[[Sequence[TransferText]], TeacherLogits]
 ) -> tuple[str, str]:
     """Label and write a shard, and return its name and its SHA-256."""
-    data = save(_pack(drafts, label(drafts)))
+    data = save(_pack(texts, label(texts)))
     write_atomic(folder / _name(number), data)
     return _name(number), hashlib.sha256(data).hexdigest()
 
@@ -272,14 +273,14 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def _pack(drafts: Sequence[TransferText], answers: TeacherLogits) -> dict[str, Tensor]:
-    text = b"\0".join(word for draft in drafts for word in draft.words)  # no word holds a zero byte: it separates words
-    gold = [tag for draft in drafts for tag in (draft.tags if draft.tags is not None else (-1,) * len(draft.words))]
+def _pack(texts: Sequence[TransferText], answers: TeacherLogits) -> dict[str, Tensor]:
+    words = b"\0".join(word for text in texts for word in text.words)  # no word holds a zero byte: it separates words
+    gold = [tag for text in texts for tag in (text.tags if text.tags is not None else (-1,) * len(text.words))]
     return {
-        "source": torch.tensor([draft.source for draft in drafts], dtype=torch.int32),
-        "counts": torch.tensor([len(draft.words) for draft in drafts], dtype=torch.int32),
-        "text": torch.frombuffer(bytearray(text or b"\0"), dtype=torch.uint8),
-        "gold_intent": torch.tensor([draft.intent for draft in drafts], dtype=torch.int32),
+        "source": torch.tensor([text.source for text in texts], dtype=torch.int32),
+        "counts": torch.tensor([len(text.words) for text in texts], dtype=torch.int32),
+        "text": torch.frombuffer(bytearray(words or b"\0"), dtype=torch.uint8),
+        "gold_intent": torch.tensor([text.intent for text in texts], dtype=torch.int32),
         "gold_tags": torch.tensor(gold, dtype=torch.int32),
         "intent": answers.intent.half().contiguous(),
         "tags": answers.tags.half().contiguous(),
@@ -294,6 +295,6 @@ def _unpack(content: dict[str, Tensor]) -> Iterator[TransferText]:
     for source, count, intent in zip(
         content["source"].tolist(), content["counts"].tolist(), content["gold_intent"].tolist(), strict=True
     ):
-        own = tuple(tags[first : first + count])
-        yield TransferText(source, tuple(words[first : first + count]), None if -1 in own else own, intent)
+        gold = tuple(tags[first : first + count])
+        yield TransferText(source, tuple(words[first : first + count]), None if -1 in gold else gold, intent)
         first += count

@@ -1,4 +1,4 @@
-"""A teacher's lessons beside the gold labels: how they are weighed, which of them a step learns, and what they cost."""
+"""The distillation objective: which of a teacher's answers a step learns, and what they add to the loss."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ from runtime_py.decode.labels import Labels
 
 
 class DistillationObjective(NamedTuple):
-    """A teacher's lessons and how they are learned."""
+    """A teacher's answers and how they are learned beside the gold labels.
 
-    lessons: LogitStore
+    Attributes:
+        store: The answers.
+        config: Their weights and the temperature.
+    """
+
+    store: LogitStore
     config: DistillationConfig
 
     def check(self, utterances: int, labels: Labels) -> None:
@@ -29,7 +34,7 @@ class DistillationObjective(NamedTuple):
         Raises:
             TrainingError: the lessons are about other data.
         """
-        index = self.lessons.index
+        index = self.store.index
         if index.rows != utterances:
             raise TrainingError(
                 f"the lessons are about {index.rows} training utterances, and there are {utterances}: label these"
@@ -38,48 +43,48 @@ class DistillationObjective(NamedTuple):
             raise TrainingError(
                 "the lessons name other intents or slots than the training data: train the teacher on the same data"
             )
-        if self.config.relation_weight and not self.lessons.heads:
+        if self.config.relation_weight and not self.store.heads:
             raise TrainingError(
                 "the lessons hold no relations between words to learn from: label anew with relations, or give them the weight 0"
             )
 
     def gather(self, table: WordTable) -> list[list[EncodedUtterance]]:
-        """Return the rows that may stand for each training utterance, itself first, and after them those of texts
-        without labels.
-        """
-        drafts = self.lessons.drafts
-        table.index(
-            dict.fromkeys(word for draft in drafts for word in draft.words)
-        )  # all at once: a table that grows is copied
-        rows: dict[int, list[EncodedUtterance]] = {}
-        for number, draft in enumerate(drafts):
-            tags = None if draft.tags is None else list(draft.tags)
-            rows.setdefault(draft.source, []).append(
-                EncodedUtterance(table.index(draft.words), tags, draft.intent, number)
+        """Return the variants of each training utterance, itself first, and after them those of texts without labels."""
+        texts = self.store.texts
+        table.index(dict.fromkeys(word for text in texts for word in text.words))  # at once: a growing table is copied
+        variants: dict[int, list[EncodedUtterance]] = {}
+        for index, text in enumerate(texts):
+            tags = None if text.tags is None else list(text.tags)
+            variants.setdefault(text.source, []).append(
+                EncodedUtterance(table.index(text.words), tags, text.intent, index)
             )
-        return [rows[source] for source in sorted(rows)]
+        return [variants[source] for source in sorted(variants)]
 
-    def choose(self, rows: Sequence[EncodedUtterance], rng: random.Random) -> EncodedUtterance:
-        """Return the utterance itself, or with probability `1 - original` one of its variants."""
-        if len(rows) == 1 or rng.random() < self.config.original:
-            return rows[0]
-        return rows[rng.randrange(1, len(rows))]
+    def choose(self, variants: Sequence[EncodedUtterance], rng: random.Random) -> EncodedUtterance:
+        """Return the utterance itself, which is the first, or with probability `1 - original` one of its variants."""
+        if len(variants) == 1 or rng.random() < self.config.original:
+            return variants[0]
+        return variants[rng.randrange(1, len(variants))]
 
     def blend(
         self,
         hard: Tensor,
         encoding: Encoding,
-        rows: Sequence[EncodedUtterance],
+        utterances: Sequence[EncodedUtterance],
         mask: Tensor,
         totals: Totals | None = None,
     ) -> Tensor:
-        """Return the loss of a batch:
+        """Return the loss of a batch, the weighted sum of that on gold labels and of the distance from the teacher.
 
-        `hard`, that of the gold labels, and the distance from the teacher, each with its weight; `totals` as of the
-        losses.
+        Args:
+            hard: Loss on the gold labels, float32[].
+            encoding: The student's logits and states.
+            utterances: The utterances of the batch, all with a `logit_index`.
+            mask: One for the words of each text and zero after them, float32[B, W, 1].
+            totals: Divisors of the sums, as in `pqrnn.model.losses`.
         """
         config = self.config
-        targets = self.lessons.targets([row.logit_index for row in rows], mask.shape[1])
+        targets = self.store.targets([utterance.logit_index for utterance in utterances], mask.shape[1])
         soft = distillation_loss(
             encoding.intent,
             encoding.tags,

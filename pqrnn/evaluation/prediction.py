@@ -89,27 +89,27 @@ def decide(decoder: Decoder, texts: Sequence[str | bytes], answers: Sequence[Pre
     ]
 
 
-def predict_encoded(model: Network, decoder: Decoder, corpus: EncodedDataset, table: WordTable) -> list[Frame]:
-    """Frames of a corpus from words looked up:
+def predict_encoded(model: Network, decoder: Decoder, dataset: EncodedDataset, table: WordTable) -> list[Frame]:
+    """Return the frames of a data set from words looked up.
 
-    the same answers as `predict_texts`, quicker, for the development split at every epoch.
+    The answers are those of `predict_texts`, and quicker: for the development split at every epoch.
     """
-    frames: list[Frame] = [("", ())] * len(corpus.rows)
-    order = sorted(range(len(corpus.rows)), key=lambda row: len(corpus.rows[row].words))
+    utterances = dataset.utterances
+    frames: list[Frame] = [("", ())] * len(utterances)
+    order = sorted(range(len(utterances)), key=lambda index: len(utterances[index].words))
     with torch.inference_mode():
         for first in range(0, len(order), _BATCH):
-            rows = order[first : first + _BATCH]
-            batch = collate([corpus.rows[row] for row in rows])
+            indices = order[first : first + _BATCH]
+            batch = collate([utterances[index] for index in indices])
             encoding = model.encode_words(table, batch.words, batch.mask)
-            for place, row in enumerate(rows):
-                text, spans = corpus.examples[row].text, corpus.spans[row]
-                tags = encoding.tags[place, : len(spans)].numpy()
+            for row, index in enumerate(indices):
+                spans = dataset.spans[index]
                 parse = decoder.parse(
-                    text,
-                    text.encode(),
-                    encoding.intent[place].numpy(),
-                    tags,
+                    dataset.examples[index].text,
+                    dataset.examples.texts[index],
+                    encoding.intent[row].numpy(),
+                    encoding.tags[row, : len(spans)].numpy(),
                     torch.tensor(spans, dtype=torch.int32).numpy(),
                 )
-                frames[row] = frame_of_parse(parse)
+                frames[index] = frame_of_parse(parse)
     return frames

@@ -58,8 +58,6 @@ class _Characters(NamedTuple):
     starts: Tensor
 
 
-
-
 class Words(NamedTuple):
     """What the projection finds in a batch of texts.
 

@@ -21,15 +21,15 @@ class TrainingState(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Where a run is.
 
     Attributes:
-        settings: fingerprint of everything that decides the result: a state of other settings is not taken up.
-        step: optimiser steps done.
-        epoch: epochs finished.
-        best: highest development exact match so far.
-        best_epoch: the latest epoch that had it, which is kept; 0 for the weights that the run began with.
-        improved_epoch: the first epoch that had it, from which patience counts.
-        loss_sum: sum of the losses of the epoch under way.
-        log: a record for each finished epoch.
-        start: development scores of the weights that the run began with, where they were given.
+        settings: Fingerprint of everything that decides the result; a state of other settings is not taken up.
+        step: Optimiser steps done.
+        epoch: Epochs finished.
+        best: Highest development exact match so far.
+        best_epoch: The latest epoch that had it, which is kept; 0 for the weights that the run began with.
+        improved_epoch: The first epoch that had it, from which patience counts.
+        loss_sum: Sum of the losses of the epoch under way.
+        log: A record for each finished epoch.
+        start: Development scores of the weights that the run began with, where they were given.
     """
 
     settings: str
@@ -41,6 +41,44 @@ class TrainingState(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     loss_sum: float = 0.0
     log: list[dict[str, Any]] = msgspec.field(default_factory=list)
     start: dict[str, Any] | None = None
+
+    def is_hopeless(self, patience: int) -> bool:
+        """Say whether the score has not improved for `patience` epochs; a patience of 0 never ends."""
+        return bool(patience) and self.epoch - self.improved_epoch >= patience
+
+    def end_epoch(self, scores: dict[str, Any], steps: int, rate: float) -> bool:
+        """Count an epoch and append its record to the log.
+
+        Args:
+            scores: Development scores after it.
+            steps: Steps of an epoch.
+            rate: Learning rate of its last step.
+
+        Returns:
+            Whether no epoch before was better, so that its weights are to be kept.
+        """
+        self.epoch += 1
+        self.log.append(
+            {
+                "epoch": self.epoch,
+                "step": self.step,
+                "loss": round(self.loss_sum / steps, 5),
+                "learning_rate": rate,
+                "dev": scores,
+            }
+        )
+        self.loss_sum = 0.0
+        score = scores["exact_match"]["value"]
+        if score > self.best:
+            self.improved_epoch = self.epoch
+        if score < self.best:
+            return False
+        self.best, self.best_epoch = score, self.epoch  # of equals the later one: it has seen more
+        return True
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the development scores of the weights that are kept, as in a checkpoint."""
+        return {"dev": self.log[self.best_epoch - 1]["dev"] if self.best_epoch else self.start}
 
 
 def save_state(

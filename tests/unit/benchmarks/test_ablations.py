@@ -126,7 +126,7 @@ def test_runs_are_made_once_and_measured_in_8_bits(data: Path, tmp_path: Path) -
     )
     more.measure(Setting("unlabelled texts", "", {"unlabelled": True}), 1)
     (made,) = set((taught.folder / "lessons").iterdir()) - known
-    assert len(read_logits(made).drafts) == len(read_logits(lessons[0]).drafts) + 1
+    assert len(read_logits(made).texts) == len(read_logits(lessons[0]).texts) + 1
     assert all(row.note == "seed 1" for row in first)
 
 

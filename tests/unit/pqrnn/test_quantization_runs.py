@@ -104,7 +104,7 @@ def test_learning_resumes_after_kills_to_the_same_integers(
     run: Path, tmp_path: Path, kills: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "_SAVE_SECONDS", 0.0)
-    prepared = prepare_qat(load_checkpoint(run).model, [example.text for example in make_rooms()])
+    prepared = prepare_qat(load_checkpoint(run).model, make_rooms())
     config = TrainingConfig(epochs=2, batch=8, learning_rate=1e-3, patience=0)
 
     def learn(name: str, **more: Any) -> None:
@@ -129,7 +129,7 @@ def test_learning_resumes_after_kills_to_the_same_integers(
 
 
 def test_other_weights_to_start_from_are_other_settings(run: Path, tmp_path: Path) -> None:
-    prepared = prepare_qat(load_checkpoint(run).model, [example.text for example in make_rooms()])
+    prepared = prepare_qat(load_checkpoint(run).model, make_rooms())
     config = TrainingConfig(epochs=1, batch=8, patience=0)
     initial = prepared.state_dict()
     train(tmp_path, make_rooms(), make_rooms(), prepared.config, config, initial=initial)
@@ -159,7 +159,7 @@ def test_what_makes_no_sense_is_said_in_a_sentence(run: Path, data: Path, tmp_pa
 
 
 def test_learning_never_ends_with_less_than_it_began_with(run: Path, tmp_path: Path) -> None:
-    prepared = prepare_qat(load_checkpoint(run).model, [example.text for example in make_rooms()])
+    prepared = prepare_qat(load_checkpoint(run).model, make_rooms())
     config = TrainingConfig(
         epochs=2, batch=8, learning_rate=10.0, warmup=0, average=0.0, patience=0
     )  # nothing sensible comes of that

@@ -213,7 +213,7 @@ _LABELS = Labels(("a", "b"), ("O", "B-x"))
 
 
 def _write(folder: Path, drafts: list[TransferText], label: object = _label, fingerprint: str = "f") -> None:
-    write_logits(folder, drafts, label, fingerprint=fingerprint, labels=_LABELS, teachers=["t"], rows=10)  # type: ignore[arg-type]
+    write_logits(folder, drafts, label, fingerprint=fingerprint, labels=_LABELS, teachers=["t"], utterances=10)  # type: ignore[arg-type]
 
 
 def test_lessons_come_back_as_they_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_lessons_come_back_as_they_were_written(tmp_path: Path, monkeypatch: pyt
     drafts = _drafts(11)
     _write(tmp_path, drafts)
     found = read_logits(tmp_path)
-    assert found.drafts == drafts
+    assert found.texts == drafts
     targets = found.targets([3, 7], 5)
     assert targets.intent.tolist() == [[1.0, -1.0], [3.0, -1.0]]
     assert targets.tags.shape == (2, 5, 2)
@@ -253,7 +253,7 @@ def test_labelling_goes_on_after_a_kill_and_mends_a_damaged_shard(
     with pytest.raises(TeacherError, match=r"00001.*damaged"):
         read_logits(tmp_path)
     _write(tmp_path, drafts)
-    assert read_logits(tmp_path).drafts == drafts
+    assert read_logits(tmp_path).texts == drafts
     with pytest.raises(TeacherError, match="another teacher"):
         _write(tmp_path, drafts, fingerprint="g")
 
@@ -350,7 +350,10 @@ def test_an_ensemble_is_the_mean_of_probabilities() -> None:
 def test_drafts_are_variants_with_gold_labels_and_texts_without() -> None:
     labels = Labels(("off", "on"), ("O", "B-room", "I-room"))
     drafts = make_transfer_set(
-        _examples(), ["what a day", "please switch on the hall lights"], labels, TransferConfig(variants=5, variant_swap=1.0)
+        _examples(),
+        ["what a day", "please switch on the hall lights"],
+        labels,
+        TransferConfig(variants=5, variant_swap=1.0),
     )
     known = [draft for draft in drafts if draft.source < len(_examples())]
     assert {draft.source for draft in known} == set(range(len(_examples())))
@@ -386,7 +389,9 @@ _ROOM_LABELS = Labels(("off", "on"), ("O", "B-room", "I-room"))
 
 def test_recombined_drafts_keep_gold_labels_only_where_their_template_is_known() -> None:
     training = _two_languages()
-    drafts = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=40, variant_swap=0.0, cross=0.7, drop=0.3))
+    drafts = make_transfer_set(
+        training, [], _ROOM_LABELS, TransferConfig(variants=40, variant_swap=0.0, cross=0.7, drop=0.3)
+    )
     texts = {b" ".join(draft.words): draft for draft in drafts}
     assert texts[b"please switch on the hall now"].intent == -1 and texts[b"please switch on the hall now"].tags is None
     assert texts[b"please switch on the lights"].intent == -1  # dropped
@@ -429,7 +434,9 @@ def test_switched_drafts_mix_languages_and_each_change_can_be_off() -> None:
 
 
 def test_misspelled_drafts_keep_gold_labels_and_originals_stay() -> None:
-    drafts = make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, variant_swap=0.0, variant_misspell=0.3))
+    drafts = make_transfer_set(
+        _examples(), [], _ROOM_LABELS, TransferConfig(variants=5, variant_swap=0.0, variant_misspell=0.3)
+    )
     by_source: dict[int, list[TransferText]] = {}
     for draft in drafts:
         by_source.setdefault(draft.source, []).append(draft)
@@ -440,10 +447,15 @@ def test_misspelled_drafts_keep_gold_labels_and_originals_stay() -> None:
             (each.tags, each.intent) == (first.tags, first.intent) and each.words != first.words for each in others
         )
     assert (
-        make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, variant_swap=0.0, variant_misspell=0.3)) == drafts
+        make_transfer_set(
+            _examples(), [], _ROOM_LABELS, TransferConfig(variants=5, variant_swap=0.0, variant_misspell=0.3)
+        )
+        == drafts
     )
     assert (
-        make_transfer_set(_examples(), [], _ROOM_LABELS, TransferConfig(variants=5, variant_swap=0.0, variant_misspell=0.3, seed=1))
+        make_transfer_set(
+            _examples(), [], _ROOM_LABELS, TransferConfig(variants=5, variant_swap=0.0, variant_misspell=0.3, seed=1)
+        )
         != drafts
     )
 
@@ -465,7 +477,7 @@ def test_drawn_texts_are_new_and_have_no_labels_of_their_own() -> None:
 def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, tmp_path: Path) -> None:
     label_transfer_set(tmp_path / "lessons", [teacher], _examples(), ["dim the attic"], TransferConfig(variants=2))
     made = read_logits(tmp_path / "lessons")
-    assert made.drafts[-1].intent == -1
+    assert made.texts[-1].intent == -1
     (teacher / "model.safetensors").rename(tmp_path / "away")  # nothing is left to label, so the teacher is not loaded
     label_transfer_set(tmp_path / "lessons", [teacher], _examples(), ["dim the attic"], TransferConfig(variants=2))
     (tmp_path / "away").rename(teacher / "model.safetensors")
@@ -494,7 +506,7 @@ def test_a_teacher_of_more_labels_teaches_those_of_the_data(teacher: Path, tmp_p
     made = read_logits(tmp_path / "lessons")
     assert made.index.labels == Labels(("on",), ("O",))
     network, facts = load_teacher(teacher)
-    whole = answer(network, made.drafts)
+    whole = answer(network, made.texts)
     columns = facts.labels.intents.index("on"), facts.labels.tags.index("O")
     torch.testing.assert_close(
         made.intent.float(), whole.intent[:, [columns[0]]], rtol=2e-3, atol=2e-3
@@ -538,10 +550,10 @@ def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher:
     )
     made = read_logits(tmp_path / "lessons")
     model, _ = load_teacher(teacher)
-    numbers = [3, len(made.drafts) - 1]
+    numbers = [3, len(made.texts) - 1]
     targets = made.targets(numbers, 9)
     for place, number in enumerate(numbers):
-        draft = made.drafts[number]
+        draft = made.texts[number]
         table = model.make_table()
         words, mask = torch.tensor([table.index(draft.words)]), torch.ones(1, len(draft.words), 1)
         with torch.inference_mode():
@@ -560,9 +572,9 @@ def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher:
         how = DistillationObjective(made, DistillationConfig(relation_weight=weight))
         train(tmp_path / str(weight), _examples(), _examples(), _MODEL, config, objective=how)
         student, _ = load_teacher(tmp_path / str(weight))
-        found = answer(student, made.drafts, relations=4).relations
+        found = answer(student, made.texts, relations=4).relations
         assert found is not None
-        theirs = torch.cat([made.relations(number).flatten() for number in range(len(made.drafts))]).float()
+        theirs = torch.cat([made.relations(number).flatten() for number in range(len(made.texts))]).float()
         distances.append(float((found - theirs).abs().mean()))
     assert distances[1] < 0.7 * distances[0]
 
@@ -601,7 +613,7 @@ def test_soft_answers_alone_pull_the_student_to_the_teacher(teacher: Path, tmp_p
             objective=DistillationObjective(made, DistillationConfig(temperature=1.0, hard=hard, soft=soft)),
         )
         student, _ = load_teacher(tmp_path / name)  # a student may teach, too
-        distances.append(float(soft_loss(answer(student, made.drafts).intent, made.intent.float(), 1.0).mean()))
+        distances.append(float(soft_loss(answer(student, made.texts).intent, made.intent.float(), 1.0).mean()))
     assert distances[0] < 0.5 * distances[1]
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pqrnn.checkpoint import Facts, load_checkpoint, load_facts, save_checkpoint
+from pqrnn.data.examples import Example
 from pqrnn.errors import CheckpointError, QuantizationError
 from pqrnn.features.projection import pack_texts
 from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps, multiply
@@ -36,6 +37,7 @@ TEXTS = [
     "明天七点叫我。",
     "a b c d e f g h i j k l m n o p q r s t u v w x y z",
 ]
+TRAINING = [Example(text, "") for text in TEXTS]
 VARIANTS = [
     {},
     {"kernel": 1},
@@ -57,7 +59,7 @@ def make_float(seed: int = 0, **options: Any) -> ParserModel:
 
 
 def make_quantized(seed: int = 0, **options: Any) -> ParserModel:
-    return prepare_qat(make_float(seed, **options), TEXTS).eval()
+    return prepare_qat(make_float(seed, **options), TRAINING).eval()
 
 
 def parse(model: ParserModel, texts: list[str], words: int = 32, size: int = 128) -> ParserOutputs:
@@ -288,9 +290,9 @@ def test_the_range_of_the_bottleneck_is_that_of_the_training_words() -> None:
     with torch.inference_mode():
         values = [folded.bottleneck(model.projection(pack_texts([text.encode()], 128), 32).features) for text in TEXTS]
     inside = [value[:, : max(1, len(text.split()))] for value, text in zip(values, TEXTS, strict=True)]
-    amax = calibrate(folded, TEXTS)
+    amax = calibrate(folded, TRAINING)
     assert amax >= max(float(value.max()) for value in inside[1:])
-    layer = prepare_qat(model, TEXTS).layers[0].product
+    layer = prepare_qat(model, TRAINING).layers[0].product
     assert isinstance(layer, QuantizedLinear)
     assert layer.amax is not None
     assert layer.amax.item() == amax
@@ -299,7 +301,7 @@ def test_the_range_of_the_bottleneck_is_that_of_the_training_words() -> None:
 
 def test_what_cannot_be_quantized_is_refused() -> None:
     with pytest.raises(QuantizationError, match="in 8 bits already"):
-        prepare_qat(make_quantized(), TEXTS)
+        prepare_qat(make_quantized(), TRAINING)
     with pytest.raises(ValueError, match="no norm"):
         ParserModel(msgspec.structs.replace(make_float().config, precision="int8"), INTENTS, TAGS)
     with pytest.raises(ValueError, match="'float32' or 'int8', not 'int4'"):

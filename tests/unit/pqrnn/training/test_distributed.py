@@ -29,16 +29,15 @@ from pathlib import Path
 
 import torch
 
-from pqrnn.distillation import logit_store as lessons
+from pqrnn.distillation import logit_store
 from pqrnn.training import trainer as training
 from runtime_py.decode.labels import Labels
-from pqrnn.data.examples import Example, Slot
+from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.distributed import join_process_group, process_rank
-from pqrnn.distillation.logit_store import Answers, Draft, read_logits, write_logits
-from pqrnn.model.parser import ModelConfig
-from pqrnn.features.projection import ProjectionConfig
-from pqrnn.distillation.objective import DistillationConfig, Schooling
-from pqrnn.training.trainer import TrainingConfig, train
+from pqrnn.distillation.logit_store import TeacherLogits, TransferText, read_logits, write_logits
+from pqrnn.distillation.objective import DistillationObjective
+from pqrnn.recipes.settings import DistillationConfig, ModelConfig, ProjectionConfig, TrainingConfig
+from pqrnn.training.trainer import train
 
 torch.set_num_threads(1)
 join_process_group()
@@ -52,25 +51,25 @@ def examples():
         for room in ("kitchen", "hall", "living room", "cellar", "garage"):
             for pattern in ("{v} the {r} lights", "please {v} lights in the {r}", "{v} {r}"):
                 text = pattern.format(v=verb, r=room)
-                made.append(Example(text, intent, (Slot("room", text.index(room), text.index(room) + len(room)),)))
+                made.append(Example(text, intent, (SlotSpan("room", text.index(room), text.index(room) + len(room)),)))
     made.append(Example("stop", "off"))
     return made
 
 
 def label(part):
-    counts = [len(draft.words) for draft in part]
+    counts = [len(text.words) for text in part]
     generator = torch.Generator().manual_seed(len(part) + part[0].source)
-    return Answers(torch.randn(len(part), 3, generator=generator), torch.randn(sum(counts), 3, generator=generator))
+    return TeacherLogits(torch.randn(len(part), 3, generator=generator), torch.randn(sum(counts), 3, generator=generator))
 
 
 def make_lessons(place):
-    lessons.SHARD = 8
-    drafts = []
+    logit_store.SHARD = 8
+    texts = []
     for number, example in enumerate(examples()):
         words = tuple(example.text.encode().split())
-        drafts.append(Draft(number, words, (0,) * len(words), LABELS.intents.index(example.intent)))
-        drafts.append(Draft(number, words + (b"now",), None, -1))
-    return write_logits(place, drafts, label, fingerprint="f", labels=LABELS, teachers=["t"], rows=len(examples()))
+        texts.append(TransferText(number, words, (0,) * len(words), LABELS.intents.index(example.intent)))
+        texts.append(TransferText(number, words + (b"now",), None, -1))
+    return write_logits(place, texts, label, fingerprint="f", labels=LABELS, teachers=["t"], utterances=len(examples()))
 
 
 # Without anything random within a step: what is left between one process and two is the order of sums.
@@ -91,7 +90,7 @@ elif task == "killed":
         pass
 elif task == "distill":
     made = make_lessons(folder / "lessons")
-    objective = Schooling(read_logits(folder / "lessons"), DistillationConfig())
+    objective = DistillationObjective(read_logits(folder / "lessons"), DistillationConfig())
     train(folder, examples(), examples()[::3], shape, config, objective=objective)
 elif task == "apart":  # every process with a folder of its own
     training._SAVE_SECONDS = 0.0
@@ -186,7 +185,7 @@ def test_a_team_labels_the_same_lessons_and_learns_the_same_from_them(tmp_path: 
     _run(1, "distill", tmp_path / "one")
     _run(2, "distill", tmp_path / "two")
     shards = sorted(path.name for path in (tmp_path / "one" / "lessons").iterdir())
-    assert len(shards) == 13  # 92 drafts in shards of 8, and the index
+    assert len(shards) == 13  # 92 texts in shards of 8, and the index
     for name in shards:
         mine, yours = ((tmp_path / place / "lessons" / name).read_bytes() for place in ("two", "one"))
         assert json.loads(mine) == json.loads(yours) if name.endswith("json") else mine == yours

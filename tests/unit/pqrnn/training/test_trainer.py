@@ -6,6 +6,7 @@ import itertools
 import json
 import signal
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -20,6 +21,8 @@ from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
 from pqrnn.evaluation.metrics import score_frames
 from pqrnn.evaluation.prediction import predict_texts
 from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TrainingConfig
+from pqrnn.training import artifacts
+from pqrnn.training import step as training_step
 from pqrnn.training import trainer as training
 from pqrnn.training.config import learning_rate
 from pqrnn.training.trainer import train
@@ -59,15 +62,15 @@ def test_resumes_when_the_last_state_is_older_than_the_kill(finished: Path, tmp_
     assert (tmp_path / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("place", ["update_average", "plot_curves"])
+@pytest.mark.parametrize(("module", "name"), [(training_step, "update_average"), (artifacts, "plot_curves")])
 def test_ctrl_c_in_the_middle_of_a_change_waits_for_its_end(
-    finished: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+    finished: Path, tmp_path: Path, module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The state that is kept is whole.
 
     So it is between a step's change of the weights and that of their average, and between an epoch's count and its log.
     """
-    original, calls = getattr(training, place), []
+    original, calls = getattr(module, name), []
 
     def interrupted(*arguments: Any) -> None:
         calls.append(0)
@@ -75,7 +78,7 @@ def test_ctrl_c_in_the_middle_of_a_change_waits_for_its_end(
             signal.raise_signal(signal.SIGINT)
         original(*arguments)
 
-    monkeypatch.setattr(training, place, interrupted)
+    monkeypatch.setattr(module, name, interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,0 +1,91 @@
+"""One step of training: the loss of a batch, its gradient, the optimiser, and the average of the weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from pqrnn.dataset.collate import collate
+from pqrnn.dataset.encoded import EncodedUtterance
+from pqrnn.distillation.objective import DistillationObjective
+from pqrnn.distributed import all_reduce, share_items, world_size, wrap_network
+from pqrnn.model.losses import Totals, joint_loss
+from pqrnn.model.network import Network, WordTable
+from pqrnn.recipes.settings import TrainingConfig
+from pqrnn.training.config import learning_rate
+from pqrnn.training.optimizer import group_parameters, update_average
+from pqrnn.training.resume import TrainingState
+from pqrnn.training.signals import postpone_interrupts
+
+
+class TrainingStep:
+    """The network in training, and all that changes it.
+
+    Attributes:
+        model: The network.
+        average: The moving average of its weights, in evaluation mode.
+        optimizer: AdamW.
+    """
+
+    def __init__(
+        self,
+        model: Network,
+        table: WordTable,
+        config: TrainingConfig,
+        total: int,
+        objective: DistillationObjective | None = None,
+    ) -> None:
+        """Prepare the optimiser.
+
+        Args:
+            model: The network, with the weights that training begins with.
+            table: Its words, all that will be met.
+            config: Settings of the run.
+            total: Steps of the whole run, for the learning rate.
+            objective: A teacher's answers; without them the labels alone are learned.
+        """
+        self._config, self._total, self._objective = config, total, objective
+        self.model, self.average = model, copy.deepcopy(model).eval()
+        self.optimizer = torch.optim.AdamW(
+            group_parameters(model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
+        )
+        self._learner = wrap_network(model, table)
+
+    def __call__(self, number: int, utterances: Sequence[EncodedUtterance], progress: TrainingState) -> float:
+        """Learn a batch, note it in `progress`, and return its loss.
+
+        Args:
+            number: Number of the step, from 0.
+            utterances: The batch of all processes, the same in each.
+            progress: Counts the step and sums the loss, together with the change of the weights.
+        """
+        config = self._config
+        self.model.train()
+        share = share_items(utterances)
+        totals = Totals(len(share.all) / world_size(), sum(item.intent >= 0 for item in share.all) / world_size())
+        batch = collate(share.items)
+        rate = learning_rate(config, number, self._total)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+            encoding = self._learner(batch.words, batch.mask)
+        loss = joint_loss(
+            encoding.intent, encoding.tags, batch.intents, batch.tags, config.smoothing, config.intent_weight, totals
+        )
+        if self._objective is not None:
+            loss = self._objective.blend(loss, encoding, share.items, batch.mask, totals)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        with torch.no_grad():
+            value = all_reduce(loss.detach()).item() / world_size()
+        with postpone_interrupts():
+            self.optimizer.step()
+            # The average begins short, so that the first weights are soon forgotten.
+            update_average(self.average, self.model, min(config.average, (1 + number) / (10 + number)))
+            progress.step = number + 1
+            progress.loss_sum += value
+        return value
