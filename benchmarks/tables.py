@@ -27,16 +27,21 @@ DATA_SETS = {
 def render_quality() -> str:
     """Render the scores on the test splits, a table for each data set; a figure that was not measured is left blank."""
     results = load_results("quality")
-    parts = []
-    for data, title in DATA_SETS.items():
-        works = sorted(work for work in _works(results) if work.startswith(f"{data} "))
-        parts.append(f"\n### {title}\n\n" + _quality_table(results, data, works))
+    groups: dict[str, list[str]] = {}
+    for work in sorted(_works(results)):
+        data = next((data for data in DATA_SETS if work.startswith(f"{data} ")), "")
+        groups.setdefault(data, []).append(work)
+    parts = [
+        f"\n### {DATA_SETS.get(data, 'Others')}\n\n" + _quality_table(results, data, groups[data])
+        for data in [*DATA_SETS, ""]
+        if data in groups
+    ]
     return "".join(parts) + _source(results)
 
 
 def _quality_table(results: ResultFile, data: str, works: Sequence[str]) -> str:
     columns: dict[str, Callable[[str], str]] = {
-        "test split": lambda work: work.removeprefix(f"{data} "),
+        "test split": lambda work: work.removeprefix(data).strip(),
         "exact match [95 %]": lambda work: interval(results, work, "exact match"),
         "largest logits alone": lambda work: _share(results, work, "exact match, largest logits alone"),
         "not in train": lambda work: _share(results, work, "exact match, utterances not in train"),

@@ -14,8 +14,8 @@ from makers.small import LABELS
 
 from benchmarks import quality, results
 from benchmarks.quality import Voice, answer_together, average_works
-from benchmarks.readme import render_quality
 from benchmarks.results import ResultRow, load_results
+from benchmarks.tables import render_quality
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.distillation.labelling import Columns
 from pqrnn.distillation.loading import load_teacher
