@@ -106,6 +106,7 @@ def draw_pareto(rows: Sequence[ResultRow], path: Path) -> None:
                 ha="right",
             )
     axes.set_xscale("log")
+    axes.margins(x=0.12)  # room for the label of the smallest
     ticks = [100e3, 200e3, 500e3, 1e6, 2e6, 4e6]
     axes.set_xticks(ticks, [f"{tick / 1e3:,.0f} kB" if tick < 1e6 else f"{tick / 1e6:g} MB" for tick in ticks])
     axes.set_xticks([], minor=True)
