@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from benchmarks.results import ResultFile, ResultRow, load_results
+from benchmarks.results import ResultFile, load_results
+from pqrnn.evaluation.results import ResultRow
 
 _SHOWN_WORDS = (4, 8, 12, 16, 32)
 DATA_SETS = {

@@ -14,12 +14,13 @@ from makers.small import LABELS
 
 from benchmarks import quality, results
 from benchmarks.quality import Voice, answer_together, average_works
-from benchmarks.results import ResultRow, load_results
+from benchmarks.results import load_results
 from benchmarks.tables import render_quality
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.distillation.labelling import Columns
 from pqrnn.distillation.loading import load_teacher
 from pqrnn.evaluation.prediction import compute_logits, predict_texts
+from pqrnn.evaluation.results import ResultRow
 from runtime_py.decode.decoder import Decoder, Parse
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import results
-from benchmarks.results import ResultRow, keep_results, load_results, tell_command
+from benchmarks.results import keep_results, load_results, tell_command
+from pqrnn.evaluation.results import ResultRow
 
 _KEPT = sorted(path.stem for path in results.FOLDER.glob("*.json"))
 
