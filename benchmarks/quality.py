@@ -33,7 +33,7 @@ import torch
 
 from benchmarks.results import keep_results, load_results, tell_command
 from compile.verify.parity import Decisions, check_labels, compare_answers
-from pqrnn.checkpoint import FACTS, WEIGHTS, Checkpoint
+from pqrnn.checkpoint import Checkpoint
 from pqrnn.data.loader import load_examples
 from pqrnn.distillation.labelling import Columns, average_logits, choose_labels
 from pqrnn.distillation.loading import load_teacher
@@ -44,6 +44,7 @@ from pqrnn.evaluation.prediction import Prediction, compute_logits
 from pqrnn.evaluation.results import ResultRow
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
+from pqrnn.run_folder import FACTS, WEIGHTS
 from runtime_py import Parser
 from runtime_py.decode.decoder import Decoder
 from runtime_py.decode.tags import WordSpan

@@ -14,7 +14,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from pqrnn.checkpoint import FACTS, Checkpoint, read_revision, save_checkpoint
+from pqrnn.checkpoint import Checkpoint, read_revision, save_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.dataset.segmented import segment_examples
 from pqrnn.errors import QuantizationError
@@ -24,6 +24,7 @@ from pqrnn.features.word_table import WordFeatures
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.qat import QuantizedLinear
 from pqrnn.recipes.settings import ModelConfig
+from pqrnn.run_folder import FACTS
 
 _BATCH = 4096
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.peers.peer import Features
-from pqrnn.checkpoint import WEIGHTS
 from pqrnn.features.projection import pack_texts
 from pqrnn.features.segmentation import group_texts
 from pqrnn.model.parser import ParserModel
+from pqrnn.run_folder import WEIGHTS
 
 
 class Encoder(nn.Module):

@@ -16,11 +16,12 @@ import msgspec
 import torch
 from torch import Tensor
 
-from pqrnn.checkpoint import FACTS, Checkpoint, load_checkpoint, read_revision, save_checkpoint
+from pqrnn.checkpoint import Checkpoint, load_checkpoint, read_revision, save_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError
 from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.prediction import compute_logits
+from pqrnn.run_folder import FACTS
 
 _OF_TRAINING = {"dropout", "word_dropout", "zoneout"}  # may differ: they are no part of what is shipped
 
