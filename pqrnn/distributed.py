@@ -9,6 +9,7 @@ import atexit
 import gc
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -29,9 +30,9 @@ _PARTING = timedelta(seconds=20)
 
 
 def join_process_group() -> None:
-    """Join the other processes for good, where `torchrun` set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT;
+    """Join the other processes for good, where `torchrun` set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
 
-    else, and the second time, do nothing.
+    Otherwise, and the second time, nothing happens.
 
     Raises:
         TrainingError: the others cannot be reached.
@@ -42,21 +43,20 @@ def join_process_group() -> None:
         distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
     except (ValueError, RuntimeError) as error:
         raise TrainingError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the other processes cannot be reached: {error}; start all by torchrun"
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but the other processes cannot be reached: {error}; start "
+            "all by torchrun"
         ) from error
     atexit.register(_leave_process_group)
 
 
 def _leave_process_group() -> None:
-    """Part when all are done:
+    """Part when all are done.
 
-    a process that closes its connections while another still uses them can bring that one down.
+    A process that closes its connections while another still uses them can bring that one down.
     """
     gc.collect()  # learners that an exception kept alive hold on to the group
-    try:
+    with suppress(ValueError, RuntimeError):  # another one died, and torchrun tells of it
         distributed.monitored_barrier(timeout=_PARTING)
-    except (ValueError, RuntimeError):
-        pass  # another one died, and torchrun tells of it
     distributed.destroy_process_group()
 
 
@@ -102,8 +102,10 @@ def all_reduce(value: Tensor) -> Tensor:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum depends on every process's part, so the gradient of a part is the sum of what every process has to say
-    about the sum.
+    """A sum over processes with its gradient.
+
+    The sum depends on every process's part, so the gradient of a part is the sum of the gradients that all processes
+    have for the sum.
     """
 
     @staticmethod

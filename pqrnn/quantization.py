@@ -1,6 +1,6 @@
-"""From a parser that was trained in float32 to one in 8 bits that says nearly the same:
+"""From a parser that was trained in float32 to one in 8 bits that says nearly the same.
 
-the end of quantization, or where training with it starts.
+This is the end of quantization after training, or where training in 8 bits starts.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def prepare_qat(model: ParserModel, training: Sequence[Example]) -> ParserModel:
 
     Args:
         model: The parser in float32.
-        training: The utterances that it was trained on; the largest output of the bottleneck over their words is the end
-            of its range.
+        training: The utterances that it was trained on; the largest output of the bottleneck over their words is the
+            end of its range.
 
     Raises:
         QuantizationError: the parser is in 8 bits already.
@@ -83,10 +83,10 @@ def quantize_checkpoint(
     """Quantize a trained parser as it is, and write it.
 
     Args:
-        checkpoint: of a parser in float32.
-        training: what it was trained on.
-        development: what it is scored on.
-        folder: where the checkpoint is written.
+        checkpoint: Checkpoint of a parser in float32.
+        training: Utterances that it was trained on.
+        development: Utterances that it is scored on.
+        folder: Folder that the new checkpoint is written to.
 
     Returns:
         Its scores on the development set, as in a checkpoint.

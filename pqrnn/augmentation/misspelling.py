@@ -42,8 +42,9 @@ class Misspeller:
 
 
 def misspell(word: str, rng: random.Random) -> str:
-    """Return the word with one character dropped, doubled, or swapped with its neighbour (after pQRNN's open
-    distortion; words of 1 or 2 stay).
+    """Return the word with one character dropped, doubled, or swapped with its neighbour.
+
+    Words of one or two characters stay as they are. This follows the distortion in pQRNN's open code.
     """
     if len(word) < 3:
         return word
@@ -59,8 +60,9 @@ def misspell(word: str, rng: random.Random) -> str:
 def make_variants(
     words: Sequence[bytes], are_words: Callable[[list[bytes]], list[bool]], rng: random.Random, each: int = 4
 ) -> dict[bytes, list[bytes]]:
-    """Return up to `each` misspellings of every word that are single words themselves (`are_words` judges many at
-    once).
+    """Return up to `each` misspellings of every word that are single words themselves.
+
+    `are_words` judges many candidates at once.
     """
     made = {word: sorted({misspell(word.decode(), rng).encode() for _ in range(each)} - {word}) for word in words}
     flat = [variant for variants in made.values() for variant in variants]

@@ -1,6 +1,6 @@
-"""New texts that read like given ones, for a teacher to answer:
+"""New texts that read like given ones, for a teacher to answer.
 
-drawn word by word from n-gram counts (Shannon 1948, section 3).
+They are drawn word by word from n-gram counts (Shannon 1948, section 3).
 
 Texts made up for a teacher to answer are what Tang et al. 2019 (arXiv:1903.12136) distil BERT into a BiLSTM with; He et
 al. 2021 (arXiv:2106.06168) draw them from a language model.
@@ -16,9 +16,9 @@ _LONGEST = 64
 
 
 class NgramSampler:
-    """Texts whose every word followed the words before it somewhere in the given ones:
+    """Draws texts of which every word followed the words before it somewhere in the given ones.
 
-    as many of them as leave a choice, at most `order - 1`.
+    As many words before it are looked at as leave a choice, at most `order - 1`.
     """
 
     def __init__(self, texts: Iterable[Sequence[bytes]], order: int) -> None:

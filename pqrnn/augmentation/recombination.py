@@ -1,6 +1,6 @@
-"""New utterances from the pieces of those of one intent:
+"""New utterances from the pieces of those of one intent.
 
-two joined where both have the same slot, or one without one of its slots.
+Two are joined where both have the same slot, or one loses one of its slots.
 
 The pieces are real, what they make together need not be: whether the labels still hold is known only of templates that
 the data have (`Recombination.is_known`).
@@ -46,11 +46,11 @@ class Recombination:
                     self._halves[row.intent, joint][row.language].append(_Half(row, place))
 
     def cross(self, row: EncodedUtterance, rng: random.Random, foreign: float = 0.0) -> EncodedUtterance:
-        """Return the row up to the beginning or end of one of its slot values, and from there on another row of the
-        same intent, cut at the same slot.
+        """Return an utterance that goes on as another one of the same intent does.
 
-        The other row is of the same language, or with probability `foreign` of another one, where there is such a row.
-        A row without slots stays.
+        The first is kept up to the beginning or end of one of its slot values; the other follows from the same slot on.
+        It is of the same language, or with probability `foreign` of another one, where there is such an utterance. An
+        utterance without slots stays.
         """
         joints = list(self._joints(row))
         if row.tags is None or not joints:
@@ -71,9 +71,9 @@ class Recombination:
         )
 
     def drop(self, row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
-        """Return the row without one of its slot values, which one is drawn;
+        """Return the utterance without one of its slot values, which is drawn.
 
-        a row that has none, or nothing else, stays.
+        An utterance that has none, or nothing else, stays.
         """
         slots = [] if row.tags is None else [run for run in self._tags.cut(row.tags) if run.label]
         if row.tags is None or not slots:
@@ -86,8 +86,9 @@ class Recombination:
         )
 
     def is_known(self, row: EncodedUtterance) -> bool:
-        """Say whether the data have an utterance with these words outside slots and these slots at these places, and
-        only ever with this intent.
+        """Say whether the data have the template of an utterance, and only ever with its intent.
+
+        A template is the words outside slots and the slots between them.
         """
         return row.tags is not None and self._intents.get(self._template(row)) == {row.intent}
 

@@ -23,9 +23,9 @@ class TagSet:
     """A model's tag list, for cutting rows into slot values and writing them anew."""
 
     def __init__(self, tags: Sequence[str]) -> None:
-        """`tags`: "O", "B-x", "I-x";
+        """Index the tags "O", "B-x" and "I-x".
 
-        a word of which only the end is a slot (B2-x) has no value that could stand elsewhere, so it counts as outside.
+        A word of which only the end is a slot (B2-x) has no value that could stand elsewhere, so it counts as outside.
         """
         scheme = TagScheme(tags)
         self._labels = ["" if tail else label for label, tail in zip(scheme.labels, scheme.tails, strict=True)]
@@ -48,9 +48,9 @@ class TagSet:
 
 
 class SlotSwap:
-    """Replaces slot values by values that the same slot has in other training utterances:
+    """Replaces slot values by values that the same slot has in other training utterances.
 
-    of the same language, or on purpose of another one.
+    They are of the same language, or on purpose of another one.
     """
 
     def __init__(self, rows: Sequence[EncodedUtterance], tags: Sequence[str]) -> None:
@@ -66,8 +66,10 @@ class SlotSwap:
     def __call__(
         self, row: EncodedUtterance, share: float, rng: random.Random, foreign: float = 0.0
     ) -> EncodedUtterance:
-        """Return the row with each slot value replaced with probability `foreign` by one of another language (where the slot has any there), else with
-        probability `share` by one of its own language.
+        """Return the utterance with some of its slot values replaced.
+
+        Each is replaced with probability `foreign` by one of another language, where the slot has any there, and else
+        with probability `share` by one of its own language.
         """
         if row.tags is None:
             return row

@@ -1,4 +1,4 @@
-"""From slots (code points of a text) to tags (one for each word), and an account of what does not fit;
+"""From slots (code points of a text) to tags (one for each word), and an account of what does not fit.
 
 `runtime_py.decode.decoder` has the way back.
 
@@ -57,10 +57,10 @@ def normalise_slots(text: str, slots: Iterable[SlotSpan]) -> tuple[SlotSpan, ...
 
 
 def write_tags(text: str, slots: Iterable[SlotSpan], words: Spans) -> tuple[str, ...] | Reason:
-    """Return one tag (``O``, ``B-label``, ``I-label``, ``B2-label`` for the last two code points) for each word, or the
-    reason why there are none.
+    """Return one tag for each word, or the reason why there are none.
 
-    Where there are tags, decoding them gives back exactly the normalised slots.
+    A tag is ``O``, ``B-label`` or ``I-label``, or ``B2-label`` for the last two code points of a word. Where there are
+    tags, decoding them gives back exactly the normalised slots.
     """
     placed = normalise_slots(text, slots)
     tags = [OUTSIDE] * len(words)
@@ -89,9 +89,9 @@ def write_tags(text: str, slots: Iterable[SlotSpan], words: Spans) -> tuple[str,
 
 
 def list_tags(examples: Sequence[Example], words: Iterable[Spans] = ()) -> tuple[str, ...]:
-    """Return the tag inventory:
+    """Return the tag inventory.
 
-    ``O`` first, then ``B-x`` and ``I-x`` for each label in sorted order, then those for the ends of words.
+    It has ``O`` first, then ``B-x`` and ``I-x`` for each label in sorted order, then those for the ends of words.
 
     Args:
         examples: The rows.

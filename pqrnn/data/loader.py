@@ -181,7 +181,8 @@ def _choose(spec: DataSpec, split: str, wanted: tuple[str, ...]) -> list[Candida
         if twin is not each:
             what = f"{each.split or split} split{' of ' + each.locale if each.locale else ''}"
             raise DataNotFoundError(
-                f"{spec.path}: both {twin.path} and {each.path} could be the {what}; name a folder further down, or one file"
+                f"{spec.path}: both {twin.path} and {each.path} could be the {what}; name a folder further down, or "
+                "one file"
             )
     return chosen
 

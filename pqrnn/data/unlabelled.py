@@ -9,14 +9,15 @@ from pqrnn.data.loader import available_splits, load_examples
 
 
 def load_unlabelled(specs: Sequence[str], data: str, locale: str | None, development: Iterable[Example]) -> list[str]:
-    """Return the training texts of further data, none twice and none that is to be evaluated on, not even without its
-    label.
+    """Return the training texts of further data.
+
+    None comes twice, and none that is to be evaluated on comes at all, not even without its label.
 
     Args:
-        specs: of the further data.
-        data: the labelled data; texts of its test split are left out.
-        locale: languages of both.
-        development: texts of these are left out, too.
+        specs: Specifications of the further data.
+        data: The labelled data; texts of its test split are left out.
+        locale: Languages of both.
+        development: Utterances whose texts are left out, too.
 
     Raises:
         DataNotFoundError: there are no such data.

@@ -32,7 +32,7 @@ def collate(rows: Sequence[EncodedUtterance]) -> Batch:
 
 
 def pad_words(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Return words int64[B, W], zero past the end of a row, and mask float32[B, W, 1], one where a word is;
+    """Return words int64[B, W], zero past the end of a row, and mask float32[B, W, 1], one where a word is.
 
     W is at least 1.
     """

@@ -19,9 +19,9 @@ Spans = list[tuple[int, int]]
 class SegmentedExamples(Sequence[Example]):
     """A sequence of examples that knows the words of their texts.
 
-    Segmenting thousands of texts takes seconds, and labels, encoding, transfer sets and quantization all need the words.
-    Whoever needs several of them makes this once and passes it wherever examples are taken. The texts are segmented when
-    the words are asked for the first time.
+    Segmenting thousands of texts takes seconds, and labels, encoding, transfer sets and quantization all need the
+    words. Whoever needs several of them makes this once and passes it wherever examples are taken. The texts are
+    segmented when the words are asked for the first time.
     """
 
     def __init__(self, examples: Sequence[Example]) -> None:

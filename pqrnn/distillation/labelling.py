@@ -50,8 +50,8 @@ def choose_labels(teacher: Path, known: Labels, wanted: Labels) -> Columns:
     missing += [name for name in wanted.tags if name not in tags]
     if missing:
         raise TeacherError(
-            f"{teacher}: does not know {', '.join(missing[:_SHOWN])}, which the training data have; train the teacher on "
-            "these data, too"
+            f"{teacher}: does not know {', '.join(missing[:_SHOWN])}, which the training data have; train the "
+            "teacher on these data, too"
         )
     return Columns([intents[name] for name in wanted.intents], [tags[name] for name in wanted.tags])
 

@@ -44,9 +44,9 @@ def read_teacher(folder: Path) -> Facts[Any]:
 
 
 def carry_weights(teacher: TeacherModel, known: Labels, wanted: Labels) -> dict[str, Tensor]:
-    """Return a teacher's weights for other labels:
+    """Return a teacher's weights for other labels.
 
-    rows of the heads go by label, and a label that it does not know begins with zeros.
+    Rows of the heads go by label, and a label that the teacher does not know begins with zeros.
     """
     weights = dict(teacher.state_dict())
     for head, have, want in (("intent", known.intents, wanted.intents), ("tags", known.tags, wanted.tags)):

@@ -194,7 +194,8 @@ def read_logits(folder: Path) -> LogitStore:
     index = _read_index(folder)
     if len(index.shards) * SHARD < index.drafts:
         raise TeacherError(
-            f"{folder}: {len(index.shards) * SHARD} of {index.drafts} texts are labelled; run the same command again to finish"
+            f"{folder}: {len(index.shards) * SHARD} of {index.drafts} texts are labelled; run the same command again "
+            "to finish"
         )
     texts: list[TransferText] = []
     intents, tags, relations = [], [], []
@@ -203,7 +204,8 @@ def read_logits(folder: Path) -> LogitStore:
         data = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(data).hexdigest() != digest:
             raise TeacherError(
-                f"{path}: missing or damaged (its SHA-256 is not the one in {INDEX}); run the same command again to label it anew"
+                f"{path}: missing or damaged (its SHA-256 is not the one in {INDEX}); run the same command again to "
+                "label it anew"
             )
         try:
             content = load(data)

@@ -45,11 +45,12 @@ class DistillationObjective(NamedTuple):
             )
         if self.config.relation_weight and not self.store.heads:
             raise TrainingError(
-                "the lessons hold no relations between words to learn from: label anew with relations, or give them the weight 0"
+                "the lessons hold no relations between words to learn from: label anew with relations, or give them "
+                "the weight 0"
             )
 
     def gather(self, table: WordTable) -> list[list[EncodedUtterance]]:
-        """Return the variants of each training utterance, itself first, and after them those of texts without labels."""
+        """Return the variants of each training utterance, itself first, and then those of texts without labels."""
         texts = self.store.texts
         table.index(dict.fromkeys(word for text in texts for word in text.words))  # at once: a growing table is copied
         variants: dict[int, list[EncodedUtterance]] = {}

@@ -36,7 +36,8 @@ def find_encoder(name: str) -> str:
         return str(path)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise TeacherError(
-            f"{path}: no such folder. Give the folder of an encoder, a hub id such as google-bert/bert-base-multilingual-cased, or one of: {', '.join(PACKAGED)}"
+            f"{path}: no such folder. Give the folder of an encoder, a hub id such as "
+            f"google-bert/bert-base-multilingual-cased, or one of: {', '.join(PACKAGED)}"
         )
     return name
 
@@ -59,7 +60,8 @@ def load_encoder(name: str) -> tuple[Any, Any]:
     except (OSError, ValueError, KeyError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise TeacherError(
-            f"encoder {name!r} cannot be loaded: {first}. Without a network, give a folder that holds it, or one that comes as a package: {', '.join(PACKAGED)}"
+            f"encoder {name!r} cannot be loaded: {first}. Without a network, give a folder that holds it, or one "
+            f"that comes as a package: {', '.join(PACKAGED)}"
         ) from error
     except (MemoryError, RuntimeError) as error:
         raise TeacherError(
@@ -67,6 +69,7 @@ def load_encoder(name: str) -> tuple[Any, Any]:
         ) from error
     if getattr(encoder.config, "is_encoder_decoder", False) or getattr(encoder.config, "is_decoder", False):
         raise TeacherError(
-            f"encoder {name!r} is a {encoder.config.model_type} that writes text, expected one that reads it, such as BERT or ModernBERT"
+            f"encoder {name!r} is a {encoder.config.model_type} that writes text, expected one that reads it, such "
+            "as BERT or ModernBERT"
         )
     return encoder, tokenizer

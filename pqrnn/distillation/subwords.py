@@ -10,9 +10,12 @@ from torch import Tensor
 
 
 class TokenBatch(NamedTuple):
-    """`tokens` int64[B, T] ids, `attention` int64[B, T], `starts` int64[B, W]:
+    """Subwords of a batch, and where words begin.
 
-    where each word's first token is (0 for padding).
+    Attributes:
+        tokens: Ids of the subwords, int64[B, T].
+        attention: One for a subword and zero for padding, int64[B, T].
+        starts: Index of each word's first subword, int64[B, W], 0 for padding.
     """
 
     tokens: Tensor

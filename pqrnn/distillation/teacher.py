@@ -1,5 +1,6 @@
-"""A teacher: a pre-trained encoder with an intent head and a slot head, fine-tuned jointly (after JointBERT, Chen et
-al. 2019, arXiv:1902.10909).
+"""A teacher: a pre-trained encoder with an intent head and a slot head, fine-tuned jointly.
+
+This follows JointBERT (Chen et al. 2019, arXiv:1902.10909).
 """
 
 from __future__ import annotations

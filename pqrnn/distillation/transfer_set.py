@@ -54,8 +54,9 @@ def make_transfer_set(
 ) -> list[TransferText]:
     """Return every training utterance, its variants, the texts without labels, and those drawn from n-grams.
 
-    No text comes twice for one source. A variant keeps the gold labels where its template is one that the training utterances have with this intent:
-    always, where only values were replaced or words misspelled. Of others only the teachers' answers are learned.
+    No text comes twice for one source. A variant keeps the gold labels where its template is one that the training
+    utterances have with this intent: always, where only values were replaced or words misspelled. Of others only the
+    teachers' answers are learned.
     """
     projection = Projection(ProjectionConfig())
     lexicon = Lexicon()

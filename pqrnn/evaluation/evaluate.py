@@ -1,6 +1,6 @@
-"""What a parser or a teacher is worth on labelled utterances:
+"""The scores of a parser or a teacher on labelled utterances.
 
-all of them, those that it cannot have learned by heart, and how well it knows what is out of scope.
+They are scored on all of them, on those that cannot have been learned by heart, and on what is out of scope.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Scope(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Scores over all utterances, over those whose text is not among the training texts (None where that is unknown or
-    none), and of the scope.
+    """Scores over all utterances, over those whose text is not among the training texts, and of the scope.
 
-    `slots`: whether any gold label has one; where none has, the F1 over slots says nothing.
+    Those over unseen texts are None where they are unknown or there are no such texts. `slots` says whether any gold
+    label has a slot; where none has, the F1 over slots says nothing.
     """
 
     scores: Scores
@@ -116,7 +116,8 @@ def _score_scope(examples: Sequence[Example], answers: Sequence[Prediction], dec
     if outside.all() or not outside.any():
         found = ", ".join(sorted({example.intent for example in examples})[:5])
         raise DataNotFoundError(
-            f"{int(outside.sum())} of {len(examples)} utterances have the intent {name!r}, which is to mean out of scope; intents are {found}, ..."
+            f"{int(outside.sum())} of {len(examples)} utterances have the intent {name!r}, which is to mean out of "
+            f"scope; intents are {found}, ..."
         )
     named = np.array([intent != name for intent in decoder.intents])
     shares = softmax(np.stack([answer.intent for answer in answers]))

@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 Frame = tuple[str, tuple[tuple[str, int, int], ...]]
-"""What an utterance means: its intent and its slots, sorted, as (label, start, end) in code points. A slot may stand twice, and then has to."""
+"""What an utterance means: its intent and its slots, sorted, as (label, start, end) in code points.
+
+A slot may stand twice, and then has to.
+"""
 
 
 class Estimate(NamedTuple):
@@ -23,9 +26,10 @@ class Estimate(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """`exact_match`: intent and every slot right at once (MTOP, arXiv:2008.09335);
+    """The scores of parses.
 
-    `slot_f1`: micro F1 over spans (CoNLL, seqeval).
+    `exact_match` has intent and every slot right at once (MTOP, arXiv:2008.09335); `slot_f1` is the micro F1 over spans
+    (CoNLL, seqeval).
     """
 
     exact_match: Estimate
@@ -83,11 +87,10 @@ def _interval(value: float, resampled: npt.NDArray[np.float64], n: int) -> Estim
 def area_under_curve(
     inside: npt.ArrayLike, outside: npt.ArrayLike, *, resamples: int = 1000, seed: int = 0
 ) -> Estimate:
-    """Return the area under the ROC curve:
+    """Return the area under the ROC curve.
 
-    how often a score from inside is above one from outside, equal ones counting half.
-
-    The interval is a bootstrap over both groups; `n` counts both.
+    That is how often a score from inside is above one from outside, equal ones counting half. The interval is a
+    bootstrap over both groups; `n` counts both.
 
     Raises:
         ValueError: a group is empty.

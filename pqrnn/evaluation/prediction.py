@@ -38,9 +38,10 @@ class Prediction(NamedTuple):
 
 
 def compute_logits(model: Network, texts: Sequence[str | bytes]) -> list[Prediction]:
-    """Return the outputs for texts, never cut:
+    """Return the outputs for texts, never cut.
 
-    a parser's from bytes, by the whole program; a teacher's from its words. `model` must be in evaluation mode.
+    Those of a parser come from bytes, by the whole program; those of a teacher from its words. `model` must be in
+    evaluation mode.
     """
     raw = [encode_text(text)[1] for text in texts]
     with torch.inference_mode():

@@ -45,8 +45,10 @@ SHAPE_SALT = 0x7FEB352D
 
 
 class _Characters(NamedTuple):
-    """What is known of the character that begins at each byte, int32[B, N] each: folded code point, bytes (0: none begins), break class, whether it
-    is upper case, characters before it in the text, its word (from 1; 0: none) and whether it begins that word.
+    """What is known of the character that begins at each byte, int32[B, N] each.
+
+    These are its folded code point, its number of bytes (0 where none begins), its break class, whether it is upper
+    case, the number of characters before it in the text, its word (from 1; 0 for none) and whether it begins that word.
     """
 
     folded: Tensor
@@ -106,9 +108,9 @@ def pack_texts(texts: list[bytes], size: int) -> Tensor:
 
 
 class Projection(nn.Module):
-    """Bytes to words and ternary features:
+    """The projection of bytes to words and ternary features, as the module's text has it.
 
-    see the module's text. It has no parameters; its tables are buffers outside the state dict.
+    It has no parameters; its tables are buffers outside the state dict.
     """
 
     def __init__(self, config: ProjectionConfig) -> None:
@@ -128,7 +130,8 @@ class Projection(nn.Module):
             raise ValueError(f"ngrams must be at least 2 long and all different: {config}")
         if config.version != PROJECTION_VERSION:
             raise ValueError(
-                f"this is version {PROJECTION_VERSION} of the projection, which cannot stand in for version {config.version}"
+                f"this is version {PROJECTION_VERSION} of the projection, which cannot stand in for version "
+                f"{config.version}"
             )
         self.config = config
         table = load_unicode_table()

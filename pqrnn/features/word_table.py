@@ -1,6 +1,6 @@
-"""Segmenting texts and projecting words in bulk, once:
+"""Segmenting texts and projecting words in bulk, once.
 
-training looks features up instead of computing them at every step.
+Training looks features up instead of computing them at every step.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ class WordFeatures:
         return self._table
 
     def project(self, words: Tensor, dense: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return `dense` of the words' features, float32[B, W, d] for rows int64[B, W], computed once for each distinct
-        word.
+        """Return `dense` of the words' features, float32[B, W, d] for rows int64[B, W].
+
+        It is computed once for each distinct word.
         """
         distinct, place = words.unique(return_inverse=True)
         return dense(self._table[distinct].float())[place]

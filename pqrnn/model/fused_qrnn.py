@@ -21,20 +21,21 @@ class Packing(NamedTuple):
     """Where the words of a batch lie when padding is left out.
 
     Attributes:
-        places: int64[N], of each word its number among the B * T of the batch.
-        numbers: int64[T, B], the word of each step and text, N where there is none; the longest text comes first.
-        counts: how many texts have a word at each step.
+        positions: Index of each word among the B * T positions of the batch, int64[N].
+        numbers: Index of the word of each step and text, int64[T, B], N where there is none; the longest text is first.
+        counts: How many texts have a word at each step.
     """
 
-    places: Tensor
+    positions: Tensor
     numbers: Tensor
     counts: list[int]
 
     def find(self, reach: int) -> Tensor:
-        """Return the number of the word that stands `reach` words after each word (before it, if negative), N where
-        there is none: int64[N].
+        """Return the index of the word `reach` words after each word (before it, if negative), int64[N].
+
+        Where there is none, the index is N.
         """
-        missing = len(self.places)
+        missing = len(self.positions)
         moved = functional.pad(self.numbers, (0, 0, max(-reach, 0), max(reach, 0)), value=missing)
         return moved[max(reach, 0) : max(reach, 0) + len(self.numbers)][self.numbers < missing]
 
@@ -52,24 +53,26 @@ def pack_words(mask: Tensor) -> Packing:
     steps = inside[order].t()
     numbers = torch.full((words, batch), int(counts.sum()))
     numbers[steps] = torch.arange(int(counts.sum()))
-    places = (order * words + torch.arange(words)[:, None])[steps]
-    return Packing(places, numbers, [count for count in counts.tolist() if count])
+    positions = (order * words + torch.arange(words)[:, None])[steps]
+    return Packing(positions, numbers, [count for count in counts.tolist() if count])
 
 
 def run_layer(
     rows: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, packing: Packing, *, epsilon: float, zoneout: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the outputs of a layer, float32[N, 2 * state], and mean and variance of its gates before the norm,
-    float32[2 * 3 * state] each.
+    """Return the outputs of a layer, and the mean and variance of its gates before the norm.
 
     Args:
-        rows: float32[N, width], the words.
-        weight: float32[2, taps, 3 * state, width]: for each direction and tap the three gates.
-        scale: float32[2 * 3 * state], of the batch norm.
-        shift: float32[2 * 3 * state], its bias and the gates'.
-        packing: of the batch.
-        epsilon: of the batch norm.
-        zoneout: share of states kept unchanged.
+        rows: The words, float32[N, width].
+        weight: The three gates for each direction and tap, float32[2, taps, 3 * state, width].
+        scale: Scale of the batch norm, float32[2 * 3 * state].
+        shift: Bias of the batch norm and of the gates, float32[2 * 3 * state].
+        packing: Packing of the batch.
+        epsilon: Epsilon of the batch norm.
+        zoneout: Share of states kept unchanged.
+
+    Returns:
+        Outputs float32[N, 2 * state], mean and variance float32[2 * 3 * state] each.
     """
     out, mean, variance = _Layer.apply(rows, weight, scale, shift, packing, epsilon, zoneout)
     return out, mean, variance
@@ -125,7 +128,7 @@ class _Layer(torch.autograd.Function):
         scale, *kept = context.saved_tensors
         packing, taps = context.packing, context.taps
         gates, width = len(scale) // 2, kept[0].shape[1] // taps
-        for_rows = scale.new_zeros((len(packing.places), width))
+        for_rows = scale.new_zeros((len(packing.positions), width))
         for_weight = scale.new_empty((2, taps, gates, width))
         for_scale, for_shift = torch.empty_like(scale), torch.empty_like(scale)
         for reverse, gradient in zip((False, True), gradients[0].chunk(2, 1), strict=True):
@@ -153,18 +156,18 @@ class _Layer(torch.autograd.Function):
 
 
 def _gather(rows: Tensor, numbers: list[Tensor]) -> Tensor:
-    """Return the rows of each list of numbers beside each other, zeros for the number N:
+    """Return the rows of each list of indices beside each other, zeros for the index N.
 
-    of [N, width] lists of [N], [N, lists * width].
+    Rows [N, width] and lists of [N] become [N, lists * width].
     """
     padded = functional.pad(rows, (0, 0, 0, 1))
     return padded.index_select(0, torch.stack(numbers, 1).flatten()).reshape(len(rows), -1)
 
 
 def _draw(like: Tensor, share: float) -> Tensor:
-    """Return ones with this probability, to a 65536th, and zeros:
+    """Return ones with this probability, to a 65536th, and zeros, of the shape and type of `like`.
 
-    of the shape and type of `like`. Far quicker than a draw for each.
+    This is far quicker than a draw for each.
     """
     bits = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
     return (bits[: like.numel()].view(like.shape) <= max(round(share * _LEVELS), 1) - 1 - _LEVELS // 2).to(like.dtype)

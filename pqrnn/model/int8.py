@@ -61,9 +61,9 @@ def multiply(left: Tensor, weights: Tensor) -> Tensor:
 
 
 def widen_weights(model: Model) -> Model:
-    """Return a copy of a model whose integer products are computed in float32:
+    """Return a copy of a model whose integer products are computed in float32.
 
-    the very same integers, for what cannot store 8 bits or cut off.
+    They are the very same integers, for what cannot store 8 bits or cut off.
     """
     wide = copy.deepcopy(model)
     for layer in wide.modules():
@@ -73,10 +73,10 @@ def widen_weights(model: Model) -> Model:
 
 
 def expand_taps(scale: Tensor, taps: int) -> Tensor:
-    """Repeat the scales of gates for all taps of a QRNN layer's product, float32[N / taps] to float32[N], ordered by
-    direction, tap, gate.
+    """Repeat the scales of gates for all taps of a QRNN layer's product, float32[N / taps] to float32[N].
 
-    The taps of a gate are added to each other, so that they have one scale: half the bytes for a kernel of two words.
+    They are ordered by direction, tap and gate. The taps of a gate are added to each other, so that they have one
+    scale: half the bytes for a kernel of two words.
     """
     return scale if taps == 1 else scale.reshape(2, 1, -1).expand(-1, taps, -1).reshape(-1)
 

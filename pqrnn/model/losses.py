@@ -31,18 +31,18 @@ def joint_loss(
     intent_weight: float = 1.0,
     totals: Totals | None = None,
 ) -> Tensor:
-    """Mean over utterances of `-w log p(intent) - sum_t log p(tag_t)`:
+    """Return the mean over utterances of `-w log p(intent) - sum_t log p(tag_t)`.
 
-    for w = 1 the negative log likelihood of an exact match.
+    For w = 1 it is the negative log likelihood of an exact match.
 
     Args:
-        intent_logits: float32[B, I].
-        tag_logits: float32[B, W, L].
-        intents: int64[B], `IGNORED` where unknown.
-        tags: int64[B, W], `IGNORED` where there is no word or its tag is unknown.
-        smoothing: label smoothing of the intent (Szegedy et al. 2016, arXiv:1512.00567).
-        intent_weight: w.
-        totals: of the batch that these utterances are a share of; by default they are all of it.
+        intent_logits: Logits of the intents, float32[B, I].
+        tag_logits: Logits of the tags, float32[B, W, L].
+        intents: Gold intents, int64[B], `IGNORED` where unknown.
+        tags: Gold tags, int64[B, W], `IGNORED` where there is no word or its tag is unknown.
+        smoothing: Label smoothing of the intent (Szegedy et al. 2016, arXiv:1512.00567).
+        intent_weight: Weight w of the intent.
+        totals: Counts of the batch that these utterances are a share of; by default they are all of it.
     """
     totals = totals or Totals(len(intents), int((intents != IGNORED).sum()))
     # The mean over utterances whose intent is known; nothing, where none is.
@@ -76,19 +76,19 @@ def distillation_loss(
     intent_weight: float = 1.0,
     totals: Totals | None = None,
 ) -> Tensor:
-    """Mean over utterances of `w KL(intent) + sum_t KL(tag_t)`, each as `soft_loss`:
+    """Return the mean over utterances of `w KL(intent) + sum_t KL(tag_t)`, each as `soft_loss`.
 
-    `joint_loss` with a teacher's distributions for labels.
+    It is `joint_loss` with a teacher's distributions for labels.
 
     Args:
-        intent_logits: float32[B, I].
-        tag_logits: float32[B, W, L].
-        intent_targets: the teacher's logits, float32[B, I].
-        tag_targets: the teacher's logits, float32[B, W, L].
-        mask: float32[B, W, 1], one where a word is.
-        temperature: T.
-        intent_weight: w.
-        totals: as of `joint_loss`.
+        intent_logits: Logits of the intents, float32[B, I].
+        tag_logits: Logits of the tags, float32[B, W, L].
+        intent_targets: The teacher's logits of the intents, float32[B, I].
+        tag_targets: The teacher's logits of the tags, float32[B, W, L].
+        mask: One where a word is, float32[B, W, 1].
+        temperature: Temperature T.
+        intent_weight: Weight w of the intent.
+        totals: Counts, as for `joint_loss`.
     """
     intent = soft_loss(intent_logits, intent_targets, temperature).sum()
     tag = (soft_loss(tag_logits, tag_targets, temperature) * mask[..., 0]).sum()
@@ -96,9 +96,9 @@ def distillation_loss(
 
 
 def relate(states: Tensor, mask: Tensor, heads: int) -> Tensor:
-    """Return how each word of an utterance relates to each:
+    """Return the relations between the words of an utterance.
 
-    `log softmax_j(s cos(h_i, h_j))` for every head's share of the channels.
+    They are `log softmax_j(s cos(h_i, h_j))` for every head's share of the channels.
 
     After MiniLMv2 (Wang et al. 2021, arXiv:2012.15828, section 3.2), which compares softmaxed scaled dot products of
     queries, keys and values of two transformers. A QRNN has none of these, and its states are bounded by gates where a
@@ -106,12 +106,12 @@ def relate(states: Tensor, mask: Tensor, heads: int) -> Tensor:
     sharpness s takes the place of the scaled dot product. As there, widths may differ; only heads are common.
 
     Args:
-        states: float32[B, W, d].
-        mask: float32[B, W, 1], one where a word is.
-        heads: R, a divisor of d.
+        states: Hidden states of the words, float32[B, W, d].
+        mask: One where a word is, float32[B, W, 1].
+        heads: Number of heads R, a divisor of d.
 
     Returns:
-        float32[B, R, W, W], log probabilities over the last dimension, very small for padding.
+        Log probabilities over the last dimension, float32[B, R, W, W], very small for padding.
     """
     batch, words, width = states.shape
     parts = functional.normalize(states.reshape(batch, words, heads, width // heads).transpose(1, 2), dim=-1)
@@ -120,14 +120,15 @@ def relate(states: Tensor, mask: Tensor, heads: int) -> Tensor:
 
 
 def relation_loss(states: Tensor, targets: Tensor, mask: Tensor, totals: Totals | None = None) -> Tensor:
-    """Mean over utterances of `sum_i mean_r KL(teacher's relations of word i in head r || student's)` (`relate`), a sum
-    over words as in `joint_loss`.
+    """Return the mean over utterances of `sum_i mean_r KL(teacher's relations of word i in head r || student's)`.
+
+    Relations are those of `relate`; the sum is over words, as in `joint_loss`.
 
     Args:
-        states: the student's, float32[B, W, d].
-        targets: the teacher's relations as probabilities, float32[B, R, W, W].
-        mask: float32[B, W, 1], one where a word is.
-        totals: as of `joint_loss`.
+        states: The student's hidden states, float32[B, W, d].
+        targets: The teacher's relations as probabilities, float32[B, R, W, W].
+        mask: One where a word is, float32[B, W, 1].
+        totals: Counts, as for `joint_loss`.
     """
     found = relate(states, mask, targets.shape[1])
     distance = functional.kl_div(found, targets, reduction="none").sum(-1).mean(1)

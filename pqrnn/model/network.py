@@ -1,6 +1,6 @@
-"""What the trainer has to know of a network:
+"""What the trainer has to know of a network.
 
-student and teacher learn in the same loop, from the same words, for the same labels.
+Student and teacher learn in the same loop, from the same words, for the same labels.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ from pqrnn.features.projection import Projection
 
 
 class Encoding(NamedTuple):
-    """`intent` float32[B, I] logits, `tags` float32[B, W, L] logits, and `states` float32[B, W, d], the words' last
-    hidden states.
+    """The outputs of a network for a batch.
+
+    Attributes:
+        intent: Logits of the intents, float32[B, I].
+        tags: Logits of the tags, float32[B, W, L].
+        states: The words' last hidden states, float32[B, W, d].
     """
 
     intent: Tensor

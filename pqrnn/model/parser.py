@@ -25,9 +25,10 @@ from pqrnn.recipes.settings import ModelConfig
 
 
 class ParserOutputs(NamedTuple):
-    """The compiled entry's results (ABI 1):
+    """The compiled entry's results (ABI 1).
 
-    `Encoding` plus `spans` int32[B, W, 2] and `word_count` int32[B] of `pqrnn.features.projection.Words`.
+    They are those of `Encoding`, and `spans` int32[B, W, 2] and `word_count` int32[B] of
+    `pqrnn.features.projection.Words`.
     """
 
     intent: Tensor
@@ -37,20 +38,19 @@ class ParserOutputs(NamedTuple):
 
 
 def add_context(features: Tensor, width: int) -> Tensor:
-    """Return the features of words beside those of their bigrams and trigrams, which are products of ternary features
-    and so ternary again.
+    """Return the features of words beside those of their bigrams and trigrams.
 
-    A product of independent hashes is a hash of the pair (as tensor sketches have it: Pham and Pagh 2013,
-    doi:10.1145/2487575.2487591), not 0 with probability 1/4 (of a triple 1/8). Scripts without spaces, whose words are
-    single graphemes here, get their character n-grams from it.
+    Those are products of ternary features and so ternary again. A product of independent hashes is a hash of the pair
+    (as tensor sketches have it: Pham and Pagh 2013, doi:10.1145/2487575.2487591), not 0 with probability 1/4 (of a
+    triple 1/8). Scripts without spaces, whose words are single graphemes here, get their character n-grams from it.
 
     Args:
-        features: [B, W, F] of a signed type, the first `2 * width` of the F ternary, zero where no word is.
-        width: of each kind; 0 for none.
+        features: Features of a signed type, [B, W, F], the first `2 * width` of the F ternary, zero where no word is.
+        width: Features of each kind; 0 for none.
 
     Returns:
-        [B, W, F + 3 * width] of the same type: the features, then this word with the next one, with the one before, and
-        with both.
+        Features of the same type, [B, W, F + 3 * width]: those given, then those of this word with the next one, with
+        the one before, and with both.
     """
     if not width:
         return features
@@ -88,7 +88,8 @@ class ParserModel(Network):
             raise ValueError("a parser in int8 has no norm: it is worked into the weights before they are quantized")
         if not 0 <= 2 * config.context <= config.projection.word_features:
             raise ValueError(
-                f"context must be at most half of the word features: {config.context}, {config.projection.word_features}"
+                f"context must be at most half of the word features: {config.context}, "
+                f"{config.projection.word_features}"
             )
         self.config = config
         self.projection = Projection(config.projection)
@@ -131,9 +132,9 @@ class ParserModel(Network):
         return self.encode(self.embed(known.table[words] * mask), mask)
 
     def embed(self, features: Tensor) -> Tensor:
-        """Return the bottleneck's products, float32[B, W, bottleneck], of the words of texts:
+        """Return the bottleneck's products, float32[B, W, bottleneck], of the words of texts.
 
-        float32[B, W, F], zero where no word is.
+        Their features are float32[B, W, F], zero where no word is.
         """
         product: Tensor = self.bottleneck(add_context(features, self.config.context))
         return product
@@ -172,13 +173,11 @@ class ParserModel(Network):
         return torch.matmul(torch.softmax(scores, -1), value).reshape(value.shape[0], value.shape[2])
 
     def _refine(self, unary: Tensor, mask: Tensor) -> Tensor:
-        """Let tags agree with their neighbours:
+        """Let tags agree with their neighbours.
 
-        mean-field rounds of a linear-chain CRF, unrolled (Zheng et al. 2015, arXiv:1502.03240).
-
-        A tag's logits are its own plus what the tags before and after it make likely, given their probabilities of the
-        round before. Unlike Viterbi decoding this is part of the program, so that every host only takes the largest
-        logit.
+        These are mean-field rounds of a linear-chain CRF, unrolled (Zheng et al. 2015, arXiv:1502.03240). A tag's
+        logits are its own plus what the tags before and after it make likely, given their probabilities of the round
+        before. Unlike Viterbi decoding this is part of the program, so that every host only takes the largest logit.
         """
         tags = unary
         if self.neighbours is None or unary.shape[1] == 1:
@@ -189,9 +188,9 @@ class ParserModel(Network):
         return tags
 
     def _drop(self, value: Tensor) -> Tensor:
-        """Variational dropout (Gal and Ghahramani 2016, arXiv:1512.05287):
+        """Drop the same channels for all words of an utterance.
 
-        the same channels for all words of an utterance.
+        This is variational dropout (Gal and Ghahramani 2016, arXiv:1512.05287).
         """
         if not self.training or not self.config.dropout:
             return value
@@ -201,9 +200,9 @@ class ParserModel(Network):
         )
 
     def folded(self) -> ParserModel:
-        """Return a copy for evaluation whose norms are worked into the matrices, and whose 8 bits are integers:
+        """Return a copy for evaluation whose norms are worked into the matrices, and whose 8 bits are integers.
 
-        the same function, less work.
+        It is the same function with less work.
         """
         model = copy.deepcopy(self).eval()
         if model.bottleneck_norm is not None:

@@ -1,7 +1,6 @@
-"""Quantization-aware training:
+"""Quantization-aware training of a linear layer.
 
-a linear layer that learns with the very numbers that it will have in 8 bits, and becomes
-`pqrnn.model.int8.IntegerLinear`.
+It learns with the very numbers that it will have in 8 bits, and becomes `pqrnn.model.int8.IntegerLinear`.
 
 Weights and activations are rounded as they will be, but held as whole numbers in float32, whose products and sums are
 exact below 2^24: what a model in training says is bit for bit what its integer form says. Gradients pass roundings as

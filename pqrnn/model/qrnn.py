@@ -42,8 +42,9 @@ class QrnnLayer(nn.Module):
         self.short_bias = config.precision == "int8"
 
     def forward(self, value: Tensor, mask: Tensor, *, scan: bool) -> Tensor:
-        """Encode float32[B, T, width], zero where `mask` (float32[B, T, 1]) is, into float32[B, T, 2 * state], zero
-        there too.
+        """Encode words float32[B, T, width] into float32[B, T, 2 * state].
+
+        Both are zero where `mask`, float32[B, T, 1], is zero.
         """
         if self._can_fuse(value, mask):
             return self._forward_fused(value, mask)
@@ -70,9 +71,10 @@ class QrnnLayer(nn.Module):
         return torch.cat(outs, -1) * mask
 
     def _can_fuse(self, value: Tensor, mask: Tensor) -> bool:
-        """Say whether `_forward_fused` can do it:
+        """Say whether `_forward_fused` can compute this batch.
 
-        in training on one processor, in floating point and with a norm, whose statistics no other process shares.
+        It can in training on one processor, in floating point and with a norm, whose statistics no other process
+        shares.
         """
         trained = self.norm is not None and self.norm.training and self.training
         return (

@@ -29,9 +29,9 @@ def recur_by_loop(forget: Tensor, update: Tensor, *, reverse: bool = False) -> T
 
 
 def recur_by_scan(forget: Tensor, update: Tensor, *, reverse: bool = False) -> Tensor:
-    """ceil(log2 T) steps of doubling (Hillis and Steele 1986):
+    """Compute the recurrence in ceil(log2 T) steps of doubling (Hillis and Steele 1986).
 
-    the form without a loop, for export. Arguments and result as `recur_by_loop`.
+    This is the form without a loop, for export. Arguments and result are those of `recur_by_loop`.
     """
     words, reach = update.shape[1], 1
 
@@ -49,9 +49,9 @@ def recur_by_scan(forget: Tensor, update: Tensor, *, reverse: bool = False) -> T
 
 
 class _Loop(torch.autograd.Function):
-    """The loop with its gradient written out, `g_t = dL/dc_t + f_(t+1) g_(t+1)`:
+    """The loop with its gradient written out, `g_t = dL/dc_t + f_(t+1) g_(t+1)`.
 
-    autograd would keep and fill a tensor for every step.
+    Automatic differentiation would keep and fill a tensor for every step.
     """
 
     @staticmethod

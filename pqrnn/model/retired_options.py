@@ -37,7 +37,7 @@ def _drop(values: dict[str, Any], retired: dict[str, Any]) -> dict[str, Any]:
     for option, default in retired.items():
         if values.get(option, default) != default:
             raise CheckpointError(
-                f"trained with {option} = {values[option]}, an option that pqrnn no longer has; revision {LAST_REVISION}"
-                f" is the last one that reads it. Train the parser again without it"
+                f"trained with {option} = {values[option]}, an option that pqrnn no longer has; revision "
+                f"{LAST_REVISION} is the last one that reads it. Train the parser again without it"
             )
     return {name: value for name, value in values.items() if name not in retired}

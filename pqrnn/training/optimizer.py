@@ -11,9 +11,9 @@ from pqrnn.model.network import Network
 
 
 def group_parameters(model: Network, weight_decay: float) -> list[dict[str, Any]]:
-    """Return the optimiser's groups of trained parameters:
+    """Return the optimiser's groups of trained parameters.
 
-    only matrices decay, and a group's rate is `scale` times the schedule's.
+    Only matrices decay, and a group's rate is `scale` times the schedule's.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -27,9 +27,9 @@ def group_parameters(model: Network, weight_decay: float) -> list[dict[str, Any]
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move `average` towards `model`:
+    """Move `average` towards `model`.
 
-    `average * decay + model * (1 - decay)`, trained parameters and floating-point buffers.
+    Trained parameters and floating-point buffers become `average * decay + model * (1 - decay)`.
     """
     pairs = [
         (kept, new) for kept, new in zip(average.parameters(), model.parameters(), strict=True) if new.requires_grad

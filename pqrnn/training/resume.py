@@ -120,7 +120,7 @@ def load_state(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim
     """
     progress = read_progress(path)
     with safe_open(path, "pt") as file:
-        tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}
+        tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in list(file.keys())}
     try:
         for name, module in modules.items():
             prefix = f"{name}."

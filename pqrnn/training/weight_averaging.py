@@ -1,8 +1,7 @@
-"""One parser from several:
+"""One parser from several: the mean of their weights.
 
-the mean of their weights, which is often better than any of them and costs nothing on the device.
-
-A model soup (Wortsman et al. 2022, arXiv:2203.05482): parsers that went on learning from the same weights, with other
+It is often better than any of them and costs nothing on the device. This is a model soup (Wortsman et al. 2022,
+arXiv:2203.05482): parsers that went on learning from the same weights, with other
 seeds or settings, lie in one basin, and the mean lies deeper in it. Parsers that began apart do not average.
 """
 
@@ -84,7 +83,8 @@ def average_checkpoints(folders: Sequence[Path], development: Sequence[Example],
 def _check(folder: Path, parser: Checkpoint, other_folder: Path, other: Checkpoint) -> None:
     if parser.facts.config.precision != "float32":
         raise AveragingError(
-            f"{folder}: in 8 bits, and the mean of roundings is none: average the parsers that were trained in float32, then quantize"
+            f"{folder}: in 8 bits, and the mean of roundings is none: average the parsers that were trained in "
+            "float32, then quantize"
         )
     if parser.facts.labels.outputs() != other.facts.labels.outputs():
         raise AveragingError(f"{folder}: was trained for other labels than {other_folder}")

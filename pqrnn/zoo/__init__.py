@@ -1,4 +1,4 @@
-"""Trained parsers that come with pqrnn, and those that people keep beside them:
+"""Trained parsers that come with pqrnn, and those that people keep beside them.
 
-`pqrnn zoo list`, `pqrnn parse NAME`.
+The commands are `pqrnn zoo list` and `pqrnn parse NAME`.
 """

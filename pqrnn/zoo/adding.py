@@ -81,7 +81,8 @@ def add_parser(
     for each in figures:
         if each.work == work and each.metric == "weights" and each.value != (run / WEIGHTS).stat().st_size:
             raise ZooError(
-                f"{results}: {work!r} is about weights of {each.value:,.0f} bytes, and those of {run} have {(run / WEIGHTS).stat().st_size:,}: another parser"
+                f"{results}: {work!r} is about weights of {each.value:,.0f} bytes, and those of {run} have "
+                f"{(run / WEIGHTS).stat().st_size:,}: another parser"
             )
     facts = _without_texts(checkpoint.facts, _languages(checkpoint.facts, languages))
     shelf.mkdir(parents=True, exist_ok=True)
@@ -94,7 +95,8 @@ def add_parser(
         size = files[WEIGHTS].bytes
         if size > LIMIT:
             raise ZooError(
-                f"{run}: {size:,} bytes of weights, and a parser of the zoo has at most {LIMIT:,}: quantize it first (`pqrnn quantize`), or train a smaller one"
+                f"{run}: {size:,} bytes of weights, and a parser of the zoo has at most {LIMIT:,}: quantize it first "
+                "(`pqrnn quantize`), or train a smaller one"
             )
         entry = ZooEntry(
             name=name,
@@ -132,9 +134,9 @@ def _without_texts(facts: Facts[ModelConfig], languages: Sequence[str]) -> Facts
 
 
 def _cut_paths(text: str) -> str:
-    """Leave the last two parts of every path in a comma-separated list:
+    """Leave the last two parts of every path in a comma-separated list.
 
-    `mtop:/data/mtop/spans` is `mtop:mtop/spans`.
+    `mtop:/data/mtop/spans` becomes `mtop:mtop/spans`.
     """
     shown = []
     for spec in text.split(","):
@@ -160,7 +162,8 @@ def _choose_figures(results: Path, work: str, beside: Sequence[str]) -> tuple[Re
     for wanted in (work, *beside):
         if not any(row.work == wanted for row in rows):
             raise ZooError(
-                f"{results}: has no rows of {wanted!r}; it has those of {', '.join(dict.fromkeys(row.work for row in rows)) or 'nothing'}"
+                f"{results}: has no rows of {wanted!r}; it has those of "
+                f"{', '.join(dict.fromkeys(row.work for row in rows)) or 'nothing'}"
             )
     # An entry quotes figures without their unit and their program, which cards do not show.
     return tuple(msgspec.structs.replace(row, unit="", peer="") for row in rows if row.work in (work, *beside))

@@ -39,7 +39,8 @@ def choose_data_sets(names: Sequence[str]) -> dict[str, DataSet]:
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise ZooError(
-            f"{unknown[0] if unknown else 'no name'} is no data set; expected some of {', '.join(known)} (pqrnn/zoo/data_sets.toml)"
+            f"{unknown[0] if unknown else 'no name'} is no data set; expected some of {', '.join(known)} "
+            "(pqrnn/zoo/data_sets.toml)"
         )
     return {name: known[name] for name in names}
 

@@ -102,7 +102,8 @@ def find_parser(name: str) -> Shelved:
             return Shelved(shelf / name, read_entry(shelf / name))
     names = sorted({path.parent.name for shelf in shelves() for path in shelf.glob(f"*/{ENTRY}")})
     raise ZooError(
-        f"{name}: neither a file here nor a parser of the zoo, which has: {', '.join(names) or 'none'} (`pqrnn zoo list`)"
+        f"{name}: neither a file here nor a parser of the zoo, which has: {', '.join(names) or 'none'} "
+        "(`pqrnn zoo list`)"
     )
 
 
@@ -124,6 +125,7 @@ def read_entry(folder: Path) -> ZooEntry:
         raise ZooError(f"{path}: {error}; `pqrnn zoo add` writes this file") from error
     if entry.format != FORMAT or entry.name != folder.name:
         raise ZooError(
-            f"{path}: format {entry.format}, name {entry.name!r}; expected format {FORMAT} and the name of its folder. Add the parser again"
+            f"{path}: format {entry.format}, name {entry.name!r}; expected format {FORMAT} and the name of its "
+            "folder. Add the parser again"
         )
     return entry

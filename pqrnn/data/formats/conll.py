@@ -48,9 +48,9 @@ def _split(line: str) -> list[str]:
 
 
 def _read_block(file: TextFile, block: Sequence[int]) -> Iterator[Row]:
-    """Yield the utterance of one block;
+    """Yield the utterance of one block.
 
-    none where a block of comments is not about an utterance, as at a file's head.
+    There is none where a block of comments is not about an utterance, as at a file's head.
     """
     lines = list(dropwhile(lambda number: _is_comment(file.lines[number]), block))
     comments = _read_comments(file.lines[number] for number in block[: len(block) - len(lines)])

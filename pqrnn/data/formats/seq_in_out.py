@@ -1,8 +1,7 @@
-"""SNIPS and ATIS as three parallel files in the folder of a split:
+"""SNIPS and ATIS as three parallel files in the folder of a split.
 
-``seq.in`` (words), ``seq.out`` (tags), ``label`` (intent).
-
-Words are joined with single spaces, so the runs of spaces that some of these files have are gone.
+The files are ``seq.in`` (words), ``seq.out`` (tags) and ``label`` (intent). Words are joined with single spaces, so the
+runs of spaces that some of these files have are gone.
 """
 
 from __future__ import annotations
