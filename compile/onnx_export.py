@@ -237,20 +237,20 @@ def compare_golden(run: Run, vectors: GoldenVectors, tolerance: float, bucket: B
         for row, number in enumerate(numbers):
             rows = vectors.words(number)
             words = rows.stop - rows.start
-            found, wanted = (intent[row], tags[row, :words]), (vectors.intent[number], vectors.tags[rows])
+            answer, wanted = (intent[row], tags[row, :words]), (vectors.intent[number], vectors.tags[rows])
             text = vectors.texts[number]
             if count[row] != words or not np.array_equal(spans[row, :words], vectors.spans[rows]):
                 raise VerificationError(
                     f"ONNX Runtime finds other words than PyTorch in {text!r}: {count[row]} of them, expected {words}"
                 )
-            apart = max(float(np.abs(a - b).max(initial=0.0)) for a, b in zip(found, wanted, strict=True))
+            apart = max(float(np.abs(a - b).max(initial=0.0)) for a, b in zip(answer, wanted, strict=True))
             # Not "apart > tolerance": a NaN is a difference, too.
             if not apart <= tolerance:
                 raise VerificationError(
                     f"ONNX Runtime's logits are {apart:.2e} away from PyTorch's for {text!r}; "
                     f"{tolerance:.2e} is what rounding explains"
                 )
-            if any(not np.array_equal(a.argmax(-1), b.argmax(-1)) for a, b in zip(found, wanted, strict=True)):
+            if any(not np.array_equal(a.argmax(-1), b.argmax(-1)) for a, b in zip(answer, wanted, strict=True)):
                 raise VerificationError(f"ONNX Runtime decides otherwise than PyTorch about {text!r}")
             largest = max(largest, apart)
     return largest

@@ -146,11 +146,11 @@ class Registry:
                 content = entry.file.read_bytes()
             except OSError as error:
                 raise TargetError(f"{entry.where}: cannot be read ({error.strerror})") from error
-            found = decode_target(content, name, entry.where)
-            if not isinstance(found, Target):
-                found = resolve_preset(found, self._resolve(found.base, (*above, name)), entry.where)
-            self._family(found.family, entry.where)
-            self._targets[name] = found
+            target = decode_target(content, name, entry.where)
+            if not isinstance(target, Target):
+                target = resolve_preset(target, self._resolve(target.base, (*above, name)), entry.where)
+            self._family(target.family, entry.where)
+            self._targets[name] = target
         return self._targets[name]
 
     def _file(self, name: str, context: str) -> _File:

@@ -212,17 +212,17 @@ def decode_target(data: bytes, name: str, where: str) -> Target | Preset:
         TargetError: The file is no TOML, has an unknown, missing or ill-typed key, or contradicts itself.
     """
     content = _parse(data, where)
-    found = _convert(content, Preset, where) if "base" in content else _convert(content, Target, where)
-    if found.id != name:
-        raise TargetError(f"{where}: id is {found.id!r}, expected {name!r} as the file is called")
-    if not _ID.match(found.id):
+    target = _convert(content, Preset, where) if "base" in content else _convert(content, Target, where)
+    if target.id != name:
+        raise TargetError(f"{where}: id is {target.id!r}, expected {name!r} as the file is called")
+    if not _ID.match(target.id):
         raise TargetError(
-            f"{where}: id is {found.id!r}, "
+            f"{where}: id is {target.id!r}, "
             "expected small letters, digits, '_', '-' and '.', and a letter or digit first"
         )
-    if isinstance(found, Target):
-        check_target(found, where)
-    return found
+    if isinstance(target, Target):
+        check_target(target, where)
+    return target
 
 
 def resolve_preset(preset: Preset, base: Target, where: str) -> Target:

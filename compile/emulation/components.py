@@ -74,8 +74,8 @@ class Component:
 
 
 def _qemu_source() -> str | None:
-    found = list(locations.qemus("aarch64"))
-    return ", ".join(f"{qemu.version} in {qemu.path.parent}" for qemu in found) or None
+    installed = list(locations.qemus("aarch64"))
+    return ", ".join(f"{qemu.version} in {qemu.path.parent}" for qemu in installed) or None
 
 
 def _counter_source() -> str | None:
@@ -84,8 +84,8 @@ def _counter_source() -> str | None:
 
 
 def _compilers_source() -> str | None:
-    found = [locations.cross_compiler(prefix) for prefix in pins.CROSS_COMPILERS]
-    return ", ".join(str(compiler.path) for compiler in found if compiler is not None) if all(found) else None
+    compilers = [locations.cross_compiler(prefix) for prefix in pins.CROSS_COMPILERS]
+    return ", ".join(str(compiler.path) for compiler in compilers if compiler is not None) if all(compilers) else None
 
 
 def _aarch64_source() -> str | None:

@@ -84,12 +84,12 @@ def flags() -> list[str]:
         cpuid(leaf, subleaf, ctypes.addressof(registers))
         return tuple(registers)
 
-    found: set[str] = set()
+    names: set[str] = set()
     for (leaf, subleaf, register), bits in _BITS.items():
         if leaf <= ask(leaf & 0x80000000, 0)[0]:
             value = ask(leaf, subleaf)[register]
-            found |= {name for bit, name in bits.items() if value >> bit & 1}
-    return sorted(found)
+            names |= {name for bit, name in bits.items() if value >> bit & 1}
+    return sorted(names)
 
 
 @cache

@@ -81,9 +81,9 @@ def qemus(architecture: str) -> Iterator[Qemu]:
         if folder is not None and (folder / source.folder / name).is_file():
             yield _ask_qemu(folder / source.folder / name)
         elif source.suffix:
-            found = shutil.which(name)
-            if found:
-                yield _ask_qemu(Path(found))
+            path = shutil.which(name)
+            if path:
+                yield _ask_qemu(Path(path))
 
 
 def counting_qemu() -> Qemu | None:
@@ -125,9 +125,9 @@ class InstalledCompiler:
 
 def cross_compiler(prefix: str) -> InstalledCompiler | None:
     """Return the C compiler with a prefix (`arm-linux-gnueabihf-`), that of the system or of the emulators' folder."""
-    found = shutil.which(f"{prefix}gcc")
-    if found:
-        return InstalledCompiler(Path(found))
+    path = shutil.which(f"{prefix}gcc")
+    if path:
+        return InstalledCompiler(Path(path))
     folder = component_folder("compilers")
     return cross_compiler_in(folder, prefix) if folder is not None else None
 

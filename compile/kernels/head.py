@@ -2,7 +2,7 @@
 
 Attention pooling, peaks, the intent, the tags and their rounds of refinement (`pqrnn.model.parser.ParserModel`) are a
 dozen small products with a few hundred numbers between them, for which launches of code would take longer than the
-code. Only the words of a text are computed; the product of the neighbors has no bias, so that a row without a word adds
+code. Only the words of a text are computed; the product of the neighbours has no bias, so that a row without a word adds
 nothing to the word before it.
 """
 
@@ -263,7 +263,7 @@ class _Head:
         return self._tag_blocks([self.vectors.number(start)], add)[0]
 
     def _combine(self) -> None:
-        """Add the sum of the unary logits and those that the neighbors give."""
+        """Add the sum of the unary logits and those that the neighbours give."""
         wide = self.unary.shape[1]
         code, zero, one = self.code, self.code.index(0), self.code.index(1)
         none = self.vectors.number(0.0)
@@ -271,7 +271,7 @@ class _Head:
 
         def word(number: Value, _: list[Value]) -> tuple[()]:
             row = code.add(self.row, number)
-            # A word without a neighbor reads its own row, and drops it.
+            # A word without a neighbour reads its own row, and drops it.
             sides = []
             for end, step, shift in ((zero, "subi", 0), (last, "addi", wide)):
                 exists = code.value(f"arith.cmpi ne, {number}, {end} : index")
@@ -280,8 +280,8 @@ class _Head:
 
             def block(column: Value, _: int) -> None:
                 value = load_vector(code, self.unary, (row, column), self.lanes)
-                for exists, neighbor, shift in sides:
-                    side = load_vector(code, self.sides, (neighbor, code.add(column, code.index(shift))), self.lanes)
+                for exists, neighbour, shift in sides:
+                    side = load_vector(code, self.sides, (neighbour, code.add(column, code.index(shift))), self.lanes)
                     value = self.vectors.add(
                         value, code.value(f"arith.select {exists}, {side}, {none} : {self.vectors.kind}")
                     )

@@ -63,7 +63,7 @@ def layer_kernel(
     left = Buffer("%left", (rows, depth), family.element)
     operands = Operands(family, left, "%weights", depth, 2 * blocks * taps * GATES)
     offsets = Buffer("%offsets", (operands.blocks * lanes,), "i32")
-    scale, bias = (Buffer(each, (2 * blocks * GATES * lanes,), "f32") for each in ("%scale", "%bias"))
+    scale, bias = (Buffer(part, (2 * blocks * GATES * lanes,), "f32") for part in ("%scale", "%bias"))
     mask, counts = Buffer("%mask", (rows,), "f32"), Buffer("%counts", (texts,), "i32")
     output_i8, output_f32 = (
         Buffer("%output_i8", (rows, 2 * state), "i8"),

@@ -141,11 +141,11 @@ def link_kernels(source: Path, destination: Path, kernels: Kernels, resolved: st
     with ir.Context() as context, ir.Location.unknown():
         context.allow_unregistered_dialects = False
         module = ir.Module.parse(source.read_bytes())
-        found: dict[str, Kernel] = {}
+        linked: dict[str, Kernel] = {}
         for operation in list(_operators(module.operation)):
             kernel = _replace(operation, kernels)
-            found[kernel.name] = kernel
-        for kernel in found.values():
+            linked[kernel.name] = kernel
+        for kernel in linked.values():
             written = ir.Module.parse(write_executable(kernel, target))
             for part in list(written.body.operations):
                 part.detach_from_parent()
@@ -226,21 +226,21 @@ def _operators(operation: ir.Operation) -> Iterator[ir.Operation]:
 def _replace(operation: ir.Operation, kernels: Kernels) -> Kernel:
     """Replace an operator by the call of a kernel, and return the kernel."""
     name = ir.StringAttr(operation.attributes["name"]).value.removeprefix(_PREFIX)
-    operands = [(value, found) for value in operation.operands if (found := _tensor(str(value.type)))]
-    results = [found for value in operation.results if (found := _tensor(str(value.type)))]
+    operands = [(value, tensor) for value in operation.operands if (tensor := _tensor(str(value.type)))]
+    results = [tensor for value in operation.results if (tensor := _tensor(str(value.type)))]
     if name not in _MAKERS or len(results) != len(operation.results):
         raise ImportStageError(f"{_PREFIX}{name}: there is no kernel for this operator")
-    reads = [found for _, found in operands]
+    reads = [tensor for _, tensor in operands]
     numbers = [number for value in operation.operands for number in _numbers(value)]
-    shapes = "_".join("x".join(map(str, found.shape)) for found in (reads[0], reads[-1], *results))
+    shapes = "_".join("x".join(map(str, tensor.shape)) for tensor in (reads[0], reads[-1], *results))
     # The same name is the same kernel: every size that a kernel depends on is in it.
     unique = "_".join([name, shapes, *map(str, numbers)])
     kernel = _MAKERS[name](_Call(kernels, unique, name.endswith(F32_SUFFIX), reads, results, numbers))
     with ir.InsertionPoint(operation), operation.location:
-        given = [_create("torch_c.to_builtin_tensor", [found.builtin], [value])[0] for value, found in operands]
+        given = [_create("torch_c.to_builtin_tensor", [tensor.builtin], [value])[0] for value, tensor in operands]
         call = ir.Operation.create(
             "util.call",
-            results=[ir.Type.parse(found.builtin) for found in results],
+            results=[ir.Type.parse(tensor.builtin) for tensor in results],
             operands=given,
             attributes={"callee": ir.FlatSymbolRefAttr.get(kernel.name)},
         )
@@ -264,5 +264,5 @@ def _create(name: str, results: list[str], operands: list[ir.Value]) -> list[ir.
 
 
 def _tensor(kind: str) -> TensorType | None:
-    found = _TENSOR.fullmatch(kind)
-    return TensorType(tuple(int(size) for size in found[1].split(",") if size), found[2]) if found else None
+    match = _TENSOR.fullmatch(kind)
+    return TensorType(tuple(int(size) for size in match[1].split(",") if size), match[2]) if match else None

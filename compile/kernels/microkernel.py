@@ -111,7 +111,7 @@ class _Tile:
         )
 
     def _carry(self, sums: list[Value]) -> list[tuple[Value, str]]:
-        return [(each, self.sums) for each in sums]
+        return [(value, self.sums) for value in sums]
 
     def _wide(self) -> int:
         return 16 if self.family.name == "dotprod" else self.family.depth
@@ -122,16 +122,18 @@ class _Tile:
         # One load of 16 bytes a row, of which the instruction itself picks 4: LLVM makes `sdot v, v, v.4b[lane]` of a
         # splat lane.
         loaded = [self._load(row, column, 16) for row in self.rows]
-        words = [self.code.value(f"vector.bitcast {each} : vector<16xi8> to vector<4xi32>") for each in loaded]
+        words = [self.code.value(f"vector.bitcast {value} : vector<16xi8> to vector<4xi32>") for value in loaded]
         first = self._count(column)
         for lane in range(4):
             left = [
                 self.code.value(
-                    f"vector.shuffle {each}, {each} [{lane}, {lane}, {lane}, {lane}] : vector<4xi32>, vector<4xi32>"
+                    f"vector.shuffle {value}, {value} [{lane}, {lane}, {lane}, {lane}] : vector<4xi32>, vector<4xi32>"
                 )
-                for each in words
+                for value in words
             ]
-            sums = self._dot(self.code.add(first, self.code.index(lane)), sums, [self._as_bytes(each) for each in left])
+            sums = self._dot(
+                self.code.add(first, self.code.index(lane)), sums, [self._as_bytes(value) for value in left]
+            )
         return sums
 
     def _step(self, column: Value, sums: list[Value]) -> list[Value]:
@@ -161,7 +163,7 @@ class _Tile:
 
     def _join(self, rows: list[Value]) -> list[Value]:
         return [
-            self._spread(self.code.value(f"vector.bitcast {each} : vector<4xi8> to vector<1xi32>")) for each in rows
+            self._spread(self.code.value(f"vector.bitcast {value} : vector<4xi8> to vector<1xi32>")) for value in rows
         ]
 
     def _spread(self, word: Value) -> Value:
@@ -229,25 +231,25 @@ class _PairedTile(_Tile):
 
     def begin(self, starts: Starts) -> list[Value]:
         # [row 0 column 0, row 0 column 1, row 1 column 0, row 1 column 1]
-        found = []
+        results = []
         for row, block in pairs(range(0, len(self.rows), 2), range(len(self.blocks))):
             one, other = starts[row, block], starts[min(row + 1, len(self.rows) - 1), block]
-            found += [
+            results += [
                 self.code.value(f"vector.shuffle {one}, {other} [{picks}] : {self.sums}, {self.sums}")
                 for picks in ("0, 1, 4, 5", "2, 3, 6, 7")
             ]
-        return found
+        return results
 
     def finish(self, sums: list[Value]) -> dict[tuple[int, int], Value]:
-        found = {}
+        results = {}
         for number, (couple, block) in enumerate(pairs(range(len(self.couples)), range(len(self.blocks)))):
             low, high = sums[2 * number : 2 * number + 2]
             for row, picks in ((2 * couple, "0, 1, 4, 5"), (2 * couple + 1, "2, 3, 6, 7")):
                 if row < len(self.rows):
-                    found[row, block] = self.code.value(
+                    results[row, block] = self.code.value(
                         f"vector.shuffle {low}, {high} [{picks}] : {self.sums}, {self.sums}"
                     )
-        return found
+        return results
 
     def _wide(self) -> int:
         return 16
@@ -304,8 +306,8 @@ class _Float32Tile(_Tile):
         for lane in range(4):
             picks = ", ".join([str(lane)] * 4)
             left = [
-                self.code.value(f"vector.shuffle {each}, {each} [{picks}] : {self.sums}, {self.sums}")
-                for each in loaded
+                self.code.value(f"vector.shuffle {value}, {value} [{picks}] : {self.sums}, {self.sums}")
+                for value in loaded
             ]
             sums = self._dot(self.code.add(column, self.code.index(lane)), sums, left)
         return sums

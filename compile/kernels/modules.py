@@ -151,7 +151,7 @@ class KernelLayer(nn.Module):
                 left, packed.weights, self.bias, mask, counts, words, self.state, self.taps, self.family
             )
             return outputs, outputs
-        found = torch.ops.pqrnn.layer(
+        outputs = torch.ops.pqrnn.layer(
             left,
             packed.weights,
             packed.offsets,
@@ -164,7 +164,7 @@ class KernelLayer(nn.Module):
             self.taps,
             self.family,
         )
-        return cast(tuple[Tensor, Tensor], found)
+        return cast(tuple[Tensor, Tensor], outputs)
 
     def forward(self, value: Tensor, mask: Tensor, *, scan: bool) -> Tensor:
         """Return what `QrnnLayer.forward` does; the recurrence has only one form here."""
@@ -217,8 +217,8 @@ class KernelProjection(nn.Module):
             int(rest),
         )
         table = [self.get_buffer(name) for name in ("blocks", "numbers", "entries")]
-        found = torch.ops.pqrnn.projection(text, *table, self.seeds, *shape)
-        return cast(tuple[Tensor, Tensor, Tensor, Tensor], found)
+        outputs = torch.ops.pqrnn.projection(text, *table, self.seeds, *shape)
+        return cast(tuple[Tensor, Tensor, Tensor, Tensor], outputs)
 
     def forward(self, text: Tensor, words: int) -> Words:
         """Return what `Projection.forward` does."""

@@ -77,7 +77,7 @@ class _Projection:
         self.sizes, self.config = sizes, config
         self.hashes = (config.word_features // FEATURES_PER_HASH, config.ngram_features // FEATURES_PER_HASH)
         lanes = max(
-            count for count in (1, 2, 4, 8, 16) if count <= lanes and not any(each % count for each in self.hashes)
+            count for count in (1, 2, 4, 8, 16) if count <= lanes and not any(size % count for size in self.hashes)
         )
         rows = sizes.texts * sizes.words
         self.code = Code()

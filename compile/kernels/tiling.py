@@ -82,15 +82,15 @@ def choose_height(family: InstructionFamily, rows: int, blocks: int) -> int:
 
 def runs(heights: Sequence[int]) -> list[tuple[int, int, int]]:
     """Return runs of equal tiles: height, first row, row after the last."""
-    found: list[tuple[int, int, int]] = []
+    result: list[tuple[int, int, int]] = []
     row = 0
     for height in heights:
-        if found and found[-1][0] == height:
-            found[-1] = (height, found[-1][1], row + height)
+        if result and result[-1][0] == height:
+            result[-1] = (height, result[-1][1], row + height)
         else:
-            found.append((height, row, row + height))
+            result.append((height, row, row + height))
         row += height
-    return found
+    return result
 
 
 def _width(family: InstructionFamily, height: int) -> int:

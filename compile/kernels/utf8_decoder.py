@@ -10,7 +10,7 @@ from compile.kernels.memory import allocate_array, load_vector, store_vector
 from compile.kernels.mlir_builder import Code, Value, vector_of
 from pqrnn.features.unicode_table import REPLACEMENT
 
-MARGIN = 16  # numbers before and after those of arrays over bytes, because neighbors are looked at
+MARGIN = 16  # numbers before and after those of arrays over bytes, because neighbours are looked at
 
 
 class Utf8Decoder:

@@ -8,7 +8,7 @@ the training texts:
    take 97 % of the time of 16). This project's kernels (`compile.kernels`) work on any number of rows, and a package in
    int8 of which some targets get them has the multiples of 4 as candidates.
 2. Among all choices of at most `most` candidates, the last of them fixed, take the one with the fewest rows computed
-   per training text (a dynamic program). A bucket that saves less than `WORTH` of the rows is left out: each is some
+   per training text (a dynamic programme). A bucket that saves less than `WORTH` of the rows is left out: each is some
    80 KB of code and a few seconds of compilation.
 3. A bucket's bytes are the `COVERED` quantile over the texts that it is meant for, rounded up to 16, and never less
    than those of the bucket before. A text with few words and more bytes than that runs in a later bucket.

@@ -80,10 +80,10 @@ def write_standalone(
         compiled = compile_module(module, host, (*flags, *static, "--compile-to=hal"), timeout)
         schedule = trace_module(host, buckets)
         weights = _weights(host, schedule, timeout)
-        found = _QUERY.search(kernels.with_suffix(".h").read_text(encoding="utf-8"))
-        if found is None:
+        match = _QUERY.search(kernels.with_suffix(".h").read_text(encoding="utf-8"))
+        if match is None:
             raise StandaloneError("the compiler's header for the object file names no function that lists its kernels")
-        write_sources(folder, schedule, buckets, labels.intents, labels.tags, found[1], name)
+        write_sources(folder, schedule, buckets, labels.intents, labels.tags, match[1], name)
         (folder / "kernels.o").write_bytes(kernels.read_bytes())
         (folder / "weights.bin").write_bytes(weights)
         (folder / "target.mk").write_text(_target_makefile(target.id, cross), encoding="utf-8")

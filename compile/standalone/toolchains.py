@@ -102,12 +102,12 @@ def choose_compiler(target: Target) -> CompilerSpec:
     if target.triple.startswith("thumbv7em-none") and target.cpu == "cortex-m7":
         return _CORTEX_M7
     architecture = _architecture(target)
-    found = _CROSS_COMPILERS.get(
+    spec = _CROSS_COMPILERS.get(
         "armv7-vfp3" if architecture == "arm" and "vfp4" not in target.features else architecture
     )
-    if found is None:
+    if spec is None:
         raise ToolchainError(f"{target.id}: no C compiler is known here for {target.triple}")
-    return found
+    return spec
 
 
 def find_toolchain(target: Target) -> Toolchain:

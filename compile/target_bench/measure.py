@@ -148,7 +148,7 @@ def _run(runner: Runner, variant: Variant, arguments: Sequence[str]) -> tuple[di
     finished = run_tool(command, _SECONDS, environment=runner.environment)
     try:
         document = json.loads(finished.output)
-        failed = next((each["error_message"] for each in document["benchmarks"] if each.get("error_occurred")), "")
+        failed = next((entry["error_message"] for entry in document["benchmarks"] if entry.get("error_occurred")), "")
     except (ValueError, KeyError) as error:
         raise BenchError(
             f"{variant.target} on {runner.name}: iree-benchmark-module {finished.ending}", finished.diagnostics
@@ -164,9 +164,9 @@ def _run(runner: Runner, variant: Variant, arguments: Sequence[str]) -> tuple[di
 
 def _times(document: dict[str, Any]) -> list[float]:
     return [
-        each["real_time"] * _MICROSECONDS[each["time_unit"]]
-        for each in document["benchmarks"]
-        if each["run_type"] == "iteration"
+        entry["real_time"] * _MICROSECONDS[entry["time_unit"]]
+        for entry in document["benchmarks"]
+        if entry["run_type"] == "iteration"
     ]
 
 

@@ -14,14 +14,14 @@ def figures_tables(figures: Sequence[TargetFigures]) -> list[Table]:
     """Return tables for people: one of all variants, and one of each; columns without a figure are left out."""
     sizes = [
         (
-            each.target,
-            each.runner or "-",
-            f"{each.module_bytes:,}",
-            f"{each.code_bytes:,}",
-            f"{each.weight_bytes:,}",
-            "; ".join(each.notes) or "-",
+            variant.target,
+            variant.runner or "-",
+            f"{variant.module_bytes:,}",
+            f"{variant.code_bytes:,}",
+            f"{variant.weight_bytes:,}",
+            "; ".join(variant.notes) or "-",
         )
-        for each in figures
+        for variant in figures
     ]
     tables = [_table("compiled modules, bytes", ("target", "ran on", "module", "code", "weights", "notes"), sizes)]
     columns = (
@@ -32,7 +32,7 @@ def figures_tables(figures: Sequence[TargetFigures]) -> list[Table]:
         "peak bytes of buffers",
         "us, median of repetitions",
     )
-    for each in figures:
+    for variant in figures:
         costs = [
             (
                 f"{entry.words} words, {entry.bytes} bytes",
@@ -44,9 +44,9 @@ def figures_tables(figures: Sequence[TargetFigures]) -> list[Table]:
                 if entry.median is None
                 else f"{entry.median:.0f} ({min(entry.microseconds):.0f} to {max(entry.microseconds):.0f})",
             )
-            for entry in each.entries
+            for entry in variant.entries
         ]
-        tables.append(_table(f"{each.target}, {each.runner or 'not run'}, one call", columns, costs))
+        tables.append(_table(f"{variant.target}, {variant.runner or 'not run'}, one call", columns, costs))
     return tables
 
 

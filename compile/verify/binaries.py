@@ -69,24 +69,24 @@ def find_elves(code: bytes) -> list[Elf]:
     Raises:
         ValueError: One is cut short or contradicts itself.
     """
-    found, start = [], code.find(_MAGIC)
+    elves, start = [], code.find(_MAGIC)
     while start >= 0:
         if start + 64 <= len(code) and code[start + 4] in (1, 2) and code[start + 5] in (1, 2) and code[start + 6] == 1:
-            found.append(_read_elf(code, start))
+            elves.append(_read_elf(code, start))
         start = code.find(_MAGIC, start + 4)
-    return found
+    return elves
 
 
 def find_shaders(code: bytes) -> list[Shader]:
     """Return the SPIR-V modules in a compiled module."""
-    found, start = [], code.find(_SPIRV)
+    shaders, start = [], code.find(_SPIRV)
     while start >= 0:
         if start + 20 <= len(code):
             version = struct.unpack_from("<I", code, start + 4)[0]
             if version >> 16 == 1 and not version & 0xFF0000FF:
-                found.append(Shader((1, version >> 8 & 0xFF), frozenset(_capabilities(code, start + 20))))
+                shaders.append(Shader((1, version >> 8 & 0xFF), frozenset(_capabilities(code, start + 20))))
         start = code.find(_SPIRV, start + 4)
-    return found
+    return shaders
 
 
 def _capabilities(code: bytes, offset: int) -> Iterator[int]:
@@ -139,20 +139,20 @@ def _read_attributes(part: bytes, texts: tuple[int, ...]) -> dict[int, int | str
 
     The section holds a version, then length, vendor, and blocks of (tag, length, attributes); tag 1 is the file.
     """
-    found: dict[int, int | str] = {}
+    attributes: dict[int, int | str] = {}
     offset = part.index(b"\0", 5) + 1
     if part[:1] != b"A" or part[offset : offset + 1] != b"\1":
-        return found
+        return attributes
     end = offset + struct.unpack_from("<I", part, offset + 1)[0]
     offset += 5
     while offset < end:
         tag, offset = _number(part, offset)
         if tag in texts or (tag % 2 and (not texts or tag > 32)):
             stop = part.index(b"\0", offset)
-            found[tag], offset = part[offset:stop].decode("ascii", "replace"), stop + 1
+            attributes[tag], offset = part[offset:stop].decode("ascii", "replace"), stop + 1
         else:
-            found[tag], offset = _number(part, offset)
-    return found
+            attributes[tag], offset = _number(part, offset)
+    return attributes
 
 
 def _number(part: bytes, offset: int) -> tuple[int, int]:

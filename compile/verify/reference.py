@@ -137,8 +137,8 @@ class Oracle:
             mask = (torch.arange(bucket.words) < count[:, None]).double()[..., None]
             for draw in range(DRAWS):
                 with self._roundings.disturb(reach, draw):
-                    found = self._exact.encode(self._exact.embed(features.double()), mask, scan=True)
-                changed = Prediction(found.intent[0].numpy(), found.tags[0, :words].numpy(), reference.double.spans)
+                    outputs = self._exact.encode(self._exact.embed(features.double()), mask, scan=True)
+                changed = Prediction(outputs.intent[0].numpy(), outputs.tags[0, :words].numpy(), reference.double.spans)
                 largest = max(largest, float(np.abs(flat_logits([changed]) - flat_logits([reference.double])).max()))
         return largest
 

@@ -163,24 +163,24 @@ def _faults(elf: Elf, form: _Form, architecture: str, features: Iterable[str]) -
             f"a {elf.bits}-bit {order}-endian ELF for machine {elf.machine}, "
             f"expected {form.bits}-bit little-endian for {form.machine}"
         ]
-    found = []
+    faults = []
     if elf.undefined:
         # Not only a missing function: the loader knows no other file, and refuses even __aeabi_unwind_cpp_pr0, which
         # unwinding tables of ARM refer to.
-        found.append(f"undefined symbols, which the runtime's loader refuses: {', '.join(elf.undefined)}")
+        faults.append(f"undefined symbols, which the runtime's loader refuses: {', '.join(elf.undefined)}")
     if architecture == "riscv64":
-        found += _riscv_faults(elf, frozenset(features))
+        faults += _riscv_faults(elf, frozenset(features))
     elif architecture == "arm":
         if "vfp4" not in features:
-            found.append(
+            faults.append(
                 "the target does not promise vfp4, without whose fused multiply-add the compiler's code crashes "
                 "or gives no numbers"
             )
         for tag, fused in _ARM_FUSED.items():
             value = elf.attributes.get(tag, 0)
             if isinstance(value, int) and value > fused + (tag == _ARM_FLOAT):
-                found.append(f"ARM attribute {tag} is {value}: the code needs more than VFPv4 and its vectors")
-    return found
+                faults.append(f"ARM attribute {tag} is {value}: the code needs more than VFPv4 and its vectors")
+    return faults
 
 
 def _riscv_faults(elf: Elf, features: frozenset[str]) -> list[str]:
@@ -188,9 +188,9 @@ def _riscv_faults(elf: Elf, features: frozenset[str]) -> list[str]:
 
     Extensions that come with others, such as zicsr with f, do not count.
     """
-    found = []
+    faults = []
     if elf.flags & _COMPRESSED and "c" not in features:
-        found.append("compressed instructions (c), which the target does not promise")
+        faults.append("compressed instructions (c), which the target does not promise")
     single, *named = re.sub(r"\d+p\d+", "", str(elf.attributes.get(_RISCV_ARCH, "rv64i"))).split("_")
     extensions = {*single.removeprefix("rv64").removeprefix("i"), *named}
     implied = {name for name in extensions if name.startswith(("zv", "zve")) and "v" in features}
@@ -199,8 +199,8 @@ def _riscv_faults(elf: Elf, features: frozenset[str]) -> list[str]:
         (extensions - implied - features) & (known | {name for name in extensions if name.startswith("zv")})
     )
     if beyond:
-        found.append(f"the code needs {', '.join(beyond)}, which the target does not promise")
-    return found
+        faults.append(f"the code needs {', '.join(beyond)}, which the target does not promise")
+    return faults
 
 
 def _disassemble(elf: Elf, form: _Form, processor: Processor, architecture: str) -> str:
@@ -257,4 +257,4 @@ def _listing(tool: Path, path: Path, triple: str, features: str) -> tuple[dict[s
 def find_objdump() -> Path | None:
     """Return LLVM's disassembler, which knows every architecture, or None where there is none."""
     names = ("llvm-objdump", *(f"llvm-objdump-{number}" for number in range(_NEWEST, 13, -1)))
-    return next((Path(found) for name in names if (found := shutil.which(name))), None)
+    return next((Path(path) for name in names if (path := shutil.which(name))), None)

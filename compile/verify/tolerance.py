@@ -57,22 +57,22 @@ class Numerics:
 
     def failures(self) -> list[str]:
         """Return the rules that are broken, in words."""
-        found = []
+        failures = []
         if self.not_finite:
-            found.append(
+            failures.append(
                 f"{self.not_finite} logits are finite in PyTorch and not in the compiled code, or the other way round"
             )
         if abs(self.bias) > max(BIAS * self.spread, abs(self.framework_bias)):
-            found.append(
+            failures.append(
                 f"biased: mean error {self.bias:.2e} at a spread of {self.spread:.2e} "
                 f"(PyTorch: {self.framework_bias:.2e})"
             )
         if self.spread > SPREAD * max(self.framework_spread, self.ordered_spread):
-            found.append(
+            failures.append(
                 f"spread of the error {self.spread:.2e}, over {SPREAD} times PyTorch's ({self.framework_spread:.2e}, "
                 f"{self.ordered_spread:.2e} summed in order)"
             )
-        return found
+        return failures
 
     def figures(self) -> dict[str, float]:
         """Return the figures for the manifest, by name."""
