@@ -2,8 +2,8 @@
 
 Attention pooling, peaks, the intent, the tags and their rounds of refinement (`pqrnn.model.parser.ParserModel`) are a
 dozen small products with a few hundred numbers between them, for which launches of code would take longer than the
-code. Only the words of a text are computed; the product of the neighbours has no bias, so that a row without a word adds
-nothing to the word before it.
+code. Only the words of a text are computed; the product of the neighbours has no bias, so that a row without a word
+adds nothing to the word before it.
 """
 
 from __future__ import annotations
