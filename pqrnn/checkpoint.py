@@ -28,15 +28,15 @@ class Facts(msgspec.Struct, Generic[Config], frozen=True, forbid_unknown_fields=
     """All of a checkpoint but its weights.
 
     Attributes:
-        format: of this file; the reader refuses another one.
-        config: shape of the network.
-        labels: names of its outputs.
-        data: where the training data came from and their SHA-256 (`pqrnn.data.fingerprint`).
-        revision: git commit of the code that trained it, with "+" where the tree had changes.
-        training: settings of the run.
-        metrics: scores on the development split, as fractions of 1.
+        format: Format of this file; the reader refuses another one.
+        config: Shape of the network.
+        labels: Names of its outputs.
+        data: Where the training data came from and their SHA-256 (`pqrnn.data.fingerprint`).
+        revision: Git commit of the code that trained it, with "+" where the tree had changes.
+        training: Settings of the run.
+        metrics: Scores on the development split, as fractions of 1.
         lengths: [words, bytes, texts] over the training texts: how length buckets are chosen.
-        golden_texts: training texts that every compiled variant is checked with.
+        golden_texts: Training texts that every compiled variant is checked with.
     """
 
     format: int = FORMAT
@@ -73,8 +73,8 @@ def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
     """Read `checkpoint.json` alone.
 
     Args:
-        folder: of a trained parser or teacher.
-        config: what shapes the network that is expected there.
+        folder: Folder of a trained parser or teacher.
+        config: Type of the configuration that is expected there.
 
     Raises:
         CheckpointError: it is missing or not of this format.

@@ -125,8 +125,8 @@ class Share(NamedTuple):
     """This process's part of a step.
 
     Attributes:
-        items: what it learns.
-        all: what the whole team learns, in every process the same.
+        items: Items that this process learns.
+        all: Items that all processes learn, in every process the same.
     """
 
     items: list[Any]

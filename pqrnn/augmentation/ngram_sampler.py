@@ -25,8 +25,8 @@ class NgramSampler:
         """Count what follows what.
 
         Args:
-            texts: the words of each.
-            order: words that are looked at together, 2 or more.
+            texts: The words of each text.
+            order: Number of words that are looked at together, 2 or more.
 
         Raises:
             ValueError: `order` is less than 2.

@@ -17,11 +17,11 @@ class EncodedUtterance(NamedTuple):
     """One utterance as numbers.
 
     Attributes:
-        words: rows of the word table.
-        tags: of the words, `None` where they cannot be represented or are not known.
+        words: Rows of the word table.
+        tags: Tags of the words, `None` where they cannot be represented or are not known.
         intent: -1 where unknown.
-        logit_index: index into the logit store of a teacher's answer, -1 where there is none.
-        language: as "en"; empty where the data do not say.
+        logit_index: Index of a teacher's answer in the logit store, -1 where there is none.
+        language: Language, such as "en"; empty where the data do not say.
     """
 
     words: list[int]

@@ -30,8 +30,8 @@ class WordTokens:
         """Make an empty table.
 
         Args:
-            tokenizer: of the Hugging Face library, one that cuts words into subwords.
-            spell: how a word is spelled for it, such as in Latin letters; None: as it is.
+            tokenizer: Tokenizer of the Hugging Face library that cuts words into subwords.
+            spell: How a word is spelled for it, such as in Latin letters; None leaves it as it is.
         """
         self._tokenizer, self._spell = tokenizer, spell
         self._rows: dict[bytes, int] = {}
@@ -64,8 +64,8 @@ class WordTokens:
         """Join the tokens of utterances given as rows of this table.
 
         Args:
-            rows: of each utterance, one row a word.
-            longest: most tokens that the encoder reads; what is beyond is cut, and a word beyond points at the last
+            rows: Rows of the words of each utterance.
+            longest: Most tokens that the encoder reads; what is beyond is cut, and a word beyond points at the last
                 token.
         """
         joined, begins = [], []

@@ -24,8 +24,8 @@ class Scope(NamedTuple):
     """How requests that no intent covers are told from the others.
 
     Attributes:
-        in_scope_accuracy: share of the utterances in scope whose intent is right; calling one out of scope is wrong.
-        auroc: how often the largest probability of an intent in scope is higher for an utterance in scope than for one
+        in_scope_accuracy: Share of the utterances in scope whose intent is right; calling one out of scope is wrong.
+        auroc: How often the largest probability of an intent in scope is higher for an utterance in scope than for one
             out of it (Hendrycks and Gimpel 2017, arXiv:1610.02136). It works with and without an intent for what is out
             of scope.
     """
@@ -80,11 +80,11 @@ def evaluate_predictions(
     """Score answers.
 
     Args:
-        examples: gold labels.
-        answers: one for each.
-        decoder: that decides what they mean.
-        known: training texts.
-        out_of_scope: the intent that gold labels give to what is out of scope; "" where there is none.
+        examples: Utterances with gold labels.
+        answers: One prediction for each utterance.
+        decoder: Decoder that turns predictions into parses.
+        known: Training texts.
+        out_of_scope: The intent that gold labels give to what is out of scope; "" where there is none.
 
     Raises:
         DataNotFoundError: no utterance, or none of the intent that is called out of scope, or none but those.

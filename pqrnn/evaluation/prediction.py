@@ -27,9 +27,9 @@ class Prediction(NamedTuple):
     """Outputs for one text, without padding rows.
 
     Attributes:
-        intent: logits, float [I].
-        tags: logits, float [words, L].
-        spans: start and end byte of every word, int32 [words, 2].
+        intent: Logits of the intents, float [I].
+        tags: Logits of the tags, float [words, L].
+        spans: Start and end byte of every word, int32 [words, 2].
     """
 
     intent: NDArray[Any]

@@ -64,9 +64,9 @@ class Words(NamedTuple):
     """What the projection finds in a batch of texts.
 
     Attributes:
-        features: float32[B, W, F], -1, 0 or +1; zero rows past the last word.
-        spans: int32[B, W, 2], byte start and end (exclusive) of each word; zero past the last word.
-        word_count: int32[B], words in the text, which may be more than W: then the text has been cut at W.
+        features: Ternary features, float32[B, W, F]; zero rows past the last word.
+        spans: Byte start and end (exclusive) of each word, int32[B, W, 2]; zero past the last word.
+        word_count: Words in the text, int32[B], which may be more than W: then the text has been cut at W.
     """
 
     features: Tensor
@@ -150,7 +150,7 @@ class Projection(nn.Module):
         """Find the first `words` words of each text and their features.
 
         Args:
-            text: int32[B, N/4], zero-padded UTF-8, four bytes a lane, the first in the lowest bits (`pack_texts`).
+            text: Zero-padded UTF-8, int32[B, N/4], four bytes a lane, the first in the lowest bits (`pack_texts`).
             words: W, rows of the result.
         """
         characters, member, first, spans, count = self._segment(text, words)
@@ -288,11 +288,11 @@ def decode_utf8(byte: Tensor) -> tuple[Tensor, Tensor]:
     continuation byte begins one (U+FFFD) only if no lead before it claims it. So the whole decoding is local.
 
     Args:
-        byte: int32[B, N] in 0..255.
+        byte: Bytes of the texts, int32[B, N] in 0..255.
 
     Returns:
-        code: int32[B, N], the code point that begins here (0 where none begins).
-        length: int32[B, N], its bytes (0 where none begins).
+        The code point that begins at each byte (0 where none begins), int32[B, N],
+        and its number of bytes (0 where none begins), int32[B, N].
     """
     size = byte.shape[1]
     ahead = functional.pad(

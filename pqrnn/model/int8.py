@@ -92,12 +92,12 @@ class IntegerLinear(nn.Module):
     """A linear layer in 8 bits, float32[..., K] to float32[..., N]: what `pqrnn.model.qat.QuantizedLinear` becomes.
 
     Attributes:
-        weight: int8[K, N], -127 to 127; the activations take its type (`widen_weights`).
-        scale: float32[N / taps], of the weights; numbers that float16 holds, as it is stored.
-        bias: float32[N] or None; likewise.
-        amax: float32[], end of the range of a `ActivationRange.POSITIVE` input, else 1.
-        offset: int32[N], `-zero` times the sums of the weights' columns; follows from the weights.
-        factor: float32[N], the factor from integer sums to outputs; follows from the scales and `amax`.
+        weight: Weights, int8[K, N], -127 to 127; the activations take its type (`widen_weights`).
+        scale: Scales of the weights, float32[N / taps]; numbers that float16 holds, as it is stored.
+        bias: Biases, float32[N], likewise; None where there are none.
+        amax: End of the range of an `ActivationRange.POSITIVE` input, float32[], else 1.
+        offset: The sums of the weights' columns times `-zero`, int32[N]; follows from the weights.
+        factor: The factor from integer sums to outputs, float32[N]; follows from the scales and `amax`.
     """
 
     weight: Tensor
@@ -111,11 +111,11 @@ class IntegerLinear(nn.Module):
         """Make a layer whose weights are zero until they are loaded or set.
 
         Args:
-            inputs: K.
-            outputs: N.
-            kind: range of the inputs.
-            bias: whether there is one.
-            taps: how many outputs share a scale (`expand_taps`).
+            inputs: Number of inputs K.
+            outputs: Number of outputs N.
+            kind: Range of the inputs.
+            bias: Whether there is a bias.
+            taps: How many outputs share a scale (`expand_taps`).
         """
         super().__init__()
         self.kind, self.taps = kind, taps

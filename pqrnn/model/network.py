@@ -42,7 +42,7 @@ class Network(nn.Module, ABC):
     """A network that reads words and gives logits.
 
     Attributes:
-        projection: cuts texts into words. All networks use the same words, so a teacher's tags are about the student's
+        projection: Cuts texts into words. All networks use the same words, so a teacher's tags are about the student's
             words.
     """
 
@@ -57,9 +57,9 @@ class Network(nn.Module, ABC):
         """Encode utterances given as rows of the table.
 
         Args:
-            table: of `make_table`.
-            words: int64[B, W].
-            mask: float32[B, W, 1], one where a word is.
+            table: Table of `make_table`.
+            words: Rows of the table, int64[B, W].
+            mask: One where a word is, float32[B, W, 1].
         """
 
     def rate_scale(self, name: str) -> float:

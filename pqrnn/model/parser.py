@@ -143,9 +143,9 @@ class ParserModel(Network):
         """Encode the bottleneck's products.
 
         Args:
-            value: float32[B, W, bottleneck], of `embed`.
-            mask: float32[B, W, 1], one where a word is.
-            scan: recurrence without a loop (`pqrnn.model.recurrence`).
+            value: Products of `embed`, float32[B, W, bottleneck].
+            mask: One where a word is, float32[B, W, 1].
+            scan: Whether the recurrence is computed without a loop (`pqrnn.model.recurrence`).
         """
         config = self.config
         value = widen(value)

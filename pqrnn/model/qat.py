@@ -38,12 +38,12 @@ class QuantizedLinear(nn.Linear):
         """Make an untrained layer.
 
         Args:
-            inputs: K.
-            outputs: N.
-            kind: range of the inputs.
-            bias: whether there is one.
-            taps: how many outputs share a scale (`pqrnn.model.int8.expand_taps`).
-            headroom: how many times larger dropout makes its inputs in training; not cut off then.
+            inputs: Number of inputs K.
+            outputs: Number of outputs N.
+            kind: Range of the inputs.
+            bias: Whether there is a bias.
+            taps: How many outputs share a scale (`pqrnn.model.int8.expand_taps`).
+            headroom: How many times larger dropout makes its inputs in training; they are not cut off then.
         """
         super().__init__(inputs, outputs, bias)
         self.kind, self.taps, self.headroom = kind, taps, headroom

@@ -17,12 +17,12 @@ def recur_by_loop(forget: Tensor, update: Tensor, *, reverse: bool = False) -> T
     """One step a word: the reference, and the faster form in training.
 
     Args:
-        forget: float32[B, T, C], the share of the state that is kept.
-        update: float32[B, T, C], what is added: `(1 - forget) * z`.
-        reverse: from the last word to the first.
+        forget: The share of the state that is kept, float32[B, T, C].
+        update: What is added to the state, `(1 - forget) * z`, float32[B, T, C].
+        reverse: Whether it runs from the last word to the first.
 
     Returns:
-        float32[B, T, C], the states, from a zero state.
+        The states, float32[B, T, C], from a zero state.
     """
     states: Tensor = _Loop.apply(forget, update, reverse)
     return states

@@ -14,8 +14,8 @@ def plot_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw loss and development scores against epochs into a PNG, replaced atomically.
 
     Args:
-        log: records of `pqrnn.training.trainer`, one an epoch.
-        path: of the picture.
+        log: Records of `pqrnn.training.trainer`, one for each epoch.
+        path: Path of the picture.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

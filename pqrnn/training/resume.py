@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from pqrnn.errors import TrainingError
@@ -119,8 +119,7 @@ def load_state(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim
         TrainingError: the file is damaged or does not fit.
     """
     progress = read_progress(path)
-    with safe_open(path, "pt") as file:
-        tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in list(file.keys())}
+    tensors: dict[str, Tensor] = load_file(path)
     try:
         for name, module in modules.items():
             prefix = f"{name}."

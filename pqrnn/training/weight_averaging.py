@@ -40,9 +40,9 @@ def average_checkpoints(folders: Sequence[Path], development: Sequence[Example],
     """Write the parser whose weights are the mean of others', and score it.
 
     Args:
-        folders: of trained parsers in float32, of one shape and for the same labels.
-        development: what it is scored on.
-        out: where the checkpoint is written.
+        folders: Folders of trained parsers in float32, of one shape and for the same labels.
+        development: Utterances that it is scored on.
+        out: Folder that the checkpoint is written to.
 
     Returns:
         Its scores on the development set, as in a checkpoint.

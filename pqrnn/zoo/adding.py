@@ -50,16 +50,16 @@ def add_parser(
     weights. Paths are cut to their last part.
 
     Args:
-        run: folder of the checkpoint.
-        shelf: folder to put it in, under its name.
-        name: small letters, digits, "-" and "_".
-        data: short names of the data sets that it learned from (`pqrnn.zoo.data_sets`).
-        story: what only people know of it.
-        languages: that it was trained on; by default those of its checkpoint.
-        results: file of kept results with rows about it.
-        work: its name there.
-        beside: other names there whose rows are to stand in the card, as its teacher's.
-        replace: whether a parser of that name may be replaced.
+        run: Folder of the checkpoint.
+        shelf: Folder to put it in, under its name.
+        name: Name of small letters, digits, "-" and "_".
+        data: Short names of the data sets that it learned from (`pqrnn.zoo.data_sets`).
+        story: What only people know of it.
+        languages: Languages that it was trained on; by default those of its checkpoint.
+        results: File of kept results with rows about it.
+        work: Its name in these results.
+        beside: Other names in these results whose rows are to stand in the card, as its teacher's.
+        replace: Whether a parser of that name may be replaced.
 
     Raises:
         ZooError: the name is none, there is one already, the checkpoint is too large or unfinished, results or data

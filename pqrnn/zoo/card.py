@@ -25,9 +25,9 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     """What no file says.
 
     Attributes:
-        summary: what the parser is for, one line.
-        teacher: who taught it, in words; "" for nobody.
-        commands: that made it, in order.
+        summary: What the parser is for, in one line.
+        teacher: What taught it, in words; "" for nothing.
+        commands: Commands that made it, in order.
     """
 
     summary: str
@@ -39,10 +39,10 @@ def render_card(entry: ZooEntry, facts: Facts[ModelConfig], sets: Mapping[str, D
     """Return the card as Markdown.
 
     Args:
-        entry: what is known of it; every figure is taken from here.
-        facts: of its checkpoint.
-        sets: the data sets that it learned from.
-        story: the rest.
+        entry: Entry of the zoo, from which every figure is taken.
+        facts: Facts of its checkpoint.
+        sets: The data sets that it learned from.
+        story: What only people know of it.
     """
     parts = [
         f"# {entry.name}\n\n{entry.summary}\n",

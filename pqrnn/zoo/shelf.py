@@ -29,18 +29,18 @@ class ZooEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """What is known of a trained parser.
 
     Attributes:
-        format: of this file.
-        name: that `pqrnn parse` takes.
-        summary: one line for tables.
-        languages: that it was trained on, as `en`.
-        licence: of the weights.
-        data: names of the data sets (`pqrnn.zoo.data_sets`) that it learned from.
-        parameters: trained numbers of the model as it ships.
-        precision: of the weights: "int8" or "float32".
-        work: under which its own figures are kept.
-        figures: kept results, its own and its teacher's.
-        files: of the checkpoint.
-        revision: commit of the code that trained it.
+        format: Format of this file.
+        name: Name that `pqrnn parse` takes.
+        summary: One line for tables.
+        languages: Languages that it was trained on, such as `en`.
+        licence: Licence of the weights.
+        data: Names of the data sets (`pqrnn.zoo.data_sets`) that it learned from.
+        parameters: Number of parameters of the model as it ships.
+        precision: Precision of the weights, "int8" or "float32".
+        work: Name under which its own figures are kept.
+        figures: Kept results, its own and its teacher's.
+        files: Files of the checkpoint.
+        revision: Commit of the code that trained it.
     """
 
     format: int = FORMAT
