@@ -6,12 +6,19 @@ INSTALLED := $(VENV)/.installed
 DEMO := runs/demo
 # One thread is what the figures stand for, and small matrices gain little from more.
 export OMP_NUM_THREADS ?= 1
+# The many processes that tests start need not compile every module again, also where the shell has this switched off.
+export PYTHONDONTWRITEBYTECODE :=
+# Tests run in one process per core. A file's tests stay together, because they share what it compiles or trains; the
+# files that take long come first.
+WORKERS ?= logical
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo emulators test clean
+.PHONY: help demo emulators test quick lint types all-tests quick-tests clean
 
 help:
 	@echo "make demo       install, train a small parser on the built-in commands, compile it for this machine, check, benchmark, parse"
 	@echo "make test       install, fetch the emulators, lint, type check, run every test"
+	@echo "make quick      lint, and the tests that take no time"
 	@echo "make emulators  fetch what runs the targets that are not this machine (QEMU, Vulkan on the processor), without root"
 	@echo "make clean      remove what these two made, but not the virtual environment"
 
@@ -31,12 +38,26 @@ demo: $(INSTALLED)
 emulators: $(INSTALLED)
 	$(BIN)/python -m compile.emulation.install
 
-# Where the emulators cannot be had, their tests are skipped and say why.
+# Where the emulators cannot be had, their tests are skipped and say why. Types are checked beside the tests.
 test: $(INSTALLED)
 	-$(BIN)/python -m compile.emulation.install
+	@$(MAKE) --no-print-directory --jobs 3 lint types all-tests
+
+quick: $(INSTALLED)
+	@$(MAKE) --no-print-directory --jobs 2 lint quick-tests
+
+lint:
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
 	$(BIN)/mypy
-	$(BIN)/pytest
+
+all-tests:
+	$(PYTEST)
+
+quick-tests:
+	$(PYTEST) -m "unit and not slow"
 
 clean:
 	rm -rf $(DEMO) $(DEMO).pqrnn $(DEMO).pqrnn.failed build dist

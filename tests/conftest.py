@@ -26,7 +26,7 @@ os.environ["PQRNN_TARGETS"] = str(Path(__file__).parent / "no-such-folder")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_FOLDERS = ("unit", "compiled", "emulated", "data")
+_TIERS = ("unit", "data", "compiled", "emulated")  # those that take longest last
 _HERE = Path(__file__).parent
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
@@ -37,18 +37,32 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests neither find what was compiled before them nor leave anything in the user's cache."""
+    """Tests neither find what was compiled before them nor leave anything in the user's cache.
+
+    The processes of one run (`pytest -n`) share the cache, and the folder of `makers.shared`.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PQRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("PQRNN_CACHE", str(folder / "cache"))
+        patch.setenv("PQRNN_TEST_SHARED", str(folder / "shared"))
         yield
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test by the folder that it lies in."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark every test by the folder that it lies in; where several processes run them, put files that take long first.
+
+    The last files are short then, so that all processes end at about the same time.
+    """
+    tiers = {}
     for item in items:
         parts = item.path.relative_to(_HERE).parts if item.path.is_relative_to(_HERE) else ()
-        if parts and parts[0] in _FOLDERS:
+        if parts and parts[0] in _TIERS:
             item.add_marker(parts[0])
+            tiers[item.path] = _TIERS.index(parts[0])
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: tiers.get(item.path, 0), reverse=True)
 
 
 def pytest_collection_finish() -> None:

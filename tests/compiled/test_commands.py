@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from makers.forks import run_pqrnn
 
 _GRAMMAR = """
 locale = "en"
@@ -23,15 +22,9 @@ door_open = ["open the {room} door [please]", "(can|could) you open the door of 
 
 
 def _pqrnn(*arguments: str | Path, stdin: bytes = b"", code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "pqrnn", *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        check=False,
-        timeout=500,
-    )
-    assert done.returncode == code, done.stderr.decode()
-    return done.stdout.decode()
+    done = run_pqrnn(*arguments, stdin=stdin)
+    assert done.returncode == code, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +54,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "--out",
             folder / "run",
             "--epochs",
-            "80",
+            "20",
             "--patience",
             "0",
             "--batch",
@@ -149,13 +142,7 @@ def test_parse_survives_any_bytes(home: Path) -> None:
 
 def test_long_text_is_refused_or_said_to_be_cut(home: Path) -> None:
     text = "open the kitchen door please " * 60
-    done = subprocess.run(
-        [sys.executable, "-m", "pqrnn", "parse", home / "home.pqrnn", text],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = run_pqrnn("parse", home / "home.pqrnn", text)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     parse = json.loads(_pqrnn("parse", home / "home.pqrnn", text, "--truncate", "--json"))

@@ -11,13 +11,13 @@ import os
 import shutil
 import struct
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from makers.forks import run_pqrnn
 from oracles.host import Host
 from tiny_package import BUCKETS, write_package
 
@@ -157,8 +157,7 @@ def test_numbers_are_optional_and_their_absence_is_said(package: Path, answers: 
 
 def test_the_command_line_judges(package: Path, answers: list[HostAnswer], tmp_path: Path) -> None:
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pqrnn", "conformance", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        return run_pqrnn("conformance", *arguments)
 
     file = tmp_path / "answers.jsonl"
     file.write_bytes(b"\n".join(map(msgspec.json.encode, answers)))
@@ -201,8 +200,7 @@ def _sanitizers(compiler: str, folder: Path) -> list[str]:
 def _build(package: Path, folder: Path) -> Path:
     """Compile the example against the fake interface, with every warning an error and the sanitizers on."""
     compiler = _compiler()
-    header = [sys.executable, "-m", "pqrnn", "conformance", str(package), "--header", str(folder / "package.h")]
-    subprocess.run(header, check=True, timeout=60)
+    assert run_pqrnn("conformance", package, "--header", folder / "package.h").returncode == 0
     flags = [
         "-std=c11",
         "-g",
@@ -299,8 +297,7 @@ def test_the_example_in_c_fits_the_real_headers(package: Path, tmp_path: Path) -
             "IREE's C headers are in no package: point IREE_INCLUDE at runtime/src of a checkout of iree-org/iree, "
             "release 3.13"
         )
-    header = [sys.executable, "-m", "pqrnn", "conformance", str(package), "--header", str(tmp_path / "package.h")]
-    subprocess.run(header, check=True, timeout=60)
+    assert run_pqrnn("conformance", package, "--header", tmp_path / "package.h").returncode == 0
     flags = ["-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
     folders = [f"-I{tmp_path}", f"-I{_C}", "-isystem", include]
     done = subprocess.run(

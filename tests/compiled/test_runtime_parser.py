@@ -287,7 +287,7 @@ class TestThreads:
         shared("a")
         shared.close()
         for thread in threads:
-            thread.join(10)
+            thread.join(100)
         assert len(ended) == 3
 
     @pytest.mark.parametrize("threads", [1, 2])

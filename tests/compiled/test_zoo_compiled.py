@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from makers.forks import run_pqrnn
 from makers.runs import write_run
 
 from pqrnn.checkpoint import load_checkpoint
@@ -37,15 +38,14 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _run(zoo: Path, *arguments: str, start: tuple[str, ...] = ("-m", "pqrnn")) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "PQRNN_ZOO": str(zoo / "shelf"),
-        "PQRNN_CACHE": str(zoo / "cache"),
-        "OMP_NUM_THREADS": "1",
-    }
+def _run(zoo: Path, *arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command line, or a program in a new interpreter."""
+    environment = {"PQRNN_ZOO": str(zoo / "shelf"), "PQRNN_CACHE": str(zoo / "cache"), "OMP_NUM_THREADS": "1"}
+    if not code:
+        return run_pqrnn(*arguments, environment=environment)
+    command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(
-        [sys.executable, *start, *arguments], capture_output=True, text=True, check=False, timeout=500, env=environment
+        command, capture_output=True, text=True, check=False, timeout=500, env={**os.environ, **environment}
     )
 
 
@@ -62,7 +62,7 @@ def test_a_name_is_compiled_once_and_answers_like_pytorch(zoo: Path) -> None:
     assert [json.loads(line)["intent"] for line in first.stdout.splitlines()] == [parse.intent for parse in expected]
 
     before = package.stat().st_mtime_ns
-    second = _run(zoo, "parse", "small", "--json", *_TEXTS, start=("-c", _HEAVY))
+    second = _run(zoo, "parse", "small", "--json", *_TEXTS, code=_HEAVY)
     assert second.returncode == 0, second.stderr
     assert second.stdout == first.stdout
     assert second.stderr == ""
@@ -91,7 +91,7 @@ def test_without_the_compiler_it_says_what_to_install(zoo: Path) -> None:
         "u.find_spec = lambda n, *a: None if n == 'iree.compiler' else real(n, *a)\n"
     )
     environment = {"PQRNN_CACHE": str(zoo / "empty")}
-    start = ("-c", f"import os; os.environ.update({environment})\n{code}{_HEAVY}")
-    done = _run(zoo, "parse", "small", "hello", start=start)
+    code = f"import os; os.environ.update({environment})\n{code}{_HEAVY}"
+    done = _run(zoo, "parse", "small", "hello", code=code)
     assert "pqrnn[compile]" in done.stderr
     assert not (zoo / "empty").exists()

@@ -5,10 +5,12 @@ at once: ``intent[i] = 7 - |sum(byte * (position + 1)) mod I - i|`` and ``tags[w
 - t|``.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from iree.compiler.tools import compile_str
+from makers.shared import share_file
 from numpy.typing import NDArray
 
 from runtime_py.decode.labels import Labels
@@ -54,14 +56,23 @@ TEXTS = (
 
 def compile_module(text: str | None = None) -> bytes:
     """Compile the module for any CPU of this architecture."""
-    options = [
+    options = (
         "--iree-hal-target-device=local",
         "--iree-hal-local-target-device-backends=llvm-cpu",
         "--iree-llvmcpu-target-cpu=generic",
-    ]
-    code = compile_str(module_text() if text is None else text, extra_args=options)
-    assert code is not None
-    return code
+    )
+    return compile_text(module_text() if text is None else text, options)
+
+
+def compile_text(text: str, options: Sequence[str]) -> bytes:
+    """Compile MLIR, once in a run of the tests."""
+
+    def make(path: Path) -> None:
+        code = compile_str(text, extra_args=list(options))
+        assert code is not None
+        path.write_bytes(code)
+
+    return share_file("module.vmfb", (text, tuple(options)), make).read_bytes()
 
 
 def write_package(destination: Path, code: bytes, more: tuple[bytes, ...] = ()) -> Manifest:

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from iree.compiler.tools import compile_str
 from makers.small import gpu_variant
 from msgspec.structs import replace
-from tiny_package import BUCKETS, INTENTS, TAGS, module_text, write_package
+from tiny_package import BUCKETS, INTENTS, TAGS, compile_text, module_text, write_package
 
 from compile.emulation.runner import Runner
 from compile.support.process import Finished, run_tool
@@ -70,23 +69,17 @@ def cpu_code(triple: str, cpu: str, features: tuple[str, ...] = ()) -> bytes:
     ]
     if features:
         options.append(f"--iree-llvmcpu-target-cpu-features={','.join(f'+{feature}' for feature in features)}")
-    return _compiled(module_text().rstrip().removesuffix("}") + PRODUCT + "}\n", options)
+    return compile_text(module_text().rstrip().removesuffix("}") + PRODUCT + "}\n", options)
 
 
 def vulkan_code(target: str, text: str) -> bytes:
     """Compile a module for a GPU by the compiler's name of it."""
-    return _compiled(text, ["--iree-hal-target-device=vulkan", f"--iree-vulkan-target={target}"])
+    return compile_text(text, ["--iree-hal-target-device=vulkan", f"--iree-vulkan-target={target}"])
 
 
 def cpu_sums() -> bytes:
     """Compile the parser that sums for any processor of this machine's architecture."""
-    return _compiled(summing_text(), [*CPU, "--iree-llvmcpu-target-cpu=generic"])
-
-
-def _compiled(text: str, options: list[str]) -> bytes:
-    code = compile_str(text, extra_args=options)
-    assert code is not None
-    return code
+    return compile_text(summing_text(), [*CPU, "--iree-llvmcpu-target-cpu=generic"])
 
 
 def cpu_package(path: Path, code: bytes, triple: str, features: tuple[str, ...]) -> None:

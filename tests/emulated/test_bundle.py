@@ -204,7 +204,7 @@ def test_nothing_of_the_checkout_is_on_the_path(board: Board) -> None:
     assert machine == "aarch64"
     assert Path(runtime) == site / "runtime_py" / "__init__.py"
     root = Path(board.runner.python[-1]).parents[2]
-    outside = [place for place in path if not Path(place).is_relative_to(root) and Path(place) != site]
+    outside = [entry for entry in path if not Path(entry).is_relative_to(root) and Path(entry) != site]
     assert not outside
     assert not {"pqrnn", "compile", "targets", "torch"} & set(modules)
     assert not list(site.glob("*.pth"))

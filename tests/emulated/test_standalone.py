@@ -22,7 +22,7 @@ from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import target_flags
 from compile.pipeline import compile_checkpoint
 from compile.standalone.building import Program, built_program
-from compile.standalone.errors import ToolchainError, StandaloneError
+from compile.standalone.errors import StandaloneError, ToolchainError
 from compile.standalone.export import write_standalone
 from compile.standalone.pipeline import export_parser
 from compile.standalone.proof import prove
@@ -92,9 +92,9 @@ def written(module: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The C of the tiny module, which has no weights, for this machine."""
     toolchain_of("host")
-    place = tmp_path_factory.mktemp("tiny")
-    (place / "module.mlir").write_text(module_text(), encoding="utf-8")
-    return write(place / "module.mlir", registry().get("host"), TINY_BUCKETS, ODD, place / "c")
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "module.mlir").write_text(module_text(), encoding="utf-8")
+    return write(folder / "module.mlir", registry().get("host"), TINY_BUCKETS, ODD, folder / "c")
 
 
 @pytest.mark.parametrize(
@@ -148,11 +148,11 @@ def test_every_entry_and_the_choice_among_them(tiny: Path) -> None:
             assert answers.entry == bucket.entry
             assert [texts[index] for index in answers.index] == [text for text in texts if len(text) <= bucket.bytes]
             rows = answers.rows(bucket.words)
-            for place, index in enumerate(answers.index):
+            for row, index in enumerate(answers.index):
                 intent, tags, spans, count = oracle(texts[index], bucket.words)
-                kept = slice(rows[place], rows[place + 1])
-                assert answers.count[place] == count
-                assert np.array_equal(answers.intent[place], intent)
+                kept = slice(rows[row], rows[row + 1])
+                assert answers.count[row] == count
+                assert np.array_equal(answers.intent[row], intent)
                 if count <= bucket.words:
                     assert np.array_equal(answers.tags[kept], tags)
                     assert np.array_equal(answers.spans[kept], spans)

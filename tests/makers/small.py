@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -13,6 +15,7 @@ from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import STRIP_FLAGS, compile_module
 from compile.verify.golden import GoldenSet, make_golden
 from compile.verify.reference import Oracle
+from makers.shared import share_file
 from pqrnn.model.parser import ParserModel
 from pqrnn.recipes.settings import ModelConfig, ProjectionConfig
 from runtime_py.decode.labels import Labels
@@ -67,12 +70,23 @@ def answer_golden(model: ParserModel, buckets: Sequence[Bucket] = BUCKETS) -> Go
 
 def import_small(model: ParserModel, destination: Path, buckets: Sequence[Bucket] = BUCKETS, batch: int = 1) -> Path:
     """Write a folded model as MLIR."""
-    return import_programs(export_entries(model, buckets, batch=batch), destination)
+    weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
+    key = ("import", str(model), sha256(weights).hexdigest(), model.config, tuple(buckets), batch)
+    made = share_file(
+        "module.mlirbc", key, lambda path: import_programs(export_entries(model, buckets, batch=batch), path)
+    )
+    shutil.copyfile(made, destination)
+    return destination
 
 
 def compile_for(module: Path, *flags: str) -> bytes:
     """Compile MLIR; the flags name the machine."""
-    return compile_module(module, module.with_suffix(".vmfb"), (*flags, *STRIP_FLAGS)).path.read_bytes()
+    made = share_file(
+        "module.vmfb",
+        ("compile", sha256(module.read_bytes()).hexdigest(), flags),
+        lambda path: compile_module(module, path, (*flags, *STRIP_FLAGS)),
+    )
+    return made.read_bytes()
 
 
 def cpu_flags(cpu: str) -> tuple[str, ...]:

@@ -124,16 +124,18 @@ class Host:
             return intent.index(max(intent)), [row.index(max(row)) for row in tags]
         names, frames = self.manifest["labels"]["tags"], self.manifest["labels"].get("frames") or []
         labels = [name.partition("-")[2] for name in names]
-        places = sorted(set(labels) - {""})
+        slot_labels = sorted(set(labels) - {""})
         found: list[tuple[float, int, list[int]]] = []
         for number in sorted(range(len(intent)), key=lambda each: -intent[each]):
             bonus, unseen = self._bonuses(number)
             parts = {part for slots in bonus for size in range(len(slots) + 1) for part in combinations(slots, size)}
             allowed = [
-                t for t, label in enumerate(labels) if not label or not frames or places.index(label) in frames[number]
+                t
+                for t, label in enumerate(labels)
+                if not label or not frames or slot_labels.index(label) in frames[number]
             ]
             allowed.sort(
-                key=lambda t: (places.index(labels[t]) if labels[t] else -1, names[t][0] == "I")
+                key=lambda t: (slot_labels.index(labels[t]) if labels[t] else -1, names[t][0] == "I")
             )  # of equal sums the first
             chains: dict[tuple[int, _Slots], tuple[float, list[int]]] = {(-1, ()): (0.0, [])}
             for row in tags:
@@ -143,7 +145,7 @@ class Host:
                         if names[tag][0] == "I" and (last < 0 or labels[last] != labels[tag]):
                             continue
                         if names[tag][0] == "B" and slots is not None:
-                            more = tuple(sorted((*slots, places.index(labels[tag]))))
+                            more = tuple(sorted((*slots, slot_labels.index(labels[tag]))))
                             slots = more if more in parts else None
                         if (tag, slots) not in longer or total + row[tag] > longer[tag, slots][0]:
                             longer[tag, slots] = (total + row[tag], [*path, tag])

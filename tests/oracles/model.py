@@ -33,7 +33,9 @@ def encode(weights: Mapping[str, Array], features: Array, config: Config) -> tup
         features: of the text's words, [words, F].
         config: of the network.
     """
-    seen = [np.concatenate([word, _context(features, place, config.context)]) for place, word in enumerate(features)]
+    seen = [
+        np.concatenate([word, _context(features, position, config.context)]) for position, word in enumerate(features)
+    ]
     values = [np.maximum(_norm(weights, "bottleneck_norm", _linear(weights, "bottleneck", word)), 0.0) for word in seen]
     for layer in range(config.layers):
         values = _layer(weights, f"layers.{layer}", values, config.kernel)
@@ -60,18 +62,18 @@ def _refine(weights: Mapping[str, Array], unary: list[Array], rounds: int) -> li
         from_left, from_right = np.split(weights["neighbours.weight"], 2)
         likely = [_softmax(word) for word in tags]
         tags = []
-        for place, own in enumerate(unary):
-            left = from_left @ likely[place - 1] if place > 0 else 0.0
-            right = from_right @ likely[place + 1] if place + 1 < len(unary) else 0.0
+        for position, own in enumerate(unary):
+            left = from_left @ likely[position - 1] if position > 0 else 0.0
+            right = from_right @ likely[position + 1] if position + 1 < len(unary) else 0.0
             tags.append(own + left + right)
     return tags
 
 
-def _context(features: Array, place: int, width: int) -> Array:
+def _context(features: Array, position: int, width: int) -> Array:
     """Features of this word with the next one, with the one before, and with both; zero where there is none."""
 
     def word(offset: int, column: int) -> float:
-        return features[place + offset, column] if 0 <= place + offset < len(features) else 0.0
+        return features[position + offset, column] if 0 <= position + offset < len(features) else 0.0
 
     found = np.zeros((3, width))
     for column in range(width):
@@ -94,9 +96,9 @@ def _layer(weights: Mapping[str, Array], name: str, values: list[Array], kernel:
         taps = products[direction * kernel : (direction + 1) * kernel]
         state = np.zeros(len(biases[0]) // 3)
         hidden = []
-        for place in range(len(sequence)):
+        for position in range(len(sequence)):
             gates = sum(
-                (taps[back] @ sequence[place - back] for back in range(min(kernel, place + 1))),
+                (taps[back] @ sequence[position - back] for back in range(min(kernel, position + 1))),
                 np.zeros(len(biases[0])),
             )
             gates = _norm(weights, f"{name}.norm", gates, direction) + biases[direction]

@@ -66,13 +66,13 @@ def decode(data: bytes) -> list[Character]:
         return "\ufffd", error.end
 
     codecs.register_error("oracle-note", note)
-    characters, place = [], 0
+    characters, start = [], 0
     for text in data.decode("utf-8", "oracle-note"):
-        end = broken.get(place) or place + len(text.encode())
-        characters.append(Character(text, place, end))
-        place = end
+        end = broken.get(start) or start + len(text.encode())
+        characters.append(Character(text, start, end))
+        start = end
     assert "".join(c.text for c in characters) == data.decode("utf-8", "replace")
-    assert place == len(data)
+    assert start == len(data)
     return characters
 
 
@@ -124,7 +124,7 @@ def _hash_character(character: str) -> int:
 
 def hash_string(text: str) -> int:
     """`sum_k g(c_k) * P^k mod 2^32` over the folded characters."""
-    return sum(_hash_character(character) * BASE**place for place, character in enumerate(text)) % MODULUS
+    return sum(_hash_character(character) * BASE**index for index, character in enumerate(text)) % MODULUS
 
 
 def hash_ngrams(word: str, orders: Sequence[int]) -> list[int]:
@@ -153,7 +153,7 @@ def hash_shape(word: str) -> int:
 @lru_cache(maxsize=1 << 18)
 def _stretch(value: int, group: int) -> tuple[int, ...]:
     bits = finalise(value ^ finalise(group + 1))
-    pairs = [(bits >> 2 * place) & 3 for place in range(FEATURES_PER_HASH)]
+    pairs = [(bits >> 2 * index) & 3 for index in range(FEATURES_PER_HASH)]
     return tuple({0b00: 0, 0b11: 0, 0b01: 1, 0b10: -1}[pair] for pair in pairs)
 
 

@@ -134,12 +134,12 @@ def damaged_bytes() -> st.SearchStrategy[bytes]:
 
 def _damage(text: str) -> st.SearchStrategy[bytes]:
     data = text.encode()
-    place = st.integers(0, max(len(data) - 1, 0))
+    index = st.integers(0, max(len(data) - 1, 0))
     return st.one_of(
-        place.map(lambda i: data[:i]),
-        place.map(lambda i: data[i:]),
-        place.map(lambda i: data[:i] + data[i + 1 :]),
-        st.tuples(place, st.integers(0, 255)).map(
+        index.map(lambda i: data[:i]),
+        index.map(lambda i: data[i:]),
+        index.map(lambda i: data[:i] + data[i + 1 :]),
+        st.tuples(index, st.integers(0, 255)).map(
             lambda change: data[: change[0]] + bytes([change[1]]) + data[change[0] + 1 :]
         ),
     )

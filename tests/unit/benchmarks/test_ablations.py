@@ -16,6 +16,8 @@ from pqrnn.distillation.logit_store import read_logits
 from pqrnn.errors import RecipeError
 from pqrnn.model.parser import ParserModel
 
+pytestmark = pytest.mark.slow
+
 _SMALL = {
     "model.projection.word_features": 64,
     "model.projection.ngram_features": 64,

@@ -84,9 +84,9 @@ def test_a_file_that_fails_halfway_is_not_kept(tmp_path: Path) -> None:
 
 def test_every_call_is_timed_in_every_round_and_takes_turns() -> None:
     order: list[str] = []
-    found = time_in_turn({name: lambda place, name=name: order.append(f"{name}{place}") for name in "abc"}, 2, 3)
+    found = time_in_turn({name: lambda index, name=name: order.append(f"{name}{index}") for name in "abc"}, 2, 3)
     assert all(times.shape == (3, 2) and (times > 0).all() for times in found.values())
-    turns = [order[place : place + 3] for place in range(len(order) - 18, len(order), 3)]
+    turns = [order[index : index + 3] for index in range(len(order) - 18, len(order), 3)]
     assert [{each[1] for each in turn} for turn in turns] == [{"0"}, {"1"}] * 3
     assert all(sorted(each[0] for each in turn) == ["a", "b", "c"] for turn in turns)
     assert len({tuple(each[0] for each in turn) for turn in turns}) > 2  # nobody always comes after the same one
@@ -94,12 +94,12 @@ def test_every_call_is_timed_in_every_round_and_takes_turns() -> None:
 
 def test_in_a_row_each_answers_all_texts_before_the_next() -> None:
     order: list[str] = []
-    found = time_in_a_row({name: lambda place, name=name: order.append(f"{name}{place}") for name in "abc"}, 3, 4)
+    found = time_in_a_row({name: lambda index, name=name: order.append(f"{name}{index}") for name in "abc"}, 3, 4)
     assert all(times.shape == (4, 3) and (times > 0).all() for times in found.values())
-    turns = [order[place : place + 5] for place in range(0, len(order), 5)]
+    turns = [order[index : index + 5] for index in range(0, len(order), 5)]
     assert all([each[1] for each in turn] == list("01012") for turn in turns)  # two that are not counted come first
     assert all(len({each[0] for each in turn}) == 1 for turn in turns)
-    rounds = [tuple(turn[0][0] for turn in turns[place : place + 3]) for place in range(0, len(turns), 3)]
+    rounds = [tuple(turn[0][0] for turn in turns[index : index + 3]) for index in range(0, len(turns), 3)]
     assert all(sorted(each) == ["a", "b", "c"] for each in rounds)
     assert len(set(rounds)) > 1
 
@@ -119,6 +119,7 @@ def test_the_roofline_is_the_stricter_of_two_limits() -> None:
     assert limits.read(10_000_000) == pytest.approx(1e-3)
 
 
+@pytest.mark.slow
 def test_limits_of_this_machine_can_be_measured() -> None:
     found = measure_limits(1 << 20)
     assert 1e8 < found.float32 < 1e13

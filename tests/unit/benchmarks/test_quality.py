@@ -25,7 +25,7 @@ from runtime_py.decode.decoder import Decoder, Parse
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(results, "FOLDER", tmp_path / "results")
     write_run(tmp_path / "run")
     write_run(tmp_path / "teacher", seed=1)
@@ -55,23 +55,23 @@ def _row(parse: Parse, locale: str) -> dict[str, object]:
     return {"text": parse.text, "intent": parse.intent, "slots": slots, "locale": locale}
 
 
-def _measure(monkeypatch: pytest.MonkeyPatch, place: Path, *words: str) -> dict[tuple[str, str], ResultRow]:
-    data = ("--data", str(place / "data")) if not words[0].startswith("--") else ()
+def _measure(monkeypatch: pytest.MonkeyPatch, folder: Path, *words: str) -> dict[tuple[str, str], ResultRow]:
+    data = ("--data", str(folder / "data")) if not words[0].startswith("--") else ()
     monkeypatch.setattr("sys.argv", ["x", *words, *data])
     quality.main()
     return {(row.work, row.metric): row for row in load_results("quality").rows}
 
 
 def test_networks_answer_together_with_the_mean_of_their_probabilities(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = ["wake me at seven", "wecke mich"]
-    networks = [load_teacher(place / name)[0] for name in ("run", "teacher")]
+    networks = [load_teacher(folder / name)[0] for name in ("run", "teacher")]
     said = [compute_logits(network, texts) for network in networks]
     labels = range(len(said[0][0].intent)), range(said[0][0].tags.shape[1])
     same, turned = Columns(list(labels[0]), list(labels[1])), Columns(list(labels[0]), list(labels[1])[::-1])
     found = answer_together(
-        [Voice(place / "run", networks[0], same), Voice(place / "teacher", networks[1], turned)], texts
+        [Voice(folder / "run", networks[0], same), Voice(folder / "teacher", networks[1], turned)], texts
     )
     for mean, first, second in zip(found, *said, strict=True):
         for whole, own, other in (
@@ -81,23 +81,23 @@ def test_networks_answer_together_with_the_mean_of_their_probabilities(
             expected = (_softmax(own.astype(float)) + _softmax(other.astype(float))) / 2
             np.testing.assert_allclose(np.exp(whole.astype(float)), expected, rtol=1e-4, atol=1e-6)
         assert mean.spans.tolist() == first.spans.tolist()
-    alone = answer_together([Voice(place / "run", networks[0], same)], texts)
+    alone = answer_together([Voice(folder / "run", networks[0], same)], texts)
     assert [each.intent.tolist() for each in alone] == [each.intent.tolist() for each in said[0]]
 
     rows = _measure(
-        monkeypatch, place, str(place / "run"), "--with", str(place / "teacher"), "--work", "small teachers"
+        monkeypatch, folder, str(folder / "run"), "--with", str(folder / "teacher"), "--work", "small teachers"
     )
-    one = _measure(monkeypatch, place, str(place / "run"), "--work", "small")
+    one = _measure(monkeypatch, folder, str(folder / "run"), "--work", "small")
     assert rows["small teachers", "parameters"].value == 2 * one["small", "parameters"].value
     assert rows["small teachers", "weights"].value == 2 * one["small", "weights"].value
     with pytest.raises(SystemExit):
         _measure(
             monkeypatch,
-            place,
-            str(place / "run"),
-            str(place / "package"),
+            folder,
+            str(folder / "run"),
+            str(folder / "package"),
             "--with",
-            str(place / "teacher"),
+            str(folder / "teacher"),
             "--work",
             "small",
         )
@@ -108,13 +108,13 @@ def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return powers / powers.sum(-1, keepdims=True)
 
 
-def test_languages_averages_and_teachers(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_languages_averages_and_teachers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = ("--lang", "en,de")
-    _measure(monkeypatch, place, str(place / "teacher"), *both, "--work", "small-{lang} teacher")
+    _measure(monkeypatch, folder, str(folder / "teacher"), *both, "--work", "small-{lang} teacher")
     rows = _measure(
         monkeypatch,
-        place,
-        str(place / "run"),
+        folder,
+        str(folder / "run"),
         *both,
         "--work",
         "small-{lang}",
@@ -137,8 +137,8 @@ def test_languages_averages_and_teachers(place: Path, monkeypatch: pytest.Monkey
         assert rows[f"small-{language}", "retention"].value == pytest.approx(exact / teacher, abs=1e-6)
     mean = (rows["small-en", "intent accuracy"].value + rows["small-de", "intent accuracy"].value) / 2
     assert rows["small average", "intent accuracy"].value == pytest.approx(mean, abs=1e-6)
-    assert rows["small average", "weights"].value == (place / "run" / "model.safetensors").stat().st_size
-    again = _measure(monkeypatch, place, *both, "--work", "small-{lang} teacher", "--average", "teacher average")
+    assert rows["small average", "weights"].value == (folder / "run" / "model.safetensors").stat().st_size
+    again = _measure(monkeypatch, folder, *both, "--work", "small-{lang} teacher", "--average", "teacher average")
     assert {key: row.value for key, row in again.items() if key[0] != "teacher average"} == {
         key: row.value for key, row in rows.items()
     }
@@ -146,15 +146,15 @@ def test_languages_averages_and_teachers(place: Path, monkeypatch: pytest.Monkey
     assert "small average" in render_quality()
 
 
-def test_a_work_against_its_float(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _measure(monkeypatch, place, str(place / "teacher"), "--lang", "en", "--work", "plain")
-    gold = [json.loads(line)["intent"] for line in (place / "data" / "test.jsonl").read_text().splitlines()][:4]
+def test_a_work_against_its_float(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _measure(monkeypatch, folder, str(folder / "teacher"), "--lang", "en", "--work", "plain")
+    gold = [json.loads(line)["intent"] for line in (folder / "data" / "test.jsonl").read_text().splitlines()][:4]
     scope = gold[0]
     assert set(gold) != {scope}
     rows = _measure(
         monkeypatch,
-        place,
-        str(place / "run"),
+        folder,
+        str(folder / "run"),
         "--lang",
         "en",
         "--work",
@@ -170,7 +170,9 @@ def test_a_work_against_its_float(place: Path, monkeypatch: pytest.MonkeyPatch) 
     assert rows["small", "in-scope accuracy"].n == sum(intent != scope for intent in gold)
     assert 0.0 <= rows["small", "out-of-scope AUROC"].value <= 1.0
     with pytest.raises(SystemExit, match="plain"):
-        _measure(monkeypatch, place, str(place / "run"), "--lang", "en", "--work", "small", "--teacher-work", "nobody")
+        _measure(
+            monkeypatch, folder, str(folder / "run"), "--lang", "en", "--work", "small", "--teacher-work", "nobody"
+        )
 
 
 @pytest.mark.parametrize(
@@ -182,10 +184,10 @@ def test_a_work_against_its_float(place: Path, monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_what_cannot_be_measured_is_refused(
-    words: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SystemExit):
-        _measure(monkeypatch, place, *words)
+        _measure(monkeypatch, folder, *words)
 
 
 def test_the_interval_of_an_average_is_that_of_independent_parts() -> None:

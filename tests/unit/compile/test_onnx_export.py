@@ -31,6 +31,8 @@ from pqrnn.cli.app import app
 from pqrnn.features.projection import Projection, pack_texts
 from pqrnn.recipes.settings import ProjectionConfig
 
+pytestmark = pytest.mark.slow
+
 BUCKET = make_buckets([(6, 32)])[0]
 
 

@@ -22,6 +22,8 @@ from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TrainingConfig
 from pqrnn.training import trainer as training
 from pqrnn.training.trainer import train
 
+pytestmark = pytest.mark.slow
+
 _MODEL = ModelConfig(projection=ProjectionConfig(word_features=64, ngram_features=64), bottleneck=32, state=16)
 
 

@@ -239,8 +239,8 @@ def test_nonsense_is_an_error_of_its_file(text: bytes) -> None:
 @given(st.data())
 def test_a_file_with_a_hole_or_a_stray_byte_is_refused_or_read(data: st.DataObject) -> None:
     text = bytearray(data.draw(st.sampled_from([GOOD, PRESET, GPU])).encode())
-    place = data.draw(st.integers(0, len(text) - 1))
-    text[place : place + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=3))
+    index = data.draw(st.integers(0, len(text) - 1))
+    text[index : index + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=3))
     for name in ("board", "named", "gpu"):
         try:
             decode_target(bytes(text), name, "file")

@@ -291,8 +291,8 @@ def test_a_packed_table_says_the_same_of_every_code_point() -> None:
     blocks, numbers, entries = pack_table(projection.stage1, projection.stage2)
     assert blocks.nbytes + numbers.nbytes + entries.nbytes < (projection.stage1.nbytes + projection.stage2.nbytes) / 3
     code = torch.arange(0x110000)
-    place = blocks.view(torch.uint8)[code >> BLOCK_BITS].long() * (1 << BLOCK_BITS) + code % (1 << BLOCK_BITS)
-    assert np.array_equal(entries[numbers.view(torch.uint8)[place].long()].numpy(), load_unicode_table().entries())
+    index = blocks.view(torch.uint8)[code >> BLOCK_BITS].long() * (1 << BLOCK_BITS) + code % (1 << BLOCK_BITS)
+    assert np.array_equal(entries[numbers.view(torch.uint8)[index].long()].numpy(), load_unicode_table().entries())
     with pytest.raises(ValueError, match="300 different entries"):
         pack_table(projection.stage1, torch.arange(300, dtype=torch.int32)[:, None])
 

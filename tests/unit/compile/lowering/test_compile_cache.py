@@ -28,6 +28,7 @@ def module(folder: Path, content: bytes, seconds: float = 1.5) -> Compiled:
     return Compiled(path, FLAGS, seconds, STATISTICS)
 
 
+@pytest.mark.slow
 @given(inputs, inputs)
 def test_keys_are_equal_only_where_everything_is(
     first: tuple[bytes, list[str], str, str], second: tuple[bytes, list[str], str, str]
@@ -38,9 +39,9 @@ def test_keys_are_equal_only_where_everything_is(
 def test_one_changed_byte_flag_or_version_is_another_key() -> None:
     mlir = b"module { func.func @f() }"
     keys = [cache_key(mlir, FLAGS, VERSION, PROCESSOR)]
-    for place in range(len(mlir)):
+    for index in range(len(mlir)):
         changed = bytearray(mlir)
-        changed[place] ^= 1
+        changed[index] ^= 1
         keys.append(cache_key(bytes(changed), FLAGS, VERSION, PROCESSOR))
     keys += [
         cache_key(mlir, FLAGS[::-1], VERSION, PROCESSOR),  # the last of two contradicting flags counts

@@ -208,6 +208,7 @@ def test_boards_without_a_python_runtime_are_named(triple: str, reason: str) -> 
     assert (reason in why_no_wheel(triple)) and bool(why_no_wheel(triple)) == bool(reason)
 
 
+@pytest.mark.slow
 def test_the_command_line_makes_one_and_warns(package: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,

@@ -37,7 +37,7 @@ def alive(number: int) -> bool:
 
 
 def wait_until_gone(numbers: list[int]) -> list[int]:
-    for _ in range(100):
+    for _ in range(1200):
         if not any(alive(number) for number in numbers):
             return []
         time.sleep(0.05)
@@ -73,8 +73,11 @@ def test_output_that_is_no_text_is_kept() -> None:
 
 def test_time_up_kills_the_tool_and_its_children(tmp_path: Path) -> None:
     note = tmp_path / "pids"
-    finished = run_tool([sys.executable, "-c", STUBBORN, note], 3)
-    assert finished.timed_out
+    for seconds in (3, 30, 300):  # as long as the tool needs on a busy machine to start its own
+        finished = run_tool([sys.executable, "-c", STUBBORN, note], seconds)
+        assert finished.timed_out
+        if note.exists():
+            break
     assert finished.ending.startswith("was stopped after ")
     numbers = [int(word) for word in note.read_text().split()]
     assert wait_until_gone(numbers) == []
@@ -92,7 +95,7 @@ def test_interrupt_kills_the_tool_and_its_children(tmp_path: Path) -> None:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in process.communicate(timeout=30)[1]
+    assert "KeyboardInterrupt" in process.communicate(timeout=300)[1]
     assert wait_until_gone([int(word) for word in note.read_text().split()]) == []
 
 

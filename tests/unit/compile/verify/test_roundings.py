@@ -120,6 +120,7 @@ def golden() -> GoldenSet:
     return make_golden(Oracle(model.folded(), BUCKETS), [text.encode() for text in texts], BUCKETS)
 
 
+@pytest.mark.slow
 def test_settled_texts_are_held_to_the_error_of_float32(golden: GoldenSet) -> None:
     assert 30 < sum(golden.settled) < len(golden.settled)
     assert golden.settled_tolerance < 1e-4 < golden.tolerance < 1.0

@@ -63,6 +63,7 @@ def _is_within(piece: list[int], row: EncodedUtterance) -> bool:
     return any(row.words[start : start + len(piece)] == piece for start in range(len(row.words) - len(piece) + 1))
 
 
+@pytest.mark.slow
 @given(_rows(), st.integers(0, 2**32), st.floats(0, 1))
 def test_swapped_rows_stay_right(rows: list[EncodedUtterance], seed: int, share: float) -> None:
     swap = SlotSwap(rows, _TAGS)
@@ -97,6 +98,7 @@ def test_rows_without_tags_stay() -> None:
     assert not recombination.is_known(row)
 
 
+@pytest.mark.slow
 @given(_rows(), st.integers(0, 2**32))
 def test_values_of_another_language_come_from_there(rows: list[EncodedUtterance], seed: int) -> None:
     """With `foreign` at one, every slot that the other language knows is of it, and the words between stay."""
@@ -129,9 +131,9 @@ def test_crossed_rows_are_two_pieces_of_one_intent(rows: list[EncodedUtterance],
         )
         if not foreign:
             assert {_language_of(word) for word in changed.words} <= {row.language}
-        for place, tag in enumerate(changed.tags):  # no value begins in the middle
+        for index, tag in enumerate(changed.tags):  # no value begins in the middle
             if _TAGS[tag].startswith("I-"):
-                assert place and _TAGS[changed.tags[place - 1]][2:] == _TAGS[tag][2:]
+                assert index and _TAGS[changed.tags[index - 1]][2:] == _TAGS[tag][2:]
 
 
 def test_rows_are_joined_where_both_have_the_same_slot() -> None:
@@ -244,7 +246,7 @@ def test_a_drawn_text_has_no_neighbours_that_the_given_ones_lack(
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(2, 5), st.integers(0, 2**32))
 def test_texts_that_share_nothing_are_drawn_as_they_are(sizes: list[int], order: int, seed: int) -> None:
-    texts = [tuple(b"%d-%d" % (number, place) for place in range(size)) for number, size in enumerate(sizes)]
+    texts = [tuple(b"%d-%d" % (number, index) for index in range(size)) for number, size in enumerate(sizes)]
     assert NgramSampler(texts, order).draw(random.Random(seed)) in texts
 
 

@@ -78,7 +78,7 @@ def test_whole_words_become_tags_and_come_back(case: Tagged, random: Random) -> 
 @given(tagged_texts(), st.data())
 def test_white_space_at_the_edges_changes_nothing(case: Tagged, data: st.DataObject) -> None:
     wide = []
-    edges = [0, *(place for _, _, last in case.groups for place in [case.points[last][1]]), len(case.text)]
+    edges = [0, *(position for _, _, last in case.groups for position in [case.points[last][1]]), len(case.text)]
     for index, slot in enumerate(case.slots):
         left = data.draw(st.integers(_space_before(case, slot.start, edges[index]), slot.start))
         right = data.draw(st.integers(slot.end, _space_after(case, slot.end)))
@@ -97,8 +97,8 @@ def _space_after(case: Tagged, end: int) -> int:
 
 @given(tagged_texts(), LABELS, st.data())
 def test_any_slots_either_come_back_exactly_or_have_a_reason(case: Tagged, label: str, data: st.DataObject) -> None:
-    places = st.integers(0, len(case.text))
-    pairs = data.draw(st.lists(st.tuples(places, places), max_size=4))
+    offsets = st.integers(0, len(case.text))
+    pairs = data.draw(st.lists(st.tuples(offsets, offsets), max_size=4))
     slots = tuple(SlotSpan(label, min(pair), max(pair)) for pair in pairs)
     placed = normalise_slots(case.text, slots)
     outcome = write_tags(case.text, slots, case.bytes)

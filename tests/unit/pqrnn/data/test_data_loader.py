@@ -233,6 +233,7 @@ def test_loading_data_does_not_load_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
+@pytest.mark.slow
 def test_grammar_files_and_the_built_in_set_are_loaded_in_the_same_way(tmp_path: Path) -> None:
     grammar = tmp_path / "mine.toml"
     grammar.write_text(

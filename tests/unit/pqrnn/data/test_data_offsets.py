@@ -37,7 +37,7 @@ TEXTS = st.one_of(st.lists(st.sampled_from(TRICKY)).map("".join), st.text())
 @example("")
 @example("\x7f\x80\u07ff\u0800\uffff\U00010000")
 def test_every_offset_is_the_length_of_the_encoded_prefix(text: str) -> None:
-    assert list(measure_bytes(text)) == [len(text[:place].encode()) for place in range(len(text) + 1)]
+    assert list(measure_bytes(text)) == [len(text[:index].encode()) for index in range(len(text) + 1)]
 
 
 @given(TEXTS)
@@ -46,7 +46,7 @@ def test_code_points_and_bytes_are_each_others_reverse(text: str) -> None:
     assert len(points) == len(text.encode()) + 1
     assert [points[offset] for offset in offsets] == list(range(len(text) + 1))
     # What is no beginning of a character is marked, so a wrong offset can never pass for a right one.
-    assert {place for place, point in enumerate(points) if point < 0} == set(range(len(points))) - set(offsets)
+    assert {index for index, point in enumerate(points) if point < 0} == set(range(len(points))) - set(offsets)
 
 
 def test_half_a_surrogate_pair_is_an_error() -> None:

@@ -26,8 +26,8 @@ VISIBLE = st.one_of(
 @st.composite
 def examples(draw: st.DrawFn) -> Example:
     text = draw(VISIBLE)
-    places = st.integers(0, len(text))
-    pairs = draw(st.lists(st.tuples(places, places), max_size=3))
+    offsets = st.integers(0, len(text))
+    pairs = draw(st.lists(st.tuples(offsets, offsets), max_size=3))
     slots = tuple(SlotSpan(draw(VISIBLE), min(pair), max(pair)) for pair in pairs)
     return Example(text, draw(VISIBLE), slots, draw(st.sampled_from(["", "en", "en-US", "th"])))
 

@@ -136,8 +136,8 @@ def _read_marks(raw: str) -> tuple[str, tuple[SlotSpan, ...]]:
         else:
             plain += piece
     text = _SPACES.sub(" ", plain).strip(" ")
-    places = [index for index, char in enumerate(text) if char != " "]
-    return text, tuple(SlotSpan(label, places[first], places[last - 1] + 1) for label, first, last in spans)
+    visible = [index for index, char in enumerate(text) if char != " "]
+    return text, tuple(SlotSpan(label, visible[first], visible[last - 1] + 1) for label, first, last in spans)
 
 
 # No punctuation: what becomes of the space before it has examples of its own below.

@@ -92,8 +92,8 @@ def test_every_slot_is_a_value_of_one_of_its_lists(locale: str) -> None:
 def test_slots_begin_and_end_with_a_word(locale: str) -> None:
     # A boundary between two letters could not be written as one tag a word. Thai has a token per grapheme.
     for example in _sample(locale):
-        for place in {place for slot in example.slots for place in (slot.start, slot.end)} - {0, len(example.text)}:
-            kinds = [unicodedata.category(char) for char in example.text[place - 1 : place + 1]]
+        for offset in {offset for slot in example.slots for offset in (slot.start, slot.end)} - {0, len(example.text)}:
+            kinds = [unicodedata.category(char) for char in example.text[offset - 1 : offset + 1]]
             assert not all(kind[0] in "LM" for kind in kinds), example
             assert kinds != ["Nd", "Nd"], example
 

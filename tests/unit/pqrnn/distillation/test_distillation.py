@@ -552,7 +552,7 @@ def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher:
     model, _ = load_teacher(teacher)
     numbers = [3, len(made.texts) - 1]
     targets = made.targets(numbers, 9)
-    for place, number in enumerate(numbers):
+    for row, number in enumerate(numbers):
         draft = made.texts[number]
         table = model.make_table()
         words, mask = torch.tensor([table.index(draft.words)]), torch.ones(1, len(draft.words), 1)
@@ -560,11 +560,11 @@ def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher:
             expected = relate(model.encode_words(table, words, mask).states, mask, 4).exp()[0]
         assert targets.relations is not None
         torch.testing.assert_close(
-            targets.relations[place, :, : len(draft.words), : len(draft.words)], expected, rtol=0, atol=2e-3
+            targets.relations[row, :, : len(draft.words), : len(draft.words)], expected, rtol=0, atol=2e-3
         )
         assert (
-            not targets.relations[place, :, len(draft.words) :].any()
-            and not targets.relations[place, :, :, len(draft.words) :].any()
+            not targets.relations[row, :, len(draft.words) :].any()
+            and not targets.relations[row, :, :, len(draft.words) :].any()
         )
     config = TrainingConfig(epochs=15, batch=4, learning_rate=1e-2, patience=0, swap=0.0, misspell=0.0)
     distances = []

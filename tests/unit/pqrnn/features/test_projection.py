@@ -81,9 +81,11 @@ def test_long_texts_equal_the_oracle(data: bytes) -> None:
 
 def _decode(data: bytes, size: int) -> list[tuple[str, int, int]]:
     code, length = decode_utf8(unpack_bytes(pack_texts([data], size)))
-    begins = [(place, c, n) for place, (c, n) in enumerate(zip(code[0].tolist(), length[0].tolist(), strict=True)) if n]
+    begins = [
+        (offset, c, n) for offset, (c, n) in enumerate(zip(code[0].tolist(), length[0].tolist(), strict=True)) if n
+    ]
     assert all(c == 0 for c, n in zip(code[0].tolist(), length[0].tolist(), strict=True) if not n)
-    return [(chr(c), place, place + n) for place, c, n in begins if place < len(data)]
+    return [(chr(c), offset, offset + n) for offset, c, n in begins if offset < len(data)]
 
 
 @examples(400)

@@ -59,13 +59,13 @@ def test_padding_and_company_do_not_matter(batch: list[bytes], size: int) -> Non
 @given(byte_texts(SIZE))
 def test_words_are_in_order_and_leave_out_exactly_the_spaces(data: bytes) -> None:
     spans, counts = PROJECTION.segment(pack_texts([data], SIZE), SIZE)
-    place = 0
+    position = 0
     for start, end in [*spans[0, : counts[0]].tolist(), (len(data), len(data))]:
-        assert place <= start <= end <= len(data)
-        assert {break_class(character) for character in data[place:start].decode()} <= {SPACE}
+        assert position <= start <= end <= len(data)
+        assert {break_class(character) for character in data[position:start].decode()} <= {SPACE}
         assert SPACE not in {break_class(character) for character in data[start:end].decode("utf-8", "replace")}
         assert start < end or start == len(data)
-        place = end
+        position = end
 
 
 @examples(100)

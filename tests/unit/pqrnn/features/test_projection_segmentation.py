@@ -123,6 +123,7 @@ def test_spans_count_bytes() -> None:
     ]
 
 
+@pytest.mark.slow
 @examples(150)
 @given(
     st.sampled_from(["thai", "han", "kana"]).flatmap(
@@ -136,6 +137,7 @@ def test_words_without_spaces_are_unicodes_graphemes(text: str) -> None:
 
 
 # Devanagari is left out: the `regex` module lets a virama without a consonant before it join what follows.
+@pytest.mark.slow
 @examples(150)
 @given(
     st.sampled_from(["latin", "greek", "cyrillic", "hebrew", "korean", "emoji", "flags", "thai", "kana"]).flatmap(

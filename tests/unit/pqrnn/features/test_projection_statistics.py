@@ -64,6 +64,7 @@ def assert_standard_normal(values: Matrix, most: float) -> None:
     assert np.square(values).mean() == pytest.approx(1.0, abs=max(4 * math.sqrt(2 / values.size), 0.02))
 
 
+@pytest.mark.slow
 def test_shares_are_a_half_and_two_quarters(features: Matrix) -> None:
     own = features[:, :OWN]
     for value, share in ((0, 0.5), (1, 0.25), (-1, 0.25)):
@@ -117,6 +118,7 @@ def test_words_that_differ_in_a_letter_or_in_the_order_do_not_correlate() -> Non
     assert_standard_normal(correlate(project(swapped)[:, :OWN]), 6.5)
 
 
+@pytest.mark.slow
 def test_no_column_is_constant_or_stands_twice(features: Matrix) -> None:
     """The columns of n-grams included, and neither is one the negative of another."""
     columns = features.T[features.T.std(1) > 0]
@@ -141,6 +143,7 @@ def test_clipped_ngram_sums_are_zero_less_often_than_word_features(features: Mat
     assert (ngram == 1).mean() == pytest.approx((ngram == -1).mean(), abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [make_words(200_000), [str(number) for number in range(200_000)], make_words(200_000, alphabet="ab", longest=20)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import numpy as np
+import pytest
 from oracles.unicode_classes import break_class, is_comparable_python, is_known, lower_case
 
 from pqrnn.features.unicode_table import BLOCK_BITS, CODE_POINTS, BreakClass, load_unicode_table
@@ -19,6 +20,7 @@ def test_tables_have_the_shape_that_the_lookup_needs() -> None:
     assert set(np.unique(table.entries() & 15)) == set(BreakClass)
 
 
+@pytest.mark.slow
 def test_every_code_point_agrees_with_the_sources() -> None:
     entries = load_unicode_table().entries().tolist()
     compared, wrong = 0, []

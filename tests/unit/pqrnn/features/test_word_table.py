@@ -26,6 +26,7 @@ def test_words_of_many_texts_are_those_of_the_oracle(texts: list[bytes]) -> None
     assert segment_texts(PROJECTION, texts) == wanted
 
 
+@pytest.mark.slow
 @examples(60)
 @given(st.lists(byte_texts(48), min_size=1, max_size=5))
 def test_rows_are_the_features_of_the_words_in_their_texts(texts: list[bytes]) -> None:
@@ -58,6 +59,7 @@ def test_what_is_not_one_word_is_an_error_and_changes_nothing(word: bytes) -> No
     assert table.index([b"fresh"]) == [1]
 
 
+@pytest.mark.slow
 def test_dense_layers_see_each_distinct_word_once() -> None:
     table = WordFeatures(PROJECTION)
     rows = torch.tensor([table.index([b"a", b"b", b"a"]), table.index([b"c", b"a", b"c"])])

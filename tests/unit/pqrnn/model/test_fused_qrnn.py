@@ -53,6 +53,7 @@ def learn(layer: QrnnLayer, value: Tensor, mask: Tensor, *, fused: bool) -> list
     return [found.detach(), value.grad * mask, *gradients, layer.norm.mean.clone(), layer.norm.variance.clone()]
 
 
+@pytest.mark.slow
 @examples(60)
 @given(
     st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(lambda lengths: sum(lengths) > 1),
@@ -71,6 +72,7 @@ def test_equals_the_layer_in_double_precision(lengths: list[int], padding: int, 
         torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", [1, 2, 3])
 @pytest.mark.parametrize("zoneout", [0.0, 0.4])
 def test_gradients_are_those_of_finite_differences(kernel: int, zoneout: float) -> None:

@@ -94,6 +94,7 @@ def test_loop_and_scan_agree(options: dict[str, Any]) -> None:
         close(by_loop, by_scan)
 
 
+@pytest.mark.slow
 @examples(40)
 @given(byte_texts(60))
 def test_bucket_does_not_matter(data: bytes) -> None:

@@ -39,6 +39,7 @@ def test_a_parser_says_the_same_bits() -> None:
     }  # the model is left as it is
 
 
+@pytest.mark.slow
 def test_there_are_no_8_bits_in_what_is_compiled() -> None:
     for program in export_entries(widen_weights(make_int8(1).folded()), BUCKETS).values():
         values = [node.meta.get("val") for node in program.graph.nodes]

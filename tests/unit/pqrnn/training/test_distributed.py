@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from makers.forks import start_fork
+from makers.team import work
 
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.distributed import all_gather, all_reduce, broadcast, is_leader, join_process_group, share_items, world_size
@@ -18,90 +17,9 @@ from pqrnn.errors import TrainingError
 from pqrnn.features.projection import pack_texts
 from pqrnn.model.losses import IGNORED, Totals, distillation_loss, joint_loss
 
-_ROOT = Path(__file__).parents[4]
+pytestmark = pytest.mark.slow
 
 _ROUNDING = 2e-3  # of logits that spread by 0.1
-
-# What every process of a team runs; `argv`: what to do, and a folder.
-_WORK = """
-import sys
-from pathlib import Path
-
-import torch
-
-from pqrnn.distillation import logit_store
-from pqrnn.training import trainer as training
-from runtime_py.decode.labels import Labels
-from pqrnn.data.examples import Example, SlotSpan
-from pqrnn.distributed import join_process_group, process_rank
-from pqrnn.distillation.logit_store import TeacherLogits, TransferText, read_logits, write_logits
-from pqrnn.distillation.objective import DistillationObjective
-from pqrnn.recipes.settings import DistillationConfig, ModelConfig, ProjectionConfig, TrainingConfig
-from pqrnn.training.trainer import train
-
-torch.set_num_threads(1)
-join_process_group()
-task, folder = sys.argv[1], Path(sys.argv[2])
-LABELS = Labels(("dim", "off", "on"), ("O", "B-room", "I-room"))
-
-
-def examples():
-    made = []
-    for verb, intent in (("switch on", "on"), ("turn off", "off"), ("dim", "dim")):
-        for room in ("kitchen", "hall", "living room", "cellar", "garage"):
-            for pattern in ("{v} the {r} lights", "please {v} lights in the {r}", "{v} {r}"):
-                text = pattern.format(v=verb, r=room)
-                made.append(Example(text, intent, (SlotSpan("room", text.index(room), text.index(room) + len(room)),)))
-    made.append(Example("stop", "off"))
-    return made
-
-
-def label(part):
-    counts = [len(text.words) for text in part]
-    generator = torch.Generator().manual_seed(len(part) + part[0].source)
-    return TeacherLogits(torch.randn(len(part), 3, generator=generator), torch.randn(sum(counts), 3, generator=generator))
-
-
-def make_lessons(place):
-    logit_store.SHARD = 8
-    texts = []
-    for number, example in enumerate(examples()):
-        words = tuple(example.text.encode().split())
-        texts.append(TransferText(number, words, (0,) * len(words), LABELS.intents.index(example.intent)))
-        texts.append(TransferText(number, words + (b"now",), None, -1))
-    return write_logits(place, texts, label, fingerprint="f", labels=LABELS, teachers=["t"], utterances=len(examples()))
-
-
-# Without anything random within a step: what is left between one process and two is the order of sums.
-shape = ModelConfig(
-    projection=ProjectionConfig(word_features=64, ngram_features=64),
-    bottleneck=32, state=16, dropout=0.0, word_dropout=0.0, zoneout=0.0,
-)
-config = TrainingConfig(epochs=3, batch=9, learning_rate=3e-3, patience=0, misspell=0.1)
-if task == "label":
-    make_lessons(folder)
-elif task == "train":
-    train(folder, examples(), examples()[::3], shape, config)
-elif task == "killed":
-    training._SAVE_SECONDS = 0.0
-    try:
-        train(folder, examples(), examples()[::3], shape, config, stop_after=8)
-    except KeyboardInterrupt:
-        pass
-elif task == "distill":
-    made = make_lessons(folder / "lessons")
-    objective = DistillationObjective(read_logits(folder / "lessons"), DistillationConfig())
-    train(folder, examples(), examples()[::3], shape, config, objective=objective)
-elif task == "apart":  # every process with a folder of its own
-    training._SAVE_SECONDS = 0.0
-    if (folder / "0").exists():
-        train(folder / str(process_rank()), examples(), examples()[::3], shape, config)
-    else:
-        try:
-            train(folder / "0", examples(), examples()[::3], shape, config, stop_after=4)
-        except KeyboardInterrupt:
-            pass
-"""
 
 
 def _run(size: int, task: str, folder: Path, expect: int = 0) -> str:
@@ -109,29 +27,25 @@ def _run(size: int, task: str, folder: Path, expect: int = 0) -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    processes = []
-    for rank in range(size):
-        team = {
-            "RANK": str(rank),
-            "WORLD_SIZE": str(size),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-            "OMP_NUM_THREADS": "1",
-        }
-        command = [sys.executable, "-c", _WORK, task, str(folder)]
-        processes.append(
-            subprocess.Popen(
-                command,
-                cwd=_ROOT,
-                env={**os.environ, **team},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+    forks = [
+        start_fork(
+            work,
+            task,
+            folder,
+            environment={
+                "RANK": str(rank),
+                "WORLD_SIZE": str(size),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "OMP_NUM_THREADS": "1",
+            },
         )
-    said = [process.communicate(timeout=300)[0] for process in processes]
-    assert {process.returncode for process in processes} == {expect}, "\n".join(said)
-    return "\n".join(said)
+        for rank in range(size)
+    ]
+    done = [fork.wait(300) for fork in forks]
+    said = "\n".join((process.stdout + process.stderr).decode() for process in done)
+    assert {process.returncode for process in done} == {expect}, said
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -147,10 +61,10 @@ def _assert_same_run(folder: Path, other: Path) -> None:
     Not the weights: where a norm follows, the gradient of a bias is nothing but rounding, and Adam makes steps of it.
     """
     texts = pack_texts([b"please dim the lights in the hall", b"stop", b"switch on the living room lights now"], 48)
-    found, expected = (load_checkpoint(place).model(texts, 8) for place in (folder, other))
+    found, expected = (load_checkpoint(run).model(texts, 8) for run in (folder, other))
     torch.testing.assert_close(found.intent, expected.intent, rtol=0.0, atol=_ROUNDING)
     torch.testing.assert_close(found.tags, expected.tags, rtol=0.0, atol=_ROUNDING)
-    lines = [[json.loads(line) for line in (place / "log.jsonl").read_text().splitlines()] for place in (folder, other)]
+    lines = [[json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (folder, other)]
     assert len(lines[0]) == len(lines[1]) == 3
     for mine, yours in zip(*lines, strict=True):
         assert mine["loss"] == pytest.approx(yours["loss"], rel=1e-3)
@@ -184,10 +98,10 @@ def test_a_killed_team_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 def test_a_team_labels_the_same_lessons_and_learns_the_same_from_them(tmp_path: Path) -> None:
     _run(1, "distill", tmp_path / "one")
     _run(2, "distill", tmp_path / "two")
-    shards = sorted(path.name for path in (tmp_path / "one" / "lessons").iterdir())
+    shards = sorted(path.name for path in (tmp_path / "one" / "logits").iterdir())
     assert len(shards) == 13  # 92 texts in shards of 8, and the index
     for name in shards:
-        mine, yours = ((tmp_path / place / "lessons" / name).read_bytes() for place in ("two", "one"))
+        mine, yours = ((tmp_path / team / "logits" / name).read_bytes() for team in ("two", "one"))
         assert json.loads(mine) == json.loads(yours) if name.endswith("json") else mine == yours
     _assert_same_run(tmp_path / "two", tmp_path / "one")
 

@@ -39,6 +39,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [[1], [2, 3], [5, 11], [17]])
 def test_resumes_after_kills_to_the_same_weights(
     finished: Path, tmp_path: Path, kills: list[int], monkeypatch: pytest.MonkeyPatch
@@ -53,6 +54,7 @@ def test_resumes_after_kills_to_the_same_weights(
     assert (tmp_path / "log.jsonl").read_text() == (finished / "log.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_resumes_when_the_last_state_is_older_than_the_kill(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(
@@ -62,6 +64,7 @@ def test_resumes_when_the_last_state_is_older_than_the_kill(finished: Path, tmp_
     assert (tmp_path / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "name"), [(training_step, "update_average"), (artifacts, "plot_curves")])
 def test_ctrl_c_in_the_middle_of_a_change_waits_for_its_end(
     finished: Path, tmp_path: Path, module: ModuleType, name: str, monkeypatch: pytest.MonkeyPatch
@@ -87,6 +90,7 @@ def test_ctrl_c_in_the_middle_of_a_change_waits_for_its_end(
     assert (tmp_path / "log.jsonl").read_text() == (finished / "log.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(finished: Path, tmp_path: Path) -> None:
     train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, TrainingConfig(**{**_settings(_CONFIG), "seed": 1}))
     assert (tmp_path / "model.safetensors").read_bytes() != (finished / "model.safetensors").read_bytes()

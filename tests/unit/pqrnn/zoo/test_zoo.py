@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
+from makers.forks import run_pqrnn
 from makers.runs import write_run
 from makers.small import TEXTS
 
@@ -229,12 +228,6 @@ def test_share_alike_is_the_strictest() -> None:
     assert all(strictest_licence([each]) == each.licence for each in sets.values())
 
 
-def _pqrnn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pqrnn", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120
-    )
-
-
 def test_the_command_line_adds_lists_and_shows(run: Path, shelf: Path, results: Path) -> None:
     words = (
         "--name",
@@ -250,17 +243,17 @@ def test_the_command_line_adds_lists_and_shows(run: Path, shelf: Path, results: 
         "--work",
         "small int8",
     )
-    assert _pqrnn("zoo", "add", run, *words).returncode == 0
+    assert run_pqrnn("zoo", "add", run, *words).returncode == 0
     (listed,) = [
-        each for each in json.loads(_pqrnn("zoo", "list", "--json").stdout) if each["entry"]["name"] == "small"
+        each for each in json.loads(run_pqrnn("zoo", "list", "--json").stdout) if each["entry"]["name"] == "small"
     ]
     assert listed["entry"]["figures"][0]["value"] == 0.8125
-    assert "81.2%" in _pqrnn("zoo", "list").stdout
-    assert _pqrnn("zoo", "show", "small").stdout == (shelf / "small" / CARD).read_text()
-    again = _pqrnn("zoo", "add", run, *words)
+    assert "81.2%" in run_pqrnn("zoo", "list").stdout
+    assert run_pqrnn("zoo", "show", "small").stdout == (shelf / "small" / CARD).read_text()
+    again = run_pqrnn("zoo", "add", run, *words)
     assert again.returncode == 2
     assert "--replace" in again.stderr
-    unknown = _pqrnn("parse", "no-such-parser", "hello")
+    unknown = run_pqrnn("parse", "no-such-parser", "hello")
     assert unknown.returncode == 2
     assert "small" in unknown.stderr
 

@@ -179,8 +179,8 @@ def test_c_decides_as_python_does(
 ) -> None:
     logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
     tags = np.zeros(len(rows), np.int32)
-    places = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
-    best = library.decide(places[0], places[1], len(rows), places[2], any_, plain)
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
+    best = library.decide(pointers[0], pointers[1], len(rows), pointers[2], any_, plain)
     frames = Frames(TagScheme(_TAGS), () if any_ else _FRAMES, () if plain else _COUNTS)
     assert (best, tags.tolist()) == frames.decide(scores, logits)
 
@@ -197,8 +197,8 @@ def test_c_decides_as_python_does_where_no_slots_were_counted(
     library, counts = counts_without_slots
     logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
     tags = np.zeros(len(rows), np.int32)
-    places = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
-    best = library.decide(places[0], places[1], len(rows), places[2], False, False)
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
+    best = library.decide(pointers[0], pointers[1], len(rows), pointers[2], False, False)
     assert (best, tags.tolist()) == Frames(TagScheme(_TAGS), _FRAMES, counts).decide(scores, logits)
 
 

@@ -49,15 +49,15 @@ def test_labels_may_hold_hyphens_and_any_order() -> None:
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=4), st.integers(0, 2)), min_size=1, max_size=5))
 def test_a_tail_begins_so_many_code_points_before_the_end_of_its_word(words: list[tuple[str, int]]) -> None:
     tags = ("O", "B-a", "B2-a")
-    text, spans, expected, place = "", [], [], 0
+    text, spans, expected, end = "", [], [], 0
     for word, tag in words:
         word = word.encode("utf-8", "replace").decode()
         spans.append((len((text).encode()), len((text + word).encode())))
         if tag:
-            start = place + (max(len(word) - 2, 0) if tag == 2 else 0)
-            expected.append((start, place + len(word)))
+            start = end + (max(len(word) - 2, 0) if tag == 2 else 0)
+            expected.append((start, end + len(word)))
         text += word + " "
-        place = len(text)
+        end = len(text)
     raw = text.encode()
     parse = Decoder(["i"], tags).parse(
         text, raw, np.zeros(1, np.float32), one_hot([tag for _, tag in words], 3), np.array(spans, np.int32)
