@@ -89,7 +89,7 @@ class QrnnLayer(nn.Module):
         """Do what `forward` does, in less time (`pqrnn.model.fused_qrnn`)."""
         assert self.norm is not None
         packing = pack_words(mask)
-        rows = value.flatten(0, 1)[packing.places]
+        rows = value.flatten(0, 1)[packing.positions]
         weight = self.product.weight.unflatten(0, (2, self.kernel, -1))
         out, mean, variance = run_layer(
             rows,
@@ -102,7 +102,7 @@ class QrnnLayer(nn.Module):
         )
         self.norm.follow(mean, variance)
         result = value.new_zeros((mask.numel(), 2 * self.state))
-        return result.index_copy(0, packing.places, out).unflatten(0, mask.shape[:2])
+        return result.index_copy(0, packing.positions, out).unflatten(0, mask.shape[:2])
 
     def fold(self) -> None:
         """Work the norm's statistics into the product and the bias, and turn what has 8 bits into integers."""
