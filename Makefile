@@ -16,7 +16,7 @@ PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 .PHONY: help demo emulators test quick lint types all-tests quick-tests clean
 
 help:
-	@echo "make demo       install, train a small parser on the built-in commands, compile it for this machine, check, benchmark, parse"
+	@echo "make demo       install, build a small parser of the built-in commands for this machine, benchmark it, parse with it"
 	@echo "make test       install, fetch the emulators, lint, type check, run every test"
 	@echo "make quick      lint, and the tests that take no time"
 	@echo "make emulators  fetch what runs the targets that are not this machine (QEMU, Vulkan on the processor), without root"
@@ -29,9 +29,7 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/pqrnn train --data home:en --out $(DEMO) --epochs 6 --bottleneck 128 --state 96 --features 256 --ngram-features 256
-	$(BIN)/pqrnn compile $(DEMO) --target host --out $(DEMO).pqrnn --replace
-	$(BIN)/pqrnn check $(DEMO).pqrnn --data home:en --run $(DEMO)
+	$(BIN)/pqrnn build home:en --out $(DEMO).pqrnn --recipe quick --encoder none
 	$(BIN)/pqrnn bench $(DEMO).pqrnn --data home:en
 	$(BIN)/pqrnn parse $(DEMO).pqrnn "turn off the lights in the kitchen" "set the heating in the bathroom to 21 degrees" "wake me up at half past six tomorrow" "add oat milk to the shopping list"
 
@@ -60,4 +58,4 @@ quick-tests:
 	$(PYTEST) -m "unit and not slow"
 
 clean:
-	rm -rf $(DEMO) $(DEMO).pqrnn $(DEMO).pqrnn.failed build dist
+	rm -rf $(DEMO).pqrnn $(DEMO).pqrnn.build $(DEMO).pqrnn.failed build dist
