@@ -18,7 +18,7 @@ from pqrnn.zoo import adding
 from pqrnn.zoo.adding import add_parser
 from pqrnn.zoo.card import Story
 from pqrnn.zoo.data_sets import read_data_sets, strictest_licence
-from pqrnn.zoo.shelf import CARD, ENTRY, SHIPPED, find_parser, is_name, list_parsers
+from pqrnn.zoo.shelf import CARD, ENTRY, SHIPPED, ZooEntry, find_parser, is_name, list_parsers
 from runtime_py.package_format.file_entry import describe_file
 
 STORY = Story(
@@ -104,6 +104,19 @@ def test_a_parser_is_found_with_its_card(run: Path, shelf: Path, results: Path) 
         assert said in card, said
     assert "12.34%" not in card
     assert f"{found.entry.bytes:,}" in card
+    assert all(set(row) <= {"work", "metric", "value", "low", "high", "n", "note"} for row in _rows(found.folder))
+
+
+def _rows(folder: Path) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = json.loads((folder / ENTRY).read_bytes())["figures"]
+    return rows
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()))
+def test_a_shipped_entry_is_written_as_it_stands(name: str) -> None:
+    written = (SHIPPED / name / ENTRY).read_bytes()
+    entry = msgspec.json.decode(written, type=ZooEntry)
+    assert msgspec.json.format(msgspec.json.encode(entry), indent=1) + b"\n" == written
 
 
 def test_nothing_of_the_data_or_the_machine_is_handed_on(run: Path, shelf: Path) -> None:
