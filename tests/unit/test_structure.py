@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from makers.imports import ROOT, find_circles, import_graph, imported_packages, reached_packages, sources
+import typer
+from makers.imports import PACKAGES, ROOT, find_circles, import_graph, imported_packages, reached_packages, sources
 
 from pqrnn.cli.main import main
 
@@ -28,6 +29,7 @@ _LOADING_NOTHING_HEAVY = ("runtime_py", "targets", "pqrnn.data", "pqrnn.evaluati
 _VERBS = (
     "average",
     "bench",
+    "build",
     "check",
     "compile",
     "conformance",
@@ -42,6 +44,7 @@ _VERBS = (
     "inspect",
     "parse",
     "quantize",
+    "recipe",
     "targets",
     "train",
     "zoo",
@@ -92,6 +95,15 @@ def test_nothing_heavy_is_loaded_through_others(name: str) -> None:
         assert not reached_packages(module) & _HEAVY, module
 
 
+def test_no_module_is_longer_than_400_lines() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in sources(*PACKAGES)}
+    assert not {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > 400}
+
+
+def test_the_readme_can_be_read() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 250
+
+
 def test_help_needs_no_heavy_package() -> None:
     code = (
         "import sys; sys.argv = ['pqrnn', '--help']\n"
@@ -107,6 +119,15 @@ def test_help_needs_no_heavy_package() -> None:
         assert verb in done.stdout
 
 
+def test_these_are_the_verbs_that_are_shown() -> None:
+    import pqrnn.cli.verbs  # noqa: F401 - they register themselves
+    from pqrnn.cli.app import app
+
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert tuple(sorted(name for name, command in commands.items() if not command.hidden)) == _VERBS
+    assert commands["quantise"].hidden  # the former spelling
+
+
 def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
     """Run the command line in this process, and return its exit code."""
     monkeypatch.setattr(sys, "argv", ["pqrnn", *arguments])
@@ -115,7 +136,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
     return end.value.code
 
 
-@pytest.mark.parametrize("verb", _VERBS)
+@pytest.mark.parametrize("verb", [*_VERBS, "quantise"])
 def test_every_verb_has_help(verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(monkeypatch, verb, "--help") in (0, None)
     assert "Usage" in capsys.readouterr().out
