@@ -120,7 +120,7 @@ def preview_compilation(
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What is known before a target is compiled.
+    """The checkpoint and the plans, before any target is compiled.
 
     Attributes:
         checkpoint: The trained parser.

@@ -23,7 +23,7 @@ class PlannedTarget:
 
     Attributes:
         target: Name of the target.
-        summary: What the target is for.
+        summary: Purpose of the target.
         same_as: Earlier target whose module this one shares; empty for a module of its own.
         key: Key of the module in the cache.
         cached: Whether the module is in the cache.

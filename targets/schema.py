@@ -48,8 +48,8 @@ class Limit(Struct, frozen=True, forbid_unknown_fields=True):
     """A limit of a target.
 
     Attributes:
-        text: What is known not to work, or has not been verified.
-        link: Where that can be read up; empty for a limit that was found by trial here.
+        text: Description of what is known not to work, or has not been verified.
+        link: Address of further reading; empty for a limit that was found by trial here.
     """
 
     text: Text
@@ -97,7 +97,7 @@ class Board(Struct, frozen=True, forbid_unknown_fields=True):
         soc: Name of the chip.
         cores: Names of the processor cores, or of the GPU.
         features: All known features of the processor cores, in LLVM's spelling; the base may use no others.
-        link: Where this can be read up.
+        link: Address of further reading.
     """
 
     soc: Text
@@ -137,12 +137,12 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             baseline: the device is asked for each before the code is loaded. Empty for `cpu = "host"`, whose features
             are those of the machine.
         vulkan: Properties of a GPU that the code relies on, for the family `vulkan`.
-        needs: What has to be installed on the device, in words.
+        needs: Software that the device needs, in words.
         flags: Compiler flags besides those of the family.
         emulators: Ways to run the code on another machine, best first. This machine is always tried before them and
             is not listed.
-        tier: How the target is verified, see `TIERS`.
-        limits: What does not work, or has not been verified.
+        tier: Kind of verification, see `TIERS`.
+        limits: Known limits.
         refused: Why there can be no working code for this target; empty for all others. It is listed so that its name
             has an answer.
         standalone: Whether only packages are refused: written as plain C (`pqrnn export-c`) the code is right.

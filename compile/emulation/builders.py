@@ -1,4 +1,4 @@
-"""How each component is made: packages are fetched, unpacked into a new folder, and seen to run.
+"""Making components: packages are fetched, unpacked into a new folder, and run once.
 
 Every `build_*` function fills an empty folder and returns what the component's record says about its content. All of
 them raise `FetchError` where something cannot be had or does not run.

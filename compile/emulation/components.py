@@ -25,7 +25,7 @@ class ComponentState:
 
     Attributes:
         name: Name of the component.
-        summary: What the component is for.
+        summary: Purpose of the component.
         usable: Whether the component is installed.
         source: Version and path of the component, or what is missing.
     """
@@ -42,7 +42,7 @@ class Component:
 
     Attributes:
         name: Name of the component and of its folder.
-        summary: What the component is for.
+        summary: Purpose of the component.
         wanted: Returns the entries that the record has to have for the component to be left alone.
         build: Fills a new folder, sees that its content runs, and returns further entries of the record.
         source: Says what would be used, or returns None.

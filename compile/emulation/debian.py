@@ -19,7 +19,7 @@ _MINUTES = 10 * 60.0
 
 
 class FetchError(Exception):
-    """Something could not be had; the text says what, why, and what to do."""
+    """A package or tool cannot be obtained; the text says which, why, and what to do."""
 
 
 class Debian:
@@ -51,7 +51,7 @@ class Debian:
             The `.deb` files, in no order.
 
         Raises:
-            FetchError: apt failed; with its own message.
+            FetchError: The command `apt-get` failed; with its own message.
         """
         self._update()
         folder = self._folder / "packages" / suite
@@ -68,7 +68,7 @@ class Debian:
             The `.deb` files, in no order.
 
         Raises:
-            FetchError: apt failed; with its own message.
+            FetchError: The command `apt-get` failed; with its own message.
         """
         self._update()
         folder = self._folder / "archives"

@@ -1,4 +1,4 @@
-"""Where the emulators are: in a folder of this project, or installed in the system."""
+"""Locations of the emulators: a folder of this project, or the system."""
 
 from __future__ import annotations
 

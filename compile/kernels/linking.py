@@ -129,7 +129,7 @@ def link_kernels(source: Path, destination: Path, kernels: Kernels, resolved: st
         source: The module with operators, bytecode or text.
         destination: The module to write, likewise.
         kernels: Kernels that the target gets.
-        resolved: What the compiler makes of the target's flags (`compile.lowering.processor.Processor.resolved`).
+        resolved: The compiler's description of the target (`compile.lowering.processor.Processor.resolved`).
 
     Returns:
         The destination.

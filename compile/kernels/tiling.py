@@ -1,4 +1,4 @@
-"""How a product is cut into tiles, so that its sums stay in registers and few numbers are loaded more than once."""
+"""Cutting a product into tiles, so that its sums stay in registers and few numbers are loaded more than once."""
 
 from __future__ import annotations
 

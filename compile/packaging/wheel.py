@@ -38,7 +38,7 @@ def build_wheel(folder: Path) -> Path:
         Path of the wheel.
 
     Raises:
-        DeployError: pqrnn is not installed, or its metadata lacks something.
+        DeployError: pqrnn is not installed, or its metadata is incomplete.
     """
     from hatchling.builders.wheel import WheelBuilder
 

@@ -1,4 +1,4 @@
-"""What each variant of a package costs, as far as this machine can tell the truth about it.
+"""The costs of the variants of a package, as far as this machine can measure them truthfully.
 
 Code that runs natively is timed by the runtime's own `iree-benchmark-module`, whose documents are kept. An emulator's
 times mean nothing, so of emulated code only exact figures are reported: executed instructions, bytes of code and

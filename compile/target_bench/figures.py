@@ -1,4 +1,4 @@
-"""What is measured: the figures of a variant and of each of its length buckets."""
+"""The figures of a variant and of each of its length buckets."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class BenchError(CompileError):
 
 
 class EntryFigures(msgspec.Struct, frozen=True):
-    """One length bucket, filled with a fixed text.
+    """The figures of one length bucket, which is filled with a fixed text.
 
     Attributes:
         entry: Name of the compiled function.
-        words: Most words that it takes.
-        bytes: Most bytes that it takes.
-        text: What was computed.
-        dispatches: Launches of generated code in one call.
-        microseconds: Wall time of a call by repetition of the benchmark, each a mean of many calls; empty for emulated
-            code.
-        instructions_code: Instructions that the compiled code executes in one call: exact. None where they are not
-            counted.
-        instructions_call: All instructions of one call, with those of the runtime: an average. None where they are not
-            counted.
-        peak_bytes: Most memory that the runtime had allocated for buffers, weights included; None for code that did not
-            run.
+        words: Largest number of words of the bucket.
+        bytes: Largest number of bytes of the bucket.
+        text: The fixed text.
+        dispatches: Number of launches of generated code in one call.
+        microseconds: Wall times of a call, one for each repetition of the benchmark, each a mean of many calls; empty
+            for emulated code.
+        instructions_code: Exact number of instructions that the compiled code executes in one call; None where they are
+            not counted.
+        instructions_call: Average number of all instructions of one call, with those of the runtime; None where they
+            are not counted.
+        peak_bytes: Largest size of the memory that the runtime allocated for buffers, including weights; None for code
+            that did not run.
     """
 
     entry: str
@@ -51,24 +51,24 @@ class EntryFigures(msgspec.Struct, frozen=True):
 
     @property
     def median(self) -> float | None:
-        """Median of the repetitions in microseconds."""
+        """Median of the wall times in microseconds, or None for emulated code."""
         return statistics.median(self.microseconds) if self.microseconds else None
 
 
 class TargetFigures(msgspec.Struct, frozen=True):
-    """One variant.
+    """The figures of one variant.
 
     Attributes:
         target: Name of the variant.
-        runner: What it ran on; empty where nothing here can run it.
-        emulated: Whether that was an emulator.
-        notes: Why something was not measured.
-        module_bytes: The whole compiled module.
-        code_bytes: Machine code in it, or shaders, or the interpreter's code.
-        weight_bytes: Weights and tables in it.
-        program_bytes: The rest: the program that launches the code.
-        entries: One for each length bucket.
-        benchmarks: By entry, the whole document of `iree-benchmark-module`; empty for emulated code.
+        runner: Machine or emulator that ran the code; empty where none can.
+        emulated: Whether the code ran in an emulator.
+        notes: Reasons why figures are missing.
+        module_bytes: Size of the whole compiled module.
+        code_bytes: Size of its machine code, its shaders, or the interpreter's code.
+        weight_bytes: Size of its weights and tables.
+        program_bytes: Size of the rest, the program that launches the code.
+        entries: Figures of the length buckets.
+        benchmarks: Documents of `iree-benchmark-module`, by entry; empty for emulated code.
     """
 
     target: str

@@ -32,13 +32,13 @@ def bench_targets(
     """Measure variants of a package.
 
     Args:
-        path: The package.
-        targets: Names of variants; "all" for every one.
-        seconds: For each native variant, shared among its entries.
-        say: Told what is being done.
+        path: Directory of the package.
+        targets: Names of variants; "all" stands for all of them.
+        seconds: Time to measure each native variant, shared among its entries.
+        say: Called with what is being done.
 
     Raises:
-        BenchError: The package has no such variant, or one does not run where it should.
+        BenchError: The package has no such variant, or a variant fails on a machine that should run it.
         PackageError: There is no such package, or it is damaged.
     """
     package = open_package(path)
@@ -119,7 +119,7 @@ def _bench(package: Package, variant: Variant, seconds: float, say: Callable[[st
 
 
 def _runner(variant: Variant, notes: list[str]) -> Runner | None:
-    """Return what runs a variant, or None with a note."""
+    """Return the machine or emulator that runs a variant, or None with a note."""
     try:
         target = registry().get(variant.target)
     except TargetError:

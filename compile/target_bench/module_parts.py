@@ -1,4 +1,4 @@
-"""What a compiled module shows without being run: the sizes of its parts, and its launches of generated code."""
+"""Figures of a compiled module that need no run: the sizes of its parts, and its launches of generated code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ _SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class ModuleSizes:
-    """Bytes of the parts of a compiled module."""
+    """Sizes of the parts of a compiled module in bytes.
+
+    Attributes:
+        code: Machine code, shaders, or the interpreter's code.
+        weights: Weights and tables.
+        program: The program that launches the code.
+    """
 
     code: int
     weights: int
@@ -28,7 +34,7 @@ def measure_module(module: Path) -> ModuleSizes:
     """Return the sizes of the parts of a compiled module, which is a zip archive of them.
 
     Raises:
-        BenchError: It is no such archive.
+        BenchError: The module is no such archive.
     """
     try:
         with zipfile.ZipFile(module) as archive:
@@ -41,7 +47,7 @@ def measure_module(module: Path) -> ModuleSizes:
 
 
 def count_dispatches(module: Path, entries: Sequence[str]) -> dict[str, int]:
-    """Return how many launches of generated code one call of each entry makes, from the program of the module.
+    """Return the number of launches of generated code in one call of each entry, from the program of the module.
 
     An entry either launches by itself or replays a list of launches that the initialiser recorded; neither has loops or
     choices.
@@ -78,7 +84,7 @@ def _functions(text: str) -> list[tuple[str, str]]:
 
 
 def _recordings(bodies: list[tuple[str, str]]) -> dict[str, int]:
-    """Return by slot of a recorded list of launches the number of the function that recorded it.
+    """Return the numbers of the functions that recorded lists of launches, by slot of the list.
 
     The initialiser calls it by number, `@module:4`, or by name; the disassembler gives the name of the initialiser to
     the very first function, too.

@@ -68,7 +68,7 @@ class Watch:
 
         Args:
             model: The model in float32.
-            exact: Its copy in float64.
+            exact: The same model in float64.
         """
         self._model, self._exact = model, exact
 

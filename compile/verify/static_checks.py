@@ -27,7 +27,7 @@ _NEWEST = 30  # llvm-objdump-N on Debian
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How the code of one architecture is recognized and read.
+    """The form of one architecture's code, for recognizing and disassembling it.
 
     Attributes:
         bits: ELF's word size.

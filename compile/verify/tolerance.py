@@ -1,4 +1,4 @@
-"""Is compiled arithmetic as good as PyTorch's? Judged by errors against float64, never by a guessed tolerance.
+"""Whether compiled arithmetic is as good as PyTorch's, judged by errors against float64, never by a guessed tolerance.
 
 Both the compiled code and PyTorch in float32 differ from the same program in float64. The compiled code passes when
 
