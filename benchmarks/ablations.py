@@ -1,17 +1,17 @@
-"""What single choices are worth:
+r"""What single choices are worth.
 
-students that differ from the default in one thing, on the development split, and how large they are in 8 bits.
+Students differ from the default in one thing; they are scored on the development split and weighed in 8 bits.
 
-    python -m benchmarks.ablations --work mtop-en --data ../shared/data/mtop/spans --lang en --teacher runs/teacher
-    --epochs 8 --limit 4000 --seeds 3
+    python -m benchmarks.ablations --work mtop-en --data ../shared/data/mtop/spans --lang en \
+        --teacher runs/teacher --epochs 8 --limit 4000 --seeds 3
 
 A run is a folder of its own under `runs/ablations`, so a stop loses nothing and the same command goes on; its rows are
 kept in `results/ablations.json` the moment it has ended. Every seed visits all settings before the next one begins.
 `--epochs` and `--limit` make it affordable, and every row says what it had. The test split is never looked at. `--list`
 shows the settings. Runs that were made otherwise are taken in by their folders:
 
-    python -m benchmarks.ablations --work "mtop-en supervised" --data ../shared/data/mtop/spans --lang en --finished
-    default=RUN --finished "no norm=RUN"
+    python -m benchmarks.ablations --work "mtop-en supervised" --data ../shared/data/mtop/spans --lang en \
+        --finished default=RUN --finished "no norm=RUN"
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Laboratory:
         return measure_run(outcome.folder, folder / "int8", self.work, setting.name, self.training, self.development)
 
     def _label(self, student: Student) -> LogitStore:
-        """Return the answers of the first teachers to the texts of a recipe, made once for all runs that want the same."""
+        """Return the teachers' answers to the texts of a recipe, made once for all runs that want the same."""
         teachers = self.teachers[: student.teachers]
         texts = self.unlabelled if student.unlabelled else []
         decisive = [
@@ -150,9 +150,9 @@ class Laboratory:
 def measure_run(
     run: Path, whole: Path, work: str, name: str, training: Sequence[Example], development: Sequence[Example]
 ) -> list[ResultRow]:
-    """Return the rows of a finished run:
+    """Return the rows of a finished run.
 
-    development scores as it was trained and in 8 bits, and the bytes of its weights in 8 bits.
+    These are its development scores, as it was trained and in 8 bits, and the bytes of its weights in 8 bits.
 
     Args:
         run: folder of the checkpoint.
@@ -252,7 +252,8 @@ def main() -> None:
     for number, (setting, seed) in enumerate(plan, start=1):
         if arguments.minutes and time.monotonic() - begin > 60 * arguments.minutes:
             print(
-                f"{arguments.minutes} minutes are over: {len(plan) - number + 1} runs are left, the same command goes on",
+                f"{arguments.minutes} minutes are over: {len(plan) - number + 1} runs are left, the same command "
+                f"goes on",
                 flush=True,
             )
             break
@@ -287,7 +288,8 @@ def _keep(rows: Sequence[ResultRow], keep: bool) -> None:
 def _describe(rows: Sequence[ResultRow]) -> str:
     value = {row.metric: row.value for row in rows}
     return (
-        f"{rows[0].peer:34} {rows[0].note}: exact match {value['exact match']:.2%}, int8 {value['exact match, int8']:.2%}, "
+        f"{rows[0].peer:34} {rows[0].note}: exact match {value['exact match']:.2%}, int8 "
+        f"{value['exact match, int8']:.2%}, "
         f"intent {value['intent accuracy']:.2%}, slot F1 {value['slot f1']:.2%}, {value['int8 artifact']:,.0f} bytes"
     )
 

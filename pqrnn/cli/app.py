@@ -14,10 +14,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="""Labelled text in, tiny compiled parser out.
 
-**train** on your own commands, **compile** for a machine, **check** that it answers like PyTorch, **bench** it, **parse** with it.
+**train** on your own commands, **compile** for a machine, **check** that it answers like PyTorch, **bench** it,
+**parse** with it.
 """,
-    epilog="""Start here:  `pqrnn train --data home:en --out runs/home`  then  `pqrnn compile runs/home --out home.pqrnn`
-then  `pqrnn parse home.pqrnn "turn off the kitchen lights"`.""",
+    epilog="""Start here:  `pqrnn train --data home:en --out runs/home`  then
+`pqrnn compile runs/home --out home.pqrnn` then  `pqrnn parse home.pqrnn "turn off the kitchen lights"`.""",
 )
 
 

@@ -34,7 +34,8 @@ def bench(
         list[str] | None,
         typer.Option(
             "--target",
-            help="Measure the compiled code of this variant alone, also in an emulator; again for more, `all` for every one.",
+            help="Measure the compiled code of this variant alone, also in an emulator; again for more, `all` for "
+            "every one.",
         ),
     ] = None,
     keep: Annotated[

@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 
 _HELP = """Compile a trained parser into a package, and prove that the package answers like PyTorch.
 
-`--target` says for what, as often as you like; `pqrnn targets` lists them, `--target all` is every one that can leave this machine. Without it the package
-is for **this machine only**: good for a first try, not to be shipped.
+`--target` says for what, as often as you like; `pqrnn targets` lists them, `--target all` is every one that can leave
+this machine. Without it the package is for **this machine only**: good for a first try, not to be shipped.
 
-Every target is compiled and then *run*: on this machine if it can, else in an emulator (`make emulators` fetches them), with texts that PyTorch has
-answered before. Where nothing can run it, its code is checked without being run, and the package and every table call it `unverified` and say why.
-A target that fails does not lose the others: they make the package, the exit status is 1, and `OUT.failed/TARGET/` repeats the failure.
-If none passes, or on Ctrl-C, nothing is written. What was compiled before is taken from a cache
-(`$PQRNN_CACHE` or `~/.cache/pqrnn/compiled`), whose key is made of the model's code, every flag and the compiler's version.
+Every target is compiled and then *run*: on this machine if it can, else in an emulator (`make emulators` fetches them),
+with texts that PyTorch has answered before. Where nothing can run it, its code is checked without being run, and the
+package and every table call it `unverified` and say why. A target that fails does not lose the others: they make the
+package, the exit status is 1, and `OUT.failed/TARGET/` repeats the failure. If none passes, or on Ctrl-C, nothing is
+written. What was compiled before is taken from a cache (`$PQRNN_CACHE` or `~/.cache/pqrnn/compiled`), whose key is made
+of the model's code, every flag and the compiler's version.
 """
 _EPILOG = """Examples:
 
 `pqrnn compile runs/home --target raspberry-pi-4 --target vulkan --out home.pqrnn`
 
-`pqrnn compile runs/home --target all --dry-run --out home.pqrnn`  shows the plan and the exact commands, and writes nothing
+`pqrnn compile runs/home --target all --dry-run --out home.pqrnn`  shows the plan and the exact commands, and writes
+nothing
 """
 
 
@@ -132,7 +134,10 @@ def _show_outcome(outcome: CompileOutcome) -> None:
             verdict = f"unverified: {variant.unverified_reason}"
         else:
             largest = max(parity.intent_max_abs, parity.tags_max_abs)
-            verdict = f"answers like PyTorch on {parity.texts} texts, logits within {largest:.1e}, run on {outcome.ran_on[variant.target]}"
+            verdict = (
+                f"answers like PyTorch on {parity.texts} texts, logits within {largest:.1e}, run on "
+                f"{outcome.ran_on[variant.target]}"
+            )
         seconds = "cached" if variant.target in outcome.cached else f"{variant.compile_seconds:.1f}"
         rows.append(
             (variant.target, f"{manifest.files[variant.path].bytes:,}", str(counts.dispatches), seconds, verdict)
@@ -160,7 +165,8 @@ def _show_preview(preview: Preview) -> None:
     typer.echo(f"\n# {preview.compiler}, {preview.compiler_path}")
     for name, file in preview.mlir.items():
         typer.echo(
-            f"# {name}: {file.bytes:,} bytes, SHA-256 {file.sha256}; exported from the checkpoint, kept in {preview.package}.failed/ where a target fails"
+            f"# {name}: {file.bytes:,} bytes, SHA-256 {file.sha256}; exported from the checkpoint, kept in "
+            f"{preview.package}.failed/ where a target fails"
         )
     for one in preview.targets:
         if not one.same_as:

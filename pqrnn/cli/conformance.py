@@ -15,7 +15,8 @@ from pqrnn.errors import PqrnnError
 
 
 @app.command(
-    epilog="Example:  `pqrnn conformance home.pqrnn --out home.json`  and, with a port's answers,  `pqrnn conformance home.pqrnn --answers answers.jsonl`"
+    epilog="Example:  `pqrnn conformance home.pqrnn --out home.json`  and, with a port's answers,  `pqrnn "
+    "conformance home.pqrnn --answers answers.jsonl`"
 )
 def conformance(
     package: Annotated[Path | None, typer.Argument(help="A compiled package.")] = None,
@@ -35,9 +36,9 @@ def conformance(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Test a host in any language:
+    """Test a host in any language.
 
-    write what it has to answer for a package, and judge what it answered; the exit code is 1 if it differs.
+    Writes what it has to answer for a package, and judges what it answered; the exit code is 1 if it differs.
 
     `ABI.md` in `runtime_py` says how a host gets from a text to its answer.
     """
@@ -73,7 +74,8 @@ def conformance(
             ("answered", f"{verdict.answered} of {verdict.cases} texts"),
             (
                 "logits compared",
-                f"of {verdict.with_logits} texts, largest difference {verdict.largest_difference:.2e}, allowed {verdict.tolerance:.2e}",
+                f"of {verdict.with_logits} texts, largest difference {verdict.largest_difference:.2e}, allowed "
+                f"{verdict.tolerance:.2e}",
             ),
             (
                 "verdict",

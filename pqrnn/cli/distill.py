@@ -15,7 +15,10 @@ from pqrnn.cli.output import require_extra
 from pqrnn.cli.recipe_options import takes_recipe
 from pqrnn.recipes.recipes import DistillRecipe
 
-_EPILOG = "Example:  `pqrnn distill --teacher runs/teacher-en --data mtop:DATA/mtop/spans --lang en --out runs/mtop-en-distilled`"
+_EPILOG = (
+    "Example:  `pqrnn distill --teacher runs/teacher-en --data mtop:DATA/mtop/spans --lang en --out "
+    "runs/mtop-en-distilled`"
+)
 
 
 @app.command(epilog=_EPILOG)
@@ -39,8 +42,8 @@ def distill(
         list[str] | None,
         typer.Option(
             "--unlabelled",
-            help="Further data whose texts (not labels) the teacher answers, as --data; texts of the test split are left "
-            "out.",
+            help="Further data whose texts (not labels) the teacher answers, as --data; texts of the test split are "
+            "left out.",
         ),
     ] = None,
     lessons: Annotated[

@@ -100,7 +100,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 @app.command(epilog="Example:  `pqrnn doctor --json`")
 def doctor(json: JsonOption = False) -> None:
-    """Say what this machine can do:
+    """Say what this machine can do.
 
     Python packages by job, processor, GPU, targets that run here, emulators. The exit code is 1 if packages cannot run.
     """

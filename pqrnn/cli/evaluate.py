@@ -24,17 +24,16 @@ def evaluate(
     out_of_scope: Annotated[
         str,
         typer.Option(
-            help="The intent of utterances that are out of scope, as `oos`: also score how they are told from the others."
+            help="The intent of utterances that are out of scope, as `oos`: also score how they are told from the "
+            "others."
         ),
     ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Score a trained parser or a teacher in PyTorch:
+    """Score a trained parser or a teacher in PyTorch.
 
-    exact match, intent accuracy and slot F1, with 95 % bootstrap intervals.
-
-    Where the data have a training split, also over the utterances that do not occur in it; where they have several
-    languages, also for each.
+    Exact match, intent accuracy and slot F1, with 95 % bootstrap intervals. Where the data have a training split, also
+    over the utterances that do not occur in it; where they have several languages, also for each.
     """
     require_extra("train", "torch", "safetensors")
     from pqrnn.data.loader import available_splits, load_examples

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 _ONNX_HELP = """Write a trained parser as one ONNX file, for ONNX Runtime and whatever else reads ONNX.
 
-The whole program is in it, **from UTF-8 bytes to logits**: decoding, words, hashes and features come out bit for bit as in PyTorch. It takes int32
-`text` [batch, bytes / 4] (UTF-8 padded with zeros) for any number of texts, and gives `intent`, `tags`, `spans` and `count`; the file's metadata says so,
-too, and holds the names of the labels. It is written only after ONNX's checker has accepted it and ONNX Runtime has answered the golden texts like PyTorch.
+The whole program is in it, **from UTF-8 bytes to logits**: decoding, words, hashes and features come out bit for bit as
+in PyTorch. It takes int32 `text` [batch, bytes / 4] (UTF-8 padded with zeros) for any number of texts, and gives
+`intent`, `tags`, `spans` and `count`; the file's metadata says so, too, and holds the names of the labels. It is
+written only after ONNX's checker has accepted it and ONNX Runtime has answered the golden texts like PyTorch.
 
-An ONNX graph has one length: every text costs what `--bucket` costs. A compiled package chooses among several lengths, and is faster.
+An ONNX graph has one length: every text costs what `--bucket` costs. A compiled package chooses among several lengths,
+and is faster.
 """
 
 
@@ -61,7 +63,8 @@ def export_file(
         f"{exported.bytes:,}",
         f"{exported.bucket.words} words, {exported.bucket.bytes} bytes",
         "UTF-8 bytes to logits",
-        f"like PyTorch on {exported.texts} texts within {exported.largest:.1e} (allowed: {exported.tolerance:.1e}), ONNX Runtime {exported.runtime}",
+        f"like PyTorch on {exported.texts} texts within {exported.largest:.1e} (allowed: {exported.tolerance:.1e}), "
+        f"ONNX Runtime {exported.runtime}",
     )
     show_table(f"{onnx}: ONNX, operators of version {exported.opset}", ("bytes", "reads", "holds", "answers"), [row])
 
@@ -82,12 +85,10 @@ def export_c(
     replace: Annotated[bool, typer.Option("--replace", help="Replace a parser in C that is there.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Write a trained parser as plain C and an object file, for boards without a runtime:
+    """Write a trained parser as plain C and an object file, for boards without a runtime.
 
-    32-bit ARM, RISC-V, microcontrollers.
-
-    It is built and run, in an emulator where need be, and has to answer like PyTorch. Where the C compiler or the
-    emulator is missing, it is written all the same, and says so.
+    These are 32-bit ARM, RISC-V and microcontrollers. It is built and run, in an emulator where need be, and has to
+    answer like PyTorch. Where the C compiler or the emulator is missing, it is written all the same, and says so.
     """
     require_extra("compile", "torch", "safetensors", "iree.compiler", "iree.turbine")
     from rich.console import Console

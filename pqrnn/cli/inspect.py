@@ -12,9 +12,9 @@ from pqrnn.cli.output import print_json, show_table
 
 @app.command(epilog="Example:  `pqrnn inspect home.pqrnn --json`")
 def inspect(package: PackageArgument, json: JsonOption = False) -> None:
-    """Show what is in a package, without running it:
+    """Show what is in a package, without running it.
 
-    labels, length buckets, variants, versions, sizes, and whether files are damaged.
+    Labels, length buckets, variants, versions, sizes, and whether files are damaged.
     """
     from runtime_py.tools.inspect import inspect_package
     from runtime_py.tools.presentation import inspect_tables

@@ -27,9 +27,9 @@ def find_run(place: Path) -> Path:
 
 
 def find_package(place: Path) -> Path:
-    """Return the folder of a package:
+    """Return the folder of a package: the path, or that of a parser of the zoo.
 
-    the path, or that of a parser of the zoo, which is compiled for this machine now if it was not before.
+    The latter is compiled for this machine now if it was not before.
 
     Raises:
         ZooError: it is no path and no name of the zoo, or the parser is damaged.
@@ -56,12 +56,14 @@ def _compile(parser: Shelved, package: Path) -> None:
         path = parser.folder / name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != fact.sha256:
             raise ZooError(
-                f"{path}: missing or not what its entry says; install pqrnn again, or add the parser again (`pqrnn zoo add`)"
+                f"{path}: missing or not what its entry says; install pqrnn again, or add the parser again (`pqrnn "
+                f"zoo add`)"
             )
     from pqrnn.cli.progress import show_progress
 
     typer.echo(
-        f"{parser.entry.name}: compiling it for this machine and checking that it answers like PyTorch; this happens once",
+        f"{parser.entry.name}: compiling it for this machine and checking that it answers like PyTorch; this happens "
+        f"once",
         err=True,
     )
     with show_progress(quiet=False) as tell:

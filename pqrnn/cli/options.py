@@ -13,14 +13,16 @@ RunArgument = Annotated[
 PackageArgument = Annotated[
     Path,
     typer.Argument(
-        help="A compiled package, or the name of a parser in the zoo (`pqrnn zoo list`), which is compiled for this machine once."
+        help="A compiled package, or the name of a parser in the zoo (`pqrnn zoo list`), which is compiled for this "
+        "machine once."
     ),
 ]
 DataOption = Annotated[
     str,
     typer.Option(
         "--data",
-        help="Labelled utterances: a file or folder (`PATH` or `format:PATH`), a grammar (`grammar:FILE`), or `home` / `home:en` for the built-in set.",
+        help="Labelled utterances: a file or folder (`PATH` or `format:PATH`), a grammar (`grammar:FILE`), or `home` "
+        "/ `home:en` for the built-in set.",
     ),
 ]
 LangOption = Annotated[str | None, typer.Option("--lang", help="Only these languages, as `en` or `en,de`.")]

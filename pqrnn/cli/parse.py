@@ -12,7 +12,8 @@ from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, Variant
 
 
 @app.command(
-    epilog="""Examples:  `pqrnn parse home.pqrnn "dim the bedroom lamp"`  or, a text a line,  `pqrnn parse home.pqrnn --json < commands.txt`"""
+    epilog="""Examples:  `pqrnn parse home.pqrnn "dim the bedroom lamp"`  or, a text a line,
+`pqrnn parse home.pqrnn --json < commands.txt`"""
 )
 def parse(
     package: PackageArgument,

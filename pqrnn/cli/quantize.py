@@ -19,7 +19,7 @@ _EPILOG = """Examples:
 
 `pqrnn quantize runs/en --data mtop:DATA/mtop/spans --lang en --out runs/en-int8`
 
-`pqrnn quantize runs/en --data mtop:DATA/mtop/spans --lang en --lessons runs/en/lessons --epochs 3 --out runs/en-int8`"""
+`pqrnn quantize runs/en --data mtop:DATA/mtop/spans --lang en --lessons runs/en/lessons --epochs 3 -o runs/en-int8`"""
 
 
 @app.command("quantise", hidden=True)

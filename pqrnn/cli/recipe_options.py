@@ -30,8 +30,8 @@ def takes_recipe(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for every setting of a recipe, and `--recipe FILE`.
 
-    The decorated function has a parameter `recipe`, which receives the recipe: the default, changed by the file, changed
-    by the options that were given.
+    The decorated function has a parameter `recipe`, which receives the recipe: the default, changed by the file,
+    changed by the options that were given.
 
     Args:
         default: The verb's recipe.

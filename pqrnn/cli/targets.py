@@ -21,14 +21,16 @@ app.add_typer(targets_app, name="targets")
 
 
 @targets_app.callback(
-    epilog="""Examples:  `pqrnn targets`  ·  `pqrnn targets show raspberry-pi-5`  ·  on a board of your own  `pqrnn targets add my-board`
+    epilog="""Examples:  `pqrnn targets`  ·  `pqrnn targets show raspberry-pi-5`  ·  on a board of your own
+`pqrnn targets add my-board`
 
-A target is one TOML file. Yours are in `~/.config/pqrnn/targets` (or $PQRNN_TARGETS); installed packages bring theirs."""
+A target is one TOML file. Yours are in `~/.config/pqrnn/targets` (or $PQRNN_TARGETS); installed packages bring theirs.
+"""
 )
 def list_targets(context: typer.Context, json: JsonOption = False) -> None:
-    """List the targets that `pqrnn compile --target` takes, and what proves each:
+    """List the targets that `pqrnn compile --target` takes, and what proves each.
 
-    run on a processor, run in an emulator, or only compiled.
+    Its code is run on a processor, run in an emulator, or only compiled.
     """
     if context.invoked_subcommand is not None:
         return
@@ -50,9 +52,9 @@ def list_targets(context: typer.Context, json: JsonOption = False) -> None:
 
 @targets_app.command(epilog="Example:  `pqrnn targets show raspberry-pi-5`")
 def show(name: Annotated[str, typer.Argument(help="A target by its name.")], json: JsonOption = False) -> None:
-    """Show all that is known of one target:
+    """Show all that is known of one target.
 
-    what it needs, how it is emulated, its limits, and each compiler flag with its reason.
+    What it needs, how it is emulated, its limits, and each compiler flag with its reason.
     """
     from targets import registry
 
@@ -73,8 +75,9 @@ def show(name: Annotated[str, typer.Argument(help="A target by its name.")], jso
 
 
 @targets_app.command(
-    epilog="""Example, on the board:  `pqrnn targets add my-board`  then copy the file that it names to the same folder on the machine that compiles, and
-there  `pqrnn compile runs/home --target my-board --out home.pqrnn`. In one go:  `ssh board pqrnn targets add my-board --out - > ~/.config/pqrnn/targets/my-board.toml`"""
+    epilog="""Example, on the board:  `pqrnn targets add my-board`  then copy the file that it names to the same folder
+on the machine that compiles, and there  `pqrnn compile runs/home --target my-board --out home.pqrnn`. In one go:
+`ssh board pqrnn targets add my-board --out - > ~/.config/pqrnn/targets/my-board.toml`"""
 )
 def add(
     name: Annotated[
@@ -106,7 +109,8 @@ def add(
         return
     write_atomic(destination, text.encode())
     typer.echo(
-        f"{seen}\nwrote {destination}: `pqrnn targets show {name}` shows it, `pqrnn compile RUN --target {name}` compiles for it"
+        f"{seen}\nwrote {destination}: `pqrnn targets show {name}` shows it, `pqrnn compile RUN --target {name}` "
+        f"compiles for it"
     )
 
 
@@ -195,7 +199,8 @@ def _processor(name: str) -> tuple[Target, str]:
     target = processor_target(name, platform.system(), machine.architecture, machine.features, machine.cpu)
     return (
         target,
-        f"{machine.cpu or 'processor'}: {machine.architecture}, {' '.join(target.features) or 'nothing beyond the baseline'}",
+        f"{machine.cpu or 'processor'}: {machine.architecture}, "
+        f"{' '.join(target.features) or 'nothing beyond the baseline'}",
     )
 
 

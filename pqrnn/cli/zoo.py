@@ -65,8 +65,10 @@ def show(name: Annotated[str, typer.Argument(help="A parser by its name.")], jso
 
 
 @zoo_app.command(
-    epilog="""Example:  `pqrnn zoo add runs/mtop-en-int8 --name mtop-en --into pqrnn/zoo/checkpoints --data-set mtop --summary "English voice commands"
---results benchmarks/results/quality.json --work "mtop-en distilled int8" --beside "mtop-en teacher" --teacher "..." --command "pqrnn distill ..."`"""
+    epilog="""Example:
+`pqrnn zoo add runs/mtop-en-int8 --name mtop-en --into pqrnn/zoo/checkpoints --data-set mtop
+--summary "English voice commands" --results benchmarks/results/quality.json --work "mtop-en distilled int8"
+--beside "mtop-en teacher" --teacher "..." --command "pqrnn distill ..."`"""
 )
 def add(
     run: Annotated[Path, typer.Argument(help="Folder of a trained parser, in int8: it has to be small.")],
@@ -116,5 +118,6 @@ def add(
         print_json({"folder": str(added.folder), "bytes": added.entry.bytes, "entry": added.entry})
     else:
         typer.echo(
-            f"{added.folder}: {added.entry.bytes:,} bytes, {added.entry.precision}, {len(added.entry.figures)} kept figures, {added.entry.licence}"
+            f"{added.folder}: {added.entry.bytes:,} bytes, {added.entry.precision}, {len(added.entry.figures)} kept "
+            f"figures, {added.entry.licence}"
         )
