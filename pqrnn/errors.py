@@ -41,9 +41,9 @@ class DataFormatError(DataError):
 
     def __str__(self) -> str:
         """Return ``file:line: found; expected ... (hint)``."""
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        location = self.file if self.line is None else f"{self.file}:{self.line}"
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{place}: {self.found}; expected {self.expected}{hint}"
+        return f"{location}: {self.found}; expected {self.expected}{hint}"
 
 
 class CheckpointError(PqrnnError):

@@ -48,13 +48,13 @@ def misspell(word: str, rng: random.Random) -> str:
     """
     if len(word) < 3:
         return word
-    place = rng.randrange(len(word) - 1)
+    position = rng.randrange(len(word) - 1)
     kind = rng.randrange(3)
     if kind == 0:
-        return word[:place] + word[place + 1 :]
+        return word[:position] + word[position + 1 :]
     if kind == 1:
-        return word[:place] + word[place] + word[place:]
-    return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+        return word[:position] + word[position] + word[position:]
+    return word[:position] + word[position + 1] + word[position] + word[position + 2 :]
 
 
 def make_variants(

@@ -40,9 +40,9 @@ class NgramSampler:
         for words in texts:
             if words:
                 line = [None, *words, None]
-                for place in range(1, len(line)):
-                    for length in range(1, min(order - 1, place) + 1):
-                        self._next[tuple(line[place - length : place])].append(line[place])
+                for position in range(1, len(line)):
+                    for length in range(1, min(order - 1, position) + 1):
+                        self._next[tuple(line[position - length : position])].append(line[position])
         self._open = {context for context, words in self._next.items() if len(set(words)) > 1}
 
     def draw(self, rng: random.Random) -> tuple[bytes, ...]:

@@ -1,4 +1,4 @@
-"""Training rows as numbers, and a change that leaves their labels right: slot values swapped between utterances."""
+"""A change of training utterances that leaves their labels right: slot values are swapped between utterances."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime_py.decode.tags import TagScheme
 
 
 class WordRun(NamedTuple):
-    """Words `start` to `end` of a row, which are one slot value; or, where `label` is empty, one word outside slots."""
+    """Words `start` to `end` of an utterance: one slot value or, where `label` is empty, one word outside slots."""
 
     label: str
     start: int
@@ -20,7 +20,7 @@ class WordRun(NamedTuple):
 
 
 class TagSet:
-    """A model's tag list, for cutting rows into slot values and writing them anew."""
+    """A model's tag list, for cutting utterances into slot values and writing them anew."""
 
     def __init__(self, tags: Sequence[str]) -> None:
         """Index the tags "O", "B-x" and "I-x".
@@ -33,13 +33,13 @@ class TagSet:
         self._numbers = {tag: number for number, tag in enumerate(tags)}
 
     def cut(self, tags: Sequence[int]) -> list[WordRun]:
-        """Return the slot values and the single words between them, in order: together the whole row."""
+        """Return the slot values and the single words between them, in order: together the whole utterance."""
         runs, start = [], 0
-        for place in range(1, len(tags) + 1):
+        for index in range(1, len(tags) + 1):
             label = self._labels[tags[start]]
-            if place == len(tags) or not label or self._labels[tags[place]] != label or self._begins[tags[place]]:
-                runs.append(WordRun(label, start, place))
-                start = place
+            if index == len(tags) or not label or self._labels[tags[index]] != label or self._begins[tags[index]]:
+                runs.append(WordRun(label, start, index))
+                start = index
         return runs
 
     def write(self, label: str, words: int) -> list[int]:
@@ -53,33 +53,33 @@ class SlotSwap:
     They are of the same language, or on purpose of another one.
     """
 
-    def __init__(self, rows: Sequence[EncodedUtterance], tags: Sequence[str]) -> None:
+    def __init__(self, utterances: Sequence[EncodedUtterance], tags: Sequence[str]) -> None:
         """Collect the values of every slot. `tags`: the tag list of the model."""
         self._tags = TagSet(tags)
         self._values: dict[str, dict[str, list[list[int]]]] = defaultdict(lambda: defaultdict(list))
-        for row in rows:
-            if row.tags is not None:
-                for label, start, end in self._tags.cut(row.tags):
+        for utterance in utterances:
+            if utterance.tags is not None:
+                for label, start, end in self._tags.cut(utterance.tags):
                     if label:
-                        self._values[label][row.language].append(row.words[start:end])
+                        self._values[label][utterance.language].append(utterance.words[start:end])
 
     def __call__(
-        self, row: EncodedUtterance, share: float, rng: random.Random, foreign: float = 0.0
+        self, utterance: EncodedUtterance, share: float, rng: random.Random, foreign: float = 0.0
     ) -> EncodedUtterance:
         """Return the utterance with some of its slot values replaced.
 
         Each is replaced with probability `foreign` by one of another language, where the slot has any there, and else
         with probability `share` by one of its own language.
         """
-        if row.tags is None:
-            return row
+        if utterance.tags is None:
+            return utterance
         words: list[int] = []
         tags: list[int] = []
-        for label, start, end in self._tags.cut(row.tags):
-            value = self._draw(label, row.language, share, foreign, rng) if label else None
-            words += row.words[start:end] if value is None else value
-            tags += row.tags[start:end] if value is None else self._tags.write(label, len(value))
-        return EncodedUtterance(words, tags, row.intent, language=row.language)
+        for label, start, end in self._tags.cut(utterance.tags):
+            value = self._draw(label, utterance.language, share, foreign, rng) if label else None
+            words += utterance.words[start:end] if value is None else value
+            tags += utterance.tags[start:end] if value is None else self._tags.write(label, len(value))
+        return EncodedUtterance(words, tags, utterance.intent, language=utterance.language)
 
     def _draw(self, label: str, language: str, share: float, foreign: float, rng: random.Random) -> list[int] | None:
         values = self._values.get(label, {})

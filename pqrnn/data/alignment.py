@@ -40,7 +40,7 @@ class Reason(StrEnum):
 
 
 def normalise_slots(text: str, slots: Iterable[SlotSpan]) -> tuple[SlotSpan, ...]:
-    """Return ``slots`` with the white space at their edges left out, in the order of their place.
+    """Return ``slots`` with the white space at their edges left out, in the order of their positions.
 
     Evaluation does this to both sides before it compares them. A slot of nothing but white space becomes empty and
     stays.
@@ -62,21 +62,21 @@ def write_tags(text: str, slots: Iterable[SlotSpan], words: Spans) -> tuple[str,
     A tag is ``O``, ``B-label`` or ``I-label``, or ``B2-label`` for the last two code points of a word. Where there are
     tags, decoding them gives back exactly the normalised slots.
     """
-    placed = normalise_slots(text, slots)
+    normalised = normalise_slots(text, slots)
     tags = [OUTSIDE] * len(words)
-    if not placed:
+    if not normalised:
         return tuple(tags)
     offsets = measure_bytes(text)
-    firsts = {start: place for place, (start, _) in enumerate(words)}
-    lasts = {end: place for place, (_, end) in enumerate(words)}
+    firsts = {start: index for index, (start, _) in enumerate(words)}
+    lasts = {end: index for index, (_, end) in enumerate(words)}
     reached = 0
-    for slot in placed:
+    for slot in normalised:
         if slot.start == slot.end:
             return Reason.EMPTY
         if slot.start < reached:
             return Reason.OVERLAP
         reached = slot.end
-    for slot in placed:
+    for slot in normalised:
         start, end = offsets[slot.start], offsets[slot.end]
         first, last = firsts.get(start), lasts.get(end)
         if first is None and last is not None and words[last][0] < start and slot.end - slot.start <= _LONGEST_TAIL:

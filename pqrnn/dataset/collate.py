@@ -21,14 +21,14 @@ class Batch(NamedTuple):
     intents: Tensor
 
 
-def collate(rows: Sequence[EncodedUtterance]) -> Batch:
-    """Pad rows to one batch, at least one word wide."""
-    words, mask = pad_words([row.words for row in rows])
+def collate(utterances: Sequence[EncodedUtterance]) -> Batch:
+    """Pad utterances to one batch, at least one word wide."""
+    words, mask = pad_words([utterance.words for utterance in utterances])
     tags = torch.full(words.shape, IGNORED)
-    for place, row in enumerate(rows):
-        if row.tags is not None:
-            tags[place, : len(row.tags)] = torch.tensor(row.tags, dtype=torch.int64)
-    return Batch(words, mask, tags, torch.tensor([row.intent if row.intent >= 0 else IGNORED for row in rows]))
+    for index, utterance in enumerate(utterances):
+        if utterance.tags is not None:
+            tags[index, : len(utterance.tags)] = torch.tensor(utterance.tags, dtype=torch.int64)
+    return Batch(words, mask, tags, torch.tensor([each.intent if each.intent >= 0 else IGNORED for each in utterances]))
 
 
 def pad_words(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -39,7 +39,7 @@ def pad_words(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     width = max(1, max(len(row) for row in rows))
     words = torch.zeros((len(rows), width), dtype=torch.int64)
     mask = torch.zeros((len(rows), width, 1))
-    for place, row in enumerate(rows):
-        words[place, : len(row)] = torch.tensor(row, dtype=torch.int64)
-        mask[place, : len(row)] = 1.0
+    for index, row in enumerate(rows):
+        words[index, : len(row)] = torch.tensor(row, dtype=torch.int64)
+        mask[index, : len(row)] = 1.0
     return words, mask

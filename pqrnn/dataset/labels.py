@@ -17,22 +17,22 @@ from runtime_py.decode.tags import TagScheme
 def list_labels(training: Sequence[Example]) -> Labels:
     """Return the names of the outputs of whatever is trained on these utterances."""
     intents, tags = list_intents(training), list_tags(training, segment_examples(training).spans)
-    places = {label: place for place, label in enumerate(TagScheme(tags).slots)}
-    counts = _count_frames(training, intents, places)
+    indices = {label: index for index, label in enumerate(TagScheme(tags).slots)}
+    counts = _count_frames(training, intents, indices)
     return Labels(
-        intents, tags, tuple(_join(each) for each in counts), tuple(_sort(each) for each in counts) if places else ()
+        intents, tags, tuple(_join(each) for each in counts), tuple(_sort(each) for each in counts) if indices else ()
     )
 
 
 def _count_frames(
-    training: Sequence[Example], intents: Sequence[str], places: Mapping[str, int]
+    training: Sequence[Example], intents: Sequence[str], indices: Mapping[str, int]
 ) -> list[Counter[tuple[int, ...]]]:
-    """Return for each intent how often it comes with which slots, as growing places."""
+    """Return for each intent how often it comes with which slots, as growing indices."""
     seen: dict[str, Counter[tuple[int, ...]]] = {intent: Counter() for intent in intents}
     for example in training:
         if example.intent in seen:
             seen[example.intent][
-                tuple(sorted(places[slot.label] for slot in example.slots if slot.label in places))
+                tuple(sorted(indices[slot.label] for slot in example.slots if slot.label in indices))
             ] += 1
     return [seen[intent] for intent in intents]
 

@@ -50,11 +50,11 @@ def carry_weights(teacher: TeacherModel, known: Labels, wanted: Labels) -> dict[
     """
     weights = dict(teacher.state_dict())
     for head, have, want in (("intent", known.intents, wanted.intents), ("tags", known.tags, wanted.tags)):
-        places = {label: row for row, label in enumerate(have)}
+        row_of = {label: row for row, label in enumerate(have)}
         for part in (f"{head}.weight", f"{head}.bias"):
             rows = weights[part]
             weights[part] = torch.stack(
-                [rows[places[label]] if label in places else torch.zeros_like(rows[0]) for label in want]
+                [rows[row_of[label]] if label in row_of else torch.zeros_like(rows[0]) for label in want]
             )
     return weights
 

@@ -52,11 +52,11 @@ def load_encoder(name: str) -> tuple[Any, Any]:
         import transformers
     except ImportError as error:
         raise TeacherError("a teacher needs the package transformers: pip install 'pqrnn[teacher]'") from error
-    place = find_encoder(name)
+    path = find_encoder(name)
     transformers.utils.logging.disable_progress_bar()  # loading takes a second, and the verbs draw bars of their own
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(place)
-        encoder = transformers.AutoModel.from_pretrained(place, dtype="float32")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+        encoder = transformers.AutoModel.from_pretrained(path, dtype="float32")
     except (OSError, ValueError, KeyError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise TeacherError(

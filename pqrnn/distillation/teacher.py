@@ -56,9 +56,9 @@ class TeacherModel(Network):
         pooled = torch.cat([states[:, 0], (states * seen).sum(1) / seen.sum(1)], -1)
         starts = batch.starts[:, :, None].expand(-1, -1, states.shape[-1])
         begins = states.gather(1, starts)
-        placed = torch.cat([begins, pooled[:, None, states.shape[-1] :].expand(-1, starts.shape[1], -1)], -1)
+        joined = torch.cat([begins, pooled[:, None, states.shape[-1] :].expand(-1, starts.shape[1], -1)], -1)
         return Encoding(
-            self.intent(self.dropout(pooled)).float(), self.tags(self.dropout(placed)).float(), begins.float()
+            self.intent(self.dropout(pooled)).float(), self.tags(self.dropout(joined)).float(), begins.float()
         )
 
     def rate_scale(self, name: str) -> float:

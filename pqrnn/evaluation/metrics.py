@@ -99,7 +99,7 @@ def area_under_curve(
     if not len(high) or not len(low):
         raise ValueError(f"need scores of both groups: {len(high)} inside, {len(low)} outside")
     # How many of `low` each of `high` is above, and how many it is equal to, once; a resample then only counts.
-    values, place = np.unique(low, return_inverse=True)
+    values, indices = np.unique(low, return_inverse=True)
     above, upto = np.searchsorted(values, high, "left"), np.searchsorted(values, high, "right")
     rng = np.random.default_rng(seed)
 
@@ -108,10 +108,10 @@ def area_under_curve(
         return float((below[above[chosen]] + below[upto[chosen]]).mean() / (2 * len(low)))
 
     def draw() -> float:
-        counts = np.bincount(place[rng.integers(0, len(low), len(low))], minlength=len(values)).astype(np.float64)
+        counts = np.bincount(indices[rng.integers(0, len(low), len(low))], minlength=len(values)).astype(np.float64)
         return area(counts, rng.integers(0, len(high), len(high)))
 
-    whole = area(np.bincount(place, minlength=len(values)).astype(np.float64), slice(None))
+    whole = area(np.bincount(indices, minlength=len(values)).astype(np.float64), slice(None))
     return _interval(whole, np.array([draw() for _ in range(resamples)]), len(high) + len(low))
 
 

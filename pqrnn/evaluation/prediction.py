@@ -51,29 +51,33 @@ def compute_logits(model: Network, texts: Sequence[str | bytes]) -> list[Predict
 
 def _logits_of_bytes(model: ParserModel, raw: Sequence[bytes]) -> dict[int, Prediction]:
     answers = {}
-    for size, rows in group_texts(raw):
-        packed = pack_texts([raw[row] for row in rows], size)
+    for size, indices in group_texts(raw):
+        packed = pack_texts([raw[index] for index in indices], size)
         words = max(1, int(model.projection.segment(packed, 1)[1].max()))
         intent, tags, spans, counts = model(packed, words)
-        for place, row in enumerate(rows):
-            count = int(counts[place])
-            answers[row] = Prediction(intent[place].numpy(), tags[place, :count].numpy(), spans[place, :count].numpy())
+        for row, index in enumerate(indices):
+            count = int(counts[row])
+            answers[index] = Prediction(intent[row].numpy(), tags[row, :count].numpy(), spans[row, :count].numpy())
     return answers
 
 
 def _logits_of_words(model: Network, raw: Sequence[bytes]) -> dict[int, Prediction]:
-    places = segment_texts(Projection(ProjectionConfig()), raw)
+    spans_of_texts = segment_texts(Projection(ProjectionConfig()), raw)
     table = model.make_table()
-    table.index(dict.fromkeys(text[start:end] for text, spans in zip(raw, places, strict=True) for start, end in spans))
-    words = [table.index(text[start:end] for start, end in spans) for text, spans in zip(raw, places, strict=True)]
-    order = sorted(range(len(raw)), key=lambda row: len(words[row]))
+    table.index(
+        dict.fromkeys(text[start:end] for text, spans in zip(raw, spans_of_texts, strict=True) for start, end in spans)
+    )
+    words = [
+        table.index(text[start:end] for start, end in spans) for text, spans in zip(raw, spans_of_texts, strict=True)
+    ]
+    order = sorted(range(len(raw)), key=lambda index: len(words[index]))
     answers = {}
     for first in range(0, len(order), _BATCH):
-        rows = order[first : first + _BATCH]
-        encoding = model.encode_words(table, *pad_words([words[row] for row in rows]))
-        for place, row in enumerate(rows):
-            spans = np.array(places[row], np.int32).reshape(-1, 2)
-            answers[row] = Prediction(encoding.intent[place].numpy(), encoding.tags[place, : len(spans)].numpy(), spans)
+        indices = order[first : first + _BATCH]
+        encoding = model.encode_words(table, *pad_words([words[index] for index in indices]))
+        for row, index in enumerate(indices):
+            spans = np.array(spans_of_texts[index], np.int32).reshape(-1, 2)
+            answers[index] = Prediction(encoding.intent[row].numpy(), encoding.tags[row, : len(spans)].numpy(), spans)
     return answers
 
 

@@ -167,24 +167,24 @@ class Projection(nn.Module):
 
     def _segment(self, text: Tensor, words: int) -> tuple[_Characters, Tensor, Tensor, Tensor, Tensor]:
         size = text.shape[1] * 4
-        place = torch.arange(size, dtype=torch.int32, device=text.device)
+        position = torch.arange(size, dtype=torch.int32, device=text.device)
         code, length = decode_utf8(unpack_bytes(text))
         entry = self._look_up(code)
         kind = torch.bitwise_and(entry, 15)
         folded = code + shift_right(entry, 4)
         is_character = (length > 0).to(torch.int32)
-        starts = self._find_starts(kind, length, is_character, place)
+        starts = self._find_starts(kind, length, is_character, position)
         inside = is_character * (kind != BreakClass.SPACE).to(torch.int32)
 
         # Words so far in the high half and characters so far in the low half, in one prefix sum.
-        sums = _prefix_sum(starts * 65536 + is_character, place)
+        sums = _prefix_sum(starts * 65536 + is_character, position)
         word = shift_right(sums, 16)
         rank = torch.bitwise_and(sums, 65535) - is_character  # characters before this one
         row = torch.arange(1, words + 1, dtype=torch.int32, device=text.device)[:, None]
         member = (word[:, None, :] == row).to(torch.int32) * inside[:, None, :]  # [B, W, N]
         first = member * starts[:, None, :]
-        start = (first * place).sum(-1, dtype=torch.int32)
-        end = (member * (place + length)[:, None, :]).amax(-1)
+        start = (first * position).sum(-1, dtype=torch.int32)
+        end = (member * (position + length)[:, None, :]).amax(-1)
         characters = _Characters(
             folded, length, kind, is_character * (folded != code).to(torch.int32), rank, word * inside, starts
         )
@@ -195,19 +195,19 @@ class Projection(nn.Module):
         offset = torch.bitwise_and(code, (1 << BLOCK_BITS) - 1)
         return functional.embedding(block * (1 << BLOCK_BITS) + offset, self.stage2)[..., 0]
 
-    def _find_starts(self, kind: Tensor, length: Tensor, is_character: Tensor, place: Tensor) -> Tensor:
+    def _find_starts(self, kind: Tensor, length: Tensor, is_character: Tensor, position: Tensor) -> Tensor:
         """Return 1 where a character begins a word, else 0: int32[B, N]. The rules are those of stage 3."""
         extends = (kind >= BreakClass.EXTEND).to(torch.int32)
-        end = place + length
-        # The last character before each place, and the last that extends nothing: position of its end and its class in
-        # one number.
+        end = position + length
+        # The last character before each position, and the last that extends nothing: the position of its end and its
+        # class in one number.
         key = (end * 16 + kind) * is_character
-        before = _prefix_max(key, place)
-        base = _prefix_max(key * (1 - extends), place)
-        other = _prefix_max(end * is_character * (kind != BreakClass.REGIONAL).to(torch.int32), place)
+        before = _prefix_max(key, position)
+        base = _prefix_max(key * (1 - extends), position)
+        other = _prefix_max(end * is_character * (kind != BreakClass.REGIONAL).to(torch.int32), position)
         before_kind, base_kind = torch.bitwise_and(before, 15), torch.bitwise_and(base, 15)
         odd = torch.bitwise_and(
-            shift_right(place - other, 2), 1
+            shift_right(position - other, 2), 1
         )  # regional indicators, four bytes each, since another character
 
         same = (kind == base_kind).to(torch.int32)
@@ -241,7 +241,7 @@ class Projection(nn.Module):
         total = torch.zeros((), dtype=torch.int32, device=hashes.device)
         for order in range(2, max(self.config.ngrams) + 1):
             # The n-gram from here is this character and the shorter n-gram from the next one, which ends in the same
-            # place.
+            # position.
             next_ = follow(torch.stack([value, end_owner, end_mark], -1))
             value, end_owner, end_mark = hashes + next_[..., 0] * to_int32(MULTIPLIER), next_[..., 1], next_[..., 2]
             if order in self.config.ngrams:
@@ -334,10 +334,10 @@ class _Follower:
 
     def __init__(self, length: Tensor) -> None:
         batch, size = length.shape
-        place = torch.arange(size, dtype=torch.int32, device=length.device) + length
-        self._inside = (place < size).to(torch.int32)[..., None]
+        position = torch.arange(size, dtype=torch.int32, device=length.device) + length
+        self._inside = (position < size).to(torch.int32)[..., None]
         row = torch.arange(batch, dtype=torch.int32, device=length.device)[:, None] * size
-        self._index = torch.minimum(place, torch.full_like(place, size - 1)) + row
+        self._index = torch.minimum(position, torch.full_like(position, size - 1)) + row
 
     def __call__(self, value: Tensor) -> Tensor:
         """int32[B, N, C] to the same shape. An embedding: the one gather that takes int32 indices on every target."""
@@ -354,15 +354,15 @@ def _logical_shift_right(value: Tensor, bits: int) -> Tensor:
     return torch.bitwise_and(shift_right(value, bits), (1 << (32 - bits)) - 1)
 
 
-def _prefix_max(value: Tensor, place: Tensor) -> Tensor:
-    """Largest non-negative value strictly before each place: int32[B, N]."""
-    earlier = (place[None, :] < place[:, None]).to(torch.int32)
+def _prefix_max(value: Tensor, position: Tensor) -> Tensor:
+    """Largest non-negative value strictly before each position: int32[B, N]."""
+    earlier = (position[None, :] < position[:, None]).to(torch.int32)
     return (value[:, None, :] * earlier).amax(-1)
 
 
-def _prefix_sum(value: Tensor, place: Tensor) -> Tensor:
-    """Sum up to and including each place: int32[B, N]. A masked sum: GPUs lack an int32 cumulative sum in IREE."""
-    upto = (place[None, :] <= place[:, None]).to(torch.int32)
+def _prefix_sum(value: Tensor, position: Tensor) -> Tensor:
+    """Sum up to and including each position: int32[B, N]. A masked sum: GPUs lack an int32 cumulative sum in IREE."""
+    upto = (position[None, :] <= position[:, None]).to(torch.int32)
     return (value[:, None, :] * upto).sum(-1, dtype=torch.int32)
 
 

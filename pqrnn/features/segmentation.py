@@ -18,8 +18,8 @@ def segment_texts(projection: Projection, texts: Sequence[bytes]) -> list[list[t
     for size, rows in group_texts(texts):
         batch = [texts[row] for row in rows]
         found, counts = projection.segment(pack_texts(batch, size), size)
-        for row, places, count in zip(rows, found.tolist(), counts.tolist(), strict=True):
-            spans[row] = [(start, end) for start, end in places[:count]]
+        for row, words, count in zip(rows, found.tolist(), counts.tolist(), strict=True):
+            spans[row] = [(start, end) for start, end in words[:count]]
     return spans
 
 

@@ -41,8 +41,8 @@ class WordFeatures:
 
         It is computed once for each distinct word.
         """
-        distinct, place = words.unique(return_inverse=True)
-        return dense(self._table[distinct].float())[place]
+        distinct, inverse = words.unique(return_inverse=True)
+        return dense(self._table[distinct].float())[inverse]
 
     def index(self, words: Iterable[bytes]) -> list[int]:
         """Return the row of each word, projecting those not met before.
@@ -54,14 +54,14 @@ class WordFeatures:
         fresh = list(dict.fromkeys(word for word in wanted if word not in self._rows))
         if fresh:
             rows = torch.empty((len(fresh), self._table.shape[1]), dtype=torch.int8)
-            for size, places in group_texts(fresh):
-                found = self._projection(pack_texts([fresh[place] for place in places], size), 1)
+            for size, indices in group_texts(fresh):
+                found = self._projection(pack_texts([fresh[index] for index in indices], size), 1)
                 odd = [
-                    fresh[place] for place, count in zip(places, found.word_count.tolist(), strict=True) if count != 1
+                    fresh[index] for index, count in zip(indices, found.word_count.tolist(), strict=True) if count != 1
                 ]
                 if odd:
                     raise ValueError(f"not a single word: {odd[0]!r}")
-                rows[places] = found.features[:, 0].to(torch.int8)
+                rows[indices] = found.features[:, 0].to(torch.int8)
             for word in fresh:
                 self._rows[word] = len(self._rows)
             self._table = torch.cat([self._table, rows])

@@ -86,8 +86,8 @@ def add_parser(
             )
     facts = _without_texts(checkpoint.facts, _languages(checkpoint.facts, languages))
     shelf.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=shelf, prefix=f".{name}.") as place:
-        fresh = Path(place) / name
+    with tempfile.TemporaryDirectory(dir=shelf, prefix=f".{name}.") as temporary:
+        fresh = Path(temporary) / name
         fresh.mkdir()
         (fresh / FACTS).write_bytes(msgspec.json.encode(facts) + b"\n")
         shutil.copyfile(run / WEIGHTS, fresh / WEIGHTS)
@@ -115,7 +115,7 @@ def add_parser(
         (fresh / CARD).write_text(render_card(entry, facts, sets, story), encoding="utf-8")
         _check_equal(checkpoint, load_checkpoint(fresh))
         if destination.exists():
-            destination.rename(Path(place) / "old")
+            destination.rename(Path(temporary) / "old")
         fresh.rename(destination)
     return Shelved(destination, entry)
 

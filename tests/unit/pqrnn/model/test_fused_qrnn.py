@@ -84,7 +84,7 @@ def test_gradients_are_those_of_finite_differences(kernel: int, zoneout: float) 
     weight = layer.product.weight.detach().unflatten(0, (2, kernel, -1)).contiguous()
     inputs = [
         each.detach().requires_grad_()
-        for each in (value.flatten(0, 1)[packing.places], weight, layer.norm.weight, layer.bias)
+        for each in (value.flatten(0, 1)[packing.positions], weight, layer.norm.weight, layer.bias)
     ]
 
     def run(*inputs: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ def test_zoneout_keeps_its_share_of_states(share: float) -> None:
 def test_a_packing_lists_words_step_by_step() -> None:
     """By hand: texts of 1, 3 and 2 words in rows of 4."""
     packing = pack_words((torch.arange(4) < torch.tensor([1, 3, 2])[:, None]).float()[..., None])
-    assert packing.places.tolist() == [4, 8, 0, 5, 9, 6]
+    assert packing.positions.tolist() == [4, 8, 0, 5, 9, 6]
     assert packing.counts == [3, 2, 1]
     assert packing.find(1).tolist() == [3, 4, 6, 5, 6, 6]
     assert packing.find(-1).tolist() == [6, 6, 6, 0, 1, 3]
