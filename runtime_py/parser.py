@@ -147,7 +147,7 @@ class Parser:
 
     @property
     def device(self) -> str:
-        """What runs it: the runtime's device, and the GPU if it is one."""
+        """The device that runs the code: the runtime's name for it, and the GPU if it is one."""
         if self.selection.gpu is not None:
             return f"{self.variant.device}: {self.selection.gpu.title}"
         return "local-sync" if self.threads == 1 else f"local-task, {self.threads} threads"
@@ -202,7 +202,7 @@ class Parser:
 
     @property
     def batch(self) -> int:
-        """How many texts share a call of `parse_batch`; 1 in packages that were not compiled for more."""
+        """Number of texts that share a call of `parse_batch`; 1 in packages that were not compiled for more."""
         return self.manifest.batch
 
     def warmup(self) -> None:

@@ -26,7 +26,7 @@ class LiteRt(Peer):
     packages, modules, environment = ("ai-edge-litert", "litert-torch"), ("ai_edge_litert",), "litert"
 
     def __init__(self, precision: str) -> None:
-        """`precision`: "f32" or "int8"."""
+        """Take the precision of the weights, "f32" or "int8"."""
         self.precision = precision
         self.name = "LiteRT" if precision == "f32" else "LiteRT int8"
 

@@ -26,7 +26,7 @@ class ExecuTorch(Peer):
     packages, modules, environment = ("executorch",), ("executorch",), "executorch"
 
     def __init__(self, precision: str) -> None:
-        """`precision`: "f32" or "int8"."""
+        """Take the precision of the weights, "f32" or "int8"."""
         self.precision = precision
         self.name = "ExecuTorch XNNPACK" if precision == "f32" else "ExecuTorch XNNPACK int8"
 

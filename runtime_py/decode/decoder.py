@@ -47,7 +47,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Parse:
-    """What a text means.
+    """The meaning of a text: its intent and its slots.
 
     Attributes:
         intent: Name of the intent.

@@ -1,1 +1,1 @@
-"""What this machine is, and which variant it can run."""
+"""The machine, and the variant of a package that it can run."""

@@ -129,7 +129,7 @@ _AT_HWCAP, _AT_HWCAP2 = 16, 26
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What matters of the machine that this process runs on.
+    """The facts of the machine that decide which code it can run.
 
     Attributes:
         architecture: The architecture as target triples spell it: ``x86_64``, ``aarch64``.

@@ -148,7 +148,7 @@ class Parity(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VulkanNeeds(Struct, frozen=True, forbid_unknown_fields=True):
-    """What compiled code needs of a Vulkan device, beside Vulkan 1.3.
+    """The needs of compiled code of a Vulkan device, beside Vulkan 1.3.
 
     The runtime checks none of this: wrong code gives wrong numbers in silence.
 

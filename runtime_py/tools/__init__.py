@@ -1,1 +1,1 @@
-"""What is done with a package beside parsing: check, measure, inspect, replay."""
+"""Tools for packages beside parsing: check, measure, inspect, replay."""

@@ -1,4 +1,4 @@
-"""What people and scripts read of a parse, a check, a benchmark or a package: words and rows, without colours.
+"""The texts and tables in which a parse, a check, a benchmark or a package is shown, without colours.
 
 Both command lines print these: `pqrnn` of the workstation with colours, the one of the board (`runtime_py.cli`) as
 plain columns.
