@@ -28,7 +28,7 @@ class TextFile:
     lines: tuple[str, ...]
     locale: str = ""
 
-    def place(self, line: int) -> str:
+    def locate(self, line: int) -> str:
         """Return ``file:line`` for the zero-based ``line``."""
         return f"{self.path}:{line + 1}"
 

@@ -41,7 +41,7 @@ def _read(file: TextFile) -> Iterator[Row]:
             tags.append(found[2])
         text, slots = join_tokens(file, [number] * len(tags), words, tags)
         check_text(file, number, text)
-        yield Row(Example(text, intent.strip(" \t"), slots, file.locale, file.place(number)))
+        yield Row(Example(text, intent.strip(" \t"), slots, file.locale, file.locate(number)))
 
 
 FORMAT = DataFormat("bio", "lines of word:tag ... <=> intent", _recognise, _read)

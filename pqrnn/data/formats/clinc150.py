@@ -35,7 +35,7 @@ def _read(file: TextFile) -> Iterator[Row]:
         match value:
             case [str(text), str(intent)] if intent:
                 check_text(file, number, text)
-                yield Row(Example(text, intent, (), file.locale, file.place(number)), split)
+                yield Row(Example(text, intent, (), file.locale, file.locate(number)), split)
             case _:
                 raise file.error(number, f"the row {value!r}", _EXPECTED)
 
@@ -45,31 +45,31 @@ def _scan(file: TextFile) -> Iterator[tuple[int, str, Any]]:
     text, decoder = "\n".join(file.lines), json.JSONDecoder()
     line, counted = 0, 0
 
-    def skip(place: int) -> int:
+    def skip(position: int) -> int:
         nonlocal line, counted
-        found = _SPACE.match(text, place)
-        place = found.end() if found else place
-        line += text.count("\n", counted, place)
-        counted = place
-        return place
+        found = _SPACE.match(text, position)
+        position = found.end() if found else position
+        line += text.count("\n", counted, position)
+        counted = position
+        return position
 
-    def expect(mark: str, place: int) -> int:
-        if not text.startswith(mark, place):
-            raise file.error(line, f"{text[place : place + 10]!r} where {mark!r} belongs", _EXPECTED)
-        return skip(place + 1)
+    def expect(mark: str, position: int) -> int:
+        if not text.startswith(mark, position):
+            raise file.error(line, f"{text[position : position + 10]!r} where {mark!r} belongs", _EXPECTED)
+        return skip(position + 1)
 
     try:
-        place = expect("{", skip(0))
-        while not text.startswith("}", place):
-            key, place = decoder.raw_decode(text, place)
-            place = expect("[", expect(":", skip(place)))
-            while not text.startswith("]", place):
-                value, after = decoder.raw_decode(text, place)
+        position = expect("{", skip(0))
+        while not text.startswith("}", position):
+            key, position = decoder.raw_decode(text, position)
+            position = expect("[", expect(":", skip(position)))
+            while not text.startswith("]", position):
+                value, after = decoder.raw_decode(text, position)
                 yield line, str(key), value
-                place = skip(after)
-                place = place if text.startswith("]", place) else expect(",", place)
-            place = skip(place + 1)
-            place = place if text.startswith("}", place) else expect(",", place)
+                position = skip(after)
+                position = position if text.startswith("]", position) else expect(",", position)
+            position = skip(position + 1)
+            position = position if text.startswith("}", position) else expect(",", position)
     except json.JSONDecodeError as error:
         raise file.error(error.lineno - 1, f"not JSON: {error.msg} at column {error.colno}", _EXPECTED) from None
 

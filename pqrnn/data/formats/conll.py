@@ -75,7 +75,7 @@ def _read_block(file: TextFile, block: Sequence[int]) -> Iterator[Row]:
     else:
         text, slots = comments["text"], place_slots(file, lines, tags, spans)
     check_text(file, lines[0], text)
-    yield Row(Example(text, intent, slots, file.locale, file.place(lines[0])))
+    yield Row(Example(text, intent, slots, file.locale, file.locate(lines[0])))
 
 
 def _read_comments(lines: Iterable[str]) -> dict[str, str]:

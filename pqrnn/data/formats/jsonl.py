@@ -37,7 +37,7 @@ def _read(file: TextFile) -> Iterator[Row]:
         check_text(file, number, text)
         slots = tuple(_read_slot(file, number, text, each) for each in _read_list(file, number, row.get("slots")))
         locale = read_string(file, number, row, "locale", _EXPECTED) if row.get("locale") else ""
-        example = Example(text, intent, slots, normalise_locale(locale) or file.locale, file.place(number))
+        example = Example(text, intent, slots, normalise_locale(locale) or file.locale, file.locate(number))
         yield Row(example, read_split(file, number, row.get("split")))
 
 

@@ -2,7 +2,7 @@
 
 The official files (FitzGerald et al. 2022) write slots into ``annot_utt`` as ``wake me at [time : five am]`` and carry
 their split in ``partition``. Other editions carry ``slots`` as ``[start, end, label]`` in code points beside it or in
-its place; they win, for they say where a repeated value stands.
+its position; they win, for they say where a repeated value stands.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _read(file: TextFile) -> Iterator[Row]:
         for slot in slots:
             check_slot(file, number, text, slot)
         locale = read_string(file, number, row, "locale", _EXPECTED) if row.get("locale") else ""
-        example = Example(text, intent, tuple(slots), normalise_locale(locale) or file.locale, file.place(number))
+        example = Example(text, intent, tuple(slots), normalise_locale(locale) or file.locale, file.locate(number))
         yield Row(example, read_split(file, number, row.get("partition")))
 
 
@@ -70,8 +70,8 @@ def _find_annotations(file: TextFile, number: int, text: str, annotated: str) ->
     plain += annotated[last:]
     if plain == text:
         return slots
-    visible = [place for place, char in enumerate(text) if not char.isspace()]
-    if "".join(plain.split()) != "".join(text[place] for place in visible):
+    visible = [index for index, char in enumerate(text) if not char.isspace()]
+    if "".join(plain.split()) != "".join(text[index] for index in visible):
         found_text = f'"annot_utt" without its marks is {plain!r}, "utt" is {text!r}'
         raise file.error(number, found_text, _ANNOTATED_EXPECTED)
     moved = []

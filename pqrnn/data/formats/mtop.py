@@ -53,7 +53,7 @@ def _read(file: TextFile) -> Iterator[Row]:
         if locale not in locales:
             locales[locale] = normalise_locale(locale) or file.locale
         parsed = _parse_slots(file, number, slots, text, official=official) if slots else ()
-        yield Row(Example(text, intent, parsed, locales[locale], file.place(number)))
+        yield Row(Example(text, intent, parsed, locales[locale], file.locate(number)))
 
 
 def _parse_slots(file: TextFile, number: int, written: str, text: str, *, official: bool) -> tuple[SlotSpan, ...]:

@@ -34,12 +34,12 @@ def _read(file: TextFile) -> Iterator[Row]:
         check_text(file, number, line)
         if len(words) != len(marks):
             raise tags.error(
-                number, f"{len(marks)} tags", f"{len(words)} tags, one for each word of {file.place(number)}"
+                number, f"{len(marks)} tags", f"{len(words)} tags, one for each word of {file.locate(number)}"
             )
         if not intent.strip():
             raise intents.error(number, "an empty intent", "one intent on each line")
         text, slots = join_tokens(tags, [number] * len(marks), words, marks)
-        yield Row(Example(text, intent.strip(), slots, file.locale, file.place(number)))
+        yield Row(Example(text, intent.strip(), slots, file.locale, file.locate(number)))
 
 
 def _read_beside(file: TextFile, name: str) -> TextFile:

@@ -31,14 +31,14 @@ def group_tags(file: TextFile, lines: Sequence[int], tags: Sequence[str]) -> Ite
         DataFormatError: A tag is none; ``lines`` says where each tag stands.
     """
     label, first = "", 0
-    for place, tag in enumerate(tags):
+    for index, tag in enumerate(tags):
         if not is_tag(tag):
-            raise file.error(lines[place], f"tag {tag!r}", _EXPECTED)
+            raise file.error(lines[index], f"tag {tag!r}", _EXPECTED)
         if label and (tag == "O" or tag[0] == "B" or tag[2:] != label):
-            yield label, first, place
+            yield label, first, index
             label = ""
         if tag != "O" and not label:
-            label, first = tag[2:], place
+            label, first = tag[2:], index
     if label:
         yield label, first, len(tags)
 
@@ -51,10 +51,10 @@ def join_tokens(
     Raises:
         DataFormatError: A tag is none; ``lines`` says where each tag stands.
     """
-    spans, place = [], 0
+    spans, position = [], 0
     for word in words:
-        spans.append((place, place + len(word)))
-        place += len(word) + 1
+        spans.append((position, position + len(word)))
+        position += len(word) + 1
     return " ".join(words), place_slots(file, lines, tags, spans)
 
 
@@ -64,14 +64,14 @@ def find_tokens(text: str, words: Sequence[str]) -> list[tuple[int, int]] | None
     Returns:
         The code points at which each word begins and ends, or None where the text is made of other words.
     """
-    spans, place = [], 0
+    spans, position = [], 0
     for word in words:
-        start = text.find(word, place)
-        if start < 0 or text[place:start].strip():
+        start = text.find(word, position)
+        if start < 0 or text[position:start].strip():
             return None
-        place = start + len(word)
-        spans.append((start, place))
-    return None if text[place:].strip() else spans
+        position = start + len(word)
+        spans.append((start, position))
+    return None if text[position:].strip() else spans
 
 
 def place_slots(

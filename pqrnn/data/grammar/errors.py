@@ -29,12 +29,12 @@ class SourcePosition:
 
 
 def template_error(
-    place: SourcePosition, template: str, start: int, end: int, problem: str, expected: str = ""
+    position: SourcePosition, template: str, start: int, end: int, problem: str, expected: str = ""
 ) -> GrammarError:
     """Build the error for the piece ``template[start:end]``, shown with carets below it.
 
     Args:
-        place: Where the template stands.
+        position: Where the template stands.
         template: The template as written.
         start: First character of the offending piece (a code point index).
         end: One past its last character.
@@ -42,7 +42,7 @@ def template_error(
         expected: What would have been right; left out when empty.
     """
     carets = " " * _columns(template[:start]) + "^" * max(1, _columns(template[start:end]))
-    lines = [f"{place}, column {start + 1}: {problem}", f"    {_one_line(template)}", f"    {carets}"]
+    lines = [f"{position}, column {start + 1}: {problem}", f"    {_one_line(template)}", f"    {carets}"]
     if expected:
         lines.append(f"  expected {expected}")
     return GrammarError("\n".join(lines))

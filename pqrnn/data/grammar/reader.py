@@ -62,9 +62,9 @@ def parse_grammar(text: str, name: str = "grammar") -> Grammar:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One template with its place, and its tree."""
+    """One template with its position, and its tree."""
 
-    place: SourcePosition
+    position: SourcePosition
     template: str
     node: Node
     weight: float
@@ -138,13 +138,13 @@ class _GrammarReader:
         for number, item in enumerate(items, 1):
             entry = f"{where}, entry {number}" if len(items) > 1 else where
             found.entries.append(self.entry(kind, entry, line, item))
-            line = found.entries[-1].place.line or line
+            line = found.entries[-1].position.line or line
         return found
 
     def entry(self, kind: str, where: str, line: int | None, item: object) -> _Entry:
         if isinstance(item, str):
-            place = SourcePosition(self.name, self.find_text(item, line), where)
-            return _Entry(place, item, parse_template(item, place), 1.0)
+            position = SourcePosition(self.name, self.find_text(item, line), where)
+            return _Entry(position, item, parse_template(item, position), 1.0)
         if isinstance(item, dict):
             weight = self.weight(where, line, item)
             if "from" in item or "to" in item:
@@ -154,8 +154,8 @@ class _GrammarReader:
             self.check_keys(where, line, item, _ENTRY_KEYS)
             template = item.get("text")
             if isinstance(template, str):
-                place = SourcePosition(self.name, self.find_text(template, line), where)
-                return _Entry(place, template, parse_template(template, place), weight)
+                position = SourcePosition(self.name, self.find_text(template, line), where)
+                return _Entry(position, template, parse_template(template, position), weight)
         forms = ['"a template"', '{ text = "a template", weight = 2 }']
         if kind == "list":
             forms.append("{ from = 1, to = 10 }")
@@ -191,14 +191,14 @@ class _GrammarReader:
         for template in variants if isinstance(variants, list) and variants else [variants]:
             if not isinstance(template, str):
                 self.fail(f'{where}: template {template!r}; expected a string such as "{{n}} percent"', line)
-            place = SourcePosition(self.name, self.find_text(template, line), where)
-            node, found = _put_number(parse_template(template, place), number)
+            position = SourcePosition(self.name, self.find_text(template, line), where)
+            node, found = _put_number(parse_template(template, position), number)
             if not found:
-                raise template_error(place, template, 0, len(template), "no {n}", "the number's place, {n}")
+                raise template_error(position, template, 0, len(template), "no {n}", "the number's place, {n}")
             options.append(node)
-        place = SourcePosition(self.name, line, where)
+        position = SourcePosition(self.name, line, where)
         node = options[0] if len(options) == 1 else Choice(tuple(options))
-        return _Entry(place, str(variants), node, weight)
+        return _Entry(position, str(variants), node, weight)
 
     def whole(self, where: str, line: int | None, item: Mapping[str, object], key: str, default: int | None) -> int:
         value = item.get(key, default)
@@ -254,7 +254,7 @@ class _GrammarReader:
             name=self.name,
             locale=locale,
             sentences=tuple(
-                Sentence(intent, entry.template, entry.node, entry.weight, _source(entry.place))
+                Sentence(intent, entry.template, entry.node, entry.weight, _source(entry.position))
                 for intent, entry in sentences
             ),
             definitions=definitions,
@@ -270,7 +270,7 @@ class _GrammarReader:
         expected = f"one of the {kind}s: {', '.join(sorted(known))}" if known else f"a [{kind}s] section that has it"
         if (other, name) in self.definitions:
             expected = f"<{name}>: it is a rule" if other == "rule" else f"{{{name}}}: it is a list"
-        raise template_error(entry.place, entry.template, start, end, problem, expected)
+        raise template_error(entry.position, entry.template, start, end, problem, expected)
 
     def check_recursion(self) -> None:
         """Walk the references depth first; after this no walk through the templates can go on for ever or too deep."""
@@ -285,8 +285,8 @@ class _GrammarReader:
                     continue
                 if here in path:
                     circle = " -> ".join(f"{kind} {name!r}" for kind, name in [*path[path.index(here) :], here])
-                    place = self.definitions[here].entries[0].place
-                    raise GrammarError(f"{place}: refers to itself: {circle}; expected an end without recursion")
+                    position = self.definitions[here].entries[0].position
+                    raise GrammarError(f"{position}: refers to itself: {circle}; expected an end without recursion")
                 if here in done:
                     continue
                 if len(path) == _DEEPEST:
@@ -301,7 +301,7 @@ class _GrammarReader:
             if analysis.can_be_empty(entry.node):
                 template = entry.template
                 expected = "at least one part that is not optional"
-                raise template_error(entry.place, template, 0, len(template), problem, expected)
+                raise template_error(entry.position, template, 0, len(template), problem, expected)
 
     def find_unused(self, sentences: list[tuple[str, _Entry]]) -> tuple[str, ...]:
         reached: set[tuple[str, str]] = set()
@@ -337,9 +337,9 @@ def _kind_of(reference: object) -> str:
     return "list" if isinstance(reference, ListRef) else "rule"
 
 
-def _source(place: SourcePosition) -> str:
-    name = re.split(r"[\\/]", place.file)[-1]
-    return f"{name}:{place.entry}" if place.line is None else f"{name}:{place.line}"
+def _source(position: SourcePosition) -> str:
+    name = re.split(r"[\\/]", position.file)[-1]
+    return f"{name}:{position.entry}" if position.line is None else f"{name}:{position.line}"
 
 
 def _kind(value: object) -> str:
