@@ -18,7 +18,7 @@ PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 help:
 	@echo "make demo       install, build a small parser of the built-in commands for this machine, benchmark it, parse with it"
 	@echo "make test       install, fetch the emulators, lint, type check, run every test"
-	@echo "make quick      lint, and the tests that take no time"
+	@echo "make quick      lint, type check, the tests that take no time"
 	@echo "make emulators  fetch what runs the targets that are not this machine (QEMU, Vulkan on the processor), without root"
 	@echo "make clean      remove what these two made, but not the virtual environment"
 
@@ -42,7 +42,7 @@ test: $(INSTALLED)
 	@$(MAKE) --no-print-directory --jobs 3 lint types all-tests
 
 quick: $(INSTALLED)
-	@$(MAKE) --no-print-directory --jobs 2 lint quick-tests
+	@$(MAKE) --no-print-directory --jobs 3 lint types quick-tests
 
 lint:
 	$(BIN)/ruff check .
