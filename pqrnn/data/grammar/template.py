@@ -26,12 +26,12 @@ _SPECIAL = frozenset("\\[](){}<>|")
 _DEEPEST = 40
 
 
-def parse_template(template: str, position: SourcePosition) -> Node:
+def parse_template(template: str, source: SourcePosition) -> Node:
     """Parse a template.
 
     Args:
         template: The template as written.
-        position: Where it stands, for the error messages.
+        source: Where it stands, for the error messages.
 
     Returns:
         The tree; references are not yet looked up.
@@ -39,7 +39,7 @@ def parse_template(template: str, position: SourcePosition) -> Node:
     Raises:
         GrammarError: The template is not well formed, with the position of the mistake.
     """
-    reader = _Reader(template, position)
+    reader = _Reader(template, source)
     node = reader.sequence(depth=0, in_group=False)
     if reader.position < len(template):
         reader.fail_at_stray()
@@ -51,13 +51,13 @@ def parse_template(template: str, position: SourcePosition) -> Node:
 class _Reader:
     """Recursive-descent reader; ``position`` is the next unread character."""
 
-    def __init__(self, template: str, position: SourcePosition) -> None:
+    def __init__(self, template: str, source: SourcePosition) -> None:
         self.template = template
-        self.position = position
+        self.source = source
         self.position = 0
 
     def fail(self, start: int, end: int, problem: str, expected: str = "") -> NoReturn:
-        raise template_error(self.position, self.template, start, end, problem, expected)
+        raise template_error(self.source, self.template, start, end, problem, expected)
 
     def fail_at_stray(self) -> NoReturn:
         char = self.template[self.position]
