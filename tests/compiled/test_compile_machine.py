@@ -134,7 +134,7 @@ def test_time_up_is_said_and_leaves_nothing(tmp_path: Path) -> None:
         "  %y = arith.addf %x, %x : tensor<4xf32>\n  return %y : tensor<4xf32>\n}\n"
     )
     flags = flags_of(registry().get("host"))
-    with pytest.raises(CompilerError, match=r"was stopped after 0 s"):
+    with pytest.raises(CompilerError, match=r"was stopped after \d+ s"):
         compile_module(source, tmp_path / "good.vmfb", flags, timeout=0.001)
     assert [file.name for file in tmp_path.iterdir()] == ["good.mlir"]
     compiled = compile_module(source, tmp_path / "good.vmfb", flags)

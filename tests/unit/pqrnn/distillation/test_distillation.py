@@ -311,13 +311,13 @@ def test_a_teacher_goes_on_from_another_one_with_other_labels(teacher: Path, enc
     torch.testing.assert_close(after.intent[:, 1], before.intent[:, facts.labels.intents.index("on")])
     torch.testing.assert_close(after.tags[:, 1], before.tags[:, facts.labels.tags.index("B-room")])
 
-    from pqrnn.cli.finetune import _carry
+    from pqrnn.api.learning import _carry_teacher
 
     student = tmp_path / "student"
     train(student, _examples(), _examples(), _MODEL, _CONFIG)
     with pytest.raises(TeacherError, match="a parser, expected a fine-tuned encoder"):
-        _carry(student, _examples())
-    assert torch.equal(_carry(teacher, _examples())["tags.weight"], known["tags.weight"])
+        _carry_teacher(student, _examples())
+    assert torch.equal(_carry_teacher(teacher, _examples())["tags.weight"], known["tags.weight"])
 
 
 def test_a_teacher_is_trained_read_back_and_answers_by_word(teacher: Path) -> None:
