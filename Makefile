@@ -52,7 +52,8 @@ types:
 	$(BIN)/mypy
 
 all-tests:
-	$(PYTEST)
+	$(PYTEST) -m "not alone"
+	$(BIN)/pytest -m alone
 
 quick-tests:
 	$(PYTEST) -m "unit and not slow"

@@ -1,7 +1,9 @@
 """Check, benchmark and inspect on a compiled package."""
 
+import time
 from pathlib import Path
 
+import iree.runtime as iree_runtime
 import msgspec
 import numpy as np
 import pytest
@@ -158,12 +160,28 @@ def test_a_cold_start_that_fails_says_why(own: Path) -> None:
         measure_cold_start(own)
 
 
-def test_a_call_costs_little_beside_the_compiled_function(tiny_path: Path) -> None:
-    # Wrappers of the runtime cost about 100 us for four outputs; a bound of 50 us catches a return to them, not a slow
-    # machine.
+@pytest.mark.alone
+def test_a_call_costs_less_than_the_wrappers_of_the_runtime(tiny_path: Path) -> None:
+    # Both are measured in turn on the same function, so that the bound holds on any machine, and a return to the
+    # wrappers, which take about twice as long to hand over four outputs, is seen.
     with Parser.load(tiny_path) as parser:
-        samples = measure(parser, ["wake me at seven tomorrow"], seconds=0.3)
-    assert float(np.percentile(samples.call - samples.kernel, 10)) < 50_000
+        raw = b"wake me at seven tomorrow"
+        entry = next(entry for entry in parser.entries if len(raw) <= entry.bytes and entry.words >= 5)
+        session = parser._session
+        assert session is not None
+        wrapped = iree_runtime.FunctionInvoker(session.context, session.device, entry._function)
+        text = np.frombuffer(raw.ljust(entry.bytes, b"\0"), np.int32)[None]
+        ours, theirs = [], []
+        for _ in range(1500):
+            begin = time.perf_counter_ns()
+            entry.run(raw)
+            middle = time.perf_counter_ns()
+            for output in wrapped(text):
+                output.to_host()
+            ours.append(middle - begin)
+            theirs.append(time.perf_counter_ns() - middle)
+    ours_us, theirs_us = (float(np.percentile(times, 10)) / 1000 for times in (ours, theirs))
+    assert ours_us < 0.7 * theirs_us
 
 
 def test_inspection_reports_facts_and_damage(own: Path) -> None:

@@ -57,8 +57,10 @@ _WIDE = re.compile(r" ins\([^)]*: [^)]*xi(32|64)>[^)]*\)")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two buckets, each for one text and for three."""
     path = tmp_path_factory.mktemp("gates") / "small.mlirbc"
-    compile_for(import_small(make_model(1).folded(), path, BUCKETS, BATCH), *cpu_flags("host"))
-    return path.with_suffix(".vmfb")
+    code = compile_for(import_small(make_model(1).folded(), path, BUCKETS, BATCH), *cpu_flags("host"))
+    compiled = path.with_suffix(".vmfb")
+    compiled.write_bytes(code)
+    return compiled
 
 
 @pytest.fixture(scope="module")

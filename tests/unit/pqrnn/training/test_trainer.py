@@ -174,7 +174,7 @@ def test_learning_rate_rises_then_falls_to_nothing() -> None:
     assert rates.index(max(rates)) == 9
     assert rates[0] == pytest.approx(config.learning_rate / 10, rel=1e-4)
     assert rates[-1] < config.learning_rate * 1e-5
-    assert all(b < a for a, b in itertools.pairwise(rates))
+    assert all(b < a for a, b in itertools.pairwise(rates[10:]))
 
 
 def test_bfloat16_products_train_too(tmp_path: Path) -> None:
