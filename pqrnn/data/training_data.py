@@ -11,7 +11,10 @@ from pqrnn.data.grammar.splits import split_key
 from pqrnn.data.loader import available_splits, load_examples
 from pqrnn.errors import DataNotFoundError
 
-_FROM = 0.8  # where the held-out share begins: the default share is the `dev` part of `pqrnn.data.grammar.splits`
+_FROM, _ALL = (
+    800,
+    1000,
+)  # where the held-out share begins: the default share is the `dev` part of `pqrnn.data.grammar.splits`
 
 
 class TrainingData(NamedTuple):
@@ -76,11 +79,11 @@ def hold_out(examples: Sequence[Example], share: float, seed: int = 0) -> tuple[
     """
     parts: tuple[list[Example], list[Example]] = ([], [])
     for example in examples:
-        parts[(_position(example.text, seed) - _FROM) % 1.0 < share].append(example)
+        parts[(_bucket(example.text, seed) - _FROM) % _ALL < share * _ALL].append(example)
     return parts
 
 
-def _position(text: str, seed: int) -> float:
-    """Return where a text lies on a circle of circumference 1; seed 0 is what `split_of` uses."""
+def _bucket(text: str, seed: int) -> int:
+    """Return which of a thousand buckets a text falls into; seed 0 is what `split_of` uses."""
     key = split_key(text) if seed == 0 else f"{seed}\n{split_key(text)}"
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 1000 / 1000
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % _ALL
