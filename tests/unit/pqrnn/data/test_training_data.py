@@ -1,4 +1,4 @@
-"""The hold-out of data without a development split: the built-in split's `dev` part, and the share that is asked for."""
+"""The hold-out of data without a development split: the built-in split's `dev` part, or the share asked for."""
 
 from __future__ import annotations
 
