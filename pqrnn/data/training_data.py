@@ -11,10 +11,8 @@ from pqrnn.data.grammar.splits import split_key
 from pqrnn.data.loader import available_splits, load_examples
 from pqrnn.errors import DataNotFoundError
 
-_FROM, _ALL = (
-    800,
-    1000,
-)  # where the held-out share begins: the default share is the `dev` part of `pqrnn.data.grammar.splits`
+# Of a thousand buckets, where the held-out share begins: the default is the `dev` part of `pqrnn.data.grammar.splits`.
+_FROM, _ALL = 800, 1000
 
 
 class TrainingData(NamedTuple):
