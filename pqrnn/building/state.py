@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from runtime_py.atomic_files import write_atomic
 
 STATE = "build.json"
 FORMAT = 1
+STAGE_FOLDER = re.compile(r"supervised|teacher|round-\d+(-seed-\d+)?|average|quantize|lessons-\d+")
 
 
 class StageResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,12 +54,30 @@ class BuildState(msgspec.Struct, kw_only=True):
         fingerprint: Of everything that decides the result.
         stages: Finished stages, in order.
         kept: The stage whose parser is quantized and compiled.
+        writing: Whether this build has begun to write its package: one that stands there then is its own.
     """
 
     format: int = FORMAT
     fingerprint: str
     stages: dict[str, StageResult] = {}
     kept: str = ""
+    writing: bool = False
+
+
+def discard_build(work: Path) -> None:
+    """Remove what a build left in its work folder, and nothing else.
+
+    Raises:
+        BuildError: The folder holds no build.
+    """
+    if not work.exists():
+        return
+    if not (work / STATE).is_file():
+        raise BuildError(f"{work}: no {STATE} here, so this is no build to throw away; choose another --work")
+    for path in work.iterdir():
+        if path.is_dir() and STAGE_FOLDER.fullmatch(path.name):
+            shutil.rmtree(path)
+    (work / STATE).unlink()
 
 
 def open_state(work: Path, fingerprint: str) -> BuildState:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import pqrnn
 from pqrnn.building.build import BuildOutcome, preview_build
 from pqrnn.building.reporting import BuildReporter
+from pqrnn.building.state import STAGE_FOLDER, discard_build
 from pqrnn.cli.app import app
 from pqrnn.errors import BuildError
 from pqrnn.recipes.recipes import BuildRecipe
@@ -188,3 +189,61 @@ def test_the_command_builds_without_a_teacher_and_says_what_each_stage_gave(data
     assert done.exit_code == (0 if reached else 1) == bool(document["failures"])
     shown = CliRunner().invoke(app, [*arguments, "--dev-share", "0.2"], catch_exceptions=False)
     assert "of supervised" in shown.output and shown.exit_code == done.exit_code
+
+
+def test_a_package_for_other_machines_is_built_and_said_to_be_unchecked(
+    built: BuildOutcome, data: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runtime_py.errors import UnsupportedTargetError
+    from runtime_py.tools import check
+
+    def refuse(*_: Any) -> Any:
+        raise UnsupportedTargetError("it has: raspberry-pi-4")
+
+    state = built.work / "build.json"
+    before = state.read_bytes()
+    document = json.loads(before)
+    del document["stages"]["check"]
+    state.write_text(json.dumps(document))
+    monkeypatch.setattr(check, "check_package", refuse)
+    outcome = pqrnn.build(str(data), built.package, recipe=_recipe(), encoder=str(encoder))
+    state.write_bytes(before)
+    assert outcome.stages["check"].skipped and "raspberry-pi-4" in outcome.stages["check"].note
+    assert outcome.failures == []
+
+
+def test_restart_removes_a_build_and_nothing_else(built: BuildOutcome, tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    with pytest.raises(BuildError, match="no build to throw away"):
+        discard_build(tmp_path)
+    for name in ("build.json", "round-2-seed-1/model.safetensors", "lessons-1/lessons.json", "mine.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    discard_build(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["letters", "mine.txt"]
+    folders = [path.name for path in built.work.iterdir() if path.is_dir()]
+    assert len(folders) > 5 and all(STAGE_FOLDER.fullmatch(name) for name in folders)
+
+
+def test_a_kill_right_after_the_package_appeared_is_gone_on_from(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pqrnn import api
+
+    compile_run, out = api.compile, tmp_path / "lights.pqrnn"
+
+    def stop(*arguments: Any, **named: Any) -> Any:
+        compile_run(*arguments, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "compile", stop)
+    with pytest.raises(KeyboardInterrupt):
+        pqrnn.build(str(data), out, recipe=_recipe(), encoder="none")
+    assert out.exists()
+    monkeypatch.undo()
+    assert pqrnn.build(str(data), out, recipe=_recipe(), encoder="none").failures == []
+
+
+def test_a_package_of_another_build_is_not_overwritten(built: BuildOutcome, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="is not of this build"):
+        pqrnn.build(str(data), built.package, recipe=_recipe(), encoder="none", work=tmp_path / "work")
