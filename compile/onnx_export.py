@@ -34,7 +34,7 @@ from compile.support.errors import ExportError, PlanError, VerificationError
 from compile.verify.golden import make_golden
 from compile.verify.reference import Oracle
 from pqrnn.checkpoint import load_checkpoint
-from pqrnn.features.projection import pack_texts
+from pqrnn.features.utf8 import pack_texts
 from runtime_py.atomic_files import write_atomic
 from runtime_py.package_format.manifest import Bucket
 

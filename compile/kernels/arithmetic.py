@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compile.kernels.mlir_builder import Code, Value, vector_of
-from pqrnn.features.projection import to_int32
+from pqrnn.features.hashing import to_int32
 
 # Largest exponent: sigmoid and tanh are 0 or 1 in float32 long before, and the product of two such powers does not
 # overflow.

@@ -8,7 +8,7 @@ from compile.kernels.arithmetic import Int32Values
 from compile.kernels.kernel import Buffer
 from compile.kernels.memory import load_element, load_vector, store_vector
 from compile.kernels.mlir_builder import Code, Value, vector_of
-from pqrnn.features.projection import FEATURES_PER_HASH
+from pqrnn.features.hashing import FEATURES_PER_HASH
 
 
 class FeatureWriter:

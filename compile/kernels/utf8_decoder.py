@@ -1,4 +1,4 @@
-"""The first part of the projection kernel: bytes become code points (`pqrnn.features.projection.decode_utf8`)."""
+"""The first part of the projection kernel: bytes become code points (`pqrnn.features.utf8.decode_utf8`)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from compile.verify.roundings import DRAWS, Roundings, Watch
 from pqrnn.evaluation.prediction import Prediction
-from pqrnn.features.projection import pack_texts
+from pqrnn.features.utf8 import pack_texts
 
 if TYPE_CHECKING:
     from pqrnn.model.parser import ParserModel

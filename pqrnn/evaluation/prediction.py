@@ -13,7 +13,8 @@ from pqrnn.dataset.collate import collate, pad_words
 from pqrnn.dataset.encoded import EncodedDataset
 from pqrnn.evaluation.frames import frame_of_parse
 from pqrnn.evaluation.metrics import Frame
-from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.features.projection import Projection
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.features.segmentation import group_texts, segment_texts
 from pqrnn.model.network import Network, WordTable
 from pqrnn.model.parser import ParserModel

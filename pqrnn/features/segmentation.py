@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.features.projection import Projection
+from pqrnn.features.utf8 import pack_texts
 
 _BATCH_BYTES = 1 << 13  # keeps a batch's temporaries in the cache
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.features.projection import Projection
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.features.segmentation import group_texts
 
 

@@ -112,7 +112,7 @@ class ParserModel(Network):
             nn.init.zeros_(self.neighbours.weight)
 
     def forward(self, text: Tensor, words: int) -> ParserOutputs:
-        """Parse int32[B, N/4] (`pqrnn.features.projection.pack_texts`), the first `words` words of each text."""
+        """Parse int32[B, N/4] (`pqrnn.features.utf8.pack_texts`), the first `words` words of each text."""
         found = self.projection(text, words)
         mask = (torch.arange(words, dtype=torch.int32, device=text.device) < found.word_count[:, None]).float()[
             ..., None

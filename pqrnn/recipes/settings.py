@@ -12,7 +12,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-PROJECTION_VERSION = 1
+PROJECTION_VERSION = 2
+PROJECTION_VERSIONS = (1, 2)  # those that can be computed
 AUTO = "auto"
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]

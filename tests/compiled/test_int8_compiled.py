@@ -37,7 +37,7 @@ from compile.verify.golden import TRICKY, GoldenSet
 from compile.verify.parity import compare_decisions
 from compile.verify.replay import judge_entries
 from pqrnn.checkpoint import Facts, load_checkpoint, save_checkpoint
-from pqrnn.features.projection import pack_texts
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.int8 import IntegerLinear, multiply
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.qat import QuantizedLinear

@@ -54,7 +54,8 @@ from compile.options import CompileOptions
 from compile.pipeline import CompileOutcome, compile_checkpoint
 from compile.support.errors import ImportStageError
 from pqrnn.checkpoint import Facts, save_checkpoint
-from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.features.projection import Projection
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.int8 import ActivationRange, IntegerLinear, multiply
 from pqrnn.model.parser import ParserModel
 from runtime_py import Parser

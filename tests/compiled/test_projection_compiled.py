@@ -17,7 +17,8 @@ from oracles.projection import Projected, project
 from oracles.texts import DAMAGE, PIECES, byte_texts, characters
 
 from compile.lowering.iree_compile import compile_module, target_flags
-from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.features.projection import Projection
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.recipes.settings import ProjectionConfig
 from targets import registry
 

@@ -38,7 +38,8 @@ from compile.kernels.product_kernels import product_kernel
 from compile.lowering.iree_compile import compile_module
 from compile.support.process import run_tool
 from compile.verify.static_checks import check_machine_code, find_objdump
-from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.features.projection import Projection
+from pqrnn.features.utf8 import pack_texts
 
 ARM = pytest.mark.parametrize(("name", "cpu"), [("dotprod", "cortex-a76"), ("i8mm", "max,sve=off")])
 ROWS, DEPTH, COLUMNS = 8, 256, 384

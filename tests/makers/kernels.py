@@ -27,7 +27,8 @@ from compile.kernels.product_kernels import product_kernel, rectified_kernel, sc
 from compile.kernels.projection import TextSizes, projection_kernel
 from compile.lowering.iree_compile import compile_module, target_flags
 from compile.lowering.processor import Processor, resolve_processor
-from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.features.projection import Projection
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.int8 import ActivationRange, IntegerLinear
 from pqrnn.model.qrnn import QrnnLayer
 from pqrnn.recipes.settings import ModelConfig, ProjectionConfig

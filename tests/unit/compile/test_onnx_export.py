@@ -28,7 +28,8 @@ from compile.verify.golden import TRICKY, make_golden
 from compile.verify.reference import Oracle
 from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.cli.app import app
-from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.features.projection import Projection
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.recipes.settings import ProjectionConfig
 
 pytestmark = pytest.mark.slow

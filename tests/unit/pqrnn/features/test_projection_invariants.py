@@ -13,7 +13,8 @@ from oracles.effort import examples
 from oracles.texts import byte_texts, texts
 from oracles.unicode_classes import SPACE, break_class
 
-from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.features.projection import Projection
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.features.unicode_table import load_unicode_table
 from pqrnn.recipes.settings import ProjectionConfig
 

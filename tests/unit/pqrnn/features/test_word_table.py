@@ -10,7 +10,8 @@ from oracles.effort import examples
 from oracles.projection import decode, project, segment
 from oracles.texts import byte_texts
 
-from pqrnn.features.projection import Projection, pack_texts
+from pqrnn.features.projection import Projection
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.features.segmentation import group_texts, segment_texts
 from pqrnn.features.word_table import WordFeatures
 from pqrnn.recipes.settings import ProjectionConfig

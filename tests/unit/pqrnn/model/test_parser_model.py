@@ -13,7 +13,7 @@ from oracles.model import encode
 from oracles.texts import byte_texts
 from torch import Tensor
 
-from pqrnn.features.projection import pack_texts
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.parser import ParserModel, ParserOutputs
 from pqrnn.recipes.settings import ModelConfig, ProjectionConfig
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 from pqrnn.checkpoint import Facts, load_checkpoint, load_facts, save_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.errors import CheckpointError, QuantizationError
-from pqrnn.features.projection import pack_texts
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps, multiply
 from pqrnn.model.parser import ParserModel, ParserOutputs
 from pqrnn.model.qat import QuantizedLinear, shorten

@@ -9,7 +9,7 @@ from makers.small import BUCKETS, TEXTS, make_model
 from torch import Tensor
 
 from compile.lowering.export import export_entries
-from pqrnn.features.projection import pack_texts
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.int8 import IntegerLinear, multiply, widen_weights
 
 

@@ -14,7 +14,7 @@ from makers.team import work
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.distributed import all_gather, all_reduce, broadcast, is_leader, join_process_group, share_items, world_size
 from pqrnn.errors import TrainingError
-from pqrnn.features.projection import pack_texts
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.losses import IGNORED, Totals, distillation_loss, joint_loss
 
 pytestmark = pytest.mark.slow
