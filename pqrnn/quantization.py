@@ -65,7 +65,7 @@ def prepare_qat(model: ParserModel, training: Sequence[Example]) -> ParserModel:
 @torch.inference_mode()
 def calibrate(folded: ParserModel, training: Sequence[Example]) -> Tensor:
     """Return the largest output of the bottleneck over the words of texts, float32[]; 1 where none is positive."""
-    words = segment_examples(training).words
+    words = segment_examples(training, folded.config.projection.version).words
     table = WordFeatures(folded.projection)
     table.index(dict.fromkeys(chain.from_iterable(words)))
     if not folded.config.context:

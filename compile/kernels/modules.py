@@ -187,7 +187,9 @@ class KernelProjection(nn.Module):
         super().__init__()
         self.config, self.lanes = projection.config, lanes
         for name, part in zip(
-            ("blocks", "numbers", "entries"), pack_table(projection.stage1, projection.stage2), strict=True
+            ("blocks", "numbers", "entries"),
+            pack_table(projection.reader.stage1, projection.reader.stage2),
+            strict=True,
         ):
             self.register_buffer(name, part)
         self.register_buffer("seeds", torch.cat([projection.word_seeds, projection.ngram_seeds]))

@@ -67,7 +67,7 @@ def quantize(
     if logits is not None and not settings.epochs:
         raise QuantizationError("--lessons are for learning: say for how long with --epochs")
     checkpoint = load_checkpoint(run)
-    loaded = load_data(data, dev, lang, dev_share, reporter)
+    loaded = load_data(data, dev, lang, dev_share, reporter, checkpoint.facts.config.projection.version)
     if list_labels(loaded.training).outputs() != checkpoint.facts.labels.outputs():
         raise QuantizationError(f"{data}: not the data that {run} was trained on: other intents or slots")
     if settings.epochs:

@@ -49,7 +49,7 @@ def train(
     """
     recipe = recipe or TrainRecipe()
     check_shape(recipe.model)
-    loaded = load_data(data, dev, lang, dev_share, reporter)
+    loaded = load_data(data, dev, lang, dev_share, reporter, recipe.model.projection.version)
     return run_training(
         out,
         loaded,
@@ -162,7 +162,7 @@ def distill(
             f"--relation-weight compares {heads} parts of the states: --state {recipe.model.state} has to be a "
             f"multiple of {RELATION_HEADS // 2}"
         )
-    loaded = load_data(data, dev, lang, dev_share, reporter)
+    loaded = load_data(data, dev, lang, dev_share, reporter, recipe.model.projection.version)
     texts = load_unlabelled(unlabelled, data, lang, loaded.development)
     weights = load_checkpoint(Path(initial)).model.state_dict() if initial is not None else None
     store = Path(logits) if logits is not None else Path(out) / "lessons"

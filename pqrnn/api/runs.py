@@ -35,16 +35,24 @@ def check_shape(model: ModelConfig) -> None:
 
 
 def load_data(
-    data: str, dev: str | None, lang: str | None, dev_share: float, reporter: TrainingReporter | None
+    data: str,
+    dev: str | None,
+    lang: str | None,
+    dev_share: float,
+    reporter: TrainingReporter | None,
+    version: int | None = None,
 ) -> TrainingData:
-    """Return training and development utterances, and tell the reporter how they were split."""
+    """Return training and development utterances, and tell the reporter how they were split.
+
+    `version` is that of the projection which says what the words of the training utterances are.
+    """
     from pqrnn.data.training_data import load_training_data
     from pqrnn.dataset.segmented import segment_examples
 
     loaded = load_training_data(data, dev=dev, lang=lang, dev_share=dev_share)
     if loaded.note and reporter is not None:
         reporter.note(loaded.note)
-    return loaded._replace(training=segment_examples(loaded.training))  # once, for all that need the words
+    return loaded._replace(training=segment_examples(loaded.training, version))  # once, for all that need the words
 
 
 def run_training(

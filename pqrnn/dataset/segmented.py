@@ -11,7 +11,7 @@ import torch
 from pqrnn.data.examples import Example
 from pqrnn.features.projection import Projection
 from pqrnn.features.segmentation import segment_texts
-from pqrnn.recipes.settings import ProjectionConfig
+from pqrnn.recipes.settings import PROJECTION_VERSION, ProjectionConfig
 
 Spans = list[tuple[int, int]]
 
@@ -22,11 +22,15 @@ class SegmentedExamples(Sequence[Example]):
     Segmenting thousands of texts takes seconds, and labels, encoding, transfer sets and quantization all need the
     words. Whoever needs several of them makes this once and passes it wherever examples are taken. The texts are
     segmented when the words are asked for the first time.
+
+    Attributes:
+        examples: The examples.
+        version: Version of the projection that says what a word is.
     """
 
-    def __init__(self, examples: Sequence[Example]) -> None:
+    def __init__(self, examples: Sequence[Example], version: int = PROJECTION_VERSION) -> None:
         """Keep the examples; nothing is computed yet."""
-        self.examples = list(examples)
+        self.examples, self.version = list(examples), version
 
     def __len__(self) -> int:
         """Return how many examples there are."""
@@ -47,9 +51,9 @@ class SegmentedExamples(Sequence[Example]):
 
     @cached_property
     def spans(self) -> list[Spans]:
-        """The byte start and end of each word of each text, which are the same for every model."""
+        """The byte start and end of each word of each text, the same for every model of this version."""
         with torch.inference_mode():
-            return segment_texts(Projection(ProjectionConfig()), self.texts)
+            return segment_texts(Projection(ProjectionConfig(version=self.version)), self.texts)
 
     @cached_property
     def words(self) -> list[list[bytes]]:
@@ -57,6 +61,14 @@ class SegmentedExamples(Sequence[Example]):
         return [[text[start:end] for start, end in spans] for text, spans in zip(self.texts, self.spans, strict=True)]
 
 
-def segment_examples(examples: Sequence[Example]) -> SegmentedExamples:
-    """Return examples with their words; those that have them already are returned as they are."""
-    return examples if isinstance(examples, SegmentedExamples) else SegmentedExamples(examples)
+def segment_examples(examples: Sequence[Example], version: int | None = None) -> SegmentedExamples:
+    """Return examples with their words; those that have them already are returned as they are.
+
+    Args:
+        examples: The examples.
+        version: Version of the projection that says what a word is; None for that of the examples if they have words,
+            and for the present one otherwise.
+    """
+    if isinstance(examples, SegmentedExamples):
+        return examples if version in (None, examples.version) else SegmentedExamples(examples.examples, version)
+    return SegmentedExamples(examples, version or PROJECTION_VERSION)

@@ -163,6 +163,7 @@ def label_transfer_set(
         fingerprint_examples(training),
         hashlib.sha256("\n".join(unlabelled).encode()).hexdigest(),
         precision,
+        *([training.version] if training.version > 1 else []),  # lessons of before the second version stay valid
     ]
 
     @cache

@@ -58,10 +58,10 @@ def make_transfer_set(
     utterances have with this intent: always, where only values were replaced or words misspelled. Of others only the
     teachers' answers are learned.
     """
-    projection = Projection(ProjectionConfig())
     lexicon = Lexicon()
     with torch.inference_mode():
         dataset = encode_examples(training, lexicon, labels.intents, labels.tags)
+        projection = Projection(ProjectionConfig(version=dataset.examples.version))
         raw = [text.encode() for text in dict.fromkeys(unlabelled)]
         spans_of_texts = segment_texts(projection, raw)
         misspell = (

@@ -14,8 +14,8 @@ from pqrnn.dataset.encoded import EncodedDataset
 from pqrnn.evaluation.frames import frame_of_parse
 from pqrnn.evaluation.metrics import Frame
 from pqrnn.features.projection import Projection
-from pqrnn.features.utf8 import pack_texts
 from pqrnn.features.segmentation import group_texts, segment_texts
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.network import Network, WordTable
 from pqrnn.model.parser import ParserModel
 from pqrnn.recipes.settings import ProjectionConfig

@@ -1,4 +1,4 @@
-"""The characters of texts and the words that they form, as one tensor program (`pqrnn.features.projection`, stages 1-3).
+"""The characters of texts and the words that they form: stages 1 to 3 of `pqrnn.features.projection`.
 
 Version 2 reads texts that differ in nothing that a speaker would hear as the same characters:
 

@@ -8,8 +8,9 @@ What a code point is folded to, and why:
   0), are no characters of their own in version 2: their hashes are added to that of the character before them, so
   neither their order nor their composition matters.
 - *Case and compatibility.* What is left is replaced by its NFKC_Casefold: full-width and mathematical letters,
-  ligatures, superscripts, capitals, `ß` as `ss`, final sigma; pictographs stay. A result of up to three characters fits where the code
-  point has as many bytes and all of them are letters, or digits, or parts of a grapheme; others stay as they are.
+  ligatures, superscripts, capitals, `ß` as `ss`, final sigma; pictographs stay. A result of up to three characters
+  fits where the code point has as many bytes and all of them are letters, or digits, or parts of a grapheme; others
+  stay as they are.
 - *Ours beyond Unicode.* The dotless i is an i, for its capital is that of i. Quotation marks and apostrophes are the
   straight ones, and dashes are the hyphen.
 """
@@ -94,9 +95,11 @@ def build_unicode_table(ucd: Path, version: int) -> UnicodeTable:
     kind = _classify(database)
     numbers = np.arange(CODE_POINTS, dtype=np.int32)
     if version == 1:
-        return _compress(ucd, pack_entries(kind, np.zeros_like(kind), database.lower - numbers), np.zeros((1, 3)))
+        return _compress(
+            ucd, pack_entries(kind, np.zeros_like(kind), database.lower - numbers), np.zeros((1, 3), np.int32)
+        )
     _classify_further(ucd, database, kind)
-    folded, rows, fold = _fold(ucd, database, kind)
+    folded, rows, fold = _Folder(ucd, database, kind).fold()
     # What is folded is classed as what it is folded to; accents stay accents.
     same = np.isin(kind, (BreakClass.ACCENT, BreakClass.IGNORED, BreakClass.SPACE)) | (folded == numbers)
     kind = np.where(same, kind, kind[folded])
@@ -141,67 +144,77 @@ def _classify_further(ucd: Path, database: _Database, kind: npt.NDArray[np.int32
     kind[_read_dashes(ucd)] = BreakClass.HYPHEN
 
 
-def _fold(
-    ucd: Path, database: _Database, kind: npt.NDArray[np.int32]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Return what code points are folded to: the first code point, the rows of folds, and the number of the row."""
-    casefold = _read_casefold(ucd / "DerivedNormalizationProps.txt")
-    same_as = {**_SAME_AS, **dict.fromkeys(np.flatnonzero(_read_dashes(ucd)).tolist(), ord("-"))}
-    same_as |= dict.fromkeys(_ELLIPSES, ord("."))
-    folded = np.arange(CODE_POINTS, dtype=np.int32)
-    fold = np.zeros(CODE_POINTS, np.int32)
-    rows: dict[tuple[int, int, int], int] = {(0, 0, 0): 0}
+class _Folder:
+    """Finds what code points are folded to, and keeps the rows of folds."""
 
-    def is_accent(code: int) -> bool:
-        return database.combining_class[code] != 0
+    def __init__(self, ucd: Path, database: _Database, kind: npt.NDArray[np.int32]) -> None:
+        self._database, self._kind = database, kind
+        self._casefold = _read_casefold(ucd / "DerivedNormalizationProps.txt")
+        self._same_as = {**_SAME_AS, **dict.fromkeys(np.flatnonzero(_read_dashes(ucd)).tolist(), ord("-"))}
+        self._same_as |= dict.fromkeys(_ELLIPSES, ord("."))
+        self._rows: dict[tuple[int, int, int], int] = {(0, 0, 0): 0}
 
-    def decompose(code: int) -> tuple[int, ...]:
-        parts = database.decomposition.get(code, (code,))
-        return parts if parts == (code,) else tuple(part for one in parts for part in decompose(one))
+    def fold(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Return what code points are folded to: the first code point, the rows of folds, and the number of the row.
 
-    def fold_base(base: int) -> tuple[int, ...]:
-        if base in same_as:
-            return (same_as[base],)
-        if kind[base] == BreakClass.PICTOGRAPH:
-            return (base,)
-        whole = tuple(part for one in casefold.get(base, (base,)) for part in decompose(one))
-        return tuple(same_as.get(part, part) for part in whole)
+        Raises:
+            ValueError: There are more rows than an entry can name.
+        """
+        folded = np.arange(CODE_POINTS, dtype=np.int32)
+        row = np.zeros(CODE_POINTS, np.int32)
+        kept = ~np.isin(self._database.category, ["Cn", "Cs", "Co"])
+        kept &= ~np.isin(self._kind, [BreakClass.IGNORED, BreakClass.SPACE])
+        kept[_HANGUL.start : _HANGUL.stop] = False
+        for code in np.flatnonzero(kept).tolist():
+            folded[code], (accents, second, third) = self._find(code)
+            row[code] = self._rows.setdefault((to_int32(accents), second, third), len(self._rows))
+        if len(self._rows) > 1 << FOLD_BITS:
+            raise ValueError(f"{len(self._rows)} rows of folds, more than the {1 << FOLD_BITS} that an entry can name")
+        return folded, np.array(list(self._rows), np.int32), row
 
-    def find(code: int) -> tuple[int, tuple[int, int, int]]:
-        parts = decompose(code)
-        if all(map(is_accent, parts)) or kind[code] == BreakClass.ACCENT:
-            own = [parts[0]] if is_accent(parts[0]) else list(casefold[parts[0]])
-            return own[0], (sum(map(hash_accent, parts[1:])), 0, 0)
-        for first in (fold_base(parts[0]), (int(database.lower[parts[0]]),)):
+    def _find(self, code: int) -> tuple[int, tuple[int, int, int]]:
+        """Return the first code point of a fold; and the hashes of its accents, its second and third code point."""
+        parts = self._decompose(code)
+        if all(map(self._is_accent, parts)) or self._kind[code] == BreakClass.ACCENT:
+            own = parts[0] if self._is_accent(parts[0]) else self._casefold[parts[0]][0]
+            return own, (sum(map(hash_accent, parts[1:])), 0, 0)
+        for first in (self._fold_base(parts[0]), (int(self._database.lower[parts[0]]),)):
             whole = (*first, *parts[1:])
-            bases = [part for part in whole if not is_accent(part)]
-            room = min(len(chr(code).encode()), _LONGEST_FOLD)
-            # Accents belong to the last base; a mixture of classes would be more than one word.
-            fits = bool(bases) and list(whole[: len(bases)]) == bases
-            if len(bases) > 1:
-                kinds = {int(kind[base]) for base in bases}
-                fits = fits and len(bases) <= room and len(kinds) == 1 and kinds <= set(_WHOLE)
-            if fits:
+            bases = [part for part in whole if not self._is_accent(part)]
+            if self._fits(code, whole, bases):
                 second, third = (*bases[1:], 0, 0)[:2]
-                return bases[0], (sum(map(hash_accent, filter(is_accent, whole))), second, third)
+                return bases[0], (sum(map(hash_accent, filter(self._is_accent, whole))), second, third)
         return code, (0, 0, 0)
 
-    skipped = {"Cn", "Cs", "Co"}
-    for code in range(CODE_POINTS):
-        if database.category[code] in skipped or code in _HANGUL or kind[code] in (BreakClass.IGNORED, BreakClass.SPACE):
-            continue
-        folded[code], (accents, second, third) = find(code)
-        fold[code] = rows.setdefault((to_int32(accents), second, third), len(rows))
-    if len(rows) > 1 << FOLD_BITS:
-        raise ValueError(f"{len(rows)} rows of folds, more than the {1 << FOLD_BITS} that an entry can name")
-    return folded, np.array(list(rows), np.int32), fold
+    def _fits(self, code: int, whole: tuple[int, ...], bases: list[int]) -> bool:
+        """Say whether a fold is one word, has room at the bytes of its code point, and its accents come last."""
+        if not bases or list(whole[: len(bases)]) != bases:
+            return False
+        kinds = {int(self._kind[base]) for base in bases}
+        room = min(len(chr(code).encode()), _LONGEST_FOLD)
+        return len(bases) == 1 or (len(bases) <= room and len(kinds) == 1 and kinds <= set(_WHOLE))
+
+    def _fold_base(self, base: int) -> tuple[int, ...]:
+        if base in self._same_as:
+            return (self._same_as[base],)
+        if self._kind[base] == BreakClass.PICTOGRAPH:
+            return (base,)
+        whole = [part for one in self._casefold.get(base, (base,)) for part in self._decompose(one)]
+        return tuple(self._same_as.get(part, part) for part in whole)
+
+    def _decompose(self, code: int) -> tuple[int, ...]:
+        parts = self._database.decomposition.get(code, (code,))
+        return parts if parts == (code,) else tuple(part for one in parts for part in self._decompose(one))
+
+    def _is_accent(self, code: int) -> bool:
+        return bool(self._database.combining_class[code])
 
 
 def _compress(ucd: Path, entries: npt.NDArray[np.int32], folds: npt.NDArray[np.int32]) -> UnicodeTable:
     blocks, index = np.unique(entries.reshape(-1, 1 << BLOCK_BITS), axis=0, return_inverse=True)
     first = (ucd / "Scripts.txt").read_text(encoding="utf-8").splitlines()[0]
     unicode = first.removeprefix("# Scripts-").removesuffix(".txt")
-    return UnicodeTable(index.reshape(-1).astype(np.int32), blocks.reshape(-1), folds.astype(np.int32), unicode)
+    return UnicodeTable(index.reshape(-1).astype(np.int32), blocks.reshape(-1), folds, unicode)
 
 
 def _read_database(ucd: Path) -> _Database:
@@ -279,12 +292,12 @@ def main(ucd: Path) -> None:
     """Make the tables of every version and write them beside this file."""
     for version in (1, 2):
         table = build_unicode_table(ucd, version)
-        stage2 = table.stage2
-        columns = {"stage1": table.stage1.astype(np.int16), "folds": table.folds}
-        if version == 1:  # its layout is that of the first release
+        stage1, stage2, unicode = table.stage1.astype(np.int16), table.stage2, np.array(table.unicode)
+        if version == 1:  # as the first release wrote it
             stage2 = (stage2 & 15) | (stage2 >> 13) << 4
-            del columns["folds"]
-        np.savez_compressed(table_file(version), stage2=stage2, version=np.array(table.unicode), **columns)
+            np.savez_compressed(table_file(version), stage1=stage1, stage2=stage2, version=unicode)
+        else:
+            np.savez_compressed(table_file(version), stage1=stage1, stage2=stage2, folds=table.folds, version=unicode)
         sys.stdout.write(
             f"version {version}, Unicode {table.unicode}: {table.stage1.size} + {table.stage2.size} entries, "
             f"{len(np.unique(table.stage2))} of them distinct, {len(table.folds)} folds\n"

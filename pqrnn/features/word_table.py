@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from pqrnn.features.projection import Projection
-from pqrnn.features.utf8 import pack_texts
 from pqrnn.features.segmentation import group_texts
+from pqrnn.features.utf8 import pack_texts
+
+_GUARD = b" 0"  # another word, for marks are words only where something follows
 
 
 class WordFeatures:
@@ -55,10 +57,11 @@ class WordFeatures:
         fresh = list(dict.fromkeys(word for word in wanted if word not in self._rows))
         if fresh:
             rows = torch.empty((len(fresh), self._table.shape[1]), dtype=torch.int8)
-            for size, indices in group_texts(fresh):
-                found = self._projection(pack_texts([fresh[index] for index in indices], size), 1)
+            guarded = [word + _GUARD for word in fresh]
+            for size, indices in group_texts(guarded):
+                found = self._projection(pack_texts([guarded[index] for index in indices], size), 1)
                 odd = [
-                    fresh[index] for index, count in zip(indices, found.word_count.tolist(), strict=True) if count != 1
+                    fresh[index] for index, count in zip(indices, found.word_count.tolist(), strict=True) if count != 2
                 ]
                 if odd:
                     raise ValueError(f"not a single word: {odd[0]!r}")

@@ -30,7 +30,7 @@ from pqrnn.evaluation.frames import frame_of_example
 from pqrnn.evaluation.metrics import score_frames
 from pqrnn.evaluation.prediction import predict_encoded
 from pqrnn.model.network import Network, WordTable
-from pqrnn.recipes.settings import TrainingConfig
+from pqrnn.recipes.settings import ProjectionConfig, TrainingConfig
 from pqrnn.seeding import make_random
 from pqrnn.training.artifacts import RunArtifacts, discard, find_finished
 from pqrnn.training.batches import TrainingBatches
@@ -87,7 +87,9 @@ def train(
         )
     if config.threads:
         torch.set_num_threads(config.threads)
-    segmented = segment_examples(training)
+    projection = getattr(model_config, "projection", ProjectionConfig())
+    segmented = segment_examples(training, projection.version)
+    development = segment_examples(development, projection.version)
     data = {**(source or {}), "train": fingerprint_examples(training), "dev": fingerprint_examples(development)}
     labels = None
     if objective is not None:
