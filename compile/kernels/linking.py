@@ -98,8 +98,10 @@ def _head(call: _Call) -> Kernel:
 
 def _projection(call: _Call) -> Kernel:
     (texts, quarters), *tables, _ = (read.shape for read in call.reads)
-    words, word_features, ngram_features, *ngrams, lanes, float32, rest = call.numbers
-    config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngrams=tuple(ngrams))
+    version, words, word_features, ngram_features, *ngrams, lanes, float32, rest = call.numbers
+    config = ProjectionConfig(
+        word_features=word_features, ngram_features=ngram_features, ngrams=tuple(ngrams), version=version
+    )
     return projection_kernel(
         call.name,
         lanes,

@@ -177,6 +177,9 @@ class KernelLayer(nn.Module):
         return outputs.reshape(batch, words, -1)
 
 
+_TABLES = ("blocks", "numbers", "entries", "folds")
+
+
 class KernelProjection(nn.Module):
     """A `Projection` as one kernel."""
 
@@ -186,11 +189,9 @@ class KernelProjection(nn.Module):
         """Keep the tables of `projection`, for vectors of `lanes` 32-bit numbers."""
         super().__init__()
         self.config, self.lanes = projection.config, lanes
-        for name, part in zip(
-            ("blocks", "numbers", "entries"),
-            pack_table(projection.reader.stage1, projection.reader.stage2),
-            strict=True,
-        ):
+        reader = projection.reader
+        parts = (*pack_table(reader.stage1, reader.stage2), reader.folds.reshape(-1))
+        for name, part in zip(_TABLES, parts, strict=True):
             self.register_buffer(name, part)
         self.register_buffer("seeds", torch.cat([projection.word_seeds, projection.ngram_seeds]))
 
@@ -210,6 +211,7 @@ class KernelProjection(nn.Module):
         """
         config = self.config
         shape = (
+            config.version,
             words,
             config.word_features,
             config.ngram_features,
@@ -218,7 +220,7 @@ class KernelProjection(nn.Module):
             int(float32),
             int(rest),
         )
-        table = [self.get_buffer(name) for name in ("blocks", "numbers", "entries")]
+        table = [self.get_buffer(name) for name in _TABLES]
         outputs = torch.ops.pqrnn.projection(text, *table, self.seeds, *shape)
         return cast(tuple[Tensor, Tensor, Tensor, Tensor], outputs)
 

@@ -103,15 +103,15 @@ def product_f32(left: Tensor, weights: Tensor, bias: Tensor, columns: int, famil
 
 
 def _projection_shape(text: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    words, word_features, ngram_features, *_, float32, _ = rest[4:]
+    _, words, word_features, ngram_features, *_, float32, _ = rest[5:]
     rows = text.shape[0] * words
     features = text.new_empty((rows, word_features + ngram_features), dtype=torch.float32 if float32 else torch.int8)
     return features, text.new_empty(rows, dtype=torch.float32), text.new_empty((rows, 2)), text.new_empty(text.shape[0])
 
 
 @define_operator(
-    "projection(Tensor text, Tensor blocks, Tensor numbers, Tensor entries, Tensor seeds, int words, "
-    "int word_features, int ngram_features, int[] ngrams, int lanes, int float32, int rest) "
+    "projection(Tensor text, Tensor blocks, Tensor numbers, Tensor entries, Tensor folds, Tensor seeds, int version, "
+    "int words, int word_features, int ngram_features, int[] ngrams, int lanes, int float32, int rest) "
     "-> (Tensor, Tensor, Tensor, Tensor)",
     _projection_shape,
 )
@@ -120,7 +120,9 @@ def projection(
     blocks: Tensor,
     numbers: Tensor,
     entries: Tensor,
+    folds: Tensor,
     seeds: Tensor,
+    version: int,
     words: int,
     word_features: int,
     ngram_features: int,
@@ -133,10 +135,12 @@ def projection(
 
     Args:
         text: int32[B, N / 4], the bytes of the texts.
-        blocks: int8[n], the first part of the table of code points (`compile.kernels.packing.pack_table`).
-        numbers: int8[m], the second part of the table.
+        blocks: int8 or int16[n], the first part of the table of code points (`compile.kernels.packing.pack_table`).
+        numbers: int8 or int16[m], the second part of the table.
         entries: int32[e], the third part of the table.
+        folds: int32[3 * rows], what else code points are folded to (`pqrnn.features.unicode_table`).
         seeds: int32[features / 16], those of the word features and then those of the n-gram features.
+        version: Version of the projection.
         words: Number of rows of each text, W.
         word_features: Number of features of the word's own hash (`pqrnn.recipes.settings.ProjectionConfig`).
         ngram_features: Number of features of n-grams and shape.
@@ -150,7 +154,9 @@ def projection(
         Features int8 or float32[B * W, features], mask float32[B * W] with one where a word is, spans int32[B * W, 2],
         word count int32[B].
     """
-    config = ProjectionConfig(word_features=word_features, ngram_features=ngram_features, ngrams=tuple(ngrams))
+    config = ProjectionConfig(
+        word_features=word_features, ngram_features=ngram_features, ngrams=tuple(ngrams), version=version
+    )
     result = Projection(config)(text, words)
     mask = (torch.arange(words, dtype=torch.int32) < result.word_count[:, None]).float()
     features = result.features.to(torch.float32 if float32 else torch.int8)

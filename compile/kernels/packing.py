@@ -55,7 +55,7 @@ def offset_sums(weights: Tensor, family: InstructionFamily) -> Tensor:
 
 
 def pack_table(stage1: Tensor, stage2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Make the table of code points (`pqrnn.features.unicode_table`) a quarter as large, since few entries differ.
+    """Make the table of code points (`pqrnn.features.unicode_table`) smaller, since few entries differ.
 
     Args:
         stage1: int32[n, 1], the number of the block of every range of code points.
@@ -63,17 +63,20 @@ def pack_table(stage1: Tensor, stage2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Returns:
         Numbers of blocks uint8[n] as int8, numbers of entries uint8[m] as int8, and the distinct entries int32[e].
+        Where there are more than 256 blocks or distinct entries, both kinds of numbers are int16.
 
     Raises:
-        ValueError: There are more than 256 blocks, or more than 256 entries that differ.
+        ValueError: There are more than 32,768 blocks, or more than 32,768 entries that differ.
     """
     entries, numbers = torch.unique(stage2, return_inverse=True)
-    if stage1.max() > 255 or len(entries) > 256:
+    largest = max(int(stage1.max()), len(entries) - 1)
+    if largest > torch.iinfo(torch.int16).max:
         raise ValueError(
-            f"{int(stage1.max()) + 1} blocks and {len(entries)} different entries, expected at most 256 of each"
+            f"{int(stage1.max()) + 1} blocks and {len(entries)} different entries, expected at most 32,768 of each"
         )
-    return (
-        stage1.reshape(-1).to(torch.uint8).view(torch.int8),
-        numbers.reshape(-1).to(torch.uint8).view(torch.int8),
-        entries,
-    )
+
+    def narrow(values: Tensor) -> Tensor:
+        flat = values.reshape(-1)
+        return flat.to(torch.uint8).view(torch.int8) if largest < 256 else flat.to(torch.int16)
+
+    return narrow(stage1), narrow(numbers), entries

@@ -16,17 +16,9 @@ from compile.kernels.feature_writer import FeatureWriter
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.memory import allocate_array, load_element, store_element, store_vector, to_index, to_number
 from compile.kernels.mlir_builder import Code, Value, vector_of
-from compile.kernels.utf8_decoder import MARGIN, Utf8Decoder
-from pqrnn.features.projection import (
-    CHARACTER_SALT,
-    END_MARK,
-    FEATURES_PER_HASH,
-    MULTIPLIER,
-    SHAPE_SALT,
-    START_MARK,
-    mix_number,
-)
-from pqrnn.features.unicode_table import BLOCK_BITS, BreakClass
+from compile.kernels.utf8_decoder import Utf8Decoder
+from compile.kernels.word_finder import WordFinder
+from pqrnn.features.hashing import END_MARK, FEATURES_PER_HASH, MULTIPLIER, SHAPE_SALT, START_MARK, mix_number
 from pqrnn.recipes.settings import ProjectionConfig
 
 
@@ -55,16 +47,16 @@ def projection_kernel(name: str, lanes: int, sizes: TextSizes, tables: Sequence[
     """Return the kernel of a projection.
 
     It reads texts int32[texts, size / 4], the three parts of the table of code points
-    (`compile.kernels.packing.pack_table`), and the seeds of both kinds of features as one int32[features / 16]. It
-    writes features int8 (or float32)[texts * words, features], the mask float32[texts * words], which is one where a
-    word is, spans int32[texts * words, 2], and the number of words int32[texts]. Rows past a text's words are left as
-    they are, but for the first, or are zeros (`TextSizes.rest`).
+    (`compile.kernels.packing.pack_table`), the folds int32[3 * rows] as one array, and the seeds of both kinds of
+    features as one int32[features / 16]. It writes features int8 (or float32)[texts * words, features], the mask
+    float32[texts * words], which is one where a word is, spans int32[texts * words, 2], and the number of words
+    int32[texts]. Rows past a text's words are left as they are, but for the first, or are zeros (`TextSizes.rest`).
 
     Args:
         name: Name of the function that runs the kernel.
         lanes: 32-bit numbers in a vector register of the target.
         sizes: Shape of the projection.
-        tables: Lengths of the three parts of the table of code points.
+        tables: Lengths of the three parts of the table of code points, and of the folds.
     """
     return _Projection(lanes, sizes, tables).write(name)
 
@@ -83,18 +75,15 @@ class _Projection:
         self.code = Code()
         self.one = Int32Values(self.code)
         self.text = Buffer("%text", (sizes.texts, sizes.size // 4), "i32", seen=("i8", (sizes.texts, sizes.size)))
-        kinds = ("%blocks", "i8"), ("%numbers", "i8"), ("%entries", "i32")
+        narrow = "i8" if config.version == 1 else "i16"
+        kinds = [("%blocks", narrow), ("%numbers", narrow), ("%entries", "i32"), ("%folds", "i32")]
         self.tables = [Buffer(table, (size,), element) for (table, element), size in zip(kinds, tables, strict=True)]
         self.seeds = Buffer("%seeds", (sum(self.hashes),), "i32")
         self.features = Buffer("%features", (rows, config.features), "f32" if sizes.float32 else "i8")
         self.mask, self.spans = Buffer("%mask", (rows,), "f32"), Buffer("%spans", (rows, 2), "i32")
         self.count = Buffer("%count", (sizes.texts,), "i32")
         self.decoder = Utf8Decoder(self.code, self.text, sizes.size)
-        self.hashed = allocate_array(self.code, sizes.size)
-        # By word; the last element is for what belongs to no word.
-        self.first, self.next, self.start, self.end, self.kind, self.upper, self.before, self.after = (
-            allocate_array(self.code, sizes.words + 1) for _ in range(8)
-        )
+        self.finder = WordFinder(self.code, self.decoder, self.tables, sizes.words, config.version)
         self.grams = allocate_array(self.code, sizes.size * len(config.ngrams) + 1)
         self.writer = FeatureWriter(self.code, lanes, self.seeds, self.grams, self.features)
         self.row = self.code.times("%group", sizes.words)
@@ -103,7 +92,7 @@ class _Projection:
         stop = self.decoder.unpack()
         self.code.repeat(0, self.sizes.words + 1, 1, (), self._clear_word)
         self.decoder.decode(stop)
-        self._segment(stop)
+        self._store(self.finder.find(stop), self.count, "%group")
         self.code.repeat(0, self.sizes.words, 1, (), self._word)
         reads, writes = (self.text, *self.tables, self.seeds), (self.features, self.mask, self.spans, self.count)
         return Kernel(name, reads, writes, self.sizes.texts, str(self.code))
@@ -121,98 +110,9 @@ class _Projection:
         return to_number(self.code, index)
 
     def _clear_word(self, word: Value, _: Sequence[Value]) -> tuple[()]:
-        for array in (self.first, self.next, self.start, self.end, self.kind, self.upper, self.before, self.after):
+        for array in self.finder.arrays():
             self._store(self.one.number(0), array, word)
         return ()
-
-    def _segment(self, stop: Value) -> None:
-        """Add the walk over characters that finds words, and keeps the hashes of their characters."""
-        one, code = self.one, self.code
-        zero = one.number(0)
-        last = one.number(self.sizes.words)
-
-        def step(offset: Value, state: list[Value]) -> list[Value]:
-            before, base, other, words, kept, uppers = state
-            at = code.add(offset, code.index(MARGIN))
-            point, length = self._load(self.decoder.codes, at), self._load(self.decoder.lengths, at)
-            begins = one.compare("sgt", length, 0)
-            entry = self._entry(point)
-            kind, folded = one.do("andi", entry, 15), one.do("addi", point, one.do("shrsi", entry, 4))
-            position = self._to_number(offset)
-            finish = one.do("addi", position, length)
-            starts = one.both(begins, self._starts(kind, position, before, base, other))
-            inside = one.both(begins, one.compare("ne", kind, int(BreakClass.SPACE)))
-            words = one.do("addi", words, one.select(starts, 1, 0))
-            stays = one.both(inside, one.compare("sle", words, last))
-            slot = self._to_index(one.select(stays, one.do("subi", words, 1), last))
-            first_slot = self._to_index(one.select(one.both(stays, starts), one.do("subi", words, 1), last))
-            upper = one.select(one.compare("ne", folded, point), 1, 0)
-            self._store(
-                one.mix(one.do("addi", one.do("muli", folded, MULTIPLIER), CHARACTER_SALT)),
-                self.hashed,
-                self._to_index(kept),
-            )
-            for value, array in (
-                (kept, self.first),
-                (position, self.start),
-                (kind, self.kind),
-                (upper, self.upper),
-                (uppers, self.before),
-            ):
-                self._store(value, array, first_slot)
-            kept = one.do("addi", kept, one.select(stays, 1, 0))
-            uppers = one.do("addi", uppers, one.select(stays, upper, 0))
-            for value, array in ((kept, self.next), (finish, self.end), (uppers, self.after)):
-                self._store(value, array, slot)
-            key = one.do("addi", one.do("muli", finish, 16), kind)
-            plain = one.both(begins, one.compare("slt", kind, int(BreakClass.EXTEND)))
-            return [
-                one.select(begins, key, before),
-                one.select(plain, key, base),
-                one.select(one.both(begins, one.compare("ne", kind, int(BreakClass.REGIONAL))), finish, other),
-                words,
-                kept,
-                uppers,
-            ]
-
-        # What is written after the last character is never read.
-        result = self._range(code.index(0), stop, [(zero, "i32")] * 6, step)
-        self._store(result[3], self.count, "%group")
-
-    def _entry(self, point: Value) -> Value:
-        """Add the lookup of a code point in the table."""
-        one, (blocks, numbers, entries) = self.one, self.tables
-
-        def look(table: Buffer, number: Value) -> Value:
-            return self.code.value(f"arith.extui {self._load(table, self._to_index(number))} : i8 to i32")
-
-        block = look(blocks, one.do("shrui", point, BLOCK_BITS))
-        number = one.do("addi", one.do("muli", block, 1 << BLOCK_BITS), one.do("andi", point, (1 << BLOCK_BITS) - 1))
-        return self._load(entries, self._to_index(look(numbers, number)))
-
-    def _starts(self, kind: Value, position: Value, before: Value, base: Value, other: Value) -> Value:
-        """Add the rules that say whether a character begins a word.
-
-        `before`, `base` and `other` are as in `Projection._find_starts`.
-        """
-        one = self.one
-
-        def is_(value: Value, wanted: BreakClass) -> Value:
-            return one.compare("eq", value, int(wanted))
-
-        before_kind, base_kind = one.do("andi", before, 15), one.do("andi", base, 15)
-        same = one.compare("eq", kind, base_kind)
-        odd = one.compare("ne", one.do("andi", one.do("shrsi", one.do("subi", position, other), 2), 1), 0)
-        goes_on = one.either(
-            one.both(same, one.either(is_(kind, BreakClass.LETTER), is_(kind, BreakClass.DIGIT))),
-            one.both(
-                one.compare("sge", kind, int(BreakClass.EXTEND)), one.compare("ne", before_kind, int(BreakClass.SPACE))
-            ),
-            one.both(same, is_(kind, BreakClass.PICTOGRAPH), is_(before_kind, BreakClass.JOINER)),
-            one.both(is_(kind, BreakClass.REGIONAL), is_(before_kind, BreakClass.REGIONAL), odd),
-        )
-        ends = self.code.value(f"arith.xori {goes_on}, {self.code.constant('true')} : i1")
-        return one.both(one.compare("ne", kind, int(BreakClass.SPACE)), ends)
 
     def _word(self, word: Value, _: Sequence[Value]) -> tuple[()]:
         """Add the outputs of a word: mask, span and features."""
@@ -221,12 +121,13 @@ class _Projection:
         total = self._load(self.count, "%group")
         present = one.compare("slt", self._to_number(word), total)
         self._store(code.value(f"arith.uitofp {present} : i1 to f32"), self.mask, row)
-        for side, array in enumerate((self.start, self.end)):
+        for side, array in enumerate((self.finder.start, self.finder.end)):
+            value = one.select(present, self._load(array, word), 0)  # marks at the end were words for a while
             code.line(
-                f"memref.store {self._load(array, word)}, %spans[{row}, {code.index(side)}] : {self.spans.memory}"
+                f"memref.store {value}, %spans[{row}, {code.index(side)}] : {self.spans.memory}"
             )
         with code.when(present) as otherwise:
-            begin, end = (self._to_index(self._load(array, word)) for array in (self.first, self.next))
+            begin, end = (self._to_index(self._load(array, word)) for array in (self.finder.first, self.finder.next))
             self._word_part(row, begin, end)
             if self.hashes[1]:
                 self._gram_part(row, word, begin, end)
@@ -257,8 +158,11 @@ class _Projection:
 
         def step(index: Value, state: list[Value]) -> list[Value]:
             value, power = state
+            hashed = self._load(self.finder.hashed, index)
+            if self.config.version > 1:
+                hashed = one.do("addi", hashed, self._load(self.finder.accents, index))
             return [
-                one.do("addi", value, one.do("muli", self._load(self.hashed, index), power)),
+                one.do("addi", value, one.do("muli", hashed, power)),
                 one.do("muli", power, MULTIPLIER),
             ]
 
@@ -270,11 +174,13 @@ class _Projection:
         """Add the features of n-grams and shape."""
         one, code = self.one, self.code
         size = self._to_number(code.value(f"arith.subi {end}, {begin} : index"))
-        uppers = one.do("subi", self._load(self.after, word), self._load(self.before, word))
-        shape = one.do("muli", self._load(self.kind, word), 65536)
+        finder = self.finder
+        shape = one.do("muli", self._load(finder.kind, word), 65536)
         shape = one.do("addi", shape, one.do("muli", one.do("minsi", size, 15), 4096))
-        shape = one.do("addi", shape, one.do("muli", self._load(self.upper, word), 2))
-        shape = one.do("addi", shape, one.select(one.compare("sgt", uppers, 1), 1, 0))
+        if self.config.version == 1:
+            uppers = one.do("subi", self._load(finder.after, word), self._load(finder.before, word))
+            shape = one.do("addi", shape, one.do("muli", self._load(finder.upper, word), 2))
+            shape = one.do("addi", shape, one.select(one.compare("sgt", uppers, 1), 1, 0))
         self._store(one.mix(one.do("addi", one.do("muli", shape, MULTIPLIER), SHAPE_SALT)), self.grams, code.index(0))
         filled = code.index(1)
         for order in self.config.ngrams:
@@ -287,9 +193,9 @@ class _Projection:
         stop = code.value(f"arith.subi {end}, {code.index(order - 1)} : index")
 
         def step(index: Value, state: list[Value]) -> list[Value]:
-            value = self._load(self.hashed, code.add(index, code.index(order - 1)))
+            value = self._load(self.finder.hashed, code.add(index, code.index(order - 1)))
             for back in range(order - 2, -1, -1):
-                here = self._load(self.hashed, code.add(index, code.index(back)))
+                here = self._load(self.finder.hashed, code.add(index, code.index(back)))
                 value = one.do("addi", here, one.do("muli", value, MULTIPLIER))
             first = code.value(f"arith.cmpi eq, {index}, {begin} : index")
             last = code.value(f"arith.cmpi eq, {code.add(index, code.index(order))}, {end} : index")

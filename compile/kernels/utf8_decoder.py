@@ -19,6 +19,7 @@ class Utf8Decoder:
     Attributes:
         codes: int32[MARGIN + size + MARGIN], the code point where a character begins, and zero elsewhere.
         lengths: int32 of the same shape, the bytes of the character that begins there, and zero elsewhere.
+        step: How many bytes are decoded at a time.
     """
 
     def __init__(self, code: Code, text: Buffer, size: int) -> None:
@@ -30,8 +31,8 @@ class Utf8Decoder:
             size: Bytes of a text.
         """
         self._code, self._text, self._size = code, text, size
-        self._step = max(count for count in (4, 8, 16) if not size % count)  # bytes at a time
-        self._lane = Int32Values(code, self._step)
+        self.step = max(count for count in (4, 8, 16) if not size % count)  # bytes at a time
+        self._lane = Int32Values(code, self.step)
         self._bytes, self._claimed, self.codes, self.lengths = (
             allocate_array(code, size + 2 * MARGIN) for _ in range(4)
         )
@@ -42,7 +43,7 @@ class Utf8Decoder:
         Returns:
             Index of the end of the text: all bytes from there on are zeros, which are spaces.
         """
-        code, step = self._code, self._step
+        code, step = self._code, self.step
         numbers = Int32Values(code)
         zero = code.constant(f"dense<0> : {vector_of(MARGIN, 'i32')}")
         for array in (self._bytes, self._claimed):
@@ -64,7 +65,13 @@ class Utf8Decoder:
         """Add the decoding of all bytes before `stop`; it fills `codes` and `lengths`."""
         code = self._code
         for body in (self._decode_step, self._begin_step):
-            code.loop(code.index(0), stop, code.index(self._step), (), body)
+            code.loop(code.index(0), stop, code.index(self.step), (), body)
+
+    def close(self, stop: Value) -> None:
+        """Add zeros before the first of `codes`, and from `stop` on, for those who look at neighbours."""
+        zero = self._code.constant(f"dense<0> : {vector_of(MARGIN, 'i32')}")
+        for start in (self._code.index(0), self._code.add(stop, self._code.index(MARGIN))):
+            store_vector(self._code, zero, self.codes, (start,), MARGIN, MARGIN)
 
     def _decode_step(self, offset: Value, _: Sequence[Value]) -> tuple[()]:
         """Add the code points of some bytes, as if a character began at each, and how many bytes that would take."""
@@ -102,7 +109,7 @@ class Utf8Decoder:
         index = self._code.add(offset, self._code.index(MARGIN))
         for source, destination in ((self.codes, self.codes), (self._claimed, self.lengths)):
             value = lane.select(taken, 0, self._look(source, offset, 0))
-            store_vector(self._code, value, destination, (index,), self._step, self._step)
+            store_vector(self._code, value, destination, (index,), self.step, self.step)
         return ()
 
     def _within(self, value: Value, low: Value | int, high: Value | int) -> Value:
@@ -111,8 +118,8 @@ class Utf8Decoder:
 
     def _look(self, array: Buffer, offset: Value, step: int) -> Value:
         """Load from an array over bytes, some bytes further on."""
-        return load_vector(self._code, array, (self._code.add(offset, self._code.index(MARGIN + step)),), self._step)
+        return load_vector(self._code, array, (self._code.add(offset, self._code.index(MARGIN + step)),), self.step)
 
     def _store(self, value: Value, array: Buffer, offset: Value) -> None:
         index = self._code.add(offset, self._code.index(MARGIN))
-        store_vector(self._code, value, array, (index,), self._step, self._step)
+        store_vector(self._code, value, array, (index,), self.step, self.step)

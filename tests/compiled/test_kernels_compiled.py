@@ -172,7 +172,7 @@ class _Projections:
             make_projection_kernel(f"projection_{number}", family.lanes, sizes)
             for number, sizes in enumerate(TEXT_SIZES)
         ]
-        self.module = _load(compile_kernels(kernels, TARGETS[family.name], folder))
+        self.module = _load(compile_kernels(kernels, (TARGETS | TARGETS_F32)[family.name], folder))
 
     def check(self, texts: Sequence[bytes]) -> None:
         """Compare with PyTorch, in groups; texts are cut off where they are too long."""
@@ -193,7 +193,7 @@ class _Projections:
                     np.testing.assert_array_equal(one, other, err_msg=repr(group))
 
 
-@pytest.fixture(scope="module", params=FAMILIES, ids=lambda family: family.name)
+@pytest.fixture(scope="module", params=(*FAMILIES, *FAMILIES_F32), ids=lambda family: family.name)
 def projections(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> _Projections:
     if not _runs_here(request.param):
         pytest.skip(f"this machine has no {request.param.name}")

@@ -67,9 +67,11 @@ HEADS = (  # texts, words, width, intents, tags, peaks, rounds
 # The shipped features for two texts; and sizes that vectors do not divide, one kind of features only, other n-grams.
 TEXT_SIZES = (
     TextSizes(2, 96, 16, ProjectionConfig()),
+    TextSizes(2, 128, 24, ProjectionConfig(word_features=32, ngram_features=32, version=1)),
     TextSizes(1, 36, 3, ProjectionConfig(word_features=48, ngram_features=0), float32=True, rest=True),
     TextSizes(3, 40, 2, ProjectionConfig(word_features=0, ngram_features=80, ngrams=(5, 2)), rest=True),
     TextSizes(1, 512, 64, ProjectionConfig(word_features=64, ngram_features=64, ngrams=(3,))),
+    TextSizes(1, 64, 5, ProjectionConfig(word_features=0, ngram_features=16, version=1), float32=True, rest=True),
 )
 WORDS = (
     (1, 8, 8, 2),
@@ -329,15 +331,18 @@ def check_reals(
 def projection_inputs(projection: Projection) -> tuple[NDArray[Any], ...]:
     """What the projection's kernel reads beside texts."""
     seeds = torch.cat([projection.word_seeds, projection.ngram_seeds])
-    return tuple(part.numpy() for part in (*pack_table(projection.stage1, projection.stage2), seeds))
+    return tuple(part.numpy() for part in (*_tables(projection), seeds))
+
+
+def _tables(projection: Projection) -> tuple[torch.Tensor, ...]:
+    reader = projection.reader
+    return (*pack_table(reader.stage1, reader.stage2), reader.folds.reshape(-1))
 
 
 def make_projection_kernel(name: str, lanes: int, sizes: TextSizes) -> Kernel:
     """The kernel with the tables that ship."""
     projection = Projection(sizes.config)
-    return projection_kernel(
-        name, lanes, sizes, [len(part) for part in pack_table(projection.stage1, projection.stage2)]
-    )
+    return projection_kernel(name, lanes, sizes, [len(part) for part in _tables(projection)])
 
 
 def project(sizes: TextSizes, texts: list[bytes]) -> tuple[NDArray[Any], ...]:
