@@ -123,9 +123,7 @@ class _Projection:
         self._store(code.value(f"arith.uitofp {present} : i1 to f32"), self.mask, row)
         for side, array in enumerate((self.finder.start, self.finder.end)):
             value = one.select(present, self._load(array, word), 0)  # marks at the end were words for a while
-            code.line(
-                f"memref.store {value}, %spans[{row}, {code.index(side)}] : {self.spans.memory}"
-            )
+            code.line(f"memref.store {value}, %spans[{row}, {code.index(side)}] : {self.spans.memory}")
         with code.when(present) as otherwise:
             begin, end = (self._to_index(self._load(array, word)) for array in (self.finder.first, self.finder.next))
             self._word_part(row, begin, end)

@@ -150,7 +150,7 @@ class WordFinder:
             one.select(visible, kind, old.before),
             one.select(solid, kind, old.base),
             one.select(visible, run, old.regionals),
-            one.select(solid, one.select(self._is_single(kind, starts, old), 1, 0), old.single),
+            one.select(solid, one.select(self._is_single(kind, character.row, starts, old), 1, 0), old.single),
             words,
             one.select(self._is_certain(character, parts, old), words, old.certain),
             kept,
@@ -210,12 +210,14 @@ class WordFinder:
             self._both(self._is(kind, BreakClass.REGIONAL), self._is(old.before, BreakClass.REGIONAL), odd),
         )
 
-    def _is_single(self, kind: Value, starts: Value, old: _State) -> Value:
+    def _is_single(self, kind: Value, row: Value, starts: Value, old: _State) -> Value:
         """Add whether a base is a word so far that is a single letter, and not one of a row of unspaced ones."""
+        one = self._one
         unspaced = self._both(
-            self._is(kind, BreakClass.UNSPACED), self._one.compare("ne", old.base, int(BreakClass.UNSPACED))
+            self._is(kind, BreakClass.UNSPACED), one.compare("ne", old.base, int(BreakClass.UNSPACED))
         )
-        return self._both(starts, self._either(self._is(kind, BreakClass.LETTER), unspaced))
+        single = self._both(starts, self._either(self._is(kind, BreakClass.LETTER), unspaced))
+        return single if self._version == 1 else self._both(single, one.compare("eq", self._folds(row, 1), 0))
 
     def _is_certain(self, character: _Character, parts: Value, old: _State) -> Value:
         """Add whether the words up to a character are words however the text goes on."""

@@ -42,6 +42,13 @@ class TagSet:
                 start = index
         return runs
 
+    def join(self, left: int, right: int) -> int | None:
+        """Return the tag of one word that was two with these tags; None where they are of two slots."""
+        first, second = self._labels[left], self._labels[right]
+        if first and second and (first != second or self._begins[right]):
+            return None
+        return left if first or not second else self._numbers[f"B-{second}"]
+
     def write(self, label: str, words: int) -> list[int]:
         """Return the tags of a slot value of so many words."""
         return [self._numbers[f"B-{label}"], *([self._numbers[f"I-{label}"]] * (words - 1))]

@@ -13,6 +13,7 @@ import torch
 from pqrnn.augmentation.misspelling import Misspeller
 from pqrnn.augmentation.ngram_sampler import NgramSampler
 from pqrnn.augmentation.recombination import Recombination
+from pqrnn.augmentation.restyling import Restyler
 from pqrnn.augmentation.slot_swap import SlotSwap
 from pqrnn.data.examples import Example
 from pqrnn.dataset.encoded import EncodedDataset, EncodedUtterance, encode_examples
@@ -69,7 +70,8 @@ def make_transfer_set(
             if config.variant_misspell
             else None
         )
-    texts = _vary(dataset, lexicon, labels, config, misspell)
+        restyle = Restyler(dataset.examples.words, labels.tags, lexicon) if config.variant_restyle else None
+    texts = _vary(dataset, lexicon, labels, config, misspell, restyle)
     known = {text.words for text in texts}
     for text, spans in zip(raw, spans_of_texts, strict=True):
         words = tuple(text[start:end] for start, end in spans)
@@ -104,7 +106,12 @@ def _sample(
 
 
 def _vary(
-    dataset: EncodedDataset, lexicon: Lexicon, labels: Labels, config: TransferConfig, misspell: Misspeller | None
+    dataset: EncodedDataset,
+    lexicon: Lexicon,
+    labels: Labels,
+    config: TransferConfig,
+    misspell: Misspeller | None,
+    restyle: Restyler | None,
 ) -> list[TransferText]:
     swap, recombination = SlotSwap(dataset.utterances, labels.tags), Recombination(dataset.utterances, labels.tags)
 
@@ -114,6 +121,7 @@ def _vary(
         made = swap(base, config.variant_swap, rng, config.switch)
         if base is not utterance and not recombination.is_known(base):
             made = made._replace(tags=None, intent=-1)
+        made = made if restyle is None else restyle(made, config.variant_restyle, rng)
         return made if misspell is None else misspell(made, config.variant_misspell, rng)
 
     texts = []

@@ -135,7 +135,9 @@ class CharacterReader(nn.Module):
             # The second and third character of a fold lie at the next bytes, where no character begins.
             is_second, is_third = (_shift(second, 1) > 0).to(torch.int32), (_shift(third, 2) > 0).to(torch.int32)
             folded = folded + _shift(second, 1) + _shift(third, 2)
-            kind = kind + is_second * _shift(kind, 1) + is_third * _shift(kind, 2)
+            # They go on with the word of the first, as letters and digits do; after others they extend it.
+            more = kind + is_one_of(kind, [BreakClass.UNSPACED]) * (BreakClass.EXTEND - BreakClass.UNSPACED)
+            kind = kind + is_second * _shift(more, 1) + is_third * _shift(more, 2)
             end = end + is_second * (_shift(length, 1) - 1) + is_third * (_shift(length, 2) - 2)
             # Accents belong to the last of them.
             alone = (second == 0).to(torch.int32)

@@ -191,8 +191,12 @@ class _Folder:
         if not bases or list(whole[: len(bases)]) != bases:
             return False
         kinds = {int(self._kind[base]) for base in bases}
+        if BreakClass.SPACE in kinds:  # signs such as the macron are spaces with an accent to Unicode, and none here
+            return False
         room = min(len(chr(code).encode()), _LONGEST_FOLD)
-        return len(bases) == 1 or (len(bases) <= room and len(kinds) == 1 and kinds <= set(_WHOLE))
+        one = len(kinds) == 1 and kinds <= set(_WHOLE)
+        grapheme = {int(self._kind[base]) for base in bases[1:]} == {BreakClass.EXTEND}
+        return len(bases) == 1 or (len(bases) <= room and (one or grapheme))
 
     def _fold_base(self, base: int) -> tuple[int, ...]:
         if base in self._same_as:

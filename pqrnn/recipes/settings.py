@@ -186,6 +186,14 @@ class TrainingConfig(Settings, frozen=True, kw_only=True):
         option("Share of slot values replaced in a training step by another value of the same slot.", "--swap"),
     ] = 0.3
     misspell: Annotated[Share, option("Share of words misspelled in a training step.", "--misspell")] = 0.03
+    restyle: Annotated[
+        Share,
+        option(
+            "Share of utterances rewritten in a training step as people and recognisers write: a word of courtesy or "
+            "an emoji more, apostrophes, accents or marks fewer.",
+            "--restyle",
+        ),
+    ] = 0.1
     patience: Annotated[
         int,
         Meta(ge=0),
@@ -248,6 +256,10 @@ class TransferConfig(Settings, frozen=True, kw_only=True):
             "--misspell-variants",
         ),
     ] = msgspec.field(default=0.0, name="misspell")
+    variant_restyle: Annotated[
+        Share,
+        option("Share of variants rewritten as people and recognisers write.", "--variant-restyle"),
+    ] = 0.15
     sampled: Annotated[
         float,
         Meta(ge=0.0),

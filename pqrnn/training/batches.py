@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 from pqrnn.augmentation.misspelling import Misspeller
+from pqrnn.augmentation.restyling import Restyler
 from pqrnn.augmentation.slot_swap import SlotSwap
 from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.distillation.objective import DistillationObjective
@@ -30,6 +31,7 @@ class TrainingBatches:
         swap: SlotSwap,
         misspell: Misspeller | None,
         objective: DistillationObjective | None = None,
+        restyle: Restyler | None = None,
     ) -> None:
         """Keep what batches are made of.
 
@@ -39,9 +41,10 @@ class TrainingBatches:
             swap: Replaces slot values.
             misspell: Misspells words; None for no misspellings.
             objective: Chooses among the variants; without it there is one for each utterance.
+            restyle: Rewrites utterances; None for none.
         """
         self._variants, self._config, self._objective = variants, config, objective
-        self._swap, self._misspell = swap, misspell
+        self._swap, self._misspell, self._restyle = swap, misspell, restyle
         self.per_epoch = math.ceil(len(variants) / config.batch)
 
     def remaining(self, epoch: int, step: int) -> Iterator[tuple[int, list[int]]]:
@@ -75,6 +78,8 @@ class TrainingBatches:
     def _augment(self, utterance: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
         if self._config.swap and utterance.logit_index < 0:  # stored logits are about the very words
             utterance = self._swap(utterance, self._config.swap, rng)
+        if self._restyle is not None and utterance.logit_index < 0:
+            utterance = self._restyle(utterance, self._config.restyle, rng)
         if self._misspell is not None:
             utterance = self._misspell(utterance, self._config.misspell, rng)
         return utterance

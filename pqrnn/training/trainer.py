@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pqrnn.augmentation.misspelling import Misspeller
+from pqrnn.augmentation.restyling import Restyler
 from pqrnn.augmentation.slot_swap import SlotSwap
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
@@ -132,10 +133,15 @@ class _Run:
         with torch.inference_mode():
             self.dataset = encode_examples(training, self.table, labels.intents, labels.tags)
             misspell = _make_misspeller(model, self.table, training, config.seed) if config.misspell else None
+            restyle = (
+                Restyler(training.words, labels.tags, self.table) if config.restyle and objective is None else None
+            )
             held_out = encode_examples(development, self.table, labels.intents, labels.tags)
         utterances = self.dataset.utterances
         variants = [[each] for each in utterances] if objective is None else objective.gather(self.table)
-        self.batches = TrainingBatches(variants, config, SlotSwap(utterances, labels.tags), misspell, objective)
+        self.batches = TrainingBatches(
+            variants, config, SlotSwap(utterances, labels.tags), misspell, objective, restyle
+        )
         self.total = self.batches.per_epoch * config.epochs
         self.step = TrainingStep(model, self.table, config, self.total, objective)
         self.scorer = _Scorer(held_out, labels, self.table)

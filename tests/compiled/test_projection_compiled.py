@@ -13,7 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles.effort import examples
-from oracles.projection import Projected, project
+from oracles.projection import Projected
+from oracles.projection_2 import project
 from oracles.texts import DAMAGE, PIECES, byte_texts, characters
 
 from compile.lowering.iree_compile import compile_module, target_flags

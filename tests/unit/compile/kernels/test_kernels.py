@@ -48,8 +48,8 @@ from compile.kernels.packing import offset_sums, pack_table, pack_weights, unpac
 from compile.kernels.product_kernels import product_kernel
 from compile.kernels.tiling import choose_height, choose_shape, choose_tiling, runs
 from pqrnn.features.projection import Projection
-from pqrnn.features.utf8 import pack_texts
 from pqrnn.features.unicode_table import BLOCK_BITS, load_unicode_table
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.int8 import ActivationRange, IntegerLinear, multiply
 from pqrnn.model.parser import ParserModel
 from targets import registry

@@ -1,4 +1,4 @@
-"""Words of each script, written down by hand.
+"""Words of each script in version 1 of the projection, written down by hand.
 
 `|` stands between the words that are expected, and `_` for a space that belongs to none.
 """
@@ -16,7 +16,7 @@ from pqrnn.features.projection import Projection
 from pqrnn.features.segmentation import segment_texts
 from pqrnn.recipes.settings import ProjectionConfig
 
-PROJECTION = Projection(ProjectionConfig(word_features=16, ngram_features=0))
+PROJECTION = Projection(ProjectionConfig(word_features=16, ngram_features=0, version=1))
 ZWJ, ZWNJ, VS15, VS16 = "\u200d", "\u200c", "\ufe0e", "\ufe0f"
 
 EXAMPLES = {

@@ -7,12 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles.effort import examples
-from oracles.projection import decode, project, segment
+from oracles.projection_2 import project, segment
 from oracles.texts import byte_texts
 
 from pqrnn.features.projection import Projection
-from pqrnn.features.utf8 import pack_texts
 from pqrnn.features.segmentation import group_texts, segment_texts
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.features.word_table import WordFeatures
 from pqrnn.recipes.settings import ProjectionConfig
 
@@ -23,7 +23,10 @@ PROJECTION = Projection(CONFIG)
 @examples(60)
 @given(st.lists(byte_texts(120), max_size=6))
 def test_words_of_many_texts_are_those_of_the_oracle(texts: list[bytes]) -> None:
-    wanted = [[(word[0].start, word[-1].end) for word in segment(decode(text))] for text in texts]
+    wanted = [
+        [(word.characters[0].start, max(each.end for each in word.characters)) for word in segment(text)]
+        for text in texts
+    ]
     assert segment_texts(PROJECTION, texts) == wanted
 
 
