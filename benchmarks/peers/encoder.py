@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.peers.peer import Features
-from pqrnn.features.utf8 import pack_texts
 from pqrnn.features.segmentation import group_texts
+from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.parser import ParserModel
 from pqrnn.run_folder import WEIGHTS
 
