@@ -50,16 +50,16 @@ def load_examples(
         return _load_grammar(parsed, split, locale)
     account = ReadReport() if report is None else report
     wanted = _split_locales(locale)
-    chosen = _choose(parsed, split, wanted, account)
+    chosen, known = _choose(parsed, split, wanted, account)
     rows = [row for each in chosen for row in _read(each, parsed.options, account)]
     problem = None if parsed.options.skip_bad_rows else account.first_problem()
     if problem is not None:
         raise problem
-    kept = _keep_wanted(rows, wanted, account)
+    kept = rows if _is_silent(rows, known) else _keep_wanted(rows, wanted, account)
     found = [row.example for row in kept if split in (row.split, ALL)]
     if not found:
         read = " (rows that are wrong were left out)" if account.problems else ""
-        raise DataNotFoundError(explain_nothing(parsed, Situation(chosen, [], _splits_of(rows)), split, wanted) + read)
+        raise DataNotFoundError(explain_nothing(parsed, Situation(known, [], _splits_of(rows)), split, wanted) + read)
     if report is None and account.problems:
         _logger.warning("%s: %s", spec, account.describe_problems())
     return found
@@ -175,18 +175,27 @@ def _keep_locales(candidates: list[Candidate], wanted: tuple[str, ...]) -> list[
     return [each for each in candidates if not wanted or not each.locale or each.locale in chosen]
 
 
+def _is_silent(rows: Sequence[Row], known: Sequence[Candidate]) -> bool:
+    """Say whether neither rows nor files say a language: then they are taken to be of the one that is wanted."""
+    return not any(row.example.locale for row in rows) and not any(each.locale for each in known)
+
+
 def _keep_wanted(rows: list[Row], wanted: tuple[str, ...], report: ReadReport) -> list[Row]:
-    """Return the rows in the languages wanted; where no row says its language, all."""
-    locales = {row.example.locale for row in rows}
-    if not wanted or locales == {""}:
+    """Return the rows in the languages wanted."""
+    if not wanted:
         return rows
-    chosen = choose_locales(wanted, locales)
+    chosen = choose_locales(wanted, {row.example.locale for row in rows})
     report.unlabelled = max(report.unlabelled, sum(not row.example.locale for row in rows))
     return [row for row in rows if row.example.locale in chosen]
 
 
-def _choose(spec: DataSpec, split: str, wanted: tuple[str, ...], report: ReadReport) -> list[Candidate]:
-    """Return the files to read for ``split``: at most one for each locale, but for formats of several parts."""
+def _choose(
+    spec: DataSpec, split: str, wanted: tuple[str, ...], report: ReadReport
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Return the files to read for ``split``, and all in a known format.
+
+    There is at most one for each locale, but for formats of several parts.
+    """
     known, unknown = _find_candidates(spec, report)
     kept = _keep_locales(known, wanted)
     if wanted and any(each.locale for each in known) and (named := [each for each in kept if each.locale]):
@@ -213,7 +222,7 @@ def _choose(spec: DataSpec, split: str, wanted: tuple[str, ...], report: ReadRep
                 f"{spec.path}: both {twin.path} and {each.path} could be the {what}; name a folder further down, or "
                 "one file"
             )
-    return chosen
+    return chosen, known
 
 
 def _read(candidate: Candidate, options: ReadOptions, report: ReadReport) -> Iterator[Row]:
