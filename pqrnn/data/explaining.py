@@ -11,6 +11,7 @@ from pqrnn.data import formats
 from pqrnn.data.formats.table import list_columns
 from pqrnn.data.layout import Candidate, list_files, may_hold_data
 from pqrnn.data.locales import is_locale
+from pqrnn.data.reading import ReadOptions
 from pqrnn.data.specs import DataSpec
 from pqrnn.data.splits import ALL
 from pqrnn.data.textfile import read_head, split_lines
@@ -42,7 +43,7 @@ def explain_unknown(spec: DataSpec, root: Path, listed: Sequence[Candidate]) -> 
     names = "; ".join(f"{each.name}: {each.summary}" for each in formats.FORMATS)
     return (
         f"{root}: nothing there is {what}. Looked at {_join([each.path for each in listed])}.{aside}"
-        f"{_name_columns(listed)} Formats are {names}. Say which with format:PATH"
+        f"{_name_columns(listed, spec.options)} Formats are {names}. Say which with format:PATH"
     )
 
 
@@ -69,7 +70,7 @@ def explain_nothing(spec: DataSpec, there: Situation, split: str, wanted: tuple[
     return "; ".join(parts)
 
 
-def _name_columns(listed: Sequence[Candidate]) -> str:
+def _name_columns(listed: Sequence[Candidate], options: ReadOptions) -> str:
     """Return the columns or keys of the first file that has some, for probably only their names are unusual."""
     for each in listed:
         head = [line for line in split_lines(read_head(each.path)) if line.strip()]
@@ -77,9 +78,11 @@ def _name_columns(listed: Sequence[Candidate]) -> str:
             continue
         columns = list_columns(head) if not head[0].lstrip().startswith(("{", "[")) else _list_keys(head[0])
         if len(columns) > 1:
+            named = [name for name in (options.text_column, options.intent_column) if name and name not in columns]
+            missing = f", but no {' and no '.join(map(repr, named))}" if named else ""
             return (
-                f" {each.path} has {', '.join(map(repr, columns[:_LISTED]))}: say which are texts and intents with "
-                "--text-column and --intent-column."
+                f" {each.path} has {', '.join(map(repr, columns[:_LISTED]))}{missing}: say which are texts and intents "
+                "with --text-column and --intent-column."
             )
     return ""
 
