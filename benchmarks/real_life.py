@@ -45,9 +45,8 @@ def main() -> None:
     examples = load_examples(arguments.data, split=arguments.split, locale=arguments.lang)
     rows = measure(model, facts.labels.decoder(), examples, arguments.work)
     for row in rows:
-        print(
-            f"{row.metric:45} {100 * row.value:6.2f}  [{100 * (row.low or 0):.2f}, {100 * (row.high or 0):.2f}]  {row.n}"
-        )
+        interval = f"[{100 * (row.low or 0):.2f}, {100 * (row.high or 0):.2f}]"
+        print(f"{row.metric:45} {100 * row.value:6.2f}  {interval:17} {row.n}")
     if arguments.only_print:
         print_rows(NAME, rows)
     else:

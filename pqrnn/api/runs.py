@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PathLike = str | Path
 
+_SAID = 2  # of what is probably wrong with data, the gravest; `pqrnn data show` has all of it
+
 
 def check_shape(model: ModelConfig) -> None:
     """Refuse a shape of which there is no parser.
@@ -42,16 +44,19 @@ def load_data(
     reporter: TrainingReporter | None,
     version: int | None = None,
 ) -> TrainingData:
-    """Return training and development utterances, and tell the reporter how they were split.
+    """Return training and development utterances; the reporter is told how they were split and what is wrong there.
 
     `version` is that of the projection which says what the words of the training utterances are.
     """
+    from pqrnn.data.lint import lint_examples
     from pqrnn.data.training_data import load_training_data
     from pqrnn.dataset.segmented import segment_examples
 
     loaded = load_training_data(data, dev=dev, lang=lang, dev_share=dev_share)
-    if loaded.note and reporter is not None:
-        reporter.note(loaded.note)
+    if reporter is not None:
+        gravest = lint_examples({"train": loaded.training, "dev": loaded.development})[:_SAID]
+        for text in (*loaded.note.splitlines(), *(finding.text for finding in gravest)):
+            reporter.note(text)
     return loaded._replace(training=segment_examples(loaded.training, version))  # once, for all that need the words
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.learning import report_training
 from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import DataOption, DevOption, DevShareOption, JsonOption, LangOption
@@ -17,6 +18,7 @@ from pqrnn.cli.output import require_extra
 @app.command(
     epilog="Example:  `pqrnn average runs/en-a runs/en-b runs/en-c --data mtop:DATA/mtop/spans --lang en --out runs/en`"
 )
+@reads_data
 def average(
     runs: Annotated[
         list[Path],

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.locate import find_package
 from pqrnn.cli.options import JsonOption, LangOption, PackageArgument, VariantOption
 from pqrnn.cli.output import print_json, require_extra, show_table
@@ -17,6 +18,7 @@ from pqrnn.cli.output import print_json, require_extra, show_table
 @app.command(
     epilog="Examples:  `pqrnn bench home.pqrnn --data home:en`  `pqrnn bench home.pqrnn --target raspberry-pi-4`"
 )
+@reads_data
 def bench(
     package: PackageArgument,
     data: Annotated[

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.options import DevOption, DevShareOption, JsonOption, LangOption
 from pqrnn.cli.output import print_json, require_extra, show_table
 
@@ -26,6 +27,7 @@ _EPILOG = """Examples:
 
 
 @app.command("build", epilog=_EPILOG)
+@reads_data
 def build_package(
     data: Annotated[
         str,

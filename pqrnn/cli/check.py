@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.locate import find_package
 from pqrnn.cli.options import JsonOption, LangOption, PackageArgument, VariantOption
 from pqrnn.cli.output import print_json, require_extra, show_table
@@ -15,6 +16,7 @@ from pqrnn.errors import PqrnnError
 
 
 @app.command(epilog="Example:  `pqrnn check home.pqrnn --run runs/home --data home:en`")
+@reads_data
 def check(
     package: PackageArgument,
     data: Annotated[

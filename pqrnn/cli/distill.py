@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.learning import report_training
 from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import DataOption, DevOption, DevShareOption, JsonOption, LangOption
@@ -23,6 +24,7 @@ _EPILOG = (
 
 @app.command(epilog=_EPILOG)
 @takes_recipe(DistillRecipe(), without=("training.swap",))
+@reads_data
 def distill(
     teacher: Annotated[
         list[Path],

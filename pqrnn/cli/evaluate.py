@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import DataOption, JsonOption, LangOption, RunArgument
 from pqrnn.cli.output import print_json, require_extra, show_table
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 
 @app.command(epilog="Example:  `pqrnn evaluate runs/mtop-en --data mtop:DATA/mtop/spans --lang en --split test`")
+@reads_data
 def evaluate(
     run: RunArgument,
     data: DataOption,

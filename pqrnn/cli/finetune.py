@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.learning import report_training
 from pqrnn.cli.options import DataOption, DevOption, DevShareOption, JsonOption, LangOption, RestartOption
 from pqrnn.cli.output import require_extra
@@ -19,6 +20,7 @@ from pqrnn.recipes.recipes import FinetuneRecipe
     epilog="Example:  `pqrnn finetune --encoder minilm --data mtop:DATA/mtop/spans --lang en --out runs/teacher-en`"
 )
 @takes_recipe(FinetuneRecipe())
+@reads_data
 def finetune(
     data: DataOption,
     out: Annotated[

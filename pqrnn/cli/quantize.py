@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.learning import report_training
 from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import DataOption, DevOption, DevShareOption, JsonOption, LangOption, RestartOption, RunArgument
@@ -25,6 +26,7 @@ _EPILOG = """Examples:
 @app.command("quantise", hidden=True)
 @app.command("quantize", epilog=_EPILOG)
 @takes_recipe(QuantizeRecipe())
+@reads_data
 def quantize(
     run: RunArgument,
     data: DataOption,

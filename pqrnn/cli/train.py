@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.learning import report_training
 from pqrnn.cli.options import DataOption, DevOption, DevShareOption, JsonOption, LangOption, RestartOption
 from pqrnn.cli.output import require_extra
@@ -17,6 +18,7 @@ from pqrnn.recipes.recipes import TrainRecipe
 
 @app.command(epilog="Example:  `pqrnn train --data mtop:DATA/mtop/spans --lang en --out runs/mtop-en`")
 @takes_recipe(TrainRecipe())
+@reads_data
 def train(
     data: DataOption,
     out: Annotated[

@@ -10,7 +10,10 @@ from pqrnn.data.locales import find_locale
 from pqrnn.data.splits import find_split
 from pqrnn.errors import DataNotFoundError
 
-_SUFFIXES = frozenset({"", ".txt", ".tsv", ".jsonl", ".json", ".ndjson", ".conll", ".conllu", ".bio", ".iob", ".in"})
+_SUFFIXES = frozenset(
+    {"", ".txt", ".tsv", ".tab", ".csv", ".jsonl", ".json", ".ndjson", ".conll", ".conllu", ".bio", ".iob", ".in"}
+    | {".yml", ".yaml", ".md"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,19 @@ class Candidate:
         return replace(self, format=found, split=split)
 
 
+def list_files(root: Path) -> list[Path]:
+    """Return the files at or below ``root`` that are not hidden, in the order of their names."""
+    if root.is_file():
+        return [root]
+    below = (path for path in sorted(root.rglob("*")) if path.is_file())
+    return [path for path in below if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+
+
+def may_hold_data(path: Path) -> bool:
+    """Say whether a file in a folder is looked at, judged by the end of its name."""
+    return Path(path.name.removesuffix(".gz")).suffix.lower() in _SUFFIXES
+
+
 def list_candidates(root: Path) -> list[Candidate]:
     """Return the files at or below ``root`` that may hold data, in the order of their names.
 
@@ -49,13 +65,8 @@ def list_candidates(root: Path) -> list[Candidate]:
     if not root.is_dir():
         raise DataNotFoundError(f"{root}: no such file or folder")
     found = []
-    for path in sorted(root.rglob("*")):
-        below = path.relative_to(root).parts
-        if any(part.startswith(".") for part in below) or not path.is_file():
-            continue
-        if Path(path.name.removesuffix(".gz")).suffix.lower() not in _SUFFIXES:
-            continue
-        names = tuple(reversed(below))
+    for path in filter(may_hold_data, list_files(root)):
+        names = tuple(reversed(path.relative_to(root).parts))
         split = next(filter(None, map(find_split, names)), "")
         found.append(Candidate(path, split, next(filter(None, map(find_locale, (*names, root.resolve().name))), "")))
     return found

@@ -2,88 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pqrnn.data import formats
 from pqrnn.data.examples import Example
+from pqrnn.data.explaining import Situation, explain_nothing, explain_unknown
 from pqrnn.data.formats.base import DataFormat, Row
-from pqrnn.data.layout import Candidate, list_candidates
-from pqrnn.data.locales import match_locale
+from pqrnn.data.layout import Candidate, list_candidates, list_files, may_hold_data
+from pqrnn.data.locales import choose_locales
+from pqrnn.data.reading import DEFAULTS, ReadOptions, ReadReport
+from pqrnn.data.specs import BUILT_IN, GRAMMAR, DataSpec, parse_spec
 from pqrnn.data.splits import ALL, SPLITS, normalise_split
 from pqrnn.data.textfile import read_head, read_lines, split_lines
 from pqrnn.errors import DataFormatError, DataNotFoundError
 
-GRAMMAR = "grammar"
-BUILT_IN = "home"
-_LISTED = 12
+__all__ = ["DataSpec", "available_splits", "guess_format", "load_examples", "parse_spec"]
+
+_TRIED_LINES = 5
+_logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class DataSpec:
-    """Where data are: ``PATH``, ``format:PATH``, ``grammar:FILE`` or ``home[:locale]``, taken apart.
-
-    Attributes:
-        format: The name of a format, ``grammar``, ``home``, or ``""`` where it is to be guessed.
-        path: The path, or for ``home`` the locale or ``""``.
-    """
-
-    format: str
-    path: str
-
-
-def parse_spec(spec: str) -> DataSpec:
-    """Take a specification apart.
-
-    A path that exists is a path, even with a colon in it; the built-in set is meant by ``home`` (a folder of that name
-    is ``./home``).
-
-    Raises:
-        DataNotFoundError: The specification is empty, or has an unknown format before its colon.
-    """
-    prefix, colon, rest = spec.partition(":")
-    if not spec:
-        raise DataNotFoundError("no data named; give a path, format:PATH, or `home` for the built-in set")
-    if prefix == BUILT_IN:
-        return DataSpec(BUILT_IN, rest)
-    if colon and (prefix in formats.BY_NAME or prefix == GRAMMAR) and rest:
-        return DataSpec(prefix, rest)
-    if colon and len(prefix) > 1 and "/" not in prefix and "\\" not in prefix and not Path(spec).exists():
-        names = ", ".join((*formats.BY_NAME, GRAMMAR, BUILT_IN))
-        raise DataNotFoundError(f"{spec}: {prefix!r} is no data format, and there is no such path; formats are {names}")
-    return DataSpec(GRAMMAR if spec.endswith(".toml") else "", spec)
-
-
-def load_examples(spec: str, *, split: str, locale: str | None = None) -> list[Example]:
+def load_examples(
+    spec: str, *, split: str, locale: str | None = None, report: ReadReport | None = None
+) -> list[Example]:
     """Load one split of labelled utterances, in the order of the files.
 
     Args:
         spec: ``PATH`` or ``format:PATH`` (a file, or a folder with one file or folder for each split), ``grammar:FILE``
-            (also any ``.toml`` file), or ``home`` for the built-in set (``home:en`` for one language of it).
+            (also any ``.toml`` file), or ``home`` for the built-in set (``home:en`` for one language of it). Options
+            may follow a question mark: ``PATH?skip-bad-rows&text-column=utterance`` (`pqrnn.data.specs`).
         split: ``train``, ``dev`` or ``test`` with their usual other names (``eval``, ``valid``, ...), or ``all`` for
             every row there is.
-        locale: The languages wanted, as ``en``, ``en-US`` or ``en,de``; None for all.
+        locale: The languages wanted, as ``en``, ``en-US`` or ``en,de``; None for all. Where rows or files say their
+            language, those that say none are left out; data that never do are taken to be of the language wanted.
+        report: Is told what was not read. Without one, rows left out as wrong are logged as a warning.
 
     Raises:
         DataNotFoundError: There are no such data, or more than one file could be meant; it lists what was found.
-        DataFormatError: A file does not hold what its format promises; it names the line.
+        DataFormatError: A file does not hold what its format promises; it names the line, and how many are wrong.
     """
     split = normalise_split(split)
     parsed = parse_spec(spec)
-    if parsed.format == GRAMMAR:
-        from pqrnn.data.grammar import load_examples_from_grammar
-
-        return load_examples_from_grammar(parsed.path, split, locale)
-    if parsed.format == BUILT_IN:
-        from pqrnn.data.home import load_home_examples
-
-        return load_home_examples(split, parsed.path or locale)
+    if parsed.format in {GRAMMAR, BUILT_IN}:
+        return _load_grammar(parsed, split, locale)
+    account = ReadReport() if report is None else report
     wanted = _split_locales(locale)
-    chosen = _choose(parsed, split, wanted)
-    found = [row.example for each in chosen for row in _read(each, wanted) if split in (row.split, ALL)]
+    chosen, known = _choose(parsed, split, wanted, account)
+    rows = [row for each in chosen for row in _read(each, parsed.options, account)]
+    problem = None if parsed.options.skip_bad_rows else account.first_problem()
+    if problem is not None:
+        raise problem
+    kept = rows if _is_silent(rows, known) else _keep_wanted(rows, wanted, account)
+    found = [row.example for row in kept if split in (row.split, ALL)]
     if not found:
-        raise DataNotFoundError(_explain_nothing(parsed, chosen, [], split, wanted))
+        read = " (rows that are wrong were left out)" if account.problems else ""
+        raise DataNotFoundError(explain_nothing(parsed, Situation(known, [], _splits_of(rows)), split, wanted) + read)
+    if report is None and account.problems:
+        _logger.warning("%s: %s", spec, account.describe_problems())
     return found
 
 
@@ -98,29 +76,52 @@ def available_splits(spec: str, *, locale: str | None = None) -> tuple[str, ...]
     if parsed.format in {GRAMMAR, BUILT_IN}:
         return SPLITS
     known = _keep_locales(_find_candidates(parsed)[0], _split_locales(locale))
-    splits = {each.split for each in known} | _find_splits_inside([each for each in known if not each.split])
+    splits = {each.split for each in known}
+    splits |= _find_splits_inside([each for each in known if not each.split], parsed.options)
     return tuple(each for each in SPLITS if each in splits)
 
 
-def guess_format(path: Path) -> DataFormat | None:
+def guess_format(path: Path, options: ReadOptions = DEFAULTS, *, alone: bool = False) -> DataFormat | None:
     """Return the format that a file is written in, judged by its name and its first lines, or None.
+
+    Args:
+        path: The file.
+        options: What the user says of its columns.
+        alone: The file was named by itself, so one whose first line is wrong is judged by the next ones, too.
 
     Raises:
         DataNotFoundError: The file cannot be read.
         DataFormatError: It is a damaged gzip file.
     """
     head = [line for line in split_lines(read_head(path)) if line.strip()]
-    if not head:
-        return None
     name = path.name.removesuffix(".gz")
-    return next((each for each in formats.FORMATS if each.recognises(name, head)), None)
+    for start in range(min(len(head), _TRIED_LINES if alone else 1)):
+        for each in formats.FORMATS:
+            if (options.text_column or options.intent_column) and each.recognises_columns is not None:
+                if each.recognises_columns(name, head[start:], options):
+                    return each
+            elif each.recognises(name, head[start:]) and not (start and each.secondary):
+                return each
+    return None
+
+
+def _load_grammar(spec: DataSpec, split: str, locale: str | None) -> list[Example]:
+    if spec.options.text_column or spec.options.intent_column:
+        raise DataNotFoundError(f"{spec.format}: a grammar has no columns to be named")
+    if spec.format == GRAMMAR:
+        from pqrnn.data.grammar import load_examples_from_grammar
+
+        return load_examples_from_grammar(spec.path, split, locale)
+    from pqrnn.data.home import load_home_examples
+
+    return load_home_examples(split, spec.path or locale)
 
 
 def _split_locales(locale: str | None) -> tuple[str, ...]:
     return tuple(filter(None, (locale or "").replace(" ", "").split(",")))
 
 
-def _find_candidates(spec: DataSpec) -> tuple[list[Candidate], list[Candidate]]:
+def _find_candidates(spec: DataSpec, report: ReadReport | None = None) -> tuple[list[Candidate], list[Candidate]]:
     """Return the files that could be meant, with their formats, and those in no known format.
 
     Raises:
@@ -135,9 +136,21 @@ def _find_candidates(spec: DataSpec) -> tuple[list[Candidate], list[Candidate]]:
             unknown.append(each)
         else:
             known.append(each.with_format(found))
+    # A broad mark counts only where nothing else does; what was put aside can be named with its format.
+    main = [each for each in known if each.format is not None and not each.format.secondary]
+    aside = [each for each in known if each not in main] if main and not spec.format else []
+    if report is not None:
+        _account_files(root, [*unknown, *aside], report)
     if not known:
-        raise DataNotFoundError(_explain_unknown(spec, root, listed))
-    return known, unknown
+        raise DataNotFoundError(explain_unknown(spec, root, listed))
+    return [each for each in known if each not in aside], unknown
+
+
+def _account_files(root: Path, left: Sequence[Candidate], report: ReadReport) -> None:
+    """Tell a report which files there are, and why some are not read."""
+    reasons = {each.path: f"format {each.format.name}" if each.format else "in no known format" for each in left}
+    for path in list_files(root):
+        report.files[path] = reasons.get(path, "" if may_hold_data(path) else f"{path.suffix} is no data file")
 
 
 def _find_format(spec: DataSpec, candidate: Candidate, root: Path) -> DataFormat | None:
@@ -146,97 +159,102 @@ def _find_format(spec: DataSpec, candidate: Candidate, root: Path) -> DataFormat
     A named format is taken at its word for one file, and in a folder for each file that names a split: reading it then
     tells the line that is wrong. Other files of the folder are often something else and are left out.
     """
+    alone = root.is_file()
     if not spec.format:
-        return guess_format(candidate.path)
+        return guess_format(candidate.path, spec.options, alone=alone)
     chosen = formats.BY_NAME[spec.format]
-    if root.is_file() or (candidate.split and not chosen.split_is_folder) or guess_format(candidate.path) is chosen:
+    by_name = candidate.split and not chosen.split_is_folder
+    if alone or by_name or guess_format(candidate.path, spec.options) is chosen:
         return chosen
     return None
 
 
 def _keep_locales(candidates: list[Candidate], wanted: tuple[str, ...]) -> list[Candidate]:
-    """Return the files whose names say one of the locales wanted, or none at all."""
-    return [each for each in candidates if not each.locale or _is_wanted(each.locale, wanted)]
+    """Return the files whose names say one of the locales wanted, or whose rows may: those that say none."""
+    chosen = choose_locales(wanted, (each.locale for each in candidates))
+    return [each for each in candidates if not wanted or not each.locale or each.locale in chosen]
 
 
-def _is_wanted(locale: str, wanted: tuple[str, ...]) -> bool:
-    return not wanted or any(match_locale(name, locale) for name in wanted)
+def _is_silent(rows: Sequence[Row], known: Sequence[Candidate]) -> bool:
+    """Say whether neither rows nor files say a language: then they are taken to be of the one that is wanted."""
+    return not any(row.example.locale for row in rows) and not any(each.locale for each in known)
 
 
-def _choose(spec: DataSpec, split: str, wanted: tuple[str, ...]) -> list[Candidate]:
-    """Return the files to read for ``split``: at most one for each locale."""
-    known, unknown = _find_candidates(spec)
+def _keep_wanted(rows: list[Row], wanted: tuple[str, ...], report: ReadReport) -> list[Row]:
+    """Return the rows in the languages wanted."""
+    if not wanted:
+        return rows
+    chosen = choose_locales(wanted, {row.example.locale for row in rows})
+    report.unlabelled = max(report.unlabelled, sum(not row.example.locale for row in rows))
+    return [row for row in rows if row.example.locale in chosen]
+
+
+def _choose(
+    spec: DataSpec, split: str, wanted: tuple[str, ...], report: ReadReport
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Return the files to read for ``split``, and all in a known format.
+
+    There is at most one for each locale, but for formats of several parts.
+    """
+    known, unknown = _find_candidates(spec, report)
     kept = _keep_locales(known, wanted)
+    if wanted and any(each.locale for each in known) and (named := [each for each in kept if each.locale]):
+        # Beside files that say their language, one that says none may be in any.
+        kept = named
     # A file that does not say its split in its name may say it for each row.
     chosen = (
         kept
         if split == ALL
         else [each for each in kept if each.split == split] or [each for each in kept if not each.split]
     )
+    for each in known:
+        report.files[each.path] = "another language" if each not in kept else "names no split, as others do"
     if not chosen:
-        raise DataNotFoundError(_explain_nothing(spec, known, unknown, split, wanted))
+        raise DataNotFoundError(
+            explain_nothing(spec, Situation(known, unknown, _find_splits_inside(known, spec.options)), split, wanted)
+        )
     seen: dict[tuple[str, str], Candidate] = {}
     for each in chosen:
         twin = seen.setdefault((each.locale, each.split), each)
-        if twin is not each:
+        if twin is not each and not (each.format is twin.format and each.format is not None and each.format.merges):
             what = f"{each.split or split} split{' of ' + each.locale if each.locale else ''}"
             raise DataNotFoundError(
                 f"{spec.path}: both {twin.path} and {each.path} could be the {what}; name a folder further down, or "
                 "one file"
             )
-    return chosen
+    return chosen, known
 
 
-def _read(candidate: Candidate, wanted: tuple[str, ...]) -> Iterator[Row]:
-    """Yield a file's rows in the languages wanted; a row that names no split has the one of its file."""
+def _read(candidate: Candidate, options: ReadOptions, report: ReadReport) -> Iterator[Row]:
+    """Yield a file's rows; one that names no split has the one of its file.
+
+    What is wrong with rows is left in the report. So is what is wrong with the file, unless bad rows are to be left
+    out: then it is raised, for a file is more than a row.
+    """
     assert candidate.format is not None  # only candidates with a format get here
-    for example, split in candidate.format.read(read_lines(candidate.path, candidate.locale)):
-        if not example.locale or _is_wanted(example.locale, wanted):
-            yield Row(example, candidate.split or split)
-
-
-def _explain_unknown(spec: DataSpec, root: Path, listed: list[Candidate]) -> str:
-    """Say that no file is in a known format."""
-    if not listed:
-        return f"{root}: holds no data files; expected files such as train.jsonl, dev.tsv.gz or test/seq.in"
-    what = f"in the format {spec.format!r}" if spec.format else "in a known format"
-    names = "; ".join(f"{each.name}: {each.summary}" for each in formats.FORMATS)
-    return (
-        f"{root}: nothing there is {what}. Looked at {_join(listed)}. Formats are {names}. Say which with format:PATH"
-    )
-
-
-def _explain_nothing(
-    spec: DataSpec, known: list[Candidate], unknown: list[Candidate], split: str, wanted: tuple[str, ...]
-) -> str:
-    """Say that a split or a language is not there, and what is."""
-    what = "no rows" if split == ALL else f"no {split} split"
-    where = f" for the locale {', '.join(wanted)}" if wanted else ""
-    splits = sorted({each.split for each in known if each.split} or _find_splits_inside(known))
-    locales = sorted({each.locale for each in known if each.locale})
-    parts = [f"{spec.path}: {what}{where}", f"found {_join(known)}"]
-    parts.append(
-        f"splits are {', '.join(splits)}"
-        if splits
-        else "no file or row there names a split: use the split `all`, or name the files train..., dev... and test..."
-    )
-    if locales:
-        parts.append(f"locales are {', '.join(locales)}")
-    strange = [each for each in unknown if each.split == split]
-    if strange:
-        parts.append(f"in no known format, say which with format:PATH: {_join(strange)}")
-    return "; ".join(parts)
-
-
-def _find_splits_inside(candidates: list[Candidate]) -> set[str]:
-    """Return the splits that rows name; nothing where a file cannot be read, for this only serves another message."""
+    report.counting = candidate.path not in report.read
+    report.read.add(candidate.path)
+    for name in candidate.format.beside:
+        report.read |= {candidate.path.with_name(name), candidate.path.with_name(f"{name}.gz")}
     try:
-        return {row.split for each in candidates for row in _read(each, ()) if row.split}
-    except DataFormatError:
-        return set()
+        for example, split in candidate.format.read(read_lines(candidate.path, candidate.locale, options, report)):
+            yield Row(example, candidate.split or split)
+    except DataFormatError as error:
+        if options.skip_bad_rows:
+            raise
+        report.add(error)
+    except DataNotFoundError:
+        problem = None if options.skip_bad_rows else report.first_problem()
+        if problem is not None:  # a file that is not even text is the better reason
+            raise problem from None
+        raise
 
 
-def _join(candidates: list[Candidate]) -> str:
-    """Return the first few paths as one line."""
-    shown = ", ".join(str(each.path) for each in candidates[:_LISTED])
-    return shown if len(candidates) <= _LISTED else f"{shown} and {len(candidates) - _LISTED} more"
+def _splits_of(rows: Sequence[Row]) -> set[str]:
+    return {row.split for row in rows if row.split}
+
+
+def _find_splits_inside(candidates: Sequence[Candidate], options: ReadOptions) -> set[str]:
+    """Return the splits that rows name; nothing of what is wrong counts, for loading says it."""
+    account, lenient = ReadReport(), replace(options, skip_bad_rows=False)
+    return _splits_of([row for each in candidates for row in _read(each, lenient, account)])

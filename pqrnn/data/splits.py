@@ -8,13 +8,14 @@ from pqrnn.errors import DataNotFoundError
 
 SPLITS = ("train", "dev", "test")
 ALL = "all"
-_OTHER_NAMES = {
+OTHER_NAMES = {
     "train": "train",
     "training": "train",
     "dev": "dev",
     "eval": "dev",
     "valid": "dev",
     "val": "dev",
+    "validate": "dev",
     "validation": "dev",
     "development": "dev",
     "test": "test",
@@ -31,12 +32,12 @@ def normalise_split(name: str) -> str:
         DataNotFoundError: ``name`` is none of them.
     """
     try:
-        return _OTHER_NAMES[name.lower()]
+        return OTHER_NAMES[name.lower()]
     except KeyError:
-        raise DataNotFoundError(f"{name!r} is no split; expected one of {', '.join(_OTHER_NAMES)}") from None
+        raise DataNotFoundError(f"{name!r} is no split; expected one of {', '.join(OTHER_NAMES)}") from None
 
 
 def find_split(name: str) -> str:
     """Return the split that a file or folder name carries between dots, hyphens and underscores, or ``""``."""
     pieces = _SEPARATORS.split(name.lower())
-    return next((_OTHER_NAMES[piece] for piece in pieces if _OTHER_NAMES.get(piece, ALL) != ALL), "")
+    return next((OTHER_NAMES[piece] for piece in pieces if OTHER_NAMES.get(piece, ALL) != ALL), "")

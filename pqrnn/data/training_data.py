@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pqrnn.data.examples import Example
 from pqrnn.data.grammar.splits import split_key
 from pqrnn.data.loader import available_splits, load_examples
+from pqrnn.data.reading import ReadReport
 from pqrnn.errors import DataNotFoundError
 
 # Of a thousand buckets, where the held-out share begins: the default is the `dev` part of `pqrnn.data.grammar.splits`.
@@ -21,7 +22,7 @@ class TrainingData(NamedTuple):
     Attributes:
         training: The utterances that are learned.
         development: The utterances that decide which epoch, round or parser is kept.
-        note: What a person has to know about the split, "" where the data name their own.
+        note: What a person has to know about the split and about rows that were not read, in lines, or "".
     """
 
     training: Sequence[Example]
@@ -49,12 +50,15 @@ def load_training_data(
         DataFormatError: A file does not hold what its format promises.
     """
     splits = available_splits(data, locale=lang)
-    training = load_examples(data, split="train" if splits else "all", locale=lang)
+    report = ReadReport()
+    training = load_examples(data, split="train" if splits else "all", locale=lang, report=report)
     if dev is not None:
         named = "dev" if "dev" in available_splits(dev, locale=lang) else "all"
-        return TrainingData(training, load_examples(dev, split=named, locale=lang))
+        held_out = load_examples(dev, split=named, locale=lang, report=report)
+        return TrainingData(training, held_out, report.describe_rows())
     if "dev" in splits:
-        return TrainingData(training, load_examples(data, split="dev", locale=lang))
+        held_out = load_examples(data, split="dev", locale=lang, report=report)
+        return TrainingData(training, held_out, report.describe_rows())
     kept, held = hold_out(training, dev_share, seed)
     if not kept or not held:
         raise DataNotFoundError(
@@ -67,7 +71,7 @@ def load_training_data(
         f"{data} has {what}: {len(held)} of {len(training)} utterances, chosen by a hash of their text, are held out "
         f"for development (--dev-share {dev_share:g})"
     )
-    return TrainingData(kept, held, note)
+    return TrainingData(kept, held, "\n".join(filter(None, (note, report.describe_rows()))))
 
 
 def hold_out(examples: Sequence[Example], share: float, seed: int = 0) -> tuple[list[Example], list[Example]]:

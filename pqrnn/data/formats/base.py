@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pqrnn.data.examples import Example, SlotSpan
+from pqrnn.data.reading import ReadOptions
 from pqrnn.data.splits import SPLITS, find_split
 from pqrnn.data.textfile import TextFile
+
+LONGEST_TEXT = 4096
+"""Bytes of the longest utterance that is read: what finds its words takes memory with the square of its length."""
 
 
 class Row(NamedTuple):
@@ -27,8 +34,15 @@ class DataFormat:
         name: What users type before the colon of ``format:PATH``.
         summary: One line for lists and error messages.
         recognises: Says, from a file's name without ``.gz`` and its first lines, whether the file is of this format.
-        read: Reads a whole file; raises :class:`~pqrnn.errors.DataFormatError` at the first wrong line.
+        read: Reads a whole file. What is wrong with one row is raised as a :class:`~pqrnn.errors.DataFormatError`
+            inside of ``file.guard_row()``, so that the other rows can be had; what is wrong with the file outside.
         split_is_folder: The files of one split share a folder, and their own names say nothing about it.
+        beside: Names of files that are read together with the one that is recognised.
+        secondary: In a folder, files of this format count only where there are none of another: its mark is broad, or
+            what it is written by puts other things beside it.
+        merges: Several files of one split are parts of one data set.
+        recognises_columns: As ``recognises``, where the user has named the columns of the texts and intents; None
+            where the format has no names to give.
     """
 
     name: str
@@ -36,13 +50,21 @@ class DataFormat:
     recognises: Callable[[str, Sequence[str]], bool]
     read: Callable[[TextFile], Iterator[Row]]
     split_is_folder: bool = False
+    beside: tuple[str, ...] = ()
+    secondary: bool = False
+    merges: bool = False
+    recognises_columns: Callable[[str, Sequence[str], ReadOptions], bool] | None = None
 
 
 def check_text(file: TextFile, line: int, text: str) -> None:
-    """Raise where ``text`` cannot be an utterance: nothing but white space, or not encodable as UTF-8."""
+    """Raise where ``text`` cannot be an utterance: nothing but white space, not encodable as UTF-8, or too long."""
     if not text or text.isspace():
         raise file.error(line, "an empty utterance", "text with at least one visible character")
     _check_characters(file, line, text)
+    if len(text) > LONGEST_TEXT // 4 and (size := len(text.encode())) > LONGEST_TEXT:
+        raise file.error(
+            line, f"an utterance of {size:,} bytes, {text[:20]!r}...", f"at most {LONGEST_TEXT:,} bytes", "divide it"
+        )
 
 
 def check_slot(file: TextFile, line: int, text: str, slot: SlotSpan) -> None:
@@ -90,7 +112,7 @@ def read_string(file: TextFile, line: int, row: Mapping[str, object], key: str, 
         return value
     if key not in row:
         raise file.error(line, f"no {key!r}; the keys are {', '.join(map(repr, row)) or 'none'}", expected)
-    raise file.error(line, f"{key!r} is {value!r}", f"{expected}, with {key!r} a string that is not blank")
+    raise file.error(line, f"{key!r} is {show(value)}", f"{expected}, with {key!r} a string that is not blank")
 
 
 def read_split(file: TextFile, line: int, value: object) -> str:
@@ -99,5 +121,35 @@ def read_split(file: TextFile, line: int, value: object) -> str:
         return ""
     split = find_split(value) if isinstance(value, str) else ""
     if not split:
-        raise file.error(line, f"split {value!r}", f"one of {', '.join(SPLITS)}")
+        raise file.error(line, f"split {show(value)}", f"one of {', '.join(SPLITS)}")
     return split
+
+
+def show(value: object) -> str:
+    """Return a value out of a file as Python writes it, cut where it is long or deep."""
+    return _SHOWN.repr(value)
+
+
+@lru_cache(maxsize=1024)  # the same few keys come in every row
+def suggest_key(key: str, known: tuple[str, ...], aliases: tuple[tuple[str, str], ...]) -> str:
+    """Return the known key that an unknown one is probably meant for, or "".
+
+    It differs in capitals, hyphens and the like alone, is one of the other usual names, or is nearly the same.
+    """
+    plain = key.casefold().replace("-", "_").replace(" ", "_").strip("_")
+    if plain in known:
+        return plain
+    for name, meant in aliases:
+        if name == plain:
+            return meant
+    near = difflib.get_close_matches(plain, known, n=1, cutoff=0.86)
+    return near[0] if near else ""
+
+
+def _make_shown() -> reprlib.Repr:
+    shown = reprlib.Repr()
+    shown.maxlevel, shown.maxdict, shown.maxlist, shown.maxstring, shown.maxother = 4, 12, 12, 200, 60
+    return shown
+
+
+_SHOWN = _make_shown()

@@ -12,12 +12,32 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pqrnn.data.examples import Example, SlotSpan
-from pqrnn.data.formats.base import DataFormat, Row, check_slot, check_text, parse_object, read_split, read_string
+from pqrnn.data.formats.base import (
+    DataFormat,
+    Row,
+    check_slot,
+    check_text,
+    parse_object,
+    read_split,
+    read_string,
+    show,
+    suggest_key,
+)
 from pqrnn.data.locales import normalise_locale
 from pqrnn.data.textfile import TextFile
 
 _ANNOTATION = re.compile(r"\[\s*([^\[\]:]+?)\s*:\s*([^\[\]]*?)\s*\]")
 _EXPECTED = 'an object with "utt", "intent" and "annot_utt" or "slots"'
+_KEYS = ("utt", "intent", "annot_utt", "slots", "locale", "partition")
+# Keys of the official files that say nothing about intent and slots.
+_KNOWN = frozenset((*_KEYS, "id", "scenario", "worker_id", "slot_method", "judgments"))
+_ALIASES = tuple(
+    {
+        **dict.fromkeys(("slot", "entity", "entities", "span", "spans", "label", "labels", "tags"), "slots"),
+        **dict.fromkeys(("language", "lang"), "locale"),
+        "split": "partition",
+    }.items()
+)
 _SLOTS_EXPECTED = '"slots" as [[start, end, "label"], ...], in code points'
 _ANNOTATED_EXPECTED = 'an "annot_utt" such as "wake me at [time : five am]" that says the same as "utt"'
 
@@ -31,31 +51,47 @@ def _read(file: TextFile) -> Iterator[Row]:
     for number, line in enumerate(file.lines):
         if not line:
             continue
-        row = parse_object(file, number, line, _EXPECTED)
-        text = read_string(file, number, row, "utt", _EXPECTED)
-        intent = read_string(file, number, row, "intent", _EXPECTED)
-        check_text(file, number, text)
-        if row.get("slots") is not None:
-            slots = _read_triples(file, number, row["slots"])
-        else:
-            slots = _find_annotations(file, number, text, read_string(file, number, row, "annot_utt", _EXPECTED))
-        for slot in slots:
-            check_slot(file, number, text, slot)
-        locale = read_string(file, number, row, "locale", _EXPECTED) if row.get("locale") else ""
-        example = Example(text, intent, tuple(slots), normalise_locale(locale) or file.locale, file.locate(number))
-        yield Row(example, read_split(file, number, row.get("partition")))
+        with file.guard_row():
+            yield _read_row(file, number, parse_object(file, number, line, _EXPECTED))
+
+
+def _read_row(file: TextFile, number: int, row: dict[str, Any]) -> Row:
+    text = read_string(file, number, row, "utt", _EXPECTED)
+    intent = read_string(file, number, row, "intent", _EXPECTED)
+    check_text(file, number, text)
+    if not row.keys() <= _KNOWN:
+        _check_keys(file, number, row)
+    if row.get("slots") is not None:
+        slots = _read_triples(file, number, row["slots"])
+    else:
+        slots = _find_annotations(file, number, text, read_string(file, number, row, "annot_utt", _EXPECTED))
+    for slot in slots:
+        check_slot(file, number, text, slot)
+    locale = read_string(file, number, row, "locale", _EXPECTED) if row.get("locale") else ""
+    example = Example(text, intent, tuple(slots), normalise_locale(locale) or file.locale, file.locate(number))
+    return Row(example, read_split(file, number, row.get("partition")))
+
+
+def _check_keys(file: TextFile, number: int, row: dict[str, Any]) -> None:
+    others = [key for key in row if key not in _KNOWN]
+    for key in others:
+        meant = suggest_key(key, _KEYS, _ALIASES)
+        if meant and meant not in row and row[key] not in (None, "", [], {}):
+            found = f"the key {key!r} (did you mean {meant!r}?)"
+            raise file.error(number, found, f"keys {', '.join(map(repr, _KEYS))}", "rename it, or leave it out")
+    file.count_keys(others)
 
 
 def _read_triples(file: TextFile, number: int, value: Any) -> list[SlotSpan]:
     if not isinstance(value, list):
-        raise file.error(number, f'"slots" is {value!r}', _SLOTS_EXPECTED)
+        raise file.error(number, f'"slots" is {show(value)}', _SLOTS_EXPECTED)
     slots = []
     for each in value:
         match each:
-            case [int(start), int(end), str(label)]:
+            case [int(start), int(end), str(label)] if type(start) is type(end) is int:
                 slots.append(SlotSpan(label, start, end))
             case _:
-                raise file.error(number, f"slot {each!r}", _SLOTS_EXPECTED)
+                raise file.error(number, f"slot {show(each)}", _SLOTS_EXPECTED)
     return slots
 
 

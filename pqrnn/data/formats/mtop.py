@@ -17,7 +17,7 @@ from pqrnn.data.locales import normalise_locale
 from pqrnn.data.offsets import number_code_points
 from pqrnn.data.textfile import TextFile
 
-_SLOT = re.compile(r"(\d+):(\d+):([^,\t]+)")
+_SLOT = re.compile(r"(\d{1,9}):(\d{1,9}):([^,\t]+)")
 _STATES = ("ok", "ambiguous", "overlap")
 _OFFICIAL_COLUMNS = "8 tab-separated columns (id, intent, slots, utterance, domain, locale, decoupled form, tokens)"
 _SPANS_COLUMNS = "7 tab-separated columns (status, intent, slots, utterance, domain, locale, nested form)"
@@ -39,21 +39,21 @@ def _read(file: TextFile) -> Iterator[Row]:
     for number, line in enumerate(file.lines):
         if not line:
             continue
-        columns = line.split("\t")
-        if len(columns) != width:
-            raise file.error(number, f"{len(columns)} tab-separated columns", expected)
-        state, intent, slots, text, _, locale, _ = columns[:7]
-        if not official and state not in _STATES:
-            raise file.error(
-                number, f"status {state!r}", f"{expected}, where the status is one of {', '.join(_STATES)}"
-            )
-        if not intent:
-            raise file.error(number, "an empty intent", expected)
-        check_text(file, number, text)
-        if locale not in locales:
-            locales[locale] = normalise_locale(locale) or file.locale
-        parsed = _parse_slots(file, number, slots, text, official=official) if slots else ()
-        yield Row(Example(text, intent, parsed, locales[locale], file.locate(number)))
+        with file.guard_row():
+            columns = line.split("\t")
+            if len(columns) != width:
+                raise file.error(number, f"{len(columns)} tab-separated columns", expected)
+            state, intent, slots, text, _, locale, _ = columns[:7]
+            if not official and state not in _STATES:
+                states = ", ".join(_STATES)
+                raise file.error(number, f"status {state!r}", f"{expected}, where the status is one of {states}")
+            if not intent:
+                raise file.error(number, "an empty intent", expected)
+            check_text(file, number, text)
+            if locale not in locales:
+                locales[locale] = normalise_locale(locale) or file.locale
+            parsed = _parse_slots(file, number, slots, text, official=official) if slots else ()
+            yield Row(Example(text, intent, parsed, locales[locale], file.locate(number)))
 
 
 def _parse_slots(file: TextFile, number: int, written: str, text: str, *, official: bool) -> tuple[SlotSpan, ...]:

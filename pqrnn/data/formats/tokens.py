@@ -1,4 +1,7 @@
-"""What the formats share that give one tag to each word: B-x begins a slot, I-x goes on, O is outside."""
+"""What the formats share that give one tag to each word: B-x begins a slot, I-x goes on, O is outside.
+
+Other schemes are turned into this one.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,12 @@ from collections.abc import Iterator, Sequence
 from pqrnn.data.examples import SlotSpan
 from pqrnn.data.textfile import TextFile
 
-_TAG = re.compile(r"O|[BI]-.+", re.DOTALL)
+TAG = re.compile(r"O|[BIEMLSU][-_].+", re.DOTALL)
+"""A tag of any scheme: BIO, IOBES (E ends a slot, S is one word), BILOU (L, U), BMES; with a hyphen or a low line."""
+_LAST = frozenset("ELSU")
+_FIRST = frozenset("BSU")
 _EXPECTED = "O, B-label or I-label"
+_HINT = "IOBES, BILOU and B_label are read, too; other schemes are not"
 
 
 def split_tokens(line: str) -> list[str]:
@@ -18,14 +25,15 @@ def split_tokens(line: str) -> list[str]:
 
 
 def is_tag(text: str) -> bool:
-    """Say whether ``text`` is ``O``, ``B-label`` or ``I-label``."""
-    return _TAG.fullmatch(text) is not None
+    """Say whether ``text`` is ``O``, or a label with a mark before it such as ``B-label``."""
+    return TAG.fullmatch(text) is not None
 
 
 def group_tags(file: TextFile, lines: Sequence[int], tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
     """Yield the label, first word and last word (exclusive) of each slot.
 
-    An ``I-x`` with nothing of its label before it begins a slot, as the common scorers have it.
+    An ``I-x`` with nothing of its label before it begins a slot, as the common scorers have it. The marks of IOBES,
+    BILOU and BMES say the same: after the last word of a slot the next one begins another.
 
     Raises:
         DataFormatError: A tag is none; ``lines`` says where each tag stands.
@@ -33,12 +41,15 @@ def group_tags(file: TextFile, lines: Sequence[int], tags: Sequence[str]) -> Ite
     label, first = "", 0
     for index, tag in enumerate(tags):
         if not is_tag(tag):
-            raise file.error(lines[index], f"tag {tag!r}", _EXPECTED)
-        if label and (tag == "O" or tag[0] == "B" or tag[2:] != label):
+            raise file.error(lines[index], f"tag {tag!r}", _EXPECTED, _HINT)
+        if label and (tag == "O" or tag[0] in _FIRST or tag[2:] != label):
             yield label, first, index
             label = ""
         if tag != "O" and not label:
             label, first = tag[2:], index
+        if tag[0] in _LAST:
+            yield label, first, index + 1
+            label = ""
     if label:
         yield label, first, len(tags)
 

@@ -30,6 +30,8 @@ class Analysis:
         self._count_list = cache(lambda name: self.count(definitions.lists[name]))
         self._count_rule = cache(lambda name: self.count(definitions.rules[name]))
         self._empty_rule = cache(lambda name: self.can_be_empty(definitions.rules[name]))
+        self._depth_of_list = cache(lambda name: self.depth(definitions.lists[name]))
+        self._depth_of_rule = cache(lambda name: self.depth(definitions.rules[name]))
         self._labels_of_rule = cache(lambda name: self.labels(definitions.rules[name]))
 
     def count(self, node: Node) -> int:
@@ -49,6 +51,16 @@ class Analysis:
                 return int(self._count_list(name))
             case RuleRef(name):
                 return int(self._count_rule(name))
+
+    def depth(self, node: Node) -> int:
+        """Return how deep a walk through a tree goes, lists and rules included."""
+        match node:
+            case ListRef(name):
+                return 1 + int(self._depth_of_list(name))
+            case RuleRef(name):
+                return 1 + int(self._depth_of_rule(name))
+            case _:
+                return 1 + max(map(self.depth, children(node)), default=0)
 
     def can_be_empty(self, node: Node) -> bool:
         """Return whether some walk writes nothing visible; list values are held to be never empty."""

@@ -22,6 +22,8 @@ _RANGE_KEYS = ("from", "to", "step", "template", "pad", "digits", "weight")
 _RANGE_VARIABLE = "n"
 _DIGITS = "0123456789"
 _DEEPEST = 20
+_DEEPEST_TREE = 200  # of brackets and references, one in the other: what draws a sentence goes as deep
+_LARGEST = 10**15  # what a random number can choose between
 
 
 def load_grammar(path: Path | str) -> Grammar:
@@ -53,11 +55,15 @@ def parse_grammar(text: str, name: str = "grammar") -> Grammar:
     Raises:
         GrammarError: As :func:`load_grammar`.
     """
+    text = text.removeprefix("\ufeff")
     try:
-        document = tomllib.loads(text)
+        return _GrammarReader(name, text, tomllib.loads(text)).read()
     except tomllib.TOMLDecodeError as error:
         raise GrammarError(f"{name}: not valid TOML: {error}") from error
-    return _GrammarReader(name, text, document).read()
+    except RecursionError as error:
+        raise GrammarError(f"{name}: brackets, lists and rules are nested too deep; expected a flatter form") from error
+    except (ValueError, OverflowError) as error:  # Python's own limit on the digits of a number
+        raise GrammarError(f"{name}: a number with too many digits: {error}; expected shorter ones") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +183,9 @@ class _GrammarReader:
         first, last = self.whole(where, line, item, "from", None), self.whole(where, line, item, "to", None)
         step, pad = self.whole(where, line, item, "step", 1), self.whole(where, line, item, "pad", 0)
         digits = item.get("digits", _DIGITS)
+        for key, value in (("from", first), ("to", last), ("step", step)):
+            if abs(value) > _LARGEST:
+                self.fail(f"{where}: {key} is beyond {_LARGEST:,}; expected smaller numbers", line)
         if step < 1:
             self.fail(f"{where}: step {step}; expected 1 or more", line)
         if last < first:
@@ -246,6 +255,11 @@ class _GrammarReader:
             rules={name: found.node() for (kind, name), found in self.definitions.items() if kind == "rule"},
         )
         analysis = Analysis(definitions)
+        for entry in everything + [entry for _, entry in sentences]:
+            if (depth := analysis.depth(entry.node)) > _DEEPEST_TREE:
+                problem = f"nested {depth} deep, with the lists and rules that it refers to"
+                expected = f"at most {_DEEPEST_TREE}"
+                raise template_error(entry.position, entry.template, 0, len(entry.template), problem, expected)
         for (kind, _), found in self.definitions.items():
             if kind == "list":
                 self.check_not_empty(analysis, found.entries, "a list value that can be empty")
