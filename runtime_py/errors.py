@@ -37,6 +37,10 @@ class ParserClosedError(ParserError):
     """The parser was used after ``close()``."""
 
 
+class ForkError(ParserError):
+    """The parser cannot be used in this process, which was forked from the one that loaded it."""
+
+
 class ConformanceError(ParserError):
     """A conformance file, or a file of answers to it, cannot be read."""
 

@@ -31,10 +31,10 @@ from runtime_py.errors import (
     RuntimeMismatchError,
     UnsupportedTargetError,
 )
+from runtime_py.execute.logits import Logits
 from runtime_py.execute.session import Session, open_device
 from runtime_py.package_format.manifest import Manifest
 from runtime_py.package_format.package import open_package, seal
-from runtime_py.parser import Logits
 from runtime_py.tools.memory import resident_bytes
 
 pytestmark = pytest.mark.compiled
