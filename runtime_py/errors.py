@@ -41,6 +41,10 @@ class ForkError(ParserError):
     """The parser cannot be used in this process, which was forked from the one that loaded it."""
 
 
+class CacheError(ParserError):
+    """There is no folder in which something could be kept."""
+
+
 class ConformanceError(ParserError):
     """A conformance file, or a file of answers to it, cannot be read."""
 

@@ -360,7 +360,7 @@ def _choose(entries: tuple[EntryFunction, ...], size: int, words: int) -> EntryF
 def _open(package: Package, selection: Selection, threads: int, verify: bool, self_test: bool) -> LiveSession:
     """Load the code of the chosen variant; raises DeviceError for all that another device might do better."""
     manifest, variant, gpu = package.manifest, selection.variant, selection.gpu
-    code = package.map_file(variant.path, verify)
+    code = package.read_file(variant.path, verify)
     where = str(package.path / variant.path)
     if gpu is not None and self_test:
         from runtime_py.device.gpu_selftest import why_untrusted

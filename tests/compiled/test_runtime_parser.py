@@ -57,7 +57,7 @@ def assert_right(logits: Logits, raw: bytes) -> None:
 
 def test_every_entry_gives_the_numbers_of_the_oracle(tiny_path: Path) -> None:
     package = open_package(tiny_path)
-    session = Session(package.map_file("variants/generic/module.vmfb"), package.manifest.buckets, 5, len(TAGS))
+    session = Session(package.read_file("variants/generic/module.vmfb"), package.manifest.buckets, 5, len(TAGS))
     for entry in session.entries:
         for raw in (text for text in TEXTS if len(text) <= entry.bytes):
             outputs = entry.run(raw)
