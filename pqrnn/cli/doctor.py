@@ -208,8 +208,6 @@ def _try_target(target: Target, known: Registry) -> TargetState:
 
 
 def _show(found: Diagnosis) -> None:
-    from rich.markup import escape
-
     rows = [
         ("system", found.system),
         ("processor", found.cpu),
@@ -221,10 +219,7 @@ def _show(found: Diagnosis) -> None:
     show_table(
         "jobs",
         ("job", "install", "state"),
-        [
-            (each.job, escape(f"pqrnn[{each.extra}]" if each.extra else "pqrnn"), escape(each.get or "ready"))
-            for each in found.jobs
-        ],
+        [(each.job, f"pqrnn[{each.extra}]" if each.extra else "pqrnn", each.get or "ready") for each in found.jobs],
     )
     show_table(
         "targets that run here",
