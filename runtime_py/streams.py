@@ -84,7 +84,7 @@ def _read_lines() -> Iterator[bytes]:
 
 
 def _check_encoding(line: bytes) -> None:
-    """Refuse what is UTF-16 or UTF-32: by its byte order mark, or since every second byte of Latin letters, or more, is zero."""
+    """Refuse UTF-16 and UTF-32: by the byte order mark, or since every second byte of Latin letters is zero."""
     head = line[:_LOOKED_AT]
     zeros = [head[start::2].count(0) / max(1, len(head[start::2])) for start in (0, 1)]
     marks = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")

@@ -24,6 +24,15 @@ def deploy(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a bundle that is there, and its archive with it.")
     ] = False,
+    python: Annotated[
+        str,
+        typer.Option(
+            "--python",
+            metavar="X.Y",
+            help="The board's Python, as `python3 --version` says there, for the commands in the README.",
+            show_default=False,
+        ),
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Make a bundle for a board: the package with the chosen variants, a wheel that runs it, and a page that says how.
@@ -33,7 +42,7 @@ def deploy(
     require_extra("compile", "hatchling")
     from compile.packaging.bundle import deploy as make_bundle
 
-    bundle = make_bundle(package, out, target or (), archive, replace)
+    bundle = make_bundle(package, out, target or (), archive, replace, python)
     for name, reason in bundle.unverified.items():
         complain(f"unverified: {name}: {reason}", "yellow")
     if json:

@@ -95,9 +95,7 @@ def test_a_full_disk_ends_the_batch_with_one_line(module: str, tiny_path: Path) 
 
 
 @_BOTH
-@pytest.mark.parametrize(
-    ("redirection", "said"), [("<&-", b"standard input is closed"), ("</", b"cannot be read"), ("hello >&-", b"closed")]
-)
+@pytest.mark.parametrize(("redirection", "said"), [("<&-", b"standard input is closed"), ("hello >&-", b"closed")])
 def test_closed_streams_are_one_line(module: str, tiny_path: Path, redirection: str, said: bytes) -> None:
     script = f'"{sys.executable}" -m {module} parse "{tiny_path}" {redirection}'
     done = subprocess.run(["sh", "-c", script], capture_output=True, check=False, timeout=120, stdin=subprocess.DEVNULL)
