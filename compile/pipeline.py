@@ -21,7 +21,7 @@ from compile.support.progress import STAGES, Progress, Reporter
 from compile.support.reproduction import clear_evidence, failure_folder, keep_evidence
 from compile.support.stopwatch import Stopwatch
 from runtime_py.cache import module_folder
-from runtime_py.errors import PackageError
+from runtime_py.errors import CacheError, PackageError
 from runtime_py.package_format.manifest import Bucket, Manifest, Variant
 from targets import Registry, Target, registry
 
@@ -137,6 +137,14 @@ class _Prepared:
     failures: dict[str, CompileError]
 
 
+def _find_cache() -> tuple[Cache | None, str]:
+    """Return the cache of compiled modules, or why there is none."""
+    try:
+        return Cache(module_folder()), ""
+    except CacheError as error:
+        return None, f"what was compiled is not kept: {error}"
+
+
 class _Compilation:
     """One run of the stages, with its destination, its listener and the time that each stage took."""
 
@@ -147,7 +155,7 @@ class _Compilation:
         self.options = options
         self.known = known
         self.jobs = options.jobs or usable_cores()
-        self.cache = Cache(module_folder()) if options.cache else None
+        self.cache, self.uncached = _find_cache() if options.cache else (None, "")
         self.report = Reporter(on_progress)
         self.stopwatch = Stopwatch()
 
@@ -334,8 +342,8 @@ class _Compilation:
             for target in targets
             if target.development
         ]
-        if self.cache is not None and self.cache.problem:
-            notes.append(self.cache.problem)
+        if problem := self.cache.problem if self.cache is not None else self.uncached:
+            notes.append(problem)
         return tuple(notes)
 
     @contextmanager

@@ -6,7 +6,7 @@ further package, and a start costs little.
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 _NAME = "pqrnn"
@@ -17,37 +17,30 @@ _ADVICE = """examples:
   pqrnn bench home.pqrnn                            how fast, how large
   pqrnn inspect home.pqrnn                          what is in it, and which variant runs here
 
-exit codes: 0 good, 1 a check failed, 2 wrong use or an error that says what to do, 130 interrupted.
+exit codes: 0 good, 1 a check failed, 2 wrong use or an error that says what to do, 130 interrupted, 141 whoever read
+the output has gone (as `head` does).
 In Python:  from runtime_py import Parser;  Parser.load("home.pqrnn")("turn off the kitchen lights")"""
-
-
-def texts_to_parse(arguments: Sequence[str] | None) -> Iterator[bytes]:
-    """Return the texts of a command line as bytes.
-
-    Where it has none, they are the lines of standard input, which need not be valid UTF-8.
-    """
-    if arguments:
-        yield from (text.encode("utf-8", "surrogateescape") for text in arguments)
-    else:
-        yield from (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    options = _read_options(sys.argv[1:] if arguments is None else list(arguments))
-    # Texts and labels are of any script, whatever the board's locale says.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    from runtime_py.errors import ParserError
+    from runtime_py.errors import OutputError, ParserError
+    from runtime_py.streams import complain, flush_output, open_streams, output_exit_code
 
+    open_streams()
     try:
-        code: int = options.run(options)
+        try:
+            options = _read_options(sys.argv[1:] if arguments is None else list(arguments))
+            code: int = options.run(options)
+        finally:
+            flush_output()
+    except OutputError as error:
+        return output_exit_code(error)
     except ParserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        complain(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+        complain("interrupted")
         return 130
     return code
 
@@ -80,7 +73,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         'pqrnn parse home.pqrnn "dim the bedroom lamp"',
     )
     parse.add_argument(
-        "text", nargs="*", help="texts; none: one a line from standard input, which need not be valid UTF-8"
+        "text", nargs="*", help="texts; none, or '-': one a line from standard input, which need not be valid UTF-8"
     )
     parse.add_argument(
         "--truncate",
@@ -181,34 +174,34 @@ def _seconds(text: str) -> float:
 
 def _parse(options: argparse.Namespace) -> int:
     from runtime_py.parser import Parser
-    from runtime_py.tools.presentation import parse_line, parse_text
+    from runtime_py.streams import texts_to_parse
+    from runtime_py.tools.parse_texts import parse_texts
 
-    show = parse_line if options.json else parse_text
     with Parser.load(
         options.package,
         variant=options.variant,
         device=options.device,
         on_long="truncate" if options.truncate else "error",
     ) as parser:
-        for text in texts_to_parse(options.text):
-            _say(show(parser(text)))
-    return 0
+        return parse_texts(parser, texts_to_parse(options.text), options.json)
 
 
 def _check(options: argparse.Namespace) -> int:
+    from runtime_py.streams import complain, write_line
     from runtime_py.tools.check import check_package
     from runtime_py.tools.presentation import check_document, check_table, json_text, plain_text
 
     result = check_package(options.package, options.variant, options.repeats)
     document = check_document(result)
-    _say(json_text(document) if options.json else plain_text(check_table(result)))
+    write_line(json_text(document) if options.json else plain_text(check_table(result)))
     if not options.json:
         for failure in document["failures"]:
-            sys.stderr.write(f"failed: {failure}\n")
+            complain(f"failed: {failure}")
     return 0 if document["passed"] else 1
 
 
 def _bench(options: argparse.Namespace) -> int:
+    from runtime_py.streams import write_line
     from runtime_py.tools.bench import benchmark_package
     from runtime_py.tools.presentation import bench_tables, json_text, plain_text
 
@@ -216,26 +209,21 @@ def _bench(options: argparse.Namespace) -> int:
         options.package, None, options.seconds, options.variant, options.threads, on_long="truncate"
     )
     for text in [json_text(result)] if options.json else map(plain_text, bench_tables(result)):
-        _say(text)
+        write_line(text)
     return 0
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    from runtime_py.streams import complain, write_line
     from runtime_py.tools.inspect import inspect_package
     from runtime_py.tools.presentation import inspect_tables, json_text, plain_text
 
     facts = inspect_package(options.package)
     for text in [json_text(facts)] if options.json else map(plain_text, inspect_tables(facts)):
-        _say(text)
+        write_line(text)
     if not options.json:
         for name in facts.damaged:
-            sys.stderr.write(f"damaged: {name}\n")
+            complain(f"damaged: {name}")
         for name in facts.unlisted:
-            sys.stderr.write(f"not in the manifest: {name}\n")
+            complain(f"not in the manifest: {name}")
     return 1 if facts.damaged else 0
-
-
-def _say(text: str) -> None:
-    # Flushed, since who feeds lines through a pipe waits for each answer.
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

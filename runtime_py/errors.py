@@ -37,6 +37,31 @@ class ParserClosedError(ParserError):
     """The parser was used after ``close()``."""
 
 
+class ForkError(ParserError):
+    """The parser cannot be used in this process, which was forked from the one that loaded it."""
+
+
+class CacheError(ParserError):
+    """There is no folder in which something could be kept."""
+
+
+class InputError(ParserError):
+    """Standard input cannot be read, or holds no texts."""
+
+
+class OutputError(ParserError):
+    """Standard output cannot be written.
+
+    Attributes:
+        broken_pipe: Whether whoever read it has gone, as `head` does, which is no error.
+    """
+
+    def __init__(self, cause: OSError) -> None:
+        """Keep what the system said."""
+        self.broken_pipe = isinstance(cause, BrokenPipeError)
+        super().__init__(f"standard output cannot be written ({cause.strerror or cause}).")
+
+
 class ConformanceError(ParserError):
     """A conformance file, or a file of answers to it, cannot be read."""
 

@@ -1,46 +1,25 @@
 """The parser that applications use: a package loaded on this machine, text in, a typed parse out."""
 
-import threading
+import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, NamedTuple, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal, Self
 
 from runtime_py.decode.decoder import Parse, cut_text, encode_text
 from runtime_py.device.preflight import check_runtime, this_machine
 from runtime_py.device.selection import Device, Selection, select_variant
 from runtime_py.errors import DeviceError, DeviceFallback, InputTooLongError, ParserClosedError
-from runtime_py.execute.entry import EntryFunction, Outputs
+from runtime_py.execute.entry import EntryFunction
+from runtime_py.execute.live_session import LiveSession
+from runtime_py.execute.logits import Logits
 from runtime_py.execute.session import Session
 from runtime_py.execute.word_count import guess_words
 from runtime_py.package_format.manifest import Manifest, Variant
 from runtime_py.package_format.package import Package, open_package
 
 OnLong = Literal["error", "truncate"]
-
-
-class Logits(NamedTuple):
-    """The output of the compiled program for one text, before any decision.
-
-    The arrays own their memory: no later call touches them.
-
-    Attributes:
-        intent: Logits of the intents, float32 [intents].
-        tags: Logits of the tags, float32 [words, tags].
-        spans: Start and end byte of each word in the UTF-8 text, int32 [words, 2].
-        truncated: Whether the end of the text was left out.
-        bucket: Length of the bucket that ran, in words.
-    """
-
-    intent: NDArray[np.float32]
-    tags: NDArray[np.float32]
-    spans: NDArray[np.int32]
-    truncated: bool
-    bucket: int
 
 
 class Parser:
@@ -50,19 +29,30 @@ class Parser:
     faster, since IREE's Python interface holds Python's own lock while compiled code runs; to use several cores for
     many texts, load a parser in several processes (they share the code's memory), or give one parser worker threads
     (``threads``) where single texts are long enough to be split.
+
+    A process may be forked at any time: both processes go on with the parser, but a child of one on a GPU has to load
+    its own (`ForkError`). A pickled parser is loaded anew from the same path, with the same arguments. When Python
+    ends, open parsers are closed, and daemon threads that still parse end without a word.
     """
 
-    def __init__(self, package: Package, selection: Selection, session: Session, threads: int, on_long: OnLong) -> None:
-        """Take the parts that ``load`` made."""
+    def __init__(
+        self,
+        package: Package,
+        selection: Selection,
+        session: LiveSession,
+        threads: int,
+        on_long: OnLong,
+        arguments: dict[str, Any],
+    ) -> None:
+        """Take the parts that ``load`` made, and its arguments."""
         self.package = package
         self.selection = selection
         self.threads = threads
         self.on_long: OnLong = on_long
-        self._session: Session | None = session
-        self._entries: tuple[EntryFunction, ...] = session.entries
-        self._batches: tuple[EntryFunction, ...] = session.batches
+        self._session = session
+        self._arguments = arguments
+        self._limit = package.manifest.buckets[-1].bytes
         self._decoder = package.manifest.labels.decoder()
-        self._lock = threading.Lock()
 
     @classmethod
     def load(
@@ -115,6 +105,16 @@ class Parser:
             raise ValueError(f"on_long is {on_long!r}, expected 'error' or 'truncate'")
         if device not in ("auto", "cpu", "gpu"):
             raise ValueError(f"device is {device!r}, expected 'auto', 'cpu' or 'gpu'")
+        arguments = {
+            "path": os.path.abspath(path),  # the working directory may be another one when they are used again
+            "variant": variant,
+            "device": device,
+            "threads": threads,
+            "on_long": on_long,
+            "verify": verify,
+            "strict": strict,
+            "self_test": self_test,
+        }
         package = open_package(path)
         manifest, where = package.manifest, str(path)
         machine = this_machine()
@@ -133,7 +133,13 @@ class Parser:
                 )
         if selection.notice:
             warnings.warn(f"{where}: {selection.notice}", DeviceFallback, stacklevel=2)
-        return cls(package, selection, session, threads, on_long)
+        return cls(package, selection, session, threads, on_long, arguments)
+
+    def __reduce__(self) -> tuple[Callable[..., "Parser"], tuple[Any, ...]]:
+        """Return how a copy is made, in this or another process: the package is loaded again from its path."""
+        if self.closed:
+            raise ParserClosedError("the parser is closed, and cannot be pickled. Load the package again.")
+        return _load_again, (type(self), self._arguments)
 
     @property
     def manifest(self) -> Manifest:
@@ -159,7 +165,8 @@ class Parser:
         Raises:
             ParserClosedError: The parser was closed.
         """
-        return self._open_entries()
+        with self._session.lock:
+            return self._session.take()
 
     def __call__(self, text: str | bytes) -> Parse:
         """Parse one text.
@@ -173,8 +180,8 @@ class Parser:
             ParserClosedError: The parser was closed.
         """
         shown, raw = encode_text(text)
-        intent, tags, spans, truncated, _ = self._logits(shown, raw)
-        return self._decoder.parse(shown, raw, intent, tags, spans, truncated)
+        with self._session.lock:
+            return self._parse(shown, raw)
 
     def parse_batch(self, texts: Iterable[str | bytes]) -> list[Parse]:
         """Parse several texts; the results are in their order, and decide as single calls do.
@@ -194,7 +201,8 @@ class Parser:
 
     def logits(self, text: str | bytes) -> Logits:
         """Return the numbers behind a parse; raises as a call does."""
-        return self._logits(None, text) if type(text) is bytes else self._logits(*encode_text(text))
+        shown, raw = (None, text) if type(text) is bytes else encode_text(text)
+        return self._logits(shown, raw)
 
     def logits_batch(self, texts: Iterable[str | bytes]) -> list[Logits]:
         """Return the numbers behind `parse_batch`; raises as it does."""
@@ -207,22 +215,21 @@ class Parser:
 
     def warmup(self) -> None:
         """Run every length bucket once, so that the first real text does not pay for page faults and lazy set-up."""
-        with self._lock:
-            for entry in self._open_entries():
+        session = self._session
+        with session.lock:
+            for entry in session.take():
                 entry.run(b"a")
-            for entry in self._batches:
+            for entry in session.batches:
                 entry.run_batch([b"a"])
 
     def close(self) -> None:
         """Let the module and its buffers go. Results stay valid; further calls raise. Closing twice is fine."""
-        with self._lock:
-            self._entries = self._batches = ()
-            self._session = None
+        self._session.close()
 
     @property
     def closed(self) -> bool:
         """Whether ``close`` was called."""
-        return self._session is None
+        return self._session.closed
 
     def __enter__(self) -> Self:
         """Return the parser itself."""
@@ -234,19 +241,6 @@ class Parser:
         """Close the parser."""
         self.close()
 
-    def _open_entries(self) -> tuple[EntryFunction, ...]:
-        if not self._entries:
-            raise ParserClosedError("the parser is closed. Load the package again.")
-        return self._entries
-
-    def _choose(self, size: int, words: int) -> EntryFunction:
-        """Find the smallest bucket for that many bytes and words; the largest one where none is large enough."""
-        entries = self._open_entries()
-        for entry in entries:
-            if entry.words >= words and entry.bytes >= size:
-                return entry
-        return entries[-1]
-
     def prepare(self, text: str | bytes) -> tuple[int, EntryFunction, bytes]:
         """Return, for measuring, what a call would run: index of the bucket, its entry, and the bytes that it reads.
 
@@ -255,57 +249,67 @@ class Parser:
         """
         shown, raw = encode_text(text)
         words = self._logits(shown, raw).bucket
-        index = next(index for index, entry in enumerate(self._entries) if entry.words == words)
-        entry = self._entries[index]
+        index, entry = next((index, entry) for index, entry in enumerate(self.entries) if entry.words == words)
         return index, entry, cut_text(raw, entry.bytes)
 
     def needs_rerun(self, text: str | bytes) -> bool:
         """Return whether this text runs twice, since the guessed number of words chooses too small a bucket."""
         shown, raw = encode_text(text)
-        limit = self._open_entries()[-1].bytes
-        return (
-            len(raw) <= limit
-            and self._choose(len(raw), guess_words(shown, raw)).words < self._logits(shown, raw).bucket
-        )
+        guessed = _choose(self.entries, len(raw), guess_words(shown, raw))
+        return len(raw) <= self._limit and guessed.words < self._logits(shown, raw).bucket
+
+    # What the compiled functions return lies in memory of the session, and goes with it: it is read, or copied,
+    # before the lock of the session is given back.
+
+    def _parse(self, shown: str, raw: bytes) -> Parse:
+        intent, tags, spans, truncated, _ = self._run(shown, raw)
+        return self._decoder.parse(shown, raw, intent, tags, spans, truncated)
 
     def _logits(self, shown: str | None, raw: bytes) -> Logits:
-        limit = self._open_entries()[-1].bytes
+        with self._session.lock:
+            return self._run(shown, raw).copied()
+
+    def _run(self, shown: str | None, raw: bytes) -> Logits:
+        session, limit = self._session, self._limit
+        entries = session.entries or session.take()
         cut = len(raw) > limit
         if cut:
             if self.on_long == "error":
                 raise InputTooLongError(f"the text has {len(raw)} bytes, this package reads up to {limit}. {_ADVICE}")
             raw = cut_text(raw, limit)
         size = len(raw)
-        with self._lock:
-            entries = self._open_entries()
-            if cut or len(entries) == 1:
-                entry = entries[-1]
-            else:
-                entry = self._choose(size, guess_words(raw.decode("utf-8", "replace") if shown is None else shown, raw))
-            outputs = entry.run(raw)
-            if outputs.count > entry.words:
-                larger = self._choose(size, outputs.count)
-                if larger is not entry:
-                    entry = larger
-                    outputs = entry.run(raw)
-        return self._wrap(outputs, entry, cut)
+        if cut or len(entries) == 1:
+            entry = entries[-1]
+        else:
+            words = guess_words(raw.decode("utf-8", "replace") if shown is None else shown, raw)
+            entry = _choose(entries, size, words)
+        outputs = entry.run(raw)
+        if outputs.count > entry.words:
+            larger = _choose(entries, size, outputs.count)
+            if larger is not entry:
+                entry = larger
+                outputs = entry.run(raw)
+        if (count := outputs.count) > entry.words:
+            if self.on_long == "error":
+                del outputs  # an error keeps the variables of the functions that it left
+                raise InputTooLongError(
+                    f"the text has {count} words, this package reads up to {entry.words}. {_ADVICE}"
+                )
+            cut = True
+        return Logits(outputs.intent, outputs.tags, outputs.spans, cut, entry.words)
 
     def _logits_batch(self, encoded: list[tuple[str, bytes]]) -> list[Logits]:
         logits: dict[int, Logits] = {}  # by index of the text
-        for entry, group in self._group(encoded):
-            for first in range(0, len(group), entry.batch):
-                indices = group[first : first + entry.batch]
-                if 2 * len(indices) < entry.batch:  # a call costs the same however many texts are in it
+        batch = self.batch
+        for bucket, group in self._group(encoded):
+            for first in range(0, len(group), batch):
+                indices = group[first : first + batch]
+                if 2 * len(indices) < batch:  # a call costs the same however many texts are in it
                     break
-                with self._lock:
-                    self._open_entries()
-                    results = entry.run_batch([encoded[index][1] for index in indices])
+                with self._session.lock:
+                    results = self._run_batch(bucket, [encoded[index][1] for index in indices])
                 # The others have more words than was guessed, and run again by themselves.
-                logits |= {
-                    index: self._wrap(outputs, entry, False)
-                    for index, outputs in zip(indices, results, strict=True)
-                    if outputs.count <= entry.words
-                }
+                logits |= {index: found for index, found in zip(indices, results, strict=True) if found is not None}
         for index, (shown, raw) in enumerate(encoded):
             if index not in logits:
                 try:
@@ -314,36 +318,49 @@ class Parser:
                     raise InputTooLongError(f"text {index} of the batch: {error}") from error
         return [logits[index] for index in range(len(encoded))]
 
-    def _group(self, encoded: list[tuple[str, bytes]]) -> list[tuple[EntryFunction, list[int]]]:
+    def _run_batch(self, bucket: int, raws: list[bytes]) -> list[Logits | None]:
+        self._session.take()
+        entry = self._session.batches[bucket]
+        return [
+            Logits(outputs.intent, outputs.tags, outputs.spans, False, entry.words).copied()
+            if outputs.count <= entry.words
+            else None
+            for outputs in entry.run_batch(raws)
+        ]
+
+    def _group(self, encoded: list[tuple[str, bytes]]) -> list[tuple[int, list[int]]]:
         """Sort texts that are not too long by the bucket that is guessed for them.
 
         Returns:
-            For each bucket, its function for several texts, and the indices of its texts.
+            For each bucket, its index, and the indices of its texts.
         """
         groups: dict[int, list[int]] = {}
-        if self._batches:
-            limit = self._entries[-1].bytes
-            buckets = {entry.words: bucket for bucket, entry in enumerate(self._entries)}
+        if self.batch > 1:
+            entries = self.entries
+            buckets = {entry.words: bucket for bucket, entry in enumerate(entries)}
             for index, (shown, raw) in enumerate(encoded):
-                if len(raw) <= limit:
-                    bucket = buckets[self._choose(len(raw), guess_words(shown, raw)).words]
+                if len(raw) <= self._limit:
+                    bucket = buckets[_choose(entries, len(raw), guess_words(shown, raw)).words]
                     groups.setdefault(bucket, []).append(index)
-        return [(self._batches[bucket], indices) for bucket, indices in groups.items()]
-
-    def _wrap(self, outputs: Outputs, entry: EntryFunction, cut: bool) -> Logits:
-        if outputs.count > entry.words:
-            if self.on_long == "error":
-                raise InputTooLongError(
-                    f"the text has {outputs.count} words, this package reads up to {entry.words}. {_ADVICE}"
-                )
-            cut = True
-        return Logits(outputs.intent, outputs.tags, outputs.spans, cut, entry.words)
+        return list(groups.items())
 
 
-def _open(package: Package, selection: Selection, threads: int, verify: bool, self_test: bool) -> Session:
+def _load_again(kind: type[Parser], arguments: dict[str, Any]) -> Parser:
+    return kind.load(**arguments)
+
+
+def _choose(entries: tuple[EntryFunction, ...], size: int, words: int) -> EntryFunction:
+    """Find the smallest bucket for that many bytes and words; the largest one where none is large enough."""
+    for entry in entries:
+        if entry.words >= words and entry.bytes >= size:
+            return entry
+    return entries[-1]
+
+
+def _open(package: Package, selection: Selection, threads: int, verify: bool, self_test: bool) -> LiveSession:
     """Load the code of the chosen variant; raises DeviceError for all that another device might do better."""
     manifest, variant, gpu = package.manifest, selection.variant, selection.gpu
-    code = package.map_file(variant.path, verify)
+    code = package.read_file(variant.path, verify)
     where = str(package.path / variant.path)
     if gpu is not None and self_test:
         from runtime_py.device.gpu_selftest import why_untrusted
@@ -351,16 +368,14 @@ def _open(package: Package, selection: Selection, threads: int, verify: bool, se
         reason = why_untrusted(package, variant, gpu)
         if reason is not None:
             raise DeviceError(f"{where}: {reason}.")
-    return Session(
-        code,
-        manifest.buckets,
-        len(manifest.labels.intents),
-        len(manifest.labels.tags),
-        threads,
-        where,
-        manifest.batch,
-        gpu,
-    )
+    labels = manifest.labels
+
+    def open_session() -> Session:
+        return Session(
+            code, manifest.buckets, len(labels.intents), len(labels.tags), threads, where, manifest.batch, gpu
+        )
+
+    return LiveSession(open_session, on_gpu=gpu is not None)
 
 
 _ADVICE = "Shorten it, load the parser with on_long='truncate', or compile the package with a larger length bucket."

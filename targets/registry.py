@@ -208,15 +208,33 @@ def _folder_of(entry: metadata.EntryPoint) -> Callable[[], Traversable]:
 
 
 def user_folder() -> Path:
-    """Return the folder of the user's own target files, $PQRNN_TARGETS or the usual one; it need not exist."""
+    """Return the folder of the user's own target files, $PQRNN_TARGETS or the usual one; it need not exist.
+
+    Raises:
+        TargetError: The variable is not set, and the user has no home folder.
+    """
     named = os.environ.get(FOLDER_VARIABLE)
-    return Path(named) if named else Path.home() / ".config" / "pqrnn" / "targets"
+    if named:
+        return Path(named)
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path()
+    if not home.is_absolute():
+        raise TargetError(f"this user has no home folder for targets of their own: name a folder in ${FOLDER_VARIABLE}")
+    return home / ".config" / "pqrnn" / "targets"
 
 
 def user_sources() -> tuple[Source, ...]:
     """Return the user's own folder, if it exists."""
-    folder = user_folder()
-    return (Source("your own folder", str(folder), lambda: folder),) if folder.is_dir() else ()
+    try:
+        folder = user_folder()
+        there = folder.is_dir()
+    except TargetError:
+        return ()
+    except OSError:  # it may not be looked at: the home is another user's, or the folder was named by mistake
+        there = bool(os.environ.get(FOLDER_VARIABLE))
+    return (Source("your own folder", str(folder), lambda: folder),) if there else ()
 
 
 @cache

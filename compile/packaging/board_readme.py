@@ -7,13 +7,17 @@ import textwrap
 from collections.abc import Iterator
 
 from runtime_py.package_format.manifest import Manifest, Variant
+from runtime_py.streams import printable
 from targets import registry
 
 _WIDTH = 110
+_ASK = "python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'"
 _PYTHON_WHEELS = ("x86_64", "aarch64", "arm64")  # processors that iree-base-runtime has wheels for
 
 
-def board_note(manifest: Manifest, package: str, wheel: str, conformance: str) -> str:
+def board_note(
+    manifest: Manifest, package: str, wheel: str, conformance: str, python: str = "", oldest: str = "3.11"
+) -> str:
     """Return the README as text.
 
     Args:
@@ -21,6 +25,8 @@ def board_note(manifest: Manifest, package: str, wheel: str, conformance: str) -
         package: Name of the package's folder.
         wheel: Name of the wheel.
         conformance: Name of the conformance file.
+        python: Version of the board's Python, such as "3.13"; empty where it is not known.
+        oldest: Oldest version of Python that the wheel can be installed with.
     """
     package, wheel = shlex.quote(package), shlex.quote(wheel)
     lines = [
@@ -30,7 +36,7 @@ def board_note(manifest: Manifest, package: str, wheel: str, conformance: str) -
         f"  {wheel}   what runs it; needs no compiler and no PyTorch",
         f"  {conformance}   for a host in another language: texts and what it has to answer",
         "",
-        "INSTALL (Python 3.11 or newer, 64-bit)",
+        f"INSTALL (Python {python or f'{oldest} or newer'}, 64-bit)",
         "",
         "  python3 -m venv ~/pqrnn        (on Debian and its children: sudo apt install python3-venv)",
         f"  ~/pqrnn/bin/pip install ./{wheel}",
@@ -38,11 +44,14 @@ def board_note(manifest: Manifest, package: str, wheel: str, conformance: str) -
         *_wrapped(
             "This fetches NumPy and iree-base-runtime (which brings ml-dtypes), and msgspec (0.2 MB without further "
             "dependencies), which reads the package's manifest strictly. A board without network: on another machine "
-            "run",
+            + (
+                "run" if python else "run the second of these lines, with what the first one prints on the board as X.Y"
+            ),
             "  ",
         ),
         "",
-        *_download(manifest, wheel),
+        *([] if python else [f"    {_ASK}"]),
+        *_download(manifest, wheel, python or "X.Y"),
         f"  and on the board:  ~/pqrnn/bin/pip install --no-index --find-links wheels ./{wheel}",
         "",
         "CHECK, MEASURE, PARSE",
@@ -56,6 +65,13 @@ def board_note(manifest: Manifest, package: str, wheel: str, conformance: str) -
         "    from runtime_py import Parser",
         f'    parser = Parser.load("{package}")    # takes the best variant that this machine can run',
         '    parser("your text here")',
+        "",
+        *_wrapped(
+            "To exchange the package, copy the new one beside it and rename both: mv OLD aside; mv NEW OLD. A parser that "
+            "runs has its code in memory and goes on with it. Do not copy over the old one: whoever opens it meanwhile "
+            "meets half of each.",
+            "  ",
+        ),
         "",
         "VARIANTS: what each needs, and what was proved where",
         "",
@@ -80,7 +96,7 @@ def board_note(manifest: Manifest, package: str, wheel: str, conformance: str) -
         ),
         "",
     ]
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def _facts(variant: Variant) -> Iterator[str]:
@@ -133,12 +149,12 @@ def why_no_wheel(triple: str) -> str:
     )
 
 
-def _download(manifest: Manifest, wheel: str) -> Iterator[str]:
+def _download(manifest: Manifest, wheel: str, python: str) -> Iterator[str]:
     """Yield the commands that collect the wheels for a board without network."""
     machines = {variant.triple.split("-")[0] for variant in manifest.variants} & {"x86_64", "aarch64"}
     for machine in sorted(machines) or ["aarch64"]:
         yield (
-            "    pip download --dest wheels --only-binary=:all: --python-version 3.11 "
+            f"    pip download --dest wheels --only-binary=:all: --python-version {python} "
             f"--platform manylinux_2_28_{machine} ./{wheel}"
         )
 

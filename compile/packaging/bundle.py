@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import re
 import shutil
 import tarfile
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from compile.packaging.board_readme import board_note
-from compile.packaging.wheel import build_wheel
+from compile.packaging.wheel import build_wheel, describe_project
 from compile.support.errors import DeployError
 from runtime_py.atomic_files import write_atomic
 from runtime_py.errors import DigestError
@@ -51,7 +53,12 @@ class Bundle(Struct, frozen=True):
 
 
 def deploy(
-    package: str | Path, out: str | Path, targets: Sequence[str] = (), archive: bool = False, replace: bool = False
+    package: str | Path,
+    out: str | Path,
+    targets: Sequence[str] = (),
+    archive: bool = False,
+    replace: bool = False,
+    python: str = "",
 ) -> Bundle:
     """Write a bundle, which appears when it is complete, and not before.
 
@@ -61,12 +68,14 @@ def deploy(
         targets: Names of the variants to ship; by default all but those for development.
         archive: Whether to write `OUT.tar.gz` beside the folder, too; equal bundles give equal archives.
         replace: Whether an existing bundle may be replaced, and its archive with it.
+        python: Version of the board's Python, such as "3.13", for the README; empty where it is not known.
 
     Raises:
-        DeployError: A variant does not exist or has failed its check, there are only variants for development, or the
-            archive exists and may not be replaced.
+        DeployError: The wheel is not for that Python, a variant does not exist or has failed its check, there are only
+            variants for development, or the archive exists and may not be replaced.
         PackageError: The package is damaged, or the bundle exists and may not be replaced.
     """
+    oldest = _oldest_python(python)
     source = open_package(package, verify=True)
     variants = choose_variants(source, targets)
     out = Path(out)
@@ -74,11 +83,11 @@ def deploy(
     if tarball.exists() and not replace:
         raise DeployError(f"{tarball} exists already; choose another name, or say --replace")
     with new_directory(out, "bundle", MARK, replace) as staging:
-        trimmed = trim_package(source, variants, staging / source.path.resolve().name)
+        trimmed = trim_package(source, variants, staging / Path(os.path.abspath(source.path)).name)
         wheel = build_wheel(staging)
         (staging / CONFORMANCE).write_bytes(encode_conformance(make_conformance(trimmed)))
         (staging / NOTE).write_text(
-            board_note(trimmed.manifest, trimmed.path.name, wheel.name, CONFORMANCE), encoding="utf-8"
+            board_note(trimmed.manifest, trimmed.path.name, wheel.name, CONFORMANCE, python, oldest), encoding="utf-8"
         )
         bundle = Bundle(
             package=trimmed.path.name,
@@ -95,6 +104,19 @@ def deploy(
     else:
         tarball.unlink(missing_ok=True)  # the archive of a replaced bundle would be taken for that of this one
     return bundle
+
+
+def _oldest_python(python: str) -> str:
+    """Return the oldest Python that the wheel can be installed with, after a look at the board's."""
+    from packaging.specifiers import SpecifierSet
+
+    requires = describe_project()["requires-python"]
+    if python and not (re.fullmatch(r"3\.[0-9]{1,3}", python) and SpecifierSet(requires).contains(python)):
+        raise DeployError(
+            f"{python!r} is no Python that the wheel can be installed with: expected a version such as 3.13, "
+            f"{requires}. On the board, python3 --version says which it has"
+        )
+    return requires.removeprefix(">=")
 
 
 def why_unverified(variant: Variant) -> str:

@@ -9,9 +9,9 @@ import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.data_options import reads_data
-from pqrnn.cli.locate import find_package
+from pqrnn.cli.locate import find_package, find_run
 from pqrnn.cli.options import JsonOption, LangOption, PackageArgument, VariantOption
-from pqrnn.cli.output import print_json, require_extra, show_table
+from pqrnn.cli.output import complain, print_json, require_extra, show_table
 from pqrnn.errors import PqrnnError
 
 
@@ -45,7 +45,7 @@ def check(
 
     if run is not None and data is None:
         raise PqrnnError("--run compares decisions over texts: name them with --data")
-    package = find_package(package)
+    package, run = find_package(package), find_run(run) if run is not None else None
     result = check_package(package, variant, repeats)
     document, table = check_document(result), check_table(result)
     failures, rows = document["failures"], table.rows
@@ -84,7 +84,7 @@ def check(
     else:
         show_table(*table)
         for failure in failures:
-            typer.secho(f"failed: {failure}", fg="red", err=True)
+            complain(f"failed: {failure}")
     if failures:
         raise typer.Exit(1)
 

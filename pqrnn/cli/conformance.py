@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from pqrnn.cli.app import app
+from pqrnn.cli.locate import find_package
 from pqrnn.cli.options import JsonOption
-from pqrnn.cli.output import print_json, show_table
+from pqrnn.cli.output import complain, print_json, show_table
 from pqrnn.errors import PqrnnError
 
 
@@ -19,7 +20,10 @@ from pqrnn.errors import PqrnnError
     "conformance home.pqrnn --answers answers.jsonl`"
 )
 def conformance(
-    package: Annotated[Path | None, typer.Argument(help="A compiled package.")] = None,
+    package: Annotated[
+        Path | None,
+        typer.Argument(help="A compiled package, or the name of a parser in the zoo, which is compiled once."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Write the conformance file: texts, and what a host has to answer for each."),
@@ -55,7 +59,7 @@ def conformance(
     from runtime_py.atomic_files import write_atomic
     from runtime_py.package_format.package import open_package
 
-    opened = open_package(package)
+    opened = open_package(find_package(package))
     expected = make_conformance(opened)
     if out is not None:
         write_atomic(out, encode_conformance(expected))
@@ -65,7 +69,7 @@ def conformance(
         write_atomic(header, c_header(opened.manifest).encode())
     if answers is None:
         return
-    data = sys.stdin.buffer.read() if str(answers) == "-" else _read(answers)
+    data = _read(answers)
     verdict = judge(expected, read_answers(data, str(answers)))
     if json:
         print_json(verdict)
@@ -86,17 +90,17 @@ def conformance(
         ]
         show_table(f"{answers} against {package}", ("check", "found"), rows)
         for difference in verdict.first:
-            typer.secho(
-                f"case {difference.id}, {difference.what}: expected {difference.expected}, found {difference.found}",
-                fg="red",
-                err=True,
+            complain(
+                f"case {difference.id}, {difference.what}: expected {difference.expected}, found {difference.found}"
             )
     if not verdict.passed:
         raise typer.Exit(1)
 
 
 def _read(path: Path) -> bytes:
+    if str(path) == "-" and sys.stdin is None:
+        raise PqrnnError("standard input is closed; name a file with --answers")
     try:
-        return path.read_bytes()
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
         raise PqrnnError(f"{path}: cannot be read ({error.strerror})") from error

@@ -9,7 +9,7 @@ import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.options import JsonOption
-from pqrnn.cli.output import print_json, require_extra, show_table
+from pqrnn.cli.output import complain, print_json, require_extra, show_table
 
 
 @app.command(epilog="Example:  `pqrnn deploy home.pqrnn --target raspberry-pi-4 --out home-for-the-pi --archive`")
@@ -24,6 +24,15 @@ def deploy(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a bundle that is there, and its archive with it.")
     ] = False,
+    python: Annotated[
+        str,
+        typer.Option(
+            "--python",
+            metavar="X.Y",
+            help="The board's Python, as `python3 --version` says there, for the commands in the README.",
+            show_default=False,
+        ),
+    ] = "",
     json: JsonOption = False,
 ) -> None:
     """Make a bundle for a board: the package with the chosen variants, a wheel that runs it, and a page that says how.
@@ -33,9 +42,9 @@ def deploy(
     require_extra("compile", "hatchling")
     from compile.packaging.bundle import deploy as make_bundle
 
-    bundle = make_bundle(package, out, target or (), archive, replace)
+    bundle = make_bundle(package, out, target or (), archive, replace, python)
     for name, reason in bundle.unverified.items():
-        typer.secho(f"unverified: {name}: {reason}", fg="yellow", err=True)
+        complain(f"unverified: {name}: {reason}", "yellow")
     if json:
         print_json(
             {

@@ -116,7 +116,6 @@ def doctor(json: JsonOption = False) -> None:
 def diagnose() -> Diagnosis:
     """Look at this machine. Nothing is written or installed; Vulkan drivers are loaded."""
     from compile.emulation.install import survey_components
-    from runtime_py.cache import cache_folder
     from runtime_py.device.preflight import this_machine
     from runtime_py.device.vulkan import vulkan_devices
     from targets import registry
@@ -134,8 +133,19 @@ def diagnose() -> Diagnosis:
         jobs=[JobState(job, extra, _missing(packages, extra)) for extra, job in _JOBS.items()],
         emulators=[EmulatorState(each.name, each.summary, each.usable, each.source) for each in survey_components()],
         targets=[_try_target(target, known) for target in known.survey()[0]],
-        cache=str(cache_folder()),
+        cache=_cache(),
     )
+
+
+def _cache() -> str:
+    """Return the folder of what is kept, or why there is none; nothing is made there."""
+    from runtime_py.cache import cache_folder
+    from runtime_py.errors import CacheError
+
+    try:
+        return str(cache_folder())
+    except CacheError as error:
+        return f"none: {error}"
 
 
 def check_packages(requirements: list[str]) -> list[PackageState]:
@@ -198,8 +208,6 @@ def _try_target(target: Target, known: Registry) -> TargetState:
 
 
 def _show(found: Diagnosis) -> None:
-    from rich.markup import escape
-
     rows = [
         ("system", found.system),
         ("processor", found.cpu),
@@ -211,10 +219,7 @@ def _show(found: Diagnosis) -> None:
     show_table(
         "jobs",
         ("job", "install", "state"),
-        [
-            (each.job, escape(f"pqrnn[{each.extra}]" if each.extra else "pqrnn"), escape(each.get or "ready"))
-            for each in found.jobs
-        ],
+        [(each.job, f"pqrnn[{each.extra}]" if each.extra else "pqrnn", each.get or "ready") for each in found.jobs],
     )
     show_table(
         "targets that run here",

@@ -71,7 +71,7 @@ def export_file(
 
 @app.command("export-c", epilog="Example:  `pqrnn export-c runs/home --target linux-armv7-neon --out home-c`")
 def export_c(
-    run: Annotated[Path, typer.Argument(help="Folder of a trained parser.")],
+    run: RunArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
     target: Annotated[str, typer.Option("--target", "-t", help="A processor; `pqrnn targets` lists them.")],
     bucket: Annotated[
@@ -94,6 +94,8 @@ def export_c(
     from rich.console import Console
 
     from compile.standalone.pipeline import export_parser
+
+    run = find_run(run)
 
     with Console(stderr=True, quiet=json).status("starting") as status:
         exported = export_parser(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,16 +45,38 @@ def find_package(place: Path) -> Path:
     if place.exists() or not is_name(str(place)):
         return place
     parser = find_parser(str(place))
-    from pqrnn.zoo.compiled import package_path
+    from pqrnn.zoo.compiled import keep_folder, package_name
+    from runtime_py.cache import check_writable
+    from runtime_py.errors import CacheError
     from runtime_py.package_format.manifest import MANIFEST_NAME
 
-    package = package_path(parser)
-    if not (package / MANIFEST_NAME).is_file():
-        _compile(parser, package)
-    return package
+    name = package_name(parser)
+    try:
+        folder = keep_folder()
+        if os.path.isfile(folder / name / MANIFEST_NAME):
+            return folder / name
+        _check_compilable(parser)
+        check_writable(folder)
+        kept = True
+    except CacheError as error:
+        _check_compilable(parser)
+        folder, kept = _temporary_folder(parser.entry.name, str(error)), False
+    _compile(parser, folder / name, kept)
+    return folder / name
 
 
-def _compile(parser: Shelved, package: Path) -> None:
+def _temporary_folder(name: str, problem: str) -> Path:
+    """Make a folder that goes when this process ends, and say so."""
+    try:
+        folder = tempfile.mkdtemp(prefix="pqrnn-zoo-")
+    except OSError as error:
+        raise ZooError(f"{problem} A temporary folder cannot be made either: {error.strerror or error}") from error
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    typer.secho(f"{name}: compiled for this call alone. {problem}", fg="yellow", err=True)
+    return Path(folder)
+
+
+def _check_compilable(parser: Shelved) -> None:
     require_extra("compile", "torch", "safetensors", "iree.compiler", "iree.turbine")
     for name, fact in parser.entry.files.items():
         path = parser.folder / name
@@ -59,11 +85,14 @@ def _compile(parser: Shelved, package: Path) -> None:
                 f"{path}: missing or not what its entry says; install pqrnn again, or add the parser again (`pqrnn "
                 f"zoo add`)"
             )
+
+
+def _compile(parser: Shelved, package: Path, kept: bool) -> None:
     from pqrnn.cli.progress import show_progress
 
     typer.echo(
-        f"{parser.entry.name}: compiling it for this machine and checking that it answers like PyTorch; this happens "
-        f"once",
+        f"{parser.entry.name}: compiling it for this machine and checking that it answers like PyTorch"
+        f"{'; this happens once' if kept else ''}",
         err=True,
     )
     with show_progress(quiet=False) as tell:
@@ -72,4 +101,5 @@ def _compile(parser: Shelved, package: Path) -> None:
 
         options = CompileOptions(replace=True)
         outcome = compile_checkpoint(parser.folder, package, options=options, on_progress=tell)
-    typer.echo(f"{parser.entry.name}: compiled in {sum(outcome.seconds.values()):.0f} s, kept in {package}", err=True)
+    where = f", kept in {package}" if kept else ""
+    typer.echo(f"{parser.entry.name}: compiled in {sum(outcome.seconds.values()):.0f} s{where}", err=True)

@@ -6,24 +6,40 @@ import sys
 
 import typer
 
-from pqrnn.cli import verbs  # noqa: F401  (they add themselves)
-from pqrnn.cli.app import app
+from pqrnn.cli.shadowing import find_shadow
 
 
 def main() -> None:
     """Run the command line.
 
-    Exit codes: 0 good, 1 a check failed, 2 wrong use or an error that says what to do, 130 interrupted.
+    Exit codes: 0 good, 1 a check failed, 2 wrong use or an error that says what to do, 130 interrupted, 141 whoever
+    read the output has gone.
     """
+    shadow = find_shadow()
+    if shadow:
+        typer.secho(f"error: {shadow}", fg="red", err=True)
+        sys.exit(2)
+    from pqrnn.cli import verbs  # noqa: F401  (they add themselves)
+    from pqrnn.cli.app import app
+    from pqrnn.cli.output import complain
+    from runtime_py.errors import OutputError
+    from runtime_py.streams import flush_output, open_streams, output_exit_code
+
+    open_streams()
     try:
-        app(standalone_mode=True)
+        try:
+            app(standalone_mode=True)
+        finally:
+            flush_output()
     except KeyboardInterrupt:
-        typer.secho("interrupted", fg="yellow", err=True)
+        complain("interrupted", "yellow")
         sys.exit(130)
+    except OutputError as error:
+        sys.exit(output_exit_code(error))
     except Exception as error:
         if not _is_ours(error):
             raise
-        typer.secho(f"error: {error}", fg="red", err=True)
+        complain(f"error: {error}")
         sys.exit(2)
 
 

@@ -31,17 +31,28 @@ def require_extra(extra: str, *modules: str) -> None:
         )
 
 
+def complain(text: str, color: str = "red") -> None:
+    """Print a line on standard error, with escapes for what a terminal would obey."""
+    from runtime_py.streams import printable
+
+    typer.secho(printable(text), fg=color, err=True)
+
+
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; in a pipe it is as wide as it needs to be."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from runtime_py.streams import printable
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
-    table = Table(title=title, title_justify="left", header_style="bold")
+    # As texts: rich would take what stands in brackets, or between colons, for its own marks.
+    table = Table(title=Text(printable(title), style="table.title"), title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(printable(column)), overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table, highlight=False)

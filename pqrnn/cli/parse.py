@@ -19,7 +19,7 @@ def parse(
     package: PackageArgument,
     text: Annotated[
         list[str] | None,
-        typer.Argument(help="Texts; none: one a line from standard input, which need not be valid UTF-8."),
+        typer.Argument(help="Texts; none, or `-`: one a line from standard input, which need not be valid UTF-8."),
     ] = None,
     variant: VariantOption = None,
     device: DeviceOption = "auto",
@@ -31,14 +31,18 @@ def parse(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Parse texts with a compiled package: intent and slots, with --json one JSON object a line."""
-    from runtime_py import Parser
-    from runtime_py.cli import texts_to_parse
-    from runtime_py.tools.presentation import parse_line, parse_text
+    """Parse texts with a compiled package: intent and slots, with --json one JSON object a line.
 
-    show = parse_line if json else parse_text
+    A text that is too long is named and left out (with --json an object with `error` stands in its place), and the exit
+    code is 2.
+    """
+    from runtime_py import Parser
+    from runtime_py.streams import texts_to_parse
+    from runtime_py.tools.parse_texts import parse_texts
+
     with Parser.load(
         find_package(package), variant=variant, device=device, on_long="truncate" if truncate else "error"
     ) as parser:
-        for each in texts_to_parse(text):
-            typer.echo(show(parser(each)))
+        code = parse_texts(parser, texts_to_parse(text), json)
+    if code:
+        raise typer.Exit(code)

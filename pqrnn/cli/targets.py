@@ -10,7 +10,7 @@ import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.options import JsonOption
-from pqrnn.cli.output import print_json, show_table
+from pqrnn.cli.output import complain, print_json, show_table
 
 if TYPE_CHECKING:
     from targets import Target
@@ -45,7 +45,7 @@ def list_targets(context: typer.Context, json: JsonOption = False) -> None:
         for tier, meaning in TIERS.items():
             typer.echo(f"{tier}: {meaning}")
     for problem in problems:
-        typer.secho(problem, fg="red", err=True)
+        complain(problem)
     if problems:
         raise typer.Exit(1)
 
@@ -97,6 +97,8 @@ def add(
     one of these features.
     """
     from runtime_py.atomic_files import write_atomic
+    from targets import TargetError
+    from targets.registry import FOLDER_VARIABLE
     from targets.writing import encode_target
 
     destination = None if out == "-" else _destination(name, out, replace)
@@ -107,7 +109,13 @@ def add(
     if destination is None:
         typer.echo(text, nl=False)
         return
-    write_atomic(destination, text.encode())
+    try:
+        write_atomic(destination, text.encode())
+    except OSError as error:
+        raise TargetError(
+            f"{destination}: cannot be written ({error.strerror or error}); name another file with --out, or another "
+            f"folder for all targets of your own in ${FOLDER_VARIABLE}"
+        ) from error
     typer.echo(
         f"{seen}\nwrote {destination}: `pqrnn targets show {name}` shows it, `pqrnn compile RUN --target {name}` "
         f"compiles for it"

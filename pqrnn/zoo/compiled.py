@@ -23,17 +23,26 @@ _CODE = (
 )
 
 
-def package_path(parser: Shelved) -> Path:
-    """Return the package's folder in the cache, which need not exist.
+def keep_folder() -> Path:
+    """Return the folder of compiled parsers, which need not exist.
 
-    Its name depends on all that the package depends on: the checkpoint, the code that compiles it, the compiler (which
-    has the runtime's version), and the machine.
+    Raises:
+        CacheError: There is no folder for what is kept.
+    """
+    return cache_folder() / "zoo"
+
+
+def package_name(parser: Shelved) -> str:
+    """Return the name of a parser's package.
+
+    It depends on all that the package depends on: the checkpoint, the code that compiles it, the compiler (which has
+    the runtime's version), and the machine.
     """
     machine = this_machine()
     parts = [each.sha256 for each in parser.entry.files.values()]
     parts += [machine.runtime, machine.architecture, *sorted(machine.features), _code_digest()]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    return cache_folder() / "zoo" / f"{parser.entry.name}-{key[:16]}.pqrnn"
+    return f"{parser.entry.name}-{key[:16]}.pqrnn"
 
 
 def _code_digest() -> str:

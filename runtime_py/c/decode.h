@@ -14,6 +14,13 @@
 
 #define PQRNN_ABI 1
 
+// What the search for the best parse of a text may cost, as in ../decode/search_limits.py: one word ending in one slot, in one state, costs 1. Another number
+// gives other answers to texts that are no commands.
+#ifndef PQRNN_BUDGET
+#define PQRNN_BUDGET 16000
+#endif
+#define PQRNN_SLACK 1e-6  // added to bounds, whose sums are rounded in another order than those of parses
+
 // One compiled entry: at most so many words in at most so many bytes; the bytes are a multiple of 4.
 typedef struct {
   int32_t words, bytes;
@@ -135,10 +142,74 @@ typedef struct {
   int32_t tag;
 } pqrnn_end_t;
 
-// Returns how many pqrnn_end_t `pqrnn_decide` works in for so many words: a table, and behind it room for one number a word.
+// Returns how many pqrnn_end_t `pqrnn_decide` works in for so many words: a table, behind it room for one number a word, and for two numbers a slot.
 static inline size_t pqrnn_ends(const pqrnn_package_t *package, int32_t words) {
   const int32_t width = package->slot_count + 1 > package->widest ? package->slot_count + 1 : package->widest;
-  return (size_t)(words + 1) * (size_t)(width + 1);
+  return (size_t)(words + 1) * (size_t)(width + 1) + (size_t)package->slot_count;
+}
+
+// Takes what a step costs from what is left; returns 0 where it is too much.
+static inline int pqrnn_take(int64_t *left, int64_t cost) {
+  if (cost > *left) return 0;
+  *left -= cost;
+  return 1;
+}
+
+// Returns what `pqrnn_viterbi` costs: each word is tried in each slot of the intent, and outside of slots.
+static inline int64_t pqrnn_viterbi_cost(const pqrnn_package_t *package, int32_t words, int32_t intent) {
+  int64_t slots = package->slot_count;
+  if (package->frames) {
+    slots = 0;
+    for (int32_t slot = 0; slot < package->slot_count; ++slot) slots += package->frames[(size_t)intent * (size_t)package->slot_count + (size_t)slot] != 0;
+  }
+  return words * (slots + 1);
+}
+
+// Returns what `pqrnn_viterbi_with_counts` costs: each word is tried in each state, in each of the slots and outside.
+static inline int64_t pqrnn_counts_cost(int32_t words, const int16_t *slots, int32_t count) {
+  int64_t states = 1, kinds = 0;
+  for (int32_t at = 0, own = 0; at < count; ++at) {
+    ++own;
+    if (at + 1 < count && slots[at + 1] == slots[at]) continue;
+    states *= own + 1, own = 0, ++kinds;
+  }
+  return words * states * (kinds + 1);
+}
+
+// Lower bounds of what a parse loses against the sum of each word's largest logit: if a slot begins anywhere, and if it is nowhere.
+typedef struct {
+  double *present, *absent;  // [slot_count]
+  double all_absent;
+} pqrnn_losses_t;
+
+static inline pqrnn_losses_t pqrnn_bound_losses(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, double *memory) {
+  pqrnn_losses_t losses = {memory, memory + package->slot_count, 0};
+  for (int32_t slot = 0; slot < package->slot_count; ++slot) losses.present[slot] = INFINITY, losses.absent[slot] = 0;
+  for (int32_t word = 0; word < words; ++word) {
+    const float *row = outputs->tags + (size_t)word * (size_t)package->tag_count;
+    const int32_t largest = pqrnn_largest(row, package->tag_count);
+    double second = INFINITY;
+    for (int32_t tag = 0; tag < package->tag_count; ++tag) {
+      const int32_t slot = package->slots[tag];
+      const double loss = (double)row[largest] - (double)row[tag];
+      if (slot >= 0 && package->tags[tag][0] == 'B' && loss < losses.present[slot]) losses.present[slot] = loss;
+      if (tag != largest && loss < second) second = loss;
+    }
+    if (package->tag_count == 1) second = 0;
+    if (package->slots[largest] >= 0) losses.absent[package->slots[largest]] += second;
+  }
+  for (int32_t slot = 0; slot < package->slot_count; ++slot) losses.all_absent += losses.absent[slot];
+  return losses;
+}
+
+// Returns the bound for a parse with just these slots, growing: each begins at a word of its own.
+static inline double pqrnn_loss(const pqrnn_losses_t *losses, const int16_t *slots, int32_t count) {
+  double there = 0, elsewhere = losses->all_absent;
+  for (int32_t at = 0; at < count; ++at) {
+    there += losses->present[slots[at]];
+    if (at == 0 || slots[at] != slots[at - 1]) elsewhere -= losses->absent[slots[at]];
+  }
+  return (there > elsewhere ? there : elsewhere) - PQRNN_SLACK;
 }
 
 // Finds the tags with the largest sum of logits among those that go with an intent, by the algorithm of Viterbi. Returns the sum, and leaves in `ends` for
@@ -284,16 +355,18 @@ static inline double pqrnn_viterbi_with_counts(const pqrnn_package_t *package, c
 }
 
 // Decides on a text by its logits alone: returns the intent, leaves each word's tag in `tags`, and the sum of logits in `value`. Where the largest logits make
-// no sense together, it takes the intent and tags with the largest sum of logits that do; minus infinity where none do.
+// no sense together, it takes the intent and tags with the largest sum of logits that do, as far as `left` lasts; minus infinity where none do.
 static inline int32_t pqrnn_search_intents(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, pqrnn_end_t *ends, int32_t *tags,
-                                           double most, double *value) {
+                                           double most, double *value, int64_t *left) {
   int32_t best = pqrnn_largest(outputs->intent, package->intent_count);
   for (int32_t word = 0; word < words; ++word) tags[word] = pqrnn_largest(outputs->tags + (size_t)word * (size_t)package->tag_count, package->tag_count);
   *value = most + (double)outputs->intent[best];
   if (pqrnn_is_frame(package, best, tags, words)) return best;
   *value = -INFINITY;
-  for (int32_t next = -1; (next = pqrnn_next_intent(package, outputs, next, 0)) >= 0;) {
+  int32_t tried = 0;
+  for (int32_t next = -1; (next = pqrnn_next_intent(package, outputs, next, 0)) >= 0; ++tried) {
     if (*value > -INFINITY && (double)outputs->intent[next] + most <= *value) break;
+    if (!pqrnn_take(left, pqrnn_viterbi_cost(package, words, next)) && tried) break;  // the first has its turn whatever it costs
     const double sum = pqrnn_viterbi(package, outputs, words, next, ends) + (double)outputs->intent[next];
     if (sum > *value) {
       *value = sum;
@@ -305,17 +378,20 @@ static inline int32_t pqrnn_search_intents(const pqrnn_package_t *package, const
 }
 
 // Decides on a text: returns the intent, and leaves each word's tag in `tags`: of all that make sense those with the largest sum of logits and of what their
-// slots add to it. `ends` is memory to work in, as much as `pqrnn_ends` says.
+// slots add to it, or the best of those that PQRNN_BUDGET suffices to look at. `ends` is memory to work in, as much as `pqrnn_ends` says.
 static inline int32_t pqrnn_decide(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, pqrnn_end_t *ends, int32_t *tags) {
   double most = 0, value;
   for (int32_t word = 0; word < words; ++word) {
     const float *row = outputs->tags + (size_t)word * (size_t)package->tag_count;
     most += (double)row[pqrnn_largest(row, package->tag_count)];
   }
-  const int32_t plain = pqrnn_search_intents(package, outputs, words, ends, tags, most, &value);
+  int64_t left = PQRNN_BUDGET;
+  const int32_t plain = pqrnn_search_intents(package, outputs, words, ends, tags, most, &value, &left);
   if (!package->known || value == -INFINITY) return plain;
   value += pqrnn_prior(package, plain, tags, words);
-  int32_t best = plain, *found = (int32_t *)(ends + pqrnn_ends(package, words) - (words + 1));
+  pqrnn_end_t *behind = ends + pqrnn_ends(package, words) - (size_t)package->slot_count;
+  int32_t best = plain, *found = (int32_t *)(behind - (words + 1));
+  const pqrnn_losses_t losses = pqrnn_bound_losses(package, outputs, words, (double *)behind);
   for (int32_t next = -1; (next = pqrnn_next_intent(package, outputs, next, 1)) >= 0;) {
     if (most + pqrnn_bound(package, outputs, next, 1) <= value) break;
     const double logit = (double)outputs->intent[next];
@@ -323,13 +399,20 @@ static inline int32_t pqrnn_decide(const pqrnn_package_t *package, const pqrnn_o
       double sum;
       if (at < package->known_of[next]) {  // before those that are known the best one of the logits alone, for slots that the intent never came with
         if (most + logit + package->unseen[next] <= value) continue;
+        if (!pqrnn_take(&left, pqrnn_viterbi_cost(package, words, next))) return best;
         sum = pqrnn_viterbi(package, outputs, words, next, ends) + logit;
         pqrnn_viterbi_path(package, ends, words, found);
         sum += pqrnn_prior(package, next, found, words);
       } else {
         const pqrnn_known_t *known = package->known + at;
         if (most + logit + known->bonus <= value) break;
-        sum = pqrnn_viterbi_with_counts(package, outputs, words, package->known_slots + known->first, known->count, ends, found) + logit + known->bonus;
+        const int16_t *slots = package->known_slots + known->first;
+        if (most - pqrnn_loss(&losses, slots, known->count) + logit + known->bonus <= value) {
+          if (!pqrnn_take(&left, 1)) return best;
+          continue;
+        }
+        if (!pqrnn_take(&left, pqrnn_counts_cost(words, slots, known->count))) return best;
+        sum = pqrnn_viterbi_with_counts(package, outputs, words, slots, known->count, ends, found) + logit + known->bonus;
       }
       if (sum > value) {
         value = sum;

@@ -15,6 +15,11 @@ sets an alarm without a time, is what such a prior knows (a log-linear model of 
 reranking, Och and Ney 2002 for the weighted logarithms). The best parse under that sum is found exactly, too: of the
 slots that the best one of the logits alone has, or of those that come more often, which are few, each is tried by the
 algorithm of Viterbi whose state also counts the slots that have begun.
+
+On texts that are no commands there are many, and trying them would take a second. So the search has a budget
+(`runtime_py.decode.search_limits`): when the next step would cost more than is left, the best parse so far is the
+answer. It is never worse than the first one: the largest logits where these make a frame, else the best frame of the
+intent with the largest logit, which is found whatever it costs.
 """
 
 import math
@@ -25,6 +30,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_py.decode import search_limits
+from runtime_py.decode.search_limits import Budget, LossBounds, add_up, count_expansions
 from runtime_py.decode.tags import TagScheme
 
 # Chosen on the development splits of MTOP's six languages, where 0.3 to 0.5 are as good; those of SNIPS and MASSIVE
@@ -70,25 +77,6 @@ class _Candidate(NamedTuple):
 
 def _score(candidate: _Candidate) -> float:
     return candidate.score
-
-
-class _LossBounds(NamedTuple):
-    """Lower bounds of what a parse loses against the sum of the words' largest logits.
-
-    Attributes:
-        present: For each slot, the loss if it begins anywhere.
-        absent: For each slot, the loss if it is nowhere.
-    """
-
-    present: list[float]
-    absent: list[float]
-
-    def bound(self, slots: Sequence[int]) -> float:
-        """Return the bound for a parse with just these slots: each begins at a word of its own."""
-        return max(
-            sum(self.present[slot] for slot in slots),
-            sum(loss for slot, loss in enumerate(self.absent) if loss and slot not in slots),
-        )
 
 
 class _SlotTags(NamedTuple):
@@ -163,16 +151,16 @@ class Frames:
         well_formed = self._is_frame(index, chosen)
         if well_formed and not self.known:
             return index, chosen
-        highest = tags.max(axis=1)
+        highest, budget = tags.max(axis=1), Budget(search_limits.BUDGET)
         if not well_formed:
-            plain = self._search_intents(intent, tags, sum(highest.tolist()))
+            plain = self._search_intents(intent, tags, add_up(highest.tolist()), budget)
         elif self._is_settled(intent, tags, highest, index, self._prior(index, chosen)):
             return index, chosen
         else:
-            plain = _Candidate(sum(highest.tolist()) + float(intent[index]), index, chosen)
+            plain = _Candidate(add_up(highest.tolist()) + float(intent[index]), index, chosen)
         if not self.known or plain.score == _NEVER:
             return plain.intent, plain.tags
-        best = self._rescore_with_prior(intent, tags, highest, plain)
+        best = self._rescore_with_prior(intent, tags, highest, plain, budget)
         return best.intent, best.tags
 
     def _is_settled(
@@ -193,55 +181,61 @@ class Frames:
             return False
         return room == 0 or bool(np.count_nonzero(tags > (highest - (room + _ROUNDING))[:, None]) == len(tags))
 
-    def _search_intents(self, intent: NDArray[np.float32], tags: NDArray[np.float32], upper: float) -> _Candidate:
+    def _search_intents(
+        self, intent: NDArray[np.float32], tags: NDArray[np.float32], upper: float, budget: Budget
+    ) -> _Candidate:
         """Return the best well-formed parse of the logits alone; `upper` is the sum of each word's largest."""
         best = _Candidate(_NEVER, int(intent.argmax()), tags.argmax(axis=1).tolist())
         rows, logits = tags.tolist(), intent.tolist()
-        for index in np.argsort(-intent, kind="stable").tolist():
+        for number, index in enumerate(np.argsort(-intent, kind="stable").tolist()):
             if best.score > _NEVER and logits[index] + upper <= best.score:
                 break
-            total, path = self._viterbi(rows, self._allowed_slots(index))
+            slots = self._allowed_slots(index)
+            if not budget.take(len(rows) * (len(slots) + 1)) and number:
+                break
+            total, path = self._viterbi(rows, slots)
             if total + logits[index] > best.score:
                 best = _Candidate(total + logits[index], index, path)
         return best
 
     def _rescore_with_prior(
-        self, intent: NDArray[np.float32], tags: NDArray[np.float32], highest: NDArray[np.float32], plain: _Candidate
+        self,
+        intent: NDArray[np.float32],
+        tags: NDArray[np.float32],
+        highest: NDArray[np.float32],
+        plain: _Candidate,
+        budget: Budget,
     ) -> _Candidate:
         """Return the best parse of logits and prior, where `plain` is the best one of the logits alone."""
         best = plain._replace(score=plain.score + self._prior(plain.intent, plain.tags))
         bounds = intent + self._best_bonus
-        upper = sum(highest.tolist())
+        upper = add_up(highest.tolist())
         hopeful = np.flatnonzero(upper + bounds > best.score)
         if not len(hopeful):
             return best
-        rows, losses = tags.tolist(), self._bound_losses(tags, highest)
+        rows = tags.tolist()
+        losses = LossBounds.of(tags, highest, self._slot_of, [slot.begins for slot in self._slots])
         for index in hopeful[np.argsort(-bounds[hopeful], kind="stable")].tolist():
+            if upper + float(bounds[index]) <= best.score:
+                break
             logit = float(intent[index])
             # With slots that it never came with; for the intent of `plain`, that parse is the best one of those.
             if index != plain.intent and upper + logit + self.unseen[index] > best.score:
-                total, path = self._viterbi(rows, self._allowed_slots(index))
+                slots = self._allowed_slots(index)
+                if not budget.take(len(rows) * (len(slots) + 1)):
+                    return best
+                total, path = self._viterbi(rows, slots)
                 best = max(best, _Candidate(total + logit + self._prior(index, path), index, path), key=_score)
-            for bonus, slots in self.known[index]:
-                if upper + logit + bonus <= best.score:
+            for frame in self.known[index]:
+                if upper + logit + frame.bonus <= best.score:
                     break
-                if upper - losses.bound(slots) + logit + bonus > best.score:
-                    total, path = self._viterbi_with_counts(rows, slots)
-                    best = max(best, _Candidate(total + logit + bonus, index, path), key=_score)
+                hopeless = upper - losses.bound(frame.slots) + logit + frame.bonus <= best.score
+                if not budget.take(1 if hopeless else count_expansions(len(rows), frame.slots)):
+                    return best
+                if not hopeless:
+                    total, path = self._viterbi_with_counts(rows, frame.slots)
+                    best = max(best, _Candidate(total + logit + frame.bonus, index, path), key=_score)
         return best
-
-    def _bound_losses(self, tags: NDArray[np.float32], highest: NDArray[np.float32]) -> _LossBounds:
-        losses = highest[:, None] - tags.astype(np.float64)
-        least = losses.min(axis=0, initial=-_NEVER).tolist()
-        present = [min((least[tag] for tag in slot.begins), default=-_NEVER) for slot in self._slots]
-        absent = [0.0] * len(present)
-        second = min(1, tags.shape[1] - 1)
-        for tag, loss in zip(
-            tags.argmax(axis=1).tolist(), np.partition(losses, second, axis=1)[:, second].tolist(), strict=True
-        ):
-            if self._slot_of[tag] >= 0:
-                absent[self._slot_of[tag]] += loss
-        return _LossBounds(present, absent)
 
     def _prior(self, intent: int, tags: Sequence[int]) -> float:
         """Return what the slots of tagged words add to the logits."""

@@ -17,6 +17,7 @@ from runtime_py.atomic_files import write_atomic
 from runtime_py.cache import cache_folder
 from runtime_py.device.preflight import this_machine
 from runtime_py.device.vulkan import VulkanDevice
+from runtime_py.errors import CacheError
 from runtime_py.fresh_process import fresh_command
 from runtime_py.package_format.manifest import Parity, Variant
 from runtime_py.package_format.package import Package
@@ -61,17 +62,27 @@ def why_untrusted(package: Package, variant: Variant, gpu: VulkanDevice, seconds
         gpu: The device.
         seconds: Time after which the GPU counts as hung.
     """
-    kept = cache_folder() / "selftests" / f"{_key(package, variant, gpu)}.json"
-    outcome = _read(kept)
+    kept = _kept_file(f"{_key(package, variant, gpu)}.json")
+    outcome = _read(kept) if kept is not None else None
     if outcome is None:
         begin = time.perf_counter()
         reason = _replay(package, variant, seconds)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         outcome = SelfTest(reason, variant.target, gpu.title, now, round(time.perf_counter() - begin, 3))
-        _write(kept, outcome)
+        if kept is not None:
+            _write(kept, outcome)
     if not outcome.reason:
         return None
-    return f"its self-test on {outcome.device} {outcome.reason} (to repeat the test, delete {kept})"
+    again = f" (to repeat the test, delete {kept})" if kept is not None else ""
+    return f"its self-test on {outcome.device} {outcome.reason}{again}"
+
+
+def _kept_file(name: str) -> Path | None:
+    """Return the file of an outcome; None where there is no folder for it, and every start tests again."""
+    try:
+        return cache_folder() / "selftests" / name
+    except CacheError:
+        return None
 
 
 def _key(package: Package, variant: Variant, gpu: VulkanDevice) -> str:

@@ -6,7 +6,6 @@ there, and they are copied out into new arrays. All of it is made once per entry
 last is waited for through the semaphore itself: on a fence the runtime waits 20 ms and more for what is done in 0.1 ms.
 """
 
-import atexit
 import weakref
 from typing import Any
 
@@ -82,8 +81,7 @@ class StagedEntry(EntryFunction):
 _ENTRIES: weakref.WeakSet[StagedEntry] = weakref.WeakSet()
 
 
-@atexit.register
-def _release_all() -> None:
+def release_all() -> None:
     """Let GPUs go before Python ends: Vulkan drivers crash when they are shut down after their own libraries."""
     for entry in list(_ENTRIES):
         entry.release()

@@ -62,6 +62,21 @@ class Session:
             tuple(kind(*parts, bucket, intents, tags, where, batch) for bucket in buckets) if batch > 1 else ()
         )
 
+    def release(self) -> None:
+        """Let everything go; the session cannot be used any more.
+
+        The module goes last. A device that ends waits for its worker threads, which may be about to let go what they
+        have of the module: were theirs the last hold on it, they would wait for Python's lock, which this thread has.
+        """
+        self.entries = self.batches = ()
+        self.context = None
+        self.device = None
+        self.module = None
+
+    def __del__(self) -> None:
+        """Release what a session that failed to open, or was dropped, still has."""
+        self.release()
+
 
 def _open(gpu: "VulkanDevice | None", threads: int) -> tuple[Any, type[EntryFunction]]:
     if gpu is None:
@@ -69,6 +84,15 @@ def _open(gpu: "VulkanDevice | None", threads: int) -> tuple[Any, type[EntryFunc
     from runtime_py.execute.gpu_entry import StagedEntry, open_gpu
 
     return open_gpu(gpu), StagedEntry
+
+
+_sync_device: Any = None
+
+
+def forget_device() -> None:
+    """Let the device of the calling thread go as soon as no session has it; the next session gets another."""
+    global _sync_device
+    _sync_device = None
 
 
 def open_device(threads: int = 1) -> Any:
@@ -83,9 +107,12 @@ def open_device(threads: int = 1) -> Any:
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}, expected at least 1")
+    global _sync_device
     try:
         if threads == 1:
-            return rt.get_device("local-sync")
+            if _sync_device is None:
+                _sync_device = rt.get_driver("local-sync").create_default_device()
+            return _sync_device
         # The number of workers is a flag of the process that a driver reads when it is made, so every such device gets
         # a driver of its own.
         rt.flags.parse_flags(f"--task_topology_group_count={threads}")

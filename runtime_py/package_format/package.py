@@ -1,9 +1,11 @@
 """Packages on disk: open one and verify its files, write one atomically.
 
-Reading and verifying are apart: `open_package` reads the manifest, `Package.map_file` verifies the one file that is
-about to be used (on the very bytes that it hands out), and `Package.verify` all of them.
+Reading and verifying are apart: `open_package` reads the manifest, `Package.read_file` verifies the one file that is
+about to be used (on the very bytes that it hands out), and `Package.verify` all of them. A file may be a link to
+another folder, as in caches that keep files by their digest, wherever its content is verified.
 """
 
+import errno
 import hashlib
 import mmap
 import os
@@ -11,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 # What only writing and checking need is imported there: a start that parses is quicker without.
 _LARGEST_MANIFEST = 16 << 20
+# Windows knows no flags, and memory without a file is the process's own there.
+_OWN_MEMORY = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+LARGEST_READ = 64 << 20  # bytes; larger files are mapped: several processes then share the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,43 +46,50 @@ class Package:
     manifest: Manifest
 
     def file(self, name: str) -> Path:
-        """Return the path of a file that the manifest lists.
+        """Return the path of a file that the manifest lists, which may be a link; its content is not verified.
 
         Raises:
-            PackageError: The manifest does not list it, it does not exist, or a link leads out of the package.
+            PackageError: The manifest does not list it, or it does not exist.
         """
         if name not in self.manifest.files:
             raise PackageError(f"{self.path}: the manifest lists no file {name!r}.")
         path = self.path / name
-        if not path.is_file():
-            raise PackageError(f"{path}: missing. The package was copied in part: copy all of {self.path} again.")
-        if not path.resolve().is_relative_to(self.path.resolve()):
-            raise PackageError(f"{path}: is a link that leads out of the package. Replace it by the file itself.")
+        if not _is_file(path):
+            link = f"is a link to {os.readlink(path)}, which is missing or no file" if path.is_symlink() else "missing"
+            raise PackageError(f"{path}: {link}. The package was copied in part: copy all of {self.path} again.")
         return path
 
-    def map_file(self, name: str, verify: bool = True) -> mmap.mmap:
-        """Map a file read-only into memory.
+    def read_file(self, name: str, verify: bool = True) -> mmap.mmap:
+        """Read a file into memory of its own, which begins at a page; what becomes of the file later changes nothing.
+
+        Files of more than `LARGEST_READ` bytes are mapped instead, and have to stay as they are while they are used.
 
         Args:
             name: Name of the file, as the manifest has it.
-            verify: Whether to compare the SHA-256 of the mapped bytes with the manifest; the size is always compared.
+            verify: Whether to compare the SHA-256 of what was read with the manifest; the size is always compared.
 
         Raises:
-            PackageError: The file is missing or cannot be read.
+            PackageError: The file is missing, cannot be read, or is a link out of the package that is not verified.
             DigestError: Its size or content is not what the manifest says.
         """
         path = self.file(name)
+        if not verify and not path.resolve().is_relative_to(self.path.resolve()):
+            raise PackageError(
+                f"{path}: is a link that leads out of the package, and what is behind it is not verified. "
+                "Load the package with verify=True."
+            )
         entry = self.manifest.files[name]
         try:
             with path.open("rb") as stream:
                 size = os.fstat(stream.fileno()).st_size
-                if size != entry.bytes or size == 0:
-                    raise DigestError(
-                        f"{path}: has {size} bytes, the manifest says {entry.bytes}. Copy or compile the package again."
-                    )
-                content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+                if size == entry.bytes > 0:
+                    content = _read_whole(stream, size)
         except OSError as error:
             raise PackageError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
+        if size != entry.bytes or size == 0:
+            raise DigestError(
+                f"{path}: has {size} bytes, the manifest says {entry.bytes}. Copy or compile the package again."
+            )
         if verify:
             digest = hashlib.sha256(content).hexdigest()
             if digest != entry.sha256:
@@ -105,7 +117,7 @@ class Package:
             DigestError: It is not what the manifest says.
         """
         if self.manifest.files[name].bytes:
-            self.map_file(name).close()
+            self.read_file(name).close()
         elif self.file(name).stat().st_size:  # an empty file cannot be mapped
             raise DigestError(f"{self.path / name}: is empty in the manifest. Copy or compile the package again.")
 
@@ -118,7 +130,7 @@ class Package:
         from runtime_py.package_format.golden import load_golden
 
         entry = self.manifest.golden
-        self.map_file(entry.path).close()
+        self.read_file(entry.path).close()
         vectors = load_golden(self.file(entry.path))
         vectors.check_labels(
             len(self.manifest.labels.intents), len(self.manifest.labels.tags), str(self.path / entry.path)
@@ -150,7 +162,7 @@ def open_package(path: str | Path, verify: bool = False) -> Package:
     """
     path = Path(path)
     manifest_path = path / MANIFEST_NAME
-    if not manifest_path.is_file():
+    if not _is_file(manifest_path):
         what = (
             "is no package: it has no manifest.json"
             if path.is_dir()
@@ -173,6 +185,32 @@ def open_package(path: str | Path, verify: bool = False) -> Package:
     if verify:
         package.verify()
     return package
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether there is a file, or a link to one.
+
+    Raises:
+        PackageError: This user may not look.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise PackageError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
+
+
+def _read_whole(stream: BinaryIO, size: int) -> mmap.mmap:
+    """Return a file's content in memory that a module can be used in: it has to begin at a multiple of 64."""
+    if size > LARGEST_READ:
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    content = mmap.mmap(-1, size, **_OWN_MEMORY)
+    read = 0
+    with memoryview(content) as memory:
+        while read < size and (more := stream.readinto(memory[read:])):  # type: ignore[attr-defined]
+            read += more
+    if read < size:
+        raise OSError(errno.EIO, "it became shorter while it was read")
+    return content
 
 
 def collect_files(directory: Path) -> dict[str, FileEntry]:

@@ -15,10 +15,11 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from runtime_py.device.preflight import this_machine
+from runtime_py.execute.logits import Logits
 from runtime_py.package_format.golden import GoldenVectors
 from runtime_py.package_format.manifest import Parity
 from runtime_py.package_format.package import Package, open_package, write_manifest
-from runtime_py.parser import Logits, Parser
+from runtime_py.parser import Parser
 
 _WORST = 5
 

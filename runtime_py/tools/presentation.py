@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from runtime_py.streams import printable_json, printable_line
+
 if TYPE_CHECKING:
     from runtime_py.decode.decoder import Parse
     from runtime_py.tools.bench import BenchResult
@@ -32,19 +34,20 @@ class Table(NamedTuple):
 
 def json_text(document: Any) -> str:
     """Return a document as indented JSON; structs and dataclasses are taken apart."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    return printable_json(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 
 
 def parse_line(parse: "Parse") -> str:
     """Return a parse as one line of JSON."""
-    return msgspec.json.encode(parse.to_dict()).decode()
+    return printable_json(msgspec.json.encode(parse.to_dict()).decode())
 
 
 def parse_text(parse: "Parse") -> str:
     """Return a parse for people: the intent, and below it a line for each slot."""
     cut = "  (text cut)" if parse.truncated else ""
     slots = [f"    {slot.label}: {slot.text}  [{slot.start}:{slot.end}]" for slot in parse.slots]
-    return "\n".join([f"{parse.intent}  {parse.score:.2f}{cut}  {parse.text}", *slots])
+    lines = [f"{parse.intent}  {parse.score:.2f}{cut}  {parse.text}", *slots]
+    return "\n".join(map(printable_line, lines))
 
 
 def check_document(result: "CheckResult") -> dict[str, Any]:
@@ -159,7 +162,7 @@ def _taken(variant: "VariantFacts") -> str:
 
 def plain_text(table: Table) -> str:
     """Return a table as a title and columns of plain text."""
-    lines: Sequence[tuple[str, ...]] = [table.columns, *table.rows]
+    lines: Sequence[tuple[str, ...]] = [tuple(map(printable_line, row)) for row in (table.columns, *table.rows)]
     widths = [max(len(row[column]) for row in lines) for column in range(len(table.columns))]
     shown = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines]
-    return "\n".join([table.title, *(f"  {line}" for line in shown)])
+    return "\n".join([printable_line(table.title), *(f"  {line}" for line in shown)])

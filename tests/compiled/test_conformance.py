@@ -233,7 +233,7 @@ def _record(package: Path, texts: list[bytes], table: Path) -> None:
     parts = []
     with Parser.load(package) as parser:
         for raw in texts:
-            for entry in parser._entries:
+            for entry in parser.entries:
                 if len(raw) <= entry.bytes:
                     entry.set_text(raw)
                     entry.invoke()

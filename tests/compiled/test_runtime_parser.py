@@ -31,10 +31,10 @@ from runtime_py.errors import (
     RuntimeMismatchError,
     UnsupportedTargetError,
 )
+from runtime_py.execute.logits import Logits
 from runtime_py.execute.session import Session, open_device
 from runtime_py.package_format.manifest import Manifest
 from runtime_py.package_format.package import open_package, seal
-from runtime_py.parser import Logits
 from runtime_py.tools.memory import resident_bytes
 
 pytestmark = pytest.mark.compiled
@@ -57,7 +57,7 @@ def assert_right(logits: Logits, raw: bytes) -> None:
 
 def test_every_entry_gives_the_numbers_of_the_oracle(tiny_path: Path) -> None:
     package = open_package(tiny_path)
-    session = Session(package.map_file("variants/generic/module.vmfb"), package.manifest.buckets, 5, len(TAGS))
+    session = Session(package.read_file("variants/generic/module.vmfb"), package.manifest.buckets, 5, len(TAGS))
     for entry in session.entries:
         for raw in (text for text in TEXTS if len(text) <= entry.bytes):
             outputs = entry.run(raw)

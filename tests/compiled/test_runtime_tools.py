@@ -10,10 +10,11 @@ import pytest
 from tiny_package import BUCKETS, TEXTS, compile_module, module_text, write_package
 
 from runtime_py.errors import DeviceError, DigestError, InputTooLongError
+from runtime_py.execute.logits import Logits
 from runtime_py.package_format.golden import load_golden, save_golden
 from runtime_py.package_format.manifest import SCHEMA
 from runtime_py.package_format.package import open_package, seal
-from runtime_py.parser import Logits, Parser
+from runtime_py.parser import Parser
 from runtime_py.tools.bench import benchmark_package, measure, measure_cold_start, summarise
 from runtime_py.tools.check import check_package, check_parser, record_parity
 from runtime_py.tools.inspect import inspect_package
@@ -167,7 +168,7 @@ def test_a_call_costs_less_than_the_wrappers_of_the_runtime(tiny_path: Path) -> 
     with Parser.load(tiny_path) as parser:
         raw = b"wake me at seven tomorrow"
         entry = next(entry for entry in parser.entries if len(raw) <= entry.bytes and entry.words >= 5)
-        session = parser._session
+        session = parser._session._session
         assert session is not None
         wrapped = iree_runtime.FunctionInvoker(session.context, session.device, entry._function)
         text = np.frombuffer(raw.ljust(entry.bytes, b"\0"), np.int32)[None]

@@ -74,6 +74,26 @@ def test_a_name_is_compiled_once_and_answers_like_pytorch(zoo: Path) -> None:
     assert _run(zoo, "evaluate", "small", "--data", "home:en", "--json").returncode == 0
 
 
+def test_what_cannot_be_kept_is_compiled_for_the_call_and_removed(zoo: Path) -> None:
+    (zoo / "file").touch()
+    (zoo / "tmp").mkdir()
+    environment = {
+        "PQRNN_ZOO": str(zoo / "shelf"),
+        "PQRNN_CACHE": str(zoo / "file" / "below"),
+        "TMPDIR": str(zoo / "tmp"),
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "pqrnn", "parse", "small", "--json", *_TEXTS]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=500, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(_TEXTS)
+    assert "compiled for this call alone" in done.stderr
+    assert "$PQRNN_CACHE" in done.stderr
+    assert list((zoo / "tmp").glob("pqrnn-*")) == []
+
+
 def test_weights_that_are_not_those_of_the_entry_are_refused(zoo: Path) -> None:
     write_run(zoo / "other", seed=1)
     add_parser(zoo / "other", zoo / "shelf", "spoiled", data=["home"], story=Story(summary="for tests"))

@@ -126,6 +126,8 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Board:
         "--out",
         str(folder / "made" / "for-the-pi"),
         "--archive",
+        "--python",
+        "3.11",  # of Debian 12
     ]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     board = Board(runner, folder / "board")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from makers.runtime_fakes import fake_manifest, write_fake
 
-from runtime_py.cli import _read_options, main, texts_to_parse
+from runtime_py.cli import _read_options, main
 from runtime_py.tools.presentation import Table, plain_text
 
 VERBS = ("parse", "check", "bench", "inspect")
@@ -128,10 +128,6 @@ def test_version_names_the_runtime(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert end.value.code == 0
     assert "iree-base-runtime 3." in capsys.readouterr().out
-
-
-def test_texts_keep_bytes_that_are_no_utf8() -> None:
-    assert list(texts_to_parse(["a\udcff", "é"])) == [b"a\xff", "é".encode()]
 
 
 def test_columns_are_aligned() -> None:

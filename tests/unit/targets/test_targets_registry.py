@@ -9,14 +9,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from targets import Registry, Source, TargetError, registry, shipped
-from targets.registry import FOLDER_VARIABLE, shipped_source, user_folder
+from targets.registry import FOLDER_VARIABLE, shipped_source, user_folder, user_sources
 
 BOARD = """
 id = "acme-one"
@@ -236,6 +236,38 @@ def test_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.delenv(FOLDER_VARIABLE)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert user_folder() == tmp_path / ".config" / "pqrnn" / "targets"
+
+
+def test_without_a_home_there_are_no_targets_of_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv(FOLDER_VARIABLE)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert user_sources() == ()
+    with pytest.raises(TargetError, match=r"no home folder.*\$PQRNN_TARGETS"):
+        user_folder()
+
+
+def test_a_folder_that_may_not_be_looked_at_is_a_problem_where_it_was_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    def list_others(folder: Path) -> Iterator[Path]:
+        return iter([]) if folder == tmp_path and refuse(folder) else iterdir(folder)
+
+    iterdir = Path.iterdir
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    monkeypatch.setattr(Path, "iterdir", list_others)
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    targets, problems = Registry([shipped_source(), *user_sources()]).survey()
+    assert targets
+    assert f"{tmp_path}: PermissionError" in problems[0]
+    monkeypatch.delenv(FOLDER_VARIABLE)
+    monkeypatch.setenv("HOME", str(tmp_path))  # the home of somebody else
+    assert user_sources() == ()
 
 
 def test_a_shipped_target_reads_the_same_from_json() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -192,6 +195,60 @@ def test_the_note_is_one_page(package: Path) -> None:
         "conformance.json",
     ).splitlines()
     assert len(lines) <= 66
+
+
+def test_the_note_names_the_python_of_the_board(package: Path, tmp_path: Path) -> None:
+    deploy(package, tmp_path / "unknown", ["raspberry-pi-4"])
+    note = (tmp_path / "unknown" / "README.txt").read_text()
+    assert "--python-version X.Y" in note
+    (ask,) = re.findall(r"^    (python3 -c .*)$", note, re.MULTILINE)
+    words = [sys.executable, *shlex.split(ask)[1:]]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    assert said == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert "INSTALL (Python 3.11 or newer, 64-bit)" in note
+    deploy(package, tmp_path / "known", ["raspberry-pi-4"], python="3.13")
+    note = (tmp_path / "known" / "README.txt").read_text()
+    assert "--python-version 3.13" in note
+    assert "INSTALL (Python 3.13, 64-bit)" in note
+    assert "--python-version 3.11" not in note
+    assert "X.Y" not in note
+
+
+@pytest.mark.parametrize("python", ["3.10", "2.7", "3", "3.13.1", "cp313", "4.0", "3.13 --pre"])
+def test_a_python_that_cannot_be_is_refused(python: str, package: Path, tmp_path: Path) -> None:
+    with pytest.raises(DeployError, match=r"is no Python that the wheel.*>=3\.11.*python3 --version"):
+        deploy(package, tmp_path / "out", ["raspberry-pi-4"], python=python)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_package_of_links_is_shipped_as_files_under_its_own_name(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob, link = tmp_path / "blobs", tmp_path / "hub" / "kitchen.pqrnn"
+    package.rename(blob)
+    for file in sorted(file for file in blob.rglob("*") if file.is_file()):
+        here = link / file.relative_to(blob)
+        here.parent.mkdir(parents=True, exist_ok=True)
+        here.symlink_to(file)
+    deploy(link, tmp_path / "a", ["raspberry-pi-4"])
+    assert not any(path.is_symlink() for path in (tmp_path / "a").rglob("*"))
+    assert open_package(tmp_path / "a" / "kitchen.pqrnn", verify=True).manifest.name == "fake"
+    (tmp_path / "named.pqrnn").symlink_to(blob, target_is_directory=True)
+    assert deploy(tmp_path / "named.pqrnn", tmp_path / "b", ["raspberry-pi-4"]).package == "named.pqrnn"
+    monkeypatch.chdir(link)
+    assert deploy(".", tmp_path / "c", ["raspberry-pi-4"]).package == "kitchen.pqrnn"
+
+
+def test_a_bundle_is_exchanged_by_renaming(package: Path, tmp_path: Path) -> None:
+    deploy(package, tmp_path / "pi", ["raspberry-pi-4"])
+    code = open_package(tmp_path / "pi" / "home.pqrnn").file("variants/raspberry-pi-4/module.vmfb")
+    with code.open("rb") as running:  # who has a file of the old bundle open, or mapped, keeps it as it was
+        before = running.read()
+        running.seek(0)
+        deploy(package, tmp_path / "pi", ["raspberry-pi-4"], replace=True)
+        assert os.fstat(running.fileno()).st_nlink == 0
+        assert running.read() == before
+    assert code.is_file()
 
 
 @pytest.mark.parametrize(

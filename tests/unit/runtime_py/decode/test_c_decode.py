@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from makers.runtime_fakes import fake_manifest
 from oracles.host import Host
 
+from runtime_py.decode import search_limits
 from runtime_py.decode.decoder import cut_text, place_run
 from runtime_py.decode.frame_search import Frames
 from runtime_py.decode.labels import Labels
@@ -100,7 +101,14 @@ def counts_without_slots(
     return _build(tmp_path_factory.mktemp("c"), Labels(_INTENTS, _TAGS, _FRAMES, request.param)), request.param
 
 
-def _build(folder: Path, labels: Labels) -> ctypes.CDLL:
+@pytest.fixture(scope="module", params=[0, 7, 30, 100, 300])
+def limited(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, int]:
+    """The rules with another budget, and that budget."""
+    labels = Labels(_INTENTS, _TAGS, _FRAMES, _COUNTS)
+    return _build(tmp_path_factory.mktemp("c"), labels, f"-DPQRNN_BUDGET={request.param}"), request.param
+
+
+def _build(folder: Path, labels: Labels, *defined: str) -> ctypes.CDLL:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler: 'cc' is not on the PATH")
@@ -119,7 +127,7 @@ def _build(folder: Path, labels: Labels) -> ctypes.CDLL:
         f"-I{_C}",
     ]
     done = subprocess.run(
-        [compiler, *flags, str(folder / "wrapper.c"), "-lm", "-o", str(folder / "wrapper.so")],
+        [compiler, *flags, *defined, str(folder / "wrapper.c"), "-lm", "-o", str(folder / "wrapper.so")],
         capture_output=True,
         text=True,
         check=False,
@@ -183,6 +191,36 @@ def test_c_decides_as_python_does(
     best = library.decide(pointers[0], pointers[1], len(rows), pointers[2], any_, plain)
     frames = Frames(TagScheme(_TAGS), () if any_ else _FRAMES, () if plain else _COUNTS)
     assert (best, tags.tolist()) == frames.decide(scores, logits)
+
+
+@given(
+    intent=st.lists(_LOGITS, min_size=3, max_size=3),
+    rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=6),
+    any_=st.booleans(),
+    plain=st.booleans(),
+)
+def test_c_stops_searching_where_python_does(
+    limited: tuple[ctypes.CDLL, int],
+    intent: Sequence[float],
+    rows: Sequence[Sequence[float]],
+    any_: bool,
+    plain: bool,
+) -> None:
+    library, budget = limited
+    logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
+    tags = np.zeros(len(rows), np.int32)
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
+    best = library.decide(pointers[0], pointers[1], len(rows), pointers[2], any_, plain)
+    frames = Frames(TagScheme(_TAGS), () if any_ else _FRAMES, () if plain else _COUNTS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search_limits, "BUDGET", budget)
+        assert (best, tags.tolist()) == frames.decide(scores, logits)
+
+
+def test_both_have_the_same_budget() -> None:
+    header = (_C / "decode.h").read_text(encoding="utf-8")
+    assert f"#define PQRNN_BUDGET {search_limits.BUDGET}\n" in header
+    assert f"#define PQRNN_SLACK {search_limits.SLACK:.0e}".replace("e-0", "e-") in header
 
 
 @given(

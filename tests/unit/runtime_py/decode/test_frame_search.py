@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime_py.decode import search_limits
 from runtime_py.decode.decoder import Decoder
 from runtime_py.decode.frame_search import LONGEST, WEIGHT, Frames
+from runtime_py.decode.search_limits import LossBounds
 from runtime_py.decode.tags import TagScheme
 
 _TAGS = ["O", "B-time", "I-time", "B-song", "I-song", "B2-time"]
@@ -100,6 +103,101 @@ def test_nothing_is_better_with_what_its_slots_add(
         if _makes_sense(each, chain, frames)
     )
     assert _sum(scores, logits, number, tuple(tags)) + _bonus(number, tuple(tags)) == pytest.approx(best, abs=1e-12)
+
+
+def _value(intent: np.ndarray, rows: np.ndarray, number: int, tags: Sequence[int]) -> float:
+    return _sum(intent, rows, number, tuple(tags)) + _bonus(number, tuple(tags))
+
+
+@pytest.mark.parametrize("budget", [0, 6, 25, 60, 150, 400])
+@given(
+    intent=st.lists(_LOGITS, min_size=_INTENTS, max_size=_INTENTS),
+    rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=6),
+    frames=st.sampled_from([_FRAMES, []]),
+)
+def test_a_search_that_is_cut_short_is_no_worse_than_none(
+    budget: int, intent: list[float], rows: list[list[float]], frames: list[list[int]]
+) -> None:
+    scores, logits = np.array(intent, np.float32), np.array(rows, np.float32).reshape(-1, len(_TAGS))
+    spent = _Spent(budget)
+    number, tags = spent.decide(Frames(TagScheme(_TAGS), frames, _COUNTS), scores, logits)
+    assert _makes_sense(number, tuple(tags), frames)
+    # The best that the logits alone make of the intent with the largest logit, by trying everything.
+    first = int(scores.argmax())
+    plain = max(
+        (chain for chain in product(range(len(_TAGS)), repeat=len(rows)) if _makes_sense(first, chain, frames)),
+        key=lambda chain: _sum(scores, logits, first, chain),
+    ) if len(rows) <= 3 else None  # fmt: skip
+    if plain is not None:
+        largest = _sum(scores, logits, first, plain)
+        same = [
+            _value(scores, logits, first, chain)
+            for chain in product(range(len(_TAGS)), repeat=len(rows))
+            if _makes_sense(first, chain, frames) and _sum(scores, logits, first, chain) == largest
+        ]
+        assert _value(scores, logits, number, tags) >= min(same) - 1e-9
+    # One pass over the words for the first intent is made whatever it costs.
+    assert spent.expansions <= budget + len(rows) * 3
+
+
+class _Spent:
+    """Counts what a search does, by itself."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.expansions = 0
+
+    def decide(self, frames: Frames, scores: np.ndarray, logits: np.ndarray) -> tuple[int, list[int]]:
+        viterbi, with_counts = Frames._viterbi, Frames._viterbi_with_counts
+
+        def count(frames: Frames, rows: Sequence[Sequence[float]], slots: Sequence[int]) -> tuple[float, list[int]]:
+            self.expansions += len(rows) * (len(slots) + 1)
+            return viterbi(frames, rows, slots)
+
+        def count_states(
+            frames: Frames, rows: Sequence[Sequence[float]], slots: Sequence[int]
+        ) -> tuple[float, list[int]]:
+            states = math.prod(times + 1 for times in Counter(slots).values())
+            self.expansions += len(rows) * states * (len(set(slots)) + 1)
+            return with_counts(frames, rows, slots)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(search_limits, "BUDGET", self.budget)
+            patch.setattr(Frames, "_viterbi", count)
+            patch.setattr(Frames, "_viterbi_with_counts", count_states)
+            return frames.decide(scores, logits)
+
+
+@pytest.mark.parametrize("words", [1, 8, 64, 200])
+@pytest.mark.parametrize("scale", [0.0, 0.1, 5.0])
+def test_no_logits_make_a_search_long(words: int, scale: float) -> None:
+    # As many labels as MTOP has, and logits of no text.
+    slots, intents, draw = 70, 110, np.random.default_rng(words)
+    tags = ["O", *(f"{kind}-{slot:02}" for slot in range(slots) for kind in "BI")]
+    counts = [
+        [[int(draw.integers(1, 50)), *sorted(draw.integers(0, slots, size).tolist())] for size in (0, 1, 2, 3, 4, 5)]
+        for _ in range(intents)
+    ]
+    spent = _Spent(search_limits.BUDGET)
+    scores = draw.normal(0, scale, intents).astype(np.float32)
+    logits = draw.normal(0, scale, (words, len(tags))).astype(np.float32)
+    spent.decide(Frames(TagScheme(tags), [], counts), scores, logits)
+    assert spent.expansions <= search_limits.BUDGET + words * (slots + 1)
+
+
+@given(
+    rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), min_size=1, max_size=5),
+    chain=st.lists(st.integers(0, len(_TAGS) - 1), min_size=5, max_size=5),
+)
+def test_no_parse_loses_less_than_its_bound(rows: list[list[float]], chain: list[int]) -> None:
+    logits, tags = np.array(rows, np.float32), tuple(chain[: len(rows)])
+    if not _makes_sense(0, tags, []):
+        return
+    highest = logits.max(axis=1)
+    losses = LossBounds.of(logits, highest, [-1, 1, 1, 0, 0, 1], [[3], [1, 5]])
+    slots = sorted(["song", "time"].index(_TAGS[tag].partition("-")[2]) for tag in tags if _TAGS[tag][0] == "B")
+    lost = sum(float(most) - float(row[tag]) for most, row, tag in zip(highest, logits, tags, strict=True))
+    assert lost >= losses.bound(slots)
 
 
 def test_slots_that_come_together_win_over_those_that_never_do() -> None:

@@ -114,6 +114,21 @@ def test_a_damaged_or_unwritable_memory_costs_another_test_only(
     assert len(calls) == 3
 
 
+def test_without_a_home_every_start_tests_again(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    calls = child(monkeypatch, answer(True))
+    for name in ("PQRNN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pathlib.Path.home", no_home)
+    assert ask(package) is None
+    assert ask(package) is None
+    assert len(calls) == 2
+    child(monkeypatch, "import sys; sys.exit(3)")
+    assert (ask(package) or "").endswith(" failed")
+
+
 def test_the_real_command_starts_the_program() -> None:
     import subprocess
 

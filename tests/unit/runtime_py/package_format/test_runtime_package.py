@@ -1,6 +1,7 @@
 """Packages on disk: damage is found before anything is used, and writing is all or nothing."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_whole_package_opens(path: Path) -> None:
     package = open_package(path, verify=True)
-    assert bytes(package.map_file(CODE)) == b"no code " * 100 + b"host"
+    assert bytes(package.read_file(CODE)) == b"no code " * 100 + b"host"
     assert package.golden().texts == (b"at seven", "é".encode())
     assert package.variant("host").triple.startswith("x86_64")
 
@@ -37,15 +38,15 @@ def test_one_flipped_bit_is_found(path: Path) -> None:
         open_package(path, verify=True)
     package = open_package(path)
     with pytest.raises(DigestError, match=r"module\.vmfb"):
-        package.map_file(CODE)
-    assert bytes(package.map_file(CODE, verify=False)) == bytes(content)
+        package.read_file(CODE)
+    assert bytes(package.read_file(CODE, verify=False)) == bytes(content)
 
 
 @pytest.mark.parametrize("keep", [0, 100])
 def test_a_file_cut_short_is_found_without_hashing(path: Path, keep: int) -> None:
     (path / CODE).write_bytes((path / CODE).read_bytes()[:keep])
     with pytest.raises(DigestError, match=f"has {keep} bytes"):
-        open_package(path).map_file(CODE, verify=False)
+        open_package(path).read_file(CODE, verify=False)
 
 
 def test_damaged_golden_vectors_are_found(path: Path) -> None:
@@ -70,12 +71,86 @@ def test_what_is_no_package_is_said_to_be_none(path: Path, tmp_path: Path) -> No
             open_package(wrong)
 
 
-def test_a_link_out_of_the_package_is_refused(path: Path, tmp_path: Path) -> None:
-    (tmp_path / "outside").write_bytes((path / CODE).read_bytes())
+def test_a_package_of_links_is_read_where_it_is_verified(path: Path, tmp_path: Path) -> None:
+    # As the Hugging Face cache lays it out: files by their digest, and a folder of links to them.
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "main"
+    blobs.mkdir()
+    for number, file in enumerate(sorted(file for file in path.rglob("*") if file.is_file())):
+        file.rename(blobs / str(number))
+        link = snapshot / file.relative_to(path)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(os.path.relpath(blobs / str(number), link.parent))
+    package = open_package(snapshot, verify=True)
+    assert bytes(package.read_file(CODE)) == b"no code " * 100 + b"host"
+    assert len(package.golden()) == 2
+    with pytest.raises(PackageError, match=r"leads out of the package.*verify=True"):
+        package.read_file(CODE, verify=False)
+    (snapshot / CODE).resolve().write_bytes(b"no kode " * 100 + b"host")
+    with pytest.raises(DigestError, match="SHA-256"):
+        package.read_file(CODE)
+    (snapshot / CODE).resolve().unlink()
+    with pytest.raises(PackageError, match=r"is a link to .*blobs.*, which is missing"):
+        package.read_file(CODE)
+
+
+def test_a_link_within_the_package_needs_no_verification(path: Path) -> None:
+    (path / CODE).rename(path / "module")
+    (path / CODE).symlink_to(path / "module")
+    assert open_package(path).read_file(CODE, verify=False)[:7] == b"no code"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_opened(path: Path, make: Callable[[Path], None]) -> None:
     (path / CODE).unlink()
-    (path / CODE).symlink_to(tmp_path / "outside")
-    with pytest.raises(PackageError, match="leads out"):
-        open_package(path).map_file(CODE)
+    make(path / CODE)
+    with pytest.raises(PackageError, match="missing"):
+        open_package(path).read_file(CODE)
+    make(path / "other")
+    (path / CODE).unlink() if make is os.mkfifo else (path / CODE).rmdir()
+    (path / CODE).symlink_to(path / "other")
+    with pytest.raises(PackageError, match="missing or no file"):
+        open_package(path).read_file(CODE)
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 20])
+def test_what_was_read_stays_when_the_file_is_written_over(
+    path: Path, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime_py.package_format.package.LARGEST_READ", limit)
+    content = open_package(path).read_file(CODE)
+    with (path / CODE).open("r+b") as stream:  # as `cp` does: the same file, cut to nothing first
+        stream.truncate(0)
+        stream.write(b"x")
+    if limit:  # where it was mapped, reading would end this process
+        assert bytes(content) == b"no code " * 100 + b"host"
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = open_package(path)
+    fstat = os.fstat
+
+    def cut(descriptor: int) -> os.stat_result:
+        state = fstat(descriptor)
+        os.truncate(path / CODE, 100)
+        return state
+
+    monkeypatch.setattr("runtime_py.package_format.package.os.fstat", cut)
+    with pytest.raises(PackageError, match=r"module\.vmfb: cannot be read \(it became shorter"):
+        package.read_file(CODE)
+
+
+@pytest.mark.parametrize("what", ["", "variants"])
+def test_a_folder_that_may_not_be_searched_is_named(path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    package, is_file = open_package(path), Path.is_file
+
+    def refuse(file: Path) -> bool:  # root may search everything
+        if file.is_relative_to(path / what):
+            raise PermissionError(13, "Permission denied")
+        return is_file(file)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(PackageError, match=r"cannot be read \(Permission denied\)"):
+        package.read_file(CODE) if what else open_package(path)
 
 
 def test_unlisted_files_and_variants_are_not_handed_out(path: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from makers.runtime_fakes import fake_golden
 
+from runtime_py.execute.logits import Logits
 from runtime_py.package_format.manifest import Parity
-from runtime_py.parser import Logits
 from runtime_py.tools.check import Comparison, same_bits
 
 Change = Callable[[Logits], Logits]
