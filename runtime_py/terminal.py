@@ -22,6 +22,14 @@ def printable(text: str, *, lines: bool = False) -> str:
     return _CONTROLS.sub(lambda found: found[0] if lines and found[0] == "\n" else _escape(found[0]), text)
 
 
+def printable_json(document: str) -> str:
+    r"""Return a JSON document that says the same and holds nothing that a terminal would obey, such as U+009B.
+
+    JSON escapes the C0 controls of strings itself; those that it leaves are escaped in the same way, as `\u009b`.
+    """
+    return _CONTROLS.sub(lambda found: found[0] if found[0] < " " else f"\\u{ord(found[0]):04x}", document)
+
+
 def _escape(character: str) -> str:
     code = ord(character)
     return _NAMED.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")

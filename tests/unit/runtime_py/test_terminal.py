@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime_py.terminal import printable
+from runtime_py.terminal import printable, printable_json
 
 _DIRECTION = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
@@ -44,3 +45,12 @@ def test_nothing_is_left_that_a_terminal_obeys(text: str) -> None:
     assert printable(shown) == shown
     if shown == text:
         assert not any(unicodedata.category(each) == "Cc" for each in text)
+
+
+@given(st.dictionaries(st.text(), st.text()))
+def test_a_json_document_says_the_same_and_holds_no_controls(document: dict[str, str]) -> None:
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    safe = printable_json(text)
+    assert json.loads(safe) == document
+    assert all(unicodedata.category(each) != "Cc" or each == "\n" for each in safe)
+    assert printable_json(safe) == safe
