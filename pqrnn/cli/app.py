@@ -28,7 +28,7 @@ class Verbs(TyperGroup):
         with _escaping():
             return super().make_context(*arguments, **named)
 
-    def invoke(self, context: typer.Context) -> Any:
+    def invoke(self, context: Any) -> Any:
         """Run the verb that was named."""
         with _escaping():
             return super().invoke(context)
