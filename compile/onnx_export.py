@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from torch import Tensor, nn
 from compile.lowering.buckets import choose_buckets
 from compile.lowering.export import TextEntry
 from compile.support.errors import ExportError, PlanError, VerificationError
+from compile.support.scratch import scratch_folder
 from compile.verify.golden import make_golden
 from compile.verify.reference import Oracle
 from pqrnn.checkpoint import load_checkpoint
@@ -113,8 +113,8 @@ def export_onnx(
     checkpoint = load_checkpoint(run)
     model = checkpoint.model.folded()
     chosen = bucket or choose_buckets(checkpoint.facts.lengths)[-1]
-    with tempfile.TemporaryDirectory(prefix="pqrnn-onnx-") as folder:
-        path = Path(folder, "parser.onnx")
+    with scratch_folder("onnx") as folder:
+        path = folder / "parser.onnx"
         on_progress(f"exporting {chosen.words} words, {chosen.bytes} bytes")
         write_onnx(
             TextEntry(model, chosen.words),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from compile.support.errors import CompileError, PackagingError, TargetsError
 from compile.support.process import tool_group
 from compile.support.progress import STAGES, Progress, Reporter
 from compile.support.reproduction import clear_evidence, failure_folder, keep_evidence
+from compile.support.scratch import scratch_folder
 from compile.support.stopwatch import Stopwatch
 from runtime_py.cache import module_folder
 from runtime_py.errors import CacheError, PackageError
@@ -165,10 +165,10 @@ class _Compilation:
         kept = failure_folder(self.out)
         with self._evidence_of_stages(kept):
             prepared = self._prepare(source, targets)
-            with tempfile.TemporaryDirectory(prefix="pqrnn-compile-") as folder:
+            with scratch_folder("compile") as folder:
                 golden = self._golden(prepared)
-                mlir = self._import(prepared, Path(folder))
-                builder = self._build(prepared, golden, mlir, Path(folder))
+                mlir = self._import(prepared, folder)
+                builder = self._build(prepared, golden, mlir, folder)
                 failures = unreadable | prepared.failures | builder.failures
                 clear_evidence(kept)
                 for name, error in failures.items():
@@ -196,8 +196,8 @@ class _Compilation:
         targets, unreadable = choose_targets(names, self.known)
         self.report.expect(4)
         prepared = self._prepare(source, targets)
-        with tempfile.TemporaryDirectory(prefix="pqrnn-compile-") as folder:
-            modules = group_modules(self._import(prepared, Path(folder)), prepared.plans)
+        with scratch_folder("compile") as folder:
+            modules = group_modules(self._import(prepared, folder), prepared.plans)
             return describe_plan(
                 self.out,
                 prepared.buckets,

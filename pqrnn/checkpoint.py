@@ -64,6 +64,16 @@ def save_checkpoint(folder: Path, model: Network, facts: Facts[Any]) -> None:
     write_atomic(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
 
 
+def training_identity(facts: Facts[Any]) -> Any:
+    """Return what tells the run of a checkpoint from others: the digest of its settings, and how it departed from them.
+
+    Settings that were changed under way and an end before the last epoch make other weights of the same settings.
+    """
+    settings = facts.training.get("settings")
+    departures = {name: facts.training[name] for name in ("changes", "ended_early") if name in facts.training}
+    return [settings, departures] if departures else settings
+
+
 def load_facts(folder: Path) -> Facts[ModelConfig]:
     """Read `checkpoint.json` of a trained parser alone; errors as `read_facts`."""
     return read_facts(folder, ModelConfig)

@@ -93,6 +93,15 @@ def all_gather(value: Value) -> list[Value]:
     return values
 
 
+def any_process(*flags: bool) -> tuple[bool, ...]:
+    """Say of each flag whether it is set in one process at least. All have to call it."""
+    if world_size() == 1:
+        return flags
+    counts = torch.tensor(flags, dtype=torch.int32)
+    distributed.all_reduce(counts)
+    return tuple(count > 0 for count in counts.tolist())
+
+
 def all_reduce(value: Tensor) -> Tensor:
     """Return the sum over all processes. Gradients flow to every process's part. All have to call it."""
     if world_size() == 1:

@@ -1,47 +1,17 @@
 """Standard streams of the command lines: what they read and write, and what is said when one of them fails."""
 
 import io
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from runtime_py.errors import InputError, OutputError
+from runtime_py.terminal import printable
 
 # As a shell counts a program that SIGPIPE ended: whoever read the output has gone, which is no error.
 BROKEN_PIPE = 141
 _LONGEST_LINE = 16 << 20
 _LOOKED_AT = 64  # bytes
-# Control characters but line feeds and tabs, and those that change the order in which a line is shown: a terminal obeys
-# them, wherever they come from.
-_CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-_UNPRINTABLE = re.compile(f"[{_CONTROLS}]")
-_UNPRINTABLE_IN_LINE = re.compile(f"[{_CONTROLS}\t\n]")
-_UNPRINTABLE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-def printable(text: str) -> str:
-    """Return a text of one or more lines with escapes as of Python strings for what a terminal would obey."""
-    return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub(_escape, text)
-
-
-def printable_line(text: str) -> str:
-    """Return a text as one line: as `printable`, with escapes for line feeds and tabs, too."""
-    return text if text.isascii() and text.isprintable() else _UNPRINTABLE_IN_LINE.sub(_escape, text)
-
-
-def printable_json(document: str) -> str:
-    """Return a JSON document that means the same, with JSON's own escapes for what a terminal would obey."""
-    if document.isascii() and "\x7f" not in document:
-        return document
-    return _UNPRINTABLE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
-
-
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(match[0]) or (
-        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-    )
 
 
 def texts_to_parse(arguments: Sequence[str] | None) -> Iterator[tuple[str, bytes]]:
@@ -163,7 +133,7 @@ def write_line(text: str) -> None:
 def complain(text: str) -> None:
     """Write a line to standard error, if there is one."""
     if sys.stderr is not None:
-        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.write(printable(text, lines=True) + "\n")
         sys.stderr.flush()
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from compile.emulation import locations
 from compile.support.process import run_tool
+from compile.support.scratch import scratch_folder
 
 _SOURCE = Path(__file__).with_name("count.c")
 _SECONDS = 300.0
@@ -67,8 +68,8 @@ def _count(arguments: Sequence[str], cpu: str, calls: int, options: Sequence[str
     # Instructions are the same on every processor that can run the code, so the processor with all features may replace
     # one that this emulator does not know.
     model = cpu if cpu.split(",")[0] in qemu.processors else "max"
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / "counts"
+    with scratch_folder("count") as folder:
+        result = folder / "counts"
         command: list[str | Path] = [
             qemu.path,
             "-plugin",

@@ -15,6 +15,7 @@ import msgspec
 
 from compile.support.errors import CompilerError
 from compile.support.process import run_tool
+from compile.support.scratch import full_disk, is_full
 from targets.schema import Family, Target
 
 # Flags of every package: nothing that is shipped has file names or source lines of the machine that compiles (13 KB a
@@ -114,12 +115,15 @@ def compile_module(
     Raises:
         CompilerError: The compiler refuses the module, crashes, or runs out of time; with its diagnostics and the files
             to repeat the run.
+        ScratchError: The disk is full.
     """
     figures = destination.with_name(f"{destination.name}.statistics.json")
     bookkeeping = ("--iree-scheduling-dump-statistics-format=json", f"--iree-scheduling-dump-statistics-file={figures}")
     finished = run_tool([compiler_path(), source, "-o", destination, *flags, *bookkeeping], timeout)
     try:
         if finished.code != 0 or finished.timed_out or not destination.is_file():
+            if not finished.timed_out and ("No space left" in finished.diagnostics or is_full(destination.parent)):
+                raise full_disk(destination.parent)
             raise CompilerError(
                 f"the compiler {finished.ending}",
                 without_noise(finished.diagnostics),

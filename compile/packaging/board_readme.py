@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 from runtime_py.package_format.manifest import Manifest, Variant
-from runtime_py.streams import printable
+from runtime_py.terminal import printable
 from targets import registry
 
 _WIDTH = 110
@@ -96,7 +96,7 @@ def board_note(
         ),
         "",
     ]
-    return printable("\n".join(lines))
+    return printable("\n".join(lines), lines=True)
 
 
 def _facts(variant: Variant) -> Iterator[str]:

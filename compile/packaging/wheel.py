@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import importlib.metadata as metadata
 import shutil
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from compile.support.errors import DeployError
+from compile.support.scratch import scratch_folder
 
 DISTRIBUTION = "pqrnn-runtime"
 PACKAGE = "runtime_py"
@@ -43,8 +43,7 @@ def build_wheel(folder: Path) -> Path:
     from hatchling.builders.wheel import WheelBuilder
 
     project = describe_project()
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
+    with scratch_folder("wheel") as root:
         with resources.as_file(resources.files(PACKAGE)) as sources:
             shutil.copytree(sources, root / PACKAGE, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         (root / "LICENSE").write_bytes(_license())

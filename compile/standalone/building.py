@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from compile.standalone.errors import StandaloneError
 from compile.standalone.toolchains import Toolchain
 from compile.support.process import run_tool
+from compile.support.scratch import scratch_folder
 from compile.verify.reference import Prediction
 from runtime_py.decode.labels import Labels
 from runtime_py.package_format.manifest import Bucket
@@ -150,8 +150,8 @@ def built_program(folder: Path, toolchain: Toolchain, labels: Labels) -> Iterato
     Raises:
         StandaloneError: The C compiler fails or warns.
     """
-    with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as scratch:
-        program = Path(scratch) / "replay"
+    with scratch_folder("standalone") as scratch:
+        program = scratch / "replay"
         sources = [folder / name for name in _SOURCES]
         options = (
             "-std=gnu11",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from compile.standalone.toolchains import CompilerSpec, choose_compiler
 from compile.standalone.tracing import trace_module
 from compile.standalone.writing import write_sources
 from compile.support.process import run_tool
+from compile.support.scratch import scratch_folder
 from runtime_py.decode.labels import Labels
 from runtime_py.package_format.manifest import Bucket
 from targets import Target
@@ -70,8 +70,8 @@ def write_standalone(
         ToolchainError: There is no C compiler for the target.
     """
     cross = choose_compiler(target)
-    with tempfile.TemporaryDirectory(prefix="pqrnn-standalone-") as scratch:
-        kernels, host = Path(scratch) / "kernels.o", Path(scratch) / "host.mlir"
+    with scratch_folder("standalone") as scratch:
+        kernels, host = scratch / "kernels.o", scratch / "host.mlir"
         static = (
             "--iree-llvmcpu-link-embedded=false",
             "--iree-llvmcpu-link-static",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from compile.standalone.toolchains import choose_compiler
 from compile.standalone.writing import write_golden
 from compile.support.errors import CompileError, PackagingError
 from compile.support.reproduction import keep_evidence
+from compile.support.scratch import scratch_folder
 from runtime_py.errors import PackageError
 from runtime_py.package_format.manifest import Bucket
 from runtime_py.package_format.package import new_directory
@@ -83,9 +83,9 @@ def export_parser(
     try:
         with (
             new_directory(out, "parser in C", MARK, replace) as staging,
-            tempfile.TemporaryDirectory(prefix="pqrnn-export-") as scratch,
+            scratch_folder("export") as scratch,
         ):
-            return _export(checkpoint, staging, Path(scratch), chosen, flags, buckets, timeout, on_progress, out)
+            return _export(checkpoint, staging, scratch, chosen, flags, buckets, timeout, on_progress, out)
     except PackageError as error:
         raise PackagingError(str(error)) from error
     except CompileError as error:

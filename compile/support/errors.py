@@ -82,6 +82,12 @@ class PackagingError(CompileError):
     stage = "package"
 
 
+class ScratchError(CompileError):
+    """There is no room for temporary files."""
+
+    stage = "temporary files"
+
+
 class DeployError(CompileError):
     """A bundle for a board could not be made."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from compile.emulation.counting import CountError, Instructions, count_instructions
 from compile.emulation.runner import Runner, RunnerNotFoundError, find_runner, native_runner
 from compile.support.process import run_tool
+from compile.support.scratch import scratch_folder
 from compile.target_bench.figures import BenchError, EntryFigures, TargetFigures
 from compile.target_bench.module_parts import count_dispatches, measure_module
 from runtime_py.package_format.manifest import Bucket, Variant
@@ -77,8 +77,8 @@ def _bench(package: Package, variant: Variant, seconds: float, say: Callable[[st
         peak: int | None = None
         text = fixed_text(bucket)
         if runner is not None:
-            with tempfile.TemporaryDirectory() as folder:
-                arguments = _arguments(Path(folder), module, variant, bucket, text)
+            with scratch_folder("bench") as folder:
+                arguments = _arguments(folder, module, variant, bucket, text)
                 if runner.emulated:
                     peak = _run(runner, variant, [*arguments, "--benchmark_min_time=1x"])[1]
                     instructions = _count(runner, arguments, notes)

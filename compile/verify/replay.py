@@ -14,7 +14,6 @@ times on this CPU and in the interpreter.
 from __future__ import annotations
 
 import signal
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from compile.emulation.runner import Runner
 from compile.support.errors import VerificationError
 from compile.support.process import Finished, run_tool
+from compile.support.scratch import scratch_folder
 from compile.verify.golden import GoldenSet
 from compile.verify.reference import Prediction, Reference, flat_logits
 from compile.verify.tolerance import Numerics, compare_numerics
@@ -77,8 +77,8 @@ def verify_variant(
             differs; a logit is off by more than the golden tolerance; or the errors are not those of sound arithmetic;
             with the first texts that show it.
     """
-    with tempfile.TemporaryDirectory(prefix="pqrnn-verify-") as folder:
-        out = Path(folder) / "answers.npz"
+    with scratch_folder("verify") as folder:
+        out = folder / "answers.npz"
         options: list[str | Path] = ["--target", target, "--repeats", str(repeats), "--entries", "--out", out]
         command = [*runner.python, "-m", "runtime_py.tools.replay", package, *options]
         finished = run_tool(command, timeout, environment=runner.environment)

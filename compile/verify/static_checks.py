@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from compile.lowering.processor import Processor
 from compile.support.errors import VerificationError
 from compile.support.process import run_tool
+from compile.support.scratch import scratch_folder
 from compile.verify.binaries import Elf, find_elves, find_shaders
 from targets.isa import ARCHITECTURES, architecture_of
 
@@ -219,8 +219,8 @@ def _disassemble(elf: Elf, form: _Form, processor: Processor, architecture: str)
         return "not disassembled: llvm-objdump is not installed"
     plain = ARCHITECTURES[architecture].baseline - {"i", "64bit", "v7"}
     declared = ",".join(f"+{feature}" for feature in sorted({*plain, *processor.features}))
-    with tempfile.TemporaryDirectory(prefix="pqrnn-elf-") as folder:
-        path = Path(folder) / "module.so"
+    with scratch_folder("elf") as folder:
+        path = folder / "module.so"
         path.write_bytes(elf.without_attributes())
         narrow, unknown = _listing(tool, path, processor.triple.split("-")[0], declared)
         if unknown:

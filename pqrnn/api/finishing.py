@@ -31,6 +31,7 @@ def quantize(
     dev: str | None = None,
     dev_share: float = 0.1,
     restart: bool = False,
+    finish: bool = False,
     reporter: TrainingReporter | None = None,
 ) -> TrainingOutcome:
     """Turn a trained parser into one in 8 bits.
@@ -46,11 +47,12 @@ def quantize(
         dev: As for `train`.
         dev_share: As for `train`.
         restart: As for `train`.
+        finish: As for `train`; of the epochs alone.
         reporter: As for `train`.
 
     Raises:
         QuantizationError: The parser is in 8 bits already, `data` are others than it was trained on, `out` is `run` or
-            holds a parser, or `logits` are given without epochs.
+            holds a parser, or `logits` or `finish` are given without epochs.
         CheckpointError: The parser cannot be read.
         DataError: There are no such data, or a file is wrong.
     """
@@ -66,6 +68,8 @@ def quantize(
         raise QuantizationError(f"{out}: that is the parser to quantize; choose another --out")
     if logits is not None and not settings.epochs:
         raise QuantizationError("--lessons are for learning: say for how long with --epochs")
+    if finish and not settings.epochs:
+        raise QuantizationError("--finish ends a run that learns: give the --epochs that it was begun with")
     checkpoint = load_checkpoint(run)
     loaded = load_data(data, dev, lang, dev_share, reporter, checkpoint.facts.config.projection.version)
     if list_labels(loaded.training).outputs() != checkpoint.facts.labels.outputs():
@@ -84,6 +88,7 @@ def quantize(
             source={"spec": data, "locale": lang or "", "quantized": str(run)},
             record=record_recipe("quantize", recipe or QuantizeRecipe()),
             restart=restart,
+            finish=finish,
             reporter=reporter,
         )
     if restart:

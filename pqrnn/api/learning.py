@@ -26,6 +26,7 @@ def train(
     dev: str | None = None,
     dev_share: float = 0.1,
     restart: bool = False,
+    finish: bool = False,
     reporter: TrainingReporter | None = None,
 ) -> TrainingOutcome:
     """Train a parser on labelled utterances.
@@ -38,6 +39,7 @@ def train(
         dev: Development data, if not the `dev` split of `data`.
         dev_share: Share held out for development where there is no such split.
         restart: Throw away a run that is in `out`.
+        finish: End an unfinished run in `out` where it is, and keep its best epoch.
         reporter: Is told how the run goes.
 
     Returns:
@@ -58,6 +60,7 @@ def train(
         source={"spec": data, "locale": lang or ""},
         record=record_recipe("train", recipe),
         restart=restart,
+        finish=finish,
         reporter=reporter,
     )
 
@@ -72,6 +75,7 @@ def finetune(
     dev: str | None = None,
     dev_share: float = 0.1,
     restart: bool = False,
+    finish: bool = False,
     reporter: TrainingReporter | None = None,
 ) -> TrainingOutcome:
     """Fine-tune a pre-trained encoder on labelled utterances: a teacher for `distill`.
@@ -85,6 +89,7 @@ def finetune(
         dev: As for `train`.
         dev_share: As for `train`.
         restart: As for `train`.
+        finish: As for `train`.
         reporter: As for `train`.
 
     Raises:
@@ -104,6 +109,7 @@ def finetune(
         source={"spec": data, "locale": lang or ""},
         record=record_recipe("finetune", recipe),
         restart=restart,
+        finish=finish,
         reporter=reporter,
     )
 
@@ -121,6 +127,7 @@ def distill(
     dev: str | None = None,
     dev_share: float = 0.1,
     restart: bool = False,
+    finish: bool = False,
     reporter: TrainingReporter | None = None,
     on_answers: Callable[[int, int], None] = lambda done, total: None,
 ) -> TrainingOutcome:
@@ -138,6 +145,7 @@ def distill(
         dev: As for `train`.
         dev_share: As for `train`.
         restart: As for `train`; the answers stay.
+        finish: As for `train`.
         reporter: As for `train`.
         on_answers: Is told of texts answered so far, and of all.
 
@@ -186,6 +194,7 @@ def distill(
         source={"spec": data, "locale": lang or "", "unlabelled": ",".join(unlabelled)},
         record=record_recipe("distill", recipe, teachers=[str(teacher) for teacher in teachers]),
         restart=restart,
+        finish=finish,
         reporter=reporter,
     )
 

@@ -71,6 +71,7 @@ def run_training(
     objective: Any = None,
     initial: Mapping[str, Tensor] | None = None,
     restart: bool,
+    finish: bool = False,
     reporter: TrainingReporter | None,
 ) -> TrainingOutcome:
     """Train a network, as one of the processes that `torchrun` started where it did (`pqrnn.training.trainer`)."""
@@ -90,6 +91,7 @@ def run_training(
         source=dict(source),
         record=dict(record),
         restart=restart,
+        finish=finish,
         reporter=reporter,
     )
 

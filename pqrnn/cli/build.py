@@ -11,7 +11,7 @@ import typer
 from pqrnn.cli.app import app
 from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.options import DevOption, DevShareOption, JsonOption, LangOption
-from pqrnn.cli.output import print_json, require_extra, show_table
+from pqrnn.cli.output import print_json, require_extra, say, show_table
 
 if TYPE_CHECKING:
     from pqrnn.building.build import BuildOutcome, BuildPreview
@@ -107,8 +107,7 @@ def build_package(
         with BuildBar(quiet=json) as reporter:
             outcome = build(data, out, **given, replace=replace, restart=restart, reporter=reporter)
     except KeyboardInterrupt:
-        typer.secho("stopped: the same command goes on from there", fg="yellow", err=True)
-        raise typer.Exit(130) from None
+        raise KeyboardInterrupt("stopped: the same command goes on from there") from None
     _show_outcome(outcome, json)
     raise typer.Exit(1 if outcome.failures else 0)
 
@@ -139,7 +138,7 @@ def _show_preview(preview: BuildPreview, json: bool) -> None:
         )
         return
     for note in preview.notes:
-        typer.echo(note)
+        say(note)
     rows = [
         (
             stage.name,
@@ -180,7 +179,7 @@ def _show_outcome(outcome: BuildOutcome, json: bool) -> None:
     columns = ("stage", "exact match", "intent", "slot F1", "bytes", "time", "note")
     show_table(f"{outcome.package}: from {outcome.kept}; all scores are of the development split", columns, rows)
     for failure in outcome.failures:
-        typer.secho(f"failed: {failure}", fg="red", err=True)
+        say(f"failed: {failure}", color="red", error=True)
 
 
 def _scores(result: StageResult) -> tuple[str, str, str]:

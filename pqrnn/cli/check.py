@@ -11,7 +11,7 @@ from pqrnn.cli.app import app
 from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.locate import find_package, find_run
 from pqrnn.cli.options import JsonOption, LangOption, PackageArgument, VariantOption
-from pqrnn.cli.output import complain, print_json, require_extra, show_table
+from pqrnn.cli.output import print_json, require_extra, say, show_table
 from pqrnn.errors import PqrnnError
 
 
@@ -84,7 +84,7 @@ def check(
     else:
         show_table(*table)
         for failure in failures:
-            complain(f"failed: {failure}")
+            say(f"failed: {failure}", color="red", error=True)
     if failures:
         raise typer.Exit(1)
 

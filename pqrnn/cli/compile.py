@@ -10,7 +10,7 @@ import typer
 from pqrnn.cli.app import app
 from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import JsonOption, RunArgument
-from pqrnn.cli.output import print_json, require_extra, show_table
+from pqrnn.cli.output import print_json, require_extra, say, show_table
 from pqrnn.cli.progress import show_progress
 
 if TYPE_CHECKING:
@@ -148,13 +148,13 @@ def _show_outcome(outcome: CompileOutcome) -> None:
     )
     show_table(title, ("target", "bytes", "dispatches", "seconds", "verified"), rows)
     for name, error in outcome.failures.items():
-        typer.secho(f"{name}: not in the package. {error}", fg="red", err=True)
+        say(f"{name}: not in the package. {error}", color="red", error=True)
     _show_notes(outcome.notes)
 
 
 def _show_preview(preview: Preview) -> None:
     entries = ", ".join(f"{bucket.words} words in {bucket.bytes} bytes" for bucket in preview.buckets)
-    typer.echo(f"{preview.package}: entries for {entries}")
+    say(f"{preview.package}: entries for {entries}")
     rows = []
     for one in preview.targets:
         source = f"as {one.same_as}" if one.same_as else "from the cache" if one.cached else "compiled"
@@ -162,20 +162,20 @@ def _show_preview(preview: Preview) -> None:
             (one.target, one.summary, source, f"on {one.verified}" if one.runs else f"unverified: {one.verified}")
         )
     show_table(f"{len(rows)} targets, {preview.jobs} at a time", ("target", "for", "code", "run"), rows)
-    typer.echo(f"\n# {preview.compiler}, {preview.compiler_path}")
+    say(f"\n# {preview.compiler}, {preview.compiler_path}")
     for name, file in preview.mlir.items():
-        typer.echo(
+        say(
             f"# {name}: {file.bytes:,} bytes, SHA-256 {file.sha256}; exported from the checkpoint, kept in "
             f"{preview.package}.failed/ where a target fails"
         )
     for one in preview.targets:
         if not one.same_as:
-            typer.echo(f"# {one.target}{' (in the cache)' if one.cached else ''}\n{one.command}")
+            say(f"# {one.target}{' (in the cache)' if one.cached else ''}\n{one.command}")
     for name, reason in preview.refused.items():
-        typer.secho(f"{name}: {reason}", fg="red", err=True)
+        say(f"{name}: {reason}", color="red", error=True)
     _show_notes(preview.notes)
 
 
 def _show_notes(notes: tuple[str, ...]) -> None:
     for note in notes:
-        typer.secho(f"note: {note}", fg="yellow", err=True)
+        say(f"note: {note}", color="yellow", error=True)

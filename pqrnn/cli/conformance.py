@@ -11,7 +11,7 @@ import typer
 from pqrnn.cli.app import app
 from pqrnn.cli.locate import find_package
 from pqrnn.cli.options import JsonOption
-from pqrnn.cli.output import complain, print_json, show_table
+from pqrnn.cli.output import print_json, say, show_table
 from pqrnn.errors import PqrnnError
 
 
@@ -90,8 +90,10 @@ def conformance(
         ]
         show_table(f"{answers} against {package}", ("check", "found"), rows)
         for difference in verdict.first:
-            complain(
-                f"case {difference.id}, {difference.what}: expected {difference.expected}, found {difference.found}"
+            say(
+                f"case {difference.id}, {difference.what}: expected {difference.expected}, found {difference.found}",
+                color="red",
+                error=True,
             )
     if not verdict.passed:
         raise typer.Exit(1)

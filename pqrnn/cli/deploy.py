@@ -9,7 +9,7 @@ import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.options import JsonOption
-from pqrnn.cli.output import complain, print_json, require_extra, show_table
+from pqrnn.cli.output import print_json, require_extra, say, show_table
 
 
 @app.command(epilog="Example:  `pqrnn deploy home.pqrnn --target raspberry-pi-4 --out home-for-the-pi --archive`")
@@ -44,7 +44,7 @@ def deploy(
 
     bundle = make_bundle(package, out, target or (), archive, replace, python)
     for name, reason in bundle.unverified.items():
-        complain(f"unverified: {name}: {reason}", "yellow")
+        say(f"unverified: {name}: {reason}", color="yellow", error=True)
     if json:
         print_json(
             {

@@ -11,7 +11,7 @@ from pqrnn.cli.app import app
 from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.learning import report_training
 from pqrnn.cli.locate import find_run
-from pqrnn.cli.options import DataOption, DevOption, DevShareOption, JsonOption, LangOption
+from pqrnn.cli.options import DataOption, DevOption, DevShareOption, FinishOption, JsonOption, LangOption
 from pqrnn.cli.output import require_extra
 from pqrnn.cli.recipe_options import takes_recipe
 from pqrnn.recipes.recipes import DistillRecipe
@@ -59,6 +59,7 @@ def distill(
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away a run that is in --out; the teacher's answers stay.")
     ] = False,
+    finish: FinishOption = False,
     json: JsonOption = False,
 ) -> None:
     """Train a parser on a teacher's answers beside the labels.
@@ -83,6 +84,7 @@ def distill(
                 dev=dev,
                 dev_share=dev_share,
                 restart=restart,
+                finish=finish,
                 reporter=reporter,
                 on_answers=reporter.answers,
             )

@@ -10,7 +10,7 @@ import typer
 from pqrnn.cli.app import app
 from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.learning import report_training
-from pqrnn.cli.options import DataOption, DevOption, DevShareOption, JsonOption, LangOption, RestartOption
+from pqrnn.cli.options import DataOption, DevOption, DevShareOption, FinishOption, JsonOption, LangOption, RestartOption
 from pqrnn.cli.output import require_extra
 from pqrnn.cli.recipe_options import takes_recipe
 from pqrnn.recipes.recipes import FinetuneRecipe
@@ -38,6 +38,7 @@ def finetune(
         ),
     ] = None,
     restart: RestartOption = False,
+    finish: FinishOption = False,
     json: JsonOption = False,
 ) -> None:
     """Fine-tune a pre-trained encoder on labelled utterances: a teacher for `pqrnn distill`.
@@ -60,6 +61,7 @@ def finetune(
                 dev=dev,
                 dev_share=dev_share,
                 restart=restart,
+                finish=finish,
                 reporter=reporter,
             )
         )

@@ -7,7 +7,7 @@ import typer
 from pqrnn.cli.app import app
 from pqrnn.cli.locate import find_package
 from pqrnn.cli.options import JsonOption, PackageArgument
-from pqrnn.cli.output import complain, print_json, show_table
+from pqrnn.cli.output import print_json, say, show_table
 
 
 @app.command(epilog="Example:  `pqrnn inspect home.pqrnn --json`")
@@ -26,8 +26,8 @@ def inspect(package: PackageArgument, json: JsonOption = False) -> None:
         for table in inspect_tables(facts):
             show_table(*table)
         for name in facts.damaged:
-            complain(f"damaged: {name}")
+            say(f"damaged: {name}", color="red", error=True)
         for name in facts.unlisted:
-            complain(f"not in the manifest: {name}", "yellow")
+            say(f"not in the manifest: {name}", color="yellow", error=True)
     if facts.damaged:
         raise typer.Exit(1)

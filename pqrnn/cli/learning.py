@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from pqrnn.cli.output import print_json
+from pqrnn.cli.output import print_json, say
+from pqrnn.run_folder import STATE
 
 if TYPE_CHECKING:
     from pqrnn.cli.training_bar import TrainingBar
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 def report_training(out: Path, json: bool) -> Iterator[tuple[TrainingBar, Tell]]:
     """Give a reporter for the run, and a function that prints its outcome.
 
-    A stop by Ctrl-C is said and ends with status 130. Of the processes that `torchrun` started the first one speaks.
+    A stop by a signal says where the run is. Of the processes that `torchrun` started the first one speaks.
     """
     from pqrnn.cli.training_bar import TrainingBar
     from pqrnn.distributed import is_leader, join_process_group
@@ -38,15 +37,19 @@ def report_training(out: Path, json: bool) -> Iterator[tuple[TrainingBar, Tell]]
             return
         best = outcome.metrics["dev"]["exact_match"]
         interval = f"[{best['low']:.2%}, {best['high']:.2%}]"
-        typer.echo(
-            f"{outcome.ended}: development exact match {best['value']:.2%} {interval}{more}, in {outcome.folder}"
-        )
+        say(f"{outcome.ended}: development exact match {best['value']:.2%} {interval}{more}, in {outcome.folder}")
 
     try:
         with reporter:
             yield reporter, tell
     except KeyboardInterrupt:
-        typer.secho(
-            f"stopped; what was learned is in {out}: the same command goes on from there", fg="yellow", err=True
+        # Of a team the first process speaks for all.
+        raise KeyboardInterrupt(_describe_stop(out) if is_leader() else "") from None
+
+
+def _describe_stop(out: Path) -> str:
+    if (out / STATE).is_file():
+        return (
+            f"stopped; what was learned is in {out}: the same command goes on from there, with --finish it ends there"
         )
-        raise typer.Exit(130) from None
+    return "stopped before anything was learned: the same command begins again"

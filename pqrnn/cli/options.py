@@ -48,4 +48,10 @@ DevShareOption = Annotated[
         "--dev-share", min=0.0, max=1.0, help="Share held out for development where the data have no `dev` split."
     ),
 ]
+FinishOption = Annotated[
+    bool,
+    typer.Option(
+        "--finish", help="End the unfinished run in --out where it is: its best epoch is kept, nothing more is learned."
+    ),
+]
 RestartOption = Annotated[bool, typer.Option("--restart", help="Throw away a run that is in --out.")]

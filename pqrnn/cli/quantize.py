@@ -11,7 +11,16 @@ from pqrnn.cli.app import app
 from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.learning import report_training
 from pqrnn.cli.locate import find_run
-from pqrnn.cli.options import DataOption, DevOption, DevShareOption, JsonOption, LangOption, RestartOption, RunArgument
+from pqrnn.cli.options import (
+    DataOption,
+    DevOption,
+    DevShareOption,
+    FinishOption,
+    JsonOption,
+    LangOption,
+    RestartOption,
+    RunArgument,
+)
 from pqrnn.cli.output import require_extra
 from pqrnn.cli.recipe_options import takes_recipe
 from pqrnn.recipes.recipes import QuantizeRecipe
@@ -45,6 +54,7 @@ def quantize(
         ),
     ] = None,
     restart: RestartOption = False,
+    finish: FinishOption = False,
     json: JsonOption = False,
 ) -> None:
     """Turn a trained parser into one in 8 bits: a quarter of the bytes, and faster.
@@ -68,6 +78,7 @@ def quantize(
             dev=dev,
             dev_share=dev_share,
             restart=restart,
+            finish=finish,
             reporter=reporter,
         )
         before = pqrnn.load_checkpoint(source).facts.metrics["dev"]["exact_match"]["value"]

@@ -10,7 +10,7 @@ import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.options import JsonOption
-from pqrnn.cli.output import complain, print_json, show_table
+from pqrnn.cli.output import print_json, say, show_table
 
 if TYPE_CHECKING:
     from targets import Target
@@ -45,7 +45,7 @@ def list_targets(context: typer.Context, json: JsonOption = False) -> None:
         for tier, meaning in TIERS.items():
             typer.echo(f"{tier}: {meaning}")
     for problem in problems:
-        complain(problem)
+        say(problem, color="red", error=True)
     if problems:
         raise typer.Exit(1)
 

@@ -10,7 +10,7 @@ import typer
 from pqrnn.cli.app import app
 from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.learning import report_training
-from pqrnn.cli.options import DataOption, DevOption, DevShareOption, JsonOption, LangOption, RestartOption
+from pqrnn.cli.options import DataOption, DevOption, DevShareOption, FinishOption, JsonOption, LangOption, RestartOption
 from pqrnn.cli.output import require_extra
 from pqrnn.cli.recipe_options import takes_recipe
 from pqrnn.recipes.recipes import TrainRecipe
@@ -34,6 +34,7 @@ def train(
     dev: DevOption = None,
     dev_share: DevShareOption = 0.1,
     restart: RestartOption = False,
+    finish: FinishOption = False,
     json: JsonOption = False,
 ) -> None:
     """Train a parser on labelled utterances.
@@ -53,6 +54,7 @@ def train(
                 dev=dev,
                 dev_share=dev_share,
                 restart=restart,
+                finish=finish,
                 reporter=reporter,
             )
         )

@@ -56,13 +56,13 @@ def list_zoo(json: JsonOption = False) -> None:
 def show(name: Annotated[str, typer.Argument(help="A parser by its name.")], json: JsonOption = False) -> None:
     """Show the card of a parser: numbers, data, licence, teacher, how it was made, limits."""
     from pqrnn.zoo.shelf import CARD, find_parser
-    from runtime_py.streams import printable
+    from runtime_py.terminal import printable
 
     parser = find_parser(name)
     if json:
         print_json({"folder": str(parser.folder), "bytes": parser.entry.bytes, "entry": parser.entry})
         return
-    typer.echo(printable((parser.folder / CARD).read_text(encoding="utf-8")), nl=False)
+    typer.echo(printable((parser.folder / CARD).read_text(encoding="utf-8"), lines=True), nl=False)
 
 
 @zoo_app.command(

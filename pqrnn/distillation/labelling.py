@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 import torch
 
+from pqrnn.checkpoint import training_identity
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
 from pqrnn.dataset.collate import pad_words
@@ -159,7 +160,7 @@ def label_transfer_set(
     texts = make_transfer_set(training, unlabelled, labels, config)
     decisive = [
         msgspec.to_builtins(config),
-        [facts.training.get("settings") for facts in known],
+        [training_identity(facts) for facts in known],
         fingerprint_examples(training),
         hashlib.sha256("\n".join(unlabelled).encode()).hexdigest(),
         precision,

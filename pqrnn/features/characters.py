@@ -40,9 +40,8 @@ class Characters(NamedTuple):
         kind: Its `BreakClass`.
         upper: Whether it is upper case; zeros from version 2 on.
         rank: Number of characters before it in the text. An accent has the rank of the character that it belongs to.
-        step: Whether it counts as a character: neither an accent nor invisible.
-        is_accent: Whether it is an accent that belongs to the character before it.
-        counted: Whether its hash counts.
+        step: Whether it counts as a character: neither invisible, nor an accent of the character before it.
+        is_accent: Whether it is an accent. One that begins a word is that of an empty character.
         owner: Its word, from 1; 0 for none.
         starts: Whether it begins that word.
         end: The byte after its last.
@@ -55,7 +54,6 @@ class Characters(NamedTuple):
     rank: Tensor
     step: Tensor
     is_accent: Tensor
-    counted: Tensor
     owner: Tensor
     starts: Tensor
     end: Tensor
@@ -94,8 +92,8 @@ class CharacterReader(nn.Module):
         position = torch.arange(text.shape[1] * 4, dtype=torch.int32, device=text.device)
         decoded = self._decode(text, position)
         visible, kind, starts = self._find_starts(decoded, position)
-        is_accent = is_one_of(kind, [BreakClass.ACCENT]) * visible * (1 - starts)
-        step = visible * (1 - is_accent) * decoded.counted
+        is_accent = is_one_of(kind, [BreakClass.ACCENT]) * visible
+        step = visible * (1 - is_accent * (1 - starts)) * decoded.counted
         # Words so far in the high half and characters so far in the low half, in one prefix sum.
         sums = prefix_sum(starts * 65536 + step, position)
         inside = visible * (kind != BreakClass.SPACE).to(torch.int32)
@@ -110,7 +108,6 @@ class CharacterReader(nn.Module):
             (torch.bitwise_and(sums, 65535) - 1).clamp(min=0),
             step,
             is_accent,
-            decoded.counted,
             shift_right(sums, 16) * inside,
             starts,
             decoded.end,

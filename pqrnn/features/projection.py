@@ -117,9 +117,13 @@ class Projection(nn.Module):
             words: W, rows of the result.
         """
         characters, members, spans, count = self._segment(text, words)
-        salt = CHARACTER_SALT + characters.is_accent * to_int32(ACCENT_SALT - CHARACTER_SALT)
-        hashes = mix(characters.folded * to_int32(MULTIPLIER) + salt)
-        features = [self._word_features(hashes * characters.counted + characters.accents, characters, members)]
+        code = characters.folded * (1 - characters.is_accent)
+        hashes = mix(code * to_int32(MULTIPLIER) + to_int32(CHARACTER_SALT))
+        whole = hashes * characters.step + characters.accents
+        if self.config.version > 1:
+            own = mix(characters.folded * to_int32(MULTIPLIER) + to_int32(ACCENT_SALT))
+            whole = whole + own * characters.is_accent
+        features = [self._word_features(whole, characters, members)]
         if self.config.ngram_features:
             features.append(self._ngram_features(hashes, characters, members))
         return Words(torch.cat(features, -1), spans, count)

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from torch import nn
 
 from pqrnn.checkpoint import Facts, read_facts, read_revision, save_checkpoint
 from pqrnn.dataset.encoded import EncodedDataset, measure_lengths
-from pqrnn.distillation.loading import NetworkConfig
 from pqrnn.distributed import is_leader
 from pqrnn.errors import TrainingError
 from pqrnn.model.network import Network
+from pqrnn.recipes.settings import TrainingConfig
 from pqrnn.run_folder import CURVES, FACTS, GOLDEN_TEXTS, LOG, STATE, WEIGHTS
 from pqrnn.seeding import make_random
 from pqrnn.training.plots import plot_curves
 from pqrnn.training.resume import TrainingState, load_state, read_progress, save_state
-from pqrnn.training.run_settings import RunSettings
+from pqrnn.training.run_settings import Difference, RunSettings, compare_settings
 from pqrnn.training.step import TrainingStep
 from runtime_py.atomic_files import write_atomic
 from runtime_py.decode.labels import Labels
+
+_CHANGEABLE = ("training.epochs", "training.patience")
+_OTHER = "; choose another --out, or --restart to throw it away"
 
 
 class RunArtifacts:
@@ -45,13 +52,17 @@ class RunArtifacts:
     def take_up(self, step: TrainingStep, progress: TrainingState) -> TrainingState:
         """Put the saved state back, and return its progress; without a state return `progress`.
 
+        What a kill left of a file that was being written is removed.
+
         Raises:
             TrainingError: the state is damaged or does not fit.
         """
+        if is_leader():
+            _remove_scraps(self._folder)
         state = self._folder / STATE
         if not state.is_file():
             return progress
-        if read_progress(state).best >= 0.0:
+        if read_progress(state).keeps_weights:
             self.keep(step.average)
         return load_state(state, self._modules(step), step.optimizer)
 
@@ -60,14 +71,27 @@ class RunArtifacts:
         if is_leader():
             save_state(self._folder / STATE, progress, self._modules(step), step.optimizer)
 
+    @contextmanager
+    def explain_failures(self, progress: TrainingState, config: TrainingConfig) -> Iterator[None]:
+        """Say where a step that fails leaves the run, and what to do about it."""
+        try:
+            yield
+        except TrainingError as error:
+            ways = f"--restart with a lower --learning-rate (now {config.learning_rate:g}) begins anew"
+            if (self._folder / STATE).is_file() and progress.keeps_weights:
+                ways = f"--finish keeps the best of the {progress.epoch} epochs before, {ways}"
+            raise TrainingError(f"{self._folder}: {error}, so the run stops; {ways}") from error
+
     def write_log(self, log: list[dict[str, Any]]) -> None:
         """Write log and learning curves."""
         if is_leader():
             write_atomic(self._folder / LOG, "".join(json.dumps(line) + "\n" for line in log).encode())
             plot_curves(log, self._folder / CURVES)
 
-    def finish(self, settings: RunSettings, progress: TrainingState, labels: Labels, dataset: EncodedDataset) -> None:
-        """Write the checkpoint, and remove the state."""
+    def finish(
+        self, settings: RunSettings, progress: TrainingState, labels: Labels, dataset: EncodedDataset, early: bool
+    ) -> None:
+        """Write the checkpoint, and remove the state. `early`: whether a person ended the run before its last epoch."""
         if not is_leader():
             return
         facts: Facts[Any] = Facts(
@@ -79,6 +103,8 @@ class RunArtifacts:
                 **settings.as_dict(),
                 "best_epoch": progress.best_epoch,
                 "settings": progress.settings,
+                **({"changes": progress.changes} if progress.changes else {}),
+                **({"ended_early": progress.epoch} if early else {}),
                 **settings.record,
             },
             metrics=progress.metrics(),
@@ -94,28 +120,104 @@ class RunArtifacts:
         return modules if self.best is None else {**modules, "best": self.best}
 
 
-def find_finished(folder: Path, fingerprint: str, kind: type[NetworkConfig]) -> Facts[Any] | None:
+def find_finished(folder: Path, settings: RunSettings) -> Facts[Any] | None:
     """Return the facts of a finished run with these settings, None where there is something to do.
 
     Raises:
-        TrainingError: the folder holds a run with other settings.
+        TrainingError: The folder holds a finished run with other settings, or an unfinished one with settings that
+            cannot change under way.
     """
-    other = "with other settings or data; choose another --out, or --restart to throw it away"
     if (folder / FACTS).is_file():
-        facts = read_facts(folder, kind)
-        if facts.training.get("settings") != fingerprint:
-            raise TrainingError(f"{folder}: holds a parser that was trained {other}")
+        facts = read_facts(folder, type(settings.model))
+        if facts.training.get("settings") != settings.fingerprint():
+            differences = compare_settings(_describe_finished(facts), settings)
+            raise TrainingError(f"{folder}: holds a parser that was trained {_with_others(differences)}{_OTHER}")
         return facts
     state = folder / STATE
-    if state.is_file() and read_progress(state).settings != fingerprint:
-        raise TrainingError(f"{folder}: holds an unfinished run {other}")
+    if state.is_file():
+        adopt_settings(folder, read_progress(state), settings)
     return None
+
+
+def check_finishable(folder: Path) -> None:
+    """Refuse to end what is not there.
+
+    Raises:
+        TrainingError: The folder holds no unfinished run, or one without an epoch that could be kept.
+    """
+    state = folder / STATE
+    if not state.is_file():
+        raise TrainingError(f"{folder}: holds no unfinished run, so there is nothing to --finish")
+    if not read_progress(state).keeps_weights:
+        raise TrainingError(
+            f"{folder}: no epoch of this run is done yet, so there is none to keep: go on without --finish until "
+            "there is"
+        )
+
+
+def adopt_settings(folder: Path, progress: TrainingState, settings: RunSettings) -> list[Difference]:
+    """Let an unfinished run go on with these settings; return those that change.
+
+    Args:
+        folder: Folder of the run, for errors.
+        progress: Where the run is; its settings become these.
+        settings: What is asked for.
+
+    Raises:
+        TrainingError: With the names of the settings that cannot change under way.
+    """
+    fingerprint, described = settings.fingerprint(), progress.described
+    same = progress.settings == fingerprint
+    changed = [] if same or described is None else compare_settings(described, settings)
+    if not same:
+        if described is None:
+            raise TrainingError(
+                f"{folder}: holds an unfinished run with other settings or data, of a version that did not keep their "
+                f"names{_OTHER}"
+            )
+        fixed = [one for one in changed if one.path not in _CHANGEABLE]
+        if fixed or not changed:
+            raise TrainingError(
+                f"{folder}: holds an unfinished run {_with_others(fixed)}; only --epochs, --patience and --threads may "
+                f"change under way{_OTHER}"
+            )
+        if settings.config.epochs <= progress.epoch:
+            raise TrainingError(
+                f"{folder}: holds an unfinished run of which {progress.epoch} epochs are done, so --epochs "
+                f"{settings.config.epochs} cannot be reached: --finish ends it and keeps the best of them{_OTHER}"
+            )
+        progress.changes.append({"step": progress.step, **{one.path: [one.before, one.now] for one in changed}})
+    progress.settings, progress.described = fingerprint, settings.describe()
+    return changed
+
+
+def _describe_finished(facts: Facts[Any]) -> dict[str, Any]:
+    """Return the settings of a finished run by name, as `RunSettings.describe` does."""
+    training = facts.training
+    described = {"model": msgspec.to_builtins(facts.config), "training": training, "data": facts.data}
+    return described | ({"distillation": training["distillation"]} if "distillation" in training else {})
+
+
+def _with_others(differences: Sequence[Difference]) -> str:
+    """Return "with other settings or data", and which."""
+    named = f" ({'; '.join(one.text for one in differences)})" if differences else ""
+    return f"with other settings or data{named}"
 
 
 def discard(folder: Path) -> None:
     """Remove what a run writes, and nothing else."""
     for name in (FACTS, WEIGHTS, LOG, CURVES, STATE):
         (folder / name).unlink(missing_ok=True)
+    _remove_scraps(folder)
+
+
+def _remove_scraps(folder: Path) -> None:
+    """Remove files that `write_atomic` had not finished when it was killed."""
+    for name in (FACTS, WEIGHTS, LOG, CURVES, STATE):
+        path = folder / name
+        for scrap in path.parent.glob(f".{path.name}.*"):
+            if re.fullmatch(r"[0-9a-f]{8}", scrap.name.rpartition(".")[2]):
+                scrap.unlink(missing_ok=True)
 
 
 def _choose_golden(dataset: EncodedDataset, seed: int) -> list[str]:

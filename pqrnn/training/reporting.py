@@ -31,7 +31,7 @@ class TrainingOutcome(NamedTuple):
     Attributes:
         folder: Where the trained parser is.
         metrics: Its development scores, as in a checkpoint.
-        ended: Why training ended: "done", "early stop" or "was finished".
+        ended: Why training ended: "done", "early stop" (patience), "ended early" (a person ended it) or "was finished".
     """
 
     folder: Path

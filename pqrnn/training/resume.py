@@ -30,6 +30,8 @@ class TrainingState(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         loss_sum: Sum of the losses of the epoch under way.
         log: A record for each finished epoch.
         start: Development scores of the weights that the run began with, where they were given.
+        described: The settings by name (`RunSettings.describe`); None in a state of an earlier version.
+        changes: Settings that were changed under way: the steps done before, and both values by name.
     """
 
     settings: str
@@ -41,6 +43,13 @@ class TrainingState(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     loss_sum: float = 0.0
     log: list[dict[str, Any]] = msgspec.field(default_factory=list)
     start: dict[str, Any] | None = None
+    described: dict[str, Any] | None = None
+    changes: list[dict[str, Any]] = msgspec.field(default_factory=list)
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether there are weights to keep: those of an epoch, or those that the run began with."""
+        return self.best >= 0.0
 
     def is_hopeless(self, patience: int) -> bool:
         """Say whether the score has not improved for `patience` epochs; a patience of 0 never ends."""

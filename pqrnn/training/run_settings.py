@@ -16,7 +16,33 @@ from pqrnn.distillation.loading import NetworkConfig
 from pqrnn.distillation.objective import DistillationObjective
 from pqrnn.model.int8 import AMAX_BEFORE
 from pqrnn.model.retired_options import add_retired_options
+from pqrnn.recipes.fields import list_fields
+from pqrnn.recipes.recipes import settings_in
 from pqrnn.recipes.settings import ModelConfig, TrainingConfig
+
+# What a run learns from, by the names that checkpoints have, and as people are told of it.
+DATA = {
+    "train": "the training utterances",
+    "dev": "the development utterances",
+    "lessons": "the teacher's answers",
+    "initial": "the weights to start from",
+}
+
+
+class Difference(NamedTuple):
+    """A setting that differs between a run and what is asked for now.
+
+    Attributes:
+        path: Its section and name, as "training.epochs".
+        text: What differs, for people: the option or path with both values, or which data are others.
+        before: The value of the run.
+        now: The value that is asked for.
+    """
+
+    path: str
+    text: str
+    before: Any = None
+    now: Any = None
 
 
 class RunSettings(NamedTuple):
@@ -51,6 +77,18 @@ class RunSettings(NamedTuple):
             decisive.append(self.data["initial"])
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
+    def sections(self) -> dict[str, msgspec.Struct]:
+        """Return the structs that decide the result, by name."""
+        sections: dict[str, msgspec.Struct] = {"model": self.model, "training": self.config}
+        if self.objective is not None:
+            sections["distillation"] = self.objective.config
+        return sections
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that decides the result, by name, as an unfinished run keeps it."""
+        sections = {name: msgspec.to_builtins(section) for name, section in self.sections().items()}
+        return {**sections, "data": {name: self.data[name] for name in DATA if name in self.data}}
+
     def as_dict(self) -> dict[str, Any]:
         """Return the settings of the training as a checkpoint keeps them."""
         settings = msgspec.to_builtins(self.config)
@@ -58,6 +96,48 @@ class RunSettings(NamedTuple):
             settings["distillation"] = msgspec.to_builtins(self.objective.config)
             settings["teachers"] = self.objective.store.index.teachers
         return settings
+
+
+def compare_settings(before: Mapping[str, Any], settings: RunSettings) -> list[Difference]:
+    """Return what differs between a run and settings that are asked for, `threads` left out.
+
+    Args:
+        before: The settings of the run (`RunSettings.describe`).
+        settings: What is asked for.
+    """
+    found = []
+    sections = settings.sections()
+    for name in dict.fromkeys([*sections, *(name for name in before if name != "data")]):
+        stored, section = before.get(name), sections.get(name)
+        if stored is None or section is None:
+            found.append(Difference(name, f"one {'has' if stored is None else 'had'} {name} settings, one none"))
+        elif not set(stored) & {field.encode_name for field in msgspec.structs.fields(section)}:
+            found.append(Difference(name, "another kind of network"))
+        else:
+            found += _compare_fields(name, stored, section)
+    data = before.get("data", {})
+    return found + [
+        Difference(f"data.{name}", f"{text} are others")
+        for name, text in DATA.items()
+        if data.get(name) != settings.data.get(name)
+    ]
+
+
+def _compare_fields(name: str, stored: Mapping[str, Any], section: msgspec.Struct) -> list[Difference]:
+    try:
+        earlier = {field.path: field.value for field in list_fields(settings_in(stored, type(section)))}
+    except msgspec.ValidationError as error:
+        return [Difference(name, f"{name} settings that this version cannot read: {error}")]
+    return [
+        Difference(
+            f"{name}.{field.path}",
+            f"{field.flag or f'{name}.{field.path}'} {earlier[field.path]} there, {field.value} here",
+            earlier[field.path],
+            field.value,
+        )
+        for field in list_fields(section)
+        if field.path != "threads" and earlier[field.path] != field.value
+    ]
 
 
 def hash_weights(weights: Mapping[str, Tensor]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,13 +13,13 @@ from pqrnn.dataset.collate import collate
 from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.distillation.objective import DistillationObjective
 from pqrnn.distributed import all_reduce, share_items, world_size, wrap_network
+from pqrnn.errors import TrainingError
 from pqrnn.model.losses import Totals, joint_loss
 from pqrnn.model.network import Network, WordTable
 from pqrnn.recipes.settings import TrainingConfig
 from pqrnn.training.config import learning_rate
 from pqrnn.training.optimizer import group_parameters, update_average
 from pqrnn.training.resume import TrainingState
-from pqrnn.training.signals import postpone_interrupts
 
 
 class TrainingStep:
@@ -61,6 +62,10 @@ class TrainingStep:
             number: Number of the step, from 0.
             utterances: The batch of all processes, the same in each.
             progress: Counts the step and sums the loss, together with the change of the weights.
+
+        Raises:
+            TrainingError: The loss or its gradient is no finite number. The weights are still those of before, but
+                norms have seen the batch: nothing of this network is to be kept.
         """
         config = self._config
         self.model.train()
@@ -79,13 +84,15 @@ class TrainingStep:
             loss = self._objective.blend(loss, encoding, share.items, batch.mask, totals)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), config.clip))
         with torch.no_grad():
             value = all_reduce(loss.detach()).item() / world_size()
-        with postpone_interrupts():
-            self.optimizer.step()
-            # The average begins short, so that the first weights are soon forgotten.
-            update_average(self.average, self.model, min(config.average, (1 + number) / (10 + number)))
-            progress.step = number + 1
-            progress.loss_sum += value
+        if not math.isfinite(value) or not math.isfinite(norm):
+            what = f"loss is {value}" if not math.isfinite(value) else f"gradient of the loss is {norm}"
+            raise TrainingError(f"step {number + 1}: the {what}, at a learning rate of {rate:.2g}")
+        self.optimizer.step()
+        # The average begins short, so that the first weights are soon forgotten.
+        update_average(self.average, self.model, min(config.average, (1 + number) / (10 + number)))
+        progress.step = number + 1
+        progress.loss_sum += value
         return value

@@ -33,13 +33,13 @@ from pqrnn.evaluation.prediction import predict_encoded
 from pqrnn.model.network import Network, WordTable
 from pqrnn.recipes.settings import ProjectionConfig, TrainingConfig
 from pqrnn.seeding import make_random
-from pqrnn.training.artifacts import RunArtifacts, discard, find_finished
+from pqrnn.training.artifacts import RunArtifacts, adopt_settings, check_finishable, discard, find_finished
 from pqrnn.training.batches import TrainingBatches
 from pqrnn.training.config import learning_rate
 from pqrnn.training.reporting import TrainingOutcome, TrainingReporter
 from pqrnn.training.resume import TrainingState
 from pqrnn.training.run_settings import RunSettings, hash_weights
-from pqrnn.training.signals import postpone_interrupts
+from pqrnn.training.signals import Signals
 from pqrnn.training.step import TrainingStep
 from runtime_py.decode.labels import Labels
 
@@ -58,6 +58,7 @@ def train(
     source: dict[str, Any] | None = None,
     record: Mapping[str, Any] | None = None,
     restart: bool = False,
+    finish: bool = False,
     reporter: TrainingReporter | None = None,
     stop_after: int | None = None,
 ) -> TrainingOutcome:
@@ -75,17 +76,20 @@ def train(
         source: Where the data came from, kept in the checkpoint.
         record: What else the checkpoint keeps of how it was made, such as the recipe; it does not decide the result.
         restart: Whether an earlier run in `folder` is thrown away.
+        finish: Whether an unfinished run in `folder` ends where it is: its best epoch is kept, nothing is learned.
         reporter: Object that is told of progress.
         stop_after: Step after which `KeyboardInterrupt` is raised without saving: a kill, for tests.
 
     Raises:
-        TrainingError: no data, answers about other data, weights of another shape, or `folder` holds a run with other
-            settings.
+        TrainingError: no data, answers about other data, weights of another shape, `folder` holds a run with other
+            settings, nothing there can be finished, or the loss is no number any more.
     """
     if not training or not development:
         raise TrainingError(
             f"nothing to learn from: {len(training)} training and {len(development)} development utterances"
         )
+    if restart and finish:
+        raise TrainingError("--restart throws the run away that --finish is to end: give one of them")
     if config.threads:
         torch.set_num_threads(config.threads)
     projection = getattr(model_config, "projection", ProjectionConfig())
@@ -100,16 +104,17 @@ def train(
     if initial is not None:
         data["initial"] = hash_weights(initial)
     settings = RunSettings(model_config, config, data, objective, record or {})
-    fingerprint = settings.fingerprint()
     if restart and is_leader():
         discard(folder)
     broadcast(None)  # nobody looks into the folder before the leader has cleared it
-    finished = find_finished(folder, fingerprint, type(model_config))
+    finished = find_finished(folder, settings)
     if finished is not None:
         return TrainingOutcome(folder, finished.metrics, "was finished")
+    if finish:
+        check_finishable(folder)
     run = _Run(settings, labels or list_labels(segmented), segmented, development, initial)
-    progress = TrainingState(settings=fingerprint)
-    return run.finish(folder, progress, reporter or TrainingReporter(), stop_after)
+    progress = TrainingState(settings=settings.fingerprint(), described=settings.describe())
+    return run.finish(folder, progress, reporter or TrainingReporter(), stop_after, finish)
 
 
 class _Run:
@@ -147,47 +152,74 @@ class _Run:
         self.scorer = _Scorer(held_out, labels, self.table)
 
     def finish(
-        self, folder: Path, progress: TrainingState, reporter: TrainingReporter, stop_after: int | None
+        self,
+        folder: Path,
+        progress: TrainingState,
+        reporter: TrainingReporter,
+        stop_after: int | None,
+        early: bool,
     ) -> TrainingOutcome:
-        """Run all epochs that are left and write the result."""
+        """Run all epochs that are left, or none if it is to end early, and write the result."""
         artifacts = RunArtifacts(folder)
         progress = artifacts.take_up(self.step, progress)
+        changed = adopt_settings(folder, progress, self.settings)
         if len(set(all_gather(progress.step))) > 1:
             raise TrainingError(
                 f"{folder}: the processes find different states there; on several machines it has to be a folder that "
                 "all share"
             )
+        for one in changed:
+            reporter.note(f"goes on from step {progress.step} with another setting: {one.text}")
         reporter.start(self.total, progress.step, self._describe())
-        if self.has_start and progress.start is None:
-            self._score_start(progress, artifacts)
-        try:
-            self._loop(progress, artifacts, reporter, stop_after)
-        except KeyboardInterrupt:
-            if stop_after is None:
-                artifacts.save(self.step, progress)
-            raise
-        artifacts.finish(self.settings, progress, self.labels, self.dataset)
-        ended = "early stop" if progress.epoch < self.settings.config.epochs else "done"
+        with Signals() as signals:
+            if self.has_start and progress.start is None:
+                self._score_start(progress, artifacts)
+            try:
+                early = early or self._loop(progress, artifacts, reporter, signals, stop_after)
+            except KeyboardInterrupt:
+                if stop_after is None:
+                    with signals.hold():
+                        artifacts.save(self.step, progress)
+                raise
+            all_done = progress.epoch == self.settings.config.epochs
+            artifacts.finish(self.settings, progress, self.labels, self.dataset, early and not all_done)
+        ended = "done" if all_done else "ended early" if early else "early stop"
         return TrainingOutcome(folder, broadcast(progress.metrics()), ended)
 
     def _loop(
-        self, progress: TrainingState, artifacts: RunArtifacts, reporter: TrainingReporter, stop_after: int | None
-    ) -> None:
+        self,
+        progress: TrainingState,
+        artifacts: RunArtifacts,
+        reporter: TrainingReporter,
+        signals: Signals,
+        stop_after: int | None,
+    ) -> bool:
+        """Learn until the last epoch, until patience ends, or until a signal asks for the end: say whether one did."""
         config, saved = self.settings.config, time.monotonic()
         while progress.epoch < config.epochs and not progress.is_hopeless(config.patience):
             for number, indices in self.batches.remaining(progress.epoch, progress.step):
                 rng = make_random(config.seed, "step", number)
                 torch.manual_seed(rng.getrandbits(48) + process_rank())
-                reporter.step(number + 1, self.step(number, self.batches.draw(indices, rng), progress))
+                utterances = self.batches.draw(indices, rng)
+                # Whole: norms see the batch long before the weights change, and a step that is done again must not
+                # find any of it.
+                with signals.hold(), artifacts.explain_failures(progress, config):
+                    loss = self.step(number, utterances, progress)
+                reporter.step(number + 1, loss)
                 if stop_after is not None and progress.step >= stop_after:
                     raise KeyboardInterrupt
+                if signals.poll() and progress.keeps_weights:
+                    return True
                 if time.monotonic() - saved > _SAVE_SECONDS:
                     artifacts.save(self.step, progress)
                     saved = time.monotonic()
-            self._end_epoch(progress, artifacts)
+            self._end_epoch(progress, artifacts, signals)
             reporter.epoch(progress.log[-1])
             artifacts.save(self.step, progress)
             saved = time.monotonic()
+            if signals.poll():
+                return True
+        return False
 
     def _score_start(self, progress: TrainingState, artifacts: RunArtifacts) -> None:
         """Score the weights that the run begins with: they are kept if nothing that is learned is as good."""
@@ -195,11 +227,11 @@ class _Run:
         progress.start, progress.best = scores, scores["exact_match"]["value"]
         artifacts.keep(self.step.average)
 
-    def _end_epoch(self, progress: TrainingState, artifacts: RunArtifacts) -> None:
+    def _end_epoch(self, progress: TrainingState, artifacts: RunArtifacts, signals: Signals) -> None:
         """Score the average of the weights, and note the epoch in one piece."""
         scores = self.scorer(self.step.average)
         rate = learning_rate(self.settings.config, progress.step - 1, self.total)
-        with postpone_interrupts():
+        with signals.hold():
             if progress.end_epoch(scores, self.batches.per_epoch, rate):
                 artifacts.keep(self.step.average)
             artifacts.write_log(progress.log)

@@ -15,7 +15,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from pqrnn.checkpoint import Checkpoint, load_checkpoint, read_revision, save_checkpoint
+from pqrnn.checkpoint import Checkpoint, load_checkpoint, read_revision, save_checkpoint, training_identity
 from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError
 from pqrnn.evaluation.evaluate import evaluate_predictions
@@ -69,7 +69,7 @@ def average_checkpoints(folders: Sequence[Path], development: Sequence[Example],
         training={
             **facts.training,
             "averaged": [
-                {"name": folder.name, "settings": parser.facts.training.get("settings")}
+                {"name": folder.name, "settings": training_identity(parser.facts)}
                 for folder, parser in zip(folders, parsers, strict=True)
             ],
         },

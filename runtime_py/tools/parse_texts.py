@@ -6,7 +6,8 @@ import msgspec
 
 from runtime_py.errors import InputTooLongError
 from runtime_py.parser import Parser
-from runtime_py.streams import complain, printable_json, write_line
+from runtime_py.streams import complain, write_line
+from runtime_py.terminal import printable_json
 from runtime_py.tools.presentation import parse_line, parse_text
 
 

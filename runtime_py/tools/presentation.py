@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from runtime_py.streams import printable_json, printable_line
+from runtime_py.terminal import printable, printable_json
 
 if TYPE_CHECKING:
     from runtime_py.decode.decoder import Parse
@@ -47,7 +47,7 @@ def parse_text(parse: "Parse") -> str:
     cut = "  (text cut)" if parse.truncated else ""
     slots = [f"    {slot.label}: {slot.text}  [{slot.start}:{slot.end}]" for slot in parse.slots]
     lines = [f"{parse.intent}  {parse.score:.2f}{cut}  {parse.text}", *slots]
-    return "\n".join(map(printable_line, lines))
+    return "\n".join(map(printable, lines))
 
 
 def check_document(result: "CheckResult") -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _taken(variant: "VariantFacts") -> str:
 
 def plain_text(table: Table) -> str:
     """Return a table as a title and columns of plain text."""
-    lines: Sequence[tuple[str, ...]] = [tuple(map(printable_line, row)) for row in (table.columns, *table.rows)]
+    lines: Sequence[tuple[str, ...]] = [tuple(map(printable, row)) for row in (table.columns, *table.rows)]
     widths = [max(len(row[column]) for row in lines) for column in range(len(table.columns))]
     shown = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines]
-    return "\n".join([printable_line(table.title), *(f"  {line}" for line in shown)])
+    return "\n".join([printable(table.title, lines=True), *(f"  {line}" for line in shown)])

@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from runtime_py.decode.decoder import Parse, Slot
 from runtime_py.decode.labels import Labels
 from runtime_py.errors import InputError
-from runtime_py.streams import printable, printable_json, printable_line, texts_to_parse
+from runtime_py.streams import texts_to_parse
+from runtime_py.terminal import printable, printable_json
 from runtime_py.tools.presentation import Table, parse_line, parse_text, plain_text
 
 _ROOT = Path(__file__).parents[3]
@@ -89,7 +90,7 @@ def test_a_line_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 @given(_ANY_TEXT)
 def test_a_terminal_is_shown_nothing_that_it_obeys(text: str) -> None:
     assert not _OBEYED.search(printable(text))
-    line = printable_line(text)
+    line = printable(text)
     assert not _OBEYED.search(line)
     assert not set("\n\t") & set(line)
     if not _OBEYED.search(text) and not re.search("[\ud800-\udfff\n\t]", text):
