@@ -88,11 +88,9 @@ class WordFinder:
         self._words, self._version = words, version
         self._one = Int32Values(code)
         self._hangul = HangulComposer(code, decoder) if version > 1 else None
-        # A fold may be longer than its character, and the last element is for what is not kept.
-        size = decoder.codes.shape[0] - 2 * MARGIN + _LONGEST_FOLD + 1
+        size = decoder.codes.shape[0] - 2 * MARGIN + _LONGEST_FOLD  # a fold reaches over the last byte for a while
         self.hashed = allocate_array(code, size)
         self.accents = allocate_array(code, size if version > 1 else 1)
-        self._dump = code.index(size - 1)
         self.first, self.next, self.start, self.end, self.kind, self.upper, self.before, self.after = (
             allocate_array(code, words + 1) for _ in range(8)
         )
@@ -247,11 +245,10 @@ class WordFinder:
         if self._version == 1:
             self._store(self._hash(character.folded), self.hashed, to_index(code, kept))
             return one.do("addi", kept, one.select(stays, 1, 0))
-        is_accent = self._both(self._is(character.kind, BreakClass.ACCENT), self._negate(starts))
-        salt = one.select(is_accent, ACCENT_SALT, CHARACTER_SALT)
-        value = one.mix(one.do("addi", one.do("muli", character.folded, MULTIPLIER), salt))
+        accented = self._is(character.kind, BreakClass.ACCENT)
+        is_accent = self._both(accented, self._negate(starts))
         at = to_index(code, kept)
-        self._store(value, self.hashed, at)
+        self._store(self._hash(one.select(accented, 0, character.folded)), self.hashed, at)
         self._store(one.number(0), self.accents, at)
         step = self._both(stays, character.counted, self._negate(is_accent))
         after = one.do("addi", kept, one.select(step, 1, 0))
@@ -264,10 +261,12 @@ class WordFinder:
                 self._store(one.number(0), self.accents, index)
             after = one.do("addi", after, one.select(exists, 1, 0))
         # Accents belong to the last of the character's hashes, and an accent to that before it.
-        belongs = self._both(stays, character.counted)
-        target = code.value(f"arith.select {belongs}, {to_index(code, one.do('subi', after, 1))}, {self._dump} : index")
-        added = one.do("addi", self._folds(character.row, 0), one.select(is_accent, value, 0))
-        self._store(one.do("addi", self._load(self.accents, target), added), self.accents, target)
+        composed = one.compare("ne", character.row, 0)
+        with code.when(self._both(stays, character.counted, self._either(composed, accented))):
+            target = to_index(code, one.do("subi", after, 1))
+            own = one.mix(one.do("addi", one.do("muli", character.folded, MULTIPLIER), ACCENT_SALT))
+            added = one.do("addi", self._folds(character.row, 0), one.select(accented, own, 0))
+            self._store(one.do("addi", self._load(self.accents, target), added), self.accents, target)
         return after
 
     def _folds(self, row: Value, column: int) -> Value:

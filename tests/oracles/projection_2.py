@@ -144,6 +144,9 @@ class _Word:
                 base, accents = found[-1]
                 found[-1] = base, accents + each.bases + each.accents
                 continue
+            if each.kind == ACCENT:
+                found.append(("\0", each.bases + each.accents))
+                continue
             found += [(base, "") for base in each.bases]
             found[-1] = found[-1][0], each.accents
         return found
