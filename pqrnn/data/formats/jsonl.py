@@ -11,6 +11,7 @@ nothing here, but for those that look like one of ours (`pqrnn.data.formats.json
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from pqrnn.data.formats.base import DataFormat, Row, parse_object
@@ -18,10 +19,12 @@ from pqrnn.data.formats.json_rows import EXPECTED, read_object
 from pqrnn.data.reading import ReadOptions
 from pqrnn.data.textfile import TextFile
 
+_TEXT, _INTENT = re.compile(r'"text"\s*:'), re.compile(r'"intent"\s*:')
+
 
 def _recognise(_name: str, head: Sequence[str]) -> bool:
     first = head[0].lstrip()
-    return first.startswith("{") and '"text"' in first and '"intent"' in first
+    return first.startswith("{") and _TEXT.search(first) is not None and _INTENT.search(first) is not None
 
 
 def _recognise_columns(_name: str, head: Sequence[str], options: ReadOptions) -> bool:

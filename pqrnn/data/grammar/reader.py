@@ -23,7 +23,7 @@ _RANGE_VARIABLE = "n"
 _DIGITS = "0123456789"
 _DEEPEST = 20
 _DEEPEST_TREE = 200  # of brackets and references, one in the other: what draws a sentence goes as deep
-_LARGEST = 10**15  # what a random number can choose between
+_LARGEST = 10**100  # far below what a random number, a float, can choose between
 
 
 def load_grammar(path: Path | str) -> Grammar:
@@ -185,7 +185,7 @@ class _GrammarReader:
         digits = item.get("digits", _DIGITS)
         for key, value in (("from", first), ("to", last), ("step", step)):
             if abs(value) > _LARGEST:
-                self.fail(f"{where}: {key} is beyond {_LARGEST:,}; expected smaller numbers", line)
+                self.fail(f"{where}: {key} has more than 100 digits; expected smaller numbers", line)
         if step < 1:
             self.fail(f"{where}: step {step}; expected 1 or more", line)
         if last < first:

@@ -123,7 +123,7 @@ def test_every_parser_and_every_format_has_its_line() -> None:
     names = {path.parent.name for path in (ROOT / "pqrnn/zoo/checkpoints").glob("*/entry.json")}
     assert set(re.findall(r"^\| \[([\w-]+)\]", zoo, re.MULTILINE)) == names
     data = (ROOT / "pqrnn/data/README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(\w+)` \|", data, re.MULTILINE)) == set(BY_NAME)
+    assert set(re.findall(r"^\| `([\w-]+)` \|", data, re.MULTILINE)) == set(BY_NAME)
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=_names)

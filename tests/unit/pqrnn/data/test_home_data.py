@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from functools import cache
@@ -11,10 +12,11 @@ import pytest
 
 from pqrnn.data.examples import Example
 from pqrnn.data.grammar import Grammar, GrammarError, load_grammar
-from pqrnn.data.grammar.analysis import references
-from pqrnn.data.grammar.nodes import ListRef
+from pqrnn.data.grammar.analysis import Analysis, references
+from pqrnn.data.grammar.nodes import Choice, ListRef, Node, RuleRef, Sequence, Text
 from pqrnn.data.grammar.splits import split_key
 from pqrnn.data.home import home_grammar_path, home_locales, load_home_examples
+from pqrnn.data.lint import lint_grammar
 
 LOCALES = ("de", "en", "es", "fr", "hi", "th")
 _SCRIPTS = {"hi": "DEVANAGARI", "th": "THAI"}
@@ -147,3 +149,102 @@ def test_languages_by_name() -> None:
     assert english[0].source.startswith("en.toml:")
     with pytest.raises(GrammarError, match="no locale 'it'; expected one of de, en, es, fr, hi, th"):
         load_home_examples("dev", "it")
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_what_is_not_to_be_done_is_none_of_the_commands(locale: str) -> None:
+    grammar = _load(locale)
+    commands = {intent for intent in grammar.intents if intent != "none"}
+    rules = {name.removeprefix("not_") for name in grammar.definitions.rules if name.startswith("not_")}
+    assert rules == commands
+    analysis = Analysis(grammar.definitions)
+    for intent in commands:
+        rule = grammar.definitions.rules[f"not_{intent}"]
+        assert not analysis.labels(rule), intent
+        assert analysis.count(rule) >= 6, intent
+    reached: dict[str, set[str]] = defaultdict(set)
+    for sentence in grammar.sentences:
+        reached[sentence.intent] |= {each.name for each in references(sentence.node) if isinstance(each, RuleRef)}
+    assert {f"not_{intent}" for intent in commands} <= reached["none"]
+    assert not any(name.startswith("not_") for intent in commands for name in reached[intent])
+
+
+# Of every kind of command a few, as people might say them.
+_NEGATIONS = {
+    "en": (
+        "don't turn off the lights", "please do not open the garage", "never play that song", "no, don't mute the TV",
+        "you don't have to lock the front door", "I don't want you to call mum", "don't set a timer for ten minutes",
+        "there is no need to check the thermostat", "don't add milk to the shopping list", "don't do that",
+    ),
+    "de": (
+        "schalte das Licht nicht aus", "bitte nicht die Garage öffnen", "du sollst das Licht nicht anmachen",
+        "mach die Musik nicht lauter", "ruf Anna nicht an", "das Licht in der Küche nicht einschalten",
+        "stell die Heizung nicht auf 22 Grad", "bitte lies die Einkaufsliste nicht vor", "mach das bitte nicht",
+        "erinnere mich nicht daran",
+    ),
+    "es": (
+        "no apagues la luz", "por favor no abras el garaje", "no hace falta subir la persiana", "no llames a mamá",
+        "no quiero que pongas música", "no hay que cerrar con llave la puerta", "mejor no hagas nada",
+        "no añadas leche a la lista", "no me digas la hora", "todavía no pongas una alarma para las siete",
+    ),
+    "fr": (
+        "n'éteins pas la lumière", "il ne faut pas ouvrir le garage", "n'appelle pas maman", "ne monte pas le son",
+        "surtout ne ferme pas les volets", "ne mets pas de réveil demain matin", "ne me dis pas l'heure",
+        "n'ajoute pas de lait à la liste de courses", "merci de ne pas déverrouiller la porte", "ne fais pas ça",
+    ),
+    "hi": (
+        "लाइट मत जलाओ", "गैराज मत खोलो", "टाइमर रद्द मत करो", "टीवी बंद न करें", "मम्मी को फोन मत करना",
+        "आवाज़ बढ़ाने की ज़रूरत नहीं है", "समय मत बताओ", "पर्दे बंद मत कीजिए", "ऐसा मत करो",
+        "दूध लिस्ट में शामिल मत करो",
+    ),
+    "th": (
+        "อย่าปิดไฟ", "ไม่ต้องเปิดทีวีนะ", "ห้ามล็อกประตูหน้า", "อย่าเพิ่งเปิดเพลง", "ไม่ต้องโทรหาแม่ครับ", "อย่าเพิ่มเสียง",
+        "ไม่ต้องตั้งนาฬิกาปลุกพรุ่งนี้", "กรุณาอย่าปิดม่านในห้องนอน", "อย่าทำแบบนั้น", "ไม่ต้องบอกเวลา",
+    ),
+}  # fmt: skip
+
+
+def _to_pattern(node: Node, grammar: Grammar) -> str:
+    """Return a regular expression for what a tree without lists makes, with white space left out."""
+    match node:
+        case Text(value):
+            return re.escape("".join(value.split()))
+        case Sequence(parts):
+            return "".join(_to_pattern(part, grammar) for part in parts)
+        case Choice(options):
+            return f"(?:{'|'.join(_to_pattern(option, grammar) for option in options)})"
+        case RuleRef(name):
+            return _to_pattern(grammar.definitions.rules[name], grammar)
+        case _:
+            raise AssertionError(node)
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_negated_commands_as_people_say_them_are_made_for_none(locale: str) -> None:
+    grammar = _load(locale)
+    plain = [sentence for sentence in grammar.sentences if not _has_lists(sentence.node, grammar)]
+    patterns = [(sentence.intent, re.compile(_to_pattern(sentence.node, grammar))) for sentence in plain]
+    for text in _NEGATIONS[locale]:
+        bare = "".join(text.split())
+        assert {intent for intent, pattern in patterns if pattern.fullmatch(bare)} == {"none"}, text
+
+
+def _has_lists(node: Node, grammar: Grammar) -> bool:
+    return any(
+        isinstance(each, ListRef) or _has_lists(grammar.definitions.rules[each.name], grammar)
+        for each in references(node)
+    )
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_negated_commands_are_made_often_enough_to_be_learned(locale: str) -> None:
+    grammar = _load(locale)
+    made = [row.intent for row in itertools.islice(grammar.draw(1), 5000)]
+    assert 0.1 < made.count("none") / len(made) < 0.2
+    negated = [sentence for sentence in grammar.sentences if sentence.intent == "none" and "<not_" in sentence.template]
+    assert sum(sentence.weight for sentence in negated) >= len(grammar.intents) - 1
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_no_sentence_is_made_under_two_intents(locale: str) -> None:
+    assert lint_grammar(_load(locale)) == []
