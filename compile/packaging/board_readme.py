@@ -68,8 +68,8 @@ def board_note(
         "",
         *_wrapped(
             "To exchange the package, copy the new one beside it and rename both: mv OLD aside; mv NEW OLD. A parser "
-            "that runs has its code in memory and goes on with it. Do not copy over the old one: whoever opens it meanwhile "
-            "meets half of each.",
+            "that runs has its code in memory and goes on with it. Do not copy over the old one: whoever opens it "
+            "meanwhile meets half of each.",
             "  ",
         ),
         "",
