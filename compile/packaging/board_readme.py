@@ -44,9 +44,7 @@ def board_note(
         *_wrapped(
             "This fetches NumPy and iree-base-runtime (which brings ml-dtypes), and msgspec (0.2 MB without further "
             "dependencies), which reads the package's manifest strictly. A board without network: on another machine "
-            + (
-                "run" if python else "run the second of these lines, with what the first one prints on the board as X.Y"
-            ),
+            + ("run" if python else "run the second of these lines, with what the first prints on the board as X.Y"),
             "  ",
         ),
         "",
@@ -67,9 +65,9 @@ def board_note(
         '    parser("your text here")',
         "",
         *_wrapped(
-            "To exchange the package, copy the new one beside it and rename both: mv OLD aside; mv NEW OLD. A parser that "
-            "runs has its code in memory and goes on with it. Do not copy over the old one: whoever opens it meanwhile "
-            "meets half of each.",
+            "To exchange the package, copy the new one beside it and rename both: mv OLD aside; mv NEW OLD. A parser "
+            "that runs has its code in memory and goes on with it. Do not copy over the old one: whoever opens it "
+            "meanwhile meets half of each.",
             "  ",
         ),
         "",

@@ -72,7 +72,7 @@ def distill(
             pqrnn.distill(
                 data,
                 out,
-                teacher,
+                [find_run(path) for path in teacher],
                 recipe=recipe,
                 unlabelled=unlabelled or [],
                 logits=lessons,
