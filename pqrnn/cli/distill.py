@@ -72,7 +72,7 @@ def distill(
             pqrnn.distill(
                 data,
                 out,
-                [find_run(path) for path in teacher],
+                teacher,
                 recipe=recipe,
                 unlabelled=unlabelled or [],
                 logits=lessons,
