@@ -44,9 +44,7 @@ def board_note(
         *_wrapped(
             "This fetches NumPy and iree-base-runtime (which brings ml-dtypes), and msgspec (0.2 MB without further "
             "dependencies), which reads the package's manifest strictly. A board without network: on another machine "
-            + (
-                "run" if python else "run the second of these lines, with what the first one prints on the board as X.Y"
-            ),
+            + ("run" if python else "run the second of these lines, with what the first prints on the board as X.Y"),
             "  ",
         ),
         "",

@@ -10,6 +10,7 @@ import typer
 from pqrnn.cli.app import app
 from pqrnn.cli.options import JsonOption
 from pqrnn.cli.output import print_json, require_extra, say, show_table
+from pqrnn.errors import PqrnnError
 
 
 @app.command(epilog="Example:  `pqrnn deploy home.pqrnn --target raspberry-pi-4 --out home-for-the-pi --archive`")
@@ -40,6 +41,7 @@ def deploy(
     `pip install` of that wheel fetches NumPy, iree-base-runtime and msgspec: no compiler, no PyTorch.
     """
     require_extra("compile", "hatchling")
+    _check_package(package)
     from compile.packaging.bundle import deploy as make_bundle
 
     bundle = make_bundle(package, out, target or (), archive, replace, python)
@@ -62,3 +64,15 @@ def deploy(
         ("next", f"copy {f'{out}.tar.gz' if archive else out} to the board and follow README.txt in it"),
     ]
     show_table(str(out), ("part", "what"), rows)
+
+
+def _check_package(package: Path) -> None:
+    """Say what to do where a parser of the zoo is named, which is compiled for this machine and not for boards."""
+    from pqrnn.zoo.shelf import find_parser, is_name
+
+    if not package.exists() and is_name(str(package)):
+        name = find_parser(str(package)).entry.name
+        raise PqrnnError(
+            f"{name} is a parser of the zoo, and a bundle is made from a package for the board: "
+            f"pqrnn compile {name} --target raspberry-pi-4 --out {name}.pqrnn ('pqrnn targets' lists all)"
+        )

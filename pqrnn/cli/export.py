@@ -95,12 +95,9 @@ def export_c(
 
     from compile.standalone.pipeline import export_parser
 
-    run = find_run(run)
-
+    buckets, run = _read_buckets(bucket), find_run(run)
     with Console(stderr=True, quiet=json).status("starting") as status:
-        exported = export_parser(
-            run, out, target, buckets=_read_buckets(bucket), replace=replace, on_progress=status.update
-        )
+        exported = export_parser(run, out, target, buckets=buckets, replace=replace, on_progress=status.update)
     figures, proof = exported.figures, exported.proof
     if json:
         print_json(

@@ -194,7 +194,7 @@ class CharacterReader(nn.Module):
             is_one_of(kind, [BreakClass.LETTER])
             + is_one_of(kind, [BreakClass.UNSPACED]) * (base != BreakClass.UNSPACED).to(torch.int32)
         )
-        after_single = torch.bitwise_and(prefix_max((end * 2 + single) * solid, position), 1) * is_one_of(
+        after_single = torch.bitwise_and(prefix_max((position * 2 + 2 + single) * solid, position), 1) * is_one_of(
             before, [BreakClass.LETTER, BreakClass.UNSPACED, BreakClass.ACCENT]
         )
         stays = (decoded.folded == FULL_STOP).to(torch.int32) * after_single

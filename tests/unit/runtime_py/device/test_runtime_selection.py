@@ -212,6 +212,9 @@ class TestLoad:
                 if arguments[-1] is not None:
                     raise DeviceError("the GPU llvmpipe cannot be opened (VK_ERROR_DEVICE_LOST).")
 
+            def release(self) -> None:
+                pass
+
         monkeypatch.setattr("runtime_py.parser.Session", FakeSession)
         monkeypatch.setattr("runtime_py.parser.this_machine", lambda: HASWELL)
         yield tried
