@@ -128,7 +128,8 @@ class CharacterReader(nn.Module):
             # Jamo that are part of a syllable extend it.
             kind = kind * counted + (1 - counted) * int(BreakClass.EXTEND)
             row = torch.bitwise_and(shift_right(entry, CLASS_BITS), (1 << FOLD_BITS) - 1)
-            accents, second, third = functional.embedding(row, self.folds).unbind(-1)
+            found = functional.embedding(row, self.folds)
+            accents, second, third = found[..., 0], found[..., 1], found[..., 2]
             # The second and third character of a fold lie at the next bytes, where no character begins.
             is_second, is_third = (_shift(second, 1) > 0).to(torch.int32), (_shift(third, 2) > 0).to(torch.int32)
             folded = folded + _shift(second, 1) + _shift(third, 2)
