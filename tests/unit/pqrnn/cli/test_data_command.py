@@ -112,3 +112,9 @@ def test_training_says_the_two_gravest(tmp_path: Path) -> None:
     assert reporter.notes[-1].startswith("intents in dev or test that no training row has, 1: 'stop'")
     assert len(reporter.notes) == 4
     assert not any("\n" in note for note in reporter.notes)
+
+
+def test_sentences_beyond_what_python_writes_are_counted(tmp_path: Path) -> None:
+    grammar = tmp_path / "mine.toml"
+    grammar.write_text(f'[intents]\na = "{"(a|b|c|d|e|f|g|h|i|j)" * 4400}"\n')
+    assert "about 10^4400 sentences possible" in _run("data", "sample", grammar, "-n", "1")

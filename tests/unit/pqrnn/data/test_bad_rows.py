@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pqrnn.data import load_examples
-from pqrnn.data.formats.base import LONGEST_TEXT
+from pqrnn.data.examples import LONGEST_TEXT
 from pqrnn.data.reading import ReadReport
 from pqrnn.data.training_data import load_training_data
 from pqrnn.errors import DataFormatError, DataNotFoundError
