@@ -48,11 +48,17 @@ def sample(
             slots = ", ".join(f"{slot.label}={example.text[slot.start : slot.end]!r}" for slot in example.slots)
             typer.echo(f"{example.intent:24} {example.text}" + (f"    ({slots})" if slots else ""))
     if not json:
+        count = _write_count(loaded.count())
         typer.secho(
-            f"{len(loaded.intents)} intents, {len(loaded.labels)} slots, {loaded.count():,} sentences possible",
+            f"{len(loaded.intents)} intents, {len(loaded.labels)} slots, {count} sentences possible",
             fg="cyan",
             err=True,
         )
+
+
+def _write_count(count: int) -> str:
+    """Return a number in digits, or its size where Python refuses to write so many."""
+    return f"{count:,}" if count < 10**100 else f"about 10^{int(count.bit_length() * 0.30103)}"
 
 
 @data_app.command(epilog="Example:  `pqrnn data show mtop:DATA/mtop/spans --lang en`")

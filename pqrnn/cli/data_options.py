@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 _PANEL = "How the data are read"
-_SPECS = ("data", "dev")  # parameters of commands that are specifications of data
+# Parameters of commands that are specifications of data, and those that are lists of them.
+_SPECS, _LISTS = ("data", "dev"), ("unlabelled",)
 
 SkipBadRowsOption = Annotated[
     bool,
@@ -43,7 +44,8 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 def reads_data(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say how its data are read.
 
-    What they say becomes part of `data` and `dev`, so that whatever reads these again later reads the same.
+    What they say becomes part of `data` and `dev`, so that whatever reads these again later reads the same. Further
+    data may have other columns, so for these only bad rows are left out.
     """
 
     @functools.wraps(function)
@@ -56,6 +58,10 @@ def reads_data(function: Callable[..., None]) -> Callable[..., None]:
         for name in _SPECS:
             if given.get(name):
                 given[name] = add_options(given[name], options)
+        rows = ReadOptions(skip_bad_rows=options.skip_bad_rows)
+        for name in _LISTS:
+            if given.get(name):
+                given[name] = [add_options(each, rows) for each in given[name]]
         function(**given)
 
     own = inspect.signature(function, eval_str=True).parameters.values()

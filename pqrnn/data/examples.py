@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LONGEST_TEXT = 4096
+"""Bytes of the longest utterance that is read: what finds its words takes memory with the square of its length."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlotSpan:

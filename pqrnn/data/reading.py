@@ -94,7 +94,8 @@ class ReadReport:
         lines = [f"{rows} left out ({SKIP_OPTION}):"]
         shown = self.counts.most_common(_SHOWN_REASONS)
         for kind, count in shown:
-            lines.append(f"  {count:,}, the first at {_locate(self.problems[kind])}; expected {kind}")
+            problem = self.problems[kind]
+            lines.append(f"  {count:,}, the first at {_locate(problem)}; expected {problem.expected}")
         rest = self.wrong - sum(count for _, count in shown)
         return "\n".join([*lines, f"  {rest:,} for other reasons"] if rest else lines)
 

@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from pqrnn.data.examples import Example, SlotSpan
+from pqrnn.data.examples import LONGEST_TEXT, Example, SlotSpan
 from pqrnn.data.reading import ReadOptions
 from pqrnn.data.splits import SPLITS, find_split
 from pqrnn.data.textfile import TextFile
-
-LONGEST_TEXT = 4096
-"""Bytes of the longest utterance that is read: what finds its words takes memory with the square of its length."""
 
 
 class Row(NamedTuple):
@@ -112,7 +109,8 @@ def read_string(file: TextFile, line: int, row: Mapping[str, object], key: str, 
         return value
     if key not in row:
         raise file.error(line, f"no {key!r}; the keys are {', '.join(map(repr, row)) or 'none'}", expected)
-    raise file.error(line, f"{key!r} is {show(value)}", f"{expected}, with {key!r} a string that is not blank")
+    hint = "write the names of labels instead of their numbers" if isinstance(value, int | float) else ""
+    raise file.error(line, f"{key!r} is {show(value)}", f"{expected}, with {key!r} a string that is not blank", hint)
 
 
 def read_split(file: TextFile, line: int, value: object) -> str:

@@ -122,6 +122,8 @@ def _read_block(file: TextFile, block: _Block, usual: bool) -> Row:
     """Return the utterance of one block; ``usual`` says whether blocks like it have ids."""
     numbered = _is_numbered(file, block, usual)
     lines, rows = _join_ranges(file, block) if numbered else (block.lines, block.rows)
+    if not rows:
+        raise file.error(block.lines[0], "an utterance of words that are not written (such as 1.1)", _EXPECTED)
     words, tags = [columns[numbered] for columns in rows], [columns[-1] for columns in rows]
     if not all(words):
         raise file.error(lines[words.index("")], "an empty word", _EXPECTED)

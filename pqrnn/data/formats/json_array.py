@@ -30,10 +30,10 @@ def _recognise(name: str, head: Sequence[str]) -> bool:
 
 
 def _recognise_columns(_name: str, head: Sequence[str], options: ReadOptions) -> bool:
-    names = options.text_column or "text", options.intent_column or "intent"
+    names = re.escape(options.text_column) or "(?:text|tokens)", re.escape(options.intent_column) or "intent"
     start = "".join(head).lstrip()
     return (start.startswith("[") or _LISTS.match(start) is not None) and all(
-        re.search(rf'"{re.escape(name)}"\s*:', start) for name in names
+        re.search(rf'"{name}"\s*:', start) for name in names
     )
 
 

@@ -1,7 +1,8 @@
 """One JSON object that is one utterance: what our JSON lines, JSON arrays and tables share.
 
 Beside our own keys it may have the spans of others, which say the same: ``entities`` as Rasa and Hugging Face write
-them, or ``spans``. A key that looks like one of ours is refused, for what it says would be lost; others are counted.
+them, or ``spans``; or ``tokens`` and ``tags`` instead of a text. A key that looks like one of ours is refused, for what
+it says would be lost; others are counted.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from typing import Any
 
 from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.data.formats.base import Row, check_slot, check_text, read_split, read_string, show, suggest_key
+from pqrnn.data.formats.tokens import join_tokens
 from pqrnn.data.locales import normalise_locale
 from pqrnn.data.textfile import TextFile
 
 KEYS = ("text", "intent", "slots", "locale", "split")
 EXPECTED = 'an object with "text", "intent" and, where there are any, "slots"'
 _SLOT_EXPECTED = 'slots as [{"start": 0, "end": 4, "label": "name"}, ...], in code points'
+_TOKENS_EXPECTED = '"tokens" as a list of words, and "tags" or "ner_tags" as a list of O, B-label or I-label for each'
+_TAG_KEYS = ("tags", "ner_tags", "slots", "labels")
 _SPAN_KEYS = ("entities", "spans")
 _SPAN_LABELS = ("label", "entity", "slot", "slot_name", "entity_group", "type", "tag", "name")
 _ALIASES = tuple(
@@ -36,6 +40,8 @@ _KNOWN = frozenset((*KEYS, *_SPAN_KEYS))
 def read_object(file: TextFile, number: int, row: Mapping[str, Any]) -> Row:
     """Return the utterance of one object, or raise."""
     text_key, intent_key = file.options.text_column or "text", file.options.intent_column or "intent"
+    if text_key not in row and "tokens" in row:
+        row = _join_tokens(file, number, row, text_key)
     named = text_key != "text" or intent_key != "intent"
     expected = f'an object with "{text_key}" and "{intent_key}", as the options name them' if named else EXPECTED
     text = read_string(file, number, row, text_key, expected)
@@ -48,6 +54,26 @@ def read_object(file: TextFile, number: int, row: Mapping[str, Any]) -> Row:
     locale = read_string(file, number, row, "locale", expected) if row.get("locale") else ""
     example = Example(text, intent, slots, normalise_locale(locale) or file.locale, file.locate(number))
     return Row(example, read_split(file, number, row.get("split")))
+
+
+def _join_tokens(file: TextFile, number: int, row: Mapping[str, Any], text_key: str) -> dict[str, Any]:
+    """Return a row of words with a tag each, as Hugging Face has them, as one with a text and slots."""
+    words = row["tokens"]
+    name = next((key for key in _TAG_KEYS if key in row), "")
+    tags = row[name] if name else []
+    if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
+        raise file.error(number, f"tokens {show(words)}", _TOKENS_EXPECTED)
+    if (
+        not isinstance(tags, list)
+        or not all(isinstance(tag, str) for tag in tags)
+        or (name and len(tags) != len(words))
+    ):
+        hint = "write the names of the tags instead of their numbers" if isinstance(tags, list) else ""
+        raise file.error(number, f"{name} {show(tags)} for {len(words)} tokens", _TOKENS_EXPECTED, hint)
+    text, slots = join_tokens(file, [number] * len(tags), words, tags) if name else (" ".join(words), ())
+    rest = {key: value for key, value in row.items() if key not in ("tokens", name)}
+    written = [{"start": slot.start, "end": slot.end, "label": slot.label} for slot in slots]
+    return {**rest, text_key: text, "slots": written}
 
 
 def _read_other_keys(file: TextFile, number: int, row: Mapping[str, Any], named: set[str]) -> Any:

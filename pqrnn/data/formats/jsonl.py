@@ -19,7 +19,7 @@ from pqrnn.data.formats.json_rows import EXPECTED, read_object
 from pqrnn.data.reading import ReadOptions
 from pqrnn.data.textfile import TextFile
 
-_TEXT, _INTENT = re.compile(r'"text"\s*:'), re.compile(r'"intent"\s*:')
+_TEXT, _INTENT = re.compile(r'"(?:text|tokens)"\s*:'), re.compile(r'"intent"\s*:')
 
 
 def _recognise(_name: str, head: Sequence[str]) -> bool:

@@ -33,6 +33,8 @@ _SPAN_ROLES = frozenset(("slots", "entities", "spans"))
 _DELIMITERS = "\t,;|"
 _SUFFIXES = re.compile(r"\.(csv|tsv|tab|txt)|[^.]*", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_COLUMN = re.compile(r"[1-9][0-9]{0,2}")
+_SEPARATOR = re.compile(r"sep=.", re.IGNORECASE)  # a line of Excel's before the names
 _SURE_LINES = 20
 _EXPECTED = "a first line that names the columns, with one for the texts and one for the intents"
 _HINT = "say which columns they are with --text-column and --intent-column"
@@ -55,11 +57,11 @@ def list_columns(head: Sequence[str]) -> tuple[str, ...]:
 
 
 def _recognise(_name: str, head: Sequence[str]) -> bool:
-    return _find_layout(head[0], DEFAULTS) is not None
+    return _find_layout(head[_find_start(head)], DEFAULTS) is not None
 
 
 def _recognise_columns(_name: str, head: Sequence[str], options: ReadOptions) -> bool:
-    return not head[0].lstrip().startswith(("{", "[")) and _find_layout(head[0], options) is not None
+    return not head[0].lstrip().startswith(("{", "[")) and _find_layout(head[_find_start(head)], options) is not None
 
 
 def _recognise_pairs(name: str, head: Sequence[str]) -> bool:
@@ -73,6 +75,11 @@ def _recognise_pairs(name: str, head: Sequence[str]) -> bool:
     tags = sum(is_tag(row[1]) for row in rows)
     spaced = sum(" " in row[0].strip() for row in rows) + sum(" " in row[1].strip() for row in rows)
     return tags < len(rows) and spaced > 0 and (len(rows) < _SURE_LINES or len({row[1] for row in rows}) < len(rows))
+
+
+def _find_start(lines: Sequence[str]) -> int:
+    """Return the number of the first line that says something of the table."""
+    return next((at for at, line in enumerate(lines) if line.strip() and not _SEPARATOR.fullmatch(line.strip())), 0)
 
 
 def _find_layout(first: str, options: ReadOptions) -> _Layout | None:
@@ -106,11 +113,11 @@ def _find_roles(cells: Sequence[str], options: ReadOptions) -> dict[str, int]:
 
 
 def _column_number(name: str) -> int | None:
-    return int(name) - 1 if name.isascii() and name.isdigit() and 0 < int(name[:4]) < 1000 else None
+    return int(name) - 1 if _COLUMN.fullmatch(name) else None
 
 
 def _read(file: TextFile) -> Iterator[Row]:
-    start = next((number for number, line in enumerate(file.lines) if line.strip()), 0)
+    start = _find_start(file.lines)
     first = file.lines[start] if file.lines else ""
     layout = _find_layout(first, file.options)
     if layout is None:
@@ -121,7 +128,7 @@ def _read(file: TextFile) -> Iterator[Row]:
 
 
 def _read_pairs(file: TextFile) -> Iterator[Row]:
-    start = next((number for number, line in enumerate(file.lines) if line.strip()), 0)
+    start = _find_start(file.lines)
     first = file.lines[start] if file.lines else ""
     layout = _find_layout(first, file.options)
     if layout is None:

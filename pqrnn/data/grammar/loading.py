@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from pqrnn.data.examples import Example
+from pqrnn.data.examples import LONGEST_TEXT, Example
 from pqrnn.data.grammar.errors import GrammarError
 from pqrnn.data.grammar.generator import FEWEST_TO_SPLIT
 from pqrnn.data.grammar.reader import load_grammar
@@ -49,6 +49,12 @@ def load_examples_from_grammar(
         for part in splits
         for example in grammar.sample(DEFAULT_SIZES[part] if count is None else count, seed, split=part)
     ]
+    long = next((each for each in examples if len(each.text.encode()) > LONGEST_TEXT), None)
+    if long is not None:
+        raise GrammarError(
+            f"{path}: {long.source} makes a sentence of {len(long.text.encode()):,} bytes, {long.text[:20]!r}...; "
+            f"expected at most {LONGEST_TEXT:,}"
+        )
     if not examples:
         raise GrammarError(
             f"{path}: makes {grammar.count()} sentences, none of which falls into {split!r}; expected at least one "

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import typer.testing
 
+from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.main import app
 from pqrnn.data.reading import ReadOptions
 from pqrnn.data.specs import add_options, parse_spec
@@ -112,3 +113,27 @@ def test_training_says_the_two_gravest(tmp_path: Path) -> None:
     assert reporter.notes[-1].startswith("intents in dev or test that no training row has, 1: 'stop'")
     assert len(reporter.notes) == 4
     assert not any("\n" in note for note in reporter.notes)
+
+
+def test_sentences_beyond_what_python_writes_are_counted(tmp_path: Path) -> None:
+    grammar = tmp_path / "mine.toml"
+    grammar.write_text(f'[intents]\na = "{"(a|b|c|d|e|f|g|h|i|j)" * 4400}"\n')
+    assert "about 10^4400 sentences possible" in _run("data", "sample", grammar, "-n", "1")
+
+
+def test_what_the_options_say_reaches_every_specification() -> None:
+    seen: dict[str, object] = {}
+
+    def verb(data: str, dev: str | None = None, unlabelled: list[str] | None = None) -> None:
+        seen.update(data=data, dev=dev, unlabelled=unlabelled)
+
+    reads_data(verb)(
+        data="a.csv", dev="b.csv", unlabelled=["c", "home"], skip_bad_rows=True, text_column="t", intent_column=None
+    )
+    assert seen == {
+        "data": "a.csv?skip-bad-rows&text-column=t",
+        "dev": "b.csv?skip-bad-rows&text-column=t",
+        "unlabelled": ["c?skip-bad-rows", "home?skip-bad-rows"],
+    }
+    reads_data(verb)(data="a", dev=None, unlabelled=None, skip_bad_rows=False, text_column=None, intent_column=None)
+    assert seen == {"data": "a", "dev": None, "unlabelled": None}

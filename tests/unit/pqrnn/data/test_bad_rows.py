@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pqrnn.data import load_examples
-from pqrnn.data.formats.base import LONGEST_TEXT
+from pqrnn.data.examples import LONGEST_TEXT
 from pqrnn.data.reading import ReadReport
 from pqrnn.data.training_data import load_training_data
-from pqrnn.errors import DataFormatError, DataNotFoundError
+from pqrnn.errors import DataError, DataFormatError, DataNotFoundError
 
 pytestmark = pytest.mark.unit
 
@@ -186,3 +186,25 @@ def test_options_that_are_none(tmp_path: Path) -> None:
     strange = tmp_path / "what?skip-bad-rows"
     strange.write_text(json.dumps({"text": "a path that exists", "intent": "x"}))
     assert load_examples(str(strange), split="all")[0].text == "a path that exists"
+
+
+@given(
+    st.sampled_from(sorted(FORMATS)),
+    st.binary(max_size=40)
+    | st.sampled_from(["\ufeff", "\x00", "\u2028", "-1", "9" * 30, "{", "]", "\t", "\n\n"]).map(str.encode),
+    st.floats(0, 1),
+    st.integers(0, 3),
+)
+def test_no_bytes_end_in_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, name: str, inserted: bytes, where: float, cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("rows") / "rows.txt"
+    spec = _write(path, name, [True, True, False, True])
+    raw = path.read_bytes()
+    position = int(where * len(raw))
+    path.write_bytes(raw[:position] + inserted + raw[position + cut :])
+    for each in (spec, f"{spec}?skip-bad-rows", str(path)):
+        try:
+            load_examples(each, split="all")
+        except DataError as error:
+            assert str(path) in str(error)

@@ -79,6 +79,11 @@ def test_words_taken_apart_and_words_that_are_not_written(tmp_path: Path) -> Non
         _load(tmp_path, "# intent: x\n1-2\tdel\t_\n1\tde\tB-a\n2\tel\tB-b\n")
 
 
+def test_an_utterance_without_a_word_that_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DataFormatError, match=r":2: an utterance of words that are not written"):
+        _load(tmp_path, "# intent: x\n1.1\tgo\tx\tO\n")
+
+
 def test_intents_of_words_taken_apart_come_from_their_parts(tmp_path: Path) -> None:
     (row,) = _load(tmp_path, "1-2\tdel\t_\t_\n1\tde\tgo\tO\n2\tel\tgo\tO\n3\tmar\tgo\tB-to\n")
     assert (row.text, row.intent, _slots(row)) == ("del mar", "go", [("to", "mar")])

@@ -136,3 +136,18 @@ def test_messages_show_little_of_large_rows(tmp_path: Path) -> None:
     with pytest.raises(DataFormatError) as caught:
         load_examples(str(path), split="all")
     assert len(str(caught.value)) < 1500
+
+
+def test_a_sentence_of_a_grammar_that_is_too_long_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'[intents]\na = ["short (a|b|c|d|e|f|g|h) (1|2|3)"]\nb = ["{"long " * 900} (x|y|z)"]\n')
+    with pytest.raises(GrammarError, match=r"mine\.toml:3 makes a sentence of 4,\d+ bytes, .* at most 4,096"):
+        load_examples(str(path), split="all")
+
+
+def test_a_number_of_a_column_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text("go now\tx\n")
+    for number in ("0", "0001" * 2000, "1000", "-1", "٣", "3"):
+        with pytest.raises(DataError):
+            load_examples(f"tsv:{path}?text-column={number}&intent-column=1", split="all")

@@ -145,6 +145,7 @@ CASES: dict[str, tuple[str, str, str, list[Short]]] = {
     "csv": ("csv", "a.csv", 'text,intent\n"go, now",x\n"say ""hi""\nto all",y\n', [
         ("go, now", "x", []), ('say "hi"\nto all', "y", [])]),
     "semicolons": ("csv", "a.csv", "Intent;Utterance;id\nx;go, now;1\n", [("go, now", "x", [])]),
+    "excel": ("csv", "a.csv", "sep=;\n\ntext;intent\ngo, now;x\n", [("go, now", "x", [])]),
     "tabs": ("csv", "a.tsv", 'text\tcategory\n"go"" now"\tx\nsay "hi"\ty\n', [
         ('go" now', "x", []), ('say "hi"', "y", [])]),
     "csv with slots": ("csv", "a.csv",

@@ -120,3 +120,25 @@ def test_massive_has_the_same_care(tmp_path: Path) -> None:
     path.write_text(json.dumps(row | {"slots": [[True, 2, "a"]]}))
     with pytest.raises(DataFormatError, match="slot"):
         load_examples(str(path), split="all")
+
+
+def test_words_with_a_tag_each_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    for key in ("tags", "ner_tags", "slots"):
+        row = {"tokens": ["go", "new", "york"], key: ["O", "B-to", "I-to"], "intent": "x", "id": 1}
+        for content in (json.dumps(row), json.dumps([row], indent=1)):
+            path.write_text(content)
+            (read,) = load_examples(str(path), split="all")
+            assert (read.text, read.slots) == ("go new york", (SlotSpan("to", 3, 11),))
+    for tags, said in (([0, 1, 2], "instead of their numbers"), (["O"], "for 3 tokens"), ("O", "for 3 tokens")):
+        path.write_text(json.dumps({"tokens": ["go", "new", "york"], "tags": tags, "intent": "x"}))
+        with pytest.raises(DataFormatError, match=said):
+            load_examples(str(path), split="all")
+    path.write_text(json.dumps({"tokens": ["go", 3], "intent": "x"}))
+    with pytest.raises(DataFormatError, match=r"tokens \['go', 3\]"):
+        load_examples(str(path), split="all")
+
+
+def test_numbers_of_labels_are_no_names(tmp_path: Path) -> None:
+    with pytest.raises(DataFormatError, match=r"'intent' is 3; .*names of labels instead of their numbers"):
+        _load(tmp_path, {"intent": 3})
