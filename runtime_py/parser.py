@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -271,6 +272,7 @@ class Parser:
 
     def _run(self, shown: str | None, raw: bytes) -> Logits:
         session, limit = self._session, self._limit
+        session.caller = get_ident()
         entries = session.entries or session.take()
         cut = len(raw) > limit
         if cut:

@@ -11,6 +11,7 @@ import atexit
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from runtime_py.execute.session import Session, forget_device
 
 # Seconds that an exit or a fork waits for a call. Calls take milliseconds: one that takes longer hangs.
 PATIENCE = 10.0
+_STEP = 0.01
 
 _GPU_LOST = (
     "the parser was on a GPU when this process was forked, and a driver does not survive that. Load the package in the "
@@ -37,9 +39,21 @@ class LiveSession:
         entries: Functions for one text; empty where `take` has to be asked.
         batches: Functions for several texts, if the package has them.
         closed: Whether the session was closed.
+        caller: Thread that has the lock, or had it last. A signal may interrupt a call, and its handler fork or close.
     """
 
-    __slots__ = ("__weakref__", "_lost", "_on_gpu", "_open", "_session", "batches", "closed", "entries", "lock")
+    __slots__ = (
+        "__weakref__",
+        "_lost",
+        "_on_gpu",
+        "_open",
+        "_session",
+        "batches",
+        "caller",
+        "closed",
+        "entries",
+        "lock",
+    )
 
     def __init__(self, open_session: Callable[[], Session], on_gpu: bool = False) -> None:
         """Open the session.
@@ -51,6 +65,7 @@ class LiveSession:
         self._session: Session | None = None
         self.lock = threading.Lock()
         self.closed = False
+        self.caller = 0
         self._open, self._on_gpu, self._lost = open_session, on_gpu, False
         self.entries: tuple[EntryFunction, ...] = ()
         self.batches: tuple[EntryFunction, ...] = ()
@@ -67,6 +82,7 @@ class LiveSession:
             ForkError: The session cannot be used in this process, which was forked from the one that opened it.
             DeviceError: The session cannot be opened again.
         """
+        self.caller = threading.get_ident()
         if self.closed:
             _end_daemon()
             raise ParserClosedError("the parser is closed. Load the package again.")
@@ -80,9 +96,21 @@ class LiveSession:
 
     def close(self) -> None:
         """Let the session go after the call that is under way; closing twice is fine."""
-        with self.lock:
-            self.closed = True
+        held = self._acquire()
+        self.closed = True
+        if held:
             self._let_go()
+            self.lock.release()
+        else:  # this very thread was interrupted within a call, which goes on with what it has
+            self.entries = self.batches = ()
+
+    def _acquire(self, patience: float = float("inf")) -> bool:
+        """Wait for the lock; return False where this thread has it already, or the time is up."""
+        end = time.monotonic() + patience
+        while not self.lock.acquire(timeout=_STEP):
+            if self.caller == threading.get_ident() or time.monotonic() > end:
+                return False
+        return True
 
     def __del__(self) -> None:
         """Let go in order what nobody closed."""
@@ -96,7 +124,7 @@ class LiveSession:
 
     def _end(self) -> None:
         """Close at the end of the process, also where a call hangs."""
-        held = self.lock.acquire(timeout=PATIENCE)
+        held = self._acquire(PATIENCE)
         self.closed = True
         self._let_go()
         if held:
@@ -104,7 +132,7 @@ class LiveSession:
 
     def _hold(self) -> bool:
         """Wait for the call that is under way, and prepare for a fork; return whether the lock is held now."""
-        if not self.lock.acquire(timeout=PATIENCE):
+        if not self._acquire(PATIENCE):
             return False
         self._let_go()
         return True
@@ -113,13 +141,12 @@ class LiveSession:
         """Become usable in a forked child."""
         self.lock = threading.Lock()
         self._lost = self._on_gpu
-        if not held:  # a call was under way, which nobody will end
-            _ABANDONED.append(self._session)
+        if not held:  # a call was under way, which nobody will end, or which this thread goes on with
+            _keep_for_ever(self._session)
             self._session, self.entries, self.batches = None, (), ()
 
 
 _LIVE: "weakref.WeakValueDictionary[int, LiveSession]" = weakref.WeakValueDictionary()
-_ABANDONED: list[Session | None] = []
 _opening_lock = threading.Lock()  # whoever opens a session holds locks of the runtime, too
 _fork_lock = threading.Lock()
 _held: list[LiveSession] = []  # this and the next: by the thread that has the lock of forks
@@ -141,6 +168,13 @@ def _end_daemon() -> None:
     """
     if _ended and threading.current_thread() is not threading.main_thread():
         raise SystemExit
+
+
+def _keep_for_ever(session: Session | None) -> None:
+    """Never let a session go: its device would wait for threads that this process does not have."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 
 
 def _live_sessions() -> list[LiveSession]:

@@ -61,7 +61,7 @@ def parse_right():
 
 def _run(body: str, package: Path, threads: int = 1) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", _START + body, str(package), str(threads)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, cwd=_ROOT)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, cwd=_ROOT)
 
 
 def _assert_quiet(done: subprocess.CompletedProcess[str], out: str = "") -> None:
@@ -212,6 +212,37 @@ def test_a_pickled_parser_is_loaded_again_with_the_same_arguments(
         assert not parser.closed
     with pytest.raises(ParserClosedError, match="cannot be pickled"):
         pickle.dumps(parser)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_signal_within_a_call_may_fork_and_close(tiny_path: Path, threads: int) -> None:
+    body = """
+invoke, forked = EntryFunction.invoke, []
+def interrupted(entry):
+    os.kill(os.getpid(), signal.SIGUSR1)
+    invoke(entry)
+def in_child():
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    assert Parser.load(path)("one two three") == expected
+    os._exit(0)  # as multiprocessing ends a child: the runtime would name what the interrupted call still has
+def handle(*_):
+    begin = time.monotonic()
+    forked.append(fork(in_child))
+    assert time.monotonic() - begin < 9  # no waiting for the call that is interrupted
+    if len(forked) == 3:
+        parser.close()
+EntryFunction.invoke = interrupted
+signal.signal(signal.SIGUSR1, handle)
+for _ in range(3):
+    parse_right()
+print(forked, parser.closed)
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+try:
+    parser("a")
+except ParserClosedError:
+    print("closed")
+"""
+    _assert_quiet(_run(body, tiny_path, threads), "[0, 0, 0] True\nclosed\n")
 
 
 @pytest.mark.parametrize("close", ["parser.close()", "del parser"])
