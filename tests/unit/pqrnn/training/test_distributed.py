@@ -25,25 +25,28 @@ _ROUNDING = 2e-3  # of logits that spread by 0.1
 
 def _run(size: int, task: str, folder: Path, expect: int = 0) -> str:
     """Run a task in so many processes; return what they said."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    forks = [
-        start_fork(
-            work,
-            task,
-            folder,
-            environment={
-                "RANK": str(rank),
-                "WORLD_SIZE": str(size),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-                "OMP_NUM_THREADS": "1",
-            },
-        )
-        for rank in range(size)
-    ]
-    done = [fork.wait(300) for fork in forks]
+    with socket.socket() as reserved:
+        # Held until the end, so that nobody else is given the port before the leader listens there, which it may since
+        # both say that they share it.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        forks = [
+            start_fork(
+                work,
+                task,
+                folder,
+                environment={
+                    "RANK": str(rank),
+                    "WORLD_SIZE": str(size),
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": str(port),
+                    "OMP_NUM_THREADS": "1",
+                },
+            )
+            for rank in range(size)
+        ]
+        done = [fork.wait(300) for fork in forks]
     said = "\n".join((process.stdout + process.stderr).decode() for process in done)
     assert {process.returncode for process in done} == {expect}, said
     return said
