@@ -54,6 +54,14 @@ class TrainingError(PqrnnError):
     """A training run cannot be started or taken up again."""
 
 
+class DivergenceError(TrainingError):
+    """The loss of a training run, or its gradient, is no finite number any more."""
+
+
+class TeamError(TrainingError):
+    """The processes that learn together cannot reach each other."""
+
+
 class TeacherError(PqrnnError):
     """A teacher cannot be loaded, or its answers cannot be used."""
 

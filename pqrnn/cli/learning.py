@@ -24,10 +24,7 @@ def report_training(out: Path, json: bool) -> Iterator[tuple[TrainingBar, Tell]]
     A stop by a signal says where the run is. Of the processes that `torchrun` started the first one speaks.
     """
     from pqrnn.cli.training_bar import TrainingBar
-    from pqrnn.distributed import is_leader, join_process_group
-
-    join_process_group()
-    reporter = TrainingBar(quiet=json or not is_leader())
+    from pqrnn.distributed import is_leader, process_group
 
     def tell(outcome: TrainingOutcome, more: str = "") -> None:
         if not is_leader():
@@ -39,12 +36,14 @@ def report_training(out: Path, json: bool) -> Iterator[tuple[TrainingBar, Tell]]
         interval = f"[{best['low']:.2%}, {best['high']:.2%}]"
         say(f"{outcome.ended}: development exact match {best['value']:.2%} {interval}{more}, in {outcome.folder}")
 
-    try:
-        with reporter:
-            yield reporter, tell
-    except KeyboardInterrupt:
-        # Of a team the first process speaks for all.
-        raise KeyboardInterrupt(_describe_stop(out) if is_leader() else "") from None
+    with process_group():
+        reporter = TrainingBar(quiet=json or not is_leader())
+        try:
+            with reporter:
+                yield reporter, tell
+        except KeyboardInterrupt:
+            # Of a team the first process speaks for all.
+            raise KeyboardInterrupt(_describe_stop(out) if is_leader() else "") from None
 
 
 def _describe_stop(out: Path) -> str:

@@ -40,6 +40,7 @@ def train(
     """Train a parser on labelled utterances.
 
     Stop it whenever you like (Ctrl-C, power cut): the same command goes on where it was and ends in the same weights.
+    `--finish`, or `kill -USR1` while it goes on, ends it early and keeps the best epoch.
     """
     require_extra("train", "torch", "safetensors", "matplotlib")
     import pqrnn

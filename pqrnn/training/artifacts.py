@@ -16,7 +16,7 @@ from torch import nn
 from pqrnn.checkpoint import Facts, read_facts, read_revision, save_checkpoint
 from pqrnn.dataset.encoded import EncodedDataset, measure_lengths
 from pqrnn.distributed import is_leader
-from pqrnn.errors import TrainingError
+from pqrnn.errors import DivergenceError, TrainingError
 from pqrnn.model.network import Network
 from pqrnn.recipes.settings import TrainingConfig
 from pqrnn.run_folder import CURVES, FACTS, GOLDEN_TEXTS, LOG, STATE, WEIGHTS
@@ -76,11 +76,11 @@ class RunArtifacts:
         """Say where a step that fails leaves the run, and what to do about it."""
         try:
             yield
-        except TrainingError as error:
+        except DivergenceError as error:
             ways = f"--restart with a lower --learning-rate (now {config.learning_rate:g}) begins anew"
             if (self._folder / STATE).is_file() and progress.keeps_weights:
                 ways = f"--finish keeps the best of the {progress.epoch} epochs before, {ways}"
-            raise TrainingError(f"{self._folder}: {error}, so the run stops; {ways}") from error
+            raise DivergenceError(f"{self._folder}: {error}, so the run stops; {ways}") from error
 
     def write_log(self, log: list[dict[str, Any]]) -> None:
         """Write log and learning curves."""

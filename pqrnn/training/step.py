@@ -12,8 +12,8 @@ from torch import nn
 from pqrnn.dataset.collate import collate
 from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.distillation.objective import DistillationObjective
-from pqrnn.distributed import all_reduce, share_items, world_size, wrap_network
-from pqrnn.errors import TrainingError
+from pqrnn.distributed import all_reduce, average_gradients, broadcast_weights, share_items, world_size
+from pqrnn.errors import DivergenceError
 from pqrnn.model.losses import Totals, joint_loss
 from pqrnn.model.network import Network, WordTable
 from pqrnn.recipes.settings import TrainingConfig
@@ -48,12 +48,13 @@ class TrainingStep:
             total: Steps of the whole run, for the learning rate.
             objective: A teacher's answers; without them the labels alone are learned.
         """
+        broadcast_weights(model)  # other machines may draw or load them otherwise
         self._config, self._total, self._objective = config, total, objective
         self.model, self.average = model, copy.deepcopy(model).eval()
         self.optimizer = torch.optim.AdamW(
             group_parameters(model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
         )
-        self._learner = wrap_network(model, table)
+        self._table = table
 
     def __call__(self, number: int, utterances: Sequence[EncodedUtterance], progress: TrainingState) -> float:
         """Learn a batch, note it in `progress`, and return its loss.
@@ -64,7 +65,7 @@ class TrainingStep:
             progress: Counts the step and sums the loss, together with the change of the weights.
 
         Raises:
-            TrainingError: The loss or its gradient is no finite number. The weights are still those of before, but
+            DivergenceError: The loss or its gradient is no finite number. The weights are still those of before, but
                 norms have seen the batch: nothing of this network is to be kept.
         """
         config = self._config
@@ -76,7 +77,7 @@ class TrainingStep:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-            encoding = self._learner(batch.words, batch.mask)
+            encoding = self.model.encode_words(self._table, batch.words, batch.mask)
         loss = joint_loss(
             encoding.intent, encoding.tags, batch.intents, batch.tags, config.smoothing, config.intent_weight, totals
         )
@@ -84,12 +85,13 @@ class TrainingStep:
             loss = self._objective.blend(loss, encoding, share.items, batch.mask, totals)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        average_gradients(self.model)
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), config.clip))
         with torch.no_grad():
             value = all_reduce(loss.detach()).item() / world_size()
         if not math.isfinite(value) or not math.isfinite(norm):
             what = f"loss is {value}" if not math.isfinite(value) else f"gradient of the loss is {norm}"
-            raise TrainingError(f"step {number + 1}: the {what}, at a learning rate of {rate:.2g}")
+            raise DivergenceError(f"step {number + 1}: the {what}, at a learning rate of {rate:.2g}")
         self.optimizer.step()
         # The average begins short, so that the first weights are soon forgotten.
         update_average(self.average, self.model, min(config.average, (1 + number) / (10 + number)))

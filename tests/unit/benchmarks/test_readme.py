@@ -28,7 +28,10 @@ _PAGES = sorted(
         ROOT / "CONTRIBUTING.md",
         RESULTS_PAGE,
         *(ROOT / f"{folder}/README.md" for folder in ("benchmarks", "compile", "runtime_py", "targets")),
-        *(ROOT / f"pqrnn/{folder}/README.md" for folder in ("data", "data/home_control", "distillation", "zoo")),
+        *(
+            ROOT / f"pqrnn/{folder}/README.md"
+            for folder in ("data", "data/home_control", "distillation", "training", "zoo")
+        ),
     ]
 )
 _names = [str(page.relative_to(ROOT)) for page in _PAGES]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -24,25 +25,28 @@ _ROUNDING = 2e-3  # of logits that spread by 0.1
 
 def _run(size: int, task: str, folder: Path, expect: int = 0) -> str:
     """Run a task in so many processes; return what they said."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    forks = [
-        start_fork(
-            work,
-            task,
-            folder,
-            environment={
-                "RANK": str(rank),
-                "WORLD_SIZE": str(size),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-                "OMP_NUM_THREADS": "1",
-            },
-        )
-        for rank in range(size)
-    ]
-    done = [fork.wait(300) for fork in forks]
+    with socket.socket() as reserved:
+        # Held until the end, so that nobody else is given the port before the leader listens there, which it may since
+        # both say that they share it.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        forks = [
+            start_fork(
+                work,
+                task,
+                folder,
+                environment={
+                    "RANK": str(rank),
+                    "WORLD_SIZE": str(size),
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": str(port),
+                    "OMP_NUM_THREADS": "1",
+                },
+            )
+            for rank in range(size)
+        ]
+        done = [fork.wait(300) for fork in forks]
     said = "\n".join((process.stdout + process.stderr).decode() for process in done)
     assert {process.returncode for process in done} == {expect}, said
     return said
@@ -93,6 +97,38 @@ def test_a_killed_team_goes_on_to_the_same_weights(tmp_path: Path) -> None:
         tmp_path / "whole" / "model.safetensors"
     ).read_bytes()
     assert (tmp_path / "parts" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_team_of_which_one_is_told_to_stop_stops_after_the_same_step(tmp_path: Path, size: int) -> None:
+    """And goes on to the weights that it would have had: sums over three have the same order after a stop."""
+    _run(size, "train", tmp_path / "whole")
+    said = _run(size, "stopped", tmp_path / "parts")
+    assert sorted(re.findall(r"(\d) stopped after step (\d+)", said)) == [(str(rank), "5") for rank in range(size)]
+    _run(size, "train", tmp_path / "parts")
+    for name in ("model.safetensors", "log.jsonl"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_team_of_which_one_is_told_to_end_early_keeps_the_best_epoch(tmp_path: Path) -> None:
+    assert _run(2, "ended", tmp_path).split() == ["ended", "early"] * 2
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_team_whose_loss_is_no_number_stops_at_once_in_all_processes(tmp_path: Path) -> None:
+    said = _run(2, "diverged", tmp_path, expect=1)
+    assert said.count("DivergenceError: ") >= 2 and "step 1: the loss is nan" in said
+    assert not (tmp_path / "checkpoint.json").exists()
+
+
+def test_a_process_whose_leader_fails_says_so_and_does_not_abort(tmp_path: Path) -> None:
+    said = _run(2, "broken", tmp_path, expect=1)
+    assert "No space left on device" in said
+    assert "TeamError: process 1 of 2: another one has ended" in said
+
+
+def test_gradients_that_only_some_have_are_averaged_and_those_of_nobody_stay_away(tmp_path: Path) -> None:
+    _run(2, "gradients", tmp_path)
 
 
 def test_a_team_labels_the_same_lessons_and_learns_the_same_from_them(tmp_path: Path) -> None:
