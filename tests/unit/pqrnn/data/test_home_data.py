@@ -245,6 +245,7 @@ def test_negated_commands_are_made_often_enough_to_be_learned(locale: str) -> No
     assert sum(sentence.weight for sentence in negated) >= len(grammar.intents) - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", LOCALES)
 def test_no_sentence_is_made_under_two_intents(locale: str) -> None:
     assert lint_grammar(_load(locale)) == []
