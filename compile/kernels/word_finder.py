@@ -118,10 +118,7 @@ class WordFinder:
         finish = one.do("addi", position, length)
         character = self._read(offset, length)
         kind, visible = character.kind, character.visible
-        parts = self._both(self._is(kind, BreakClass.HYPHEN), self._is(old.base, BreakClass.LETTER))
         inside = self._both(visible, one.compare("ne", kind, int(BreakClass.SPACE)))
-        if self._version > 1:
-            inside = self._both(inside, self._negate(parts))
         starts = self._both(inside, self._negate(self._goes_on(character, old)))
         words = one.do("addi", old.words, one.select(starts, 1, 0))
         stays = self._both(inside, one.compare("sle", words, self._words))
@@ -150,7 +147,7 @@ class WordFinder:
             one.select(visible, run, old.regionals),
             one.select(solid, one.select(self._is_single(kind, character.row, starts, old), 1, 0), old.single),
             words,
-            one.select(self._is_certain(character, parts, old), words, old.certain),
+            one.select(self._is_certain(character, old), words, old.certain),
             kept,
             uppers,
         )
@@ -199,8 +196,6 @@ class WordFinder:
         same = one.compare("eq", kind, old.base)
         odd = one.compare("ne", one.do("andi", old.regionals, 1), 0)
         attached = self._both(character.extends, one.compare("ne", old.before, int(BreakClass.SPACE)))
-        if self._version > 1:
-            attached = self._both(attached, one.compare("ne", old.before, int(BreakClass.HYPHEN)))
         return self._either(
             self._both(same, self._either(self._is(kind, BreakClass.LETTER), self._is(kind, BreakClass.DIGIT))),
             attached,
@@ -217,11 +212,11 @@ class WordFinder:
         single = self._both(starts, self._either(self._is(kind, BreakClass.LETTER), unspaced))
         return single if self._version == 1 else self._both(single, one.compare("eq", self._folds(row, 1), 0))
 
-    def _is_certain(self, character: _Character, parts: Value, old: _State) -> Value:
+    def _is_certain(self, character: _Character, old: _State) -> Value:
         """Add whether the words up to a character are words however the text goes on."""
         one, kind = self._one, character.kind
         mark = self._is(kind, BreakClass.TERMINAL)
-        blank = self._either(self._is(kind, BreakClass.SPACE), mark, parts)
+        blank = self._either(self._is(kind, BreakClass.SPACE), mark)
         after_letter = self._either(
             *(self._is(old.before, each) for each in (BreakClass.LETTER, BreakClass.UNSPACED, BreakClass.ACCENT))
         )
@@ -236,8 +231,7 @@ class WordFinder:
     def _shape_class(self, kind: Value) -> Value:
         if self._version == 1:
             return kind
-        symbol = self._either(self._is(kind, BreakClass.TERMINAL), self._is(kind, BreakClass.HYPHEN))
-        return self._one.select(symbol, int(BreakClass.SYMBOL), kind)
+        return self._one.select(self._is(kind, BreakClass.TERMINAL), int(BreakClass.SYMBOL), kind)
 
     def _keep(self, character: _Character, starts: Value, stays: Value, kept: Value) -> Value:
         """Add the hashes of a character; return how many there are then."""

@@ -7,7 +7,7 @@ and final marks. What is left differs in words:
 - *emoji*: one at the end;
 - *apostrophes*: left out, and what they parted joined ("whats", "dont");
 - *accents*: left out ("reveille"), or umlauts written as two letters ("fuer");
-- *marks*: punctuation inside left out.
+- *marks*: punctuation inside left out, and hyphens between letters.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _EMOJI = [*"🙂😀😊😅😂🤣😍😎🤔😴😢😡👍👎🙏👏💪
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 _APOSTROPHES = frozenset(each.encode() for each in "'’‘ʼ`´")
 _MARKS = frozenset(each.encode() for each in ",.;:!?…")
+_HYPHENS = frozenset(each.encode() for each in "-‐‑–")
 _ACCENTS = range(0x300, 0x370)  # what is left out by those who type without accents
 
 
@@ -102,11 +103,14 @@ class Restyler:
     def _leave_marks(self, row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
         """Leave out the marks that are in no slot."""
         tags = row.tags or [self._outside] * len(row.words)
-        kept = [
-            index
-            for index, (word, tag) in enumerate(zip(row.words, tags, strict=True))
-            if tag != self._outside or self._words.get(word) not in _MARKS
-        ]
+        texts = [self._words.get(word, b"") for word in row.words]
+
+        def goes(index: int) -> bool:
+            beside = (*texts[max(index - 1, 0) : index], *texts[index + 1 : index + 2])
+            between = len(beside) == 2 and all(text.decode("utf-8", "replace").isalpha() for text in beside)
+            return texts[index] in _MARKS or (between and texts[index] in _HYPHENS)
+
+        kept = [index for index, tag in enumerate(tags) if tag != self._outside or not goes(index)]
         return self._pick(row, kept)
 
     def _leave_apostrophes(self, row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:

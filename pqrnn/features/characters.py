@@ -9,7 +9,7 @@ Version 2 reads texts that differ in nothing that a speaker would hear as the sa
 - *Invisible characters* (Default_Ignorable_Code_Point) are read over: they are in no hash, and at no edge of a word.
 - *Final marks.* Marks that end a text (`.`, `?`, `!`, `,` and others' like) are no words. A full stop after a single
   letter stays, because it belongs to it: `7 p.m.`
-- *Hyphens* right after a letter are spaces. So are the marks that open Spanish sentences.
+- *Other marks.* Dashes are hyphens, and quotation marks straight ones. Marks that open Spanish sentences are spaces.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ class CharacterReader(nn.Module):
         """Find where words begin.
 
         Returns:
-            Whether there is a visible character, its class where hyphens and marks are symbols or spaces, and whether
-            it begins a word: int32[B, N] each.
+            Whether there is a visible character, its class where marks are symbols or spaces, and whether it begins a
+            word: int32[B, N] each.
         """
         kind, end, present = decoded.kind, decoded.end, decoded.present
         visible, extends = present, is_one_of(kind, [BreakClass.EXTEND, BreakClass.JOINER])
@@ -178,7 +178,7 @@ class CharacterReader(nn.Module):
 
         same = (kind == base).to(torch.int32)
         run = same * is_one_of(kind, [BreakClass.LETTER, BreakClass.DIGIT])
-        attached = extends * (1 - is_one_of(before, [BreakClass.SPACE, BreakClass.HYPHEN]))
+        attached = extends * (before != BreakClass.SPACE).to(torch.int32)
         joined = same * is_one_of(kind, [BreakClass.PICTOGRAPH]) * is_one_of(last, [BreakClass.JOINER])
         paired = regional * is_one_of(before, [BreakClass.REGIONAL]) * odd
         goes_on = run + attached + joined + paired
@@ -186,10 +186,8 @@ class CharacterReader(nn.Module):
         if self.version == 1:
             return visible, kind, starts
 
-        hyphen = is_one_of(kind, [BreakClass.HYPHEN])
-        parts = hyphen * is_one_of(base, [BreakClass.LETTER])
         mark = visible * is_one_of(kind, [BreakClass.TERMINAL])
-        content = visible * (1 - is_one_of(kind, [BreakClass.SPACE, BreakClass.TERMINAL])) * (1 - parts)
+        content = visible * (1 - is_one_of(kind, [BreakClass.SPACE, BreakClass.TERMINAL]))
         # A word that is a single letter, with nothing before it that it could be the end of.
         single = starts * (
             is_one_of(kind, [BreakClass.LETTER])
@@ -200,10 +198,8 @@ class CharacterReader(nn.Module):
         )
         stays = (decoded.folded == FULL_STOP).to(torch.int32) * after_single
         ends = mark * (position >= (end * content).amax(-1, keepdim=True)).to(torch.int32) * (1 - stays)
-        blank = parts + ends
-        symbol = (hyphen + mark) * (1 - blank)
-        kind = kind * (1 - hyphen) * (1 - mark) + symbol * int(BreakClass.SYMBOL)
-        return visible, kind, starts * (1 - blank)
+        kind = kind * (1 - mark) + (mark - ends) * int(BreakClass.SYMBOL)
+        return visible, kind, starts * (1 - ends)
 
 
 def compose_hangul(code: Tensor) -> tuple[Tensor, Tensor]:

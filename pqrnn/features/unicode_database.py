@@ -141,7 +141,6 @@ def _classify_further(ucd: Path, database: _Database, kind: npt.NDArray[np.int32
     terminal[list(_ELLIPSES)] = True
     kind[terminal & (kind == BreakClass.SYMBOL)] = BreakClass.TERMINAL
     kind[list(_OPENING_MARKS)] = BreakClass.SPACE
-    kind[_read_dashes(ucd)] = BreakClass.HYPHEN
 
 
 class _Folder:

@@ -29,7 +29,7 @@ _SHIFT_OF_VERSION_1 = 4  # its file has no rows of folds in the entries
 class BreakClass(IntEnum):
     """What a code point does in word segmentation (`pqrnn.features.characters` has the rules).
 
-    The last four occur from version 2 of the projection on, where a joiner is no part of any word either.
+    The last three occur from version 2 of the projection on, where a joiner is no part of any word either.
     """
 
     SPACE = 0
@@ -44,7 +44,6 @@ class BreakClass(IntEnum):
     ACCENT = 9
     IGNORED = 10
     TERMINAL = 11
-    HYPHEN = 12
 
 
 class UnicodeTable(NamedTuple):

@@ -39,7 +39,7 @@ from oracles.unicode_classes import (
     break_class,
 )
 
-ACCENT, IGNORED, TERMINAL, HYPHEN = 9, 10, 11, 12
+ACCENT, IGNORED, TERMINAL = 9, 10, 11
 ACCENT_SALT = 0x2C1B3C6D
 _IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}")
 _TERMINAL = regex.compile(r"[\p{Terminal_Punctuation}\u2025\u2026]")
@@ -59,8 +59,6 @@ def own_class(character: str) -> int:
         return IGNORED
     if character in "¡¿":
         return SPACE
-    if _DASH.match(character):
-        return HYPHEN
     if unicodedata.combining(character) or character in _HALF_WIDTH_VOICING:
         return ACCENT
     kind = break_class(character)
@@ -184,23 +182,18 @@ def segment(data: bytes) -> list[_Word]:
     words: list[_Word] = []
     is_open = False
     base = before = SPACE
-    hyphens: set[int] = set()
-    for index, each in enumerate(seen):
+    for each in seen:
         extends = each.kind in (EXTEND, ACCENT)
-        if each.kind == HYPHEN and base == LETTER:
-            hyphens.add(index)
-        if each.kind == SPACE or index in hyphens:
+        if each.kind == SPACE:
             is_open = False
-        elif is_open and _goes_on(words[-1], base, before, each) and not (extends and before == HYPHEN):
+        elif is_open and _goes_on(words[-1], base, before, each):
             words[-1].characters.append(each)
         else:
             words.append(_Word([each]))
             is_open = True
         before = each.kind
         base = base if extends else each.kind
-    last = max(
-        (i for i, each in enumerate(seen) if each.kind not in (SPACE, TERMINAL) and i not in hyphens), default=-1
-    )
+    last = max((i for i, each in enumerate(seen) if each.kind not in (SPACE, TERMINAL)), default=-1)
     final = [each for each in seen[last + 1 :] if each.kind == TERMINAL]
     kept = [word for word in words if word.characters[0] not in final]
     if final and final[0] is seen[last + 1] and final[0].bases == "." and kept and _is_single(kept, seen[last]):
@@ -263,7 +256,7 @@ def word_features(word: _Word, config: Config) -> list[int]:
             value += END_MARK if start + order == len(bases) else 0
             hashes.append(value % MODULUS)
     kind = word.characters[0].kind
-    kind = SYMBOL if kind in (TERMINAL, HYPHEN) else kind
+    kind = SYMBOL if kind == TERMINAL else kind
     hashes.append(finalise((kind << 16 | min(len(bases), 15) << 12) * BASE + SHAPE_SALT))
     parts = [stretch(value, own, ngram) for value in hashes]
     return features + [max(-1, min(1, sum(column))) for column in zip(*parts, strict=True)]

@@ -26,7 +26,6 @@ FREE = (
     "invisible mark",
     "curly apostrophe",
     "full width",
-    "hyphens as spaces",
 )
 
 

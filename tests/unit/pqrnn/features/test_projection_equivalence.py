@@ -127,9 +127,8 @@ def test_case_does_not_matter(text: str) -> None:
         ("Ǆ", "ǆ"),
         ("l’heure", "l'heure"),
         ("“jazz” now", '"jazz" now'),
-        ("living-room lights", "living room lights"),
-        ("living‑room", "living room"),
-        ("rappelle-moi", "rappelle moi"),
+        ("living‑room", "living-room"),
+        ("5–6 – now", "5-6 - now"),
         ("¿qué hora es?", "qué hora es"),
         ("5㎏ ok", "5kg ok"),
         ("한국어로", unicodedata.normalize("NFD", "한국어로")),
@@ -141,7 +140,16 @@ def test_these_are_the_same(left: str, right: str) -> None:
 
 @pytest.mark.parametrize(
     ("left", "right"),
-    [("schön", "schon"), ("in -3", "in 3"), ("a.b", "ab"), ("ก", "ก้"), ("が", "か"), ("no", "not"), ("7 - 5", "7 5")],
+    [
+        ("schön", "schon"),
+        ("in -3", "in 3"),
+        ("a.b", "ab"),
+        ("ก", "ก้"),
+        ("が", "か"),
+        ("no", "not"),
+        ("7 - 5", "7 5"),
+        ("living-room", "living room"),
+    ],
 )
 def test_these_are_not_the_same(left: str, right: str) -> None:
     first, second = features(left), features(right)
@@ -176,7 +184,7 @@ def test_marks_at_the_end_are_no_words(text: str, mark: str) -> None:
         ("สวัสดี.", "ส วั ส ดี"),
         ("set it to 21.", "set it to 21"),
         ("play jazz. thanks.", "play jazz . thanks"),
-        ("jazz-.", "jazz"),
+        ("jazz-.", "jazz -"),
         ("...", ""),
         ("?", ""),
         ("été.", "été"),
@@ -185,7 +193,7 @@ def test_marks_at_the_end_are_no_words(text: str, mark: str) -> None:
         ("\u200fkitchen\u200f lights", "kitchen lights"),
         ("❤\ufe0f ok", "❤ ok"),
         ("👨\u200d👩\u200d👧 ok", "👨\u200d👩\u200d👧 ok"),
-        ("co\u00adop e-mail", "co\u00adop e mail"),
+        ("co\u00adop e-mail", "co\u00adop e - mail"),
         ("it's 5-6 o'clock", "it ' s 5 - 6 o ' clock"),
         ("turn it off - now", "turn it off - now"),
     ],
