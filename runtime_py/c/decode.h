@@ -17,7 +17,7 @@
 // What the search for the best parse of a text may cost, as in ../decode/search_limits.py: one word ending in one slot, in one state, costs 1. Another number
 // gives other answers to texts that are no commands.
 #ifndef PQRNN_BUDGET
-#define PQRNN_BUDGET 16000
+#define PQRNN_BUDGET 40000
 #endif
 #define PQRNN_SLACK 1e-6  // added to bounds, whose sums are rounded in another order than those of parses
 

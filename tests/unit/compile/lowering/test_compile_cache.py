@@ -173,3 +173,21 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert module_folder() == tmp_path / ".cache" / "pqrnn" / "compiled"
+
+
+def test_without_a_folder_it_is_compiled_without_a_cache_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from compile.pipeline import _find_cache
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("PQRNN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    cache, problem = _find_cache()
+    assert cache is None
+    assert "$PQRNN_CACHE" in problem
+    monkeypatch.setenv("PQRNN_CACHE", "/x")
+    cache, problem = _find_cache()
+    assert cache is not None
+    assert (cache.folder, problem) == (Path("/x"), "")
