@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from compile.support.errors import ScratchError
+from compile.support.errors import PackagingError, ScratchError
 
 try:
     import fcntl
@@ -107,13 +107,17 @@ def _is_abandoned(folder: Path) -> bool:
     return True
 
 
-def _says_full(error: Exception, folder: Path) -> bool:
-    return (
-        isinstance(error, OSError)
-        and error.errno in FULL
-        and error.filename is not None
-        and Path(os.fsdecode(error.filename)).is_relative_to(folder)
-    )
+def _says_full(error: BaseException | None, folder: Path) -> bool:
+    """Say whether an error, or one that it came of, is that of a full disk and about this folder, or about no file.
+
+    The package lies elsewhere, and its writer names it.
+    """
+    while error is not None and not isinstance(error, PackagingError):
+        if isinstance(error, OSError) and error.errno in FULL:
+            name = error.filename
+            return name is None or Path(os.fsdecode(name)).is_relative_to(folder)
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _explain(error: OSError) -> str:

@@ -157,10 +157,13 @@ class _Build:
             self.recipe, choice.name is not None, len(self.loaded.training), len(self.texts), self.out
         )
         self.clock = Clock(self.stages, self.reporter)
-        self.state = BuildState(fingerprint=self._fingerprint(choice.name))
+        self.described = self._describe(choice.name)
+        # In the order that earlier versions had, so that their builds go on.
+        decisive = json.dumps(list(self.described.values()), sort_keys=True)
+        self.state = BuildState(fingerprint=hashlib.sha256(decisive.encode()).hexdigest(), described=self.described)
 
     def preview(self) -> BuildPreview:
-        state = open_state(self.work, self.state.fingerprint)
+        state = open_state(self.work, self.state.fingerprint, self.described)
         finished = [name for name in state.stages if not state.stages[name].skipped]
         counts = len(self.loaded.training), len(self.loaded.development)
         return BuildPreview(self.stages, finished, *counts, self.notes, self.recipe)
@@ -168,7 +171,7 @@ class _Build:
     def finish(self, replace: bool, restart: bool) -> BuildOutcome:
         if restart:
             discard_build(self.work)
-        self.state = open_state(self.work, self.state.fingerprint)
+        self.state = open_state(self.work, self.state.fingerprint, self.described)
         if self.out.exists() and not replace and not self.state.writing:
             raise BuildError(f"{self.out}: exists and is not of this build; choose another --out, or --replace it")
         if not (self.work / STATE).is_file():
@@ -341,19 +344,20 @@ class _Build:
         folder = outcome.folder.relative_to(self.work).as_posix()
         return StageResult(folder=folder, dev=outcome.metrics["dev"], bytes=(outcome.folder / WEIGHTS).stat().st_size)
 
-    def _fingerprint(self, encoder: str | None) -> str:
-        """Return the SHA-256 of everything that decides the result."""
+    def _describe(self, encoder: str | None) -> dict[str, Any]:
+        """Return everything that decides the result, by name."""
         recipe = msgspec.to_builtins(self.recipe)
         for part in (recipe["train"], recipe["finetune"], *recipe["rounds"]):
             part["training"].pop("threads")
-        decisive = [
-            recipe,
-            encoder,
-            fingerprint_examples(self.loaded.training),
-            fingerprint_examples(self.loaded.development),
-            hashlib.sha256("\n".join(self.texts).encode()).hexdigest(),
-        ]
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+        described = {
+            "recipe": recipe,
+            "encoder": encoder,
+            "training utterances": fingerprint_examples(self.loaded.training),
+            "development utterances": fingerprint_examples(self.loaded.development),
+            "unlabelled texts": hashlib.sha256("\n".join(self.texts).encode()).hexdigest(),
+        }
+        kept: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(described))  # as it is read from a file
+        return kept
 
 
 def _with_encoder(recipe: BuildRecipe, encoder: str | None) -> BuildRecipe:

@@ -14,6 +14,7 @@ from runtime_py.atomic_files import write_atomic
 
 STATE = "build.json"
 FORMAT = 1
+_DATA = ("utterances", "texts")  # of these the digests are kept, which say nothing to people
 STAGE_FOLDER = re.compile(r"supervised|teacher|round-\d+(-seed-\d+)?|average|quantize|lessons-\d+")
 
 
@@ -55,6 +56,7 @@ class BuildState(msgspec.Struct, kw_only=True):
         stages: Finished stages, in order.
         kept: The stage whose parser is quantized and compiled.
         writing: Whether this build has begun to write its package: one that stands there then is its own.
+        described: What the fingerprint is of, by name; empty in a state of an earlier version.
     """
 
     format: int = FORMAT
@@ -62,6 +64,7 @@ class BuildState(msgspec.Struct, kw_only=True):
     stages: dict[str, StageResult] = {}
     kept: str = ""
     writing: bool = False
+    described: dict[str, Any] = {}
 
 
 def discard_build(work: Path) -> None:
@@ -80,24 +83,46 @@ def discard_build(work: Path) -> None:
     (work / STATE).unlink()
 
 
-def open_state(work: Path, fingerprint: str) -> BuildState:
+def open_state(work: Path, fingerprint: str, described: dict[str, Any]) -> BuildState:
     """Read the state of a build in a folder, or begin a new one.
+
+    Args:
+        work: The folder.
+        fingerprint: Of everything that decides the result.
+        described: The same by name.
 
     Raises:
         BuildError: The folder holds a build with other settings or data, or its state is damaged.
     """
     path = work / STATE
     if not path.is_file():
-        return BuildState(fingerprint=fingerprint)
+        return BuildState(fingerprint=fingerprint, described=described)
     try:
         state = msgspec.json.decode(path.read_bytes(), type=BuildState)
     except msgspec.MsgspecError as error:
         raise BuildError(f"{path}: not the state of a build ({error}); --restart begins anew") from error
     if state.format != FORMAT or state.fingerprint != fingerprint:
+        differences = list_differences(state.described, described) if state.described else []
+        named = f" ({'; '.join(differences)})" if differences else ""
         raise BuildError(
-            f"{work}: holds a build with other settings or data; choose another --work, or --restart to throw it away"
+            f"{work}: holds a build with other settings or data{named}; in a build nothing may change but threads: "
+            "choose another --work, or --restart to throw it away"
         )
     return state
+
+
+def list_differences(before: Any, now: Any, path: str = "") -> list[str]:
+    """Return where two nested documents differ: the path of each value and both of them, as people read it."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = dict.fromkeys([*before, *now])
+        return [line for key in keys for line in list_differences(before.get(key), now.get(key), f"{path}.{key}")]
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = enumerate(zip(before, now, strict=True))
+        return [line for index, pair in pairs for line in list_differences(*pair, f"{path}[{index}]")]
+    if before == now:
+        return []
+    name = path.removeprefix(".").removeprefix("recipe.")
+    return [f"{name} are others" if name.endswith(_DATA) else f"{name} {before} there, {now} here"]
 
 
 def save_state(work: Path, state: BuildState) -> None:

@@ -69,7 +69,8 @@ class RunArtifacts:
     def save(self, step: TrainingStep, progress: TrainingState) -> None:
         """Write the state."""
         if is_leader():
-            save_state(self._folder / STATE, progress, self._modules(step), step.optimizer)
+            with self._writing():
+                save_state(self._folder / STATE, progress, self._modules(step), step.optimizer)
 
     @contextmanager
     def explain_failures(self, progress: TrainingState, config: TrainingConfig) -> Iterator[None]:
@@ -85,8 +86,9 @@ class RunArtifacts:
     def write_log(self, log: list[dict[str, Any]]) -> None:
         """Write log and learning curves."""
         if is_leader():
-            write_atomic(self._folder / LOG, "".join(json.dumps(line) + "\n" for line in log).encode())
-            plot_curves(log, self._folder / CURVES)
+            with self._writing():
+                write_atomic(self._folder / LOG, "".join(json.dumps(line) + "\n" for line in log).encode())
+                plot_curves(log, self._folder / CURVES)
 
     def finish(
         self, settings: RunSettings, progress: TrainingState, labels: Labels, dataset: EncodedDataset, early: bool
@@ -112,8 +114,20 @@ class RunArtifacts:
             golden_texts=_choose_golden(dataset, settings.config.seed),
         )
         assert isinstance(self.best, Network)
-        save_checkpoint(self._folder, self.best, facts)
+        with self._writing():
+            save_checkpoint(self._folder, self.best, facts)
         (self._folder / STATE).unlink()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say where something cannot be written, and what is there still."""
+        try:
+            yield
+        except OSError as error:
+            raise TrainingError(
+                f"{self._folder}: cannot be written ({error.strerror or error}); what was written before is whole: "
+                "make room, and the same command goes on from there"
+            ) from error
 
     def _modules(self, step: TrainingStep) -> dict[str, nn.Module]:
         modules: dict[str, nn.Module] = {"model": step.model, "average": step.average}

@@ -17,7 +17,7 @@ import pqrnn
 from pqrnn.building.build import BuildOutcome, preview_build
 from pqrnn.building.reporting import BuildReporter
 from pqrnn.building.state import STAGE_FOLDER, discard_build
-from pqrnn.cli.app import app
+from pqrnn.cli.running import app
 from pqrnn.errors import BuildError
 from pqrnn.recipes.recipes import BuildRecipe
 from runtime_py import Parser

@@ -86,7 +86,7 @@ def test_a_variant_that_is_not_there_is_said_with_those_that_are(package: Path) 
 
 
 def test_the_command_prints_tables_or_json_and_keeps_documents(package: Path, tmp_path: Path) -> None:
-    from pqrnn.cli.app import app
+    from pqrnn.cli.running import app
 
     arguments = ["bench", str(package), "--target", "generic", "--seconds", "0.1"]
     printed = CliRunner().invoke(app, [*arguments, "--keep", str(tmp_path / "kept")])
@@ -102,7 +102,7 @@ def test_the_command_prints_tables_or_json_and_keeps_documents(package: Path, tm
 
 @pytest.mark.parametrize("more", [["--threads", "2"], ["--variant", "generic"], ["--data", "home:en"]])
 def test_options_of_the_other_measurement_are_refused(package: Path, more: list[str]) -> None:
-    from pqrnn.cli.app import app
+    from pqrnn.cli.running import app
 
     result = CliRunner().invoke(app, ["bench", str(package), "--target", "generic", *more])
     assert result.exit_code == 2

@@ -20,7 +20,7 @@ from benchmarks.readme import README, RESULTS_PAGE, ROOT, find_stale
 from benchmarks.results import load_results
 from benchmarks.tables import DATA_SETS, TABLES
 from pqrnn.cli import verbs  # noqa: F401  registers every command
-from pqrnn.cli.app import app
+from pqrnn.cli.running import app
 
 _PAGES = sorted(
     [

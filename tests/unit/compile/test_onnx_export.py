@@ -27,7 +27,7 @@ from compile.support.errors import PlanError, VerificationError
 from compile.verify.golden import TRICKY, make_golden
 from compile.verify.reference import Oracle
 from pqrnn.checkpoint import Facts, save_checkpoint
-from pqrnn.cli.app import app
+from pqrnn.cli.running import app
 from pqrnn.features.projection import Projection
 from pqrnn.features.utf8 import pack_texts
 from pqrnn.recipes.settings import ProjectionConfig

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
 from pqrnn.checkpoint import load_checkpoint
-from pqrnn.cli.app import app
+from pqrnn.cli.running import app
 from pqrnn.data.examples import Example
 from pqrnn.data.writer import write_jsonl
 from pqrnn.model.int8 import IntegerLinear

@@ -139,7 +139,7 @@ def add(folder: Path, *arguments: str, before: str = "") -> subprocess.Completed
     )
     environment = {**os.environ, FOLDER_VARIABLE: str(folder)}
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, env=environment
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300, env=environment
     )
 
 

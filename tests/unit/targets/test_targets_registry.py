@@ -72,11 +72,11 @@ def build(root: Path, entries: dict[str, str]) -> Path:
     quiet = ["--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"]
     pip = [sys.executable, "-m", "pip"]
     subprocess.run(
-        [*pip, "wheel", *quiet, "--no-build-isolation", "--wheel-dir", str(root), str(project)], check=True, timeout=120
+        [*pip, "wheel", *quiet, "--no-build-isolation", "--wheel-dir", str(root), str(project)], check=True, timeout=300
     )
     site = root / "site"
     wheel = next(root.glob("*.whl"))
-    subprocess.run([*pip, "install", *quiet, "--target", str(site), str(wheel)], check=True, timeout=120)
+    subprocess.run([*pip, "install", *quiet, "--target", str(site), str(wheel)], check=True, timeout=300)
     return site
 
 
@@ -96,7 +96,7 @@ def run(site: Path, mine: Path, *arguments: str) -> subprocess.CompletedProcess[
     path = os.pathsep.join(filter(None, [str(site), str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, FOLDER_VARIABLE: str(mine)}
     command = [sys.executable, "-m", "pqrnn", "targets", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
 
 
 def test_an_installed_distribution_brings_its_targets(good_site: Path, tmp_path: Path) -> None:

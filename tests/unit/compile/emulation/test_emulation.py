@@ -195,9 +195,9 @@ def test_two_at_a_time_wait_for_each_other(component: list[str], nowhere: Path) 
 
         other = threading.Thread(target=lambda: install.install(["qemu"], say))
         other.start()
-        assert waiting.wait(30)
+        assert waiting.wait(300)
         assert locations.component_folder("qemu") is None
-    other.join(30)
+    other.join(300)
     assert said[0].startswith("waiting for another process")
     assert locations.component_folder("qemu") is not None
 

@@ -15,7 +15,7 @@ import pytest
 
 from compile.lowering import iree_compile
 from compile.support import scratch
-from compile.support.errors import CompilerError, ScratchError
+from compile.support.errors import CompileError, CompilerError, ImportStageError, PackagingError, ScratchError
 from compile.support.scratch import is_full, remove_abandoned, scratch_folder
 
 _HOLDS = """
@@ -93,6 +93,12 @@ def test_an_error_of_a_full_disk_is_called_that(place: Path, monkeypatch: pytest
     elsewhere = place.parent / "out"
     with pytest.raises(OSError, match="out"), scratch_folder("x"):
         raise OSError(errno.ENOSPC, "No space left on device", str(elsewhere))
+    for kind, said in ((ImportStageError, "no space is left"), (PackagingError, "cannot be written")):
+        with pytest.raises(CompileError, match=said), scratch_folder("x"):
+            try:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            except OSError as error:
+                raise kind("cannot be written") from error
     monkeypatch.setattr(scratch, "is_full", lambda folder: True)
     for error in (CompilerError("it broke"), RuntimeError("write failed"), OSError(errno.ENOSPC, "No space left")):
         with pytest.raises(ScratchError, match="no space is left"), scratch_folder("x"):

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import pqrnn
-from pqrnn.cli.app import app
+from pqrnn.cli.running import app
 from pqrnn.cli.verbs import __all__ as verbs
 from pqrnn.errors import RecipeError, TrainingError
 from pqrnn.recipes.fields import list_fields

@@ -48,7 +48,7 @@ def test_what_is_missing_is_said_with_the_command_that_gets_it(monkeypatch: pyte
 
 def test_it_knows_this_machine() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pqrnn", "doctor", "--json"], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-m", "pqrnn", "doctor", "--json"], capture_output=True, text=True, check=True, timeout=300
     )
     found = json.loads(done.stdout)
     machine = this_machine()

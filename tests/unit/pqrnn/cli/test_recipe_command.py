@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from pqrnn.cli.app import app
+from pqrnn.cli.running import app
 from pqrnn.recipes.fields import change
 from pqrnn.recipes.files import read_recipe, shipped_recipes
 from pqrnn.recipes.recipes import UNKNOWN, VERBS, DistillRecipe, FinetuneRecipe, TrainRecipe, recipe_of_run

@@ -358,6 +358,26 @@ def _rewrite_progress(folder: Path, change: Callable[[dict[str, Any]], object]) 
     (folder / STATE).write_bytes(save(tensors, {"progress": json.dumps(progress)}))
 
 
+@pytest.mark.parametrize("name", ["save_state", "write_atomic", "plot_curves", "save_checkpoint"])
+def test_a_full_disk_is_said_with_the_folder_and_the_run_goes_on_afterwards(
+    finished: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = getattr(artifacts, name), []
+
+    def full(*arguments: Any) -> Any:
+        calls.append(0)
+        if len(calls) == (1 if name == "save_checkpoint" else 2):
+            raise OSError(28, "No space left on device")
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts, name, full)
+        with pytest.raises(TrainingError, match=f"{tmp_path}: cannot be written .No space left on device."):
+            _train(tmp_path)
+    _train(tmp_path)
+    _assert_same(tmp_path, finished)
+
+
 def test_what_a_kill_left_half_written_is_removed(finished: Path, tmp_path: Path) -> None:
     """And nothing else: neither a person's hidden files nor those of another name."""
     with pytest.raises(KeyboardInterrupt):
