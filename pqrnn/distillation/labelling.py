@@ -24,6 +24,7 @@ from pqrnn.distillation.transfer_set import make_transfer_set
 from pqrnn.errors import TeacherError
 from pqrnn.model.losses import relate
 from pqrnn.model.network import Network
+from pqrnn.model.retired_options import drop_absent
 from pqrnn.recipes.settings import TransferConfig
 from runtime_py.decode.labels import Labels
 
@@ -159,7 +160,7 @@ def label_transfer_set(
     columns = [choose_labels(teacher, facts.labels, labels) for teacher, facts in zip(teachers, known, strict=True)]
     texts = make_transfer_set(training, unlabelled, labels, config)
     decisive = [
-        msgspec.to_builtins(config),
+        drop_absent(msgspec.to_builtins(config)),
         [training_identity(facts) for facts in known],
         fingerprint_examples(training),
         hashlib.sha256("\n".join(unlabelled).encode()).hexdigest(),

@@ -14,6 +14,7 @@ LAST_REVISION = "4179899"  # the last commit that has them
 
 _MODEL: dict[str, Any] = {"pool_heads": 1, "pool_inputs": False}
 _PROJECTION: dict[str, Any] = {"ngram_limit": 1}
+_ABSENT = ("restyle", "variant_restyle")
 
 
 def drop_retired_options(config: dict[str, Any]) -> dict[str, Any]:
@@ -31,6 +32,11 @@ def drop_retired_options(config: dict[str, Any]) -> dict[str, Any]:
 def add_retired_options(config: dict[str, Any]) -> dict[str, Any]:
     """Return the same settings as an earlier version would write them: fingerprints of then remain valid."""
     return {**config, **_MODEL, "projection": {**config["projection"], **_PROJECTION}}
+
+
+def drop_absent(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings without options that earlier versions had not, where they mean that nothing is done."""
+    return {name: value for name, value in settings.items() if name not in _ABSENT or value}
 
 
 def _drop(values: dict[str, Any], retired: dict[str, Any]) -> dict[str, Any]:

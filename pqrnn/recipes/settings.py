@@ -190,7 +190,7 @@ class TrainingConfig(Settings, frozen=True, kw_only=True):
         Share,
         option(
             "Share of utterances rewritten in a training step as people and recognisers write: a word of courtesy or "
-            "an emoji more, apostrophes, accents or marks fewer.",
+            "an emoji more, apostrophes, accents, hyphens or marks fewer. Texts that teachers answered stay.",
             "--restyle",
         ),
     ] = 0.1
