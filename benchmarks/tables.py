@@ -285,8 +285,26 @@ def render_kernels() -> str:
     return table(head, rows) + _source(results)
 
 
+def render_real_life() -> str:
+    """Render the points of exact match that texts cost where they are written as people and recognisers write them."""
+    results = load_results("real_life")
+    metrics = list(dict.fromkeys(row.metric for row in results.rows))
+    rows = [
+        [
+            work,
+            *(
+                "" if row is None else f"{100 * row.value:.1f}"
+                for row in (find_row(results, work, metric) for metric in metrics)
+            ),
+        ]
+        for work in _works(results)
+    ]
+    return table(["parser", *(metric.removeprefix("points lost, ") for metric in metrics)], rows) + _source(results)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "quality": render_quality,
+    "real_life": render_real_life,
     "latency": render_latency,
     "size": render_size,
     "ablations": render_ablations,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -52,6 +53,7 @@ from pqrnn.features.unicode_table import BLOCK_BITS, load_unicode_table
 from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.int8 import ActivationRange, IntegerLinear, multiply
 from pqrnn.model.parser import ParserModel
+from pqrnn.recipes.settings import PROJECTION_VERSIONS
 from targets import registry
 
 FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -287,15 +289,19 @@ def test_a_parser_with_kernels_answers_as_before(
             )  # the order of sums in softmax and recurrence; an int8 that fell the other way would make more
 
 
-def test_a_packed_table_says_the_same_of_every_code_point() -> None:
-    projection = Projection(CONFIG.projection)
-    blocks, numbers, entries = pack_table(projection.stage1, projection.stage2)
-    assert blocks.nbytes + numbers.nbytes + entries.nbytes < (projection.stage1.nbytes + projection.stage2.nbytes) / 3
+@pytest.mark.parametrize("version", PROJECTION_VERSIONS)
+def test_a_packed_table_says_the_same_of_every_code_point(version: int) -> None:
+    reader = Projection(msgspec.structs.replace(CONFIG.projection, version=version)).reader
+    blocks, numbers, entries = pack_table(reader.stage1, reader.stage2)
+    assert blocks.nbytes + numbers.nbytes + entries.nbytes < (reader.stage1.nbytes + reader.stage2.nbytes) / 1.6
+    narrow = torch.uint8 if version == 1 else torch.int16
+    assert blocks.dtype == numbers.dtype == (torch.int8 if version == 1 else torch.int16)
     code = torch.arange(0x110000)
-    index = blocks.view(torch.uint8)[code >> BLOCK_BITS].long() * (1 << BLOCK_BITS) + code % (1 << BLOCK_BITS)
-    assert np.array_equal(entries[numbers.view(torch.uint8)[index].long()].numpy(), load_unicode_table().entries())
-    with pytest.raises(ValueError, match="300 different entries"):
-        pack_table(projection.stage1, torch.arange(300, dtype=torch.int32)[:, None])
+    index = blocks.view(narrow)[code >> BLOCK_BITS].long() * (1 << BLOCK_BITS) + code % (1 << BLOCK_BITS)
+    found = entries[numbers.view(narrow)[index].long()].numpy()
+    assert np.array_equal(found, load_unicode_table(version).entries())
+    with pytest.raises(ValueError, match="40000 different entries"):
+        pack_table(reader.stage1, torch.arange(40000, dtype=torch.int32)[:, None])
 
 
 def test_a_parser_without_a_family_gets_the_projection() -> None:

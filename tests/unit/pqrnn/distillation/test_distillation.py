@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -353,7 +355,7 @@ def test_drafts_are_variants_with_gold_labels_and_texts_without() -> None:
         _examples(),
         ["what a day", "please switch on the hall lights"],
         labels,
-        TransferConfig(variants=5, variant_swap=1.0),
+        _transfer(variants=5, variant_swap=1.0),
     )
     known = [draft for draft in drafts if draft.source < len(_examples())]
     assert {draft.source for draft in known} == set(range(len(_examples())))
@@ -387,10 +389,15 @@ def _two_languages() -> list[Example]:
 _ROOM_LABELS = Labels(("off", "on"), ("O", "B-room", "I-room"))
 
 
+def _transfer(**changes: Any) -> TransferConfig:
+    """Settings that rewrite no variant, so that what else is done can be told."""
+    return TransferConfig(variant_restyle=0.0, **changes)
+
+
 def test_recombined_drafts_keep_gold_labels_only_where_their_template_is_known() -> None:
     training = _two_languages()
     drafts = make_transfer_set(
-        training, [], _ROOM_LABELS, TransferConfig(variants=40, variant_swap=0.0, cross=0.7, drop=0.3)
+        training, [], _ROOM_LABELS, _transfer(variants=40, variant_swap=0.0, cross=0.7, drop=0.3)
     )
     texts = {b" ".join(draft.words): draft for draft in drafts}
     assert texts[b"please switch on the hall now"].intent == -1 and texts[b"please switch on the hall now"].tags is None
@@ -417,17 +424,17 @@ def test_recombined_drafts_keep_gold_labels_only_where_their_template_is_known()
 
 def test_switched_drafts_mix_languages_and_each_change_can_be_off() -> None:
     training = _two_languages()
-    plain = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=20, variant_swap=0.0))
+    plain = make_transfer_set(training, [], _ROOM_LABELS, _transfer(variants=20, variant_swap=0.0))
     assert [draft.words for draft in plain] == [
         tuple(example.text.encode().split()) for example in training
     ]  # nothing on: nothing new
-    switched = make_transfer_set(training, [], _ROOM_LABELS, TransferConfig(variants=40, variant_swap=0.0, switch=0.5))
+    switched = make_transfer_set(training, [], _ROOM_LABELS, _transfer(variants=40, variant_swap=0.0, switch=0.5))
     texts = {b" ".join(draft.words): draft for draft in switched}
     mixed = texts["please switch on the Küche lights".encode()]
     assert mixed.intent == 1 and mixed.tags == (0, 0, 0, 0, 1, 0)  # a value of the same slot keeps the labels
     assert b"bitte schalte das Licht in living room ein" in texts
     crossed = make_transfer_set(
-        training, [], _ROOM_LABELS, TransferConfig(variants=40, variant_swap=0.0, switch=0.5, cross=1.0)
+        training, [], _ROOM_LABELS, _transfer(variants=40, variant_swap=0.0, switch=0.5, cross=1.0)
     )
     joined = {b" ".join(draft.words): draft for draft in crossed}["please switch on the Küche ein".encode()]
     assert joined.tags is None  # carriers of two languages: the teacher decides
@@ -435,7 +442,7 @@ def test_switched_drafts_mix_languages_and_each_change_can_be_off() -> None:
 
 def test_misspelled_drafts_keep_gold_labels_and_originals_stay() -> None:
     drafts = make_transfer_set(
-        _examples(), [], _ROOM_LABELS, TransferConfig(variants=5, variant_swap=0.0, variant_misspell=0.3)
+        _examples(), [], _ROOM_LABELS, _transfer(variants=5, variant_swap=0.0, variant_misspell=0.3)
     )
     by_source: dict[int, list[TransferText]] = {}
     for draft in drafts:
@@ -447,14 +454,12 @@ def test_misspelled_drafts_keep_gold_labels_and_originals_stay() -> None:
             (each.tags, each.intent) == (first.tags, first.intent) and each.words != first.words for each in others
         )
     assert (
-        make_transfer_set(
-            _examples(), [], _ROOM_LABELS, TransferConfig(variants=5, variant_swap=0.0, variant_misspell=0.3)
-        )
+        make_transfer_set(_examples(), [], _ROOM_LABELS, _transfer(variants=5, variant_swap=0.0, variant_misspell=0.3))
         == drafts
     )
     assert (
         make_transfer_set(
-            _examples(), [], _ROOM_LABELS, TransferConfig(variants=5, variant_swap=0.0, variant_misspell=0.3, seed=1)
+            _examples(), [], _ROOM_LABELS, _transfer(variants=5, variant_swap=0.0, variant_misspell=0.3, seed=1)
         )
         != drafts
     )
@@ -462,16 +467,14 @@ def test_misspelled_drafts_keep_gold_labels_and_originals_stay() -> None:
 
 def test_drawn_texts_are_new_and_have_no_labels_of_their_own() -> None:
     training, labels = _examples(), Labels(("off", "on"), ("O", "B-room", "I-room"))
-    plain = make_transfer_set(training, ["turn the fan on please"], labels, TransferConfig(variants=1))
-    drafts = make_transfer_set(training, ["turn the fan on please"], labels, TransferConfig(variants=1, sampled=0.5))
+    plain = make_transfer_set(training, ["turn the fan on please"], labels, _transfer(variants=1))
+    drafts = make_transfer_set(training, ["turn the fan on please"], labels, _transfer(variants=1, sampled=0.5))
     assert drafts[: len(plain)] == plain  # what was asked before stays as it was
     drawn = drafts[len(plain) :]
     assert 0 < len(drawn) <= 6 and {draft.words for draft in drawn}.isdisjoint(draft.words for draft in plain)
     assert all(draft.tags is None and draft.intent == -1 for draft in drawn)
     assert len({draft.source for draft in drafts}) == len({draft.source for draft in plain}) + len(drawn)
-    assert drafts == make_transfer_set(
-        training, ["turn the fan on please"], labels, TransferConfig(variants=1, sampled=0.5)
-    )
+    assert drafts == make_transfer_set(training, ["turn the fan on please"], labels, _transfer(variants=1, sampled=0.5))
 
 
 def test_a_student_learns_from_lessons_and_goes_on_after_a_kill(teacher: Path, tmp_path: Path) -> None:
@@ -639,3 +642,13 @@ def test_offline_hub_names_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(TeacherError, match=r"cannot be loaded: .*\n?.*Without a network, give a folder"):
         load_encoder("nobody/no-such-encoder")
+
+
+def test_variants_are_rewritten_as_people_write() -> None:
+    """With the gold labels, for what is added or left out means nothing."""
+    config = _transfer(variants=20, variant_swap=0.0)
+    plain = {text.words for text in make_transfer_set(_examples(), [], _ROOM_LABELS, config)}
+    config = msgspec.structs.replace(config, variant_restyle=1.0)
+    fresh = [each for each in make_transfer_set(_examples(), [], _ROOM_LABELS, config) if each.words not in plain]
+    assert len(fresh) > len(_examples())
+    assert all(text.tags is not None and len(text.tags) == len(text.words) and text.intent >= 0 for text in fresh)

@@ -11,7 +11,7 @@ import pytest
 
 from pqrnn.checkpoint import load_checkpoint, load_facts
 from pqrnn.errors import CheckpointError
-from pqrnn.model.retired_options import add_retired_options, drop_retired_options
+from pqrnn.model.retired_options import add_retired_options, drop_absent, drop_retired_options
 from pqrnn.recipes.settings import ModelConfig
 from pqrnn.zoo.shelf import SHIPPED
 
@@ -45,3 +45,8 @@ def test_settings_are_written_as_an_earlier_version_wrote_them() -> None:
     before = add_retired_options(now)
     assert (before["pool_heads"], before["pool_inputs"], before["projection"]["ngram_limit"]) == (1, False, 1)
     assert drop_retired_options(before) == now
+
+
+def test_options_that_do_nothing_leave_fingerprints_of_before() -> None:
+    assert drop_absent({"swap": 0.0, "restyle": 0.0}) == {"swap": 0.0}
+    assert drop_absent({"swap": 0.0, "restyle": 0.1}) == {"swap": 0.0, "restyle": 0.1}
