@@ -10,6 +10,10 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import TYPE_CHECKING, TypeGuard
+
+if TYPE_CHECKING:
+    from runtime_py.errors import OutputError
 
 GOOD, FAILED, WRONG = 0, 1, 2
 NOBODY_READS = 141  # as a shell says of a program that SIGPIPE ended
@@ -86,6 +90,10 @@ def _run(stops: list[int]) -> int:
         if isinstance(error, BrokenPipeError):
             _give_up_output()
             return NOBODY_READS
+        if _is_of_output(error):
+            from runtime_py.streams import output_exit_code
+
+            return output_exit_code(error)
         if not isinstance(error, OSError) or not _is_of_the_machine(error):
             raise
         _say(f"error: {_describe(error)}")
@@ -94,10 +102,16 @@ def _run(stops: list[int]) -> int:
     return code
 
 
+def _is_of_output(error: BaseException) -> TypeGuard[OutputError]:
+    """Say whether standard output cannot be written; what raises that has been imported, and nothing else need be."""
+    module = sys.modules.get("runtime_py.errors")
+    return module is not None and isinstance(error, module.OutputError)
+
+
 def _start() -> int:
-    for stream in (sys.stdout, sys.stderr):  # texts and labels are of any script, whatever the locale says
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    from runtime_py.streams import open_streams
+
+    open_streams()
     from pqrnn.cli.shadowing import find_shadow
 
     shadow = find_shadow()

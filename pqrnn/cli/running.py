@@ -6,6 +6,7 @@ import typer
 
 from pqrnn.cli import verbs  # noqa: F401  (they add themselves)
 from pqrnn.cli.app import Escaped, app
+from runtime_py.errors import OutputError
 from runtime_py.terminal import printable
 
 
@@ -14,12 +15,15 @@ def run() -> int:
 
     Raises:
         KeyboardInterrupt: A signal stopped it; the argument is what the verb has to say, where it has.
-        OSError: The machine refused something, or nobody reads the output.
+        OSError: The machine refused something.
+        OutputError: Standard output cannot be written, or nobody reads it.
     """
     try:
         app(standalone_mode=True)
     except Escaped as escaped:
         raise escaped.error from escaped.error.__cause__
+    except OutputError:
+        raise
     except Exception as error:
         if not _is_ours(error):
             raise
