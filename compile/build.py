@@ -25,6 +25,8 @@ from compile.variant import ProvedVariant, prove_variant
 from compile.verify.golden import GoldenSet
 from runtime_py.package_format.manifest import Bucket, Manifest, Variant
 
+_WAKE_SECONDS = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Module:
@@ -121,7 +123,8 @@ class Builder:
                 compiling = {pool.submit(copy_context().run, self._compile, module): module for module in modules}
                 waiting: set[Future[Any]] = set(compiling)
                 while waiting:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    # The system may give a signal to any thread, which does not wake this one from a wait without end.
+                    done, waiting = wait(waiting, timeout=_WAKE_SECONDS, return_when=FIRST_COMPLETED)
                     for future in done:
                         compiled = future.result()
                         # A compiled module is verified for each of its targets; a verification returns nothing.

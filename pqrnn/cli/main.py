@@ -109,15 +109,16 @@ def _is_of_output(error: BaseException) -> TypeGuard[OutputError]:
 
 
 def _start() -> int:
-    from runtime_py.streams import open_streams
-
-    open_streams()
     from pqrnn.cli.shadowing import find_shadow
 
     shadow = find_shadow()
     if shadow:
-        _say(f"error: {shadow}")
+        if sys.stderr is not None:  # nothing is imported to say so: it might be what stands in front
+            sys.stderr.write(f"error: {shadow}\n")
         return WRONG
+    from runtime_py.streams import open_streams
+
+    open_streams()
     try:
         from pqrnn.cli.running import run
 

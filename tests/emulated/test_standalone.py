@@ -32,7 +32,7 @@ from compile.support.errors import PackagingError, VerificationError
 from compile.verify.golden import TRICKY, GoldenSet, make_golden
 from compile.verify.reference import Oracle
 from pqrnn.checkpoint import Facts, save_checkpoint
-from pqrnn.cli.main import app
+from pqrnn.cli.running import app
 from runtime_py.decode.labels import Labels
 from runtime_py.package_format.manifest import Bucket
 from targets import Target, TargetError, registry

@@ -9,7 +9,7 @@ import pytest
 import typer.testing
 
 from pqrnn.cli.data_options import reads_data
-from pqrnn.cli.main import app
+from pqrnn.cli.running import app
 from pqrnn.data.reading import ReadOptions
 from pqrnn.data.specs import add_options, parse_spec
 from pqrnn.errors import DataFormatError

@@ -11,8 +11,8 @@ import pytest
 from makers.runtime_fakes import write_fake
 
 from pqrnn.cli import locate, verbs
-from pqrnn.cli.app import app
 from pqrnn.cli.locate import find_package
+from pqrnn.cli.running import app
 from pqrnn.errors import PqrnnError, ZooError
 from pqrnn.zoo.compiled import package_name
 from pqrnn.zoo.shelf import Shelved, find_parser
