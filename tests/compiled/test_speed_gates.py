@@ -81,7 +81,7 @@ def test_launches_of_every_entry_are_few(module: Path) -> None:
     assert len(counts) == 2 * len(BUCKETS)
     for bucket in BUCKETS:
         assert 20 < counts[bucket.entry] <= LAUNCHES[bucket.entry], counts
-        assert counts[bucket.batched] <= 1.2 * counts[bucket.entry], counts  # several texts are no more launches
+        assert counts[bucket.batched] <= 1.25 * counts[bucket.entry], counts  # several texts are no more launches
 
 
 def test_code_is_small_and_weights_stand_once(module: Path) -> None:
