@@ -10,8 +10,7 @@ from compile.kernels.mlir_builder import Code, Value
 from compile.kernels.utf8_decoder import MARGIN, Utf8Decoder
 from pqrnn.features.characters import JAMO_BYTES, LEADS, SYLLABLES, TRAILS, VOWELS
 
-_COUNT = 11172  # syllables, in groups of 28 that share all but the trailing consonant
-_RECIPROCAL, _SHIFT = 37450, 20  # x * 37450 >> 20 is x // 28 for all of them
+_RECIPROCAL, _SHIFT = 37450, 20  # x * 37450 >> 20 is x // 28 for all syllables
 
 
 class HangulComposer:
@@ -45,7 +44,7 @@ class HangulComposer:
         taken = lane.either(taken_vowel, lane.both(trail, lane.either(vowel_before, self._is_open(back1))))
         lead = lane.do("muli", lane.do("subi", here, LEADS.start), 21)
         vowel = lane.do("subi", next1, VOWELS.start)
-        whole = lane.do("addi", lane.do("muli", lane.do("addi", lead, vowel), 28), SYLLABLES)
+        whole = lane.do("addi", lane.do("muli", lane.do("addi", lead, vowel), 28), SYLLABLES.start)
         last = lane.select(self._within(next2, TRAILS), lane.do("subi", next2, TRAILS.start - 1), 0)
         syllable = lane.do("addi", lane.do("subi", here, TRAILS.start - 1), next1)
         composed = lane.select(two, lane.do("addi", whole, last), lane.select(closed, syllable, here))
@@ -56,10 +55,10 @@ class HangulComposer:
     def _is_open(self, value: Value) -> Value:
         """Return whether code points are syllables without a trailing consonant."""
         lane = self._lane
-        index = lane.do("subi", value, SYLLABLES)
+        index = lane.do("subi", value, SYLLABLES.start)
         group = lane.do("shrui", lane.do("muli", index, _RECIPROCAL), _SHIFT)
         whole = lane.compare("eq", lane.do("muli", group, 28), index)
-        return lane.both(self._within(value, range(SYLLABLES, SYLLABLES + _COUNT)), whole)
+        return lane.both(self._within(value, SYLLABLES), whole)
 
     def _within(self, value: Value, codes: range) -> Value:
         lane = self._lane

@@ -13,9 +13,7 @@ from compile.kernels.mlir_builder import Code, Value
 from compile.kernels.utf8_decoder import MARGIN, Utf8Decoder
 from pqrnn.features.characters import FULL_STOP
 from pqrnn.features.hashing import ACCENT_SALT, CHARACTER_SALT, MULTIPLIER
-from pqrnn.features.unicode_table import BLOCK_BITS, CLASS_BITS, FOLD_BITS, BreakClass
-
-_LONGEST_FOLD = 3
+from pqrnn.features.unicode_table import BLOCK_BITS, CLASS_BITS, FOLD_BITS, LONGEST_FOLD, BreakClass
 
 
 class _Character(NamedTuple):
@@ -88,7 +86,7 @@ class WordFinder:
         self._words, self._version = words, version
         self._one = Int32Values(code)
         self._hangul = HangulComposer(code, decoder) if version > 1 else None
-        size = decoder.codes.shape[0] - 2 * MARGIN + _LONGEST_FOLD  # a fold reaches over the last byte for a while
+        size = decoder.codes.shape[0] - 2 * MARGIN + LONGEST_FOLD  # a fold reaches over the last byte for a while
         self.hashed = allocate_array(code, size)
         self.accents = allocate_array(code, size if version > 1 else 1)
         self.first, self.next, self.start, self.end, self.kind, self.upper, self.before, self.after = (
@@ -246,7 +244,7 @@ class WordFinder:
         self._store(one.number(0), self.accents, at)
         step = self._both(stays, character.counted, self._negate(is_accent))
         after = one.do("addi", kept, one.select(step, 1, 0))
-        for column in range(1, _LONGEST_FOLD):
+        for column in range(1, LONGEST_FOLD):
             more = self._folds(character.row, column)
             exists = self._both(stays, one.compare("ne", more, 0))
             with code.when(exists):
@@ -264,7 +262,7 @@ class WordFinder:
         return after
 
     def _folds(self, row: Value, column: int) -> Value:
-        index = self._one.do("addi", self._one.do("muli", row, _LONGEST_FOLD), column)
+        index = self._one.do("addi", self._one.do("muli", row, LONGEST_FOLD), column)
         return self._load(self._tables[3], to_index(self._code, index))
 
     def _hash(self, point: Value) -> Value:

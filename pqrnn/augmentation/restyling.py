@@ -13,10 +13,10 @@ and final marks. What is left differs in words:
 from __future__ import annotations
 
 import random
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from pqrnn.augmentation.slot_swap import TagSet
+from pqrnn.augmentation.spelling import leave_accents
 from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.model.network import WordTable
 
@@ -33,13 +33,12 @@ _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": 
 _APOSTROPHES = frozenset(each.encode() for each in "'’‘ʼ`´")
 _MARKS = frozenset(each.encode() for each in ",.;:!?…")
 _HYPHENS = frozenset(each.encode() for each in "-‐‑–")
-_ACCENTS = range(0x300, 0x370)  # what is left out by those who type without accents
 
 
 class Restyler:
     """Rewrites rows of a table of words."""
 
-    def __init__(self, texts: Iterable[Sequence[bytes]], tags: Sequence[str], table: WordTable) -> None:
+    def __init__(self, texts: Sequence[Sequence[bytes]], tags: Sequence[str], table: WordTable) -> None:
         """Add every word that may be needed to the table, at once.
 
         Args:
@@ -51,7 +50,7 @@ class Restyler:
         self._outside = tags.index("O")
         known = {word: word.decode("utf-8", "replace") for text in texts for word in text}
         self._joined = _join_all(texts)
-        bare = {word: _leave_accents(text).encode() for word, text in known.items()}
+        bare = {word: leave_accents(text).encode() for word, text in known.items()}
         spelled = {word: text.translate(_UMLAUTS).encode() for word, text in known.items()}
         phrases = {phrase for pair in _COURTESY.values() for side in pair for phrase in side}
         fresh = [*bare.values(), *spelled.values(), *self._joined.values()]
@@ -135,7 +134,7 @@ class Restyler:
         return row._replace(words=[row.words[index] for index in kept], tags=tags)
 
 
-def _join_all(texts: Iterable[Sequence[bytes]]) -> dict[tuple[bytes, bytes], bytes]:
+def _join_all(texts: Sequence[Sequence[bytes]]) -> dict[tuple[bytes, bytes], bytes]:
     """Return the pairs of words that an apostrophe parts somewhere, with what they are when joined."""
     found = {}
     for text in texts:
@@ -143,9 +142,3 @@ def _join_all(texts: Iterable[Sequence[bytes]]) -> dict[tuple[bytes, bytes], byt
             if mark in _APOSTROPHES and (left + right).decode("utf-8", "replace").isalpha():
                 found[left, right] = left + right
     return found
-
-
-def _leave_accents(text: str) -> str:
-    decomposed = unicodedata.normalize("NFD", text)
-    bare = "".join(each for each in decomposed if ord(each) not in _ACCENTS)
-    return text if bare == decomposed or not bare else unicodedata.normalize("NFC", bare)

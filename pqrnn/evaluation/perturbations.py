@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from pqrnn.augmentation.spelling import leave_accents
 from pqrnn.data.examples import Example, SlotSpan
 
 _MARKS = ".?!…。？！؟।॥"
@@ -30,12 +31,6 @@ class Perturbation(NamedTuple):
     change: Callable[[str, str], str] = lambda character, before: character
     after: Callable[[str], str] = lambda language: ""
     applies: Callable[[str], bool] = lambda text: True
-
-
-def _leave_accents(character: str, before: str) -> str:
-    decomposed = unicodedata.normalize("NFD", character)
-    bare = "".join(each for each in decomposed if not "\u0300" <= each <= "\u036f")
-    return unicodedata.normalize("NFC", bare) if bare and bare != decomposed else character
 
 
 def _raise(character: str, before: str) -> str:
@@ -63,7 +58,7 @@ PERTURBATIONS = (
     Perturbation("curly apostrophe", change=lambda character, before: "’" if character == "'" else character),
     Perturbation("no apostrophe", change=lambda character, before: "" if character in "'’" else character),
     Perturbation("full width", change=_widen),
-    Perturbation("no accents", change=_leave_accents),
+    Perturbation("no accents", change=lambda character, before: leave_accents(character)),
     Perturbation("umlauts as two letters", change=lambda character, before: _UMLAUTS.get(character, character)),
     Perturbation("hyphens as spaces", change=lambda character, before: " " if character == "-" else character),
 )

@@ -14,6 +14,7 @@ Version 2 reads texts that differ in nothing that a speaker would hear as the sa
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -27,7 +28,8 @@ from pqrnn.features.utf8 import decode_utf8, unpack_bytes
 
 FULL_STOP = ord(".")
 # Conjoining jamo: leading consonants, vowels, and trailing consonants, of which there are 19, 21 and 27.
-LEADS, VOWELS, TRAILS, SYLLABLES = range(0x1100, 0x1113), range(0x1161, 0x1176), range(0x11A8, 0x11C3), 0xAC00
+LEADS, VOWELS, TRAILS = range(0x1100, 0x1113), range(0x1161, 0x1176), range(0x11A8, 0x11C3)
+SYLLABLES = range(0xAC00, 0xD7A4)  # in groups of 28 that share all but the trailing consonant
 JAMO_BYTES = 3
 
 
@@ -219,10 +221,10 @@ def compose_hangul(code: Tensor) -> tuple[Tensor, Tensor]:
     two = lead * vowel
     three = two * trail
     # A syllable without a trailing consonant, and one beside it.
-    index = code - SYLLABLES
-    open_ = _within(code, range(SYLLABLES, SYLLABLES + 11172)) * (index % 28 == 0).to(torch.int32)
+    index = code - SYLLABLES.start
+    open_ = _within(code, SYLLABLES) * (index % 28 == 0).to(torch.int32)
     closed = open_ * _within(next1, TRAILS)
-    whole = SYLLABLES + ((code - LEADS.start) * 21 + next1 - VOWELS.start) * 28
+    whole = SYLLABLES.start + ((code - LEADS.start) * 21 + next1 - VOWELS.start) * 28
     composed = (
         two * whole
         + three * (next2 - TRAILS.start + 1)
@@ -235,8 +237,8 @@ def compose_hangul(code: Tensor) -> tuple[Tensor, Tensor]:
 
 def is_one_of(kind: Tensor, classes: Iterable[BreakClass]) -> Tensor:
     """Return 1 where a class is one of some, else 0: int32, shaped like `kind`."""
-    found = [(kind == int(wanted)).to(torch.int32) for wanted in classes]
-    return torch.stack(found).sum(0, dtype=torch.int32) if len(found) > 1 else found[0]
+    # No stack: compiled, that copies.
+    return functools.reduce(torch.add, ((kind == int(wanted)).to(torch.int32) for wanted in classes))
 
 
 def prefix_max(value: Tensor, position: Tensor) -> Tensor:

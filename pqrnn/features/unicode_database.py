@@ -29,6 +29,7 @@ from pqrnn.features.unicode_table import (
     BLOCK_BITS,
     CODE_POINTS,
     FOLD_BITS,
+    LONGEST_FOLD,
     BreakClass,
     UnicodeTable,
     pack_entries,
@@ -70,7 +71,6 @@ _SAME_AS = {
     **dict.fromkeys(map(ord, "“”„‟″«»＂"), ord('"')),
 }
 _WHOLE = (BreakClass.LETTER, BreakClass.DIGIT, BreakClass.EXTEND)  # classes whose runs are inside one word
-_LONGEST_FOLD = 3
 
 
 class _Database(NamedTuple):
@@ -192,7 +192,7 @@ class _Folder:
         kinds = {int(self._kind[base]) for base in bases}
         if BreakClass.SPACE in kinds:  # signs such as the macron are spaces with an accent to Unicode, and none here
             return False
-        room = min(len(chr(code).encode()), _LONGEST_FOLD)
+        room = min(len(chr(code).encode()), LONGEST_FOLD)
         one = len(kinds) == 1 and kinds <= set(_WHOLE)
         grapheme = {int(self._kind[base]) for base in bases[1:]} == {BreakClass.EXTEND}
         return len(bases) == 1 or (len(bases) <= room and (one or grapheme))

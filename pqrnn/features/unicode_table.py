@@ -23,6 +23,7 @@ BLOCK_BITS = 7
 REPLACEMENT = 0xFFFD
 CLASS_BITS = 4
 FOLD_BITS = 9
+LONGEST_FOLD = 3  # code points
 _SHIFT_OF_VERSION_1 = 4  # its file has no rows of folds in the entries
 
 

@@ -23,7 +23,7 @@ BUCKETS = make_buckets([(8, 64)])
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    model = make_int8(1)
+    model = make_int8(8)  # one of which no rounding is undecided: vectors are stored in coarser steps otherwise
     with torch.no_grad():  # far apart, so that no text is too undecided to be kept
         for head in (model.intent, model.tags):
             assert isinstance(head, QuantizedLinear)
@@ -61,5 +61,5 @@ def test_integers_are_those_of_pytorch_there_too(
     assert variant.parity is not None
     assert variant.parity.passed
     assert variant.parity.emulator
-    # All texts of the small model are settled: one other integer would change a logit by a hundredth and more.
-    assert max(variant.parity.intent_max_abs, variant.parity.tags_max_abs) < 2e-3
+    # All texts of the small model are settled: one other integer would change a logit a thousand times as much.
+    assert max(variant.parity.intent_max_abs, variant.parity.tags_max_abs) < 1e-5

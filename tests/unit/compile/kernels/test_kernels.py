@@ -6,6 +6,7 @@ Which family a target gets, how weights lie, how products are cut up, and what t
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -48,6 +49,7 @@ from compile.kernels.modules import (
 from compile.kernels.packing import offset_sums, pack_table, pack_weights, unpack_weights
 from compile.kernels.product_kernels import product_kernel
 from compile.kernels.tiling import choose_height, choose_shape, choose_tiling, runs
+from pqrnn.features import projection as projection_module
 from pqrnn.features.projection import Projection
 from pqrnn.features.unicode_table import BLOCK_BITS, load_unicode_table
 from pqrnn.features.utf8 import pack_texts
@@ -302,6 +304,17 @@ def test_a_packed_table_says_the_same_of_every_code_point(version: int) -> None:
     assert np.array_equal(found, load_unicode_table(version).entries())
     with pytest.raises(ValueError, match="40000 different entries"):
         pack_table(reader.stage1, torch.arange(40000, dtype=torch.int32)[:, None])
+
+
+def test_the_page_about_features_says_what_the_tables_hold() -> None:
+    page = (Path(projection_module.__file__).parent / "README.md").read_text(encoding="utf-8")
+    sizes = []
+    for version in PROJECTION_VERSIONS:
+        reader = Projection(msgspec.structs.replace(CONFIG.projection, version=version)).reader
+        parts = (*pack_table(reader.stage1, reader.stage2), reader.folds)
+        sizes.append(sum(part.nbytes for part in parts))
+    assert f"takes {sizes[1] / 1000:.0f} kB (that of version 1: {sizes[0] / 1000:.0f} kB)" in page
+    assert f"{len(parts[2]):,} distinct entries and {len(reader.folds)} folds" in page
 
 
 def test_a_parser_without_a_family_gets_the_projection() -> None:
