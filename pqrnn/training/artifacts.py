@@ -91,7 +91,13 @@ class RunArtifacts:
                 plot_curves(log, self._folder / CURVES)
 
     def finish(
-        self, settings: RunSettings, progress: TrainingState, labels: Labels, dataset: EncodedDataset, early: bool
+        self,
+        settings: RunSettings,
+        progress: TrainingState,
+        labels: Labels,
+        metrics: dict[str, Any],
+        dataset: EncodedDataset,
+        early: bool,
     ) -> None:
         """Write the checkpoint, and remove the state. `early`: whether a person ended the run before its last epoch."""
         if not is_leader():
@@ -109,7 +115,7 @@ class RunArtifacts:
                 **({"ended_early": progress.epoch} if early else {}),
                 **settings.record,
             },
-            metrics=progress.metrics(),
+            metrics=metrics,
             lengths=measure_lengths(dataset),
             golden_texts=_choose_golden(dataset, settings.config.seed),
         )

@@ -85,10 +85,6 @@ class TrainingState(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         self.best, self.best_epoch = score, self.epoch  # of equals the later one: it has seen more
         return True
 
-    def metrics(self) -> dict[str, Any]:
-        """Return the development scores of the weights that are kept, as in a checkpoint."""
-        return {"dev": self.log[self.best_epoch - 1]["dev"] if self.best_epoch else self.start}
-
 
 def save_state(
     path: Path, progress: TrainingState, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer

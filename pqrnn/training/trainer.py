@@ -27,9 +27,10 @@ from pqrnn.distillation.loading import NetworkConfig, make_network
 from pqrnn.distillation.objective import DistillationObjective
 from pqrnn.distributed import all_gather, broadcast, is_leader, process_rank
 from pqrnn.errors import TrainingError
+from pqrnn.evaluation.decision_search import decide_on
 from pqrnn.evaluation.frames import frame_of_example
 from pqrnn.evaluation.metrics import score_frames
-from pqrnn.evaluation.prediction import predict_encoded
+from pqrnn.evaluation.prediction import compute_encoded_logits, predict_encoded
 from pqrnn.model.network import Network, WordTable
 from pqrnn.recipes.settings import ProjectionConfig, TrainingConfig
 from pqrnn.seeding import make_random
@@ -182,9 +183,11 @@ class _Run:
                         artifacts.save(self.step, progress)
                 raise
             all_done = progress.epoch == self.settings.config.epochs
-            artifacts.finish(self.settings, progress, self.labels, self.dataset, early and not all_done)
+            labels, metrics = self.scorer.choose(artifacts.best)
+            reporter.note(_describe_decision(labels))
+            artifacts.finish(self.settings, progress, labels, metrics, self.dataset, early and not all_done)
         ended = "done" if all_done else "ended early" if early else "early stop"
-        return TrainingOutcome(folder, broadcast(progress.metrics()), ended)
+        return TrainingOutcome(folder, metrics, ended)
 
     def _loop(
         self,
@@ -255,7 +258,7 @@ class _Scorer:
     """
 
     def __init__(self, dataset: EncodedDataset, labels: Labels, table: WordTable) -> None:
-        self.dataset, self.decoder, self._table = dataset, labels.decoder(), table
+        self.dataset, self.labels, self.decoder, self._table = dataset, labels, labels.decoder(), table
         self._gold = [frame_of_example(example) for example in dataset.examples]
 
     def __call__(self, network: Network) -> dict[str, Any]:
@@ -264,6 +267,29 @@ class _Scorer:
             return broadcast({})
         frames = predict_encoded(network, self.decoder, self.dataset, self._table)
         return broadcast(score_frames(self._gold, frames).as_dict())
+
+    def choose(self, network: Network | None) -> tuple[Labels, dict[str, Any]]:
+        """Return the labels with the best weights of the frames, and the scores under them.
+
+        Args:
+            network: What the run keeps; only the leader's is looked at.
+        """
+        if not is_leader() or network is None:
+            return broadcast((self.labels, {}))
+        answers = compute_encoded_logits(network, self.dataset, self._table)
+        labels, scores = decide_on(self.labels, self.dataset.examples, answers)
+        return broadcast((labels, {"dev": scores.as_dict()}))
+
+
+def _describe_decision(labels: Labels) -> str:
+    decision = labels.decision
+    if not decision:
+        return "there are no slots, so the largest logit is the intent"
+    far = "any" if decision.margin is None else f"{decision.margin:g}"
+    return (
+        f"the decision, chosen on development data: prior of frames {decision.prior:g}, penalty of a slot that never "
+        f"came with its intent {decision.penalty:g}, margin of intents {far}"
+    )
 
 
 def _start_from(model: Network, weights: Mapping[str, Tensor]) -> None:

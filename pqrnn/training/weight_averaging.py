@@ -18,7 +18,7 @@ from torch import Tensor
 from pqrnn.checkpoint import Checkpoint, load_checkpoint, read_revision, save_checkpoint, training_identity
 from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError
-from pqrnn.evaluation.evaluate import evaluate_predictions
+from pqrnn.evaluation.decision_search import decide_on
 from pqrnn.evaluation.prediction import compute_logits
 from pqrnn.run_folder import FACTS
 
@@ -62,9 +62,10 @@ def average_checkpoints(folders: Sequence[Path], development: Sequence[Example],
     model, facts = parsers[0].model, parsers[0].facts
     model.load_state_dict(average_weights([parser.model.state_dict() for parser in parsers]))
     answers = compute_logits(model.folded(), [example.text for example in development])
-    scores = evaluate_predictions(development, answers, facts.labels.decoder()).scores
+    labels, scores = decide_on(facts.labels, development, answers)
     facts = msgspec.structs.replace(
         facts,
+        labels=labels,
         revision=read_revision(),
         training={
             **facts.training,

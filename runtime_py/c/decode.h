@@ -47,6 +47,8 @@ typedef struct {
   const int32_t *known_of;  // [intent_count + 1]: those of an intent are known[known_of[intent], known_of[intent + 1])
   const double *unseen;     // [intent_count]: the bonus of any other slots
   int32_t widest;           // pqrnn_end_t that a word takes at most in pqrnn_viterbi_with_counts
+  double penalty;           // what a slot costs that does not go with the intent; INFINITY where it is forbidden
+  double margin;            // how much smaller than the largest an intent's logit may be to be chosen all the same
 } pqrnn_package_t;
 
 // The numbers of one text, as an entry gives them.
@@ -122,13 +124,18 @@ typedef struct {
 // Returns the label of a tag that is not "O": what stands behind its first dash.
 static inline const char *pqrnn_label(const char *tag) { return strchr(tag, '-') + 1; }
 
+// Returns whether a slot goes with an intent.
+static inline int pqrnn_goes(const pqrnn_package_t *package, int32_t intent, int32_t slot) {
+  return !package->frames || package->frames[(size_t)intent * (size_t)package->slot_count + (size_t)slot];
+}
+
 // Returns whether words with these tags make sense: every slot has a beginning, and goes with the intent.
 static inline int pqrnn_is_frame(const pqrnn_package_t *package, int32_t intent, const int32_t *tags, int32_t words) {
   int32_t before = -1;
   for (int32_t word = 0; word < words; ++word) {
     const int32_t slot = package->slots[tags[word]];
     if (slot >= 0) {
-      if (package->frames && !package->frames[(size_t)intent * (size_t)package->slot_count + (size_t)slot]) return 0;
+      if (!pqrnn_goes(package, intent, slot)) return 0;
       if (slot != before && package->tags[tags[word]][0] == 'I') return 0;
     }
     before = slot;
@@ -142,10 +149,25 @@ typedef struct {
   int32_t tag;
 } pqrnn_end_t;
 
-// Returns how many pqrnn_end_t `pqrnn_decide` works in for so many words: a table, behind it room for one number a word, and for two numbers a slot.
+// What a text's logits say before the search.
+typedef struct {
+  double most;           // sum of each word's largest logit
+  double least;          // smallest logit that an intent may have
+  const uint8_t *named;  // [slot_count]: 1 where the slot is that of a word's largest logit; NULL where a slot has to go with its intent
+} pqrnn_limits_t;
+
+// Returns how many pqrnn_end_t hold one byte for each slot.
+static inline size_t pqrnn_ends_of_bytes(const pqrnn_package_t *package) { return (size_t)package->slot_count / sizeof(pqrnn_end_t) + 1; }
+
+// Returns how many pqrnn_end_t `pqrnn_decide` works in for so many words: a table, behind it room for one number a word, for two numbers and for one byte a slot.
 static inline size_t pqrnn_ends(const pqrnn_package_t *package, int32_t words) {
   const int32_t width = package->slot_count + 1 > package->widest ? package->slot_count + 1 : package->widest;
-  return (size_t)(words + 1) * (size_t)(width + 1) + (size_t)package->slot_count;
+  return (size_t)(words + 1) * (size_t)(width + 1) + (size_t)package->slot_count + pqrnn_ends_of_bytes(package);
+}
+
+// Returns whether words may be in a slot beside an intent.
+static inline int pqrnn_may_be(const pqrnn_package_t *package, const pqrnn_limits_t *limits, int32_t intent, int32_t slot) {
+  return pqrnn_goes(package, intent, slot) || (limits->named && limits->named[slot]);
 }
 
 // Takes what a step costs from what is left; returns 0 where it is too much.
@@ -155,13 +177,10 @@ static inline int pqrnn_take(int64_t *left, int64_t cost) {
   return 1;
 }
 
-// Returns what `pqrnn_viterbi` costs: each word is tried in each slot of the intent, and outside of slots.
-static inline int64_t pqrnn_viterbi_cost(const pqrnn_package_t *package, int32_t words, int32_t intent) {
-  int64_t slots = package->slot_count;
-  if (package->frames) {
-    slots = 0;
-    for (int32_t slot = 0; slot < package->slot_count; ++slot) slots += package->frames[(size_t)intent * (size_t)package->slot_count + (size_t)slot] != 0;
-  }
+// Returns what `pqrnn_viterbi` costs: each word is tried in each slot that may be, and outside of slots.
+static inline int64_t pqrnn_viterbi_cost(const pqrnn_package_t *package, const pqrnn_limits_t *limits, int32_t words, int32_t intent) {
+  int64_t slots = 0;
+  for (int32_t slot = 0; slot < package->slot_count; ++slot) slots += pqrnn_may_be(package, limits, intent, slot);
   return words * (slots + 1);
 }
 
@@ -214,7 +233,8 @@ static inline double pqrnn_loss(const pqrnn_losses_t *losses, const int16_t *slo
 
 // Finds the tags with the largest sum of logits among those that go with an intent, by the algorithm of Viterbi. Returns the sum, and leaves in `ends` for
 // each word how it ends in each slot, and behind those how it ends best: there `tag` is the slot, slot_count for none.
-static inline double pqrnn_viterbi(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, int32_t intent, pqrnn_end_t *ends) {
+static inline double pqrnn_viterbi(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, const pqrnn_limits_t *limits, int32_t words, int32_t intent,
+                                   pqrnn_end_t *ends) {
   const int32_t slots = package->slot_count;
   for (int32_t slot = 0; slot < slots; ++slot) ends[slot].sum = -INFINITY, ends[slot].tag = -1;
   ends[slots].sum = 0, ends[slots].tag = slots;
@@ -227,8 +247,9 @@ static inline double pqrnn_viterbi(const pqrnn_package_t *package, const pqrnn_o
       for (int32_t tag = 0; tag < package->tag_count; ++tag) {
         const int32_t slot = package->slots[tag];
         if (slot < 0 || (package->tags[tag][0] == 'I') != goes_on) continue;
-        if (package->frames && !package->frames[(size_t)intent * (size_t)slots + (size_t)slot]) continue;
-        const double sum = before[goes_on ? slot : slots].sum + (double)row[tag];
+        if (!pqrnn_may_be(package, limits, intent, slot)) continue;
+        const double cost = goes_on || pqrnn_goes(package, intent, slot) ? 0 : package->penalty;
+        const double sum = before[goes_on ? slot : slots].sum - cost + (double)row[tag];
         if (sum > after[slot].sum) after[slot].sum = sum, after[slot].tag = tag;
       }
     }
@@ -259,9 +280,10 @@ static inline void pqrnn_viterbi_path(const pqrnn_package_t *package, const pqrn
   }
 }
 
-// Returns the logit of an intent, and where `weighed` the largest bonus that it has with it.
-static inline double pqrnn_bound(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t intent, int weighed) {
+// Returns the logit of an intent, and where `weighed` the largest bonus that it has with it; minus infinity for one that may not be chosen.
+static inline double pqrnn_bound(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, const pqrnn_limits_t *limits, int32_t intent, int weighed) {
   const double logit = (double)outputs->intent[intent];
+  if (logit < limits->least) return -INFINITY;
   if (!weighed) return logit;
   const int32_t first = package->known_of[intent];
   return logit + (first < package->known_of[intent + 1] ? package->known[first].bonus : package->unseen[intent]);
@@ -269,12 +291,13 @@ static inline double pqrnn_bound(const pqrnn_package_t *package, const pqrnn_out
 
 // Finds the next intent in the order of `pqrnn_bound`: from the largest down, of equals the first; `last` is the one before, -1 at the start. Returns -1 after
 // the last one.
-static inline int32_t pqrnn_next_intent(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t last, int weighed) {
+static inline int32_t pqrnn_next_intent(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, const pqrnn_limits_t *limits, int32_t last,
+                                        int weighed) {
   int32_t next = -1;
   double largest = 0;
-  const double before = last < 0 ? INFINITY : pqrnn_bound(package, outputs, last, weighed);
+  const double before = last < 0 ? INFINITY : pqrnn_bound(package, outputs, limits, last, weighed);
   for (int32_t intent = 0; intent < package->intent_count; ++intent) {
-    const double value = pqrnn_bound(package, outputs, intent, weighed);
+    const double value = pqrnn_bound(package, outputs, limits, intent, weighed);
     if ((value < before || (value == before && intent > last)) && (next < 0 || value > largest)) next = intent, largest = value;
   }
   return next;
@@ -354,20 +377,20 @@ static inline double pqrnn_viterbi_with_counts(const pqrnn_package_t *package, c
   return sum;
 }
 
-// Decides on a text by its logits alone: returns the intent, leaves each word's tag in `tags`, and the sum of logits in `value`. Where the largest logits make
-// no sense together, it takes the intent and tags with the largest sum of logits that do, as far as `left` lasts; minus infinity where none do.
-static inline int32_t pqrnn_search_intents(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, pqrnn_end_t *ends, int32_t *tags,
-                                           double most, double *value, int64_t *left) {
+// Decides on a text without a prior: returns the intent, and leaves the sum of logits in `value`, in `tags`, which holds each word's largest, its tag. Where
+// these make no sense together, it takes the intent and tags with the largest sum that do, as far as `left` lasts; minus infinity where none do.
+static inline int32_t pqrnn_search_intents(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, const pqrnn_limits_t *limits, int32_t words,
+                                           pqrnn_end_t *ends, int32_t *tags, double *value, int64_t *left) {
   int32_t best = pqrnn_largest(outputs->intent, package->intent_count);
-  for (int32_t word = 0; word < words; ++word) tags[word] = pqrnn_largest(outputs->tags + (size_t)word * (size_t)package->tag_count, package->tag_count);
-  *value = most + (double)outputs->intent[best];
+  *value = limits->most + (double)outputs->intent[best];
   if (pqrnn_is_frame(package, best, tags, words)) return best;
   *value = -INFINITY;
   int32_t tried = 0;
-  for (int32_t next = -1; (next = pqrnn_next_intent(package, outputs, next, 0)) >= 0; ++tried) {
-    if (*value > -INFINITY && (double)outputs->intent[next] + most <= *value) break;
-    if (!pqrnn_take(left, pqrnn_viterbi_cost(package, words, next)) && tried) break;  // the first has its turn whatever it costs
-    const double sum = pqrnn_viterbi(package, outputs, words, next, ends) + (double)outputs->intent[next];
+  for (int32_t next = -1; (next = pqrnn_next_intent(package, outputs, limits, next, 0)) >= 0; ++tried) {
+    const double logit = pqrnn_bound(package, outputs, limits, next, 0);
+    if (*value > -INFINITY && logit + limits->most <= *value) break;
+    if (!pqrnn_take(left, pqrnn_viterbi_cost(package, limits, words, next)) && tried) break;  // the first has its turn whatever it costs
+    const double sum = pqrnn_viterbi(package, outputs, limits, words, next, ends) + logit;
     if (sum > *value) {
       *value = sum;
       best = next;
@@ -380,34 +403,40 @@ static inline int32_t pqrnn_search_intents(const pqrnn_package_t *package, const
 // Decides on a text: returns the intent, and leaves each word's tag in `tags`: of all that make sense those with the largest sum of logits and of what their
 // slots add to it, or the best of those that PQRNN_BUDGET suffices to look at. `ends` is memory to work in, as much as `pqrnn_ends` says.
 static inline int32_t pqrnn_decide(const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, int32_t words, pqrnn_end_t *ends, int32_t *tags) {
-  double most = 0, value;
+  pqrnn_end_t *behind = ends + pqrnn_ends(package, words) - pqrnn_ends_of_bytes(package);
+  uint8_t *named = (uint8_t *)behind;
+  pqrnn_limits_t limits = {0, (double)outputs->intent[pqrnn_largest(outputs->intent, package->intent_count)] - package->margin, NULL};
+  if (!isinf(package->penalty)) memset(named, 0, (size_t)package->slot_count), limits.named = named;
   for (int32_t word = 0; word < words; ++word) {
     const float *row = outputs->tags + (size_t)word * (size_t)package->tag_count;
-    most += (double)row[pqrnn_largest(row, package->tag_count)];
+    tags[word] = pqrnn_largest(row, package->tag_count);
+    limits.most += (double)row[tags[word]];
+    if (limits.named && package->slots[tags[word]] >= 0) named[package->slots[tags[word]]] = 1;
   }
+  double value;
   int64_t left = PQRNN_BUDGET;
-  const int32_t plain = pqrnn_search_intents(package, outputs, words, ends, tags, most, &value, &left);
+  const int32_t plain = pqrnn_search_intents(package, outputs, &limits, words, ends, tags, &value, &left);
   if (!package->known || value == -INFINITY) return plain;
   value += pqrnn_prior(package, plain, tags, words);
-  pqrnn_end_t *behind = ends + pqrnn_ends(package, words) - (size_t)package->slot_count;
+  behind -= package->slot_count;
   int32_t best = plain, *found = (int32_t *)(behind - (words + 1));
   const pqrnn_losses_t losses = pqrnn_bound_losses(package, outputs, words, (double *)behind);
-  for (int32_t next = -1; (next = pqrnn_next_intent(package, outputs, next, 1)) >= 0;) {
-    if (most + pqrnn_bound(package, outputs, next, 1) <= value) break;
+  for (int32_t next = -1; (next = pqrnn_next_intent(package, outputs, &limits, next, 1)) >= 0;) {
+    if (limits.most + pqrnn_bound(package, outputs, &limits, next, 1) <= value) break;
     const double logit = (double)outputs->intent[next];
     for (int32_t at = package->known_of[next] - (next != plain); at < package->known_of[next + 1]; ++at) {
       double sum;
       if (at < package->known_of[next]) {  // before those that are known the best one of the logits alone, for slots that the intent never came with
-        if (most + logit + package->unseen[next] <= value) continue;
-        if (!pqrnn_take(&left, pqrnn_viterbi_cost(package, words, next))) return best;
-        sum = pqrnn_viterbi(package, outputs, words, next, ends) + logit;
+        if (limits.most + logit + package->unseen[next] <= value) continue;
+        if (!pqrnn_take(&left, pqrnn_viterbi_cost(package, &limits, words, next))) return best;
+        sum = pqrnn_viterbi(package, outputs, &limits, words, next, ends) + logit;
         pqrnn_viterbi_path(package, ends, words, found);
         sum += pqrnn_prior(package, next, found, words);
       } else {
         const pqrnn_known_t *known = package->known + at;
-        if (most + logit + known->bonus <= value) break;
+        if (limits.most + logit + known->bonus <= value) break;
         const int16_t *slots = package->known_slots + known->first;
-        if (most - pqrnn_loss(&losses, slots, known->count) + logit + known->bonus <= value) {
+        if (limits.most - pqrnn_loss(&losses, slots, known->count) + logit + known->bonus <= value) {
           if (!pqrnn_take(&left, 1)) return best;
           continue;
         }

@@ -23,11 +23,12 @@ intent with the largest logit, which is found whatever it costs.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from runtime_py.decode import search_limits
@@ -45,14 +46,29 @@ _ROUNDING = 1e-3  # more than float32 rounds a logit by
 _NEVER = float("-inf")
 
 
-def log_prior(count: int, total: int) -> float:
+class Decision(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much the frames of the training utterances say beside the logits; chosen on the development set of a run.
+
+    Attributes:
+        prior: Weight of the logarithm of how often an intent came with these slots; 0 leaves that out.
+        penalty: What a slot costs that never came with its intent, in logits; None forbids it.
+        margin: How much smaller than the largest an intent's logit may be to be chosen all the same; None for any.
+    """
+
+    prior: Annotated[float, Meta(ge=0.0, le=100.0)] = WEIGHT
+    penalty: Annotated[float, Meta(ge=0.0, le=1e6)] | None = None
+    margin: Annotated[float, Meta(ge=0.0, le=1e6)] | None = None
+
+
+def log_prior(count: int, total: int, weight: float = WEIGHT) -> float:
     """Return what is added to the logits of a parse whose slots came with its intent before.
 
     Args:
         count: Training utterances of the intent that had just these slots.
         total: All training utterances of the intent.
+        weight: Weight of that logarithm.
     """
-    return WEIGHT * math.log((count + _SMOOTHING) / (total + 1))
+    return weight * math.log((count + _SMOOTHING) / (total + 1))
 
 
 class KnownFrame(NamedTuple):
@@ -98,10 +114,25 @@ class Frames:
         unseen: For each intent, the bonus of slots that it never came with.
     """
 
-    __slots__ = ("_allowed", "_begins", "_best_bonus", "_bonus", "_outside", "_slot_of", "_slots", "known", "unseen")
+    __slots__ = (
+        "_allowed",
+        "_begins",
+        "_best_bonus",
+        "_bonus",
+        "_decision",
+        "_outside",
+        "_slot_of",
+        "_slots",
+        "known",
+        "unseen",
+    )
 
     def __init__(
-        self, scheme: TagScheme, frames: Sequence[Sequence[int]] = (), counts: Sequence[Sequence[Sequence[int]]] = ()
+        self,
+        scheme: TagScheme,
+        frames: Sequence[Sequence[int]] = (),
+        counts: Sequence[Sequence[Sequence[int]]] = (),
+        decision: Decision | None = None,
     ) -> None:
         """Prepare the search.
 
@@ -110,7 +141,10 @@ class Frames:
             frames: For each intent, indices of its slots in `scheme.slots`. Empty if every slot goes with every intent.
             counts: For each intent, how often it came with which slots: a list of [times, slot, slot, ...], with
                 growing indices of slots. Empty if that is unknown.
+            decision: What these weigh; by default as for packages before schema 1.5.
         """
+        self._decision = decision = decision or Decision()
+        counts = counts if decision.prior else ()
         names = scheme.slots
         self._begins = scheme.begins
         self._outside = scheme.outside
@@ -125,12 +159,12 @@ class Frames:
         totals = [sum(times for times, *_ in rows) for rows in counts]
         self.known = [
             sorted(
-                (KnownFrame(log_prior(times, total), tuple(slots)) for times, *slots in rows),
+                (KnownFrame(log_prior(times, total, decision.prior), tuple(slots)) for times, *slots in rows),
                 key=lambda frame: (-frame.bonus, frame.slots),
             )
             for rows, total in zip(counts, totals, strict=True)
         ]
-        self.unseen = [log_prior(0, total) for total in totals]
+        self.unseen = [log_prior(0, total, decision.prior) for total in totals]
         self._bonus = [{frame.slots: frame.bonus for frame in known} for known in self.known]
         self._best_bonus = np.array(
             [known[0].bonus if known else unseen for known, unseen in zip(self.known, self.unseen, strict=True)]
@@ -148,19 +182,23 @@ class Frames:
             tags: Logits, float32 [words, tags].
         """
         index, chosen = int(intent.argmax()), tags.argmax(axis=1).tolist()
+        if self._decision.margin is not None:  # a sure intent stays
+            doubles = intent.astype(np.float64)
+            intent = np.where(doubles >= doubles[index] - self._decision.margin, intent, np.float32(_NEVER))
         well_formed = self._is_frame(index, chosen)
         if well_formed and not self.known:
             return index, chosen
+        named = self._name_slots(chosen)
         highest, budget = tags.max(axis=1), Budget(search_limits.BUDGET)
         if not well_formed:
-            plain = self._search_intents(intent, tags, add_up(highest.tolist()), budget)
+            plain = self._search_intents(intent, tags, add_up(highest.tolist()), named, budget)
         elif self._is_settled(intent, tags, highest, index, self._prior(index, chosen)):
             return index, chosen
         else:
             plain = _Candidate(add_up(highest.tolist()) + float(intent[index]), index, chosen)
         if not self.known or plain.score == _NEVER:
             return plain.intent, plain.tags
-        best = self._rescore_with_prior(intent, tags, highest, plain, budget)
+        best = self._rescore_with_prior(intent, tags, highest, plain, named, budget)
         return best.intent, best.tags
 
     def _is_settled(
@@ -182,15 +220,15 @@ class Frames:
         return room == 0 or bool(np.count_nonzero(tags > (highest - (room + _ROUNDING))[:, None]) == len(tags))
 
     def _search_intents(
-        self, intent: NDArray[np.float32], tags: NDArray[np.float32], upper: float, budget: Budget
+        self, intent: NDArray[np.float32], tags: NDArray[np.float32], upper: float, named: Set[int], budget: Budget
     ) -> _Candidate:
-        """Return the best well-formed parse of the logits alone; `upper` is the sum of each word's largest."""
+        """Return the best well-formed parse without a prior; `upper` is the sum of each word's largest logit."""
         best = _Candidate(_NEVER, int(intent.argmax()), tags.argmax(axis=1).tolist())
         rows, logits = tags.tolist(), intent.tolist()
         for number, index in enumerate(np.argsort(-intent, kind="stable").tolist()):
             if best.score > _NEVER and logits[index] + upper <= best.score:
                 break
-            slots = self._allowed_slots(index)
+            slots = self._list_slots(index, named)
             if not budget.take(len(rows) * (len(slots) + 1)) and number:
                 break
             total, path = self._viterbi(rows, slots)
@@ -204,6 +242,7 @@ class Frames:
         tags: NDArray[np.float32],
         highest: NDArray[np.float32],
         plain: _Candidate,
+        named: Set[int],
         budget: Budget,
     ) -> _Candidate:
         """Return the best parse of logits and prior, where `plain` is the best one of the logits alone."""
@@ -221,7 +260,7 @@ class Frames:
             logit = float(intent[index])
             # With slots that it never came with; for the intent of `plain`, that parse is the best one of those.
             if index != plain.intent and upper + logit + self.unseen[index] > best.score:
-                slots = self._allowed_slots(index)
+                slots = self._list_slots(index, named)
                 if not budget.take(len(rows) * (len(slots) + 1)):
                     return best
                 total, path = self._viterbi(rows, slots)
@@ -242,9 +281,23 @@ class Frames:
         slots = tuple(sorted(self._slot_of[tag] for tag in tags if self._begins[tag]))
         return self._bonus[intent].get(slots, self.unseen[intent]) if len(slots) <= LONGEST else self.unseen[intent]
 
-    def _allowed_slots(self, intent: int) -> Sequence[int]:
-        """Return the slots that go with an intent."""
-        return sorted(self._allowed[intent]) if self._allowed else range(len(self._slots))
+    def _list_slots(self, intent: int, named: Set[int]) -> list[tuple[int, float]]:
+        """Return the slots that words may be in beside an intent, and what each costs where it begins.
+
+        Args:
+            intent: Index of the intent.
+            named: Slots to which a word's largest logit belongs, where others than those of the intent may occur.
+        """
+        if not self._allowed:
+            return [(slot, 0.0) for slot in range(len(self._slots))]
+        allowed, penalty = self._allowed[intent], self._decision.penalty or 0.0
+        return [(slot, 0.0 if slot in allowed else penalty) for slot in sorted(allowed | named)]
+
+    def _name_slots(self, tags: Sequence[int]) -> Set[int]:
+        """Return the slots of tagged words, where an intent may have other slots than those that it came with."""
+        if self._decision.penalty is None:
+            return frozenset()
+        return {self._slot_of[tag] for tag in tags} - {-1}
 
     def _is_frame(self, intent: int, tags: Sequence[int]) -> bool:
         """Return whether every slot of tagged words begins and goes with the intent."""
@@ -259,25 +312,25 @@ class Frames:
             before = slot
         return True
 
-    def _viterbi(self, rows: Sequence[Sequence[float]], slots: Sequence[int]) -> tuple[float, list[int]]:
+    def _viterbi(self, rows: Sequence[Sequence[float]], slots: Sequence[tuple[int, float]]) -> tuple[float, list[int]]:
         """Find the tags with the largest sum of logits among those of some slots.
 
         Args:
             rows: Logits of each word's tags.
-            slots: Indices of the slots that may occur, growing.
+            slots: Indices of the slots that may occur, growing, and what each costs where it begins.
 
         Returns:
             The sum in float64, and one tag for each word; minus infinity and none where nothing is well-formed.
         """
-        kinds = [self._slots[slot] for slot in slots]
+        kinds = [(self._slots[slot], cost) for slot, cost in slots]
         # Sums over the words so far: wherever the last word ends, and where it ends in each slot.
         best, ends = 0.0, [_NEVER] * len(kinds)
         steps: list[tuple[int, _Choices]] = []  # for each word: the best slot, -1 for none, and the choice in each slot
         for row in rows:
             total, last = (best + row[self._outside] if self._outside >= 0 else _NEVER), -1
             choices = []
-            for kind, slot in enumerate(kinds):
-                ends[kind], tag, continues = _end_in_slot(row, slot, best, ends[kind])
+            for kind, (slot, cost) in enumerate(kinds):
+                ends[kind], tag, continues = _end_in_slot(row, slot, best - cost, ends[kind])
                 choices.append((tag, continues))
                 if ends[kind] > total:
                     total, last = ends[kind], kind

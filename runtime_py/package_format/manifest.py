@@ -1,4 +1,4 @@
-"""The manifest of a package, schema 1.4: what a reader has to know before it loads code.
+"""The manifest of a package, schema 1.5: what a reader has to know before it loads code.
 
 A package is a directory ``NAME.pqrnn`` with ``manifest.json``, one compiled module per variant and the golden
 vectors. The format version (``schema``) is apart from the version of the project: another major version is refused, a
@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.package_format.file_entry import END, FileEntry
 
-SCHEMA = "1.4"
+SCHEMA = "1.5"
 ABI = 1
 MANIFEST_NAME = "manifest.json"
 ANY = "any"  # as triple and cpu: the code is for no processor in particular

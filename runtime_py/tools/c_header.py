@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from itertools import accumulate, chain
 
-from runtime_py.decode.frame_search import Frames
+from runtime_py.decode.frame_search import Decision, Frames
 from runtime_py.decode.tags import TagScheme
 from runtime_py.package_format.manifest import Manifest
 
@@ -19,7 +19,8 @@ def c_header(manifest: Manifest) -> str:
     scheme = TagScheme(labels.tags)
     slots = scheme.slots
     frames = (", ".join(str(int(slot in frame)) for slot in range(len(slots))) for frame in labels.frames)
-    search = Frames(scheme, labels.frames, labels.frame_counts)
+    decision = labels.decision or Decision()
+    search = Frames(scheme, labels.frames, labels.frame_counts, decision)
     known = list(chain.from_iterable(search.known))
     offsets = accumulate((len(frame.slots) for frame in known), initial=0)
     listed = [f"{{{frame.bonus!r}, {first}, {len(frame.slots)}}}" for frame, first in zip(known, offsets, strict=False)]
@@ -29,7 +30,7 @@ def c_header(manifest: Manifest) -> str:
         _array("int32_t pqrnn_known_of", map(str, accumulate(map(len, search.known), initial=0))),
         _array("double pqrnn_unseen", map(repr, search.unseen)),
     ]
-    has_frames, has_prior = bool(labels.frames and slots), bool(labels.frame_counts)
+    has_frames, has_prior = bool(labels.frames and slots), bool(labels.frame_counts and decision.prior)
     prior_fields = (
         f"pqrnn_known, pqrnn_known_slots, pqrnn_known_of, pqrnn_unseen, {_widest(search)}"
         if has_prior
@@ -59,7 +60,7 @@ def c_header(manifest: Manifest) -> str:
             f"    {manifest.abi}, {len(buckets)}, {len(labels.intents)}, {len(labels.tags)}, {len(slots)}, "
             "pqrnn_buckets, pqrnn_intents, pqrnn_tags, pqrnn_slots,",
             f"    {'pqrnn_frames' if has_frames else 'NULL'},",
-            f"    {prior_fields}}};",
+            f"    {prior_fields}, {_limit(decision.penalty)}, {_limit(decision.margin)}}};",
             "#endif",
             "",
         ]
@@ -76,6 +77,10 @@ def _widest(frames: Frames) -> int:
     return max(
         math.prod(slots.count(slot) + 1 for slot in set(slots)) * (len(set(slots)) + 1) for slots in [(), *known]
     )
+
+
+def _limit(number: float | None) -> str:
+    return "INFINITY" if number is None else repr(number)
 
 
 def _array(declaration: str, values: Iterable[str]) -> str:

@@ -122,20 +122,18 @@ class Host:
         """
         if not self.search:
             return intent.index(max(intent)), [row.index(max(row)) for row in tags]
-        names, frames = self.manifest["labels"]["tags"], self.manifest["labels"].get("frames") or []
+        names = self.manifest["labels"]["tags"]
         labels = [name.partition("-")[2] for name in names]
         slot_labels = sorted(set(labels) - {""})
         found: list[tuple[float, int, list[int]]] = []
-        for number in sorted(range(len(intent)), key=lambda each: -intent[each]):
+        margin = self._weights()[2]
+        near = [each for each in range(len(intent)) if margin is None or intent[each] >= max(intent) - margin]
+        for number in sorted(near, key=lambda each: -intent[each]):
             bonus, unseen = self._bonuses(number)
             parts = {part for slots in bonus for size in range(len(slots) + 1) for part in combinations(slots, size)}
-            allowed = [
-                t
-                for t, label in enumerate(labels)
-                if not label or not frames or slot_labels.index(label) in frames[number]
-            ]
-            allowed.sort(
-                key=lambda t: (slot_labels.index(labels[t]) if labels[t] else -1, names[t][0] == "I")
+            costs = self._costs(number, tags)
+            allowed = sorted(
+                costs, key=lambda t: (slot_labels.index(labels[t]) if labels[t] else -1, names[t][0] == "I")
             )  # of equal sums the first
             chains: dict[tuple[int, _Slots], tuple[float, list[int]]] = {(-1, ()): (0.0, [])}
             for row in tags:
@@ -147,23 +145,44 @@ class Host:
                         if names[tag][0] == "B" and slots is not None:
                             more = tuple(sorted((*slots, slot_labels.index(labels[tag]))))
                             slots = more if more in parts else None
-                        if (tag, slots) not in longer or total + row[tag] > longer[tag, slots][0]:
-                            longer[tag, slots] = (total + row[tag], [*path, tag])
+                        sum_ = total - costs[tag] + row[tag]
+                        if (tag, slots) not in longer or sum_ > longer[tag, slots][0]:
+                            longer[tag, slots] = (sum_, [*path, tag])
                 chains = longer
             for (_, slots), (total, path) in chains.items():
                 found.append((total + intent[number] + bonus.get(slots, unseen), number, path))
         _, best, ids = max(found, key=lambda each: each[0])
         return best, ids
 
+    def _costs(self, intent: int, tags: list[list[float]]) -> dict[int, float]:
+        """The tags that may stand beside an intent, and what each costs."""
+        names, frames = self.manifest["labels"]["tags"], self.manifest["labels"].get("frames") or []
+        penalty = self._weights()[1]
+        labels = [name.partition("-")[2] for name in names]
+        slot_labels = sorted(set(labels) - {""})
+        own = {"", *(slot_labels[slot] for slot in frames[intent])} if frames else set(labels)
+        named = {labels[row.index(max(row))] for row in tags} if penalty is not None else set()
+        return {
+            tag: penalty or 0.0 if label not in own and names[tag][0] == "B" else 0.0
+            for tag, label in enumerate(labels)
+            if label in own | named
+        }
+
+    def _weights(self) -> tuple[float, float | None, float | None]:
+        """Weight of the prior, cost of a slot that the intent never came with, and margin of intents."""
+        decision = self.manifest["labels"].get("decision") or {"prior": 0.4, "penalty": None, "margin": None}
+        return decision["prior"], decision["penalty"], decision["margin"]
+
     def _bonuses(self, intent: int) -> tuple[dict[_Slots, float], float]:
         """What known slots of an intent add, and what others do."""
         counts = self.manifest["labels"].get("frame_counts") or []
-        if not counts:
+        weight = self._weights()[0]
+        if not counts or not weight:
             return {(): 0.0}, 0.0
         total = sum(times for times, *_ in counts[intent])
         return {
-            tuple(slots): 0.4 * math.log((times + 0.1) / (total + 1)) for times, *slots in counts[intent]
-        }, 0.4 * math.log(0.1 / (total + 1))
+            tuple(slots): weight * math.log((times + 0.1) / (total + 1)) for times, *slots in counts[intent]
+        }, weight * math.log(0.1 / (total + 1))
 
     def _slots(self, ids: list[int], spans: list[list[int]]) -> list[dict[str, Any]]:
         slots: list[dict[str, Any]] = []

@@ -17,7 +17,7 @@ from oracles.host import Host
 
 from runtime_py.decode import search_limits
 from runtime_py.decode.decoder import cut_text, place_run
-from runtime_py.decode.frame_search import Frames
+from runtime_py.decode.frame_search import Decision, Frames
 from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import TagScheme, split_tag
 from runtime_py.package_format.file_entry import FileEntry
@@ -99,6 +99,23 @@ def counts_without_slots(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[ctypes.CDLL, list[list[list[int]]]]:
     return _build(tmp_path_factory.mktemp("c"), Labels(_INTENTS, _TAGS, _FRAMES, request.param)), request.param
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        Decision(0.4, 1.5),
+        Decision(0.4, 0.5, 0.5),
+        Decision(0.0, 1.0),
+        Decision(0.2, None, 0.0),
+        Decision(0.0, 0.0),
+    ],
+    ids=str,
+)
+def weighed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, Decision]:
+    """The rules with other weights, and these."""
+    labels = Labels(_INTENTS, _TAGS, _FRAMES, _COUNTS, request.param)
+    return _build(tmp_path_factory.mktemp("c"), labels), request.param
 
 
 @pytest.fixture(scope="module", params=[0, 7, 30, 100, 300])
@@ -215,6 +232,22 @@ def test_c_stops_searching_where_python_does(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search_limits, "BUDGET", budget)
         assert (best, tags.tolist()) == frames.decide(scores, logits)
+
+
+@given(
+    intent=st.lists(_LOGITS, min_size=3, max_size=3),
+    rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=6),
+)
+def test_c_weighs_as_python_does(
+    weighed: tuple[ctypes.CDLL, Decision], intent: Sequence[float], rows: Sequence[Sequence[float]]
+) -> None:
+    library, decision = weighed
+    logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
+    tags = np.zeros(len(rows), np.int32)
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
+    best = library.decide(pointers[0], pointers[1], len(rows), pointers[2], False, False)
+    frames = Frames(TagScheme(_TAGS), _FRAMES, _COUNTS, decision)
+    assert (best, tags.tolist()) == frames.decide(scores, logits)
 
 
 def test_both_have_the_same_budget() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from runtime_py.decode import search_limits
 from runtime_py.decode.decoder import Decoder
-from runtime_py.decode.frame_search import LONGEST, WEIGHT, Frames
+from runtime_py.decode.frame_search import LONGEST, WEIGHT, Decision, Frames
 from runtime_py.decode.search_limits import LossBounds
 from runtime_py.decode.tags import TagScheme
 
@@ -75,11 +75,11 @@ def test_the_largest_logits_are_kept_where_they_make_sense(intent: list[float], 
 _COUNTS = [[[7], [2, 1], [1, 1, 1]], [[30, 0], [1, 0, 0]], [[3, 0, 1], [5, 0, 1, 1], [1, 1, 1, 1]]]
 
 
-def _bonus(intent: int, tags: tuple[int, ...]) -> float:
+def _bonus(intent: int, tags: tuple[int, ...], weight: float = WEIGHT) -> float:
     """What the slots add, by the formula, for tags that make sense."""
     slots = Counter(_TAGS[tag].partition("-")[2] for tag in tags if _TAGS[tag][0] == "B")
     seen = [times for times, *own in _COUNTS[intent] if slots == Counter(["song", "time"][slot] for slot in own)]
-    return WEIGHT * math.log((sum(seen) + 0.1) / (sum(times for times, *_ in _COUNTS[intent]) + 1))
+    return weight * math.log((sum(seen) + 0.1) / (sum(times for times, *_ in _COUNTS[intent]) + 1))
 
 
 @given(
@@ -103,6 +103,59 @@ def test_nothing_is_better_with_what_its_slots_add(
         if _makes_sense(each, chain, frames)
     )
     assert _sum(scores, logits, number, tuple(tags)) + _bonus(number, tuple(tags)) == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        Decision(0.4, 1.5),
+        Decision(0.4, 0.25, 0.5),
+        Decision(0.0, 1.0),
+        Decision(0.2, None, 0.0),
+        Decision(0.0, 0.0),
+        Decision(0.1, 30.0, 2.0),
+    ],
+    ids=str,
+)
+@given(
+    intent=st.lists(_LOGITS, min_size=_INTENTS, max_size=_INTENTS),
+    rows=st.lists(
+        st.lists(st.integers(-8, 8).map(lambda number: number / 8), min_size=len(_TAGS), max_size=len(_TAGS)),
+        max_size=4,
+    ),
+)
+def test_nothing_is_better_with_other_weights(decision: Decision, intent: list[float], rows: list[list[float]]) -> None:
+    """Every slot may occur that goes with the intent, or, at a price, that is the likeliest at some word."""
+    slots = ["song", "time"]
+    scores, logits = np.array(intent, np.float32), np.array(rows, np.float32).reshape(-1, len(_TAGS))
+    named = {_TAGS[tag].partition("-")[2] for tag in logits.argmax(axis=1)} if decision.penalty is not None else set()
+    frames = [sorted({*frame, *(slots.index(name) for name in named if name)}) for frame in _FRAMES]
+    near = [n for n in range(_INTENTS) if decision.margin is None or scores[n] >= scores.max() - decision.margin]
+
+    def value(number: int, chain: tuple[int, ...]) -> float:
+        begun = [slots.index(_TAGS[tag].partition("-")[2]) for tag in chain if _TAGS[tag][0] == "B"]
+        strange = sum(slot not in _FRAMES[number] for slot in begun)
+        prior = _bonus(number, chain, decision.prior) if decision.prior else 0.0
+        return _sum(scores, logits, number, chain) + prior - strange * (decision.penalty or 0.0)
+
+    number, tags = Frames(TagScheme(_TAGS), _FRAMES, _COUNTS, decision).decide(scores, logits)
+    assert number in near
+    assert _makes_sense(number, tuple(tags), frames)
+    best = max(
+        value(each, chain)
+        for each in near
+        for chain in product(range(len(_TAGS)), repeat=len(rows))
+        if _makes_sense(each, chain, frames)
+    )
+    assert value(number, tuple(tags)) == pytest.approx(best, abs=1e-12)
+
+
+def test_a_sure_intent_is_not_overruled() -> None:
+    """An intent with a probability of 0.93 keeps a slot that it never came with in training."""
+    scores = np.log(np.array([0.03, 0.93, 0.04], np.float32))  # the second never came with a time
+    logits = np.array([[0, 4, 0, 0, 0, 0]], np.float32)
+    assert Frames(TagScheme(_TAGS), _FRAMES).decide(scores, logits) == (2, [1])
+    assert Frames(TagScheme(_TAGS), _FRAMES, (), Decision(0.0, 3.5, 2.0)).decide(scores, logits) == (1, [1])
 
 
 def _value(intent: np.ndarray, rows: np.ndarray, number: int, tags: Sequence[int]) -> float:
