@@ -65,19 +65,9 @@ def check(
     if data is not None and run is not None:
         decisions = _compare(package, variant, run, data, lang, split)
         document["decisions"] = decisions
-        rows.append(
-            (
-                "decisions against PyTorch",
-                f"{decisions['intent_flips']} intents and {decisions['slot_flips']} slots differ",
-                f"n = {decisions['texts']}",
-            )
-        )
-        if not decisions["equal"]:
-            named = ", ".join(
-                f"{decisions[key]} {key.replace('_', ' ')}"
-                for key in ("intent_flips", "slot_flips", "tag_flips", "word_mismatches")
-            )
-            failures.append(f"decisions differ from PyTorch: {named}")
+        row, wrong = _tell_decisions(decisions, run)
+        rows.append(row)
+        failures += wrong
     document["passed"] = not failures
     if json:
         print_json(document)
@@ -87,6 +77,20 @@ def check(
             say(f"failed: {failure}", color="red", error=True)
     if failures:
         raise typer.Exit(1)
+
+
+def _tell_decisions(decisions: dict[str, Any], run: Path) -> tuple[tuple[str, str, str], list[str]]:
+    """Return the row of a comparison with PyTorch, and what is wrong."""
+    if differences := decisions.get("labels"):
+        failures = [f"{run} and the package differ: {difference}" for difference in differences]
+        return ("decisions against PyTorch", "not compared: the labels differ", "FAILED"), failures
+    found = f"{decisions['intent_flips']} intents and {decisions['slot_flips']} slots differ"
+    row = ("decisions against PyTorch", found, f"n = {decisions['texts']}")
+    if decisions["equal"]:
+        return row, []
+    keys = ("intent_flips", "slot_flips", "tag_flips", "word_mismatches")
+    named = ", ".join(f"{decisions[key]} {key.replace('_', ' ')}" for key in keys)
+    return row, [f"decisions differ from PyTorch: {named}"]
 
 
 def _score(package: Path, variant: str | None, data: str, lang: str | None, split: str) -> dict[str, dict[str, float]]:
@@ -107,10 +111,15 @@ def _compare(package: Path, variant: str | None, run: Path, data: str, lang: str
     from pqrnn.checkpoint import load_checkpoint
     from pqrnn.data.loader import load_examples
     from runtime_py import Parser
+    from runtime_py.package_format.label_differences import describe_differences
+    from runtime_py.package_format.package import open_package
 
+    checkpoint, labels = load_checkpoint(run), open_package(package).manifest.labels
+    if differences := describe_differences(labels, checkpoint.facts.labels, "the package", str(run)):
+        return {"equal": False, "labels": differences}
     texts = [example.text for example in load_examples(data, split=split, locale=lang)]
     with Parser.load(package, variant=variant, on_long="truncate") as parser:
-        found = compare_decisions(load_checkpoint(run), parser, texts)
+        found = compare_decisions(checkpoint, parser, texts)
     return {
         "texts": len(texts),
         "intent_flips": found.intent_flips,
