@@ -74,5 +74,9 @@ class ReferenceFileError(PackageError):
     """A reference file cannot be read, or is of another parser than the package."""
 
 
+class GoalError(ParserError):
+    """A goal of a check is unknown, or out of its range."""
+
+
 class DeviceFallback(UserWarning):
     """A GPU was asked for and the CPU runs instead; the message says why."""

@@ -18,7 +18,7 @@ from runtime_py.package_format.golden import GoldenVectors, join_golden
 from runtime_py.package_format.manifest import Bucket
 from runtime_py.package_format.margins import DecisionMargin, smallest_gap
 
-_STEPS = 8
+STEPS = 8
 _DRAWN = 2.0  # a draw turns half of the undecided roundings; a device may turn all
 
 # Each text is here because something has gone wrong with a similar one, in some tokenizer or on some device.
@@ -111,16 +111,21 @@ class GoldenSet:
         return store_vectors(self.vectors, self.tolerances)
 
 
-def store_vectors(vectors: GoldenVectors, tolerances: Sequence[float]) -> GoldenVectors:
-    """Return vectors as they are stored in a package.
+def store_vectors(vectors: GoldenVectors, tolerances: Sequence[float], steps: int = STEPS) -> GoldenVectors:
+    """Return vectors as they are stored.
 
-    A text's logits are rounded to steps of a power of two, at most an eighth of its tolerance: they take half the space
-    then when packed. Half a step is added to its tolerance.
+    A text's logits are rounded to steps of a power of two, which are a small part of its tolerance: they take half the
+    space then when packed. Half a step is added to its tolerance.
+
+    Args:
+        vectors: The vectors.
+        tolerances: For each text, how far a logit may be off on any device.
+        steps: Steps in a tolerance, at least.
     """
     intent, tags = vectors.intent.copy(), vectors.tags.copy()
     bounds = np.zeros(len(vectors), np.float32)
     for index, allowed in enumerate(tolerances):
-        step = 2.0 ** math.floor(math.log2(allowed / _STEPS))
+        step = 2.0 ** math.floor(math.log2(allowed / steps))
         for part in (intent[index], tags[vectors.words(index)]):
             part[...] = np.round(part.astype(np.float64) / step) * step
         # Of the numbers in float32, the next larger one.

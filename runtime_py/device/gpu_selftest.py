@@ -118,21 +118,36 @@ def replay_command(*arguments: str) -> list[str]:
     return fresh_command("runtime_py.tools.replay", *arguments)
 
 
+def run_replay(seconds: float, *arguments: str) -> tuple[bytes, str]:
+    """Run `runtime_py.tools.replay` in a process of its own, which may hang or crash.
+
+    Args:
+        seconds: Time after which it is ended.
+        arguments: Its command line.
+
+    Returns:
+        What it printed, and what came of it in words; the latter is empty if it ended well.
+    """
+    try:
+        finished = subprocess.run(replay_command(*arguments), capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return b"", f"did not end within {seconds:.0f} s"
+    except OSError as error:
+        return b"", f"could not be started ({error})"
+    if not finished.returncode:
+        return finished.stdout, ""
+    lines = finished.stderr.decode("utf-8", "replace").strip().splitlines()
+    ending = f"was killed by signal {-finished.returncode}" if finished.returncode < 0 else "failed"
+    return b"", f"{ending}{f' ({lines[-1]})' if lines else ''}"
+
+
 def _replay(package: Package, variant: Variant, seconds: float) -> str:
     """Run the self-test; return what came of it, empty for a pass."""
-    command = replay_command(str(package.path), "--target", variant.target, "--repeats", str(_REPEATS))
+    printed, problem = run_replay(seconds, str(package.path), "--target", variant.target, "--repeats", str(_REPEATS))
+    if problem:
+        return problem
     try:
-        finished = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        return f"did not end within {seconds:.0f} s"
-    except OSError as error:
-        return f"could not be started ({error})"
-    if finished.returncode:
-        lines = finished.stderr.decode("utf-8", "replace").strip().splitlines()
-        ending = f"was killed by signal {-finished.returncode}" if finished.returncode < 0 else "failed"
-        return f"{ending}{f' ({lines[-1]})' if lines else ''}"
-    try:
-        parity = msgspec.json.decode(finished.stdout, type=_Replayed).parity
+        parity = msgspec.json.decode(printed, type=_Replayed).parity
     except msgspec.DecodeError:
         return "gave no answer that can be read"
     return "" if parity.passed else f"gave wrong answers ({'; '.join(parity.failures)})"

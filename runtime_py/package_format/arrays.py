@@ -1,5 +1,6 @@
 """NumPy archives from anybody: no pickle, and no more memory than a bound, whatever the file says of itself."""
 
+import io
 import struct
 import zipfile
 import zlib
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from runtime_py.atomic_files import write_atomic
 from runtime_py.errors import PackageError
 
 LARGEST = 256 << 20  # bytes of all arrays of an archive
@@ -78,11 +80,12 @@ def _read_array(stream: Any, size: int) -> NDArray[Any]:
 
 
 def write_archive(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays, packed; equal arrays give equal bytes.
+    """Write arrays, packed, in one step; equal arrays give equal bytes.
 
     Raises:
         OSError: The file cannot be written.
         ValueError: An array holds objects.
     """
-    with path.open("wb") as stream:  # a stream, since NumPy would add a suffix to a name
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    write_atomic(path, content.getvalue())

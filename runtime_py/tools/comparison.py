@@ -120,6 +120,8 @@ class Comparison:
         if not np.isfinite(got.tags).all():
             self._count("not_finite", faults)
             return 0.0
+        if not got.tags.any() and expected.any():
+            self._count("all_zero", faults)
         flips = int((got.tags.argmax(axis=1) != expected.argmax(axis=1)).sum()) if len(expected) else 0
         if flips:
             self._count("tag_flips", faults, flips)

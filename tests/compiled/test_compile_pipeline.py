@@ -49,6 +49,7 @@ from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
 from runtime_py.decode.labels import Labels
 from runtime_py.errors import InputTooLongError
+from runtime_py.package_format.certificates import fitting_certificates
 from runtime_py.package_format.package import open_package
 from runtime_py.tools.check import check_package
 from targets import registry

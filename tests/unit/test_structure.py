@@ -45,6 +45,7 @@ _VERBS = (
     "parse",
     "quantize",
     "recipe",
+    "reference",
     "targets",
     "train",
     "zoo",
