@@ -169,7 +169,7 @@ def judge_numbers(reference: Reference, answers: Sequence[Logits]) -> NumbersSte
         difference = got - wanted
         worst = float(np.abs(difference).max(initial=0.0))
         largest = max(largest, worst)
-        over += worst > bounds[index]
+        over += worst > float(bounds[index])
         if exact.settled[index]:
             largest_settled = max(largest_settled, worst)
             errors.append(difference)

@@ -194,7 +194,7 @@ def test_a_reference_from_the_command_line(folder: Path, tmp_path: Path) -> None
     lines = [json.dumps({"text": text, "intent": "alarm", "locale": "en"}) for text in TEXTS]
     (tmp_path / "home.jsonl").write_text("\n".join(lines))
     command = ["reference", folder / "student", "--teacher", folder / "teacher", "--data", tmp_path / "home.jsonl"]
-    command += ["--split", "train", "--out", tmp_path / "home.reference", "--exact", "4", "--json"]
+    command += ["--split", "all", "--out", tmp_path / "home.reference", "--exact", "4", "--json"]
     done = run_pqrnn(*command)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -212,7 +212,7 @@ def test_other_labels_than_those_of_the_run_are_a_failed_check(folder: Path, pac
     seal(package, msgspec.structs.replace(manifest, labels=msgspec.structs.replace(LABELS, intents=intents)))
     (tmp_path / "home.jsonl").write_text(json.dumps({"text": "wake me", "intent": "alarm"}))
     done = run_pqrnn(
-        "check", package, "--run", folder / "student", "--data", tmp_path / "home.jsonl", "--split", "train"
+        "check", package, "--run", folder / "student", "--data", tmp_path / "home.jsonl", "--split", "all"
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
