@@ -4,8 +4,12 @@ GPU drivers are known to give wrong numbers without an error, and to hang. A sep
 is kept for each package, variant, device and driver, so that this is paid for once.
 """
 
+import contextlib
 import hashlib
+import os
+import signal
 import subprocess
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +27,8 @@ from runtime_py.package_format.manifest import Parity, Variant
 from runtime_py.package_format.package import Package
 
 SECONDS = 180.0
-_REPEATS = 3
+_REPEATS = 3  # of all texts; some are replayed a hundred times (`runtime_py.tools.check`)
+_PATIENCE = 5.0  # seconds for a process that was killed to be gone
 
 
 class SelfTest(Struct, frozen=True):
@@ -128,17 +133,46 @@ def run_replay(seconds: float, *arguments: str) -> tuple[bytes, str]:
     Returns:
         What it printed, and what came of it in words; the latter is empty if it ended well.
     """
-    try:
-        finished = subprocess.run(replay_command(*arguments), capture_output=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        return b"", f"did not end within {seconds:.0f} s"
-    except OSError as error:
-        return b"", f"could not be started ({error})"
-    if not finished.returncode:
-        return finished.stdout, ""
-    lines = finished.stderr.decode("utf-8", "replace").strip().splitlines()
-    ending = f"was killed by signal {-finished.returncode}" if finished.returncode < 0 else "failed"
+    # What is printed goes to files, since a pipe stays open as long as any process of a driver has it.
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as complained:
+        try:
+            child = subprocess.Popen(
+                replay_command(*arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=complained,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return b"", f"could not be started ({error})"
+        try:
+            code = child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return b"", f"did not end within {seconds:.0f} s{_end(child)}"
+        except BaseException:
+            _end(child)
+            raise
+        for stream in (printed, complained):
+            stream.seek(0)
+        if not code:
+            return printed.read(), ""
+        lines = complained.read().decode("utf-8", "replace").strip().splitlines()
+    ending = f"was killed by signal {-code}" if code < 0 else "failed"
     return b"", f"{ending}{f' ({lines[-1]})' if lines else ''}"
+
+
+def _end(child: subprocess.Popen[bytes]) -> str:
+    """End a process and what it started; return that it cannot be ended, if so.
+
+    A process that waits in the kernel for a GPU cannot be ended, and must not be waited for either.
+    """
+    with contextlib.suppress(OSError):
+        os.killpg(child.pid, signal.SIGKILL) if hasattr(os, "killpg") else child.kill()
+    try:
+        child.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        return f", and cannot be ended: process {child.pid} waits for the driver"
+    return ""
 
 
 def _replay(package: Package, variant: Variant, seconds: float) -> str:

@@ -211,9 +211,7 @@ def test_other_labels_than_those_of_the_run_are_a_failed_check(folder: Path, pac
     intents = ("music", "alarm", *LABELS.intents[2:])
     seal(package, msgspec.structs.replace(manifest, labels=msgspec.structs.replace(LABELS, intents=intents)))
     (tmp_path / "home.jsonl").write_text(json.dumps({"text": "wake me", "intent": "alarm"}))
-    done = run_pqrnn(
-        "check", package, "--run", folder / "student", "--data", tmp_path / "home.jsonl", "--split", "all"
-    )
+    done = run_pqrnn("check", package, "--run", folder / "student", "--data", tmp_path / "home.jsonl", "--split", "all")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "intents are in another order" in done.stderr
