@@ -16,6 +16,7 @@ from runtime_py.parity.numerics import Numerics
 from runtime_py.parity.reference_file import Reference
 
 _SHOWN = 3
+_CUT = 0.01  # of the texts may be too long
 _FEWEST = 200  # logits of settled texts by which a spread is judged
 
 
@@ -40,6 +41,7 @@ class NumbersStep(Struct, frozen=True):
 
     Attributes:
         texts: Texts that were compared in all logits.
+        cut: Texts that are too long for the package, and were not compared.
         settled: Those of them whose integers every right device computes alike.
         samples: Logits of the settled ones.
         largest_settled: Largest difference of a logit of a settled text.
@@ -50,6 +52,7 @@ class NumbersStep(Struct, frozen=True):
     """
 
     texts: int
+    cut: int
     settled: int
     samples: int
     largest_settled: float
@@ -67,7 +70,8 @@ class DecisionsStep(Struct, frozen=True):
         intent_flips: Texts with another intent.
         slot_flips: Texts with other slots.
         flips: Texts with another intent or other slots.
-        word_mismatches: Texts whose words are others, or were cut.
+        cut: Texts that are too long for the package: they count in the task alone.
+        word_mismatches: Texts whose words are others.
         not_finite: Texts with a logit that is NaN or infinite.
         allowed: Flips that were allowed.
         failures: What is wrong, in words.
@@ -77,6 +81,7 @@ class DecisionsStep(Struct, frozen=True):
     intent_flips: int
     slot_flips: int
     flips: int
+    cut: int
     word_mismatches: int
     not_finite: int
     allowed: int
@@ -152,9 +157,12 @@ def judge_numbers(reference: Reference, answers: Sequence[Logits]) -> NumbersSte
     failures: list[str] = []
     errors: list[NDArray[np.float64]] = []
     largest = largest_settled = 0.0
-    over = strange = misfits = 0
+    over = strange = misfits = cut = 0
     for index, answer in enumerate(answers):
         rows = vectors.words(index)
+        if answer.truncated:
+            cut += 1
+            continue
         widths = (answer.intent.shape, answer.tags.shape)
         if widths != (vectors.intent[index].shape, vectors.tags[rows].shape) or not np.array_equal(
             answer.spans, vectors.spans[rows]
@@ -198,7 +206,7 @@ def judge_numbers(reference: Reference, answers: Sequence[Logits]) -> NumbersSte
         if count:
             failures.append(f"{count} of {len(vectors)} {what}")
     settled = int(exact.settled.sum())
-    return NumbersStep(len(vectors), settled, len(joined), largest_settled, largest, over, figures, failures)
+    return NumbersStep(len(vectors) - cut, cut, settled, len(joined), largest_settled, largest, over, figures, failures)
 
 
 def judge_decisions(
@@ -212,12 +220,13 @@ def judge_decisions(
         frames: What these answers mean.
         goals: How many may differ.
     """
-    pairs = list(zip(reference.student, frames, strict=True))
-    intents = [student[0] != frame[0] for student, frame in pairs]
-    slots = [student[1] != frame[1] for student, frame in pairs]
+    rows = list(zip(reference.student, frames, answers, strict=True))
+    intents = [student[0] != frame[0] and not answer.truncated for student, frame, answer in rows]
+    slots = [student[1] != frame[1] and not answer.truncated for student, frame, answer in rows]
     flips = sum(a or b for a, b in zip(intents, slots, strict=True))
+    cut = sum(answer.truncated for answer in answers)
     words = sum(
-        answer.truncated or not np.array_equal(answer.spans, reference.spans[reference.words(index)])
+        not answer.truncated and not np.array_equal(answer.spans, reference.spans[reference.words(index)])
         for index, answer in enumerate(answers)
     )
     strange = sum(not (np.isfinite(answer.intent).all() and np.isfinite(answer.tags).all()) for answer in answers)
@@ -231,10 +240,12 @@ def judge_decisions(
             f"{sum(slots)} slots), and at most {allowed} may be; the first: {first}"
         )
     if words:
-        failures.append(f"{words} texts have other words than in PyTorch, or were cut")
+        failures.append(f"{words} texts have other words than in PyTorch")
+    if cut > _CUT * len(reference):
+        failures.append(f"{cut} of {len(reference)} texts are too long for the package; compile it with larger buckets")
     if strange:
         failures.append(f"{strange} texts have a logit that is NaN or infinite")
-    return DecisionsStep(len(reference), sum(intents), sum(slots), flips, words, strange, allowed, failures)
+    return DecisionsStep(len(reference), sum(intents), sum(slots), flips, cut, words, strange, allowed, failures)
 
 
 def judge_task(reference: Reference, frames: Sequence[Frame], goals: ParityGoals) -> TaskStep:

@@ -34,6 +34,8 @@ def parity_tables(report: ParityReport) -> list[Table]:
             ("  retention", f"{_show(task.retention)}, a paired bootstrap", ""),
             ("  parsed as the teacher does", _show(task.agreement), ""),
         ]
+    if decisions.cut:
+        rows.append(("  too long for the package", f"{decisions.cut} texts, which count in the task alone", ""))
     rows += [("note", note, "") for note in report.notes]
     tables = [Table(f"against {report.reference}: {report.data}", ("step", "found", "verdict"), rows)]
     if len(task.languages) > 1:

@@ -128,10 +128,21 @@ def test_other_words_are_a_failure_of_numbers_and_of_decisions() -> None:
     answers = make_answers(GOLD)
     found = answers[text_of(3)]
     answers[text_of(3)] = found._replace(tags=found.tags[:1], spans=found.spans[:1])
-    answers[text_of(4)] = answers[text_of(4)]._replace(truncated=True)
     report = judge(make_fake_reference(GOLD, GOLD), answers)
     assert "1 of 100 texts have other words" in report.numbers.failures[0]
-    assert report.decisions.word_mismatches == 2
+    assert report.decisions.word_mismatches == 1
+
+
+@pytest.mark.parametrize(("cut", "fails"), [(0, False), (1, False), (2, True)])
+def test_texts_that_are_too_long_for_the_package_count_in_the_task_alone_if_they_are_few(cut: int, fails: bool) -> None:
+    answers = make_answers([PLAY] * cut + GOLD[cut:])
+    for index in range(cut):
+        answers[text_of(index)] = answers[text_of(index)]._replace(truncated=True)
+    report = judge(make_fake_reference(GOLD, GOLD), answers)
+    assert (report.numbers.cut, report.decisions.cut, report.decisions.flips) == (cut, cut, 0)
+    assert report.numbers.failures == []
+    assert report.exit_code == (DECISIONS if fails else 0)
+    assert report.task.exact_match.value == 1 - (cut + 1) // 2 / N
 
 
 @pytest.mark.parametrize(
