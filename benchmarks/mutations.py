@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -262,4 +261,4 @@ CHANGES: dict[str, Callable[[Weights], bool]] = {
 """Changes of a model, by name, made to its stored weights; false if the model has nothing of the kind."""
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -46,6 +46,7 @@ _VERBS = (
     "quantize",
     "recipe",
     "reference",
+    "report",
     "targets",
     "train",
     "zoo",
