@@ -124,6 +124,7 @@ class _Prepared:
 
     Attributes:
         checkpoint: The trained parser.
+        weights: SHA-256 of the file of its weights.
         model: The model as it is compiled, with its norms folded.
         buckets: Length buckets, one entry each.
         plans: Targets to compile for.
@@ -131,6 +132,7 @@ class _Prepared:
     """
 
     checkpoint: Checkpoint
+    weights: str
     model: ParserModel
     buckets: tuple[Bucket, ...]
     plans: list[Plan]
@@ -227,9 +229,9 @@ class _Compilation:
         with self._stage("plan", f"checkpoint {source}"):
             # Only now: PyTorch takes seconds to load, and a misspelt target should not.
             from compile.kernels.modules import has_products
-            from pqrnn.checkpoint import load_checkpoint
+            from pqrnn.checkpoint import digest_weights, load_checkpoint
 
-            checkpoint = load_checkpoint(source)
+            checkpoint, weights = load_checkpoint(source), digest_weights(source)
             model = checkpoint.model.folded()
             integers = has_products(model)
             plans = [
@@ -239,7 +241,7 @@ class _Compilation:
             buckets = self._choose_buckets(checkpoint, model, plans)
         exports = len({_form(plan) for plan in plans})
         self.report.expect((len(buckets) + 1) * exports - 2)  # one of each is expected already
-        return _Prepared(checkpoint, model, buckets, plans, failures)
+        return _Prepared(checkpoint, weights, model, buckets, plans, failures)
 
     def _choose_buckets(self, checkpoint: Checkpoint, model: ParserModel, plans: Sequence[Plan]) -> tuple[Bucket, ...]:
         from compile.kernels.modules import counts_words, has_products
@@ -261,6 +263,7 @@ class _Compilation:
                 Oracle(prepared.model, prepared.buckets),
                 [text.encode("utf-8", "replace") for text in texts],
                 prepared.buckets,
+                prepared.checkpoint.facts.labels,
             )
 
     def _import(self, prepared: _Prepared, folder: Path) -> dict[str, Path]:
@@ -304,7 +307,9 @@ class _Compilation:
         name = self.out.name.removesuffix(".pqrnn")
         parameters = prepared.model.parameters_count()
         facts, buckets, batch = prepared.checkpoint.facts, prepared.buckets, self.options.batch
-        return lambda variants: describe_package(name, facts, parameters, buckets, variants, golden, batch)
+        return lambda variants: describe_package(
+            name, facts, parameters, buckets, variants, golden, batch, prepared.weights
+        )
 
     def _build(self, prepared: _Prepared, golden: GoldenSet, mlir: dict[str, Path], folder: Path) -> Builder:
         from compile.build import Builder, Inputs, group_modules

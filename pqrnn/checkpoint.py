@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -138,6 +139,18 @@ def load_weights(folder: Path, model: Network) -> None:
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise CheckpointError(f"{path}: cannot be read as the weights that {FACTS} describes: {error}") from error
+
+
+def digest_weights(folder: Path) -> str:
+    """Return the SHA-256, in hexadecimal digits, of the weights of a folder: which parser it is.
+
+    Raises:
+        CheckpointError: there are none.
+    """
+    try:
+        return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{folder / WEIGHTS}: cannot be read ({error.strerror})") from error
 
 
 def read_revision() -> str:

@@ -14,11 +14,12 @@ _ADVICE = """examples:
   pqrnn parse home.pqrnn "turn off the kitchen lights"
   pqrnn parse home.pqrnn --json < commands.txt      one text a line, one JSON object a line
   pqrnn check home.pqrnn                            does it answer right on this machine? exit code 1 if not
+  pqrnn check home.pqrnn --reference home.reference --min-retention 0.97      does it still parse as its teacher did?
   pqrnn bench home.pqrnn                            how fast, how large
   pqrnn inspect home.pqrnn                          what is in it, and which variant runs here
 
 exit codes: 0 good, 1 a check failed, 2 wrong use or an error that says what to do, 130 interrupted, 141 whoever read
-the output has gone (as `head` does).
+the output has gone (as `head` does); of `check --reference`: 3 numbers, 4 decisions, 5 a goal of the task was missed.
 In Python:  from runtime_py import Parser;  Parser.load("home.pqrnn")("turn off the kitchen lights")"""
 
 
@@ -97,6 +98,17 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     )
     check.add_argument(
         "--repeats", type=_whole, default=3, metavar="N", help="how often the golden vectors are replayed (default 3)"
+    )
+    check.add_argument("--reference", metavar="FILE", help="compare with what student and teacher answered in PyTorch")
+    check.add_argument("--min-retention", type=float, metavar="SHARE", help="least share of the teacher's exact match")
+    check.add_argument("--max-flips", type=int, metavar="N", help="most texts decided otherwise than by the student")
+    check.add_argument(
+        "--max-drop", type=float, metavar="SHARE", help="most that exact match may be below the teacher's"
+    )
+    check.add_argument("--recipe", metavar="FILE", help="a TOML file with these goals in its table [parity]")
+    check.add_argument("--certify", action="store_true", help="add what was measured to the package, if all is right")
+    check.add_argument(
+        "--time-limit", type=_seconds, default=600.0, metavar="S", help="of code on a GPU, which may hang (default 600)"
     )
 
     bench = _add_verb(
@@ -187,17 +199,33 @@ def _parse(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from runtime_py.streams import complain, write_line
-    from runtime_py.tools.check import check_package
-    from runtime_py.tools.presentation import check_document, check_table, json_text, plain_text
+    from pathlib import Path
 
-    result = check_package(options.package, options.variant, options.repeats)
-    document = check_document(result)
-    write_line(json_text(document) if options.json else plain_text(check_table(result)))
-    if not options.json:
-        for failure in document["failures"]:
-            complain(f"failed: {failure}")
-    return 0 if document["passed"] else 1
+    from runtime_py.parity.goals import read_goals
+    from runtime_py.parity.tables import parity_tables
+    from runtime_py.streams import complain, write_line
+    from runtime_py.tools.full_check import check_fully
+    from runtime_py.tools.presentation import check_table, full_check_document, json_text, plain_text
+
+    goals = {name: getattr(options, name) for name in ("min_retention", "max_flips", "max_drop")}
+    result = check_fully(
+        options.package,
+        options.variant,
+        options.repeats,
+        Path(options.reference) if options.reference is not None else None,
+        read_goals(options.recipe, **goals),
+        options.certify,
+        options.time_limit,
+    )
+    if options.json:
+        write_line(json_text(full_check_document(result)))
+        return result.exit_code
+    tables = parity_tables(result.parity) if result.parity is not None else []
+    for table in (check_table(result.golden, result.certificate is not None), *tables):
+        write_line(plain_text(table))
+    for failure in result.failures:
+        complain(f"failed: {failure}")
+    return result.exit_code
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -66,5 +66,17 @@ class ConformanceError(ParserError):
     """A conformance file, or a file of answers to it, cannot be read."""
 
 
+class CertificateError(ParserError):
+    """A certificate was made for something else than the package that it is to be added to."""
+
+
+class ReferenceFileError(PackageError):
+    """A reference file cannot be read, or is of another parser than the package."""
+
+
+class GoalError(ParserError):
+    """A goal of a check is unknown, or out of its range."""
+
+
 class DeviceFallback(UserWarning):
     """A GPU was asked for and the CPU runs instead; the message says why."""

@@ -12,6 +12,7 @@ import msgspec
 
 from compile.plan import Plan
 from compile.verify.golden import GoldenSet
+from runtime_py.package_format.decisions import DECISIONS_PATH
 from runtime_py.package_format.manifest import Bucket, Golden, Manifest, Model, Producer, Variant, VulkanNeeds
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def describe_package(
     variants: Sequence[Variant],
     golden: GoldenSet,
     batch: int = 1,
+    checkpoint: str = "",
 ) -> Manifest:
     """Describe a package; the digests of its files are filled in when it is sealed.
 
@@ -73,7 +75,10 @@ def describe_package(
         variants: Variants in the package.
         golden: Golden vectors of the package.
         batch: Number of texts in a call of the entries for several texts; 1 if there are no such entries.
+        checkpoint: SHA-256 of the weights.
     """
+    bounds = golden.stored.tolerances
+    assert bounds is not None
     return Manifest(
         name=name,
         created=_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -90,6 +95,7 @@ def describe_package(
             revision=facts.revision,
             data_fingerprint=str(facts.data.get("train", "")),
             metrics=dict(facts.metrics),
+            checkpoint=checkpoint,
         ),
         labels=facts.labels,
         buckets=list(buckets),
@@ -98,8 +104,9 @@ def describe_package(
             path=GOLDEN_PATH,
             texts=len(golden.vectors),
             words=len(golden.vectors.tags),
-            tolerance=golden.stored_tolerance,
-            basis=f"{golden.basis}; plus half a step of the stored logits ({golden.step:.1e})",
+            tolerance=float(bounds.max()),
+            basis=f"{golden.basis}; plus half a step of the stored logits, at most a sixteenth of that",
+            decisions=DECISIONS_PATH,
         ),
         files={},
         batch=batch,

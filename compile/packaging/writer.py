@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from compile.verify.golden import GoldenSet
+from runtime_py.package_format.certificates import certify_replay
+from runtime_py.package_format.decisions import describe_decisions, save_decisions
+from runtime_py.package_format.file_entry import describe_file
 from runtime_py.package_format.golden import save_golden
-from runtime_py.package_format.manifest import Manifest, Variant
-from runtime_py.package_format.package import seal
+from runtime_py.package_format.manifest import ANY, Manifest, Variant
+from runtime_py.package_format.package import collect_files, seal
 
 
 class PackageWriter:
@@ -59,7 +63,23 @@ class PackageWriter:
             PackageError: The golden vectors or the manifest contradict themselves.
         """
         manifest = self._describe(self._variants)
-        vectors = self._directory / manifest.golden.path
-        vectors.parent.mkdir(parents=True, exist_ok=True)
-        save_golden(vectors, self._golden.stored)
-        return seal(self._directory, manifest)
+        path = self._directory / manifest.golden.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        vectors = self._golden.stored
+        save_golden(path, vectors)
+        if manifest.golden.decisions is not None:
+            described = describe_decisions(manifest, vectors, describe_file(path).sha256)
+            save_decisions(self._directory / manifest.golden.decisions, described)
+        sealed = msgspec.structs.replace(manifest, files=collect_files(self._directory))
+        return seal(
+            self._directory, msgspec.structs.replace(sealed, variants=[_certify(sealed, v) for v in sealed.variants])
+        )
+
+
+def _certify(manifest: Manifest, variant: Variant) -> Variant:
+    """Return a variant that was run with the certificate of that, as long as it passed."""
+    if variant.parity is None or not variant.parity.passed:
+        return variant
+    architecture = variant.triple.partition("-")[0] if variant.triple != ANY else platform.machine()
+    certificate = certify_replay(manifest, variant, variant.parity, architecture=architecture, made_by="build")
+    return msgspec.structs.replace(variant, certificates=[certificate])

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compile.support.errors import VerificationError
 from compile.verify.reference import Oracle, Reference, flat_logits, one_thread
 from compile.verify.roundings import measure_reach
 from compile.verify.tolerance import TOLERATED, tolerance
+from runtime_py.decode.labels import Labels
 from runtime_py.package_format.golden import GoldenVectors, join_golden
 from runtime_py.package_format.manifest import Bucket
+from runtime_py.package_format.margins import DecisionMargin, smallest_gap
 
-_STEPS = 16
+STEPS = 8
 _DRAWN = 2.0  # a draw turns half of the undecided roundings; a device may turn all
 
 # Each text is here because something has gone wrong with a similar one, in some tokenizer or on some device.
@@ -84,77 +87,127 @@ class GoldenSet:
         settled: Whether every right device computes the same integers, by reference (`compile.verify.roundings`);
             always true for a model in float32.
         settled_tolerance: Largest difference of a settled text's logits from the vectors on any device.
-        tolerance: Largest difference of any logit from the vectors on any device.
-        basis: Derivation of the tolerance, in words.
+        tolerances: The same bound for each text; larger where roundings to 8 bits could go either way.
+        tolerance: The largest of these bounds.
+        basis: Derivation of the tolerances, in words.
         too_long: Number of texts that fit no bucket.
-        undecided: Number of texts on which the model is so undecided that a difference within the tolerance could
-            change its decision.
+        undecided: Number of texts on which the model is so undecided that a difference within the tolerance, or the
+            rounding of the stored logits, could change its decision.
     """
 
     references: tuple[Reference, ...]
     vectors: GoldenVectors
     settled: tuple[bool, ...]
     settled_tolerance: float
+    tolerances: tuple[float, ...]
     tolerance: float
     basis: str
     too_long: int
     undecided: int
 
     @property
-    def step(self) -> float:
-        """The step that logits in a package are rounded to, a power of two and at most a sixteenth of the tolerance.
-
-        Rounded like this they take half the space when packed.
-        """
-        return 2.0 ** math.floor(math.log2(self.tolerance / _STEPS))
-
-    @property
     def stored(self) -> GoldenVectors:
-        """The vectors as they are stored in a package, with rounded logits."""
-        intent, tags = (
-            (np.round(logits / self.step) * self.step).astype(np.float32)
-            for logits in (self.vectors.intent, self.vectors.tags)
-        )
-        return dataclasses.replace(self.vectors, intent=intent, tags=tags)
-
-    @property
-    def stored_tolerance(self) -> float:
-        """Largest difference of any logit from the stored vectors: the tolerance and half a step."""
-        return self.tolerance + self.step / 2
+        """The vectors as they are stored in a package, with rounded logits and bounds that allow for that."""
+        return store_vectors(self.vectors, self.tolerances)
 
 
-def make_golden(oracle: Oracle, texts: Iterable[bytes], buckets: Sequence[Bucket]) -> GoldenSet:
+def store_vectors(vectors: GoldenVectors, tolerances: Sequence[float], steps: int = STEPS) -> GoldenVectors:
+    """Return vectors as they are stored.
+
+    A text's logits are rounded to steps of a power of two, which are a small part of its tolerance: they take half the
+    space then when packed. Half a step is added to its tolerance.
+
+    Args:
+        vectors: The vectors.
+        tolerances: For each text, how far a logit may be off on any device.
+        steps: Steps in a tolerance, at least.
+    """
+    intent, tags = vectors.intent.copy(), vectors.tags.copy()
+    bounds = np.zeros(len(vectors), np.float32)
+    for index, allowed in enumerate(tolerances):
+        step = 2.0 ** math.floor(math.log2(allowed / steps))
+        for part in (intent[index], tags[vectors.words(index)]):
+            part[...] = np.round(part.astype(np.float64) / step) * step
+        # Of the numbers in float32, the next larger one.
+        bounds[index] = np.nextafter(np.float32(allowed + step / 2), np.float32(np.inf))
+    return dataclasses.replace(vectors, intent=intent, tags=tags, tolerances=bounds)
+
+
+def make_golden(
+    oracle: Oracle, texts: Iterable[bytes], buckets: Sequence[Bucket], labels: Labels | None = None
+) -> GoldenSet:
     """Answer texts of the training set, tricky texts, and texts at the edges of the buckets.
 
     Args:
         oracle: Gives PyTorch's answers.
         texts: Texts of the training set, as UTF-8; duplicates are dropped.
         buckets: Length buckets of the package.
+        labels: Labels that parses are chosen by; None if the largest logits alone matter.
     """
-    wanted = dict.fromkeys([*TRICKY, *edge_texts(buckets), *texts])
+    return answer_texts(oracle, dict.fromkeys([*TRICKY, *edge_texts(buckets), *texts]), labels)
+
+
+def answer_texts(oracle: Oracle, texts: Iterable[bytes], labels: Labels | None = None) -> GoldenSet:
+    """Answer texts, and keep those whose decisions no right device, and no rounding of the store, can change.
+
+    Args:
+        oracle: Gives PyTorch's answers.
+        texts: The texts.
+        labels: As for `make_golden`.
+
+    Raises:
+        VerificationError: None is kept.
+    """
     with one_thread():
-        answers = [oracle.answer(text) for text in wanted]
+        answers = [oracle.answer(text) for text in texts]
         fitting = [answer for answer in answers if answer is not None]
         reach = measure_reach([item.roundings for item in fitting], TOLERATED)
-        settled = [item for item in fitting if item.roundings.settled(reach)]
-        shift = max((oracle.shift(item, reach) for item in fitting if not item.roundings.settled(reach)), default=0.0)
+        decided = [item.roundings.settled(reach) for item in fitting]
+        shifts = [0.0 if settled else oracle.shift(item, reach) for item, settled in zip(fitting, decided, strict=True)]
+    settled = [item for item, fine in zip(fitting, decided, strict=True) if fine]
     strict, basis = tolerance(
         flat_logits([item.ordered for item in settled]), flat_logits([item.double for item in settled])
     )
-    limit = strict + _DRAWN * shift
-    if shift:
+    if any(shifts):
         basis += (
-            f"; plus {_DRAWN:.0f} x the largest change of a logit ({shift:.2e}) "
+            f"; plus {_DRAWN:.0f} x the largest change of the text's logits (at most {max(shifts):.2e}) "
             "when roundings to 8 bits that float32 leaves undecided are drawn at random"
         )
-    kept = tuple(item for item in fitting if item.margin > 2 * (strict if item.roundings.settled(reach) else limit))
-    vectors = join_golden(
-        [item.text for item in kept],
-        [item.double.intent for item in kept],
-        [item.double.tags for item in kept],
-        [item.single.spans for item in kept],
-    )
-    decided = tuple(item.roundings.settled(reach) for item in kept)
+    bounds = [strict + _DRAWN * shift for shift in shifts]
+    stored = store_vectors(_join(fitting), bounds)
+    kept = [index for index in range(len(fitting)) if _is_decided(stored, index, labels)]
+    if not kept:
+        raise VerificationError(
+            f"the parser is undecided about all {len(fitting)} texts that fit, so no answer could be told from a wrong "
+            "one: it has learned nothing, or too little"
+        )
+    references = tuple(fitting[index] for index in kept)
     return GoldenSet(
-        kept, vectors, decided, strict, limit, basis, len(answers) - len(fitting), len(fitting) - len(kept)
+        references,
+        _join(references),
+        tuple(decided[index] for index in kept),
+        strict,
+        tuple(bounds[index] for index in kept),
+        max((bounds[index] for index in kept), default=strict),
+        basis,
+        len(answers) - len(fitting),
+        len(fitting) - len(kept),
     )
+
+
+def _join(references: Sequence[Reference]) -> GoldenVectors:
+    return join_golden(
+        [item.text for item in references],
+        [item.double.intent for item in references],
+        [item.double.tags for item in references],
+        [item.single.spans for item in references],
+    )
+
+
+def _is_decided(stored: GoldenVectors, index: int, labels: Labels | None) -> bool:
+    """Return whether every answer within a text's bound decides alike: those before rounding are among them."""
+    assert stored.tolerances is not None
+    rows, bound = stored.words(index), float(stored.tolerances[index])
+    if labels is None:
+        return smallest_gap(stored.intent[index], stored.tags[rows]) > 2 * bound
+    return DecisionMargin(labels).is_decided(stored.intent[index], stored.tags[rows], bound)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compile.support.errors import VerificationError
 from pqrnn.evaluation.prediction import Prediction, compute_logits
 from runtime_py.decode.decoder import Parse, encode_text
+from runtime_py.package_format.label_differences import describe_differences
 
 if TYPE_CHECKING:
     from pqrnn.checkpoint import Checkpoint
@@ -77,7 +79,7 @@ def compare_decisions(
 
     Raises:
         InputTooLongError: A text does not fit the package, and the parser may not cut it.
-        ValueError: The labels of the two differ.
+        VerificationError: The labels of the two differ.
     """
     check_labels(checkpoint, parser.manifest.labels)
     compiled = []
@@ -92,14 +94,11 @@ def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
     """Refuse a package that was compiled from another checkpoint.
 
     Raises:
-        ValueError: The labels differ, or the slots that go with each intent do.
+        VerificationError: The labels differ, or the slots that go with each intent do; it says how.
     """
-    own = checkpoint.facts.labels
-    if (own.intents, own.tags) != (labels.intents, labels.tags):
-        raise ValueError("the package was not compiled from this checkpoint: their labels differ")
-    if own != labels:
-        raise ValueError(
-            "the package decides by other slots for its intents than this checkpoint does: compile it again"
+    if found := describe_differences(labels, checkpoint.facts.labels, "the package", "the checkpoint"):
+        raise VerificationError(
+            "the package was not compiled from this checkpoint, or was changed since", "\n".join(found)
         )
 
 

@@ -151,8 +151,7 @@ def judge_entries(
         for number, reference in enumerate(golden.references):
             if len(reference.text) > bucket.bytes or len(reference.single.spans) > bucket.words:
                 continue
-            settled = golden.settled[number]
-            allowed = golden.settled_tolerance if settled else golden.tolerance
+            settled, allowed = golden.settled[number], golden.tolerances[number]
             row, fault = _compare(answers, bounds, positions.get(number), reference, allowed)
             if fault:
                 faults.append(f"{bucket.entry}: {fault} in {_show(reference.text)}")

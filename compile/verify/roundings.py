@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from pqrnn.model.int8 import ActivationRange, IntegerLinear
 
-DRAWS = 6
+DRAWS = 12  # even: each comes with its mirror image
 
 
 @dataclass(slots=True)
@@ -106,11 +106,15 @@ class Watch:
         """Move all numbers of the copy by their reach before they are rounded, up or down at random.
 
         Numbers within reach of the middle between two steps are rounded either way; all others are rounded as before.
+        The second half of a batch is moved the other way than the first, so that whatever can be rounded otherwise is,
+        in one of the two.
         """
         generator = torch.Generator().manual_seed(seed)
 
         def see(name: str, layer: IntegerLinear, value: Tensor) -> Tensor:
-            signs = torch.randint(0, 2, value.shape, generator=generator) * 2 - 1
+            half = (len(value) + 1) // 2
+            signs = torch.randint(0, 2, (half, *value.shape[1:]), generator=generator) * 2 - 1
+            signs = torch.cat([signs, -signs])[: len(value)]
             return value + signs * reach[name] * layer.step
 
         with _watched(self._exact, see):

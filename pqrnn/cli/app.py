@@ -57,8 +57,9 @@ app = typer.Typer(
     epilog="""Start here:  `pqrnn train --data home:en --out runs/home`  then
 `pqrnn compile runs/home --out home.pqrnn` then  `pqrnn parse home.pqrnn "turn off the kitchen lights"`.
 
-Exit codes: 0 good, 1 a check failed, 2 wrong use or an error that says what to do, 130 interrupted (Ctrl-C), 143 told
-to end (SIGTERM), 129 the terminal is gone (SIGHUP), 141 nobody reads the output any more.""",
+Exit codes: 0 good, 1 a check failed (3, 4, 5: numbers, decisions or a goal of `check --reference`), 2 wrong use or an
+error that says what to do, 130 interrupted (Ctrl-C), 143 told to end (SIGTERM),
+129 the terminal is gone (SIGHUP), 141 nobody reads the output any more.""",
 )
 
 

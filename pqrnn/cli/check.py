@@ -15,10 +15,44 @@ from pqrnn.cli.output import print_json, require_extra, say, show_table
 from pqrnn.errors import PqrnnError
 
 
-@app.command(epilog="Example:  `pqrnn check home.pqrnn --run runs/home --data home:en`")
+@app.command(
+    epilog="Examples:  `pqrnn check home.pqrnn --run runs/home --data home:en`  `pqrnn check home.pqrnn --reference "
+    "home.reference --min-retention 0.97 --certify`"
+)
 @reads_data
 def check(
     package: PackageArgument,
+    reference: Annotated[
+        Path | None,
+        typer.Option("--reference", help="Compare with what student and teacher answered (`pqrnn reference`)."),
+    ] = None,
+    min_retention: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="With --reference: least exact match as a share of the teacher's.", show_default=False
+        ),
+    ] = None,
+    max_flips: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="With --reference: most texts decided otherwise than by the student.", show_default=False
+        ),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="With --reference: most that exact match may be below the teacher's, as a share of 1.",
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="A TOML file with these three goals in its table `[parity]`.")
+    ] = None,
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Add what was measured here to the package, if everything is right.")
+    ] = False,
     data: Annotated[
         str | None, typer.Option("--data", help="Also parse labelled utterances (as for `train`) and score them.")
     ] = None,
@@ -32,61 +66,91 @@ def check(
         float, typer.Option(min=0.0, max=1.0, help="Least exact match on --data; below it the check fails.")
     ] = 0.0,
     repeats: Annotated[int, typer.Option(min=1, help="How often the golden vectors are replayed.")] = 3,
+    time_limit: Annotated[float, typer.Option(min=0.1, help="Seconds for code on a GPU, which may hang.")] = 600.0,
     variant: VariantOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check that a package answers on this machine as it should; the exit code is 1 if it does not.
+    """Check that a package answers on this machine as it should.
 
-    Always: the golden vectors in the package, against PyTorch's answers kept with them. With --data: scores. With --run
-    as well: each decision.
+    Always: the golden vectors in the package, against PyTorch's answers kept with them. With --reference: numbers,
+    decisions and task, against student and teacher, without PyTorch. With --data: scores. With --run as well: each
+    decision. The exit code is 0 if all is right, 3, 4 or 5 if numbers, decisions or a goal of the task of the
+    reference fail first, and 1 for anything else.
     """
-    from runtime_py.tools.check import check_package
-    from runtime_py.tools.presentation import check_document, check_table
+    from runtime_py.parity.goals import read_goals
+    from runtime_py.parity.tables import parity_tables
+    from runtime_py.tools.full_check import check_fully
+    from runtime_py.tools.presentation import check_table, full_check_document
 
     if run is not None and data is None:
         raise PqrnnError("--run compares decisions over texts: name them with --data")
+    goals = read_goals(recipe, min_retention=min_retention, max_flips=max_flips, max_drop=max_drop)
+    if goals.stated() and reference is None:
+        raise PqrnnError("goals of parity are judged on a reference file: name it with --reference")
     package, run = find_package(package), find_run(run) if run is not None else None
-    result = check_package(package, variant, repeats)
-    document, table = check_document(result), check_table(result)
-    failures, rows = document["failures"], table.rows
+    result = check_fully(package, variant, repeats, reference, goals, certify, time_limit)
+    document, table = full_check_document(result), check_table(result.golden, result.certificate is not None)
+    failures = list(result.failures)
     if data is not None:
-        scored = _score(package, variant, data, lang, split)
-        document["scores"] = scored
-        for name, figure in scored.items():
-            rows.append(
-                (
-                    name.replace("_", " "),
-                    f"{figure['value']:.2%}  [{figure['low']:.2%}, {figure['high']:.2%}]",
-                    f"n = {figure['n']:.0f}",
-                )
-            )
-        if scored["exact_match"]["value"] < goal:
-            failures.append(f"exact match {scored['exact_match']['value']:.2%} is below the goal of {goal:.2%}")
-    if data is not None and run is not None:
-        decisions = _compare(package, variant, run, data, lang, split)
-        document["decisions"] = decisions
-        rows.append(
-            (
-                "decisions against PyTorch",
-                f"{decisions['intent_flips']} intents and {decisions['slot_flips']} slots differ",
-                f"n = {decisions['texts']}",
-            )
-        )
-        if not decisions["equal"]:
-            named = ", ".join(
-                f"{decisions[key]} {key.replace('_', ' ')}"
-                for key in ("intent_flips", "slot_flips", "tag_flips", "word_mismatches")
-            )
-            failures.append(f"decisions differ from PyTorch: {named}")
-    document["passed"] = not failures
+        more, rows, wrong = _check_data(package, variant, data, lang, split, goal, run)
+        document |= more
+        table.rows.extend(rows)
+        failures += wrong
+    code = result.exit_code or (1 if failures else 0)
+    document |= {"failures": failures, "passed": not code, "exit_code": code}
     if json:
         print_json(document)
     else:
-        show_table(*table)
+        for shown in (table, *(parity_tables(result.parity) if result.parity is not None else [])):
+            show_table(*shown)
         for failure in failures:
             say(f"failed: {failure}", color="red", error=True)
-    if failures:
-        raise typer.Exit(1)
+    if code:
+        raise typer.Exit(code)
+
+
+def _check_data(
+    package: Path, variant: str | None, data: str, lang: str | None, split: str, goal: float, run: Path | None
+) -> tuple[dict[str, Any], list[tuple[str, str, str]], list[str]]:
+    """Score a package on labelled utterances, and compare its decisions with those of a run.
+
+    Returns:
+        Parts of the JSON document, rows of the table, and what is wrong.
+    """
+    scored = _score(package, variant, data, lang, split)
+    document: dict[str, Any] = {"scores": scored}
+    rows = [
+        (
+            name.replace("_", " "),
+            f"{figure['value']:.2%}  [{figure['low']:.2%}, {figure['high']:.2%}]",
+            f"n = {figure['n']:.0f}",
+        )
+        for name, figure in scored.items()
+    ]
+    failures = []
+    if scored["exact_match"]["value"] < goal:
+        failures.append(f"exact match {scored['exact_match']['value']:.2%} is below the goal of {goal:.2%}")
+    if run is not None:
+        decisions = _compare(package, variant, run, data, lang, split)
+        document["decisions"] = decisions
+        row, wrong = _tell_decisions(decisions, run)
+        rows.append(row)
+        failures += wrong
+    return document, rows, failures
+
+
+def _tell_decisions(decisions: dict[str, Any], run: Path) -> tuple[tuple[str, str, str], list[str]]:
+    """Return the row of a comparison with PyTorch, and what is wrong."""
+    if differences := decisions.get("labels"):
+        failures = [f"{run} and the package differ: {difference}" for difference in differences]
+        return ("decisions against PyTorch", "not compared: the labels differ", "FAILED"), failures
+    found = f"{decisions['intent_flips']} intents and {decisions['slot_flips']} slots differ"
+    row = ("decisions against PyTorch", found, f"n = {decisions['texts']}")
+    if decisions["equal"]:
+        return row, []
+    keys = ("intent_flips", "slot_flips", "tag_flips", "word_mismatches")
+    named = ", ".join(f"{decisions[key]} {key.replace('_', ' ')}" for key in keys)
+    return row, [f"decisions differ from PyTorch: {named}"]
 
 
 def _score(package: Path, variant: str | None, data: str, lang: str | None, split: str) -> dict[str, dict[str, float]]:
@@ -107,10 +171,15 @@ def _compare(package: Path, variant: str | None, run: Path, data: str, lang: str
     from pqrnn.checkpoint import load_checkpoint
     from pqrnn.data.loader import load_examples
     from runtime_py import Parser
+    from runtime_py.package_format.label_differences import describe_differences
+    from runtime_py.package_format.package import open_package
 
+    checkpoint, labels = load_checkpoint(run), open_package(package).manifest.labels
+    if differences := describe_differences(labels, checkpoint.facts.labels, "the package", str(run)):
+        return {"equal": False, "labels": differences}
     texts = [example.text for example in load_examples(data, split=split, locale=lang)]
     with Parser.load(package, variant=variant, on_long="truncate") as parser:
-        found = compare_decisions(load_checkpoint(run), parser, texts)
+        found = compare_decisions(checkpoint, parser, texts)
     return {
         "texts": len(texts),
         "intent_flips": found.intent_flips,

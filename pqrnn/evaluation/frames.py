@@ -5,12 +5,9 @@ from __future__ import annotations
 from pqrnn.data.alignment import normalise_slots
 from pqrnn.data.examples import Example
 from pqrnn.evaluation.metrics import Frame
-from runtime_py.decode.decoder import Parse
+from runtime_py.parity.reference_file import frame_of_parse
 
-
-def frame_of_parse(parse: Parse) -> Frame:
-    """Return what a parse says."""
-    return parse.intent, tuple(sorted((slot.label, slot.start, slot.end) for slot in parse.slots))
+__all__ = ["frame_of_example", "frame_of_parse"]
 
 
 def frame_of_example(example: Example) -> Frame:

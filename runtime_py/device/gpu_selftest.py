@@ -4,8 +4,12 @@ GPU drivers are known to give wrong numbers without an error, and to hang. A sep
 is kept for each package, variant, device and driver, so that this is paid for once.
 """
 
+import contextlib
 import hashlib
+import os
+import signal
 import subprocess
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +27,8 @@ from runtime_py.package_format.manifest import Parity, Variant
 from runtime_py.package_format.package import Package
 
 SECONDS = 180.0
-_REPEATS = 3
+_REPEATS = 3  # of all texts; some are replayed a hundred times (`runtime_py.tools.check`)
+_PATIENCE = 5.0  # seconds for a process that was killed to be gone
 
 
 class SelfTest(Struct, frozen=True):
@@ -118,21 +123,65 @@ def replay_command(*arguments: str) -> list[str]:
     return fresh_command("runtime_py.tools.replay", *arguments)
 
 
+def run_replay(seconds: float, *arguments: str) -> tuple[bytes, str]:
+    """Run `runtime_py.tools.replay` in a process of its own, which may hang or crash.
+
+    Args:
+        seconds: Time after which it is ended.
+        arguments: Its command line.
+
+    Returns:
+        What it printed, and what came of it in words; the latter is empty if it ended well.
+    """
+    # What is printed goes to files, since a pipe stays open as long as any process of a driver has it.
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as complained:
+        try:
+            child = subprocess.Popen(
+                replay_command(*arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=complained,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return b"", f"could not be started ({error})"
+        try:
+            code = child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return b"", f"did not end within {seconds:.0f} s{_end(child)}"
+        except BaseException:
+            _end(child)
+            raise
+        for stream in (printed, complained):
+            stream.seek(0)
+        if not code:
+            return printed.read(), ""
+        lines = complained.read().decode("utf-8", "replace").strip().splitlines()
+    ending = f"was killed by signal {-code}" if code < 0 else "failed"
+    return b"", f"{ending}{f' ({lines[-1]})' if lines else ''}"
+
+
+def _end(child: subprocess.Popen[bytes]) -> str:
+    """End a process and what it started; return that it cannot be ended, if so.
+
+    A process that waits in the kernel for a GPU cannot be ended, and must not be waited for either.
+    """
+    with contextlib.suppress(OSError):
+        os.killpg(child.pid, signal.SIGKILL) if hasattr(os, "killpg") else child.kill()
+    try:
+        child.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        return f", and cannot be ended: process {child.pid} waits for the driver"
+    return ""
+
+
 def _replay(package: Package, variant: Variant, seconds: float) -> str:
     """Run the self-test; return what came of it, empty for a pass."""
-    command = replay_command(str(package.path), "--target", variant.target, "--repeats", str(_REPEATS))
+    printed, problem = run_replay(seconds, str(package.path), "--target", variant.target, "--repeats", str(_REPEATS))
+    if problem:
+        return problem
     try:
-        finished = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        return f"did not end within {seconds:.0f} s"
-    except OSError as error:
-        return f"could not be started ({error})"
-    if finished.returncode:
-        lines = finished.stderr.decode("utf-8", "replace").strip().splitlines()
-        ending = f"was killed by signal {-finished.returncode}" if finished.returncode < 0 else "failed"
-        return f"{ending}{f' ({lines[-1]})' if lines else ''}"
-    try:
-        parity = msgspec.json.decode(finished.stdout, type=_Replayed).parity
+        parity = msgspec.json.decode(printed, type=_Replayed).parity
     except msgspec.DecodeError:
         return "gave no answer that can be read"
     return "" if parity.passed else f"gave wrong answers ({'; '.join(parity.failures)})"

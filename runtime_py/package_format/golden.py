@@ -4,7 +4,6 @@ They are kept in one NumPy archive without pickles.
 """
 
 import itertools
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_py.errors import PackageError
+from runtime_py.package_format.arrays import read_archive, write_archive
 
 _ARRAYS = ("text", "text_offsets", "intent", "tags", "spans", "word_offsets")
 
@@ -30,6 +30,8 @@ class GoldenVectors:
         tags: Logits of the tags of all words, float32 [total words, tags].
         spans: Start and end byte of each word in its text, int32 [total words, 2].
         word_offsets: Index of the first word of each text, and the total at the end, int32 [n + 1].
+        tolerances: For each text, how far a logit of it may be from here on any device, float32 [n]; None in packages
+            before schema 1.5, where the manifest states one bound for all.
     """
 
     texts: tuple[bytes, ...]
@@ -37,6 +39,7 @@ class GoldenVectors:
     tags: NDArray[np.float32]
     spans: NDArray[np.int32]
     word_offsets: NDArray[np.int32]
+    tolerances: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Return the number of texts."""
@@ -91,7 +94,7 @@ def save_golden(path: Path, vectors: GoldenVectors) -> None:
     """
     _check(vectors, str(path))
     _check_finite(vectors, str(path))
-    np.savez_compressed(path, allow_pickle=False, **vector_arrays(vectors))
+    write_archive(path, vector_arrays(vectors))
 
 
 def load_golden(path: Path) -> GoldenVectors:
@@ -127,12 +130,14 @@ def texts_of(arrays: Mapping[str, NDArray[Any]], where: str) -> tuple[bytes, ...
 
 def vector_arrays(vectors: GoldenVectors) -> dict[str, NDArray[Any]]:
     """Return the arrays that an archive keeps vectors in."""
-    rest = {
+    rest: dict[str, NDArray[Any]] = {
         "intent": vectors.intent,
         "tags": vectors.tags,
         "spans": vectors.spans,
         "word_offsets": vectors.word_offsets,
     }
+    if vectors.tolerances is not None:
+        rest["tolerances"] = vectors.tolerances
     return text_arrays(vectors.texts) | rest
 
 
@@ -143,26 +148,24 @@ def vectors_of(arrays: Mapping[str, NDArray[Any]], where: str) -> GoldenVectors:
         PackageError: The arrays do not fit one another.
     """
     vectors = GoldenVectors(
-        texts_of(arrays, where), arrays["intent"], arrays["tags"], arrays["spans"], arrays["word_offsets"]
+        texts_of(arrays, where),
+        arrays["intent"],
+        arrays["tags"],
+        arrays["spans"],
+        arrays["word_offsets"],
+        arrays.get("tolerances"),
     )
     _check(vectors, where)
     return vectors
 
 
 def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Read all arrays of an archive.
+    """Read all arrays of an archive of vectors, answers or texts; memory is bounded.
 
     Raises:
         PackageError: It cannot be read, or lacks one of those wanted.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in wanted if name not in archive.files]
-            if missing:
-                raise PackageError(f"{path}: lacks {', '.join(missing)}. Compile the package again.")
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise PackageError(f"{path}: cannot be read as golden vectors ({error}). Compile the package again.") from error
+    return read_archive(path, wanted, "golden vectors or answers")
 
 
 def _rises(offsets: NDArray[np.int32], total: int) -> bool:
@@ -173,6 +176,12 @@ def _rises(offsets: NDArray[np.int32], total: int) -> bool:
         and offsets[0] == 0
         and offsets[-1] == total
         and bool((np.diff(offsets) >= 0).all())
+    )
+
+
+def _are_bounds(tolerances: NDArray[Any] | None, texts: int) -> bool:
+    return tolerances is None or (
+        tolerances.dtype == np.float32 and tolerances.shape == (texts,) and bool((tolerances > 0).all())
     )
 
 
@@ -188,6 +197,7 @@ def _check(vectors: GoldenVectors, where: str) -> None:
         and vectors.spans.shape == (total, 2)
         and _rises(vectors.word_offsets, total)
         and len(vectors.word_offsets) == len(vectors.texts) + 1
+        and _are_bounds(vectors.tolerances, len(vectors.texts))
     )
     if not fits:
         raise PackageError(

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from runtime_py.decode.labels import Count, Labels, Name
-from runtime_py.package_format.file_entry import END, FileEntry
+from runtime_py.package_format.file_entry import END, FileEntry, Sha256
 
 SCHEMA = "1.5"
 ABI = 1
@@ -51,6 +51,7 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
         revision: Git commit of the code that trained it; "+" after it where the tree had changes.
         data_fingerprint: SHA-256 of the training data.
         metrics: Scores on the development split, as fractions of 1.
+        checkpoint: SHA-256 of the weights that were compiled; empty before schema 1.5.
     """
 
     parameters: Count
@@ -59,6 +60,7 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     revision: str = ""
     data_fingerprint: str = ""
     metrics: dict[str, Any] = {}
+    checkpoint: str = ""
 
 
 class Bucket(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,9 +89,11 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True):
         path: Name of the file with the vectors.
         texts: Number of texts.
         words: Number of words in all of them.
-        tolerance: Largest absolute difference of a logit, derived at compile time from the error of PyTorch's own
-            float32 against float64.
+        tolerance: Largest absolute difference of a logit of any text, derived at compile time from the error of
+            PyTorch's own float32 against float64. From schema 1.5 on, the vectors hold a bound for each text.
         basis: How the tolerance was derived.
+        decisions: Name of the file that says what each text means (`runtime_py.package_format.decisions`); null before
+            schema 1.5.
     """
 
     path: Name
@@ -97,6 +101,7 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True):
     words: Count
     tolerance: Annotated[float, Meta(gt=0)]
     basis: str = ""
+    decisions: Name | None = None
 
 
 class Parity(Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,6 +128,7 @@ class Parity(Struct, frozen=True, forbid_unknown_fields=True):
         failures: What was wrong, in words.
         reference: Differences of other computations from the vectors, by name, for comparison.
         emulator: The emulator and what it emulated; empty where ``machine`` itself ran the code.
+        decision_flips: Number of texts with another intent or other slots, by name; 0 before schema 1.5.
     """
 
     passed: bool
@@ -145,6 +151,48 @@ class Parity(Struct, frozen=True, forbid_unknown_fields=True):
     failures: list[str] = []
     reference: dict[str, float] = {}
     emulator: str = ""
+    decision_flips: Count = 0
+
+
+class Certificate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was measured of a variant, on which machine, and for which files that holds.
+
+    It fits a package whose module, labels, frames and golden vectors have these digests
+    (`runtime_py.package_format.certificates`); anywhere else it says nothing.
+
+    Attributes:
+        artifact: SHA-256 of the variant's module.
+        labels: Digest of labels, frames and counts of frames (`runtime_py.package_format.decisions`).
+        golden: SHA-256 of the golden vectors.
+        made_by: What made it: ``build`` or ``check``.
+        checked: Time of the measurement (UTC).
+        machine: The machine that ran the code, for people.
+        architecture: Architecture of the process, which may be emulated.
+        device: The runtime's device, and the GPU with its driver if it is one.
+        emulator: The emulator and what it emulated; empty where the machine itself ran the code.
+        versions: Versions of what ran, by name.
+        texts: Number of texts that were answered, golden ones and those of the reference.
+        reference: SHA-256 of the reference file; empty where there was none.
+        data: Fingerprint of the labelled utterances in it; empty where there was none.
+        figures: What was measured, by name; shares are fractions of 1.
+        goals: The goals that were met, by name.
+    """
+
+    artifact: Sha256
+    labels: Sha256
+    golden: Sha256
+    made_by: Annotated[str, Meta(pattern=rf"^(build|check){END}")]
+    checked: Name
+    machine: str
+    architecture: Name
+    device: Name
+    emulator: str = ""
+    versions: dict[str, str]
+    texts: Positive
+    reference: str = ""
+    data: str = ""
+    figures: dict[str, float] = {}
+    goals: dict[str, float] = {}
 
 
 class VulkanNeeds(Struct, frozen=True, forbid_unknown_fields=True):
@@ -180,6 +228,7 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
         vulkan: What it needs of a Vulkan device; null for other devices.
         dispatches: Number of launches of generated code in all entries together; null where it was not counted.
         development: Whether it is code for the very machine that compiled it, which is not to be shipped.
+        certificates: What was measured of it, on which machines; none before schema 1.5.
     """
 
     target: Annotated[str, Meta(pattern=rf"^{PART}{END}")]
@@ -195,6 +244,7 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     vulkan: VulkanNeeds | None = None
     dispatches: Count | None = None
     development: bool = False
+    certificates: list[Certificate] = []
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -129,7 +129,8 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
         check_relative_name(name, where)
     if MANIFEST_NAME in manifest.files:
         raise SchemaError(f"{where}: lists itself under files; a manifest cannot hold its own digest.")
-    for name in (manifest.golden.path, *(variant.path for variant in manifest.variants)):
+    decisions = [] if manifest.golden.decisions is None else [manifest.golden.decisions]
+    for name in (manifest.golden.path, *decisions, *(variant.path for variant in manifest.variants)):
         if name not in manifest.files:
             raise SchemaError(
                 f"{where}: refers to {name!r}, which is not listed under files. Compile the package again."

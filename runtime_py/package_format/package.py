@@ -24,6 +24,7 @@ from runtime_py.package_format.manifest import MANIFEST_NAME, Manifest, Variant
 from runtime_py.package_format.manifest_codec import check_relative_name, decode_manifest, encode_manifest
 
 if TYPE_CHECKING:
+    from runtime_py.package_format.decisions import GoldenDecisions
     from runtime_py.package_format.golden import GoldenVectors
 
 # What only writing and checking need is imported there: a start that parses is quicker without.
@@ -136,6 +137,20 @@ class Package:
             len(self.manifest.labels.intents), len(self.manifest.labels.tags), str(self.path / entry.path)
         )
         return vectors
+
+    def decisions(self) -> "GoldenDecisions | None":
+        """Return what the golden texts mean, after the file's digest was verified; None before schema 1.5.
+
+        Raises:
+            PackageError: The file is missing, not what the manifest says, or of another form.
+        """
+        from runtime_py.package_format.decisions import load_decisions
+
+        name = self.manifest.golden.decisions
+        if name is None:
+            return None
+        self.read_file(name).close()
+        return load_decisions(self.file(name))
 
     def variant(self, target: str) -> Variant:
         """Return the variant of that name.

@@ -8,7 +8,16 @@ from runtime_py.decode.tags import TagScheme
 from runtime_py.device.preflight import this_machine, why_not
 from runtime_py.device.selection import Selection, select_variant
 from runtime_py.errors import PackageError, UnsupportedTargetError
-from runtime_py.package_format.manifest import MANIFEST_NAME, Bucket, Parity, Producer, Variant, VulkanNeeds
+from runtime_py.package_format.certificates import find_misfits, fitting_certificates
+from runtime_py.package_format.manifest import (
+    MANIFEST_NAME,
+    Bucket,
+    Certificate,
+    Parity,
+    Producer,
+    Variant,
+    VulkanNeeds,
+)
 from runtime_py.package_format.package import Package, open_package
 
 
@@ -43,6 +52,8 @@ class VariantFacts(Struct, frozen=True):
         chosen_here: Whether it is the one that is taken on this machine.
         why_not_chosen: Why another one is taken; null where it is taken itself.
         vulkan: What it needs of a Vulkan device; null for other devices.
+        certificates: What was measured of just this module with these labels, on which machines.
+        misfits: Certificates that were made for something else, in words; they count for nothing.
     """
 
     target: str
@@ -60,6 +71,8 @@ class VariantFacts(Struct, frozen=True):
     chosen_here: bool
     why_not_chosen: str | None
     vulkan: VulkanNeeds | None
+    certificates: list[Certificate]
+    misfits: list[str]
 
 
 class PackageFacts(Struct, frozen=True):
@@ -187,7 +200,7 @@ def _variant_facts(package: Package, variant: Variant, chosen: Selection | None)
         features=variant.features,
         bytes=package.manifest.files[variant.path].bytes,
         compile_seconds=variant.compile_seconds,
-        verified=variant.parity is not None and variant.parity.passed,
+        verified=is_verified(package, variant),
         unverified_reason=variant.unverified_reason,
         parity=variant.parity,
         runs_here=reason is None,
@@ -195,7 +208,18 @@ def _variant_facts(package: Package, variant: Variant, chosen: Selection | None)
         chosen_here=chosen is not None and variant is chosen.variant,
         why_not_chosen=chosen.rejected.get(variant.target) if chosen is not None else reason,
         vulkan=variant.vulkan,
+        certificates=fitting_certificates(package.manifest, variant),
+        misfits=find_misfits(package.manifest, variant),
     )
+
+
+def is_verified(package: Package, variant: Variant) -> bool:
+    """Return whether a variant is proved: by a certificate that fits, or in a package that knows none by its replay."""
+    if variant.parity is not None and not variant.parity.passed:
+        return False
+    if variant.certificates or package.manifest.golden.decisions is not None:
+        return bool(fitting_certificates(package.manifest, variant))
+    return variant.parity is not None
 
 
 def _damaged(package: Package) -> list[str]:

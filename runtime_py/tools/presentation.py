@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runtime_py.decode.decoder import Parse
     from runtime_py.tools.bench import BenchResult
     from runtime_py.tools.check import CheckResult
+    from runtime_py.tools.full_check import FullCheck
     from runtime_py.tools.inspect import PackageFacts, VariantFacts
 
 
@@ -50,13 +51,20 @@ def parse_text(parse: "Parse") -> str:
     return "\n".join(map(printable, lines))
 
 
-def check_document(result: "CheckResult") -> dict[str, Any]:
-    """Return the JSON document of a check: the numbers, the verdict, and what failed in words."""
-    return {"golden": result, "passed": result.passed, "failures": list(result.parity.failures)}
+def full_check_document(result: "FullCheck") -> dict[str, Any]:
+    """Return the JSON document of a whole check."""
+    return {
+        "golden": result.golden,
+        "parity": result.parity,
+        "certificate": result.certificate,
+        "passed": result.exit_code == 0,
+        "exit_code": result.exit_code,
+        "failures": result.failures,
+    }
 
 
-def check_table(result: "CheckResult") -> Table:
-    """Return the rows of a check."""
+def check_table(result: "CheckResult", certified: bool = False) -> Table:
+    """Return the rows of a check, and whether its outcome was added to the package."""
     parity = result.parity
     rows: list[tuple[str, ...]] = [
         ("variant", result.reason, ""),
@@ -70,8 +78,10 @@ def check_table(result: "CheckResult") -> Table:
             f"{max(parity.intent_max_abs, parity.tags_max_abs):.2e}, allowed {parity.tolerance:.2e}",
             "",
         ),
-        ("flips", f"{parity.intent_flips} intents, {parity.tag_flips} tags", ""),
+        ("flips", f"{parity.intent_flips} intents, {parity.tag_flips} tags, {parity.decision_flips} parses", ""),
     ]
+    if certified:
+        rows.append(("certificate", "added to the package", ""))
     return Table(f"{result.package}, {result.target}", ("check", "found", "verdict"), rows)
 
 
@@ -147,7 +157,38 @@ def inspect_tables(facts: "PackageFacts") -> list[Table]:
     return [
         Table(facts.path, ("fact", "value"), rows),
         Table("variants", ("target", "triple", "bytes", "verified", "runs here"), variants),
+        *_certificate_tables(facts),
     ]
+
+
+def _certificate_tables(facts: "PackageFacts") -> list[Table]:
+    """Return a table with a row for each certificate, and one for each variant that has none."""
+    rows: list[tuple[str, ...]] = []
+    for variant in facts.variants:
+        rows += [
+            (
+                variant.target,
+                f"{found.emulator or found.machine}, {found.device}",
+                f"{found.made_by}, {found.checked[:10]}",
+                f"{found.texts} texts, largest difference {found.figures.get('largest_difference', 0.0):.2e}",
+                _quality(found.figures),
+            )
+            for found in variant.certificates
+        ]
+        rows += [(variant.target, "refused", "", misfit, "") for misfit in variant.misfits]
+        if not variant.certificates:
+            rows.append((variant.target, "unverified" if not variant.verified else "no certificate", "", "", ""))
+    columns = ("target", "where", "made by", "golden vectors", "against the teacher")
+    return [Table("certificates", columns, rows)] if rows else []
+
+
+def _quality(figures: dict[str, float]) -> str:
+    parts = [
+        f"{name.replace('_', ' ')} {figures[name]:.2%}" for name in ("exact_match", "retention") if name in figures
+    ]
+    if "intent_flips" in figures:
+        parts.append(f"{figures['intent_flips']:.0f} intents and {figures['slot_flips']:.0f} slots flipped")
+    return ", ".join(parts)
 
 
 def _verified(variant: "VariantFacts") -> str:

@@ -29,7 +29,8 @@ from runtime_py.package_format.golden import join_golden
 from runtime_py.package_format.manifest import Parity
 from runtime_py.parser import Parser
 from runtime_py.tools.answers import AnswerSheet, EntryAnswers, load_texts, save_answers
-from runtime_py.tools.check import Deviation, check_parser
+from runtime_py.tools.check import check_parser
+from runtime_py.tools.comparison import Deviation
 
 CANNOT_RUN = 3
 

@@ -49,6 +49,7 @@ from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
 from runtime_py.decode.labels import Labels
 from runtime_py.errors import InputTooLongError
+from runtime_py.package_format.certificates import fitting_certificates
 from runtime_py.package_format.package import open_package
 from runtime_py.tools.check import check_package
 from targets import registry
@@ -112,7 +113,11 @@ def test_the_package_is_whole_and_says_what_it_is(outcome: CompileOutcome) -> No
     )
     assert manifest.producer.iree_compiler.startswith("3.")
     assert [variant.target for variant in manifest.variants] == ["host", "linux-riscv64"]
-    assert set(manifest.files) == {"golden/golden.npz", *(variant.path for variant in manifest.variants)}
+    assert set(manifest.files) == {
+        "golden/golden.npz",
+        "golden/decisions.json",
+        *(variant.path for variant in manifest.variants),
+    }
 
 
 def test_what_ran_here_has_its_numbers_and_what_did_not_says_why(outcome: CompileOutcome) -> None:
@@ -123,6 +128,15 @@ def test_what_ran_here_has_its_numbers_and_what_did_not_says_why(outcome: Compil
     reference = host.parity.reference
     assert 0 < reference["spread"] <= 1.2 * max(reference["framework_spread"], reference["ordered_spread"])
     assert reference["samples"] > 1000
+    (certificate,) = fitting_certificates(outcome.manifest, host)
+    assert (certificate.made_by, certificate.texts, certificate.checked) == (
+        "build",
+        host.parity.texts,
+        host.parity.checked,
+    )
+    assert certificate.figures["numbers_spread"] == reference["spread"]
+    assert certificate.device == "local-sync"
+    assert board.certificates == []
     assert host.features
     assert host.cpu != "host"
     assert outcome.ran_on == {"host": "this machine", "linux-riscv64": ""}
@@ -196,7 +210,7 @@ def test_another_model_decides_otherwise_and_that_is_counted(
         **{name: getattr(facts, name) for name in facts.__struct_fields__} | {"labels": Labels(("x",), ("O",))}
     )
     save_checkpoint(tmp_path, ParserModel(CONFIG, 1, 1), other)
-    with pytest.raises(ValueError, match="labels differ"):
+    with pytest.raises(VerificationError, match="intents differ"):
         compare_decisions(load_checkpoint(tmp_path), parser, TEXTS)
     bound = Labels(facts.labels.intents, facts.labels.tags, ((),) * len(facts.labels.intents))
     assert bound != facts.labels
@@ -395,6 +409,7 @@ def test_boards_with_the_same_flags_are_compiled_once_and_stored_once(
     # All code is the same here, since nothing was really compiled; equal bytes are stored once whatever the flags were.
     assert {variant.path for variant in first.manifest.variants} == {"variants/raspberry-pi-3/module.vmfb"}
     assert sorted(open_package(tmp_path / "a.pqrnn", verify=True).manifest.files) == [
+        "golden/decisions.json",
         "golden/golden.npz",
         "variants/raspberry-pi-3/module.vmfb",
     ]

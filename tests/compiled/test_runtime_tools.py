@@ -11,12 +11,13 @@ from tiny_package import BUCKETS, TEXTS, compile_module, module_text, write_pack
 
 from runtime_py.errors import DeviceError, DigestError, InputTooLongError
 from runtime_py.execute.logits import Logits
+from runtime_py.package_format.certificates import record_parity
 from runtime_py.package_format.golden import load_golden, save_golden
 from runtime_py.package_format.manifest import SCHEMA
 from runtime_py.package_format.package import open_package, seal
 from runtime_py.parser import Parser
 from runtime_py.tools.bench import benchmark_package, measure, measure_cold_start, summarise
-from runtime_py.tools.check import check_package, check_parser, record_parity
+from runtime_py.tools.check import check_package, check_parser
 from runtime_py.tools.inspect import inspect_package
 
 pytestmark = pytest.mark.compiled

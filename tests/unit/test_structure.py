@@ -45,6 +45,8 @@ _VERBS = (
     "parse",
     "quantize",
     "recipe",
+    "reference",
+    "report",
     "targets",
     "train",
     "zoo",

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from compile.support.errors import VerificationError
 from compile.verify.parity import check_labels
 from runtime_py.decode.labels import Labels
 
@@ -18,11 +19,13 @@ _OWN = Labels(("play", "stop"), ("O", "B-song", "I-song"), ((0,), ()), (((1,), (
     ("changed", "match"),
     [
         ({}, ""),
-        ({"intents": ["stop", "play"]}, "their labels differ"),
-        ({"tags": ["O", "B-song"]}, "their labels differ"),
-        ({"frames": [[0], [0]]}, "decides by other slots"),
-        ({"frame_counts": []}, "decides by other slots"),
-        ({"frame_counts": [[[1], [3, 0]], [[3]]]}, "decides by other slots"),
+        ({"intents": ["stop", "play"]}, "intents are in another order: number 0 is 'stop' in the package"),
+        ({"intents": ["play", "halt"]}, r"intents differ .*: halt only in the package; stop only in the checkpoint"),
+        ({"tags": ["O", "B-song"]}, r"tags differ \(2 in the package, 3 in the checkpoint\): I-song only in the check"),
+        ({"frames": [[0], [0]]}, r"frames of 1 intents differ; those of 'stop': \[song\] in the package, \[\] in the"),
+        ({"frames": []}, "the package has no frames"),
+        ({"frame_counts": []}, "the package has no counts of frames"),
+        ({"frame_counts": [[[1], [3, 0]], [[3]]]}, "counts of frames of 1 intents differ; those of 'play'"),
     ],
 )
 def test_labels_have_to_be_those_of_the_checkpoint(changed: dict[str, Any], match: str) -> None:
@@ -37,5 +40,5 @@ def test_labels_have_to_be_those_of_the_checkpoint(changed: dict[str, Any], matc
     if not match:
         check_labels(checkpoint, package)
         return
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(VerificationError, match=match):
         check_labels(checkpoint, package)

@@ -132,9 +132,9 @@ def test_check_compares_with_names_of_the_zoo(
         asked.extend(arguments[:3])
         raise PqrnnError("seen")
 
-    parity = SimpleNamespace(failures=[])
-    monkeypatch.setattr("runtime_py.tools.check.check_package", lambda *_: SimpleNamespace(parity=parity, passed=True))
-    monkeypatch.setattr("runtime_py.tools.presentation.check_table", lambda _: SimpleNamespace(rows=[]))
+    result = SimpleNamespace(golden=None, parity=None, certificate=None, exit_code=0, failures=[])
+    monkeypatch.setattr("runtime_py.tools.full_check.check_fully", lambda *_: result)
+    monkeypatch.setattr("runtime_py.tools.presentation.check_table", lambda *_: SimpleNamespace(rows=[]))
     monkeypatch.setattr(check, "_score", lambda *_: {"exact_match": {"value": 1.0, "low": 1.0, "high": 1.0, "n": 1.0}})
     monkeypatch.setattr(check, "_compare", compare)
     with pytest.raises(PqrnnError, match="seen"):

@@ -8,7 +8,7 @@ from makers.runtime_fakes import fake_golden
 
 from runtime_py.execute.logits import Logits
 from runtime_py.package_format.manifest import Parity
-from runtime_py.tools.check import Comparison, same_bits
+from runtime_py.tools.comparison import Comparison, same_bits
 
 Change = Callable[[Logits], Logits]
 

@@ -1,0 +1,1 @@
+"""Parity with the student and the teacher, from a reference file: numbers, decisions, task. NumPy alone."""
