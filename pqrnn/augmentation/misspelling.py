@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.features.projection import Projection
-from pqrnn.features.segmentation import segment_texts
+from pqrnn.features.segmentation import are_words
 from pqrnn.model.network import WordTable
 
 
@@ -16,14 +17,7 @@ class Misspeller:
 
     def __init__(self, words: Iterable[bytes], projection: Projection, table: WordTable, rng: random.Random) -> None:
         """Add misspellings of `words` to the table; `projection` says what is a word."""
-
-        def are_words(candidates: list[bytes]) -> list[bool]:
-            return [
-                spans == [(0, len(word))]
-                for word, spans in zip(candidates, segment_texts(projection, candidates), strict=True)
-            ]
-
-        variants = make_variants(sorted(set(words)), are_words, rng)
+        variants = make_variants(sorted(set(words)), partial(are_words, projection), rng)
         table.index(
             [variant for each in variants.values() for variant in each]
         )  # all at once: a table that grows is copied

@@ -14,11 +14,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from pqrnn.augmentation.slot_swap import TagSet
 from pqrnn.augmentation.spelling import leave_accents
 from pqrnn.dataset.encoded import EncodedUtterance
+from pqrnn.features.projection import Projection
+from pqrnn.features.segmentation import are_words
 from pqrnn.model.network import WordTable
+
+_Key = TypeVar("_Key")
 
 _COURTESY: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # before and after
     "en": (("please", "hey", "ok", "could you please"), ("please", "thanks", "thank you", "now please")),
@@ -38,20 +43,23 @@ _HYPHENS = frozenset(each.encode() for each in "-‐‑–")
 class Restyler:
     """Rewrites rows of a table of words."""
 
-    def __init__(self, texts: Sequence[Sequence[bytes]], tags: Sequence[str], table: WordTable) -> None:
+    def __init__(
+        self, texts: Sequence[Sequence[bytes]], tags: Sequence[str], projection: Projection, table: WordTable
+    ) -> None:
         """Add every word that may be needed to the table, at once.
 
         Args:
             texts: The words of every utterance that may be rewritten.
             tags: Tag list of the model.
+            projection: Says what is a word: nothing becomes two, as Thai letters that an apostrophe parts would.
             table: Table of words that rows are of.
         """
         self._tags = TagSet(tags)
         self._outside = tags.index("O")
         known = {word: word.decode("utf-8", "replace") for text in texts for word in text}
-        self._joined = _join_all(texts)
-        bare = {word: leave_accents(text).encode() for word, text in known.items()}
-        spelled = {word: text.translate(_UMLAUTS).encode() for word, text in known.items()}
+        self._joined = _keep_words(projection, _join_all(texts))
+        bare = _keep_words(projection, {word: leave_accents(text).encode() for word, text in known.items()})
+        spelled = _keep_words(projection, {word: text.translate(_UMLAUTS).encode() for word, text in known.items()})
         phrases = {phrase for pair in _COURTESY.values() for side in pair for phrase in side}
         fresh = [*bare.values(), *spelled.values(), *self._joined.values()]
         fresh += [word.encode() for phrase in phrases for word in phrase.split()] + [each.encode() for each in _EMOJI]
@@ -132,6 +140,12 @@ class Restyler:
     def _pick(self, row: EncodedUtterance, kept: Sequence[int]) -> EncodedUtterance:
         tags = None if row.tags is None else [row.tags[index] for index in kept]
         return row._replace(words=[row.words[index] for index in kept], tags=tags)
+
+
+def _keep_words(projection: Projection, made: Mapping[_Key, bytes]) -> dict[_Key, bytes]:
+    """Leave out what is not one word."""
+    good = are_words(projection, list(made.values()))
+    return {key: word for (key, word), ok in zip(made.items(), good, strict=True) if ok}
 
 
 def _join_all(texts: Sequence[Sequence[bytes]]) -> dict[tuple[bytes, bytes], bytes]:

@@ -70,7 +70,7 @@ def make_transfer_set(
             if config.variant_misspell
             else None
         )
-        restyle = Restyler(dataset.examples.words, labels.tags, lexicon) if config.variant_restyle else None
+        restyle = Restyler(dataset.examples.words, labels.tags, projection, lexicon) if config.variant_restyle else None
     texts = _vary(dataset, lexicon, labels, config, misspell, restyle)
     known = {text.words for text in texts}
     for text, spans in zip(raw, spans_of_texts, strict=True):

@@ -24,6 +24,12 @@ def segment_texts(projection: Projection, texts: Sequence[bytes]) -> list[list[t
     return spans
 
 
+def are_words(projection: Projection, candidates: Sequence[bytes]) -> list[bool]:
+    """Return for each text whether it is one word, from its first byte to its last."""
+    found = segment_texts(projection, candidates)
+    return [spans == [(0, len(word))] for word, spans in zip(candidates, found, strict=True)]
+
+
 def group_texts(texts: Sequence[bytes]) -> Iterator[tuple[int, list[int]]]:
     """Group texts by padded size: (size, rows of `texts`), at most about 8 kB a batch."""
     groups: dict[int, list[int]] = {}

@@ -27,7 +27,7 @@ from pqrnn.distillation.loading import NetworkConfig, make_network
 from pqrnn.distillation.objective import DistillationObjective
 from pqrnn.distributed import all_gather, broadcast, is_leader, process_rank
 from pqrnn.errors import TrainingError
-from pqrnn.evaluation.decision_search import decide_on
+from pqrnn.evaluation.frame_weights import decide_on
 from pqrnn.evaluation.frames import frame_of_example
 from pqrnn.evaluation.metrics import score_frames
 from pqrnn.evaluation.prediction import compute_encoded_logits, predict_encoded
@@ -140,7 +140,9 @@ class _Run:
             self.dataset = encode_examples(training, self.table, labels.intents, labels.tags)
             misspell = _make_misspeller(model, self.table, training, config.seed) if config.misspell else None
             restyle = (
-                Restyler(training.words, labels.tags, self.table) if config.restyle and objective is None else None
+                Restyler(training.words, labels.tags, model.projection, self.table)
+                if config.restyle and objective is None
+                else None
             )
             held_out = encode_examples(development, self.table, labels.intents, labels.tags)
         utterances = self.dataset.utterances
@@ -183,8 +185,8 @@ class _Run:
                         artifacts.save(self.step, progress)
                 raise
             all_done = progress.epoch == self.settings.config.epochs
-            labels, metrics = self.scorer.choose(artifacts.best)
-            reporter.note(_describe_decision(labels))
+            labels, metrics = self.scorer.choose(artifacts.best if isinstance(artifacts.best, Network) else None)
+            reporter.note(_describe_weights(labels))
             artifacts.finish(self.settings, progress, labels, metrics, self.dataset, early and not all_done)
         ended = "done" if all_done else "ended early" if early else "early stop"
         return TrainingOutcome(folder, metrics, ended)
@@ -281,14 +283,14 @@ class _Scorer:
         return broadcast((labels, {"dev": scores.as_dict()}))
 
 
-def _describe_decision(labels: Labels) -> str:
-    decision = labels.decision
-    if not decision:
+def _describe_weights(labels: Labels) -> str:
+    weights = labels.frame_weights
+    if not weights:
         return "there are no slots, so the largest logit is the intent"
-    far = "any" if decision.margin is None else f"{decision.margin:g}"
+    far = "any" if weights.margin is None else f"{weights.margin:g}"
     return (
-        f"the decision, chosen on development data: prior of frames {decision.prior:g}, penalty of a slot that never "
-        f"came with its intent {decision.penalty:g}, margin of intents {far}"
+        f"weights chosen on development data: prior of frames {weights.prior:g}, penalty of a slot that never "
+        f"came with its intent {weights.penalty:g}, margin of intents {far}"
     )
 
 

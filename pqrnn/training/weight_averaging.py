@@ -18,7 +18,7 @@ from torch import Tensor
 from pqrnn.checkpoint import Checkpoint, load_checkpoint, read_revision, save_checkpoint, training_identity
 from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError
-from pqrnn.evaluation.decision_search import decide_on
+from pqrnn.evaluation.frame_weights import decide_on
 from pqrnn.evaluation.prediction import compute_logits
 from pqrnn.run_folder import FACTS
 

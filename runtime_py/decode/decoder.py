@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_py.decode.frame_search import Decision, Frames
+from runtime_py.decode.frame_search import Frames
+from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.tags import TagScheme, WordSpan
 
 _LONGEST_TAIL = 64  # bytes that may be given up to end a cut text at a space
@@ -184,7 +185,7 @@ class Decoder:
         tags: Sequence[str],
         frames: Sequence[Sequence[int]] = (),
         counts: Sequence[Sequence[Sequence[int]]] = (),
-        decision: Decision | None = None,
+        weights: FrameWeights | None = None,
     ) -> None:
         """Prepare the names.
 
@@ -195,11 +196,11 @@ class Decoder:
                 goes with every intent.
             counts: For each intent, how often it came with which slots (`runtime_py.decode.frame_search.Frames`).
                 Empty if parses are not weighed by that.
-            decision: How much frames and counts weigh; by default as for packages before schema 1.5.
+            weights: How much frames and counts weigh; by default as for packages before schema 1.5.
         """
         self.intents = tuple(intents)
         self.scheme = TagScheme(tags)
-        self._frames = Frames(self.scheme, frames, counts, decision)
+        self._frames = Frames(self.scheme, frames, counts, weights)
 
     def parse(
         self,

@@ -1,4 +1,4 @@
-"""The most probable parse that is well-formed: its slots all begin, and were seen with its intent in training.
+"""The most probable parse that is well-formed: its slots all begin, and fit its intent as in training.
 
 An intent and its slots are a frame (Minsky 1975; in language understanding Bobrow et al. 1977). The words' largest
 logits, one by one, need not make one: a slot may go on that never began, or a song may be set as an alarm. Of all
@@ -8,7 +8,11 @@ Viterbi (1967), for intents one after another while one could still be better.
 
 Most texts need none of that: where the largest logits make a frame, no other has a larger sum.
 
-Where it is known how often an intent came with which slots in training, that is a prior over frames: `WEIGHT` times the
+What training did not show is not impossible, so `FrameWeights` say what it costs: a slot that never came with the
+intent is forbidden or has a price, and then it is taken only where a word's largest logit names it; an intent whose
+logit is too far from the largest one does not take part, so that a sure intent stays.
+
+Where it is known how often an intent came with which slots in training, that is a prior over frames: a weight times the
 logarithm of the share of the intent's utterances that had these slots, all of them and each as often (`log_prior`), is
 added to the sum of logits. The network gives each word its tag by itself; that two of a slot are rare, or that nobody
 sets an alarm without a time, is what such a prior knows (a log-linear model of parses as wholes: Collins 2000 for
@@ -22,53 +26,23 @@ answer. It is never worse than the first one: the largest logits where these mak
 intent with the largest logit, which is found whatever it costs.
 """
 
-import math
 from collections.abc import Sequence, Set
 from itertools import pairwise
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from runtime_py.decode import search_limits
+from runtime_py.decode.frame_weights import FrameWeights, log_prior
 from runtime_py.decode.search_limits import Budget, LossBounds, add_up, count_expansions
 from runtime_py.decode.tags import TagScheme
 
-# Chosen on the development splits of MTOP's six languages, where 0.3 to 0.5 are as good; those of SNIPS and MASSIVE
-# gain or stay.
-WEIGHT = 0.4
 # slots of a frame that is counted: to look for more costs much (2 to that power), and they are too rare to matter
 LONGEST = 5
 
-_SMOOTHING = 0.1  # is added to every count
 _ROUNDING = 1e-3  # more than float32 rounds a logit by
 _NEVER = float("-inf")
-
-
-class Decision(Struct, frozen=True, forbid_unknown_fields=True):
-    """How much the frames of the training utterances say beside the logits; chosen on the development set of a run.
-
-    Attributes:
-        prior: Weight of the logarithm of how often an intent came with these slots; 0 leaves that out.
-        penalty: What a slot costs that never came with its intent, in logits; None forbids it.
-        margin: How much smaller than the largest an intent's logit may be to be chosen all the same; None for any.
-    """
-
-    prior: Annotated[float, Meta(ge=0.0, le=100.0)] = WEIGHT
-    penalty: Annotated[float, Meta(ge=0.0, le=1e6)] | None = None
-    margin: Annotated[float, Meta(ge=0.0, le=1e6)] | None = None
-
-
-def log_prior(count: int, total: int, weight: float = WEIGHT) -> float:
-    """Return what is added to the logits of a parse whose slots came with its intent before.
-
-    Args:
-        count: Training utterances of the intent that had just these slots.
-        total: All training utterances of the intent.
-        weight: Weight of that logarithm.
-    """
-    return weight * math.log((count + _SMOOTHING) / (total + 1))
 
 
 class KnownFrame(NamedTuple):
@@ -119,10 +93,10 @@ class Frames:
         "_begins",
         "_best_bonus",
         "_bonus",
-        "_decision",
         "_outside",
         "_slot_of",
         "_slots",
+        "_weights",
         "known",
         "unseen",
     )
@@ -132,7 +106,7 @@ class Frames:
         scheme: TagScheme,
         frames: Sequence[Sequence[int]] = (),
         counts: Sequence[Sequence[Sequence[int]]] = (),
-        decision: Decision | None = None,
+        weights: FrameWeights | None = None,
     ) -> None:
         """Prepare the search.
 
@@ -141,10 +115,10 @@ class Frames:
             frames: For each intent, indices of its slots in `scheme.slots`. Empty if every slot goes with every intent.
             counts: For each intent, how often it came with which slots: a list of [times, slot, slot, ...], with
                 growing indices of slots. Empty if that is unknown.
-            decision: What these weigh; by default as for packages before schema 1.5.
+            weights: What these weigh; by default as for packages before schema 1.5.
         """
-        self._decision = decision = decision or Decision()
-        counts = counts if decision.prior else ()
+        self._weights = weights = weights or FrameWeights()
+        counts = counts if weights.prior else ()
         names = scheme.slots
         self._begins = scheme.begins
         self._outside = scheme.outside
@@ -159,12 +133,12 @@ class Frames:
         totals = [sum(times for times, *_ in rows) for rows in counts]
         self.known = [
             sorted(
-                (KnownFrame(log_prior(times, total, decision.prior), tuple(slots)) for times, *slots in rows),
+                (KnownFrame(log_prior(times, total, weights.prior), tuple(slots)) for times, *slots in rows),
                 key=lambda frame: (-frame.bonus, frame.slots),
             )
             for rows, total in zip(counts, totals, strict=True)
         ]
-        self.unseen = [log_prior(0, total, decision.prior) for total in totals]
+        self.unseen = [log_prior(0, total, weights.prior) for total in totals]
         self._bonus = [{frame.slots: frame.bonus for frame in known} for known in self.known]
         self._best_bonus = np.array(
             [known[0].bonus if known else unseen for known, unseen in zip(self.known, self.unseen, strict=True)]
@@ -182,9 +156,9 @@ class Frames:
             tags: Logits, float32 [words, tags].
         """
         index, chosen = int(intent.argmax()), tags.argmax(axis=1).tolist()
-        if self._decision.margin is not None:  # a sure intent stays
+        if self._weights.margin is not None:  # a sure intent stays
             doubles = intent.astype(np.float64)
-            intent = np.where(doubles >= doubles[index] - self._decision.margin, intent, np.float32(_NEVER))
+            intent = np.where(doubles >= doubles[index] - self._weights.margin, intent, np.float32(_NEVER))
         well_formed = self._is_frame(index, chosen)
         if well_formed and not self.known:
             return index, chosen
@@ -290,12 +264,12 @@ class Frames:
         """
         if not self._allowed:
             return [(slot, 0.0) for slot in range(len(self._slots))]
-        allowed, penalty = self._allowed[intent], self._decision.penalty or 0.0
+        allowed, penalty = self._allowed[intent], self._weights.penalty or 0.0
         return [(slot, 0.0 if slot in allowed else penalty) for slot in sorted(allowed | named)]
 
     def _name_slots(self, tags: Sequence[int]) -> Set[int]:
         """Return the slots of tagged words, where an intent may have other slots than those that it came with."""
-        if self._decision.penalty is None:
+        if self._weights.penalty is None:
             return frozenset()
         return {self._slot_of[tag] for tag in tags} - {-1}
 

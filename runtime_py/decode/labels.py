@@ -7,7 +7,8 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from runtime_py.decode.decoder import Decoder
-from runtime_py.decode.frame_search import LONGEST, Decision
+from runtime_py.decode.frame_search import LONGEST
+from runtime_py.decode.frame_weights import FrameWeights
 
 Count = Annotated[int, Meta(ge=0)]
 Name = Annotated[str, Meta(min_length=1)]
@@ -27,14 +28,14 @@ class Labels(Struct, frozen=True, forbid_unknown_fields=True):
             packages before schema 1.3.
         frame_counts: For each intent, how often it was seen with which slots in training, as lists of
             ``[times, slot, slot, ...]``. Empty if parses are not weighed by that, as in packages before schema 1.4.
-        decision: How much frames and counts weigh. Missing in packages before schema 1.5.
+        frame_weights: How much frames and counts weigh. Missing in packages before schema 1.5.
     """
 
     intents: Annotated[tuple[Name, ...], Meta(min_length=1)]
     tags: Annotated[tuple[Name, ...], Meta(min_length=1)]
     frames: tuple[tuple[Count, ...], ...] = ()
     frame_counts: tuple[tuple[FrameCount, ...], ...] = ()
-    decision: Decision | UnsetType = UNSET
+    frame_weights: FrameWeights | UnsetType = UNSET
 
     def outputs(self) -> Labels:
         """Return the names alone: networks whose names are equal can replace each other."""
@@ -42,4 +43,4 @@ class Labels(Struct, frozen=True, forbid_unknown_fields=True):
 
     def decoder(self) -> Decoder:
         """Return the decoder that turns logits into a parse."""
-        return Decoder(self.intents, self.tags, self.frames, self.frame_counts, self.decision or None)
+        return Decoder(self.intents, self.tags, self.frames, self.frame_counts, self.frame_weights or None)

@@ -66,8 +66,8 @@ class GoldenDecisions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 def digest_labels(labels: Labels) -> str:
-    """Return a digest of names, frames and counts of frames."""
-    return _digest([labels.intents, labels.tags, labels.frames, labels.frame_counts])
+    """Return a digest of names, frames, counts of frames, and what these weigh."""
+    return _digest([labels.intents, labels.tags, labels.frames, labels.frame_counts, labels.frame_weights or None])
 
 
 def digest_model(model: Model) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import TagScheme
 
@@ -26,7 +27,9 @@ def describe_differences(labels: Labels, other: Labels, here: str, there: str) -
     counts = _compare_rows(
         "counts of frames", labels.frame_counts, other.frame_counts, labels.intents, slots, here, there
     )
-    return [*frames, *counts]
+    mine, theirs = labels.frame_weights or FrameWeights(), other.frame_weights or FrameWeights()
+    weights = [f"frames weigh {mine} in {here}, {theirs} in {there}"] if mine != theirs else []
+    return [*frames, *counts, *weights]
 
 
 def _compare_names(what: str, mine: Sequence[str], theirs: Sequence[str], here: str, there: str) -> str:

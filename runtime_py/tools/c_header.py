@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterable
 from itertools import accumulate, chain
 
-from runtime_py.decode.frame_search import Decision, Frames
+from runtime_py.decode.frame_search import Frames
+from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.tags import TagScheme
 from runtime_py.package_format.manifest import Manifest
 
@@ -19,8 +20,8 @@ def c_header(manifest: Manifest) -> str:
     scheme = TagScheme(labels.tags)
     slots = scheme.slots
     frames = (", ".join(str(int(slot in frame)) for slot in range(len(slots))) for frame in labels.frames)
-    decision = labels.decision or Decision()
-    search = Frames(scheme, labels.frames, labels.frame_counts, decision)
+    weights = labels.frame_weights or FrameWeights()
+    search = Frames(scheme, labels.frames, labels.frame_counts, weights)
     known = list(chain.from_iterable(search.known))
     offsets = accumulate((len(frame.slots) for frame in known), initial=0)
     listed = [f"{{{frame.bonus!r}, {first}, {len(frame.slots)}}}" for frame, first in zip(known, offsets, strict=False)]
@@ -30,7 +31,7 @@ def c_header(manifest: Manifest) -> str:
         _array("int32_t pqrnn_known_of", map(str, accumulate(map(len, search.known), initial=0))),
         _array("double pqrnn_unseen", map(repr, search.unseen)),
     ]
-    has_frames, has_prior = bool(labels.frames and slots), bool(labels.frame_counts and decision.prior)
+    has_frames, has_prior = bool(labels.frames and slots), bool(labels.frame_counts and weights.prior)
     prior_fields = (
         f"pqrnn_known, pqrnn_known_slots, pqrnn_known_of, pqrnn_unseen, {_widest(search)}"
         if has_prior
@@ -60,7 +61,7 @@ def c_header(manifest: Manifest) -> str:
             f"    {manifest.abi}, {len(buckets)}, {len(labels.intents)}, {len(labels.tags)}, {len(slots)}, "
             "pqrnn_buckets, pqrnn_intents, pqrnn_tags, pqrnn_slots,",
             f"    {'pqrnn_frames' if has_frames else 'NULL'},",
-            f"    {prior_fields}, {_limit(decision.penalty)}, {_limit(decision.margin)}}};",
+            f"    {prior_fields}, {_limit(weights.penalty)}, {_limit(weights.margin)}}};",
             "#endif",
             "",
         ]

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from numpy.typing import NDArray
 
 from runtime_py.decode.decoder import Decoder, cut_text, place_run
-from runtime_py.decode.frame_search import Decision
+from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.labels import Count, FrameCount, Name
 from runtime_py.errors import ConformanceError
 from runtime_py.package_format.file_entry import FileEntry
@@ -98,7 +98,7 @@ class Conformance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         tags: Tags of words.
         frames: For each intent, the slots that it comes with, as in the manifest.
         frame_counts: For each intent, how often it came with which slots, as in the manifest.
-        decision: What frames and counts weigh, as in the manifest.
+        frame_weights: What frames and counts weigh, as in the manifest.
         buckets: Length buckets, in rising order.
         modules: Digest and size of each variant's module.
         tolerance: Largest absolute difference of a logit; everything but logits and scores has to be equal.
@@ -115,7 +115,7 @@ class Conformance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     tags: tuple[Name, ...]
     frames: tuple[tuple[Count, ...], ...]
     frame_counts: tuple[tuple[FrameCount, ...], ...]
-    decision: Decision | UnsetType = UNSET
+    frame_weights: FrameWeights | UnsetType = UNSET
     buckets: list[Bucket]
     modules: dict[str, FileEntry]
     tolerance: Annotated[float, Meta(gt=0)]
@@ -172,7 +172,7 @@ def make_conformance(package: Package) -> Conformance:
         tags=manifest.labels.tags,
         frames=manifest.labels.frames,
         frame_counts=manifest.labels.frame_counts,
-        decision=manifest.labels.decision,
+        frame_weights=manifest.labels.frame_weights,
         buckets=manifest.buckets,
         modules={variant.target: manifest.files[variant.path] for variant in manifest.variants},
         tolerance=manifest.golden.tolerance,

@@ -170,8 +170,8 @@ class Host:
 
     def _weights(self) -> tuple[float, float | None, float | None]:
         """Weight of the prior, cost of a slot that the intent never came with, and margin of intents."""
-        decision = self.manifest["labels"].get("decision") or {"prior": 0.4, "penalty": None, "margin": None}
-        return decision["prior"], decision["penalty"], decision["margin"]
+        weights = self.manifest["labels"].get("frame_weights") or {"prior": 0.4, "penalty": None, "margin": None}
+        return weights["prior"], weights["penalty"], weights["margin"]
 
     def _bonuses(self, intent: int) -> tuple[dict[_Slots, float], float]:
         """What known slots of an intent add, and what others do."""

@@ -15,7 +15,8 @@ from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.distillation.transfer_set import Lexicon
 from pqrnn.features.projection import Projection
 from pqrnn.features.segmentation import segment_texts
-from pqrnn.recipes.settings import ProjectionConfig
+from pqrnn.features.word_table import WordFeatures
+from pqrnn.recipes.settings import PROJECTION_VERSIONS, ProjectionConfig
 from runtime_py.decode.tags import TagScheme
 
 TAGS = ("O", "B-room", "I-room", "B-song", "I-song")
@@ -37,7 +38,7 @@ def make(language: str = "en", kinds: str = "") -> tuple[Restyler, Lexicon, list
         EncodedUtterance(table.index(words), [TAGS.index(tag) for tag in tags.split()], 3, language=language)
         for words, (_, tags) in zip(texts, TEXTS, strict=True)
     ]
-    return Restyler(texts, TAGS, table), table, rows
+    return Restyler(texts, TAGS, Projection(ProjectionConfig()), table), table, rows
 
 
 def read(table: Lexicon, row: EncodedUtterance) -> tuple[str, str]:
@@ -101,3 +102,20 @@ def test_phrases_are_written_word_by_word_as_the_projection_finds_them() -> None
     texts = [phrase.encode() for phrase in phrases]
     for text, spans in zip(texts, segment_texts(projection, texts), strict=True):
         assert [text[start:end] for start, end in spans] == text.split()
+
+
+@pytest.mark.parametrize("version", PROJECTION_VERSIONS)
+def test_nothing_becomes_two_words(version: int) -> None:
+    """Letters of Thai that an apostrophe parts are two words without it; so are those that a mark of a vowel joins."""
+    projection = Projection(ProjectionConfig(version=version))
+    table = WordFeatures(projection)
+    raw = ["ม ’ เ ปิ ด", "what ' s on", "l ' été", "한 ' 국"]
+    texts = [
+        [text.encode()[start:end] for start, end in spans]
+        for text, spans in zip(raw, segment_texts(projection, [text.encode() for text in raw]), strict=True)
+    ]
+    restyle = Restyler(texts, TAGS, projection, table)  # the table refuses what is not one word
+    for words in texts:
+        row = EncodedUtterance(table.index(words), [0] * len(words), 0, language="th")
+        for seed in range(60):
+            assert restyle(row, 1.0, random.Random(seed)).words

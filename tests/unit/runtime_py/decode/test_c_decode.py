@@ -17,7 +17,8 @@ from oracles.host import Host
 
 from runtime_py.decode import search_limits
 from runtime_py.decode.decoder import cut_text, place_run
-from runtime_py.decode.frame_search import Decision, Frames
+from runtime_py.decode.frame_search import Frames
+from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import TagScheme, split_tag
 from runtime_py.package_format.file_entry import FileEntry
@@ -104,15 +105,17 @@ def counts_without_slots(
 @pytest.fixture(
     scope="module",
     params=[
-        Decision(0.4, 1.5),
-        Decision(0.4, 0.5, 0.5),
-        Decision(0.0, 1.0),
-        Decision(0.2, None, 0.0),
-        Decision(0.0, 0.0),
+        FrameWeights(0.4, 1.5),
+        FrameWeights(0.4, 0.5, 0.5),
+        FrameWeights(0.0, 1.0),
+        FrameWeights(0.2, None, 0.0),
+        FrameWeights(0.0, 0.0),
     ],
     ids=str,
 )
-def weighed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ctypes.CDLL, Decision]:
+def weighed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ctypes.CDLL, FrameWeights]:
     """The rules with other weights, and these."""
     labels = Labels(_INTENTS, _TAGS, _FRAMES, _COUNTS, request.param)
     return _build(tmp_path_factory.mktemp("c"), labels), request.param
@@ -239,14 +242,14 @@ def test_c_stops_searching_where_python_does(
     rows=st.lists(st.lists(_LOGITS, min_size=len(_TAGS), max_size=len(_TAGS)), max_size=6),
 )
 def test_c_weighs_as_python_does(
-    weighed: tuple[ctypes.CDLL, Decision], intent: Sequence[float], rows: Sequence[Sequence[float]]
+    weighed: tuple[ctypes.CDLL, FrameWeights], intent: Sequence[float], rows: Sequence[Sequence[float]]
 ) -> None:
-    library, decision = weighed
+    library, weights = weighed
     logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
     tags = np.zeros(len(rows), np.int32)
     pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
     best = library.decide(pointers[0], pointers[1], len(rows), pointers[2], False, False)
-    frames = Frames(TagScheme(_TAGS), _FRAMES, _COUNTS, decision)
+    frames = Frames(TagScheme(_TAGS), _FRAMES, _COUNTS, weights)
     assert (best, tags.tolist()) == frames.decide(scores, logits)
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from runtime_py.decode import search_limits
 from runtime_py.decode.decoder import Decoder
-from runtime_py.decode.frame_search import LONGEST, WEIGHT, Decision, Frames
+from runtime_py.decode.frame_search import LONGEST, Frames
+from runtime_py.decode.frame_weights import WEIGHT, FrameWeights
 from runtime_py.decode.search_limits import LossBounds
 from runtime_py.decode.tags import TagScheme
 
@@ -108,12 +109,12 @@ def test_nothing_is_better_with_what_its_slots_add(
 @pytest.mark.parametrize(
     "decision",
     [
-        Decision(0.4, 1.5),
-        Decision(0.4, 0.25, 0.5),
-        Decision(0.0, 1.0),
-        Decision(0.2, None, 0.0),
-        Decision(0.0, 0.0),
-        Decision(0.1, 30.0, 2.0),
+        FrameWeights(0.4, 1.5),
+        FrameWeights(0.4, 0.25, 0.5),
+        FrameWeights(0.0, 1.0),
+        FrameWeights(0.2, None, 0.0),
+        FrameWeights(0.0, 0.0),
+        FrameWeights(0.1, 30.0, 2.0),
     ],
     ids=str,
 )
@@ -124,7 +125,9 @@ def test_nothing_is_better_with_what_its_slots_add(
         max_size=4,
     ),
 )
-def test_nothing_is_better_with_other_weights(decision: Decision, intent: list[float], rows: list[list[float]]) -> None:
+def test_nothing_is_better_with_other_weights(
+    decision: FrameWeights, intent: list[float], rows: list[list[float]]
+) -> None:
     """Every slot may occur that goes with the intent, or, at a price, that is the likeliest at some word."""
     slots = ["song", "time"]
     scores, logits = np.array(intent, np.float32), np.array(rows, np.float32).reshape(-1, len(_TAGS))
@@ -155,7 +158,7 @@ def test_a_sure_intent_is_not_overruled() -> None:
     scores = np.log(np.array([0.03, 0.93, 0.04], np.float32))  # the second never came with a time
     logits = np.array([[0, 4, 0, 0, 0, 0]], np.float32)
     assert Frames(TagScheme(_TAGS), _FRAMES).decide(scores, logits) == (2, [1])
-    assert Frames(TagScheme(_TAGS), _FRAMES, (), Decision(0.0, 3.5, 2.0)).decide(scores, logits) == (1, [1])
+    assert Frames(TagScheme(_TAGS), _FRAMES, (), FrameWeights(0.0, 3.5, 2.0)).decide(scores, logits) == (1, [1])
 
 
 def _value(intent: np.ndarray, rows: np.ndarray, number: int, tags: Sequence[int]) -> float:

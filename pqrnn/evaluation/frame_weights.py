@@ -2,7 +2,7 @@
 
 A slot that never came with an intent in training may be a mistake of the network, or a pair that the training data
 happen to lack; a frame that was frequent may be frequent again, or not. Which of these it is depends on the data, so
-the weights (`runtime_py.decode.frame_search.Decision`) are chosen for each run.
+the weights (`runtime_py.decode.frame_weights.FrameWeights`) are chosen for each run.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
 from pqrnn.evaluation.metrics import Scores, score_frames
 from pqrnn.evaluation.prediction import Prediction, decide
 from runtime_py.decode.decoder import Decoder
-from runtime_py.decode.frame_search import Decision
+from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.labels import Labels
 
 # On the development splits of MTOP English and MASSIVE as good as forbidding what training did not show; where training
 # rows lack pairs of intent and slot that 5 to 7 % of the others have, 0.6 to 0.7 points of exact match better.
-DEFAULT = Decision(prior=0.4, penalty=2.0, margin=1.0)
+DEFAULT = FrameWeights(prior=0.4, penalty=2.0, margin=1.0)
 PRIORS = (0.0, 0.2, 0.4, 0.6)
 PENALTIES = (0.0, 1.0, 2.0, 4.0, 8.0)
 MARGINS = (0.0, 0.5, 1.0, 2.0, 4.0, None)
@@ -31,7 +31,7 @@ MARGINS = (0.0, 0.5, 1.0, 2.0, 4.0, None)
 _MOST = 4096  # utterances that are looked at
 
 
-def choose_decision(labels: Labels, examples: Sequence[Example], answers: Sequence[Prediction]) -> Decision:
+def choose_frame_weights(labels: Labels, examples: Sequence[Example], answers: Sequence[Prediction]) -> FrameWeights:
     """Return the weights under which most development utterances are parsed exactly.
 
     One weight after another is tried, from `DEFAULT` on, until none is better. Another one is taken only if it mends
@@ -45,14 +45,14 @@ def choose_decision(labels: Labels, examples: Sequence[Example], answers: Sequen
     step = -(-len(examples) // _MOST)
     examples, answers = examples[::step], answers[::step]
     texts, gold = [example.text for example in examples], [frame_of_example(example) for example in examples]
-    tried: dict[Decision, npt.NDArray[np.bool_]] = {}
+    tried: dict[FrameWeights, npt.NDArray[np.bool_]] = {}
 
-    def score(decision: Decision) -> npt.NDArray[np.bool_]:
-        if decision not in tried:
-            decoder = Decoder(labels.intents, labels.tags, labels.frames, labels.frame_counts, decision)
+    def score(weights: FrameWeights) -> npt.NDArray[np.bool_]:
+        if weights not in tried:
+            decoder = Decoder(labels.intents, labels.tags, labels.frames, labels.frame_counts, weights)
             parses = decide(decoder, texts, answers)
-            tried[decision] = np.array([frame_of_parse(p) == frame for p, frame in zip(parses, gold, strict=True)])
-        return tried[decision]
+            tried[weights] = np.array([frame_of_parse(p) == frame for p, frame in zip(parses, gold, strict=True)])
+        return tried[weights]
 
     best, improves = DEFAULT, True
     while improves:
@@ -65,20 +65,20 @@ def choose_decision(labels: Labels, examples: Sequence[Example], answers: Sequen
 
 
 def decide_on(labels: Labels, examples: Sequence[Example], answers: Sequence[Prediction]) -> tuple[Labels, Scores]:
-    """Return labels with the chosen weights, if there are slots, and the scores under them; as `choose_decision`."""
+    """Return labels with the chosen weights, where there are slots, and a network's scores under them."""
     if labels.frame_counts:
-        labels = msgspec.structs.replace(labels, decision=choose_decision(labels, examples, answers))
+        labels = msgspec.structs.replace(labels, frame_weights=choose_frame_weights(labels, examples, answers))
     frames = [
         frame_of_parse(parse) for parse in decide(labels.decoder(), [example.text for example in examples], answers)
     ]
     return labels, score_frames([frame_of_example(example) for example in examples], frames)
 
 
-def _vary(decision: Decision) -> Iterator[Decision]:
+def _vary(weights: FrameWeights) -> Iterator[FrameWeights]:
     """Yield decisions with one other weight."""
     for prior in PRIORS:
-        yield msgspec.structs.replace(decision, prior=prior)
+        yield msgspec.structs.replace(weights, prior=prior)
     for penalty in PENALTIES:
-        yield msgspec.structs.replace(decision, penalty=penalty)
+        yield msgspec.structs.replace(weights, penalty=penalty)
     for margin in MARGINS:
-        yield msgspec.structs.replace(decision, margin=margin)
+        yield msgspec.structs.replace(weights, margin=margin)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pqrnn.data.examples import Example, SlotSpan
-from pqrnn.evaluation.decision_search import DEFAULT, choose_decision, decide_on
+from pqrnn.evaluation.frame_weights import DEFAULT, choose_frame_weights, decide_on
 from pqrnn.evaluation.prediction import Prediction
 from runtime_py.decode.labels import Labels
 
@@ -33,19 +33,19 @@ def test_pairs_that_training_lacks_are_allowed_where_development_has_them() -> N
     examples, answers = [_PLAY_AT_NOON] * 40, [_answer(5.0, 1.5)] * 40
     labels, scores = decide_on(_LABELS, examples, answers)
     assert scores.exact_match.value == 1.0
-    assert labels.decision
-    assert (labels.decision.penalty or 0.0) < 1.5
+    assert labels.frame_weights
+    assert (labels.frame_weights.penalty or 0.0) < 1.5
 
 
 def test_the_defaults_stay_where_nothing_is_better() -> None:
-    assert choose_decision(_LABELS, [_PLAY] * 40, [_answer(5.0, 1.5)] * 40) == DEFAULT
+    assert choose_frame_weights(_LABELS, [_PLAY] * 40, [_answer(5.0, 1.5)] * 40) == DEFAULT
 
 
 @pytest.mark.parametrize(("mended", "broken", "changes"), [(1, 0, False), (2, 0, True), (9, 6, False), (12, 6, True)])
 def test_a_difference_that_chance_makes_changes_nothing(mended: int, broken: int, changes: bool) -> None:
     examples = [_PLAY_AT_NOON] * mended + [_PLAY] * broken
     answers = [_answer(5.0, 1.5)] * (mended + broken)
-    assert (choose_decision(_LABELS, examples, answers) != DEFAULT) == changes
+    assert (choose_frame_weights(_LABELS, examples, answers) != DEFAULT) == changes
 
 
 def test_without_slots_there_is_nothing_to_weigh() -> None:
