@@ -139,24 +139,28 @@ def draw_slots(rows: Sequence[SlotErrors]) -> str:
     )
 
     def plot(axes: Any) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         left = [0] * len(rows)
         for index, (field, label) in enumerate(kinds):
             widths = [getattr(row, field) for row in rows]
-            axes.barh([row.label for row in rows], widths, left=left, color=_SERIES[index], label=label)
+            axes.barh([row.label for row in rows], widths, 0.6, left, color=_SERIES[index], label=label)
             left = [a + b for a, b in zip(left, widths, strict=True)]
         axes.invert_yaxis()
         axes.set(xlabel="slots")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.margins(y=0.25 if len(rows) < 3 else 0.05)
         axes.grid(alpha=0.6, axis="x")
-        axes.legend()
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(kinds))
 
-    return draw("slots", "Errors by slot and kind; the table below has the numbers", plot, 1.2 + 0.3 * len(rows))
+    return draw("slots", "Errors by slot and kind; the table below has the numbers", plot, 1.5 + 0.3 * len(rows))
 
 
 def draw_noise(rows: Sequence[LayerNoise]) -> str:
     """Draw signal to noise by layer."""
 
     def plot(axes: Any) -> None:
-        axes.barh([row.layer for row in rows], [row.signal_to_noise for row in rows], color=_SERIES[0])
+        axes.barh([row.layer for row in rows], [row.signal_to_noise for row in rows], 0.6, color=_SERIES[0])
         axes.invert_yaxis()
         axes.set(xlabel="decibels; 6 more for each bit")
         axes.grid(alpha=0.6, axis="x")

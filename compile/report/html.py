@@ -68,4 +68,5 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], n
 
 def figure(svg: str, caption: str) -> str:
     """Return a chart with its caption."""
-    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+    scroll = f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}">{svg}</div>'
+    return f"<figure>{scroll}<figcaption>{escape(caption)}</figcaption></figure>"

@@ -14,6 +14,7 @@ from pqrnn.recipes.settings import (
     DistillationConfig,
     GoalConfig,
     ModelConfig,
+    ParityConfig,
     QuantizationConfig,
     Settings,
     Share,
@@ -113,6 +114,7 @@ class BuildRecipe(Settings, frozen=True, kw_only=True):
     quantize: QuantizeRecipe = QuantizeRecipe()
     compile: CompileConfig = CompileConfig()
     goals: GoalConfig = GoalConfig()
+    parity: ParityConfig = ParityConfig()
 
 
 def recipe_of_round(build: BuildRecipe, position: int, seed: int | None = None) -> DistillRecipe:

@@ -354,3 +354,16 @@ class GoalConfig(Settings, frozen=True, kw_only=True):
     max_flips: Annotated[
         int, Meta(ge=0), option("Most intents and slots in which the package may differ from PyTorch.")
     ] = 0
+
+
+class ParityConfig(Settings, frozen=True, kw_only=True):
+    """What `pqrnn check --reference --recipe` asks of a package; what is left out asks for nothing."""
+
+    min_retention: Annotated[Weight | None, option("Least exact match as a share of the teacher's.")] = None
+    max_flips: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        option("Most texts decided otherwise than by the student; by default none, in 8 bits one of a thousand."),
+    ] = None
+    max_drop: Annotated[
+        Share | None, option("Most that the exact match may be below the teacher's, as a share of 1.")
+    ] = None

@@ -84,15 +84,17 @@ def describe_versions(runtime: str) -> dict[str, str]:
     }
 
 
-def add_certificate(path: str | Path, target: str, certificate: Certificate) -> Package:
+def add_certificate(path: str | Path, target: str, certificate: Certificate, parity: Parity | None = None) -> Package:
     """Add a certificate to a variant in the manifest of a package, in one step.
 
-    It replaces an earlier one of the same machine, device, emulator and reference.
+    It replaces an earlier one of the same machine, device, emulator and reference. A variant that nobody had run is
+    verified from then on, by the replay that the certificate was made of.
 
     Args:
         path: The package directory.
         target: Name of the variant.
         certificate: What was measured.
+        parity: Outcome of the golden vectors that it was made of.
 
     Raises:
         CertificateError: It was made for another module, other labels or other golden vectors.
@@ -110,6 +112,8 @@ def add_certificate(path: str | Path, target: str, certificate: Certificate) -> 
 
     others = [one for one in variant.certificates if place(one) != place(certificate)]
     updated = msgspec.structs.replace(variant, certificates=[*others, certificate][-_MOST:])
+    if variant.parity is None and parity is not None:
+        updated = msgspec.structs.replace(updated, parity=parity, unverified_reason=None)
     return _replace_variant(package, updated)
 
 

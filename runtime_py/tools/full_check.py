@@ -101,7 +101,7 @@ def check_fully(
     certificate = certify(
         package.manifest, selection.variant, golden.parity, this_machine().architecture, checked.parity, goals
     )
-    add_certificate(path, golden.target, certificate)
+    add_certificate(path, golden.target, certificate, golden.parity)
     return msgspec.structs.replace(checked, certificate=certificate)
 
 

@@ -18,6 +18,7 @@ from runtime_py.package_format.package import open_package, seal
 from runtime_py.parser import Parser
 from runtime_py.tools.bench import benchmark_package, measure, measure_cold_start, summarise
 from runtime_py.tools.check import check_package, check_parser
+from runtime_py.tools.full_check import check_fully
 from runtime_py.tools.inspect import inspect_package
 
 pytestmark = pytest.mark.compiled
@@ -43,6 +44,18 @@ def test_a_right_package_passes_and_the_manifest_can_keep_it(own: Path) -> None:
     assert kept.parity == result.parity
     assert kept.unverified_reason is None
     assert check_package(own).passed
+
+
+def test_a_board_certifies_what_nobody_had_run(own: Path) -> None:
+    before = inspect_package(own).variants[0]
+    assert (before.verified, before.unverified_reason, before.certificates) == (False, "a test", [])
+    checked = check_fully(own, certified=True)
+    assert checked.certificate is not None
+    after = inspect_package(own).variants[0]
+    assert (after.verified, after.unverified_reason) == (True, None)
+    assert after.certificates == [checked.certificate]
+    assert after.parity == checked.golden.parity
+    assert checked.certificate.versions["iree"] == open_package(own).manifest.producer.iree_compiler
 
 
 def test_a_check_covers_worker_threads(own: Path) -> None:

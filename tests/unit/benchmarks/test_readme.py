@@ -27,7 +27,10 @@ _PAGES = sorted(
         README,
         ROOT / "CONTRIBUTING.md",
         RESULTS_PAGE,
-        *(ROOT / f"{folder}/README.md" for folder in ("benchmarks", "compile", "runtime_py", "targets")),
+        *(
+            ROOT / f"{folder}/README.md"
+            for folder in ("benchmarks", "compile", "runtime_py", "runtime_py/package_format", "targets")
+        ),
         *(
             ROOT / f"pqrnn/{folder}/README.md"
             for folder in ("data", "data/home_control", "distillation", "training", "zoo")

@@ -106,3 +106,22 @@ def test_paths_are_unique_and_lead_to_their_values() -> None:
             value = getattr(value, name)
         assert value == field.value
         assert change(recipe, {field.path: field.value}) == recipe
+
+
+def test_a_recipe_of_a_build_holds_the_goals_of_parity(tmp_path: Path) -> None:
+    from runtime_py.parity.goals import ParityGoals, read_goals
+
+    recipe = tmp_path / "home.toml"
+    recipe.write_text("[parity]\nmin_retention = 0.97\nmax_flips = 2\n")
+    chosen = read_recipe(recipe, BuildRecipe())
+    assert (chosen.parity.min_retention, chosen.parity.max_flips, chosen.parity.max_drop) == (0.97, 2, None)
+    assert read_goals(recipe) == ParityGoals(min_retention=0.97, max_flips=2)
+    recipe.write_text(write_recipe(chosen))
+    assert read_goals(recipe) == ParityGoals(min_retention=0.97, max_flips=2)
+    recipe.write_text(write_recipe(BuildRecipe()))
+    assert read_goals(recipe) == ParityGoals()
+    # Both know the same goals.
+    assert set(ParityGoals.__struct_fields__) == set(chosen.parity.__struct_fields__)
+    recipe.write_text("[parity]\nmin_retention = -1.0\n")
+    with pytest.raises(RecipeError, match="min_retention"):
+        read_recipe(recipe, BuildRecipe())
