@@ -88,7 +88,7 @@ class ParserModel(Network):
         self.bottleneck = make_linear(config, config.features, config.bottleneck, ActivationRange.INTEGERS)
         self.bottleneck_norm = MaskedBatchNorm(config.bottleneck) if config.norm == "batch" else None
         self.is_recurrent = config.network == "qrnn"
-        width = 2 * config.state if self.is_recurrent else config.transformer.width
+        width = config.states
         # Layers that add to what they read need it in their own width, and a norm after the last of them.
         self.entry = nn.Linear(config.bottleneck, width) if not self.is_recurrent else None
         self.states_norm = nn.LayerNorm(width) if not self.is_recurrent else None

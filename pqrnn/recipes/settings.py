@@ -136,6 +136,11 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
         """Inputs of the bottleneck per word."""
         return self.projection.features + 3 * self.context
 
+    @property
+    def states(self) -> int:
+        """Width of the words' last hidden states."""
+        return 2 * self.state if self.network == "qrnn" else self.transformer.width
+
 
 class TeacherConfig(Settings, frozen=True, kw_only=True):
     """A pre-trained encoder with an intent head and a slot head."""
