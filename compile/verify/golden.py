@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compile.verify.reference import Oracle, Reference, flat_logits, one_thread
+from compile.verify.reference import Answerer, Reference, flat_logits, one_thread
 from compile.verify.roundings import measure_reach
 from compile.verify.tolerance import TOLERATED, tolerance
 from runtime_py.package_format.golden import GoldenVectors, join_golden
@@ -123,7 +123,7 @@ class GoldenSet:
         return self.tolerance + self.step / 2
 
 
-def make_golden(oracle: Oracle, texts: Iterable[bytes], buckets: Sequence[Bucket]) -> GoldenSet:
+def make_golden(oracle: Answerer, texts: Iterable[bytes], buckets: Sequence[Bucket]) -> GoldenSet:
     """Answer texts of the training set, tricky texts, and texts at the edges of the buckets.
 
     Args:

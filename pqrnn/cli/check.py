@@ -103,14 +103,14 @@ def _score(package: Path, variant: str | None, data: str, lang: str | None, spli
 
 def _compare(package: Path, variant: str | None, run: Path, data: str, lang: str | None, split: str) -> dict[str, Any]:
     require_extra("compile", "torch", "safetensors")
+    from compile.subwords.program import load_compiled
     from compile.verify.parity import compare_decisions
-    from pqrnn.checkpoint import load_checkpoint
     from pqrnn.data.loader import load_examples
     from runtime_py import Parser
 
     texts = [example.text for example in load_examples(data, split=split, locale=lang)]
     with Parser.load(package, variant=variant, on_long="truncate") as parser:
-        found = compare_decisions(load_checkpoint(run), parser, texts)
+        found = compare_decisions(load_compiled(run), parser, texts)
     return {
         "texts": len(texts),
         "intent_flips": found.intent_flips,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -19,7 +19,7 @@ from pqrnn.encoders.batches import Reader
 from pqrnn.encoders.checkpoint import DATA, FORMAT, HEAD, EncoderFacts, discard, find_facts, write_facts
 from pqrnn.encoders.language import make_guess
 from pqrnn.encoders.learning import Lesson
-from pqrnn.encoders.students import Student, make_student
+from pqrnn.encoders.students import Reading, Student, make_student
 from pqrnn.encoders.teachers import EncoderTeacher
 from pqrnn.encoders.texts import Corpus
 from pqrnn.errors import DivergenceError, TrainingError
@@ -86,8 +86,8 @@ def run(
         raise TrainingError("--restart throws the run away that --finish is to end: give one of them")
     precision = choose_precision() if recipe.training.precision == AUTO else recipe.training.precision
     recipe = msgspec.structs.replace(recipe, training=msgspec.structs.replace(recipe.training, precision=precision))
-    described = _describe(teacher, corpus, recipe)
-    fingerprint = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    described = describe_run(teacher, corpus, recipe)
+    fingerprint = begin_run(described).settings
     if restart:
         discard(folder)
     found = find_facts(folder, fingerprint, described)
@@ -97,15 +97,21 @@ def run(
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
     reporter = reporter or TrainingReporter()
-    made = _Run(folder, teacher, corpus, recipe, fingerprint, reporter)
+    made = Run(folder, teacher, corpus, recipe, fingerprint, reporter)
     early = made.learn(progress, finish, stop_after)
     return EncoderOutcome(
         folder, made.finish(progress, described, dict(source), early), "ended early" if early else "done"
     )
 
 
-class _Run:
-    """One run: student, teacher, optimizer, and the loop over the steps."""
+class Run:
+    """One run: student, teacher, optimizer, and the loop over the steps.
+
+    Attributes:
+        student: The student.
+        reader: Its batches.
+        recipe: All settings.
+    """
 
     def __init__(
         self,
@@ -116,6 +122,7 @@ class _Run:
         fingerprint: str,
         reporter: TrainingReporter,
     ) -> None:
+        """Make the student, as it begins, and what teaches it; arguments as of `run`."""
         self.folder, self.recipe, self.reporter, self.corpus = folder, recipe, reporter, corpus
         config, objective = recipe.training, recipe.objective
         guessing = objective.objective == "od"
@@ -145,12 +152,12 @@ class _Run:
         if finish:
             return progress.step < config.steps
         every = max(config.steps // _RECORDS, 1)
-        steps = self.reader.steps(config.seed, config.batch, progress.step, config.steps)
+        steps = self.batches(progress.step)
         with Signals() as signals:
             try:
                 for step, reading in steps:
                     with signals.hold():
-                        loss = self._step(step, reading)
+                        loss = self.step(step, reading)
                         progress.step, progress.loss_sum = step + 1, progress.loss_sum + loss
                     if progress.step % every == 0 or progress.step == config.steps:
                         self._record(progress)
@@ -169,10 +176,45 @@ class _Run:
                 raise
         return progress.step < config.steps
 
+    def batches(self, first: int) -> Iterator[tuple[int, Reading]]:
+        """Yield the number and the batch of every step from `first` on; each draws its dice anew."""
+        config = self.recipe.training
+        return self.reader.steps(config.seed, config.batch, first, config.steps)
+
+    def step(self, number: int, reading: Reading) -> float:
+        """Learn a batch and return its loss.
+
+        Args:
+            number: Number of the step, from 0.
+            reading: The batch.
+
+        Raises:
+            DivergenceError: The loss or its gradient is no finite number.
+        """
+        config = self.recipe.training
+        self.lesson.train()
+        rate = learning_rate(self._schedule, number, config.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+            loss = self.lesson(reading)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = float(nn.utils.clip_grad_norm_(self.lesson.parameters(), config.clip))
+        value = float(loss.detach())
+        if not math.isfinite(value) or not math.isfinite(norm):
+            raise DivergenceError(
+                f"{self.folder}: step {number + 1}: the loss is {value}, its gradient {norm}, at a learning rate of "
+                f"{rate:.2g}, so the run stops; --restart with a lower --learning-rate (now {config.learning_rate:g}) "
+                "begins anew"
+            )
+        self.optimizer.step()
+        return value
+
     def finish(
         self, progress: TrainingState, described: dict[str, Any], source: dict[str, Any], early: bool
     ) -> EncoderFacts:
-        """Write the encoder, and remove the state."""
+        """Write the encoder and what is to be said of it, and remove the state."""
         self.student.eval()
         facts = EncoderFacts(
             format=FORMAT,
@@ -196,27 +238,6 @@ class _Run:
         for name in (STATE, HEAD):
             (self.folder / name).unlink(missing_ok=True)
         return facts
-
-    def _step(self, number: int, reading: Any) -> float:
-        config = self.recipe.training
-        self.lesson.train()
-        rate = learning_rate(self._schedule, number, config.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-            loss = self.lesson(reading)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = float(nn.utils.clip_grad_norm_(self.lesson.parameters(), config.clip))
-        value = float(loss.detach())
-        if not math.isfinite(value) or not math.isfinite(norm):
-            raise DivergenceError(
-                f"{self.folder}: step {number + 1}: the loss is {value}, its gradient {norm}, at a learning rate of "
-                f"{rate:.2g}, so the run stops; --restart with a lower --learning-rate (now {config.learning_rate:g}) "
-                "begins anew"
-            )
-        self.optimizer.step()
-        return value
 
     def _record(self, progress: TrainingState) -> None:
         """Note how well the texts that are not learned are understood."""
@@ -268,7 +289,7 @@ class _Run:
         )
 
 
-def _describe(teacher: EncoderTeacher, corpus: Corpus, recipe: DistillEncoderRecipe) -> dict[str, Any]:
+def describe_run(teacher: EncoderTeacher, corpus: Corpus, recipe: DistillEncoderRecipe) -> dict[str, Any]:
     """Return all that decides the result, by name."""
     settings = msgspec.to_builtins(recipe)
     del settings["training"]["threads"]
@@ -278,6 +299,12 @@ def _describe(teacher: EncoderTeacher, corpus: Corpus, recipe: DistillEncoderRec
     tensors = {name: value.contiguous() for name, value in weights if not name.startswith("pooler.")}
     described = {"recipe": settings, "teacher": hash_weights(tensors), "texts": texts}
     return cast(dict[str, Any], json.loads(json.dumps(described)))  # as files have it: lists for tuples
+
+
+def begin_run(described: dict[str, Any]) -> TrainingState:
+    """Return where a run is before its first step, with the fingerprint of all that decides its result."""
+    fingerprint = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    return TrainingState(settings=fingerprint, described=described)
 
 
 def _find_progress(folder: Path, fingerprint: str, described: dict[str, Any], finish: bool) -> TrainingState:
@@ -290,7 +317,7 @@ def _find_progress(folder: Path, fingerprint: str, described: dict[str, Any], fi
     if not state.is_file():
         if finish:
             raise TrainingError(f"{folder}: holds no unfinished run, so there is nothing to --finish")
-        return TrainingState(settings=fingerprint, described=described)
+        return begin_run(described)
     progress = read_progress(state)
     if progress.settings != fingerprint:
         named = "; ".join(name_differences(progress.described or {}, described, DATA))

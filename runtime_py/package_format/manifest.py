@@ -1,4 +1,4 @@
-"""The manifest of a package, schema 1.4: what a reader has to know before it loads code.
+"""The manifest of a package, schema 1.5: what a reader has to know before it loads code.
 
 A package is a directory ``NAME.pqrnn`` with ``manifest.json``, one compiled module per variant and the golden
 vectors. The format version (``schema``) is apart from the version of the project: another major version is refused, a
@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.package_format.file_entry import END, FileEntry
 
-SCHEMA = "1.4"
+SCHEMA = "1.5"
 ABI = 1
 MANIFEST_NAME = "manifest.json"
 ANY = "any"  # as triple and cpu: the code is for no processor in particular
@@ -59,6 +59,26 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     revision: str = ""
     data_fingerprint: str = ""
     metrics: dict[str, Any] = {}
+
+
+class Tokenizer(Struct, frozen=True, forbid_unknown_fields=True):
+    """How words are cut into the subwords that a package with a pre-trained encoder reads (schema 1.5).
+
+    Words are found by the compiled program; the library ``tokenizers`` cuts each of them, with a space before it.
+
+    Attributes:
+        path: Name of the file that the library reads.
+        unknown: Id of a word that is cut into nothing.
+        padding: Id that fills up the rest of a bucket.
+        first: Id before the words; null for none.
+        last: Id after the words; null for none.
+    """
+
+    path: Name
+    unknown: Count
+    padding: Count
+    first: Count | None = None
+    last: Count | None = None
 
 
 class Bucket(Struct, frozen=True, forbid_unknown_fields=True):
@@ -214,6 +234,9 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         files: Digest and size of every file but the manifest, by name.
         batch: Number of texts that one call of the functions ``<entry>_batch`` takes, which every bucket then has; 1
             if there are no such functions.
+        tokenizer: How words become subwords; null where the compiled functions read bytes, as they usually do. With
+            it, the words of a bucket are the subwords that it holds, and its functions are those of ABI.md's section
+            on subwords.
     """
 
     schema: str = SCHEMA
@@ -228,6 +251,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     golden: Golden
     files: dict[str, FileEntry]
     batch: Positive = 1
+    tokenizer: Tokenizer | None = None
 
 
 def json_schema() -> dict[str, Any]:

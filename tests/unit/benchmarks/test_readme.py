@@ -30,7 +30,7 @@ _PAGES = sorted(
         *(ROOT / f"{folder}/README.md" for folder in ("benchmarks", "compile", "runtime_py", "targets")),
         *(
             ROOT / f"pqrnn/{folder}/README.md"
-            for folder in ("data", "data/home_control", "distillation", "training", "zoo")
+            for folder in ("data", "data/home_control", "distillation", "encoders", "training", "zoo")
         ),
     ]
 )

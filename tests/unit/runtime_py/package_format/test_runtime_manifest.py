@@ -60,7 +60,7 @@ def test_anything_else_is_no_manifest(data: bytes) -> None:
     ("version", "match"),
     [
         ("2.0", "pip install --upgrade"),
-        ("1.5", "pip install --upgrade"),
+        ("1.6", "pip install --upgrade"),
         ("0.9", "Compile the package again"),
         ("1", "major.minor"),
         ("1.0.0", "major.minor"),
