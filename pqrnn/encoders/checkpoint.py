@@ -17,11 +17,10 @@ from torch import Tensor
 from pqrnn.errors import CheckpointError, TrainingError
 from pqrnn.recipes.differences import name_differences
 from pqrnn.recipes.settings import ModelConfig
-from pqrnn.run_folder import LOG, STATE, WEIGHTS
+from pqrnn.run_folder import ENCODER, LOG, STATE, WEIGHTS
 from runtime_py.atomic_files import write_atomic
 
 FORMAT = 1
-ENCODER = "encoder.json"
 HEAD = "state/language_head.safetensors"
 DATA = ("teacher", "texts")  # of what decides a run, what is known by its digest alone
 _LAYOUT = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")

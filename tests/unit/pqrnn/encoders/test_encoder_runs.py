@@ -244,6 +244,14 @@ def test_the_command_distils_and_says_what_comes_next(encoder: Path, tmp_path: P
     assert read_encoder(tmp_path / "out").config.layers == 1
 
 
+def test_an_encoder_is_no_parser_and_says_how_it_becomes_one(encoder: Path, corpus: Corpus, tmp_path: Path) -> None:
+    distil(tmp_path, encoder, corpus, recipe(training__steps=1))
+    with pytest.raises(CheckpointError, match=r"no trained parser but an encoder .*`pqrnn train --initial"):
+        load_checkpoint(tmp_path)
+    done = CliRunner().invoke(app, ["compile", str(tmp_path), "--out", str(tmp_path / "a.pqrnn")])
+    assert done.exit_code != 0 and "encoder without a task" in str(done.exception)
+
+
 def test_damage_is_named(encoder: Path, corpus: Corpus, tmp_path: Path) -> None:
     distil(tmp_path, encoder, corpus, recipe(training__steps=1))
     facts = read_encoder(tmp_path)
