@@ -34,6 +34,7 @@ from pqrnn.encoders.texts import Corpus, load_texts, make_corpus
 from pqrnn.evaluation.results import ResultRow
 from pqrnn.recipes.encoder_settings import DistillEncoderRecipe
 from pqrnn.recipes.settings import TeacherConfig, TrainingConfig
+from pqrnn.run_folder import FACTS
 from pqrnn.seeding import make_random
 from pqrnn.training.reporting import TrainingReporter
 from pqrnn.training.resume import TrainingState
@@ -104,10 +105,6 @@ def main() -> None:
         "training.precision": "float32",
         "objective.head_steps": arguments.head_steps,
     }
-    texts, left_out = load_texts(arguments.data, arguments.text, arguments.lang)
-    corpus = make_corpus(texts, arguments.longest, left_out)
-    print(f"{arguments.work}: {corpus.note}", flush=True)
-    teacher = CachedTeacher(arguments.teacher)
     tasks = [read_task(text, arguments.lang, arguments.labels, arguments.seed) for text in arguments.task]
     rows: list[ResultRow] = []
     for shape in arguments.shape:
@@ -120,17 +117,26 @@ def main() -> None:
             / f"{arguments.work}-{shape}-{name}-{arguments.seed}".replace(" ", "-").replace(":", "-")
             for name in (*recipes, FLOOR)
         }
-        distil_together(recipes, folders, teacher, corpus)
+        if not arguments.finished and not all(is_encoder(folders[name]) for name in recipes):
+            texts, left_out = load_texts(arguments.data, arguments.text, arguments.lang)
+            corpus = make_corpus(texts, arguments.longest, left_out)
+            print(f"{arguments.work}: {corpus.note}", flush=True)
+            distil_together(recipes, folders, CachedTeacher(arguments.teacher), corpus)
         floor = change(DistillEncoderRecipe(), {**shape.settings(), **settings})
         for task in tasks:
             for name in (FLOOR, *recipes):
+                if arguments.finished and not _is_scored(folders[name], task):
+                    continue
                 recipe = recipes.get(name, floor)
                 scores = score_student(folders[name], None if name == FLOOR else folders[name], recipe, task, arguments)
                 rows.append(make_row(arguments, str(shape), task, name, scores))
                 print(f"{rows[-1].work:44} {rows[-1].peer:24} {rows[-1].value:.4f}", flush=True)
     if arguments.ceiling:
+        folder = arguments.folder / f"{arguments.work}-{CEILING}-{arguments.seed}"
         for task in tasks:
-            scores = score_teacher(arguments.folder / f"{arguments.work}-{CEILING}-{arguments.seed}", task, arguments)
+            if arguments.finished and not _is_scored(folder, task):
+                continue
+            scores = score_teacher(folder, task, arguments)
             rows.append(make_row(arguments, CEILING, task, CEILING, scores))
     if arguments.keep:
         keep_results(
@@ -211,6 +217,11 @@ def score_teacher(folder: Path, task: Task, arguments: argparse.Namespace) -> di
     return _score(folder / f"{task.name}-{len(task.training)}", task, config, _training(arguments, 2e-4), None)
 
 
+def _is_scored(folder: Path, task: Task) -> bool:
+    """Say whether the parser of a task was made already."""
+    return (folder / f"{task.name}-{len(task.training)}" / FACTS).is_file()
+
+
 def _training(arguments: argparse.Namespace, rate: float) -> TrainingConfig:
     settings = {"epochs": arguments.epochs, "batch": 32, "learning_rate": rate, "seed": arguments.seed}
     return TrainingConfig(**settings, warmup=50, patience=0, average=0.99, threads=arguments.threads)
@@ -267,6 +278,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, default=Path("runs/distillation"), help="folder for students and parsers"
     )
+    parser.add_argument("--finished", action="store_true", help="rows of what is there; nothing is learned")
     parser.add_argument("--keep", action="store_true", help="keep the rows in benchmarks/results/distillation.json")
     return parser.parse_args()
 

@@ -38,7 +38,7 @@ class Subwords:
         except ImportError as error:
             raise PackageError(
                 f"{where}: this package cuts words with the library tokenizers, which is not installed: "
-                "pip install 'pqrnn[subwords]'"
+                "pip install tokenizers, or 'pqrnn[subwords]'"
             ) from error
         try:
             self._tokenizer = Library.from_str(content.decode())

@@ -108,7 +108,7 @@ def test_without_the_library_and_with_another_file_it_is_said_what_to_do(
     shutil.copytree(outcome.package, copy)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "tokenizers", None)
-        with pytest.raises(PackageError, match=r"pip install 'pqrnn\[subwords\]'"):
+        with pytest.raises(PackageError, match=r"pip install tokenizers, or 'pqrnn\[subwords\]'"):
             Parser.load(copy)
     content = (copy / TOKENIZER).read_bytes()
     (copy / TOKENIZER).write_bytes(content[:-1] + b" ")

@@ -76,6 +76,9 @@ def test_rows_for_every_student_its_floor_and_its_ceiling_and_nothing_twice(
     monkeypatch.setattr(distillation, "Run", None)  # a student that is there needs no run
     distillation.main()
     assert _rows(capsys) == kept
+    monkeypatch.setattr(sys, "argv", ["distillation", *arguments, "--finished", "--shape", "words:2x32"])
+    distillation.main()
+    assert _rows(capsys) == kept  # nothing is learned for a shape that is not there
 
 
 def _rows(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

@@ -86,6 +86,21 @@ def test_tags_of_subwords_are_those_of_words(encoder: Path) -> None:
         torch.testing.assert_close(tags[row, batch.starts[row, : len(text)]], encoding.tags[row, : len(text)])
 
 
+def test_a_bundle_for_boards_is_refused(tmp_path: Path) -> None:
+    from compile.packaging.bundle import deploy
+    from compile.support.errors import DeployError
+    from runtime_py.package_format.package import open_package
+
+    plain = write_fake(tmp_path / "a.pqrnn")
+    document = json.loads((tmp_path / "a.pqrnn" / "manifest.json").read_text())
+    document["tokenizer"] = {"path": plain.golden.path, "unknown": 1, "padding": 0}
+    (tmp_path / "a.pqrnn" / "manifest.json").write_text(json.dumps(document))
+    assert open_package(tmp_path / "a.pqrnn").manifest.tokenizer is not None
+    with pytest.raises(DeployError, match="install pqrnn-runtime and tokenizers there"):
+        deploy(tmp_path / "a.pqrnn", tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_a_manifest_lists_its_tokenizer_and_has_no_functions_for_several_texts(tmp_path: Path) -> None:
     import msgspec
 
