@@ -106,7 +106,8 @@ def find_facts(folder: Path, fingerprint: str, described: dict[str, Any]) -> Enc
                 "--out, or --restart to throw it away"
             )
         return facts
-    for name in (WEIGHTS, "checkpoint.json", "config.json"):
+    begun = (folder / STATE).is_file()  # then what is there may be of a run that was killed while it wrote
+    for name in () if begun else (WEIGHTS, "checkpoint.json", "config.json"):
         if (folder / name).exists():
             raise TrainingError(f"{folder}: holds {name} of something else; choose another --out")
     return None

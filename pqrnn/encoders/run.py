@@ -156,19 +156,21 @@ class Run:
         with Signals() as signals:
             try:
                 for step, reading in steps:
-                    with signals.hold():
+                    with signals.hold():  # a step and its record are whole: the log of a run that goes on is the same
                         loss = self.step(step, reading)
                         progress.step, progress.loss_sum = step + 1, progress.loss_sum + loss
-                    if progress.step % every == 0 or progress.step == config.steps:
-                        self._record(progress)
+                        if progress.step % every == 0 or progress.step == config.steps:
+                            self._record(progress)
                     self.reporter.step(progress.step, loss)
                     if stop_after is not None and progress.step >= stop_after:
                         raise KeyboardInterrupt
-                    if signals.poll():
-                        break
-                    if time.monotonic() - saved > _SAVE_SECONDS:
+                    ends = signals.poll() or progress.step == config.steps
+                    # Also at the end: a kill while the encoder is being written leaves a run that can go on.
+                    if time.monotonic() - saved > _SAVE_SECONDS or ends:
                         self._save(progress)
                         saved = time.monotonic()
+                    if ends:
+                        break
             except KeyboardInterrupt:
                 if stop_after is None:
                     with signals.hold():

@@ -108,6 +108,43 @@ def test_a_kill_anywhere_ends_in_the_same_weights(
     assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("changes", [{}, {"student__input": "subwords"}], ids=str)
+@pytest.mark.parametrize("name", ["write_facts", "read_revision"])
+def test_a_kill_while_the_encoder_is_written_loses_nothing(
+    name: str, changes: dict[str, Any], encoder: Path, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    settings = recipe(**changes, training__steps=5)
+    distil(tmp_path / "whole", encoder, corpus, settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder_run, name, kill)
+        with pytest.raises(KeyboardInterrupt):
+            distil(tmp_path / "cut", encoder, corpus, settings)
+    assert not is_encoder(tmp_path / "cut")
+    assert distil(tmp_path / "cut", encoder, corpus, settings).facts.steps == 5
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+
+
+def test_a_stop_during_a_step_waits_for_its_record(
+    encoder: Path, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distil(tmp_path / "whole", encoder, corpus, recipe(training__steps=6))
+    plain = encoder_run.Run._held_out
+
+    def held_out(run: encoder_run.Run) -> float:
+        signal.raise_signal(signal.SIGINT)
+        return plain(run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder_run.Run, "_held_out", held_out)
+        with pytest.raises(KeyboardInterrupt):
+            distil(tmp_path / "cut", encoder, corpus, recipe(training__steps=6))
+    distil(tmp_path / "cut", encoder, corpus, recipe(training__steps=6))
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
+
+
 def test_a_stop_keeps_what_was_learned_and_finish_ends_it(encoder: Path, corpus: Corpus, tmp_path: Path) -> None:
     class _Stopping(encoder_run.TrainingReporter):
         def step(self, done: int, loss: float) -> None:
