@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +66,13 @@ class Inputs:
         golden: Texts with PyTorch's answers.
         buckets: Length buckets of the package.
         manifest: Returns the manifest of a package with the given variants.
+        files: Further files of the package, by their names in it.
     """
 
     golden: GoldenSet
     buckets: tuple[Bucket, ...]
     manifest: Callable[[Sequence[Variant]], Manifest]
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Builder:
@@ -176,6 +178,7 @@ class Builder:
                     lambda runner: self._reporter.target(
                         name, "verify", f"on {runner}" if runner else "by looking at the code"
                     ),
+                    inputs.files,
                 )
             except CompileError as error:
                 self._fail(plan, error)

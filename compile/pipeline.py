@@ -14,7 +14,7 @@ from compile.lowering.cache import Cache
 from compile.lowering.iree_compile import Statistics
 from compile.options import DEFAULT_OPTIONS, CompileOptions
 from compile.plan import ARM, WIDE, Plan, check_destination, choose_targets, plan_targets, usable_cores
-from compile.support.errors import CompileError, PackagingError, TargetsError
+from compile.support.errors import CompileError, PackagingError, PlanError, TargetsError
 from compile.support.process import tool_group
 from compile.support.progress import STAGES, Progress, Reporter
 from compile.support.reproduction import clear_evidence, failure_folder, keep_evidence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from compile.kernels.families import Kernels
     from compile.kernels.modules import KernelParser
     from compile.preview import Preview
+    from compile.subwords.program import SubwordParser, SubwordSource
     from compile.variant import ProvedVariant
     from compile.verify.golden import GoldenSet
     from pqrnn.checkpoint import Checkpoint
@@ -125,15 +126,15 @@ class _Prepared:
     Attributes:
         checkpoint: The trained parser.
         weights: SHA-256 of the file of its weights.
-        model: The model as it is compiled, with its norms folded.
+        model: The model as it is compiled, with its norms folded; or a fine-tuned encoder.
         buckets: Length buckets, one entry each.
         plans: Targets to compile for.
         failures: Targets that the compiler does not accept, and why.
     """
 
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | SubwordSource
     weights: str
-    model: ParserModel
+    model: ParserModel | SubwordParser
     buckets: tuple[Bucket, ...]
     plans: list[Plan]
     failures: dict[str, CompileError]
@@ -178,7 +179,7 @@ class _Compilation:
                 if not builder.proved:
                     raise _join_failures(failures)
                 proved = [builder.proved[plan.target.id] for plan in prepared.plans if plan.target.id in builder.proved]
-                manifest = self._write(self._describe(prepared, golden), proved, golden)
+                manifest = self._write(prepared, proved, golden)
         return CompileOutcome(
             package=self.out,
             manifest=manifest,
@@ -229,8 +230,11 @@ class _Compilation:
         with self._stage("plan", f"checkpoint {source}"):
             # Only now: PyTorch takes seconds to load, and a misspelt target should not.
             from compile.kernels.modules import has_products
+            from compile.subwords.program import is_finetuned
             from pqrnn.checkpoint import digest_weights, load_checkpoint
 
+            if is_finetuned(source):
+                return self._prepare_subwords(source, plans, failures)
             checkpoint, weights = load_checkpoint(source), digest_weights(source)
             model = checkpoint.model.folded()
             integers = has_products(model)
@@ -243,6 +247,20 @@ class _Compilation:
         self.report.expect((len(buckets) + 1) * exports - 2)  # one of each is expected already
         return _Prepared(checkpoint, weights, model, buckets, plans, failures)
 
+    def _prepare_subwords(self, source: Path, plans: list[Plan], failures: dict[str, CompileError]) -> _Prepared:
+        """Prepare a fine-tuned encoder, which has no kernels, and whose tokenizer needs a processor."""
+        from compile.subwords.program import choose_subword_buckets, load_source
+        from pqrnn.checkpoint import digest_weights
+
+        gpus = [plan.target.id for plan in plans if plan.target.vulkan is not None]
+        if gpus or self.options.batch > 1:
+            what = f"for {', '.join(gpus)}" if gpus else f"for {self.options.batch} texts at once (--batch)"
+            raise PlanError(f"{source}: a parser of subwords cannot be compiled {what}: its words are cut one by one")
+        loaded = load_source(source)
+        buckets = tuple(self.options.buckets or choose_subword_buckets(loaded.model, loaded.facts))
+        plans = [dataclasses.replace(plan, integers=False) for plan in plans]
+        return _Prepared(loaded, digest_weights(source), loaded.model, buckets, plans, failures)
+
     def _choose_buckets(self, checkpoint: Checkpoint, model: ParserModel, plans: Sequence[Plan]) -> tuple[Bucket, ...]:
         from compile.kernels.modules import counts_words, has_products
 
@@ -254,15 +272,19 @@ class _Compilation:
         return choose_buckets(checkpoint.facts.lengths, step=FINE_STEP if fine else STEP)
 
     def _golden(self, prepared: _Prepared) -> GoldenSet:
+        from compile.subwords.oracle import SubwordOracle
+        from compile.subwords.program import SubwordParser
         from compile.verify.golden import make_golden
         from compile.verify.reference import Oracle
 
+        model, buckets = prepared.model, prepared.buckets
+        oracle = SubwordOracle(model, buckets) if isinstance(model, SubwordParser) else Oracle(model, buckets)
         texts = prepared.checkpoint.facts.golden_texts
         with self._stage("golden", f"{len(texts)} texts of the training set, and tricky ones"):
             return make_golden(
-                Oracle(prepared.model, prepared.buckets),
+                oracle,
                 [text.encode("utf-8", "replace") for text in texts],
-                prepared.buckets,
+                buckets,
                 prepared.checkpoint.facts.labels,
             )
 
@@ -272,6 +294,7 @@ class _Compilation:
         from compile.kernels.modules import with_kernels
         from compile.lowering.export import export_entries, split_softmax
         from compile.lowering.import_mlir import import_programs
+        from compile.subwords.program import SubwordParser, export_subwords
         from pqrnn.model.int8 import widen_weights
 
         def tell(bucket: Bucket) -> None:
@@ -280,12 +303,15 @@ class _Compilation:
         modules: dict[str, Path] = {}
         for kernels, wide in dict.fromkeys(_form(plan) for plan in prepared.plans):
             with self.stopwatch.measure("export"):
-                model: ParserModel | KernelParser
-                if kernels is not None:
-                    model = with_kernels(prepared.model, kernels)
+                if isinstance(prepared.model, SubwordParser):
+                    programs = export_subwords(prepared.model, prepared.buckets, tell)
                 else:
-                    model = widen_weights(prepared.model) if wide else prepared.model
-                programs = export_entries(model, prepared.buckets, tell, self.options.batch)
+                    model: ParserModel | KernelParser
+                    if kernels is not None:
+                        model = with_kernels(prepared.model, kernels)
+                    else:
+                        model = widen_weights(prepared.model) if wide else prepared.model
+                    programs = export_entries(model, prepared.buckets, tell, self.options.batch)
             with self._stage("import", f"{len(prepared.buckets)} entries{f' for {kernels.name}' if kernels else ''}"):
                 wanted = {plan.mlir: plan for plan in prepared.plans if _form(plan) == (kernels, wide)}
                 if kernels is None:
@@ -303,34 +329,37 @@ class _Compilation:
 
     def _describe(self, prepared: _Prepared, golden: GoldenSet) -> Callable[[Sequence[Variant]], Manifest]:
         from compile.packaging.manifest import describe_package
+        from compile.subwords.program import SubwordParser
 
         name = self.out.name.removesuffix(".pqrnn")
         parameters = prepared.model.parameters_count()
         facts, buckets, batch = prepared.checkpoint.facts, prepared.buckets, self.options.batch
+        tokenizer = prepared.model.describe_tokenizer() if isinstance(prepared.model, SubwordParser) else None
         return lambda variants: describe_package(
-            name, facts, parameters, buckets, variants, golden, batch, prepared.weights
+            name, facts, parameters, buckets, variants, golden, batch, prepared.weights, tokenizer
         )
 
     def _build(self, prepared: _Prepared, golden: GoldenSet, mlir: dict[str, Path], folder: Path) -> Builder:
         from compile.build import Builder, Inputs, group_modules
+        from compile.subwords.program import files_of
 
-        inputs = Inputs(golden, prepared.buckets, self._describe(prepared, golden))
+        inputs = Inputs(golden, prepared.buckets, self._describe(prepared, golden), files_of(prepared.model))
         modules = group_modules(mlir, prepared.plans)
         self.report.expect_targets(plan.target.id for plan in prepared.plans)
         builder = Builder(inputs, folder, self.cache, self.jobs, self.options.timeout, self.report, self.stopwatch)
         builder.run(modules)
         return builder
 
-    def _write(
-        self, describe: Callable[[Sequence[Variant]], Manifest], proved: Sequence[ProvedVariant], golden: GoldenSet
-    ) -> Manifest:
+    def _write(self, prepared: _Prepared, proved: Sequence[ProvedVariant], golden: GoldenSet) -> Manifest:
         """Put the package together beside its destination, and let it take the destination's name."""
         from compile.packaging.writer import PackageWriter
+        from compile.subwords.program import files_of
         from runtime_py.package_format.package import new_package, open_package
 
         try:
             with self._stage("package", str(self.out)), new_package(self.out, self.options.replace) as staging:
-                writer = PackageWriter(staging, describe, golden)
+                describe, files = self._describe(prepared, golden), files_of(prepared.model)
+                writer = PackageWriter(staging, describe, golden, files)
                 for item in proved:
                     writer.add_variant(item.variant, item.compiled.path)
                 writer.finish()

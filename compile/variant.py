@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,7 @@ def prove_variant(
     module: Path,
     folder: Path,
     on_runner: Callable[[str], None] = lambda _: None,
+    files: Mapping[str, bytes] | None = None,
 ) -> ProvedVariant:
     """Run a module in a package of its own, or check it statically where nothing here can run it.
 
@@ -68,6 +69,7 @@ def prove_variant(
         module: MLIR that the module was compiled from, for whoever examines a failure.
         folder: Empty folder; its content may be needed to examine a failure.
         on_runner: Called with the name of the machine or emulator before the module is run, or with an empty text.
+        files: Further files of the package, by their names in it.
 
     Raises:
         VerificationError: The module does not answer as PyTorch does, or could not run on its target.
@@ -82,7 +84,7 @@ def prove_variant(
         return ProvedVariant(msgspec.structs.replace(variant, unverified_reason=reason), compiled, "")
     on_runner(runner.name)
     package = folder / "package.pqrnn"
-    writer = PackageWriter(package, manifest, golden)
+    writer = PackageWriter(package, manifest, golden, files)
     writer.add_variant(variant, compiled.path)
     writer.finish()
     try:

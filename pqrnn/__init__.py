@@ -13,15 +13,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pqrnn.api import average, compile, distill, evaluate, finetune, load_checkpoint, quantize, train
+    from pqrnn.api import (
+        average,
+        compile,
+        distill,
+        distill_encoder,
+        evaluate,
+        finetune,
+        load_checkpoint,
+        quantize,
+        train,
+    )
     from pqrnn.building.build import build
     from pqrnn.errors import PqrnnError
+    from pqrnn.recipes.encoder_settings import DistillEncoderRecipe
     from pqrnn.recipes.fields import change
     from pqrnn.recipes.files import read_recipe
     from pqrnn.recipes.recipes import BuildRecipe, DistillRecipe, FinetuneRecipe, QuantizeRecipe, TrainRecipe
 
 _EXPORTS = {
     "BuildRecipe": "pqrnn.recipes.recipes",
+    "DistillEncoderRecipe": "pqrnn.recipes.encoder_settings",
     "DistillRecipe": "pqrnn.recipes.recipes",
     "FinetuneRecipe": "pqrnn.recipes.recipes",
     "PqrnnError": "pqrnn.errors",
@@ -32,6 +44,7 @@ _EXPORTS = {
     "change": "pqrnn.recipes.fields",
     "compile": "pqrnn.api",
     "distill": "pqrnn.api",
+    "distill_encoder": "pqrnn.api",
     "evaluate": "pqrnn.api",
     "finetune": "pqrnn.api",
     "load_checkpoint": "pqrnn.api",
@@ -42,6 +55,7 @@ _EXPORTS = {
 
 __all__ = [
     "BuildRecipe",
+    "DistillEncoderRecipe",
     "DistillRecipe",
     "FinetuneRecipe",
     "PqrnnError",
@@ -52,6 +66,7 @@ __all__ = [
     "change",
     "compile",
     "distill",
+    "distill_encoder",
     "evaluate",
     "finetune",
     "load_checkpoint",

@@ -16,7 +16,7 @@ from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.retired_options import drop_retired_options
 from pqrnn.recipes.settings import ModelConfig
-from pqrnn.run_folder import FACTS, STATE, WEIGHTS
+from pqrnn.run_folder import ENCODER, FACTS, STATE, WEIGHTS
 from runtime_py.atomic_files import write_atomic
 from runtime_py.decode.labels import Labels
 
@@ -97,6 +97,11 @@ def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
             if (folder / STATE).parent.is_dir()
             else ""
         )
+        if (folder / ENCODER).is_file():
+            unfinished = (
+                f" but an encoder without a task: `pqrnn train --initial {folder}` makes a parser of one that reads "
+                f"words, `pqrnn finetune --encoder {folder}` of one that reads subwords"
+            )
         raise CheckpointError(f"{folder}: no {FACTS} here, so this is no trained parser{unfinished}")
     try:
         content = msgspec.json.decode(path.read_bytes())

@@ -46,8 +46,12 @@ def prepare_qat(model: ParserModel, training: Sequence[Example]) -> ParserModel:
             end of its range.
 
     Raises:
-        QuantizationError: the parser is in 8 bits already.
+        QuantizationError: the parser is in 8 bits already, or is a transformer.
     """
+    if not model.is_recurrent:
+        raise QuantizationError(
+            "this parser is a transformer, which has no form in 8 bits yet: compile it in float32 as it is"
+        )
     if model.config.precision != "float32":
         raise QuantizationError("this parser is in 8 bits already: quantize the one that was trained in float32")
     folded = model.folded()

@@ -7,5 +7,6 @@ FACTS = "checkpoint.json"
 WEIGHTS = "model.safetensors"
 STATE = "state/training.safetensors"
 LOG = "log.jsonl"
+ENCODER = "encoder.json"  # of a distilled encoder, which is no parser yet
 CURVES = "curves.png"
 GOLDEN_TEXTS = 48  # texts that a checkpoint keeps for checking compiled code

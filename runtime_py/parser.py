@@ -294,8 +294,9 @@ class Parser:
         if (count := outputs.count) > entry.words:
             if self.on_long == "error":
                 del outputs  # an error keeps the variables of the functions that it left
+                unit = "words" if self.manifest.tokenizer is None else "subwords"
                 raise InputTooLongError(
-                    f"the text has {count} words, this package reads up to {entry.words}. {_ADVICE}"
+                    f"the text has {count} {unit}, this package reads up to {entry.words}. {_ADVICE}"
                 )
             cut = True
         return Logits(outputs.intent, outputs.tags, outputs.spans, cut, entry.words)
@@ -371,10 +372,15 @@ def _open(package: Package, selection: Selection, threads: int, verify: bool, se
         if reason is not None:
             raise DeviceError(f"{where}: {reason}.")
     labels = manifest.labels
+    subwords = None
+    if manifest.tokenizer is not None:
+        from runtime_py.execute.subwords import read_subwords
+
+        subwords = read_subwords(package, manifest.tokenizer, verify)
 
     def open_session() -> Session:
         return Session(
-            code, manifest.buckets, len(labels.intents), len(labels.tags), threads, where, manifest.batch, gpu
+            code, manifest.buckets, len(labels.intents), len(labels.tags), threads, where, manifest.batch, gpu, subwords
         )
 
     return LiveSession(open_session, on_gpu=gpu is not None)

@@ -36,16 +36,11 @@ class _Program(nn.Module):
 
     def __init__(self, teacher: TeacherModel) -> None:
         super().__init__()
-        self.encoder, self.intent, self.tags = teacher.encoder, teacher.intent, teacher.tags
+        self.teacher = teacher
 
     def forward(self, tokens: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
         """Turn tokens and attention, both int32 [1, T], into intent logits [1, I] and tag logits [1, T, L]."""
-        states = self.encoder(input_ids=tokens, attention_mask=attention).last_hidden_state
-        seen = attention[..., None].to(states.dtype)
-        mean = (states * seen).sum(1) / seen.sum(1)
-        pooled = torch.cat([states[:, 0], mean], -1)
-        placed = torch.cat([states, mean[:, None, :].expand(-1, states.shape[1], -1)], -1)
-        return self.intent(pooled), self.tags(placed)
+        return self.teacher.encode_tokens(tokens, attention)
 
 
 class CompiledTeacher:

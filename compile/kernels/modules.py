@@ -336,10 +336,12 @@ def has_products(model: nn.Module) -> bool:
 def fits_parser(model: ParserModel, family: InstructionFamily) -> bool:
     """Say whether `KernelParser` can replace a model.
 
-    The model needs layers, rounds of refinement, and a width of whole blocks of channels; a model of integers also
-    needs a first layer whose inputs are positive.
+    The model needs recurrent layers, rounds of refinement, and a width of whole blocks of channels; a model of integers
+    also needs a first layer whose inputs are positive.
     """
     config = model.config
+    if not model.is_recurrent:
+        return False
     sizes = HeadSizes(1, 2, 2 * config.state, 1, 1, config.pool_peaks, config.refinements)
     first = model.layers[0].product if len(model.layers) else None
     suits = (

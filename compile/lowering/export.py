@@ -101,16 +101,29 @@ def export_entries(
 
 def _trace(model: ParserModel | KernelParser, bucket: Bucket, batch: int) -> ExportedProgram:
     example = torch.zeros((batch, bucket.bytes // 4), dtype=torch.int32)
+    return trace(TextEntry(model, bucket.words), (example,), bucket.entry, f"{bucket.words} words")
+
+
+def trace(module: nn.Module, example: tuple[Tensor, ...], entry: str, what: str) -> ExportedProgram:
+    """Trace a module.
+
+    Args:
+        module: The module, in evaluation mode.
+        example: Inputs of the shapes and types that it is to have.
+        entry: Name of the entry, for errors.
+        what: What it is traced for, for errors.
+
+    Raises:
+        ExportError: PyTorch cannot trace it.
+    """
     try:
         with torch.no_grad(), _quiet():
             # Not strict: the model is traced as Python runs it. Decomposed: the importer does not know the operators of
             # Python (`^`, `>>`).
-            return torch.export.export(TextEntry(model, bucket.words), (example,), strict=False).run_decompositions(
-                decompositions()
-            )
+            return torch.export.export(module, example, strict=False).run_decompositions(decompositions())
     except Exception as error:
         raise ExportError(
-            f"{bucket.entry}: PyTorch cannot trace the model for {bucket.words} words",
+            f"{entry}: PyTorch cannot trace the model for {what}",
             f"{type(error).__name__}: {error}",
             {"traceback.txt": traceback.format_exc().encode()},
         ) from error

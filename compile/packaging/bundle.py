@@ -71,12 +71,17 @@ def deploy(
         python: Version of the board's Python, such as "3.13", for the README; empty where it is not known.
 
     Raises:
-        DeployError: The wheel is not for that Python, a variant does not exist or has failed its check, there are only
-            variants for development, or the archive exists and may not be replaced.
+        DeployError: The package reads subwords, the wheel is not for that Python, a variant does not exist or has
+            failed its check, there are only variants for development, or the archive exists and may not be replaced.
         PackageError: The package is damaged, or the bundle exists and may not be replaced.
     """
     oldest = _oldest_python(python)
     source = open_package(package, verify=True)
+    if source.manifest.tokenizer is not None:
+        raise DeployError(
+            f"{source.path}: reads subwords, and a bundle has no library that cuts them; copy the package to the "
+            "board, and install pqrnn-runtime and tokenizers there"
+        )
     variants = choose_variants(source, targets)
     out = Path(out)
     tarball = out.with_name(f"{out.name}.tar.gz")

@@ -6,14 +6,23 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from compile.plan import Plan
 from compile.verify.golden import GoldenSet
 from runtime_py.package_format.decisions import DECISIONS_PATH
-from runtime_py.package_format.manifest import Bucket, Golden, Manifest, Model, Producer, Variant, VulkanNeeds
+from runtime_py.package_format.manifest import (
+    Bucket,
+    Golden,
+    Manifest,
+    Model,
+    Producer,
+    Tokenizer,
+    Variant,
+    VulkanNeeds,
+)
 
 if TYPE_CHECKING:
     from pqrnn.checkpoint import Facts
@@ -57,13 +66,14 @@ def describe_variant(
 
 def describe_package(
     name: str,
-    facts: Facts,
+    facts: Facts[Any],
     parameters: int,
     buckets: Sequence[Bucket],
     variants: Sequence[Variant],
     golden: GoldenSet,
     batch: int = 1,
     checkpoint: str = "",
+    tokenizer: Tokenizer | None = None,
 ) -> Manifest:
     """Describe a package; the digests of its files are filled in when it is sealed.
 
@@ -76,6 +86,7 @@ def describe_package(
         golden: Golden vectors of the package.
         batch: Number of texts in a call of the entries for several texts; 1 if there are no such entries.
         checkpoint: SHA-256 of the weights.
+        tokenizer: How words become subwords; None for a parser that reads bytes.
     """
     bounds = golden.stored.tolerances
     assert bounds is not None
@@ -90,7 +101,7 @@ def describe_package(
         ),
         model=Model(
             parameters=parameters,
-            precision=facts.config.precision,
+            precision=getattr(facts.config, "precision", "float32"),
             config=msgspec.to_builtins(facts.config),
             revision=facts.revision,
             data_fingerprint=str(facts.data.get("train", "")),
@@ -110,6 +121,7 @@ def describe_package(
         ),
         files={},
         batch=batch,
+        tokenizer=tokenizer,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,17 +24,25 @@ class PackageWriter:
     Modules with equal bytes are stored once: the later variants refer to the file of the first.
     """
 
-    def __init__(self, directory: Path, describe: Callable[[Sequence[Variant]], Manifest], golden: GoldenSet) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        describe: Callable[[Sequence[Variant]], Manifest],
+        golden: GoldenSet,
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Write nothing yet.
 
         Args:
             directory: Directory of the package; it is made where it does not exist.
             describe: Returns the manifest of a package with the given variants.
             golden: Texts and answers that the package checks itself with.
+            files: Further files of the package, by their names in it.
         """
         self._directory = directory
         self._describe = describe
         self._golden = golden
+        self._files = files or {}
         self._paths: dict[str, str] = {}  # by SHA-256 of a module
         self._variants: list[Variant] = []
 
@@ -63,6 +71,9 @@ class PackageWriter:
             PackageError: The golden vectors or the manifest contradict themselves.
         """
         manifest = self._describe(self._variants)
+        for name, content in self._files.items():
+            (self._directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (self._directory / name).write_bytes(content)
         path = self._directory / manifest.golden.path
         path.parent.mkdir(parents=True, exist_ok=True)
         vectors = self._golden.stored

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compile.support.errors import VerificationError
-from compile.verify.reference import Oracle, Reference, flat_logits, one_thread
+from compile.verify.reference import Answerer, Reference, flat_logits, one_thread
 from compile.verify.roundings import measure_reach
 from compile.verify.tolerance import TOLERATED, tolerance
 from runtime_py.decode.labels import Labels
@@ -134,7 +134,7 @@ def store_vectors(vectors: GoldenVectors, tolerances: Sequence[float], steps: in
 
 
 def make_golden(
-    oracle: Oracle, texts: Iterable[bytes], buckets: Sequence[Bucket], labels: Labels | None = None
+    oracle: Answerer, texts: Iterable[bytes], buckets: Sequence[Bucket], labels: Labels | None = None
 ) -> GoldenSet:
     """Answer texts of the training set, tricky texts, and texts at the edges of the buckets.
 
@@ -147,7 +147,7 @@ def make_golden(
     return answer_texts(oracle, dict.fromkeys([*TRICKY, *edge_texts(buckets), *texts]), labels)
 
 
-def answer_texts(oracle: Oracle, texts: Iterable[bytes], labels: Labels | None = None) -> GoldenSet:
+def answer_texts(oracle: Answerer, texts: Iterable[bytes], labels: Labels | None = None) -> GoldenSet:
     """Answer texts, and keep those whose decisions no right device, and no rounding of the store, can change.
 
     Args:

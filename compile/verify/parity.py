@@ -14,6 +14,7 @@ from runtime_py.decode.decoder import Parse, encode_text
 from runtime_py.package_format.label_differences import describe_differences
 
 if TYPE_CHECKING:
+    from compile.subwords.program import SubwordSource
     from pqrnn.checkpoint import Checkpoint
     from runtime_py.decode.labels import Labels
     from runtime_py.parser import Parser
@@ -63,7 +64,7 @@ class Decisions:
 
 
 def compare_decisions(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | SubwordSource,
     parser: Parser,
     texts: Sequence[str | bytes],
     on_text: Callable[[int], None] = lambda _: None,
@@ -90,7 +91,7 @@ def compare_decisions(
     return compare_answers(checkpoint, texts, compute_logits(checkpoint.model, texts), compiled)
 
 
-def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
+def check_labels(checkpoint: Checkpoint | SubwordSource, labels: Labels) -> None:
     """Refuse a package that was compiled from another checkpoint.
 
     Raises:
@@ -103,7 +104,7 @@ def check_labels(checkpoint: Checkpoint, labels: Labels) -> None:
 
 
 def compare_answers(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | SubwordSource,
     texts: Sequence[str | bytes],
     framework: Sequence[Prediction],
     compiled: Sequence[Prediction],

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ class Reference:
             PyTorch's own library sums in blocks, which has smaller errors.
         double: Answer computed in float64 from the same features, which are exact in all three.
         roundings: Distances of the roundings to 8 bits from going the other way; empty for a model in float32.
+        subwords: Subwords of the text, for a parser that reads these; 0 for others.
     """
 
     text: bytes
@@ -42,6 +43,12 @@ class Reference:
     ordered: Prediction
     double: Prediction
     roundings: Roundings
+    subwords: int = 0
+
+    @property
+    def size(self) -> int:
+        """Rows of a bucket that the text needs: its words, or its subwords."""
+        return max(len(self.single.spans), self.subwords)
 
     @property
     def margin(self) -> float:
@@ -61,6 +68,16 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+class Answerer(Protocol):
+    """Gives PyTorch's answers, whatever the model reads."""
+
+    def answer(self, text: bytes) -> Reference | None:
+        """Return the answers to a text, or None for a text that fits no bucket."""
+
+    def shift(self, reference: Reference, reach: dict[str, float]) -> float:
+        """Return the largest change of a logit when undecided roundings to 8 bits go either way."""
 
 
 class Oracle:
@@ -100,7 +117,7 @@ class Oracle:
             intent, tags, spans, count = self._model(packed, bucket.words)
             features = self._model.projection(packed, bucket.words)[0]
             mask = (torch.arange(bucket.words) < count[:, None]).float()[..., None]
-            with _SummedInOrder():
+            with SummedInOrder():
                 ordered = self._model.encode(self._model.embed(features), mask, scan=True)
             with self._roundings.record() as roundings:
                 exact = self._exact.encode(self._exact.embed(features.double()), mask.double(), scan=True)
@@ -144,7 +161,7 @@ class Oracle:
         return max(float(np.abs(part).max(initial=0.0)) for part in differences)
 
 
-class _SummedInOrder(TorchFunctionMode):
+class SummedInOrder(TorchFunctionMode):
     """While this is active, `linear` sums its products one after the other."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -149,7 +149,7 @@ def judge_entries(
         bounds = answers.rows(bucket.words)
         positions = {int(text): position for position, text in enumerate(answers.index)}
         for number, reference in enumerate(golden.references):
-            if len(reference.text) > bucket.bytes or len(reference.single.spans) > bucket.words:
+            if len(reference.text) > bucket.bytes or reference.size > bucket.words:
                 continue
             settled, allowed = golden.settled[number], golden.tolerances[number]
             row, fault = _compare(answers, bounds, positions.get(number), reference, allowed)

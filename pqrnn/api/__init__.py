@@ -5,8 +5,20 @@ that a stop at any time leaves whole, and goes on with the same call. Settings c
 PyTorch is imported when a function runs.
 """
 
+from pqrnn.api.encoders import distill_encoder
 from pqrnn.api.finishing import average, compile, evaluate, load_checkpoint, quantize
 from pqrnn.api.learning import distill, finetune, train
 from pqrnn.api.runs import PathLike
 
-__all__ = ["PathLike", "average", "compile", "distill", "evaluate", "finetune", "load_checkpoint", "quantize", "train"]
+__all__ = [
+    "PathLike",
+    "average",
+    "compile",
+    "distill",
+    "distill_encoder",
+    "evaluate",
+    "finetune",
+    "load_checkpoint",
+    "quantize",
+    "train",
+]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pqrnn.api.encoders import begin_with
 from pqrnn.api.runs import PathLike, check_shape, load_data, record_recipe, run_training
 from pqrnn.errors import TeacherError, TrainingError
 from pqrnn.recipes.recipes import RELATION_HEADS, DistillRecipe, FinetuneRecipe, TrainRecipe, with_relation_heads
@@ -22,6 +23,7 @@ def train(
     out: PathLike,
     *,
     recipe: TrainRecipe | None = None,
+    initial: PathLike | None = None,
     lang: str | None = None,
     dev: str | None = None,
     dev_share: float = 0.1,
@@ -35,6 +37,7 @@ def train(
         data: Labelled utterances.
         out: Folder for checkpoint, log and learning curves; an unfinished run in it is taken up again.
         recipe: Settings; by default those of `pqrnn train`.
+        initial: An encoder to begin with (`distill_encoder`), or a trained parser of the same shape and labels.
         lang: Only these languages, as "en" or "en,de".
         dev: Development data, if not the `dev` split of `data`.
         dev_share: Share held out for development where there is no such split.
@@ -47,16 +50,19 @@ def train(
 
     Raises:
         DataError: There are no such data, or a file is wrong.
+        CheckpointError: `initial` cannot be read.
         TrainingError: The settings make no parser, or `out` holds a run with other settings.
     """
     recipe = recipe or TrainRecipe()
     check_shape(recipe.model)
     loaded = load_data(data, dev, lang, dev_share, reporter, recipe.model.projection.version)
+    weights = begin_with(initial, recipe.model, loaded.training, recipe.training.seed) if initial is not None else None
     return run_training(
         out,
         loaded,
         recipe.model,
         recipe.training,
+        initial=weights,
         source={"spec": data, "locale": lang or ""},
         record=record_recipe("train", recipe),
         restart=restart,
@@ -140,7 +146,7 @@ def distill(
         recipe: Settings; by default those of `pqrnn distill`.
         unlabelled: Further data whose texts the teachers answer; texts of the test split are left out.
         logits: Folder for the teachers' answers, made once and shared by runs; by default `out`/lessons.
-        initial: A trained parser of the same shape to go on from, as after a first round.
+        initial: A trained parser of the same shape to go on from, as after a first round; or an encoder to begin with.
         lang: As for `train`.
         dev: As for `train`.
         dev_share: As for `train`.
@@ -155,7 +161,6 @@ def distill(
         CheckpointError: A teacher or `initial` cannot be read.
         TrainingError: The settings make no parser, or `out` holds a run with other settings.
     """
-    from pqrnn.checkpoint import load_checkpoint
     from pqrnn.data.unlabelled import load_unlabelled
     from pqrnn.distillation.labelling import label_transfer_set
     from pqrnn.distillation.logit_store import read_logits
@@ -164,15 +169,17 @@ def distill(
 
     recipe = with_relation_heads(recipe or DistillRecipe())
     check_shape(recipe.model)
-    if recipe.distillation.relation_weight and 2 * recipe.model.state % recipe.transfer.relation_heads:
-        heads = recipe.transfer.relation_heads
-        raise TrainingError(
-            f"--relation-weight compares {heads} parts of the states: --state {recipe.model.state} has to be a "
-            f"multiple of {RELATION_HEADS // 2}"
+    heads = recipe.transfer.relation_heads
+    if recipe.distillation.relation_weight and recipe.model.states % heads:
+        shape = (
+            f"--state {recipe.model.state} has to be a multiple of {RELATION_HEADS // 2}"
+            if recipe.model.network == "qrnn"
+            else f"--width {recipe.model.states} has to be a multiple of {RELATION_HEADS}"
         )
+        raise TrainingError(f"--relation-weight compares {heads} parts of the states: {shape}")
     loaded = load_data(data, dev, lang, dev_share, reporter, recipe.model.projection.version)
     texts = load_unlabelled(unlabelled, data, lang, loaded.development)
-    weights = load_checkpoint(Path(initial)).model.state_dict() if initial is not None else None
+    weights = begin_with(initial, recipe.model, loaded.training, recipe.training.seed) if initial is not None else None
     store = Path(logits) if logits is not None else Path(out) / "lessons"
     training = resolve_precision(recipe.training)
     label_transfer_set(

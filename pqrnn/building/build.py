@@ -26,7 +26,7 @@ from pqrnn.data.training_data import TrainingData, load_training_data
 from pqrnn.data.unlabelled import load_unlabelled
 from pqrnn.errors import BuildError
 from pqrnn.recipes.recipes import BuildRecipe, recipe_of_round
-from pqrnn.run_folder import WEIGHTS
+from pqrnn.run_folder import FACTS, WEIGHTS
 from runtime_py.package_format.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
@@ -268,6 +268,8 @@ class _Build:
         quantization = self.recipe.quantize.quantization
         if not quantization.epochs and out.exists():
             shutil.rmtree(out)
+        if self.recipe.train.model.network != "qrnn":
+            return self._keep(out)
         rounds = [other.round for other in self.stages if other.name == self.state.kept]
         taught = quantization.epochs and rounds and rounds[0] >= 0
         outcome = api.quantize(
@@ -281,6 +283,16 @@ class _Build:
         )
         result = self._learned(outcome)
         return msgspec.structs.replace(result, note=f"of {self.state.kept}, which scored best")
+
+    def _keep(self, out: Path) -> StageResult:
+        """Take the best parser as it is, of a network that has no form in 8 bits."""
+        kept = self.work / self.state.kept
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        for name in (WEIGHTS, FACTS):
+            shutil.copyfile(kept / name, out / name)
+        note = f"{self.state.kept}, which scored best, in float32"
+        return msgspec.structs.replace(self.state.stages[self.state.kept], folder=out.name, note=note, seconds=0.0)
 
     def _may_ship(self, name: str) -> bool:
         """Say whether a finished stage left a parser that can be shipped."""

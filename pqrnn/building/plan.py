@@ -87,7 +87,8 @@ def plan_stages(recipe: BuildRecipe, teacher: bool, utterances: int, further: in
         name = recipe.finetune.teacher.encoder
         stages.append(Stage("teacher", "finetune", f"fine-tune {name}", _steps(recipe.finetune.training, utterances)))
         stages += _plan_rounds(recipe, utterances, further)
-    stages.append(Stage("quantize", "quantize", "turn the best parser into one in 8 bits"))
+    last = "turn the best parser into one in 8 bits" if recipe.train.model.network == "qrnn" else "keep the best parser"
+    stages.append(Stage("quantize", "quantize", last))
     stages.append(Stage("compile", "compile", f"compile for {', '.join(recipe.compile.targets)} into {out}"))
     stages.append(Stage("check", "check", "parse the development split with the package, compare with PyTorch"))
     return stages

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pqrnn.errors import BuildError
+from pqrnn.recipes.differences import name_differences
 from runtime_py.atomic_files import write_atomic
 
 STATE = "build.json"
@@ -111,18 +112,9 @@ def open_state(work: Path, fingerprint: str, described: dict[str, Any]) -> Build
     return state
 
 
-def list_differences(before: Any, now: Any, path: str = "") -> list[str]:
-    """Return where two nested documents differ: the path of each value and both of them, as people read it."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = dict.fromkeys([*before, *now])
-        return [line for key in keys for line in list_differences(before.get(key), now.get(key), f"{path}.{key}")]
-    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        pairs = enumerate(zip(before, now, strict=True))
-        return [line for index, pair in pairs for line in list_differences(*pair, f"{path}[{index}]")]
-    if before == now:
-        return []
-    name = path.removeprefix(".").removeprefix("recipe.")
-    return [f"{name} are others" if name.endswith(_DATA) else f"{name} {before} there, {now} here"]
+def list_differences(before: Any, now: Any) -> list[str]:
+    """Return where two described builds differ: the path of each value and both of them, as people read it."""
+    return name_differences(before, now, _DATA)
 
 
 def save_state(work: Path, state: BuildState) -> None:

@@ -167,14 +167,14 @@ def _score(package: Path, variant: str | None, data: str, lang: str | None, spli
 
 def _compare(package: Path, variant: str | None, run: Path, data: str, lang: str | None, split: str) -> dict[str, Any]:
     require_extra("compile", "torch", "safetensors")
+    from compile.subwords.program import load_compiled
     from compile.verify.parity import compare_decisions
-    from pqrnn.checkpoint import load_checkpoint
     from pqrnn.data.loader import load_examples
     from runtime_py import Parser
     from runtime_py.package_format.label_differences import describe_differences
     from runtime_py.package_format.package import open_package
 
-    checkpoint, labels = load_checkpoint(run), open_package(package).manifest.labels
+    checkpoint, labels = load_compiled(run), open_package(package).manifest.labels
     if differences := describe_differences(labels, checkpoint.facts.labels, "the package", str(run)):
         return {"equal": False, "labels": differences}
     texts = [example.text for example in load_examples(data, split=split, locale=lang)]

@@ -54,7 +54,10 @@ def distill(
     ] = None,
     initial: Annotated[
         Path | None,
-        typer.Option(help="A trained parser of the same shape to go on from, as after a first round."),
+        typer.Option(
+            help="A trained parser of the same shape to go on from, as after a first round; or an encoder to begin "
+            "with (`pqrnn distill-encoder`)."
+        ),
     ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away a run that is in --out; the teacher's answers stay.")

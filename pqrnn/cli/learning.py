@@ -43,10 +43,11 @@ def report_training(out: Path, json: bool) -> Iterator[tuple[TrainingBar, Tell]]
                 yield reporter, tell
         except KeyboardInterrupt:
             # Of a team the first process speaks for all.
-            raise KeyboardInterrupt(_describe_stop(out) if is_leader() else "") from None
+            raise KeyboardInterrupt(describe_stop(out) if is_leader() else "") from None
 
 
-def _describe_stop(out: Path) -> str:
+def describe_stop(out: Path) -> str:
+    """Return what a stopped run left in its folder, and what goes on with it."""
     if (out / STATE).is_file():
         return (
             f"stopped; what was learned is in {out}: the same command goes on from there, with --finish it ends there"

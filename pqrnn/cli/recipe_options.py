@@ -17,7 +17,10 @@ RECIPE = "recipe"
 _PANELS = {
     "model": "Shape of the parser",
     "projection": "Shape of the parser",
+    "transformer": "Shape of the parser",
     "teacher": "Teacher",
+    "objective": "What is learned of the teacher",
+    "student": "Student",
     "transfer": "Texts that the teachers answer",
     "distillation": "Labels against answers",
     "training": "Training",

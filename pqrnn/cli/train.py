@@ -10,6 +10,7 @@ import typer
 from pqrnn.cli.app import app
 from pqrnn.cli.data_options import reads_data
 from pqrnn.cli.learning import report_training
+from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import DataOption, DevOption, DevShareOption, FinishOption, JsonOption, LangOption, RestartOption
 from pqrnn.cli.output import require_extra
 from pqrnn.cli.recipe_options import takes_recipe
@@ -33,6 +34,13 @@ def train(
     lang: LangOption = None,
     dev: DevOption = None,
     dev_share: DevShareOption = 0.1,
+    initial: Annotated[
+        Path | None,
+        typer.Option(
+            help="An encoder of words to begin with (`pqrnn distill-encoder`), or a trained parser of the same shape "
+            "and labels."
+        ),
+    ] = None,
     restart: RestartOption = False,
     finish: FinishOption = False,
     json: JsonOption = False,
@@ -51,6 +59,7 @@ def train(
                 data,
                 out,
                 recipe=recipe,
+                initial=find_run(initial) if initial is not None else None,
                 lang=lang,
                 dev=dev,
                 dev_share=dev_share,

@@ -24,7 +24,14 @@ class TokenBatch(NamedTuple):
 
 
 class WordTokens:
-    """Subword tokens of distinct words: a table that grows as words are met (`pqrnn.model.network.WordTable`)."""
+    """Subword tokens of distinct words: a table that grows as words are met (`pqrnn.model.network.WordTable`).
+
+    Attributes:
+        first: Ids of the tokens before a text.
+        last: Ids of the tokens after it.
+        padding: Id that fills up a batch.
+        unknown: Id of a word that is cut into nothing.
+    """
 
     def __init__(self, tokenizer: Any, spell: Callable[[str], str] | None = None) -> None:
         """Make an empty table.
@@ -38,10 +45,10 @@ class WordTokens:
         self._tokens: list[list[int]] = []
         first = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
         last = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
-        self._first = [first] if first is not None else []
-        self._last = [last] if last is not None else []
-        self._padding = tokenizer.pad_token_id or 0
-        self._unknown = tokenizer.unk_token_id or 0
+        self.first = [first] if first is not None else []
+        self.last = [last] if last is not None else []
+        self.padding = tokenizer.pad_token_id or 0
+        self.unknown = tokenizer.unk_token_id or 0
 
     def __len__(self) -> int:
         """Distinct words so far."""
@@ -57,7 +64,7 @@ class WordTokens:
             texts = [f" {text if self._spell is None else self._spell(text)}" for text in texts]
             for word, ids in zip(fresh, self._tokenizer(texts, add_special_tokens=False)["input_ids"], strict=True):
                 self._rows[word] = len(self._tokens)
-                self._tokens.append(list(ids) or [self._unknown])
+                self._tokens.append(list(ids) or [self.unknown])
         return [self._rows[word] for word in wanted]
 
     def collate(self, rows: Sequence[Sequence[int]], longest: int) -> TokenBatch:
@@ -70,16 +77,16 @@ class WordTokens:
         """
         joined, begins = [], []
         for words in rows:
-            tokens, starts = list(self._first), []
+            tokens, starts = list(self.first), []
             for row in words:
                 starts.append(len(tokens))
                 tokens += self._tokens[row]
-            tokens = tokens[: longest - len(self._last)] + self._last
+            tokens = tokens[: longest - len(self.last)] + self.last
             joined.append(tokens)
             begins.append([min(start, len(tokens) - 1) for start in starts])
         width, words_width = max(map(len, joined)), max(1, *map(len, begins))
         return TokenBatch(
-            torch.tensor([tokens + [self._padding] * (width - len(tokens)) for tokens in joined]),
+            torch.tensor([tokens + [self.padding] * (width - len(tokens)) for tokens in joined]),
             torch.tensor([[1] * len(tokens) + [0] * (width - len(tokens)) for tokens in joined]),
             torch.tensor([starts + [0] * (words_width - len(starts)) for starts in begins]),
         )

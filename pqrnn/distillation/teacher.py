@@ -34,7 +34,7 @@ class TeacherModel(Network):
         super().__init__()
         self.config = config
         self.projection = Projection(ProjectionConfig())
-        self.encoder, self._tokenizer = load_encoder(config.encoder)
+        self.encoder, self.tokenizer = load_encoder(config.encoder)
         width = self.encoder.config.hidden_size
         self.longest = int(getattr(self.encoder.config, "max_position_embeddings", 512))
         self.dropout = nn.Dropout(config.dropout)
@@ -44,7 +44,7 @@ class TeacherModel(Network):
 
     def make_table(self) -> WordTokens:
         """Return an empty table of subwords."""
-        return WordTokens(self._tokenizer, romanise if self.config.romanise else None)
+        return WordTokens(self.tokenizer, romanise if self.config.romanise else None)
 
     def encode_words(self, table: WordTable, words: Tensor, mask: Tensor) -> Encoding:
         """Encode utterances, int64[B, W] rows of the table."""
@@ -60,6 +60,21 @@ class TeacherModel(Network):
         return Encoding(
             self.intent(self.dropout(pooled)).float(), self.tags(self.dropout(joined)).float(), begins.float()
         )
+
+    def encode_tokens(self, tokens: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits of the intents, [B, I], and those of a tag for every subword, [B, T, L], in evaluation.
+
+        At the first subword of a word they are the tags of `encode_words`.
+
+        Args:
+            tokens: Ids of the subwords, integers [B, T].
+            attention: One for a subword and zero for padding, integers [B, T].
+        """
+        states = self.encoder(input_ids=tokens, attention_mask=attention).last_hidden_state
+        seen = attention[..., None].to(states.dtype)
+        mean = (states * seen).sum(1) / seen.sum(1)
+        joined = torch.cat([states, mean[:, None, :].expand(-1, states.shape[1], -1)], -1)
+        return self.intent(torch.cat([states[:, 0], mean], -1)), self.tags(joined)
 
     def rate_scale(self, name: str) -> float:
         """Return `head_scale` for the heads."""

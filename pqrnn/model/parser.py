@@ -1,7 +1,8 @@
 """The parser: projection, bottleneck, bidirectional QRNN layers, attention pooling, intent head and slot head.
 
 pQRNN (Kaliamoorthi et al. 2021, arXiv:2101.08890) with what the paper leaves open filled in: a tag for every word from
-its own states *and* from the pooled utterance, so that slots can depend on what is being asked for.
+its own states *and* from the pooled utterance, so that slots can depend on what is being asked for. In the place of the
+QRNN layers there may be transformer layers (`pqrnn.model.transformer`); everything around them is the same.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from pqrnn.model.linear import make_linear
 from pqrnn.model.network import Encoding, Network, WordTable
 from pqrnn.model.qat import QuantizedLinear
 from pqrnn.model.qrnn import QrnnLayer, widen
+from pqrnn.model.shape import check_shape
+from pqrnn.model.transformer import HIDDEN, TransformerLayer
 from pqrnn.recipes.settings import ModelConfig
 
 
@@ -76,28 +79,24 @@ class ParserModel(Network):
         """`intents`, `tags`: how many labels each head has.
 
         Raises:
-            ValueError: `config.norm` or `config.precision` is unknown, they do not go together, or there are fewer
-                word features than the context needs.
+            ValueError: There is no parser of that shape (`pqrnn.model.shape`).
         """
         super().__init__()
-        if config.norm not in ("batch", "none"):
-            raise ValueError(f"norm must be 'batch' or 'none', not {config.norm!r}")
-        if config.precision not in ("float32", "int8"):
-            raise ValueError(f"precision must be 'float32' or 'int8', not {config.precision!r}")
-        if config.precision == "int8" and config.norm != "none":
-            raise ValueError("a parser in int8 has no norm: it is worked into the weights before they are quantized")
-        if not 0 <= 2 * config.context <= config.projection.word_features:
-            raise ValueError(
-                f"context must be at most half of the word features: {config.context}, "
-                f"{config.projection.word_features}"
-            )
+        check_shape(config)
         self.config = config
         self.projection = Projection(config.projection)
-        width = 2 * config.state
         self.bottleneck = make_linear(config, config.features, config.bottleneck, ActivationRange.INTEGERS)
         self.bottleneck_norm = MaskedBatchNorm(config.bottleneck) if config.norm == "batch" else None
+        self.is_recurrent = config.network == "qrnn"
+        width = config.states
+        # Layers that add to what they read need it in their own width, and a norm after the last of them.
+        self.entry = nn.Linear(config.bottleneck, width) if not self.is_recurrent else None
+        self.states_norm = nn.LayerNorm(width) if not self.is_recurrent else None
         self.layers = nn.ModuleList(
-            QrnnLayer(config.bottleneck if i == 0 else width, config, i + 1) for i in range(config.layers)
+            QrnnLayer(config.bottleneck if i == 0 else width, config, i + 1)
+            if self.is_recurrent
+            else TransformerLayer(config)
+            for i in range(config.layers)
         )
         self.pool = make_linear(config, width, 1, ActivationRange.SIGNED)
         pooled_width = 2 * width if config.pool_peaks else width
@@ -154,15 +153,18 @@ class ParserModel(Network):
         value = torch.relu(value) * mask
         if self.training and config.word_dropout:
             value = value * torch.bernoulli(torch.full_like(mask, 1.0 - config.word_dropout))
+        if self.entry is not None:
+            value = widen(self.entry(self._drop(value))) * mask
         for layer in self.layers:
-            value = layer(self._drop(value), mask, scan=scan)
+            value = layer(self._drop(value) if self.is_recurrent else value, mask, scan=scan)
+        if self.states_norm is not None:
+            value = self.states_norm(value) * mask
         states, value = value, self._drop(value)
         pooled = self._pool(value, mask)
         unary = widen(self.tags(value)) + widen(self.tags_from_pool(pooled))[:, None, :]
         if config.pool_peaks:
-            peaks = (value + (mask - 1.0) * 2.0).amax(
-                1
-            )  # states lie in [-1, 1], a little more under dropout: padding is never the largest
+            # Padding is never the largest: states of a QRNN lie in [-1, 1], a little more under dropout.
+            peaks = (value + (mask - 1.0) * (2.0 if self.is_recurrent else HIDDEN)).amax(1)
             pooled = torch.cat([pooled, peaks * mask[:, 0]], -1)  # and a text without words has none
         return Encoding(widen(self.intent(pooled)), self._refine(unary, mask), states)
 

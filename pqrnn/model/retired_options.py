@@ -15,6 +15,7 @@ LAST_REVISION = "4179899"  # the last commit that has them
 _MODEL: dict[str, Any] = {"pool_heads": 1, "pool_inputs": False}
 _PROJECTION: dict[str, Any] = {"ngram_limit": 1}
 _ABSENT = ("restyle", "variant_restyle")
+_OF_TRANSFORMERS = ("network", "transformer")
 
 
 def drop_retired_options(config: dict[str, Any]) -> dict[str, Any]:
@@ -32,6 +33,13 @@ def drop_retired_options(config: dict[str, Any]) -> dict[str, Any]:
 def add_retired_options(config: dict[str, Any]) -> dict[str, Any]:
     """Return the same settings as an earlier version would write them: fingerprints of then remain valid."""
     return {**config, **_MODEL, "projection": {**config["projection"], **_PROJECTION}}
+
+
+def drop_transformer(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a QRNN as versions without other networks wrote them; of others as they are."""
+    if config["network"] != "qrnn":
+        return config
+    return {name: value for name, value in config.items() if name not in _OF_TRANSFORMERS}
 
 
 def drop_absent(settings: dict[str, Any]) -> dict[str, Any]:

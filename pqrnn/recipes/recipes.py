@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
+from pqrnn.recipes.encoder_settings import DistillEncoderRecipe
 from pqrnn.recipes.settings import (
     AUTO,
     CompileConfig,
@@ -162,6 +163,7 @@ def with_relation_heads(recipe: DistillRecipe) -> DistillRecipe:
 VERBS: dict[str, msgspec.Struct] = {
     "build": BuildRecipe(),
     "distill": DistillRecipe(),
+    "distill-encoder": DistillEncoderRecipe(),
     "finetune": FinetuneRecipe(),
     "quantize": QuantizeRecipe(),
     "train": TrainRecipe(),

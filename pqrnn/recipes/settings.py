@@ -60,10 +60,33 @@ class ProjectionConfig(Settings, frozen=True, kw_only=True):
         return self.word_features + self.ngram_features
 
 
+class TransformerConfig(Settings, frozen=True, kw_only=True):
+    """The shape of transformer layers on the projection; `layers` and `dropout` are those of the parser."""
+
+    width: Annotated[
+        int, Meta(ge=1), option("Width of a transformer's states, a multiple of its heads.", "--width")
+    ] = 128
+    heads: Annotated[int, Meta(ge=1), option("Attention heads of a transformer's layer.", "--heads")] = 4
+    ffn: Annotated[int, Meta(ge=1), option("Inner width of a transformer's feed-forward layers.", "--ffn")] = 512
+    reach: Annotated[
+        int,
+        Meta(ge=0),
+        option(
+            "Distance up to which a transformer tells positions apart: farther words all count as that far; 0 sees no "
+            "order.",
+            "--reach",
+        ),
+    ] = 16
+
+
 class ModelConfig(Settings, frozen=True, kw_only=True):
     """The shape of a parser, and what regularizes it in training."""
 
+    network: Annotated[
+        str, option("Layers over the words: `qrnn` or `transformer`, which is larger and slower.", "--network")
+    ] = "qrnn"
     projection: ProjectionConfig = ProjectionConfig()
+    transformer: TransformerConfig = TransformerConfig()
     bottleneck: Annotated[int, Meta(ge=1), option("Width of the dense layer over the features.", "--bottleneck")] = 256
     context: Annotated[
         int,
@@ -77,7 +100,7 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
     state: Annotated[
         int, Meta(ge=1), option("QRNN state per direction; the output of a layer is twice as wide.", "--state")
     ] = 192
-    layers: Annotated[int, Meta(ge=1), option("QRNN layers.", "--layers")] = 2
+    layers: Annotated[int, Meta(ge=1), option("Layers of the network.", "--layers")] = 2
     kernel: Annotated[
         int,
         Meta(ge=1),
@@ -112,6 +135,11 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
     def features(self) -> int:
         """Inputs of the bottleneck per word."""
         return self.projection.features + 3 * self.context
+
+    @property
+    def states(self) -> int:
+        """Width of the words' last hidden states."""
+        return 2 * self.state if self.network == "qrnn" else self.transformer.width
 
 
 class TeacherConfig(Settings, frozen=True, kw_only=True):

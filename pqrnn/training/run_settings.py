@@ -15,7 +15,7 @@ from torch import Tensor
 from pqrnn.distillation.loading import NetworkConfig
 from pqrnn.distillation.objective import DistillationObjective
 from pqrnn.model.int8 import AMAX_BEFORE
-from pqrnn.model.retired_options import add_retired_options, drop_absent
+from pqrnn.model.retired_options import add_retired_options, drop_absent, drop_transformer
 from pqrnn.recipes.fields import list_fields
 from pqrnn.recipes.recipes import settings_in
 from pqrnn.recipes.settings import ModelConfig, TrainingConfig
@@ -66,7 +66,7 @@ class RunSettings(NamedTuple):
         """Return the SHA-256 of all that decides the result."""
         shape = msgspec.to_builtins(self.model)
         decisive = [
-            add_retired_options(shape) if isinstance(self.model, ModelConfig) else shape,
+            add_retired_options(drop_transformer(shape)) if isinstance(self.model, ModelConfig) else shape,
             drop_absent({name: value for name, value in msgspec.to_builtins(self.config).items() if name != "threads"}),
             self.data["train"],
             self.data["dev"],

@@ -1,5 +1,7 @@
 """A compiled module, loaded on one device, with the functions of its length buckets."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import iree.runtime as rt
@@ -11,6 +13,7 @@ from runtime_py.package_format.manifest import Bucket
 
 if TYPE_CHECKING:
     from runtime_py.device.vulkan import VulkanDevice
+    from runtime_py.execute.subwords import Subwords
 
 
 class Session:
@@ -26,6 +29,7 @@ class Session:
         where: str = "module",
         batch: int = 1,
         gpu: "VulkanDevice | None" = None,
+        subwords: "Subwords | None" = None,
     ) -> None:
         """Load the module.
 
@@ -40,6 +44,7 @@ class Session:
             where: How error messages call the module.
             batch: Number of texts of a call of the functions for several texts; 1 if the module has none.
             gpu: The Vulkan device to run on, or None for the CPU.
+            subwords: Cuts the words of a module that reads subwords; None for one that reads bytes.
 
         Raises:
             DeviceError: The device cannot be opened, or the runtime refuses the module.
@@ -47,6 +52,10 @@ class Session:
         """
         self.where = where
         self.device, kind = _open(gpu, threads)
+        if subwords is not None:
+            from runtime_py.execute.subwords import SubwordEntry
+
+            kind = partial(SubwordEntry, subwords=subwords)
         instance = rt.VmInstance()
         try:
             self.module = rt.VmModule.from_buffer(instance, code, warn_if_copy=False)
@@ -78,7 +87,7 @@ class Session:
         self.release()
 
 
-def _open(gpu: "VulkanDevice | None", threads: int) -> tuple[Any, type[EntryFunction]]:
+def _open(gpu: "VulkanDevice | None", threads: int) -> tuple[Any, Callable[..., EntryFunction]]:
     if gpu is None:
         return open_device(threads), EntryFunction
     from runtime_py.execute.gpu_entry import StagedEntry, open_gpu

@@ -63,6 +63,26 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     checkpoint: str = ""
 
 
+class Tokenizer(Struct, frozen=True, forbid_unknown_fields=True):
+    """How words are cut into the subwords that a package with a pre-trained encoder reads (schema 1.5).
+
+    Words are found by the compiled program; the library ``tokenizers`` cuts each of them, with a space before it.
+
+    Attributes:
+        path: Name of the file that the library reads.
+        unknown: Id of a word that is cut into nothing.
+        padding: Id that fills up the rest of a bucket.
+        first: Id before the words; null for none.
+        last: Id after the words; null for none.
+    """
+
+    path: Name
+    unknown: Count
+    padding: Count
+    first: Count | None = None
+    last: Count | None = None
+
+
 class Bucket(Struct, frozen=True, forbid_unknown_fields=True):
     """One length bucket, which one compiled function serves.
 
@@ -264,6 +284,9 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         files: Digest and size of every file but the manifest, by name.
         batch: Number of texts that one call of the functions ``<entry>_batch`` takes, which every bucket then has; 1
             if there are no such functions.
+        tokenizer: How words become subwords; null where the compiled functions read bytes, as they usually do. With
+            it, the words of a bucket are the subwords that it holds, and its functions are those of ABI.md's section
+            on subwords.
     """
 
     schema: str = SCHEMA
@@ -278,6 +301,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     golden: Golden
     files: dict[str, FileEntry]
     batch: Positive = 1
+    tokenizer: Tokenizer | None = None
 
 
 def json_schema() -> dict[str, Any]:

@@ -130,7 +130,8 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
     if MANIFEST_NAME in manifest.files:
         raise SchemaError(f"{where}: lists itself under files; a manifest cannot hold its own digest.")
     decisions = [] if manifest.golden.decisions is None else [manifest.golden.decisions]
-    for name in (manifest.golden.path, *decisions, *(variant.path for variant in manifest.variants)):
+    tokenizer = [manifest.tokenizer.path] if manifest.tokenizer is not None else []
+    for name in (manifest.golden.path, *decisions, *tokenizer, *(variant.path for variant in manifest.variants)):
         if name not in manifest.files:
             raise SchemaError(
                 f"{where}: refers to {name!r}, which is not listed under files. Compile the package again."
@@ -144,6 +145,8 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
                 f"{where}: variant {variant.target} is for a {variant.device} device; "
                 f"what it needs of Vulkan is given for {VULKAN} only."
             )
+    if manifest.tokenizer is not None and manifest.batch > 1:
+        raise SchemaError(f"{where}: functions for several texts at once, which packages with a tokenizer have not.")
     _check_finite(msgspec.to_builtins(manifest), where)
 
 

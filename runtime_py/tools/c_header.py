@@ -11,10 +11,16 @@ from runtime_py.decode.frame_search import Frames
 from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.tags import TagScheme
 from runtime_py.package_format.manifest import Manifest
+from runtime_py.tools.conformance import refuse_subwords
 
 
 def c_header(manifest: Manifest) -> str:
-    """Return the header; it includes ``decode.h`` and defines ``pqrnn_package``."""
+    """Return the header; it includes ``decode.h`` and defines ``pqrnn_package``.
+
+    Raises:
+        ConformanceError: The package reads subwords.
+    """
+    refuse_subwords(manifest)
     buckets = [f"{{{bucket.words}, {bucket.bytes}, {_literal(bucket.entry)}}}" for bucket in manifest.buckets]
     labels = manifest.labels
     scheme = TagScheme(labels.tags)

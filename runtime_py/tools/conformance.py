@@ -19,7 +19,7 @@ from runtime_py.decode.labels import Count, FrameCount, Name
 from runtime_py.errors import ConformanceError
 from runtime_py.package_format.file_entry import FileEntry
 from runtime_py.package_format.golden import GoldenVectors
-from runtime_py.package_format.manifest import ABI, Bucket
+from runtime_py.package_format.manifest import ABI, Bucket, Manifest
 from runtime_py.package_format.package import Package
 
 SCHEMA = "2.0"
@@ -160,8 +160,10 @@ def make_conformance(package: Package) -> Conformance:
 
     Raises:
         PackageError: The golden vectors are missing or damaged.
+        ConformanceError: The package reads subwords.
     """
     manifest = package.manifest
+    refuse_subwords(manifest)
     golden = package.golden()
     decoder = manifest.labels.decoder()
     cases = [_case(index, golden, decoder) for index in range(len(golden))]
@@ -180,6 +182,19 @@ def make_conformance(package: Package) -> Conformance:
         cases=cases,
         long_cases=_long_cases(manifest.buckets[-1], len(cases)),
     )
+
+
+def refuse_subwords(manifest: Manifest) -> None:
+    """Refuse a package whose hosts need a tokenizer.
+
+    Raises:
+        ConformanceError: It is one.
+    """
+    if manifest.tokenizer is not None:
+        raise ConformanceError(
+            f"{manifest.name}: a package that reads subwords, for which there is no conformance file: a host needs the "
+            "library tokenizers (ABI.md, section 10)."
+        )
 
 
 def _case(index: int, golden: GoldenVectors, decoder: Decoder) -> Case:

@@ -247,3 +247,25 @@ def test_a_kill_right_after_the_package_appeared_is_gone_on_from(
 def test_a_package_of_another_build_is_not_overwritten(built: BuildOutcome, data: Path, tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="is not of this build"):
         pqrnn.build(str(data), built.package, recipe=_recipe(), encoder="none", work=tmp_path / "work")
+
+
+def test_a_transformer_is_shipped_in_float32(data: Path, tmp_path: Path) -> None:
+    recipe = pqrnn.change(
+        _recipe(**{"train.model.state": 192}),
+        {
+            "train.model.network": "transformer",
+            "train.model.transformer.width": 32,
+            "train.model.transformer.ffn": 32,
+            "train.model.layers": 1,
+            "train.training.epochs": 8,
+            "train.training.learning_rate": 5e-3,
+        },
+    )
+    outcome = pqrnn.build(str(data), tmp_path / "lights.pqrnn", recipe=recipe, encoder="none")
+    assert list(outcome.stages) == ["supervised", "quantize", "compile", "check"]
+    assert "float32" in outcome.stages["quantize"].note
+    assert outcome.stages["quantize"].dev == outcome.stages["supervised"].dev
+    assert outcome.stages["check"].flips == 0 and outcome.failures == []
+    with Parser.load(outcome.package) as parser:
+        assert parser.manifest.model.precision == "float32"
+        assert parser("turn off the hall lights").intent in ("on", "off", "dim")

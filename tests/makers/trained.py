@@ -15,6 +15,6 @@ def pretend_trained(model: ParserModel) -> ParserModel:
                 value.normal_(0.0, 0.5)
             elif name.endswith(("norm.weight", ".variance")):
                 value.uniform_(0.3, 2.0)
-            elif name == "neighbours.weight":
+            elif name == "neighbours.weight" or name.endswith(".distances"):
                 value.normal_(0.0, 0.5)
     return model.eval()

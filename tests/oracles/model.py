@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from oracles.transformer import Shape, transform
+
 Array = npt.NDArray[np.float64]
 _EPSILON = 1e-5  # of batch norm
 
@@ -15,6 +17,10 @@ _EPSILON = 1e-5  # of batch norm
 class Config(Protocol):
     """What of `pqrnn.recipes.settings.ModelConfig` is read here."""
 
+    @property
+    def network(self) -> str: ...
+    @property
+    def transformer(self) -> Shape: ...
     @property
     def layers(self) -> int: ...
     @property
@@ -37,8 +43,11 @@ def encode(weights: Mapping[str, Array], features: Array, config: Config) -> tup
         np.concatenate([word, _context(features, position, config.context)]) for position, word in enumerate(features)
     ]
     values = [np.maximum(_norm(weights, "bottleneck_norm", _linear(weights, "bottleneck", word)), 0.0) for word in seen]
-    for layer in range(config.layers):
-        values = _layer(weights, f"layers.{layer}", values, config.kernel)
+    if config.network == "transformer":
+        values = transform(weights, values, config.layers, config.transformer)
+    else:
+        for layer in range(config.layers):
+            values = _layer(weights, f"layers.{layer}", values, config.kernel)
     pooled = np.zeros(weights["pool.weight"].shape[1])
     peaks = np.zeros(len(pooled))
     if values:

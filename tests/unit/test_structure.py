@@ -36,6 +36,7 @@ _VERBS = (
     "data",
     "deploy",
     "distill",
+    "distill-encoder",
     "doctor",
     "evaluate",
     "export",

@@ -33,7 +33,7 @@ _PAGES = sorted(
         ),
         *(
             ROOT / f"pqrnn/{folder}/README.md"
-            for folder in ("data", "data/home_control", "distillation", "training", "zoo")
+            for folder in ("data", "data/home_control", "distillation", "encoders", "training", "zoo")
         ),
     ]
 )

@@ -1,0 +1,1 @@
+"""Parsers of subwords: a fine-tuned encoder through the same stages, with its tokenizer in the package."""

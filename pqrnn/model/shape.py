@@ -1,0 +1,50 @@
+"""Which shapes a parser can have."""
+
+from __future__ import annotations
+
+from pqrnn.recipes.settings import ModelConfig
+
+NETWORKS = ("qrnn", "transformer")
+_OF_QRNN = ("state", "kernel", "zoneout")
+
+
+def check_shape(config: ModelConfig) -> None:
+    """Refuse a shape of which there is no parser.
+
+    A setting of the network that was not chosen is refused, too: it would have no effect.
+
+    Raises:
+        ValueError: With the setting, and what it may be.
+    """
+    if config.norm not in ("batch", "none"):
+        raise ValueError(f"norm must be 'batch' or 'none', not {config.norm!r}")
+    if config.precision not in ("float32", "int8"):
+        raise ValueError(f"precision must be 'float32' or 'int8', not {config.precision!r}")
+    if config.precision == "int8" and config.norm != "none":
+        raise ValueError("a parser in int8 has no norm: it is worked into the weights before they are quantized")
+    if not 0 <= 2 * config.context <= config.projection.word_features:
+        raise ValueError(
+            f"context must be at most half of the word features: {config.context}, {config.projection.word_features}"
+        )
+    if config.network not in NETWORKS:
+        raise ValueError(f"network must be 'qrnn' or 'transformer', not {config.network!r}")
+    if config.network == "qrnn":
+        _check_unused(config.transformer, config.transformer.__struct_fields__, "transformers")
+    else:
+        _check_unused(config, _OF_QRNN, "QRNNs")
+        _check_transformer(config)
+
+
+def _check_unused(section: object, names: tuple[str, ...], whose: str) -> None:
+    usual = type(section)()
+    for name in names:
+        if (value := getattr(section, name)) != getattr(usual, name):
+            raise ValueError(f"{name} = {value} is a setting of {whose}, and this network is another one (--network)")
+
+
+def _check_transformer(config: ModelConfig) -> None:
+    shape = config.transformer
+    if shape.width % shape.heads:
+        raise ValueError(f"width must be a multiple of the heads: {shape.width}, {shape.heads}")
+    if config.precision != "float32":
+        raise ValueError("a transformer has no form in int8 yet: its precision is 'float32'")
