@@ -380,7 +380,15 @@ def _open(package: Package, selection: Selection, threads: int, verify: bool, se
 
     def open_session() -> Session:
         return Session(
-            code, manifest.buckets, len(labels.intents), len(labels.tags), threads, where, manifest.batch, gpu, subwords
+            code,
+            manifest.buckets,
+            len(labels.intents),
+            len(labels.tags),
+            threads,
+            where,
+            manifest.batch,
+            gpu,
+            subwords=subwords,
         )
 
     return LiveSession(open_session, on_gpu=gpu is not None)

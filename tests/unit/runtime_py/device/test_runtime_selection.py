@@ -207,7 +207,7 @@ class TestLoad:
         class FakeSession:
             entries = batches = ()
 
-            def __init__(self, *arguments: Any) -> None:
+            def __init__(self, *arguments: Any, subwords: object = None) -> None:
                 tried.append(arguments[-1])
                 if arguments[-1] is not None:
                     raise DeviceError("the GPU llvmpipe cannot be opened (VK_ERROR_DEVICE_LOST).")
