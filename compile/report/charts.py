@@ -151,7 +151,7 @@ def draw_slots(rows: Sequence[SlotErrors]) -> str:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(y=0.25 if len(rows) < 3 else 0.05)
         axes.grid(alpha=0.6, axis="x")
-        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(kinds))
+        axes.figure.legend(loc="outside upper left", ncols=len(kinds))
 
     return draw("slots", "Errors by slot and kind; the table below has the numbers", plot, 1.5 + 0.3 * len(rows))
 

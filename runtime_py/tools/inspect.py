@@ -25,7 +25,7 @@ class PartSize(Struct, frozen=True):
     """Size of one part of a package.
 
     Attributes:
-        part: The part: ``manifest``, ``golden vectors``, ``variant NAME`` or ``other``.
+        part: The part: ``manifest``, ``golden vectors``, ``golden decisions``, ``variant NAME`` or ``other``.
         bytes: Its size.
     """
 
@@ -173,6 +173,8 @@ def measure_parts(package: Package) -> list[PartSize]:
     """Return the bytes of each part of a package, as the manifest states them."""
     manifest = package.manifest
     owners = {manifest.golden.path: "golden vectors"}
+    if manifest.golden.decisions is not None:
+        owners[manifest.golden.decisions] = "golden decisions"
     for variant in manifest.variants:
         shared = owners.get(variant.path)
         owners[variant.path] = f"{shared}, {variant.target}" if shared else f"variant {variant.target}"

@@ -29,6 +29,7 @@ from runtime_py.package_format.manifest import Bucket, Manifest
 from runtime_py.package_format.package import open_package, seal
 from runtime_py.tools.check import find_inconsistencies
 from runtime_py.tools.comparison import Comparison
+from runtime_py.tools.inspect import measure_parts
 
 
 @pytest.fixture
@@ -57,6 +58,12 @@ def test_decisions_are_by_name_and_in_bytes(path: Path) -> None:
     assert decisions is not None
     assert (decisions.texts, decisions.words, decisions.tolerance) == (2, 3, 1e-5)
     assert find(path) == []
+
+
+def test_their_bytes_are_told_by_name(path: Path) -> None:
+    parts = {part.part: part.bytes for part in measure_parts(open_package(path))}
+    assert parts["golden decisions"] == (path / DECISIONS_PATH).stat().st_size
+    assert "other" not in parts
 
 
 def test_packages_of_before_have_none_and_are_still_checked(path: Path) -> None:
