@@ -80,10 +80,10 @@ def quantize(
             out,
             loaded,
             prepared.config,
-            _settings_ofrun_training(
+            _shorten_training(
                 checkpoint, settings.epochs, settings.learning_rate, settings.seed, settings.threads
             ),
-            objective=_objective_ofrun_training(checkpoint, Path(logits)) if logits is not None else None,
+            objective=_read_objective(checkpoint, Path(logits)) if logits is not None else None,
             initial=prepared.state_dict(),
             source={"spec": data, "locale": lang or "", "quantized": str(run)},
             record=record_recipe("quantize", recipe or QuantizeRecipe()),
@@ -196,7 +196,7 @@ def compile(
     return compile_checkpoint(Path(run), Path(out), targets, options, on_progress=on_progress)
 
 
-def _settings_ofrun_training(
+def _shorten_training(
     checkpoint: Checkpoint, epochs: int, learning_rate: float, seed: int | None, threads: int
 ) -> TrainingConfig:
     """Return the settings of the parser's own training, but for those of a short one from a good parser."""
@@ -209,7 +209,7 @@ def _settings_ofrun_training(
     )
 
 
-def _objective_ofrun_training(checkpoint: Checkpoint, logits: Path) -> Any:
+def _read_objective(checkpoint: Checkpoint, logits: Path) -> Any:
     """Return a logit store's answers, weighed as in the parser's own distillation."""
     from pqrnn.distillation.logit_store import read_logits
     from pqrnn.distillation.objective import DistillationObjective
