@@ -302,9 +302,22 @@ def render_real_life() -> str:
     return table(["parser", *(metric.removeprefix("points lost, ") for metric in metrics)], rows) + _source(results)
 
 
+def render_unseen_pairs() -> str:
+    """Render the scores under each decision where training lacks pairs of intent and slot."""
+    results = load_results("unseen_pairs")
+    decisions = list(dict.fromkeys(row.metric.partition(", ")[2] for row in results.rows))
+    rows = []
+    for work in _works(results):
+        for decision in decisions:
+            metrics = (f"{metric}, {decision}" for metric in ("exact match", "intent accuracy"))
+            rows.append([work, decision, *(interval(results, work, metric) for metric in metrics)])
+    return table(["parser", "decision", "exact match", "intent accuracy"], rows) + _source(results)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "quality": render_quality,
     "real_life": render_real_life,
+    "unseen_pairs": render_unseen_pairs,
     "latency": render_latency,
     "size": render_size,
     "ablations": render_ablations,

@@ -80,9 +80,7 @@ def quantize(
             out,
             loaded,
             prepared.config,
-            _shorten_training(
-                checkpoint, settings.epochs, settings.learning_rate, settings.seed, settings.threads
-            ),
+            _shorten_training(checkpoint, settings.epochs, settings.learning_rate, settings.seed, settings.threads),
             objective=_read_objective(checkpoint, Path(logits)) if logits is not None else None,
             initial=prepared.state_dict(),
             source={"spec": data, "locale": lang or "", "quantized": str(run)},
