@@ -109,7 +109,6 @@ def counts_without_slots(
         FrameWeights(0.4, 0.5, 0.5),
         FrameWeights(0.0, 1.0),
         FrameWeights(0.2, None, 0.0),
-        FrameWeights(0.0, 0.0),
     ],
     ids=str,
 )
