@@ -236,6 +236,8 @@ def test_an_unfinished_run_takes_more_epochs_and_says_so(tmp_path: Path) -> None
     assert told.notes == [
         "goes on from step 8 with another setting: --epochs 4 there, 6 here",
         "goes on from step 8 with another setting: --patience 0 there, 5 here",
+        "weights chosen on development data: prior of frames 0.4, penalty of a slot that never came with its intent 2, "
+        "margin of intents 1",
     ]
     facts = load_checkpoint(tmp_path).facts
     assert facts.training["changes"] == [{"step": 8, "training.epochs": [4, 6], "training.patience": [0, 5]}]
