@@ -219,7 +219,7 @@ def test_another_model_decides_otherwise_and_that_is_counted(
         make_model(2),
         Facts(**{name: getattr(facts, name) for name in facts.__struct_fields__} | {"labels": bound}),
     )
-    with pytest.raises(VerificationError, match="frames of"):
+    with pytest.raises(VerificationError, match="the package has no frames"):
         compare_decisions(load_checkpoint(tmp_path), parser, TEXTS)
 
 
