@@ -5,7 +5,7 @@ from __future__ import annotations
 from pqrnn.data.alignment import normalise_slots
 from pqrnn.data.examples import Example
 from pqrnn.evaluation.metrics import Frame
-from runtime_py.parity.reference_file import frame_of_parse
+from runtime_py.parity.metrics import frame_of_parse
 
 __all__ = ["frame_of_example", "frame_of_parse"]
 

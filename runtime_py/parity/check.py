@@ -17,8 +17,8 @@ from runtime_py.package_format.certificates import certify_replay
 from runtime_py.package_format.label_differences import describe_differences
 from runtime_py.package_format.manifest import Certificate, Manifest, Parity, Variant
 from runtime_py.parity.goals import ParityGoals
-from runtime_py.parity.metrics import Frame
-from runtime_py.parity.reference_file import Reference, frame_of_parse
+from runtime_py.parity.metrics import Frame, frame_of_parse
+from runtime_py.parity.reference_file import Reference
 from runtime_py.parity.steps import (
     DecisionsStep,
     NumbersStep,

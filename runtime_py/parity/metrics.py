@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from runtime_py.decode.decoder import Parse
+
 Frame = tuple[str, tuple[tuple[str, int, int], ...]]
 """What an utterance means: its intent and its slots, sorted, as (label, start, end) in code points.
 
@@ -42,6 +44,11 @@ class Scores(NamedTuple):
     def as_dict(self) -> dict[str, dict[str, float]]:
         """Return plain numbers for JSON."""
         return {name: {k: round(v, 6) for k, v in figure._asdict().items()} for name, figure in self._asdict().items()}
+
+
+def frame_of_parse(parse: Parse) -> Frame:
+    """Return what a parse says."""
+    return parse.intent, tuple(sorted((slot.label, slot.start, slot.end) for slot in parse.slots))
 
 
 def score_frames(gold: Sequence[Frame], predicted: Sequence[Frame], *, resamples: int = 1000, seed: int = 0) -> Scores:

@@ -23,7 +23,6 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from runtime_py.decode.decoder import Parse
 from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.errors import ReferenceFileError
 from runtime_py.package_format.arrays import read_archive, write_archive
@@ -176,11 +175,6 @@ class Reference:
     def words(self, index: int) -> slice:
         """Return the rows of one text in arrays with a row for each word."""
         return slice(int(self.word_offsets[index]), int(self.word_offsets[index + 1]))
-
-
-def frame_of_parse(parse: Parse) -> Frame:
-    """Return what a parse says."""
-    return parse.intent, tuple(sorted((slot.label, slot.start, slot.end) for slot in parse.slots))
 
 
 def find_largest(intent: NDArray[Any], tags: NDArray[Any], intents: int = 4, per_word: int = 2) -> Largest:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from makers.small import CONFIG, LABELS, TEXTS, make_model
+from makers.small import CONFIG, LABELS, TEXTS, WORDS, make_model
 
 from benchmarks.mutation_kinds import MUTATIONS, SIGNATURE, Mutation, Subject
 from benchmarks.mutations import CHANGES, Verdict, describe, judge, make_subject
@@ -21,22 +21,6 @@ from runtime_py.decode.labels import Labels
 
 pytestmark = [pytest.mark.compiled, pytest.mark.slow]
 
-_WORDS = (
-    "wake",
-    "me",
-    "play",
-    "some",
-    "jazz",
-    "rain",
-    "tomorrow",
-    "seven",
-    "कल",
-    "im",
-    "Haus",
-    "ปลุกฉัน",
-    "stop",
-    "7:30",
-)
 # Every slot goes with every intent, and some come more often.
 _LABELS = Labels(
     LABELS.intents, LABELS.tags, ((0, 1),) * 4, tuple(((9, 0), (4, 1), (2, 0, 1), (20,)) for _ in LABELS.intents)
@@ -58,7 +42,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     )
     save_checkpoint(folder / "run", make_model(1), facts)
     rng = np.random.default_rng(0)
-    texts = dict.fromkeys(" ".join(rng.choice(_WORDS, rng.integers(1, 8))) for _ in range(120))
+    texts = dict.fromkeys(" ".join(rng.choice(WORDS, rng.integers(1, 8))) for _ in range(120))
     examples = [Example(text, "alarm") for text in texts]
     options = CompileOptions(buckets=make_buckets([(40, 128)]))
     return make_subject(

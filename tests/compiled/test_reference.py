@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from makers.forks import run_pqrnn
 from makers.runs import write_run
-from makers.small import LABELS, TEXTS
+from makers.small import LABELS, TEXTS, WORDS
 
 from compile.options import CompileOptions
 from compile.pipeline import compile_checkpoint
@@ -25,35 +25,19 @@ from runtime_py.cli import main
 from runtime_py.errors import CertificateError
 from runtime_py.package_format.certificates import add_certificate, find_misfits
 from runtime_py.package_format.package import open_package, seal
-from runtime_py.parity.reference_file import Reference, frame_of_parse, load_reference, save_reference
+from runtime_py.parity.metrics import frame_of_parse
+from runtime_py.parity.reference_file import Reference, load_reference, save_reference
 from runtime_py.tools.check import check_package
 from runtime_py.tools.full_check import check_fully
 from runtime_py.tools.inspect import inspect_package
 
 pytestmark = [pytest.mark.compiled, pytest.mark.slow]
 
-_WORDS = (
-    "wake",
-    "me",
-    "play",
-    "some",
-    "jazz",
-    "rain",
-    "tomorrow",
-    "seven",
-    "कल",
-    "im",
-    "Haus",
-    "ปลุกฉัน",
-    "stop",
-    "7:30",
-)
-
 
 def _examples(count: int = 60) -> list[Example]:
     """Utterances with gold labels at random, of two languages."""
     rng = np.random.default_rng(0)
-    texts = dict.fromkeys(" ".join(rng.choice(_WORDS, rng.integers(1, 8))) for _ in range(count))
+    texts = dict.fromkeys(" ".join(rng.choice(WORDS, rng.integers(1, 8))) for _ in range(count))
     made = []
     for text in texts:
         end = text.find(" ") if " " in text else len(text)

@@ -38,6 +38,23 @@ CONFIG = ModelConfig(
     projection=ProjectionConfig(word_features=512, ngram_features=512), bottleneck=64, state=24, layers=2
 )
 LABELS = Labels(("alarm", "music", "weather", "none"), ("O", "B-time", "I-time", "B-what", "I-what"))
+# In several scripts, for texts that tests draw.
+WORDS = (
+    "wake",
+    "me",
+    "play",
+    "some",
+    "jazz",
+    "rain",
+    "tomorrow",
+    "seven",
+    "कल",
+    "im",
+    "Haus",
+    "ปลุกฉัน",
+    "stop",
+    "7:30",
+)
 BUCKETS = make_buckets([(4, 32), (16, 96)])
 TEXTS = [
     "wake me at seven",

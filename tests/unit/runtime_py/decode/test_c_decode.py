@@ -191,6 +191,21 @@ def test_c_reads_slots_as_python_does(library: ctypes.CDLL, words: Sequence[tupl
     assert [(split_tag(_TAGS[label])[2], start, end) for label, start, end in found[:count].tolist()] == expected
 
 
+def _arrays(intent: Sequence[float], rows: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of the words' tags, and of the intents."""
+    return np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
+
+
+def _decide(
+    library: ctypes.CDLL, scores: np.ndarray, logits: np.ndarray, any_: bool = False, plain: bool = False
+) -> tuple[int, list[int]]:
+    """What C decides: the intent, and each word's tag."""
+    tags = np.zeros(len(logits), np.int32)
+    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
+    best = library.decide(pointers[0], pointers[1], len(logits), pointers[2], any_, plain)
+    return best, tags.tolist()
+
+
 # Few values, so that sums are often equal, and the largest logits often make no sense together.
 _LOGITS = st.sampled_from([-2.0, 0.0, 0.5, 1.0, 3.0])
 
@@ -204,12 +219,10 @@ _LOGITS = st.sampled_from([-2.0, 0.0, 0.5, 1.0, 3.0])
 def test_c_decides_as_python_does(
     library: ctypes.CDLL, intent: Sequence[float], rows: Sequence[Sequence[float]], any_: bool, plain: bool
 ) -> None:
-    logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
-    tags = np.zeros(len(rows), np.int32)
-    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
-    best = library.decide(pointers[0], pointers[1], len(rows), pointers[2], any_, plain)
+    logits, scores = _arrays(intent, rows)
+    said = _decide(library, scores, logits, any_, plain)
     frames = Frames(TagScheme(_TAGS), () if any_ else _FRAMES, () if plain else _COUNTS)
-    assert (best, tags.tolist()) == frames.decide(scores, logits)
+    assert said == frames.decide(scores, logits)
 
 
 @given(
@@ -226,14 +239,12 @@ def test_c_stops_searching_where_python_does(
     plain: bool,
 ) -> None:
     library, budget = limited
-    logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
-    tags = np.zeros(len(rows), np.int32)
-    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
-    best = library.decide(pointers[0], pointers[1], len(rows), pointers[2], any_, plain)
+    logits, scores = _arrays(intent, rows)
+    said = _decide(library, scores, logits, any_, plain)
     frames = Frames(TagScheme(_TAGS), () if any_ else _FRAMES, () if plain else _COUNTS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search_limits, "BUDGET", budget)
-        assert (best, tags.tolist()) == frames.decide(scores, logits)
+        assert said == frames.decide(scores, logits)
 
 
 @given(
@@ -244,12 +255,10 @@ def test_c_weighs_as_python_does(
     weighed: tuple[ctypes.CDLL, FrameWeights], intent: Sequence[float], rows: Sequence[Sequence[float]]
 ) -> None:
     library, weights = weighed
-    logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
-    tags = np.zeros(len(rows), np.int32)
-    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
-    best = library.decide(pointers[0], pointers[1], len(rows), pointers[2], False, False)
+    logits, scores = _arrays(intent, rows)
+    said = _decide(library, scores, logits)
     frames = Frames(TagScheme(_TAGS), _FRAMES, _COUNTS, weights)
-    assert (best, tags.tolist()) == frames.decide(scores, logits)
+    assert said == frames.decide(scores, logits)
 
 
 def test_both_have_the_same_budget() -> None:
@@ -268,11 +277,9 @@ def test_c_decides_as_python_does_where_no_slots_were_counted(
     rows: Sequence[Sequence[float]],
 ) -> None:
     library, counts = counts_without_slots
-    logits, scores = np.array(rows, np.float32).reshape(-1, len(_TAGS)), np.array(intent, np.float32)
-    tags = np.zeros(len(rows), np.int32)
-    pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (scores, logits, tags)]
-    best = library.decide(pointers[0], pointers[1], len(rows), pointers[2], False, False)
-    assert (best, tags.tolist()) == Frames(TagScheme(_TAGS), _FRAMES, counts).decide(scores, logits)
+    logits, scores = _arrays(intent, rows)
+    said = _decide(library, scores, logits)
+    assert said == Frames(TagScheme(_TAGS), _FRAMES, counts).decide(scores, logits)
 
 
 @pytest.mark.parametrize(
