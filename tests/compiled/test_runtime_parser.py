@@ -4,7 +4,6 @@ Right numbers in every bucket, bounded input, threads, and refusals before code 
 """
 
 import gc
-import os
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from makers.threads import list_threads, threads_that_stay
 from tiny_package import BUCKETS, TAGS, TEXTS, oracle, write_package
 
 from runtime_py import Parser
@@ -262,13 +262,13 @@ class TestThreads:
             assert all(result == expected * 50 for result in pool.map(work, range(4)))
 
     def test_worker_threads_answer_alike_and_go_away(self, tiny_path: Path, parser: Parser) -> None:
-        before = len(os.listdir("/proc/self/task"))
+        before = list_threads()
         with Parser.load(tiny_path, threads=3) as threaded:
-            assert len(os.listdir("/proc/self/task")) >= before + 3
+            assert len(list_threads().keys() - before.keys()) >= 3
             assert [threaded(text) for text in TEXTS] == [parser(text) for text in TEXTS]
         del threaded
         gc.collect()
-        assert len(os.listdir("/proc/self/task")) <= before + 1
+        assert len(threads_that_stay(before)) <= 1
 
     def test_closing_while_others_parse_is_clean(self, tiny_path: Path) -> None:
         shared = Parser.load(tiny_path)

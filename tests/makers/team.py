@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from makers.threads import list_threads, threads_that_stay
 from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.distillation import logit_store
 from pqrnn.distillation.logit_store import StoreIndex, TeacherLogits, TransferText, read_logits, write_logits
@@ -38,15 +39,11 @@ _CONFIG = TrainingConfig(epochs=3, batch=9, learning_rate=3e-3, patience=0, miss
 def work(task: str, path: str) -> None:
     """Do a task in a folder, as one process of several."""
     torch.set_num_threads(1)
-    before = _count_threads()
+    before = set(list_threads())
     with process_group():
         _do(task, Path(path))
     # A thread of the team's connections that outlives it can abort the process at its end.
-    assert _count_threads() == before
-
-
-def _count_threads() -> int:
-    return len(list(Path("/proc/self/task").iterdir()))
+    assert not (left := threads_that_stay(before)), f"threads that outlive the team: {left}"
 
 
 def _do(task: str, folder: Path) -> None:
