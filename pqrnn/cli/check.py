@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,10 +14,13 @@ from pqrnn.cli.options import JsonOption, LangOption, PackageArgument, VariantOp
 from pqrnn.cli.output import print_json, require_extra, say, show_table
 from pqrnn.errors import PqrnnError
 
+if TYPE_CHECKING:
+    from runtime_py.device.gpu_selftest import Elsewhere
+
 
 @app.command(
     epilog="Examples:  `pqrnn check home.pqrnn --run runs/home --data home:en`  `pqrnn check home.pqrnn --reference "
-    "home.reference --min-retention 0.97 --certify`"
+    "home.reference --min-retention 0.97 --certify`  `pqrnn check home.pqrnn --variant raspberry-pi-4 --emulated`"
 )
 @reads_data
 def check(
@@ -66,7 +69,15 @@ def check(
         float, typer.Option(min=0.0, max=1.0, help="Least exact match on --data; below it the check fails.")
     ] = 0.0,
     repeats: Annotated[int, typer.Option(min=1, help="How often the golden vectors are replayed.")] = 3,
-    time_limit: Annotated[float, typer.Option(min=0.1, help="Seconds for code on a GPU, which may hang.")] = 600.0,
+    time_limit: Annotated[
+        float, typer.Option(min=0.1, help="Seconds for code on a GPU or in an emulator, which may hang.")
+    ] = 600.0,
+    emulated: Annotated[
+        bool,
+        typer.Option(
+            "--emulated", help="Run the code of --variant in an emulator of its machine (`make emulators`), not here."
+        ),
+    ] = False,
     variant: VariantOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -84,11 +95,14 @@ def check(
 
     if run is not None and data is None:
         raise PqrnnError("--run compares decisions over texts: name them with --data")
+    if emulated and (variant is None or data is not None):
+        raise PqrnnError("--emulated runs the code of one --variant, and judges it by --reference, not by --data")
     goals = read_goals(recipe, min_retention=min_retention, max_flips=max_flips, max_drop=max_drop)
     if goals.stated() and reference is None:
         raise PqrnnError("goals of parity are judged on a reference file: name it with --reference")
     package, run = find_package(package), find_run(run) if run is not None else None
-    result = check_fully(package, variant, repeats, reference, goals, certify, time_limit)
+    machine = _find_emulator(package, variant or "") if emulated else None
+    result = check_fully(package, variant, repeats, reference, goals, certify, time_limit, machine)
     document, table = full_check_document(result), check_table(result.golden, result.certificate is not None)
     failures = list(result.failures)
     if data is not None:
@@ -107,6 +121,14 @@ def check(
             say(f"failed: {failure}", color="red", error=True)
     if code:
         raise typer.Exit(code)
+
+
+def _find_emulator(package: Path, variant: str) -> Elsewhere:
+    require_extra("compile", "iree.runtime")
+    from compile.verify.elsewhere import find_emulator
+    from runtime_py.package_format.package import open_package
+
+    return find_emulator(open_package(package).variant(variant))
 
 
 def _check_data(

@@ -11,8 +11,10 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +29,7 @@ from runtime_py.package_format.manifest import Parity, Variant
 from runtime_py.package_format.package import Package
 
 SECONDS = 180.0
+_REPLAY = "runtime_py.tools.replay"
 _REPEATS = 3  # of all texts; some are replayed a hundred times (`runtime_py.tools.check`)
 _PATIENCE = 5.0  # seconds for a process that was killed to be gone
 
@@ -120,24 +123,41 @@ def _write(kept: Path, outcome: SelfTest) -> None:
 
 def replay_command(*arguments: str) -> list[str]:
     """Return the command that runs `runtime_py.tools.replay` in a fresh Python."""
-    return fresh_command("runtime_py.tools.replay", *arguments)
+    return fresh_command(_REPLAY, *arguments)
 
 
-def run_replay(seconds: float, *arguments: str) -> tuple[bytes, str]:
+class Elsewhere(NamedTuple):
+    """Another machine that this one can run Python on, such as an emulator.
+
+    Attributes:
+        name: Name and version.
+        python: Command of a Python that can import `runtime_py` there; its arguments follow.
+        environment: Variables to set beside those of this process.
+    """
+
+    name: str
+    python: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+def run_replay(seconds: float, *arguments: str, machine: Elsewhere | None = None) -> tuple[bytes, str]:
     """Run `runtime_py.tools.replay` in a process of its own, which may hang or crash.
 
     Args:
         seconds: Time after which it is ended.
         arguments: Its command line.
+        machine: The machine that the process runs on; by default this one.
 
     Returns:
         What it printed, and what came of it in words; the latter is empty if it ended well.
     """
+    command = replay_command(*arguments) if machine is None else [*machine.python, "-m", _REPLAY, *arguments]
     # What is printed goes to files, since a pipe stays open as long as any process of a driver has it.
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as complained:
         try:
             child = subprocess.Popen(
-                replay_command(*arguments),
+                command,
+                env={**os.environ, **machine.environment} if machine is not None else None,
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=complained,

@@ -1,7 +1,7 @@
 """The whole check of a package: its golden vectors, a reference file where there is one, and the certificate.
 
 Code for a GPU is run in a process of its own with a time limit: drivers hang, and neither Ctrl-C nor an exception
-reaches a call that waits for one.
+reaches a call that waits for one. So is code for another machine, by an emulator of it; what it answers is judged here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from runtime_py.device.gpu_selftest import run_replay
+from runtime_py.device.gpu_selftest import Elsewhere, run_replay
 from runtime_py.device.preflight import check_runtime, this_machine
 from runtime_py.device.selection import Selection, select_variant
 from runtime_py.execute.logits import Logits
@@ -69,8 +69,9 @@ def check_fully(
     goals: ParityGoals | None = None,
     certified: bool = False,
     seconds: float = SECONDS,
+    machine: Elsewhere | None = None,
 ) -> FullCheck:
-    """Check a package on this machine.
+    """Check a package on this machine, or on another one that this one can run programs on.
 
     Args:
         path: The package directory.
@@ -79,7 +80,8 @@ def check_fully(
         reference: A reference file to compare with.
         goals: What has to be reached on it.
         certified: Whether to add a certificate to the package if everything passes.
-        seconds: Time after which code on a GPU counts as hung.
+        seconds: Time after which code on a GPU or on another machine counts as hung.
+        machine: The other machine, which needs the name of a variant; None for this one.
 
     Raises:
         ReferenceFileError: The reference file cannot be read, or is of another parser.
@@ -87,10 +89,17 @@ def check_fully(
     """
     package = open_package(path, verify=True)
     expected = read_checked(reference, package.manifest) if reference is not None else None
-    selection = select_variant(package.manifest, this_machine(), variant, str(path))
-    if selection.variant.device == VULKAN:
-        check_runtime(package.manifest, this_machine(), str(path), True)
-        golden, outcome = _check_in_child(package, selection, repeats, expected, goals, seconds, str(reference))
+    architecture = this_machine().architecture
+    if machine is not None:
+        selection = Selection(package.variant(variant or ""), {}, f"runs on {machine.name}")
+    else:
+        selection = select_variant(package.manifest, this_machine(), variant, str(path))
+    if machine is not None or selection.variant.device == VULKAN:
+        if machine is None:
+            check_runtime(package.manifest, this_machine(), str(path), True)
+        golden, outcome, architecture = _check_in_child(
+            package, selection, repeats, expected, goals, seconds, str(reference), machine
+        )
     else:
         with Parser.load(path, variant=variant, on_long="truncate") as parser:
             golden = check_parser(parser, repeats)
@@ -98,9 +107,7 @@ def check_fully(
     checked = FullCheck(golden) if outcome is None else FullCheck(golden, outcome[0], None, outcome[1])
     if not certified or checked.exit_code:
         return checked
-    certificate = certify(
-        package.manifest, selection.variant, golden.parity, this_machine().architecture, checked.parity, goals
-    )
+    certificate = certify(package.manifest, selection.variant, golden.parity, architecture, checked.parity, goals)
     add_certificate(path, golden.target, certificate, golden.parity)
     return msgspec.structs.replace(checked, certificate=certificate)
 
@@ -110,6 +117,7 @@ class _Replayed(Struct, frozen=True):
 
     parity: Parity
     worst: list[msgspec.Raw]
+    architecture: str
 
 
 def _check_in_child(
@@ -120,8 +128,11 @@ def _check_in_child(
     goals: ParityGoals | None,
     seconds: float,
     where: str,
-) -> tuple[CheckResult, tuple[ParityReport, list[Frame]] | None]:
-    target = selection.variant.target
+    machine: Elsewhere | None,
+) -> tuple[CheckResult, tuple[ParityReport, list[Frame]] | None, str]:
+    """Return the outcome of the golden vectors and of the reference, and the architecture of the process."""
+    target, emulator = selection.variant.target, machine.name if machine is not None else ""
+    architecture = this_machine().architecture
     with tempfile.TemporaryDirectory(prefix="pqrnn-check-") as folder:
         asked, answered = Path(folder) / "texts.npz", Path(folder) / "answers.npz"
         arguments = [str(package.path), "--target", target, "--repeats", str(repeats)]
@@ -129,19 +140,22 @@ def _check_in_child(
         if expected is not None:
             save_texts(asked, texts)
             arguments += ["--texts", str(asked), "--out", str(answered)]
-        printed, problem = run_replay(seconds, *arguments)
+        printed, problem = run_replay(seconds, *arguments, machine=machine)
         parity = _failed(package.manifest, selection, repeats, f"the process that ran it {problem}")
         if not problem:
             try:
-                parity = msgspec.json.decode(printed, type=_Replayed).parity
+                replayed = msgspec.json.decode(printed, type=_Replayed)
+                parity, architecture = replayed.parity, replayed.architecture
             except msgspec.DecodeError:
                 problem = "gave no answer that can be read"
                 parity = _failed(package.manifest, selection, repeats, f"the process that ran it {problem}")
+        parity = msgspec.structs.replace(parity, emulator=emulator or parity.emulator)
         golden = CheckResult(str(package.path), target, selection.reason, parity, [])
         if problem or expected is None:
-            return golden, None
+            return golden, None, architecture
         answers = read_logits(load_answers(answered))
-    return golden, judge_answers(package.manifest, expected, where, dict(zip(texts, answers, strict=True)), goals)
+    answered_texts = dict(zip(texts, answers, strict=True))
+    return golden, judge_answers(package.manifest, expected, where, answered_texts, goals), architecture
 
 
 def read_logits(sheet: AnswerSheet) -> list[Logits]:

@@ -7,12 +7,15 @@ import platform
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from compile.emulation import components, cpuid, debian, install, locations, runner
 from compile.emulation.runner import RunnerNotFoundError, find_runner
+from compile.support.errors import VerificationError
+from compile.verify.elsewhere import find_emulator
 from runtime_py.device.preflight import this_machine
 from runtime_py.device.vulkan import VulkanDevice, VulkanDevices
 from runtime_py.package_format.manifest import Variant, VulkanNeeds
@@ -122,6 +125,25 @@ def test_the_first_emulator_that_can_is_taken_and_the_others_are_not_lost(
     )
     with pytest.raises(RunnerNotFoundError, match="the first is broken"):
         find_runner(target(Emulator("lavapipe", lanes=8)), variant(OTHER_TRIPLE))
+
+
+def test_a_check_elsewhere_runs_in_the_first_emulator_even_of_this_machines_own_kind(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {
+        "here": target(Emulator("lavapipe", lanes=8)),
+        "nowhere": target(),
+        "far": target(Emulator("qemu-aarch64", "cortex-a53")),
+    }
+    monkeypatch.setattr("compile.verify.elsewhere.registry", lambda: SimpleNamespace(get=known.__getitem__))
+    able = runner.Runner("rasteriser 1.0", True, (sys.executable,), {"PYTHONPATH": locations.python_path()})
+    monkeypatch.setitem(runner._EMULATORS, "lavapipe", lambda _: able)
+    here = msgspec.structs.replace(variant(OWN_TRIPLE), target="here")
+    assert find_emulator(here) == (able.name, able.python, able.environment)
+    with pytest.raises(VerificationError, match=r"no emulator here can run it\n.*names no emulator"):
+        find_emulator(msgspec.structs.replace(here, target="nowhere"))
+    with pytest.raises(VerificationError, match="make emulators"):
+        find_emulator(msgspec.structs.replace(variant(OTHER_TRIPLE), target="far"))
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ import pytest
 from makers.references import DIGEST, LABELS, PLAY, TIMES, make_answers, make_fake_reference
 from makers.runtime_fakes import fake_golden, fake_manifest, fake_parity, fake_variant, write_fake
 
-from runtime_py.device.gpu_selftest import run_replay
+from runtime_py.device.gpu_selftest import Elsewhere, run_replay
 from runtime_py.device.selection import Selection
 from runtime_py.device.vulkan import VulkanDevice
+from runtime_py.errors import PackageError
 from runtime_py.execute.logits import Logits
 from runtime_py.package_format.golden import join_golden
 from runtime_py.package_format.manifest import VulkanNeeds
@@ -51,7 +52,8 @@ def check(path: Path, monkeypatch: pytest.MonkeyPatch, script: str, seconds: flo
 
 
 def answer(passed: bool) -> str:
-    replay = Replay("gpu", fake_parity(passed), [], "vulkan: Mali", "aarch64", [], 0.1, 0.2)
+    parity = msgspec.structs.replace(fake_parity(passed), checked="2026-01-01T00:00:00Z", texts=2)
+    replay = Replay("gpu", parity, [], "vulkan: Mali", "aarch64", [], 0.1, 0.2)
     return f"print({msgspec.json.encode(replay).decode()!r})"
 
 
@@ -124,6 +126,27 @@ def test_a_reference_is_answered_by_the_process_too(
     assert checked.parity is not None
     assert checked.parity.decisions.flips == int(wrong)
     assert checked.exit_code == (3 if wrong else 0)
+
+
+def test_another_machine_answers_by_its_own_python_and_is_named_in_the_certificate(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = tmp_path / "seen"
+    script = (
+        f"import os, sys; open({str(seen)!r}, 'w').write(os.environ['ROOT'] + ' '.join(sys.argv[1:])); {answer(True)}"
+    )
+    machine = Elsewhere("qemu-aarch64 10.0, cortex-a72", (sys.executable, "-c", script), {"ROOT": "board "})
+    monkeypatch.setattr("runtime_py.tools.full_check.select_variant", None)  # what this machine can run does not matter
+    checked = check_fully(path, "gpu", certified=True, machine=machine)
+    assert checked.exit_code == 0
+    assert checked.certificate is not None
+    assert (checked.certificate.emulator, checked.certificate.architecture) == (machine.name, "aarch64")
+    assert checked.golden.parity.emulator == machine.name
+    assert seen.read_text().startswith(f"board -m runtime_py.tools.replay {path} --target gpu")
+    (kept,) = open_package(path).manifest.variants[0].certificates
+    assert kept == checked.certificate
+    with pytest.raises(PackageError, match="no variant"):
+        check_fully(path, "other", machine=machine)
 
 
 class _Parser:
