@@ -39,7 +39,8 @@ class _State(NamedTuple):
         regionals: Regional indicators in a row up to here.
         single: Whether the last base is a word of its own that is a letter.
         words: Words so far.
-        certain: Words up to the last character that is no mark.
+        certain: Words up to the last character that is neither a mark nor a pictograph.
+        pictured: Words up to the last character that is no mark.
         kept: Hashes so far.
         uppers: Capitals so far, in words that are kept.
     """
@@ -51,6 +52,7 @@ class _State(NamedTuple):
     single: Value
     words: Value
     certain: Value
+    pictured: Value
     kept: Value
     uppers: Value
 
@@ -103,7 +105,9 @@ class WordFinder:
         carried = [(zero, "i32")] * len(_State._fields)
         # What is written after the last character is never read.
         result = _State(*code.loop(code.index(0), stop, code.index(1), carried, self._step))
-        return result.words if self._version == 1 else result.certain
+        if self._version == 1:
+            return result.words
+        return one.select(one.compare("ne", result.certain, 0), result.certain, result.pictured)
 
     def arrays(self) -> tuple[Buffer, ...]:
         """Return the arrays with an element for each word."""
@@ -138,6 +142,8 @@ class WordFinder:
         solid = self._both(visible, self._negate(character.extends))
         regional = self._is(kind, BreakClass.REGIONAL)
         run = one.select(regional, one.do("addi", old.regionals, 1), 0)
+        is_content = self._is_content(character, old)
+        picture = self._either(regional, self._is(kind, BreakClass.PICTOGRAPH))
         return _State(
             one.select(character.begins, kind, old.last),
             one.select(visible, kind, old.before),
@@ -145,7 +151,8 @@ class WordFinder:
             one.select(visible, run, old.regionals),
             one.select(solid, one.select(self._is_single(kind, character.row, starts, old), 1, 0), old.single),
             words,
-            one.select(self._is_certain(character, old), words, old.certain),
+            one.select(self._both(is_content, self._negate(picture)), words, old.certain),
+            one.select(is_content, words, old.pictured),
             kept,
             uppers,
         )
@@ -210,8 +217,8 @@ class WordFinder:
         single = self._both(starts, self._either(self._is(kind, BreakClass.LETTER), unspaced))
         return single if self._version == 1 else self._both(single, one.compare("eq", self._folds(row, 1), 0))
 
-    def _is_certain(self, character: _Character, old: _State) -> Value:
-        """Add whether the words up to a character are words however the text goes on."""
+    def _is_content(self, character: _Character, old: _State) -> Value:
+        """Add whether a character is visible and no mark, or a mark that stays."""
         one, kind = self._one, character.kind
         mark = self._is(kind, BreakClass.TERMINAL)
         blank = self._either(self._is(kind, BreakClass.SPACE), mark)

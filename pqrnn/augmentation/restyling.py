@@ -1,13 +1,12 @@
 """Utterances rewritten as people and speech recognisers write them; the meaning stays.
 
-What one reads as the same text needs none of this: the projection folds capitals, compositions, invisible characters
-and final marks. What is left differs in words:
+What one reads as the same text needs none of this: the projection folds capitals, compositions, invisible characters,
+final marks and emoji. What is left differs in words:
 
 - *courtesy*: a word of courtesy before or after ("please", "thanks");
-- *emoji*: one at the end;
 - *apostrophes*: left out, and what they parted joined ("whats", "dont");
 - *accents*: left out ("reveille"), or umlauts written as two letters ("fuer");
-- *marks*: punctuation inside left out, and hyphens between letters.
+- *marks*: punctuation outside of slots left out, and hyphens between letters.
 """
 
 from __future__ import annotations
@@ -33,7 +32,6 @@ _COURTESY: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # before a
     "hi": (("कृपया", "सुनो", "प्लीज़"), ("प्लीज़", "धन्यवाद", "शुक्रिया", "कृपया")),
     "th": (("ช่ ว ย", "ก รุ ณ า", "ข อ"), ("ด้ ว ย", "ค รั บ", "ค่ ะ", "ข อ บ คุ ณ", "ห น่ อ ย")),
 }
-_EMOJI = [*"🙂😀😊😅😂🤣😍😎🤔😴😢😡👍👎🙏👏💪👋🎉🎶🎵🔥✨⭐💡❤💙☀⏰🚗🏠📅✅❗🍕☕"]
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 _APOSTROPHES = frozenset(each.encode() for each in "'’‘ʼ`´")
 _MARKS = frozenset(each.encode() for each in ",.;:!?…")
@@ -62,7 +60,7 @@ class Restyler:
         spelled = _keep_words(projection, {word: text.translate(_UMLAUTS).encode() for word, text in known.items()})
         phrases = {phrase for pair in _COURTESY.values() for side in pair for phrase in side}
         fresh = [*bare.values(), *spelled.values(), *self._joined.values()]
-        fresh += [word.encode() for phrase in phrases for word in phrase.split()] + [each.encode() for each in _EMOJI]
+        fresh += [word.encode() for phrase in phrases for word in phrase.split()]
         table.index(dict.fromkeys([*known, *fresh]))  # at once: a table that grows is copied
         self._words = dict(zip(table.index(known), known, strict=True))
         self._bare, self._spelled = (
@@ -70,13 +68,12 @@ class Restyler:
         )
         self._rows_of_joined = dict(zip(self._joined, table.index(self._joined.values()), strict=True))
         self._phrases = {phrase: table.index(word.encode() for word in phrase.split()) for phrase in phrases}
-        self._emoji = table.index(each.encode() for each in _EMOJI)
 
     def __call__(self, row: EncodedUtterance, share: float, rng: random.Random) -> EncodedUtterance:
         """Return the row, with probability `share` rewritten in one way that applies to it."""
         if rng.random() >= share:
             return row
-        kinds = [self._add_courtesy, self._add_emoji, self._leave_apostrophes, self._respell, self._leave_marks]
+        kinds = [self._add_courtesy, self._leave_apostrophes, self._respell, self._leave_marks]
         rng.shuffle(kinds)
         for kind in kinds:
             made = kind(row, rng)
@@ -90,9 +87,6 @@ class Restyler:
         if rng.random() < 0.4:
             return self._extend(self._phrases[rng.choice(before)], row, [])
         return self._extend([], row, self._phrases[rng.choice(after)])
-
-    def _add_emoji(self, row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
-        return self._extend([], row, [rng.choice(self._emoji)])
 
     def _extend(self, before: list[int], row: EncodedUtterance, after: list[int]) -> EncodedUtterance:
         words = [*before, *row.words, *after]
@@ -108,16 +102,19 @@ class Restyler:
         return row._replace(words=[other.get(word, word) for word in row.words])
 
     def _leave_marks(self, row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
-        """Leave out the marks that are in no slot."""
+        """Leave out the marks that are in no slot, and hyphens that begin none."""
         tags = row.tags or [self._outside] * len(row.words)
         texts = [self._words.get(word, b"") for word in row.words]
 
         def goes(index: int) -> bool:
+            outside = tags[index] == self._outside
             beside = (*texts[max(index - 1, 0) : index], *texts[index + 1 : index + 2])
             between = len(beside) == 2 and all(text.decode("utf-8", "replace").isalpha() for text in beside)
-            return texts[index] in _MARKS or (between and texts[index] in _HYPHENS)
+            if texts[index] in _HYPHENS:
+                return between and (outside or self._tags.is_inside(tags[index]))
+            return outside and texts[index] in _MARKS
 
-        kept = [index for index, tag in enumerate(tags) if tag != self._outside or not goes(index)]
+        kept = [index for index in range(len(tags)) if not goes(index)]
         return self._pick(row, kept)
 
     def _leave_apostrophes(self, row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:

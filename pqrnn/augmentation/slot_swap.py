@@ -49,6 +49,10 @@ class TagSet:
             return None
         return left if first or not second else self._numbers[f"B-{second}"]
 
+    def is_inside(self, tag: int) -> bool:
+        """Say whether a tag goes on with a slot that began before."""
+        return bool(self._labels[tag]) and not self._begins[tag]
+
     def write(self, label: str, words: int) -> list[int]:
         """Return the tags of a slot value of so many words."""
         return [self._numbers[f"B-{label}"], *([self._numbers[f"I-{label}"]] * (words - 1))]

@@ -9,6 +9,7 @@ Version 2 reads texts that differ in nothing that a speaker would hear as the sa
 - *Invisible characters* (Default_Ignorable_Code_Point) are read over: they are in no hash, and at no edge of a word.
 - *Final marks.* Marks that end a text (`.`, `?`, `!`, `,` and others' like) are no words. A full stop after a single
   letter stays, because it belongs to it: `7 p.m.`
+- *Final pictographs.* Emoji and flags that end a text are no words either, unless the text has nothing else.
 - *Other marks.* Dashes are hyphens, and quotation marks straight ones. Marks that open Spanish sentences are spaces.
 """
 
@@ -190,6 +191,9 @@ class CharacterReader(nn.Module):
 
         mark = visible * is_one_of(kind, [BreakClass.TERMINAL])
         content = visible * (1 - is_one_of(kind, [BreakClass.SPACE, BreakClass.TERMINAL]))
+        picture = content * is_one_of(kind, [BreakClass.PICTOGRAPH, BreakClass.REGIONAL])
+        # Where a text has anything else, pictographs may end it as marks do.
+        picture = picture * (content - picture).amax(-1, keepdim=True)
         # A word that is a single letter, with nothing before it that it could be the end of.
         single = starts * (
             is_one_of(kind, [BreakClass.LETTER])
@@ -199,8 +203,9 @@ class CharacterReader(nn.Module):
             before, [BreakClass.LETTER, BreakClass.UNSPACED, BreakClass.ACCENT]
         )
         stays = (decoded.folded == FULL_STOP).to(torch.int32) * after_single
-        ends = mark * (position >= (end * content).amax(-1, keepdim=True)).to(torch.int32) * (1 - stays)
-        kind = kind * (1 - mark) + (mark - ends) * int(BreakClass.SYMBOL)
+        last_end = (end * (content - picture)).amax(-1, keepdim=True)
+        ends = (mark + picture) * (position >= last_end).to(torch.int32) * (1 - stays * mark)
+        kind = (kind * (1 - mark) + mark * int(BreakClass.SYMBOL)) * (1 - ends)
         return visible, kind, starts * (1 - ends)
 
 

@@ -61,6 +61,7 @@ _UNSPACED_SCRIPTS = frozenset(
 # KATAKANA-HIRAGANA PROLONGED SOUND MARK and its half-width form: script Common, yet used inside Japanese only.
 _UNSPACED_COMMON = (0x30FC, 0xFF70)
 _ZERO_WIDTH_SPACE, _BYTE_ORDER_MARK, _ZERO_WIDTH_JOINER = 0x200B, 0xFEFF, 0x200D
+_SKIN_TONES = slice(0x1F3FB, 0x1F400)
 _OPENING_MARKS = (0xA1, 0xBF)  # of Spanish sentences
 _ELLIPSES = (0x2025, 0x2026)
 _WAVES = (0x301C, 0x3030, 0x30A0)  # dashes in name, letters' companions in use
@@ -132,6 +133,7 @@ def _classify_further(ucd: Path, database: _Database, kind: npt.NDArray[np.int32
     # Not the fillers of Hangul, which are letters; and interlinear annotation, which is as invisible as the rest.
     ignorable &= ~np.isin(database.category, ["Lo"])
     ignorable[0xFFF9:0xFFFC] = True
+    ignorable[_SKIN_TONES] = True
     ignorable[[_ZERO_WIDTH_SPACE, _ZERO_WIDTH_JOINER]] = False
     accent = (database.combining_class != 0) & ~ignorable
     accent[[0xFF9E, 0xFF9F]] = True  # half-width voicing marks, whose compatible forms are accents

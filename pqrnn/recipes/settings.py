@@ -217,8 +217,8 @@ class TrainingConfig(Settings, frozen=True, kw_only=True):
     restyle: Annotated[
         Share,
         option(
-            "Share of utterances rewritten in a training step as people and recognisers write: a word of courtesy or "
-            "an emoji more, apostrophes, accents, hyphens or marks fewer. Texts that teachers answered stay.",
+            "Share of utterances rewritten in a training step as people and recognisers write: a word of courtesy "
+            "more, apostrophes, accents, hyphens or marks fewer. Texts that teachers answered stay.",
             "--restyle",
         ),
     ] = 0.1

@@ -55,7 +55,8 @@ def own_class(character: str) -> int:
     ignorable = bool(_IGNORABLE.match(character)) and unicodedata.category(character) != "Lo"
     if character == "\u200d":
         return JOINER
-    if (ignorable or 0xFFF9 <= code <= 0xFFFB) and character != "\u200b":
+    skin_tone = 0x1F3FB <= code <= 0x1F3FF
+    if (ignorable or skin_tone or 0xFFF9 <= code <= 0xFFFB) and character != "\u200b":
         return IGNORED
     if character in "¡¿":
         return SPACE
@@ -193,8 +194,11 @@ def segment(data: bytes) -> list[_Word]:
             is_open = True
         before = each.kind
         base = base if extends else each.kind
-    last = max((i for i, each in enumerate(seen) if each.kind not in (SPACE, TERMINAL)), default=-1)
-    final = [each for each in seen[last + 1 :] if each.kind == TERMINAL]
+    content = [i for i, each in enumerate(seen) if each.kind not in (SPACE, TERMINAL)]
+    # A text of emoji alone is read; after anything else they end a text as marks do.
+    content = [i for i in content if seen[i].kind not in (PICTOGRAPH, REGIONAL)] or content
+    last = max(content, default=-1)
+    final = [each for each in seen[last + 1 :] if each.kind != SPACE]
     kept = [word for word in words if word.characters[0] not in final]
     if final and final[0] is seen[last + 1] and final[0].bases == "." and kept and _is_single(kept, seen[last]):
         kept.append(_Word([final[0]]))

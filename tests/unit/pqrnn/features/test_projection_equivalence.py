@@ -194,6 +194,19 @@ def test_marks_at_the_end_are_no_words(text: str, mark: str) -> None:
         ("❤\ufe0f ok", "❤ ok"),
         ("👨\u200d👩\u200d👧 ok", "👨\u200d👩\u200d👧 ok"),
         ("co\u00adop e-mail", "co\u00adop e - mail"),
+        ("play jazz 🙂", "play jazz"),
+        ("play jazz 🙂 !", "play jazz"),
+        ("play jazz! ❤\ufe0f🎉", "play jazz"),
+        ("ok 👍🏽", "ok"),
+        ("👍🏽 ok", "👍 ok"),
+        ("come to 🇫🇷", "come to"),
+        ("hi 👨\u200d👩\u200d👧", "hi"),
+        ("🙂 hi", "🙂 hi"),
+        ("add 🍕 to the list", "add 🍕 to the list"),
+        ("at 7 p. 🙂", "at 7 p ."),
+        ("👍", "👍"),
+        ("👍 🎉!", "👍 🎉"),
+        ("?👍", "? 👍"),
         ("it's 5-6 o'clock", "it ' s 5 - 6 o ' clock"),
         ("turn it off - now", "turn it off - now"),
     ],
@@ -213,3 +226,10 @@ def test_invisible_characters_are_read_over(text: str, invisible: str, data: st.
     remove: Callable[[str], str] = lambda word: "".join(each for each in word if each not in INVISIBLE)  # noqa: E731
     assert list(map(remove, words(marked))) == list(map(remove, words(text)))
     assert all(word[0] not in INVISIBLE and word[-1] not in INVISIBLE for word in words(marked))
+
+
+@examples(200)
+@given(_KNOWN, st.text(st.sampled_from("🙂👍🏽❤\ufe0f🇫🇷👨\u200d👩 !."), min_size=1, max_size=6))
+def test_emoji_at_the_end_are_read_over_where_there_is_anything_else(text: str, emoji: str) -> None:
+    if words(text) and not regex.search(r"[\p{Extended_Pictographic}\p{Regional_Indicator}.]", text):
+        assert_same(text, f"{text} {emoji}")

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles.effort import examples
-from oracles.projection_2 import IGNORED, JOINER, SPACE, TERMINAL, own_class
+from oracles.projection_2 import IGNORED, JOINER, PICTOGRAPH, REGIONAL, SPACE, TERMINAL, own_class
 from oracles.texts import byte_texts, texts
 from oracles.unicode_classes import break_class
 
@@ -94,7 +94,7 @@ def test_words_leave_out_only_what_is_no_part_of_any(data: bytes) -> None:
     for start, end in [*spans[0, : counts[0]].tolist(), (len(data), len(data))]:
         assert position <= start <= end <= len(data)
         skipped = {own_class(character) for character in data[position:start].decode("utf-8", "replace")}
-        assert skipped <= {SPACE, JOINER, IGNORED, TERMINAL}
+        assert skipped <= {SPACE, JOINER, IGNORED, TERMINAL, PICTOGRAPH, REGIONAL}
         if start < end:
             word = data[start:end].decode("utf-8", "replace")
             assert own_class(word[0]) not in (SPACE, JOINER, IGNORED)
