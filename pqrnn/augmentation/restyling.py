@@ -70,9 +70,13 @@ class Restyler:
         self._phrases = {phrase: table.index(word.encode() for word in phrase.split()) for phrase in phrases}
 
     def __call__(self, row: EncodedUtterance, share: float, rng: random.Random) -> EncodedUtterance:
-        """Return the row, with probability `share` rewritten in one way that applies to it."""
+        """Return the row, with probability `share` rewritten in one way that applies to it.
+
+        A teacher's answer to it stays that to the text as it was: the row says which of its words are which of that.
+        """
         if rng.random() >= share:
             return row
+        row = row._replace(origins=list(range(len(row.words)))) if row.logit_index >= 0 else row
         kinds = [self._add_courtesy, self._leave_apostrophes, self._respell, self._leave_marks]
         rng.shuffle(kinds)
         for kind in kinds:
@@ -89,11 +93,11 @@ class Restyler:
         return self._extend([], row, self._phrases[rng.choice(after)])
 
     def _extend(self, before: list[int], row: EncodedUtterance, after: list[int]) -> EncodedUtterance:
-        words = [*before, *row.words, *after]
-        if row.tags is None:
-            return row._replace(words=words)
-        outside = self._outside
-        return row._replace(words=words, tags=[outside] * len(before) + row.tags + [outside] * len(after))
+        def extend(values: list[int] | None, added: int) -> list[int] | None:
+            return None if values is None else [added] * len(before) + values + [added] * len(after)
+
+        tags, origins = extend(row.tags, self._outside), extend(row.origins, -1)
+        return row._replace(words=[*before, *row.words, *after], tags=tags, origins=origins)
 
     def _respell(self, row: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
         other = self._bare
@@ -121,8 +125,9 @@ class Restyler:
         """Leave out apostrophes, and join the words beside each, unless they are of two slots."""
         words: list[int] = []
         tags: list[int] = []
+        origins: list[int] = []
         given = row.tags or [self._outside] * len(row.words)
-        for word, tag in zip(row.words, given, strict=True):
+        for index, (word, tag) in enumerate(zip(row.words, given, strict=True)):
             middle = len(words) >= 2 and self._words.get(words[-1]) in _APOSTROPHES
             pair = (self._words.get(words[-2], b""), self._words.get(word, b"")) if middle else (b"", b"")
             joined = self._rows_of_joined.get(pair)
@@ -130,13 +135,21 @@ class Restyler:
             if joined is None or together is None:
                 words.append(word)
                 tags.append(tag)
+                origins.append(index)
             else:
-                words[-2:], tags[-2:] = [joined], [together]
-        return row._replace(words=words, tags=None if row.tags is None else tags)
+                first = origins[-2] if together == tags[-2] else index
+                words[-2:], tags[-2:], origins[-2:] = [joined], [together], [first]
+        return row._replace(
+            words=words,
+            tags=None if row.tags is None else tags,
+            origins=None if row.origins is None else [row.origins[index] for index in origins],
+        )
 
     def _pick(self, row: EncodedUtterance, kept: Sequence[int]) -> EncodedUtterance:
-        tags = None if row.tags is None else [row.tags[index] for index in kept]
-        return row._replace(words=[row.words[index] for index in kept], tags=tags)
+        def pick(values: list[int] | None) -> list[int] | None:
+            return None if values is None else [values[index] for index in kept]
+
+        return row._replace(words=[row.words[index] for index in kept], tags=pick(row.tags), origins=pick(row.origins))
 
 
 def _keep_words(projection: Projection, made: Mapping[_Key, bytes]) -> dict[_Key, bytes]:

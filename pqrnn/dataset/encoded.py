@@ -22,6 +22,8 @@ class EncodedUtterance(NamedTuple):
         intent: -1 where unknown.
         logit_index: Index of a teacher's answer in the logit store, -1 where there is none.
         language: Language, such as "en"; empty where the data do not say.
+        origins: Where a rewritten text has a teacher's answer: for each word the one of the text that the teacher read
+            that it stands for, -1 for a word that was added; `None` where the words are those that the teacher read.
     """
 
     words: list[int]
@@ -29,6 +31,7 @@ class EncodedUtterance(NamedTuple):
     intent: int
     logit_index: int = -1
     language: str = ""
+    origins: list[int] | None = None
 
 
 class EncodedDataset(NamedTuple):

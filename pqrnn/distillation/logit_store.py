@@ -61,6 +61,10 @@ class TeacherLogits(NamedTuple):
     relations: Tensor | None = None
 
 
+# Logit of a decision without doubt, at any usual temperature and number of tags.
+_CERTAIN = 100.0
+
+
 class SoftTargets(NamedTuple):
     """A teacher's answers for a batch.
 
@@ -103,6 +107,8 @@ class LogitStore:
         """Keep the parts; `tags` is float16[words of all texts, L], `relations` float16, empty where none were kept."""
         self.index, self.texts, self.intent = index, texts, intent
         self._tags, self._relations = tags, relations
+        self._outside = torch.zeros((1, tags.shape[1]), dtype=tags.dtype)
+        self._outside[0, index.labels.tags.index("O")] = _CERTAIN
         counts = torch.tensor([0, *(len(text.words) for text in texts)])
         self._starts = counts.cumsum(0).tolist()
         squares = counts.square().cumsum(0).tolist()
@@ -123,11 +129,22 @@ class LogitStore:
         words = len(self.texts[index].words)
         return self._relations[self._squares[index] : self._squares[index + 1]].reshape(self.heads, words, words)
 
-    def targets(self, indices: Sequence[int], width: int) -> SoftTargets:
-        """Return the answers for a batch, `width` words wide."""
+    def targets(
+        self, indices: Sequence[int], width: int, origins: Sequence[Sequence[int] | None] | None = None
+    ) -> SoftTargets:
+        """Return the answers for a batch, `width` words wide.
+
+        Args:
+            indices: Texts that the teacher read.
+            width: Words of the widest text of the batch.
+            origins: For each text that was rewritten since the word of the teacher's text that each of its words stands
+                for, -1 for words that were added, which are in no slot (`EncodedUtterance.origins`).
+        """
         tags = torch.zeros((len(indices), width, self._tags.shape[1]))
         for row, index in enumerate(indices):
             logits = self.tags(index)
+            if origins is not None and (words := origins[row]) is not None:
+                logits = torch.cat([logits, self._outside])[torch.tensor(words, dtype=torch.int64)]
             tags[row, : len(logits)] = logits
         relations = torch.zeros((len(indices), self.heads, width, width)) if self.heads else None
         if relations is not None:

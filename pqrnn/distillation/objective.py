@@ -49,15 +49,27 @@ class DistillationObjective(NamedTuple):
                 "the weight 0"
             )
 
-    def gather(self, table: WordTable) -> list[list[EncodedUtterance]]:
-        """Return the variants of each training utterance, itself first, and then those of texts without labels."""
+    @property
+    def follows_rewriting(self) -> bool:
+        """Whether an answer can be learned for a rewritten text; relations of words that were added are not known."""
+        return not self.config.relation_weight
+
+    def gather(self, table: WordTable, languages: Sequence[str]) -> list[list[EncodedUtterance]]:
+        """Return the variants of each training utterance, itself first, and then those of texts without labels.
+
+        Args:
+            table: Table of words, to which theirs are added.
+            languages: Language of each training utterance; texts without labels are of theirs if it is only one.
+        """
         texts = self.store.texts
+        only = languages[0] if len(set(languages)) == 1 else ""
         table.index(dict.fromkeys(word for text in texts for word in text.words))  # at once: a growing table is copied
         variants: dict[int, list[EncodedUtterance]] = {}
         for index, text in enumerate(texts):
             tags = None if text.tags is None else list(text.tags)
+            language = languages[text.source] if text.source < len(languages) else only
             variants.setdefault(text.source, []).append(
-                EncodedUtterance(table.index(text.words), tags, text.intent, index)
+                EncodedUtterance(table.index(text.words), tags, text.intent, index, language)
             )
         return [variants[source] for source in sorted(variants)]
 
@@ -85,7 +97,11 @@ class DistillationObjective(NamedTuple):
             totals: Divisors of the sums, as in `pqrnn.model.losses`.
         """
         config = self.config
-        targets = self.store.targets([utterance.logit_index for utterance in utterances], mask.shape[1])
+        targets = self.store.targets(
+            [utterance.logit_index for utterance in utterances],
+            mask.shape[1],
+            [utterance.origins for utterance in utterances],
+        )
         soft = distillation_loss(
             encoding.intent,
             encoding.tags,

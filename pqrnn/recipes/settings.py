@@ -218,7 +218,8 @@ class TrainingConfig(Settings, frozen=True, kw_only=True):
         Share,
         option(
             "Share of utterances rewritten in a training step as people and recognisers write: a word of courtesy "
-            "more, apostrophes, accents, hyphens or marks fewer. Texts that teachers answered stay.",
+            "more, apostrophes, accents, hyphens or marks fewer. What teachers answered to the text as it was is "
+            "learned for it, too.",
             "--restyle",
         ),
     ] = 0.1
@@ -286,8 +287,12 @@ class TransferConfig(Settings, frozen=True, kw_only=True):
     ] = msgspec.field(default=0.0, name="misspell")
     variant_restyle: Annotated[
         Share,
-        option("Share of variants rewritten as people and recognisers write.", "--variant-restyle"),
-    ] = 0.15
+        option(
+            "Share of variants rewritten as people and recognisers write before the teacher reads them, for teachers "
+            "that read such texts well.",
+            "--variant-restyle",
+        ),
+    ] = 0.0
     sampled: Annotated[
         float,
         Meta(ge=0.0),

@@ -78,7 +78,7 @@ class TrainingBatches:
     def _augment(self, utterance: EncodedUtterance, rng: random.Random) -> EncodedUtterance:
         if self._config.swap and utterance.logit_index < 0:  # stored logits are about the very words
             utterance = self._swap(utterance, self._config.swap, rng)
-        if self._restyle is not None and utterance.logit_index < 0:
+        if self._restyle is not None:
             utterance = self._restyle(utterance, self._config.restyle, rng)
         if self._misspell is not None:
             utterance = self._misspell(utterance, self._config.misspell, rng)

@@ -141,12 +141,13 @@ class _Run:
             misspell = _make_misspeller(model, self.table, training, config.seed) if config.misspell else None
             restyle = (
                 Restyler(training.words, labels.tags, model.projection, self.table)
-                if config.restyle and objective is None
+                if config.restyle and (objective is None or objective.follows_rewriting)
                 else None
             )
             held_out = encode_examples(development, self.table, labels.intents, labels.tags)
         utterances = self.dataset.utterances
-        variants = [[each] for each in utterances] if objective is None else objective.gather(self.table)
+        languages = [each.language for each in utterances]
+        variants = [[each] for each in utterances] if objective is None else objective.gather(self.table, languages)
         self.batches = TrainingBatches(
             variants, config, SlotSwap(utterances, labels.tags), misspell, objective, restyle
         )

@@ -11,6 +11,7 @@ from oracles.effort import examples
 
 from pqrnn.augmentation import restyling
 from pqrnn.augmentation.restyling import Restyler
+from pqrnn.augmentation.spelling import leave_accents
 from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.distillation.transfer_set import Lexicon
 from pqrnn.features.projection import Projection
@@ -97,6 +98,25 @@ def test_intent_and_slots_stay(number: int, seed: int, language: str) -> None:
     assert [span.label for span in scheme.spans(made.tags)] == [span.label for span in scheme.spans(row.tags)]
     assert restyle(row._replace(tags=None), 1.0, random.Random(seed)).tags is None
     assert restyle(row, 0.0, random.Random(seed)) is row
+
+
+@examples(80)
+@given(st.integers(0, len(TEXTS) - 1), st.integers(0, 10**6))
+def test_a_teachers_answer_goes_with_the_words_that_it_is_about(number: int, seed: int) -> None:
+    restyle, table, rows = make()
+    row = rows[number]
+    assert restyle(row, 1.0, random.Random(seed)).origins is None
+    made = restyle(row._replace(logit_index=7), 1.0, random.Random(seed))
+    assert made.logit_index == 7
+    assert made.origins is not None and made.tags is not None and row.tags is not None
+    assert len(made.origins) == len(made.words)
+    kept = [origin for origin in made.origins if origin >= 0]
+    assert kept == sorted(set(kept))
+    for word, tag, origin in zip(made.words, made.tags, made.origins, strict=True):
+        assert TAGS[tag] == (TAGS[row.tags[origin]] if origin >= 0 else "O")
+        if origin >= 0:  # only accents are left out of it, or letters of its neighbours are joined to it
+            before, after = (table.words[index].decode() for index in (row.words[origin], word))
+            assert leave_accents(before)[:1] in leave_accents(after)
 
 
 def test_phrases_are_written_word_by_word_as_the_projection_finds_them() -> None:

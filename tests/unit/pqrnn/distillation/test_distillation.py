@@ -391,7 +391,7 @@ _ROOM_LABELS = Labels(("off", "on"), ("O", "B-room", "I-room"))
 
 def _transfer(**changes: Any) -> TransferConfig:
     """Settings that rewrite no variant, so that what else is done can be told."""
-    return TransferConfig(variant_restyle=0.0, **changes)
+    return TransferConfig(**changes)
 
 
 def test_recombined_drafts_keep_gold_labels_only_where_their_template_is_known() -> None:
@@ -541,6 +541,17 @@ def test_the_loss_of_a_lesson_is_the_weighed_sum_of_both(tmp_path: Path) -> None
     )
     found = objective.blend(torch.tensor(10.0), encoding, rows, mask)
     assert float(found) == pytest.approx(0.25 * 10.0 + 0.5 * (8.0 * intent + tags), rel=1e-4)
+
+
+def test_a_rewritten_text_is_answered_word_by_word_as_it_was(tmp_path: Path) -> None:
+    _write(tmp_path, _drafts(4))
+    lessons = read_logits(tmp_path)
+    plain, rewritten = lessons.targets([3, 1], 3), lessons.targets([3, 1], 4, [[-1, 0, 2], None])
+    assert torch.equal(rewritten.intent, plain.intent)
+    assert torch.equal(rewritten.tags[0, 1:3], plain.tags[0, [0, 2]])
+    assert torch.equal(rewritten.tags[1, :3], plain.tags[1])
+    outside = lessons.index.labels.tags.index("O")
+    assert float((rewritten.tags[0, 0] / 10.0).softmax(-1)[outside]) > 0.999
 
 
 def test_relations_are_kept_when_asked_for_and_pull_the_student_to_them(teacher: Path, tmp_path: Path) -> None:
