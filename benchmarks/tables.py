@@ -314,6 +314,27 @@ def render_unseen_pairs() -> str:
     return table(["parser", "decision", "exact match", "intent accuracy"], rows) + _source(results)
 
 
+def render_parity() -> str:
+    """Render what each target of a parser answers beside its teacher."""
+    results = load_results("parity")
+    rows = []
+    for work in _works(results):
+        certified, retention = find_row(results, work, "certified"), find_row(results, work, "retention")
+        flips = [find_row(results, work, f"{kind} flips") for kind in ("intent", "slot")]
+        rows.append(
+            [
+                work,
+                certified.note.removeprefix("run by ") if certified is not None else "",
+                "" if retention is None else f"{retention.n:,}",
+                *("" if row is None else f"{row.value:.0f}" for row in flips),
+                *(interval(results, work, metric) for metric in ("exact match", "retention")),
+                "yes" if certified is not None and certified.value else "no",
+            ]
+        )
+    head = ["parser, target", "run by", "texts", "intent flips", "slot flips", "exact match", "retention", "certified"]
+    return table(head, rows) + _source(results)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "quality": render_quality,
     "real_life": render_real_life,
