@@ -10,23 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
-from makers.references import DIGEST, LABELS, PLAY, TIMES, make_answers, make_fake_reference
-from makers.runtime_fakes import fake_manifest, fake_parity, fake_variant, write_fake
+from makers.report import make_document
 
-from compile.report.document import Document, Point, distribution, find_confusions, find_slot_errors
+from compile.report.document import Document, find_slot_errors
 from compile.report.page import render
-from compile.report.sensitivity import LayerNoise
-from compile.target_bench.figures import EntryFigures, TargetFigures
-from runtime_py.package_format.certificates import certify_replay
-from runtime_py.package_format.package import open_package, write_manifest
-from runtime_py.parity.check import judge_answers
-from runtime_py.parity.metrics import Frame
-from runtime_py.tools.check import CheckResult
-from runtime_py.tools.inspect import inspect_package
 
-_EVIL = "<script>alert('x')</script> & \u202e\x1b[31m"
 _VOID = {"meta", "br", "input", "img", "link", "hr", "path", "use", "rect"}
 
 
@@ -70,61 +59,10 @@ def _read(page: str) -> _Reader:
     return reader
 
 
-def _make(tmp_path: Path, teacher: bool = True, parity: bool = True) -> Document:
-    variants = [fake_variant("host"), fake_variant("linux-riscv64", triple="riscv64-unknown-linux-gnu")]
-    manifest = fake_manifest(*variants)
-    model = msgspec.structs.replace(manifest.model, checkpoint=DIGEST)
-    manifest = write_fake(
-        tmp_path / "a.pqrnn", msgspec.structs.replace(manifest, model=model, labels=LABELS, name=_EVIL)
-    )
-    passed = msgspec.structs.replace(
-        fake_parity(True),
-        texts=2,
-        machine="A board <1>",
-        runtime="iree 3.13.0, local-sync",
-        checked="2026-01-02T00:00:00Z",
-    )
-    certificate = certify_replay(manifest, manifest.variants[0], passed, architecture="x86_64", made_by="build")
-    certificate = msgspec.structs.replace(certificate, figures=certificate.figures | {"retention": 0.97})
-    certified = msgspec.structs.replace(manifest.variants[0], certificates=[certificate])
-    write_manifest(tmp_path / "a.pqrnn", msgspec.structs.replace(manifest, variants=[certified, manifest.variants[1]]))
-    open_package(tmp_path / "a.pqrnn")
-    gold: list[Frame] = [TIMES, PLAY, ("weather", ())] * 20
-    mine: list[Frame] = [TIMES, PLAY, PLAY] * 20
-    mine[0] = ("alarm", ())
-    reference = make_fake_reference(
-        gold, mine, [TIMES, TIMES, PLAY] * 20 if teacher else None, locales=("en", "de"), data=_EVIL
-    )
-    report, frames = judge_answers(manifest, reference, "home.reference", make_answers(mine))
-    times = np.random.default_rng(0).lognormal(11, 0.2, 500).astype(np.int64)
-    points = [Point("package", 2_000_000, 0.83, 59.0), Point("teacher", 90_000_000, 0.85, None)]
-    entry = EntryFigures("parse_8", 8, 64, "a", 5, [59.0, 58.0, 60.5], None, None, 1)
-    emulated = EntryFigures("parse_8", 8, 64, "a", 5, [], 123_456, 130_000, 1)
-    return Document(
-        created="2026-01-01T00:00:00Z",
-        package=inspect_package(tmp_path / "a.pqrnn"),
-        golden=CheckResult("a.pqrnn", "host", "a test", passed, []),
-        parity=report if parity else None,
-        points=points if parity else [],
-        confusions=find_confusions(gold, frames) if parity else [],
-        slots=find_slot_errors(gold, frames) if parity else [],
-        latency=[distribution(part, times) for part in ("text to parse", "compiled function")] if parity else [],
-        targets=[
-            TargetFigures("host", "this machine", False, [], 10, 5, 3, 2, [entry], {}),
-            TargetFigures("linux-riscv64", "QEMU", True, [], 11, 6, 3, 2, [emulated], {}),
-        ]
-        if parity
-        else [],
-        noise=[LayerNoise("layers.0.product", 38.25, 0.001, 1000), LayerNoise("tags", 30.5, 0.0, 10)] if parity else [],
-        environment={"machine": "A board <1>"},
-        notes=["No reference file was given."] if not parity else [],
-    )
-
-
 @pytest.fixture(params=[(True, True), (False, True), (True, False)], ids=["taught", "untaught", "without"])
 def document(request: pytest.FixtureRequest, tmp_path: Path) -> Document:
     pytest.importorskip("matplotlib")
-    return _make(tmp_path, *request.param)
+    return make_document(tmp_path, *request.param)
 
 
 def test_every_figure_is_that_of_the_json(document: Document) -> None:
@@ -199,7 +137,7 @@ def test_equal_documents_give_equal_pages(document: Document) -> None:
 
 def test_variants_are_certified_or_unverified(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    shown = " ".join(_read(render(_make(tmp_path))).texts)
+    shown = " ".join(_read(render(make_document(tmp_path))).texts)
     assert "certified" in shown and "A board <1>" in shown
     assert "unverified" in shown
     assert "not run" in shown  # why
@@ -207,7 +145,7 @@ def test_variants_are_certified_or_unverified(tmp_path: Path) -> None:
 
 def test_slots_of_an_utterance_are_named_beside_their_colours(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    page = render(_make(tmp_path))
+    page = render(make_document(tmp_path))
     assert re.search(r'<mark class="m0">s0000<small>time</small></mark>', page)
 
 
