@@ -249,3 +249,20 @@ def test_negated_commands_are_made_often_enough_to_be_learned(locale: str) -> No
 @pytest.mark.parametrize("locale", LOCALES)
 def test_no_sentence_is_made_under_two_intents(locale: str) -> None:
     assert lint_grammar(_load(locale)) == []
+
+
+@pytest.mark.parametrize(
+    ("locale", "sign"),
+    [("en", "minus"), ("de", "minus"), ("fr", "moins"), ("es", "menos"), ("hi", "माइनस"), ("th", "ลบ")],
+)
+def test_a_sign_is_part_of_the_temperature(locale: str, sign: str) -> None:
+    """What leaves it out turns the heating up."""
+    found = [
+        (row.text, row.text[slot.start : slot.end])
+        for row in itertools.islice(_load(locale).draw(1), 6000)
+        for slot in row.slots
+        if row.intent == "climate_set" and slot.label == "temperature"
+    ]
+    signed = [value for _, value in found if value.strip().startswith((sign, "-"))]
+    assert 0.02 < len(signed) / len(found) < 0.3
+    assert not any(re.search(rf"({sign}\s*|\s-){re.escape(value)}", text) for text, value in found)
