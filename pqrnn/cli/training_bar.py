@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from pqrnn.cli.output import make_console
 from pqrnn.training.reporting import TrainingReporter
+from pqrnn.training.scores import REWRITTEN
 from runtime_py.terminal import printable
 
 _LOG_SECONDS = 30.0  # between two lines in a log
@@ -80,10 +81,11 @@ class TrainingBar(TrainingReporter, AbstractContextManager[Any]):
         """Keep the score for the bar; print it where there is none."""
         dev = record["dev"]
         self._score = f"  dev exact match {dev['exact_match']['value']:.2%}"
+        also = f" (rewritten {dev[REWRITTEN]['value']:.2%})" if REWRITTEN in dev else ""
         if not self._draws:
             self.note(
                 f"epoch {record['epoch']}: loss {record['loss']:.3f}, "
-                f"dev exact match {dev['exact_match']['value']:.2%}, "
+                f"dev exact match {dev['exact_match']['value']:.2%}{also}, "
                 f"intent {dev['intent_accuracy']['value']:.2%}, slot F1 {dev['slot_f1']['value']:.2%}"
             )
 

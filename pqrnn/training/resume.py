@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from pqrnn.errors import TrainingError
+from pqrnn.training.scores import choosing_score
 from runtime_py.atomic_files import write_atomic
 
 _HEAD = "progress"
@@ -24,7 +25,7 @@ class TrainingState(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         settings: Fingerprint of everything that decides the result; a state of other settings is not taken up.
         step: Optimiser steps done.
         epoch: Epochs finished.
-        best: Highest development exact match so far.
+        best: Highest development score so far that an epoch is chosen by.
         best_epoch: The latest epoch that had it, which is kept; 0 for the weights that the run began with.
         improved_epoch: The first epoch that had it, from which patience counts.
         loss_sum: Sum of the losses of the epoch under way.
@@ -77,7 +78,7 @@ class TrainingState(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             }
         )
         self.loss_sum = 0.0
-        score = scores["exact_match"]["value"]
+        score = choosing_score(scores)
         if score > self.best:
             self.improved_epoch = self.epoch
         if score < self.best:

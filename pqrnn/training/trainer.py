@@ -20,17 +20,13 @@ from pqrnn.augmentation.restyling import Restyler
 from pqrnn.augmentation.slot_swap import SlotSwap
 from pqrnn.data.examples import Example
 from pqrnn.data.fingerprint import fingerprint_examples
-from pqrnn.dataset.encoded import EncodedDataset, encode_examples
+from pqrnn.dataset.encoded import encode_examples
 from pqrnn.dataset.labels import list_labels
 from pqrnn.dataset.segmented import SegmentedExamples, segment_examples
 from pqrnn.distillation.loading import NetworkConfig, make_network
 from pqrnn.distillation.objective import DistillationObjective
 from pqrnn.distributed import all_gather, broadcast, is_leader, process_rank
 from pqrnn.errors import TrainingError
-from pqrnn.evaluation.frame_weights import decide_on
-from pqrnn.evaluation.frames import frame_of_example
-from pqrnn.evaluation.metrics import score_frames
-from pqrnn.evaluation.prediction import compute_encoded_logits, predict_encoded
 from pqrnn.model.network import Network, WordTable
 from pqrnn.recipes.settings import ProjectionConfig, TrainingConfig
 from pqrnn.seeding import make_random
@@ -40,6 +36,8 @@ from pqrnn.training.config import learning_rate
 from pqrnn.training.reporting import TrainingOutcome, TrainingReporter
 from pqrnn.training.resume import TrainingState
 from pqrnn.training.run_settings import RunSettings, hash_weights
+from pqrnn.training.scorer import Scorer, rewrite_all
+from pqrnn.training.scores import choosing_score
 from pqrnn.training.signals import Signals
 from pqrnn.training.step import TrainingStep
 from runtime_py.decode.labels import Labels
@@ -145,6 +143,11 @@ class _Run:
                 else None
             )
             held_out = encode_examples(development, self.table, labels.intents, labels.tags)
+            rewritten = (
+                rewrite_all(held_out, Restyler(held_out.examples.words, labels.tags, model.projection, self.table))
+                if config.restyle
+                else []
+            )
         utterances = self.dataset.utterances
         languages = [each.language for each in utterances]
         variants = [[each] for each in utterances] if objective is None else objective.gather(self.table, languages)
@@ -153,7 +156,7 @@ class _Run:
         )
         self.total = self.batches.per_epoch * config.epochs
         self.step = TrainingStep(model, self.table, config, self.total, objective)
-        self.scorer = _Scorer(held_out, labels, self.table)
+        self.scorer = Scorer(held_out, labels, self.table, rewritten)
 
     def finish(
         self,
@@ -230,7 +233,7 @@ class _Run:
     def _score_start(self, progress: TrainingState, artifacts: RunArtifacts) -> None:
         """Score the weights that the run begins with: they are kept if nothing that is learned is as good."""
         scores = self.scorer(self.step.average)
-        progress.start, progress.best = scores, scores["exact_match"]["value"]
+        progress.start, progress.best = scores, choosing_score(scores)
         artifacts.keep(self.step.average)
 
     def _end_epoch(self, progress: TrainingState, artifacts: RunArtifacts, signals: Signals) -> None:
@@ -250,38 +253,6 @@ class _Run:
             f"{len(self.table)} distinct words, {self.step.model.parameters_count():,} parameters\n"
             f"training: {self.dataset.report.describe()}\ndevelopment: {held_out.report.describe()}"
         )
-
-
-class _Scorer:
-    """Scores networks on the development set.
-
-    Attributes:
-        dataset: The development set.
-        decoder: Turns logits into parses.
-    """
-
-    def __init__(self, dataset: EncodedDataset, labels: Labels, table: WordTable) -> None:
-        self.dataset, self.labels, self.decoder, self._table = dataset, labels, labels.decoder(), table
-        self._gold = [frame_of_example(example) for example in dataset.examples]
-
-    def __call__(self, network: Network) -> dict[str, Any]:
-        """Return the scores, in every process those of the leader: other machines might round differently."""
-        if not is_leader():
-            return broadcast({})
-        frames = predict_encoded(network, self.decoder, self.dataset, self._table)
-        return broadcast(score_frames(self._gold, frames).as_dict())
-
-    def choose(self, network: Network | None) -> tuple[Labels, dict[str, Any]]:
-        """Return the labels with the best weights of the frames, and the scores under them.
-
-        Args:
-            network: What the run keeps; only the leader's is looked at.
-        """
-        if not is_leader() or network is None:
-            return broadcast((self.labels, {}))
-        answers = compute_encoded_logits(network, self.dataset, self._table)
-        labels, scores = decide_on(self.labels, self.dataset.examples, answers)
-        return broadcast((labels, {"dev": scores.as_dict()}))
 
 
 def _describe_weights(labels: Labels) -> str:
