@@ -25,6 +25,7 @@ from pqrnn.training import step as training_step
 from pqrnn.training import trainer as training
 from pqrnn.training.reporting import TrainingOutcome, TrainingReporter
 from pqrnn.training.resume import TrainingState, read_progress
+from pqrnn.training.scores import choosing_score
 from pqrnn.training.signals import Signals
 from pqrnn.training.trainer import train
 
@@ -176,8 +177,8 @@ def _assert_ended_early(finished: Path, folder: Path, outcome: TrainingOutcome, 
     lines = (folder / "log.jsonl").read_text().splitlines()
     assert lines == (finished / "log.jsonl").read_text().splitlines()[:epochs]
     facts = load_checkpoint(folder).facts
-    best = max(json.loads(line)["dev"]["exact_match"]["value"] for line in lines)
-    assert outcome.metrics["dev"]["exact_match"]["value"] == best
+    best = max((json.loads(line)["dev"] for line in reversed(lines)), key=choosing_score)
+    assert outcome.metrics["dev"]["exact_match"]["value"] == best["exact_match"]["value"]
     assert facts.training["ended_early"] == epochs
     assert training_identity(facts) != training_identity(load_checkpoint(finished).facts)
     assert not (folder / STATE).exists()

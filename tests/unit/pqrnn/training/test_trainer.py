@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,17 +15,23 @@ import pytest
 import torch
 from makers.rooms import make_rooms
 
+from pqrnn.augmentation.restyling import Restyler
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.examples import Example, SlotSpan
+from pqrnn.dataset.encoded import encode_examples
+from pqrnn.distillation.transfer_set import Lexicon
 from pqrnn.errors import CheckpointError, TrainingError
 from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
 from pqrnn.evaluation.metrics import score_frames
 from pqrnn.evaluation.prediction import predict_texts
+from pqrnn.features.projection import Projection
 from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TrainingConfig
 from pqrnn.training import artifacts
 from pqrnn.training import step as training_step
 from pqrnn.training import trainer as training
 from pqrnn.training.config import learning_rate
+from pqrnn.training.scorer import rewrite_all
+from pqrnn.training.scores import REWRITTEN, choosing_score
 from pqrnn.training.trainer import train
 from runtime_py.decode.decoder import Decoder
 
@@ -185,3 +192,29 @@ def test_bfloat16_products_train_too(tmp_path: Path) -> None:
 
 def _settings(config: TrainingConfig) -> dict[str, object]:
     return {name: getattr(config, name) for name in config.__struct_fields__}
+
+
+def test_an_epoch_is_chosen_by_clean_and_rewritten_texts_where_these_are_learned(tmp_path: Path) -> None:
+    rows = [replace(row, locale="en-US") for row in make_rooms()]
+    for name, restyle in (("with", 0.5), ("without", 0.0)):
+        config = msgspec.structs.replace(_CONFIG, restyle=restyle)
+        train(tmp_path / name, rows[::2], rows[1::2], _MODEL, config)
+        log = [json.loads(line)["dev"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        assert all((REWRITTEN in scores) == bool(restyle) for scores in log)
+        best = json.loads((tmp_path / name / "checkpoint.json").read_text())["training"]["best_epoch"]
+        assert best == max(range(1, len(log) + 1), key=lambda epoch: (choosing_score(log[epoch - 1]), epoch))
+    assert choosing_score({"exact_match": {"value": 0.5}, REWRITTEN: {"value": 0.25}}) == 0.375
+
+
+def test_development_texts_are_rewritten_always_in_the_same_way() -> None:
+    table = Lexicon()
+    rows = [replace(row, locale="en-US") for row in make_rooms()]
+    dataset = encode_examples(rows, table, ("on", "off", "dim"), ("O", "B-room", "I-room"))
+    projection = Projection(ProjectionConfig())
+    restyle = Restyler(dataset.examples.words, ("O", "B-room", "I-room"), projection, table)
+    made = rewrite_all(dataset, restyle)
+    assert made == rewrite_all(dataset, restyle)
+    assert len(made) == len([row for row in dataset.utterances if row.tags is not None])
+    assert all(row.words != before.words for row, before in zip(made, dataset.utterances, strict=True))
+    dataset.utterances[0] = dataset.utterances[0]._replace(tags=None)
+    assert len(rewrite_all(dataset, restyle)) == len(made) - 1
