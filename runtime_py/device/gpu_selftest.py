@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from runtime_py.errors import CacheError
 from runtime_py.fresh_process import fresh_command
 from runtime_py.package_format.manifest import Parity, Variant
 from runtime_py.package_format.package import Package
+from runtime_py.trust.requirement import environment_of
 
 SECONDS = 180.0
 _REPEATS = 3  # of all texts; some are replayed a hundred times (`runtime_py.tools.check`)
@@ -58,7 +60,9 @@ class _Replayed(Struct, frozen=True):
     parity: Parity
 
 
-def why_untrusted(package: Package, variant: Variant, gpu: VulkanDevice, seconds: float = SECONDS) -> str | None:
+def why_untrusted(
+    package: Package, variant: Variant, gpu: VulkanDevice, seconds: float = SECONDS, keys: Sequence[Path] = ()
+) -> str | None:
     """Return why a variant is not to be used on a GPU, or None when it answers right there.
 
     Args:
@@ -66,12 +70,13 @@ def why_untrusted(package: Package, variant: Variant, gpu: VulkanDevice, seconds
         variant: A variant for GPUs that the checks before loading allow.
         gpu: The device.
         seconds: Time after which the GPU counts as hung.
+        keys: Files of keys, one of which has to have signed what the test runs.
     """
     kept = _kept_file(f"{_key(package, variant, gpu)}.json")
     outcome = _read(kept) if kept is not None else None
     if outcome is None:
         begin = time.perf_counter()
-        reason = _replay(package, variant, seconds)
+        reason = _replay(package, variant, seconds, keys)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         outcome = SelfTest(reason, variant.target, gpu.title, now, round(time.perf_counter() - begin, 3))
         if kept is not None:
@@ -123,12 +128,13 @@ def replay_command(*arguments: str) -> list[str]:
     return fresh_command("runtime_py.tools.replay", *arguments)
 
 
-def run_replay(seconds: float, *arguments: str) -> tuple[bytes, str]:
+def run_replay(seconds: float, *arguments: str, environment: Mapping[str, str] | None = None) -> tuple[bytes, str]:
     """Run `runtime_py.tools.replay` in a process of its own, which may hang or crash.
 
     Args:
         seconds: Time after which it is ended.
         arguments: Its command line.
+        environment: Its environment; by default that of this process.
 
     Returns:
         What it printed, and what came of it in words; the latter is empty if it ended well.
@@ -142,6 +148,7 @@ def run_replay(seconds: float, *arguments: str) -> tuple[bytes, str]:
                 stdout=printed,
                 stderr=complained,
                 start_new_session=True,
+                env=environment,
             )
         except OSError as error:
             return b"", f"could not be started ({error})"
@@ -175,9 +182,10 @@ def _end(child: subprocess.Popen[bytes]) -> str:
     return ""
 
 
-def _replay(package: Package, variant: Variant, seconds: float) -> str:
+def _replay(package: Package, variant: Variant, seconds: float, keys: Sequence[Path]) -> str:
     """Run the self-test; return what came of it, empty for a pass."""
-    printed, problem = run_replay(seconds, str(package.path), "--target", variant.target, "--repeats", str(_REPEATS))
+    arguments = [str(package.path), "--target", variant.target, "--repeats", str(_REPEATS)]
+    printed, problem = run_replay(seconds, *arguments, environment=environment_of(keys))
     if problem:
         return problem
     try:

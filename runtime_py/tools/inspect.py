@@ -8,7 +8,7 @@ from runtime_py.decode.tags import TagScheme
 from runtime_py.device.preflight import this_machine, why_not
 from runtime_py.device.selection import Selection, select_variant
 from runtime_py.errors import PackageError, UnsupportedTargetError
-from runtime_py.package_format.certificates import find_misfits, fitting_certificates
+from runtime_py.package_format.certificates import find_misfits, fitting_certificates, with_certificates
 from runtime_py.package_format.manifest import (
     MANIFEST_NAME,
     Bucket,
@@ -18,7 +18,7 @@ from runtime_py.package_format.manifest import (
     Variant,
     VulkanNeeds,
 )
-from runtime_py.package_format.package import Package, open_package
+from runtime_py.package_format.package import Package, find_unlisted, open_package
 
 
 class PartSize(Struct, frozen=True):
@@ -137,7 +137,7 @@ def inspect_package(path: str | Path) -> PackageFacts:
     Raises:
         PackageError: There is no package, or its manifest cannot be read.
     """
-    package = open_package(path)
+    package = with_certificates(open_package(path))
     manifest = package.manifest
     parts = measure_parts(package)
     chosen = _chosen(package)
@@ -165,7 +165,7 @@ def inspect_package(path: str | Path) -> PackageFacts:
         golden_words=manifest.golden.words,
         tolerance=manifest.golden.tolerance,
         damaged=_damaged(package),
-        unlisted=_unlisted(package),
+        unlisted=find_unlisted(package),
     )
 
 
@@ -232,8 +232,3 @@ def _damaged(package: Package) -> list[str]:
         except PackageError as error:
             damaged.append(str(error))
     return damaged
-
-
-def _unlisted(package: Package) -> list[str]:
-    names = (path.relative_to(package.path).as_posix() for path in sorted(package.path.rglob("*")) if not path.is_dir())
-    return [name for name in names if name != MANIFEST_NAME and name not in package.manifest.files]
