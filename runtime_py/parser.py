@@ -99,7 +99,7 @@ class Parser:
                 then, ``verify`` or not. By default those of $PQRNN_REQUIRE_SIGNATURE; none for an empty list.
 
         Raises:
-            PackageError: The package is missing, damaged, of another format, or (SignatureError) not signed as demanded.
+            PackageError: The package is missing, damaged, of another format, or (SignatureError) not signed so.
             KeyFileError: A key cannot be used.
             UnsupportedTargetError: No variant runs on this machine, or (RuntimeMismatchError) not with the installed
                 runtime.

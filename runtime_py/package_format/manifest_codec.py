@@ -17,6 +17,7 @@ from runtime_py.package_format.manifest import ABI, MANIFEST_NAME, NOT_LISTED, P
 _RELATIVE_NAME = re.compile(rf"{PART}(/{PART})*\Z")
 _NO_DIGEST = "0" * 64  # stands in a manifest while its digest is computed
 _FIRST_WITH_DIGEST = (1, 6)
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 _SCHEMA_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z")
 _WINDOWS_DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
@@ -44,14 +45,14 @@ def decode_manifest(data: bytes, where: str = MANIFEST_NAME) -> Manifest:
     """
     try:
         header = msgspec.json.decode(data, type=_Header)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise SchemaError(
             f"{where}: not a manifest of a pqrnn package ({error}). Compile the package again."
         ) from error
     check_schema(header.schema, where)
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise SchemaError(
             f"{where}: {error}. The file was changed by hand or cut short: compile the package again."
         ) from error

@@ -19,6 +19,8 @@ from runtime_py.package_format.manifest import (
     VulkanNeeds,
 )
 from runtime_py.package_format.package import Package, find_unlisted, open_package
+from runtime_py.trust.requirement import required_keys
+from runtime_py.trust.signatures import Signed, describe_signatures
 
 
 class PartSize(Struct, frozen=True):
@@ -83,6 +85,7 @@ class PackageFacts(Struct, frozen=True):
         name: Name of the package.
         schema: Version of its format.
         abi: Version of the calling convention of its functions.
+        digest: Digest of its manifest, which stands for the whole package; empty before schema 1.6.
         created: Time when it was made (UTC).
         producer: Versions of what made it.
         parameters: Number of trained numbers in the model.
@@ -103,12 +106,14 @@ class PackageFacts(Struct, frozen=True):
         tolerance: Largest allowed absolute difference of a logit.
         damaged: Files that are missing or not what the manifest says, with the reason.
         unlisted: Files that the manifest does not list.
+        signatures: Who signed it; verified where the key is one of $PQRNN_REQUIRE_SIGNATURE.
     """
 
     path: str
     name: str
     schema: str
     abi: int
+    digest: str
     created: str
     producer: Producer
     parameters: int
@@ -129,6 +134,7 @@ class PackageFacts(Struct, frozen=True):
     tolerance: float
     damaged: list[str]
     unlisted: list[str]
+    signatures: list[Signed]
 
 
 def inspect_package(path: str | Path) -> PackageFacts:
@@ -146,6 +152,7 @@ def inspect_package(path: str | Path) -> PackageFacts:
         name=manifest.name,
         schema=manifest.schema,
         abi=manifest.abi,
+        digest=manifest.digest,
         created=manifest.created,
         producer=manifest.producer,
         parameters=manifest.model.parameters,
@@ -166,6 +173,7 @@ def inspect_package(path: str | Path) -> PackageFacts:
         tolerance=manifest.golden.tolerance,
         damaged=_damaged(package),
         unlisted=find_unlisted(package),
+        signatures=describe_signatures(package, required_keys()),
     )
 
 

@@ -159,7 +159,7 @@ def read_digests(envelope: Envelope, key: PublicKey, where: str) -> dict[str, st
         )
     try:
         statement = msgspec.json.decode(envelope.payload, type=_Statement)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise SignatureError(f"{where}: signs something else than the files of a model ({error}).") from error
     how, resources = statement.predicate.serialization, statement.predicate.resources
     digests = {each.name: each.digest for each in resources}

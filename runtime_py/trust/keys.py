@@ -134,7 +134,8 @@ def _library() -> Any:
         from cryptography.hazmat.primitives import serialization
     except ImportError as error:
         raise KeyFileError(
-            "signatures need the library cryptography, which is not installed: pip install cryptography, or 'pqrnn[sign]'"
+            "signatures need the library cryptography, which is not installed: pip install cryptography, or "
+            "'pqrnn[sign]'"
         ) from error
     return serialization
 

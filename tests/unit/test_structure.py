@@ -43,13 +43,16 @@ _VERBS = (
     "export-c",
     "finetune",
     "inspect",
+    "keygen",
     "parse",
     "quantize",
     "recipe",
     "reference",
     "report",
+    "sign",
     "targets",
     "train",
+    "verify",
     "zoo",
 )
 

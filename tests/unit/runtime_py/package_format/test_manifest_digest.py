@@ -12,6 +12,7 @@ from makers.runtime_fakes import fake_golden, fake_manifest, manifest_bytes, wri
 
 from runtime_py.decode.labels import Labels
 from runtime_py.errors import DigestError, PackageError, SchemaError
+from runtime_py.package_format.file_entry import FileEntry
 from runtime_py.package_format.golden import load_golden
 from runtime_py.package_format.manifest import CERTIFICATES_NAME, MANIFEST_NAME, SIGNATURES
 from runtime_py.package_format.manifest_codec import decode_manifest, encode_manifest
@@ -24,10 +25,7 @@ def sealed_manifest() -> bytes:
         msgspec.structs.replace(
             fake_manifest(),
             labels=labels,
-            files={
-                name: msgspec.convert({"sha256": "1" * 64, "bytes": 5}, type=dict[str, Any])
-                for name in ("golden/golden.npz", "variants/host/module.vmfb")
-            },
+            files={name: FileEntry("1" * 64, 5) for name in ("golden/golden.npz", "variants/host/module.vmfb")},
         )
     )
 
@@ -47,7 +45,7 @@ def test_no_bit_of_a_manifest_can_be_changed(bit: int) -> None:
     ("where", "value"),
     [
         (("labels", "intents"), ["music", "alarm"]),
-        (("labels", "frames"), [[], [0]]),
+        (("labels", "frames"), [[0], [0]]),
         (("labels", "frame_counts"), [[[4, 0]], [[2]]]),
         (("labels", "frame_weights"), {"unseen": 1.0}),
         (("buckets", 0, "words"), 7),

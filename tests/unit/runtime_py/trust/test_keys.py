@@ -76,7 +76,11 @@ def test_what_is_no_key_is_refused(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, x25519
 
     pem, plain = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    for key in (ed448.Ed448PrivateKey.generate(), x25519.X25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256K1())):
+    for key in (
+        ed448.Ed448PrivateKey.generate(),
+        x25519.X25519PrivateKey.generate(),
+        ec.generate_private_key(ec.SECP256K1()),
+    ):
         (tmp_path / "other.pub").write_bytes(key.public_key().public_bytes(pem, plain))  # type: ignore[attr-defined]
         with pytest.raises(KeyFileError, match="of another kind"):
             load_public_key(tmp_path / "other.pub")
