@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pqrnn.cli.output import require_extra
+from pqrnn.cli.output import require_extra, say
 from pqrnn.errors import ZooError
 
 if TYPE_CHECKING:
@@ -45,23 +44,28 @@ def find_package(place: Path) -> Path:
     if place.exists() or not is_name(str(place)):
         return place
     parser = find_parser(str(place))
-    from pqrnn.zoo.compiled import keep_folder, package_name
+    from pqrnn.zoo.compiled import clear_kept, find_kept, keep_folder, package_name, record_origin
     from runtime_py.cache import check_writable
     from runtime_py.errors import CacheError
-    from runtime_py.package_format.manifest import MANIFEST_NAME
 
     name = package_name(parser)
     try:
-        folder = keep_folder()
-        if os.path.isfile(folder / name / MANIFEST_NAME):
-            return folder / name
+        found, problem = find_kept(parser)
+        if found is not None:
+            return found
         _check_compilable(parser)
+        folder = keep_folder()
         check_writable(folder)
+        if problem:
+            say(f"{parser.entry.name}: what was kept is not used. {problem}", color="yellow", error=True)
+            clear_kept(folder / name)
         kept = True
     except CacheError as error:
         _check_compilable(parser)
         folder, kept = _temporary_folder(parser.entry.name, str(error)), False
     _compile(parser, folder / name, kept)
+    if kept:
+        record_origin(parser, folder / name)
     return folder / name
 
 

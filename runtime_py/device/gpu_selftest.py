@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from runtime_py.atomic_files import write_atomic
-from runtime_py.cache import cache_folder
+from runtime_py.cache import cache_folder, check_private, is_own, make_private
 from runtime_py.device.preflight import this_machine
 from runtime_py.device.vulkan import VulkanDevice
 from runtime_py.errors import CacheError
@@ -42,6 +42,7 @@ class SelfTest(Struct, frozen=True):
         device: The GPU, for people.
         checked: Time of the test (UTC).
         seconds: Duration of the test.
+        key: What the outcome depends on (`_key`); a file of another one is not read.
     """
 
     reason: str
@@ -49,6 +50,7 @@ class SelfTest(Struct, frozen=True):
     device: str
     checked: str
     seconds: float
+    key: str = ""
 
 
 class _Replayed(Struct, frozen=True):
@@ -72,13 +74,14 @@ def why_untrusted(
         seconds: Time after which the GPU counts as hung.
         keys: Files of keys, one of which has to have signed what the test runs.
     """
-    kept = _kept_file(f"{_key(package, variant, gpu)}.json")
-    outcome = _read(kept) if kept is not None else None
+    key = _key(package, variant, gpu)
+    kept = _kept_file(f"{key}.json")
+    outcome = _read(kept, key) if kept is not None else None
     if outcome is None:
         begin = time.perf_counter()
         reason = _replay(package, variant, seconds, keys)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        outcome = SelfTest(reason, variant.target, gpu.title, now, round(time.perf_counter() - begin, 3))
+        outcome = SelfTest(reason, variant.target, gpu.title, now, round(time.perf_counter() - begin, 3), key)
         if kept is not None:
             _write(kept, outcome)
     if not outcome.reason:
@@ -90,7 +93,7 @@ def why_untrusted(
 def _kept_file(name: str) -> Path | None:
     """Return the file of an outcome; None where there is no folder for it, and every start tests again."""
     try:
-        return cache_folder() / "selftests" / name
+        return check_private(cache_folder() / "selftests") / name
     except CacheError:
         return None
 
@@ -108,19 +111,22 @@ def _key(package: Package, variant: Variant, gpu: VulkanDevice) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def _read(kept: Path) -> SelfTest | None:
-    try:
-        return msgspec.json.decode(kept.read_bytes(), type=SelfTest)
-    except (OSError, msgspec.DecodeError):
+def _read(kept: Path, key: str) -> SelfTest | None:
+    """Return the outcome that was kept; None where there is none, or it is damaged, of another key or another user."""
+    if not is_own(kept):
         return None
+    try:
+        outcome = msgspec.json.decode(kept.read_bytes(), type=SelfTest)
+    except (OSError, msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return outcome if outcome.key == key else None
 
 
 def _write(kept: Path, outcome: SelfTest) -> None:
     """Keep an outcome; where that is not possible, the next start tests again."""
-    try:
+    with contextlib.suppress(OSError, CacheError):
+        make_private(kept.parent)
         write_atomic(kept, msgspec.json.encode(outcome) + b"\n")
-    except OSError:
-        return
 
 
 def replay_command(*arguments: str) -> list[str]:

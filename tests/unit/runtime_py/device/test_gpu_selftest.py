@@ -106,12 +106,19 @@ def test_a_damaged_or_unwritable_memory_costs_another_test_only(
     calls = child(monkeypatch, answer(True))
     ask(package)
     (kept,) = (cache_folder() / "selftests").iterdir()
-    kept.write_text("{")
+    good = kept.read_bytes()
+    for damaged in (b"{", b"\xff", b"[" * 5000, good.replace(kept.stem.encode(), b"0" * 32)):
+        kept.write_bytes(damaged)
+        assert ask(package) is None
+        assert kept.read_bytes() != damaged
+    kept.rename(tmp_path / "planted")
+    kept.symlink_to(tmp_path / "planted")
     assert ask(package) is None
+    assert kept.is_file() and not kept.is_symlink()
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PQRNN_CACHE", str(tmp_path / "file" / "below"))
     assert ask(package) is None
-    assert len(calls) == 3
+    assert len(calls) == 7
 
 
 def test_without_a_home_every_start_tests_again(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
