@@ -3,8 +3,8 @@
 The key is made of the MLIR's bytes, every flag in order, the content of the files that flags name, the compiler's
 version, its description of the processor ("host" is another one on another machine), and the format of the entries. An
 entry has two files: the module and, written after it, a record with the key and the module's digest. An entry that does
-not match its record, or that another user made or could change, is ignored, and made again. The cache is safe for several processes at once: files are written in one step, and the same key
-always has the same content.
+not match its record, or that another user made or could change, is ignored, and made again. The cache is safe for
+several processes at once: files are written in one step, and the same key always has the same content.
 """
 
 from __future__ import annotations

@@ -118,24 +118,21 @@ def describe_signatures(package: Package, keys: Sequence[str | Path] = ()) -> li
         found = _read_all(package.path)
     except SignatureError as error:
         return [Signed(SIGNATURES, "", False, str(error))]
-    known = {}
-    for file in keys:
-        try:
-            key = load_public_key(file)
-        except KeyFileError as error:
-            return [Signed(SIGNATURES, "", None, str(error))]
-        known[key.fingerprint] = key
+    try:
+        known = {key.fingerprint: key for key in map(load_public_key, keys)}
+    except KeyFileError as error:
+        return [Signed(SIGNATURES, "", None, str(error))]
     signed = []
     for each in found:
-        key, problem = known.get(each.envelope.fingerprint), ""
-        if key is not None:
+        signer, problem = known.get(each.envelope.fingerprint), ""
+        if signer is not None:
             try:
-                _compare(read_digests(each.envelope, key, str(each.file)), signed_digests(package), each.file)
+                _compare(read_digests(each.envelope, signer, str(each.file)), signed_digests(package), each.file)
                 package.verify()
             except ParserError as error:
                 problem = str(error)
         name = f"{SIGNATURES}/{each.file.name}"
-        signed.append(Signed(name, each.envelope.fingerprint, None if key is None else not problem, problem))
+        signed.append(Signed(name, each.envelope.fingerprint, None if signer is None else not problem, problem))
     return signed
 
 

@@ -109,7 +109,7 @@ def test_a_folder_that_somebody_else_may_fill_is_refused(
     else:
         path.rename(tmp_path / "elsewhere")
         path.symlink_to(tmp_path / "elsewhere") if wrong == "link" else path.touch()
-        said = "is a link" if wrong == "link" else "is no folder"
+        said = "is a link" if wrong == "link" else "nothing can be kept there"
     if (wrong, level) == ("link", ""):  # the user's own folder may lie elsewhere
         check_private(cache_folder() / "c" / "d")
         return
@@ -122,13 +122,7 @@ def test_what_another_user_made_is_not_own(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("file")
     os.mkfifo(tmp_path / "pipe")
-    assert [is_own(tmp_path / name) for name in ("file", "link", "pipe", "none", "")] == [
-        True,
-        False,
-        False,
-        False,
-        True,
-    ]
+    assert [name for name in ("file", "link", "pipe", "none", "") if is_own(tmp_path / name)] == ["file", ""]
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     assert not is_own(tmp_path / "file")
 

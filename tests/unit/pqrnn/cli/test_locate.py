@@ -31,11 +31,8 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, bool]]:
     def compile_(parser: Shelved, package: Path, kept: bool) -> None:
         calls.append((package, kept))
         manifest = fake_manifest()
-        weights = parser.entry.files["model.safetensors"].sha256
-        write_fake(
-            package,
-            msgspec.structs.replace(manifest, model=msgspec.structs.replace(manifest.model, checkpoint=weights)),
-        )
+        model = msgspec.structs.replace(manifest.model, checkpoint=parser.entry.files["model.safetensors"].sha256)
+        write_fake(package, msgspec.structs.replace(manifest, model=model))
 
     monkeypatch.setattr(locate, "_compile", compile_)
     return calls
