@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pqrnn.cli import (
+    apply,
     average,
     bench,
     build,
@@ -11,6 +12,7 @@ from pqrnn.cli import (
     conformance,
     data,
     deploy,
+    diff,
     distill,
     distill_encoder,
     doctor,
@@ -32,6 +34,7 @@ from pqrnn.cli import (
 )
 
 __all__ = [
+    "apply",
     "average",
     "bench",
     "build",
@@ -40,6 +43,7 @@ __all__ = [
     "conformance",
     "data",
     "deploy",
+    "diff",
     "distill",
     "distill_encoder",
     "doctor",

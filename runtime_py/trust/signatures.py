@@ -162,12 +162,18 @@ def _refuse_unlisted(package: Package, advice: str) -> None:
         raise SignatureError(f"{package.path / name}: is in no list of the package's files. {advice}")
 
 
+def signature_files(path: Path) -> list[Path]:
+    """Return what lies in the folder of a package's signatures, but for what a kill has left."""
+    folder = path / SIGNATURES
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [file for file in files if final_name(file.name) == file.name]
+
+
 def _read_all(path: Path) -> list[_Found]:
     """Read the signatures of a package, of which none has been compared with anything."""
     folder = path / SIGNATURES
     try:
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
-        files = [file for file in files if final_name(file.name) == file.name]  # a kill may have left the others
+        files = signature_files(path)
         if len(files) > _MOST:
             raise SignatureError(f"{folder}: holds {len(files)} files; a package has at most {_MOST} signatures.")
         found = []

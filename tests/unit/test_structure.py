@@ -27,6 +27,7 @@ _WITHOUT_HEAVY = ("runtime_py", "targets", "pqrnn/data", "pqrnn/evaluation/metri
 _LOADING_NOTHING_HEAVY = ("runtime_py", "targets", "pqrnn.data", "pqrnn.evaluation.metrics", "pqrnn.evaluation.frames")
 
 _VERBS = (
+    "apply",
     "average",
     "bench",
     "build",
@@ -35,6 +36,7 @@ _VERBS = (
     "conformance",
     "data",
     "deploy",
+    "diff",
     "distill",
     "distill-encoder",
     "doctor",
