@@ -21,7 +21,7 @@ def diff(
 ) -> None:
     """Write an update: what turns one package into another, for boards that have the first (`pqrnn apply`).
 
-    It is small where the parsers are of one shape: a few kB for another compiler, what the heads weigh for a new intent.
+    It is small where the parsers are of one shape: a few kB for another compiler, the heads for a new intent.
     """
     from runtime_py.update.apply import make_update
 

@@ -1,8 +1,8 @@
 """The file of an update, `NAME.pqdelta`: which package it is for, which it gives, and the bytes that differ.
 
 First `MAGIC`, then the length of a JSON header, the header, the pieces and the stored bytes
-(`runtime_py.update.matching`), both packed as LZMA, and last the SHA-256 of all before. Everything is compared before it
-is believed: the digest of the file, then the sizes that the header states with bounds, then the old package with its
+(`runtime_py.update.matching`), both packed as LZMA, and last the SHA-256 of all before. Everything is compared before
+it is believed: the digest of the file, then the sizes that the header states with bounds, then the old package with its
 digests. Applying takes no more memory than a few times both packages.
 """
 
