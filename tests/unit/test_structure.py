@@ -30,6 +30,7 @@ _VERBS = (
     "apply",
     "average",
     "bench",
+    "bom",
     "build",
     "check",
     "compile",
