@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,11 +21,15 @@ def find_run(place: Path) -> Path:
     """Return the folder of a trained parser: the path, or where the zoo has the parser of that name.
 
     Raises:
-        ZooError: it is no path and no name of the zoo.
+        ZooError: it is no path and no name of the zoo, or the parser is damaged.
     """
-    from pqrnn.zoo.shelf import find_parser, is_name
+    from pqrnn.zoo.shelf import check_files, find_parser, is_name
 
-    return place if place.exists() or not is_name(str(place)) else find_parser(str(place)).folder
+    if place.exists() or not is_name(str(place)):
+        return place
+    parser = find_parser(str(place))
+    check_files(parser)
+    return parser.folder
 
 
 def find_package(place: Path) -> Path:
@@ -81,14 +84,10 @@ def _temporary_folder(name: str, problem: str) -> Path:
 
 
 def _check_compilable(parser: Shelved) -> None:
+    from pqrnn.zoo.shelf import check_files
+
     require_extra("compile", "torch", "safetensors", "iree.compiler", "iree.turbine")
-    for name, fact in parser.entry.files.items():
-        path = parser.folder / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != fact.sha256:
-            raise ZooError(
-                f"{path}: missing or not what its entry says; install pqrnn again, or add the parser again (`pqrnn "
-                f"zoo add`)"
-            )
+    check_files(parser)
 
 
 def _compile(parser: Shelved, package: Path, kept: bool) -> None:

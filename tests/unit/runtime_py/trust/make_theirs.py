@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent / "theirs"
 
 if __name__ == "__main__":
     shutil.rmtree(FOLDER, ignore_errors=True)
-    package = FOLDER / "a.pqrnn"
+    package = FOLDER / "package"
     write_fake(package)
     (package / "signatures").mkdir()
     with tempfile.TemporaryDirectory() as keys:

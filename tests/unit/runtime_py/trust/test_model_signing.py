@@ -27,20 +27,20 @@ def theirs(tmp_path: Path) -> Path:
 
 
 def test_theirs_is_verified_by_ours(theirs: Path) -> None:
-    (signer,) = open_package(theirs / "a.pqrnn", keys=[theirs / "them.pub"]).signers
+    (signer,) = open_package(theirs / "package", keys=[theirs / "them.pub"]).signers
     assert len(signer) == 64
-    sign_package(theirs / "a.pqrnn", make_keys(theirs / "me").path.with_suffix(".key"))
+    sign_package(theirs / "package", make_keys(theirs / "me").path.with_suffix(".key"))
     keys = [theirs / "them.pub", theirs / "me.pub"]
-    assert len(open_package(theirs / "a.pqrnn", keys=keys, every=True).signers) == 2
+    assert len(open_package(theirs / "package", keys=keys, every=True).signers) == 2
 
 
 @pytest.mark.parametrize("name", ["manifest.json", CODE, "golden/golden.npz", "signatures/theirs.sig"])
 def test_a_change_after_their_signature_is_refused(theirs: Path, name: str) -> None:
-    content = bytearray((theirs / "a.pqrnn" / name).read_bytes())
+    content = bytearray((theirs / "package" / name).read_bytes())
     content[len(content) // 2] ^= 1
-    (theirs / "a.pqrnn" / name).write_bytes(content)
+    (theirs / "package" / name).write_bytes(content)
     with pytest.raises(PackageError):
-        open_package(theirs / "a.pqrnn", keys=[theirs / "them.pub"])
+        open_package(theirs / "package", keys=[theirs / "them.pub"])
 
 
 def test_ours_is_verified_by_theirs(tmp_path: Path) -> None:
