@@ -128,7 +128,7 @@ def read_entry(folder: Path) -> ZooEntry:
         raise ZooError(f"{path}: {error}; `pqrnn zoo add` writes this file") from error
     if folder.parent == SHIPPED and hashlib.sha256(content).hexdigest() != ENTRIES.get(folder.name):
         raise ZooError(
-            f"{path}: was changed or damaged: it is not what came with pqrnn (pqrnn/zoo/shipped.py). Install pqrnn again"
+            f"{path}: was changed or damaged: it is not what came with pqrnn (`pqrnn.zoo.shipped`). Install it again"
         )
     if entry.format != FORMAT or entry.name != folder.name:
         raise ZooError(
