@@ -88,7 +88,7 @@ def _describe_model(
         "tags": str(len(manifest.labels.tags)),
         "variants": ", ".join(variant.target for variant in manifest.variants),
     }
-    metrics = [
+    metrics: list[dict[str, Any]] = [
         {"type": name, "value": f"{value:.6g}", "slice": "development split"}
         for name, value in sorted(model.metrics.items())
         if isinstance(value, int | float)

@@ -15,8 +15,8 @@ from typing import Any, Literal
 from runtime_py.errors import KeyFileError
 
 PASSWORD = "PQRNN_KEY_PASSWORD"
-KINDS = ("ed25519", "ecdsa")
 Kind = Literal["ed25519", "ecdsa"]
+KINDS: tuple[Kind, ...] = ("ed25519", "ecdsa")
 _LARGEST = 64 << 10  # bytes
 _CURVES = {"secp256r1": "SHA256", "secp384r1": "SHA384", "secp521r1": "SHA512"}
 
