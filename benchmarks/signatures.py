@@ -2,10 +2,10 @@ r"""Signed packages and updates: what is verified, which changes are refused, ho
 
     python -m benchmarks.signatures PACKAGE... [--update "WHAT=OLD,NEW"]...
 
-Each package is copied, signed with a key of each kind, and changed: single bits of every file, evenly spread, and
-of its signature, files that are added, removed and renamed. Each change has to be refused before any code is loaded, by
-what `Parser.load` does with a required signature. Where OpenSSF's library `model_signing` is installed, it verifies our
-signatures, and we those that it makes. Rows are kept in `results/robustness.json`.
+Each package is copied, signed with a key of each kind, and changed: single bits of every file, its signatures among
+them, evenly spread, and files that are added, removed and renamed. Each change has to be refused before any code is
+loaded, by what `Parser.load` does with a required signature. Where OpenSSF's library `model_signing` is installed, it
+verifies our signatures, and we those that it makes. Rows are kept in `results/robustness.json`.
 """
 
 from __future__ import annotations

@@ -109,7 +109,8 @@ def deploy(
         wheel = build_wheel(staging)
         (staging / CONFORMANCE).write_bytes(encode_conformance(make_conformance(trimmed)))
         (staging / NOTE).write_text(
-            board_note(trimmed.manifest, trimmed.path.name, wheel.name, CONFORMANCE, python, oldest), encoding="utf-8"
+            board_note(trimmed.manifest, trimmed.path.name, wheel.name, CONFORMANCE, python, oldest, signers),
+            encoding="utf-8",
         )
         bundle = Bundle(
             package=trimmed.path.name,

@@ -81,10 +81,12 @@ def test_a_whole_bundle_keeps_signatures_and_a_part_says_that_it_lost_them(packa
     (package / "certificates.json").write_text('{"format": 1}')
     whole = deploy(package, tmp_path / "whole")
     assert (whole.signers, whole.unsigned) == ([signed], [])
+    assert f"SIGNED by {signed[:16]}" in (tmp_path / "whole" / "README.txt").read_text()
     assert open_package(tmp_path / "whole" / "home.pqrnn", keys=[tmp_path / "me.pub"]).signers == (signed,)
     assert (tmp_path / "whole" / "home.pqrnn" / "certificates.json").is_file()
     part = deploy(package, tmp_path / "part", ["linux-x86_64-v2"])
     assert (part.signers, part.unsigned) == ([], [signed])
+    assert "SIGNED" not in (tmp_path / "part" / "README.txt").read_text()
     said = _run("deploy", package, "-t", "linux-x86_64-v2", "--out", tmp_path / "said")
     assert f"unsigned: {signed[:16]}" in said and "--sign-key" in said
     anew = deploy(package, tmp_path / "anew", ["linux-x86_64-v2"], sign_key=tmp_path / "you.key")

@@ -1,5 +1,6 @@
 """The self-test of a GPU: every way that it can end, and that it is not repeated without need."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -171,3 +172,15 @@ def test_where_outcomes_are_kept(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert cache_folder() == Path(expected)
+
+
+def test_the_process_that_tests_demands_the_same_signature(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [Path("/keys/a.pub"), Path("/keys/b.pub")]
+    demands = "import os; assert os.environ['PQRNN_REQUIRE_SIGNATURE'] == {!r}\n"
+    child(monkeypatch, demands.format(os.pathsep.join(map(str, keys))) + answer(True))
+    assert why_untrusted(package, package.variant("gpu"), GPU, keys=keys) is None
+    (kept,) = (cache_folder() / "selftests").iterdir()
+    kept.unlink()
+    monkeypatch.setenv("PQRNN_REQUIRE_SIGNATURE", "/keys/a.pub")
+    child(monkeypatch, demands.format("") + answer(True))
+    assert why_untrusted(package, package.variant("gpu"), GPU, keys=()) is None
