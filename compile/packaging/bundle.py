@@ -95,6 +95,8 @@ def deploy(
         )
     variants = choose_variants(source, targets)
     signed = describe_signatures(source)
+    if problems := [each.problem for each in signed if each.problem]:
+        raise DeployError(problems[0])
     if sign_key is not None:
         load_secret_key(sign_key)  # a wrong one is said before anything is made
     out = Path(out)

@@ -24,7 +24,7 @@ from runtime_py.package_format.package import Package, find_unlisted, open_packa
 from runtime_py.trust.requirement import environment_of, required_keys
 from runtime_py.trust.signatures import signature_files
 from runtime_py.update.delta import describe_files, encode_delta, read_delta, rebuild
-from runtime_py.update.exchange import exchange, exchange_back, previous_of, recover
+from runtime_py.update.exchange import clear_abandoned, exchange, exchange_back, previous_of, recover
 
 SECONDS = 600.0
 
@@ -139,6 +139,7 @@ def apply_update(
         _flush(staging)
         exchange(staging, path)
         _flush(path.parent)
+        clear_abandoned(path)
     except OSError as error:
         raise UpdateError(f"{path}: cannot be updated ({error.strerror}); it stays what it is.") from error
     finally:

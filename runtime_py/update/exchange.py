@@ -4,13 +4,17 @@ Linux and macOS can do it in one step; elsewhere the old one is renamed first, a
 steps is put right by the next call (`recover`).
 """
 
+import contextlib
 import ctypes
 import os
+import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 PREVIOUS = ".previous"
+_ABANDONED = 24 * 3600.0  # seconds
 _AT_FDCWD, _RENAME_EXCHANGE, _RENAME_SWAP = -100, 2, 2
 
 
@@ -23,6 +27,16 @@ def recover(path: Path) -> None:
     """Put right what a kill left of an exchange: the name stands for the package that was there before."""
     if not os.path.lexists(path) and previous_of(path).is_dir():
         previous_of(path).rename(path)
+
+
+def clear_abandoned(path: Path) -> None:
+    """Remove what killed updates have left beside a package, once it is a day old and nobody's any more."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}\Z")
+    for each in path.parent.iterdir():
+        if pattern.match(each.name) and each.is_dir() and not each.is_symlink():
+            with contextlib.suppress(OSError):
+                if time.time() - each.stat().st_mtime > _ABANDONED:
+                    shutil.rmtree(each)
 
 
 def exchange(fresh: Path, path: Path) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import pqrnn.cli.verbs  # noqa: F401 - they register themselves
 from compile.packaging.bundle import deploy
+from compile.support.errors import DeployError
 from pqrnn.cli.app import app
 from runtime_py import cli as board
 from runtime_py.errors import KeyFileError
@@ -94,4 +95,7 @@ def test_a_whole_bundle_keeps_signatures_and_a_part_says_that_it_lost_them(packa
     assert open_package(path, keys=[tmp_path / "you.pub"]).signers == tuple(anew.signers)
     with pytest.raises(KeyFileError):
         deploy(package, tmp_path / "none", sign_key=tmp_path / "me.pub")
+    (package / "signatures" / "more.sig").write_bytes(b"{}")
+    with pytest.raises(DeployError, match=r"more\.sig: is no signature"):
+        deploy(package, tmp_path / "none")
     assert not (tmp_path / "none").exists()

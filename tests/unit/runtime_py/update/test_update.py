@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Callable
 from functools import partial
@@ -270,6 +271,19 @@ def test_what_a_kill_leaves_between_two_names_is_put_right(room: Room) -> None:
     assert _files(room.path) == room.before
     with pytest.raises(UpdateError, match="there is no package before"):
         go_back(room.path)
+
+
+def test_what_killed_updates_left_goes_after_a_day(room: Room) -> None:
+    old, fresh, other = (
+        room.folder / f".{name}" for name in ("home.pqrnn.abcd_123", "home.pqrnn.abcdefgh", "home.abcdefgh")
+    )
+    for path in (old, fresh, other):
+        path.mkdir()
+        (path / "part").touch()
+    for path in (old, other):
+        os.utime(path, (1000.0, 1000.0))
+    apply_update(room.path, room.update)
+    assert [path.exists() for path in (old, fresh, other)] == [False, True, True]
 
 
 def test_a_full_disk_leaves_the_package_as_it_was(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
