@@ -139,7 +139,7 @@ def describe_signatures(package: Package, keys: Sequence[str | Path] = ()) -> li
 def _by(found: Sequence[_Found]) -> str:
     """Say by whom a package is signed instead, and what to do."""
     others = ", ".join(each.envelope.fingerprint[:16] for each in found)
-    who = f"but by other keys ({others})" if others else "and by nobody else"
+    who = f"but by other keys ({others})" if others else "nor by anybody else"
     return f"{who}. Get it from whom you trust, or sign it yourself: pqrnn sign PACKAGE --key FILE."
 
 
