@@ -68,8 +68,8 @@ class Applied(Struct, frozen=True):
         """Return it for people."""
         who = f", signed by {', '.join(signer[:16] for signer in self.signers)}" if self.signers else ""
         return (
-            f"{self.package}: now {self.name}, digest {self.digest[:16] or 'none'}{who}; {self.texts} golden texts are answered "
-            f"right by {self.target}. The one before: {self.previous}"
+            f"{self.package}: now {self.name}, digest {self.digest[:16] or 'none'}{who}; {self.texts} golden texts are "
+            f"answered right by {self.target}. The one before: {self.previous}"
         )
 
 
