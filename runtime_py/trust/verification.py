@@ -30,7 +30,8 @@ class Verification(Struct, frozen=True):
     def __str__(self) -> str:
         """Return it for people."""
         who = ", ".join(signer[:16] for signer in self.signers)
-        return f"{self.package}: signed by {who}; {self.files} files are as they were signed (digest {self.digest[:16] or 'none'})"
+        digest = self.digest[:16] or "none"
+        return f"{self.package}: signed by {who}; {self.files} files are as they were signed (digest {digest})"
 
 
 def verify_package(path: str | Path, keys: Sequence[str | Path] = (), every: bool = False) -> Verification:
