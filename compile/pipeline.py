@@ -20,7 +20,7 @@ from compile.support.progress import STAGES, Progress, Reporter
 from compile.support.reproduction import clear_evidence, failure_folder, keep_evidence
 from compile.support.scratch import scratch_folder
 from compile.support.stopwatch import Stopwatch
-from runtime_py.cache import module_folder
+from runtime_py.cache import check_private, module_folder
 from runtime_py.errors import CacheError, PackageError
 from runtime_py.package_format.manifest import Bucket, Manifest, Variant
 from targets import Registry, Target, registry
@@ -143,7 +143,7 @@ class _Prepared:
 def _find_cache() -> tuple[Cache | None, str]:
     """Return the cache of compiled modules, or why there is none."""
     try:
-        return Cache(module_folder()), ""
+        return Cache(check_private(module_folder())), ""
     except CacheError as error:
         return None, f"what was compiled is not kept: {error}"
 

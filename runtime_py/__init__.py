@@ -9,9 +9,10 @@ use, so that ``import runtime_py.decode.decoder`` (which the trainer uses, too) 
         parser("wake me at seven tomorrow")
 
 A package is code, as a wheel is: load only packages from people whom you trust. Its modules hold machine code that runs
-with the rights of the process. The digests in the manifest show that a package arrived whole, not who made it, and the
-pinned runtime (``iree-base-runtime`` 3.13.0) has no verifier of bytecode: versions 3.10 to 3.13.0 lack it. A verifier
-would not change that advice, since it says nothing about machine code.
+with the rights of the process. The digests in the manifest show that a package arrived whole; who made it, a signature
+shows (``Parser.load(..., require_signature=KEY)``). The pinned runtime (``iree-base-runtime`` 3.13.0) has no verifier
+of bytecode: versions 3.10 to 3.13.0 lack it. A verifier would not change that advice, since it says nothing about
+machine code.
 """
 
 from importlib import import_module

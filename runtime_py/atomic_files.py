@@ -1,7 +1,16 @@
 """Files that appear whole or not at all."""
 
 import os
+import re
 from pathlib import Path
+
+_SCRATCH = re.compile(r"\.(.+)\.[0-9a-f]{8}\Z", re.DOTALL)
+
+
+def final_name(name: str) -> str:
+    """Return the name that a file was to get, of which a kill left an unfinished one; any other name as it is."""
+    match = _SCRATCH.match(name)
+    return match[1] if match else name
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -1,6 +1,6 @@
 """The command line of a board: `pqrnn` in the wheel `pqrnn-runtime`, and `python -m runtime_py` anywhere.
 
-It has four verbs of the large command line, with the same words, options and JSON documents, on argparse: that needs no
+It has verbs of the large command line, with the same words, options and JSON documents, on argparse: that needs no
 further package, and a start costs little.
 """
 
@@ -17,6 +17,8 @@ _ADVICE = """examples:
   pqrnn check home.pqrnn --reference home.reference --min-retention 0.97      does it still parse as its teacher did?
   pqrnn bench home.pqrnn                            how fast, how large
   pqrnn inspect home.pqrnn                          what is in it, and which variant runs here
+  pqrnn verify home.pqrnn --key home.pub            who signed it, and is it as it was signed? exit code 1 if not
+  pqrnn apply home.pqrnn home-1-2.pqdelta           update it; 'apply --back' goes back to the one before
 
 exit codes: 0 good, 1 a check failed, 2 wrong use or an error that says what to do, 130 interrupted, 141 whoever read
 the output has gone (as `head` does); of `check --reference`: 3 numbers, 4 decisions, 5 a goal of the task was missed.
@@ -137,6 +139,39 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "pqrnn inspect home.pqrnn --json",
         variant=False,
     )
+    verify = _add_verb(
+        verbs,
+        "verify",
+        _verify,
+        "verify who signed a package, and that every file is as it was signed; exit code 1 if not",
+        "pqrnn verify home.pqrnn --key home.pub",
+        variant=False,
+    )
+    verify.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a public key, as often as you like; by default $PQRNN_REQUIRE_SIGNATURE",
+    )
+    verify.add_argument("--all", action="store_true", help="all of the keys have to have signed, not just one")
+    apply = _add_verb(
+        verbs,
+        "apply",
+        _apply,
+        "apply an update to a package; if anything is wrong, it stays what it is",
+        "pqrnn apply home.pqrnn home-1-2.pqdelta",
+        variant=False,
+    )
+    apply.add_argument("update", nargs="?", help="the update, from 'pqrnn diff' on the workstation")
+    apply.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a public key that has to have signed it; by default $PQRNN_REQUIRE_SIGNATURE",
+    )
+    apply.add_argument("--back", action="store_true", help="go back to the package before, PACKAGE.previous")
     return parser, verbs.choices
 
 
@@ -238,6 +273,35 @@ def _bench(options: argparse.Namespace) -> int:
     )
     for text in [json_text(result)] if options.json else map(plain_text, bench_tables(result)):
         write_line(text)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from runtime_py.errors import PackageError
+    from runtime_py.streams import complain, write_line
+    from runtime_py.tools.presentation import json_text
+    from runtime_py.trust.verification import verify_package
+
+    try:
+        verified = verify_package(options.package, options.key, options.all)
+    except PackageError as error:
+        complain(f"failed: {error}")
+        return 1
+    write_line(json_text(verified) if options.json else str(verified))
+    return 0
+
+
+def _apply(options: argparse.Namespace) -> int:
+    from runtime_py.errors import UpdateError
+    from runtime_py.streams import write_line
+    from runtime_py.tools.presentation import json_text
+    from runtime_py.update.apply import apply_update, go_back
+
+    keys = options.key or None
+    if (options.update is None) != options.back:
+        raise UpdateError("name an update to apply, or say --back to go back to the package before; not both.")
+    applied = go_back(options.package, keys) if options.back else apply_update(options.package, options.update, keys)
+    write_line(json_text(applied) if options.json else str(applied))
     return 0
 
 

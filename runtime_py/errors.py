@@ -17,6 +17,18 @@ class DigestError(PackageError):
     """A file's content does not match the SHA-256 or the size in the manifest."""
 
 
+class SignatureError(PackageError):
+    """The package is not signed as demanded: by nobody, by another key, or it was changed after it was signed."""
+
+
+class UpdateError(ParserError):
+    """An update cannot be made or applied; the package that it was for stays what it is."""
+
+
+class KeyFileError(ParserError):
+    """A key cannot be used: no such file, no key, open to others, or nothing is installed that could use it."""
+
+
 class UnsupportedTargetError(ParserError):
     """This machine cannot run the compiled code: another architecture, a missing CPU feature, no such device."""
 

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import get_ident
 from types import TracebackType
@@ -19,6 +19,7 @@ from runtime_py.execute.session import Session
 from runtime_py.execute.word_count import guess_words
 from runtime_py.package_format.manifest import Manifest, Variant
 from runtime_py.package_format.package import Package, open_package
+from runtime_py.trust.requirement import required_keys
 
 OnLong = Literal["error", "truncate"]
 
@@ -67,14 +68,15 @@ class Parser:
         verify: bool = True,
         strict: bool = True,
         self_test: bool = True,
+        require_signature: str | Path | Sequence[str | Path] | None = None,
     ) -> Self:
         """Load a package: check it against this machine, verify the digest of the code, then load the code.
 
         Which variant was taken, why, and why not the others is in ``selection``.
 
         A package is code that runs with the rights of this process: load only what comes from someone whom you trust,
-        as you would install a wheel. ``verify`` finds damage, not malice, and the pinned IREE runtime does not verify
-        bytecode before it runs it.
+        as you would install a wheel. ``verify`` finds damage, ``require_signature`` malice of others than the signer.
+        The pinned IREE runtime does not verify bytecode before it runs it.
 
         Args:
             path: The package directory.
@@ -93,9 +95,12 @@ class Parser:
                 otherwise both are warnings.
             self_test: Whether code for a GPU has to replay the golden vectors in a process of its own before its first
                 use with this GPU and driver (`runtime_py.device.gpu_selftest`): takes seconds to a minute, once.
+            require_signature: Files of public keys, one of which has to have signed the package; every file is verified
+                then, ``verify`` or not. By default those of $PQRNN_REQUIRE_SIGNATURE; none for an empty list.
 
         Raises:
-            PackageError: The package is missing, damaged, or of another format.
+            PackageError: The package is missing, damaged, of another format, or (SignatureError) not signed so.
+            KeyFileError: A key cannot be used.
             UnsupportedTargetError: No variant runs on this machine, or (RuntimeMismatchError) not with the installed
                 runtime.
             DeviceError: The runtime refuses the module; or the GPU does, or it fails its self-test, and the variant was
@@ -115,8 +120,9 @@ class Parser:
             "verify": verify,
             "strict": strict,
             "self_test": self_test,
+            "require_signature": (keys := required_keys(require_signature)),
         }
-        package = open_package(path)
+        package = open_package(path, keys=keys)
         manifest, where = package.manifest, str(path)
         machine = this_machine()
         check_runtime(manifest, machine, where, strict)
@@ -124,7 +130,7 @@ class Parser:
         while True:
             selection = select_variant(manifest, machine, variant, where, strict, device, refused)
             try:
-                session = _open(package, selection, threads, verify, self_test)
+                session = _open(package, selection, threads, verify, self_test, keys)
                 break
             except DeviceError as error:
                 if variant is not None or selection.gpu is None:
@@ -360,7 +366,9 @@ def _choose(entries: tuple[EntryFunction, ...], size: int, words: int) -> EntryF
     return entries[-1]
 
 
-def _open(package: Package, selection: Selection, threads: int, verify: bool, self_test: bool) -> LiveSession:
+def _open(
+    package: Package, selection: Selection, threads: int, verify: bool, self_test: bool, keys: Sequence[Path]
+) -> LiveSession:
     """Load the code of the chosen variant; raises DeviceError for all that another device might do better."""
     manifest, variant, gpu = package.manifest, selection.variant, selection.gpu
     code = package.read_file(variant.path, verify)
@@ -368,7 +376,7 @@ def _open(package: Package, selection: Selection, threads: int, verify: bool, se
     if gpu is not None and self_test:
         from runtime_py.device.gpu_selftest import why_untrusted
 
-        reason = why_untrusted(package, variant, gpu)
+        reason = why_untrusted(package, variant, gpu, keys=keys)
         if reason is not None:
             raise DeviceError(f"{where}: {reason}.")
     labels = manifest.labels
@@ -379,17 +387,8 @@ def _open(package: Package, selection: Selection, threads: int, verify: bool, se
         subwords = read_subwords(package, manifest.tokenizer, verify)
 
     def open_session() -> Session:
-        return Session(
-            code,
-            manifest.buckets,
-            len(labels.intents),
-            len(labels.tags),
-            threads,
-            where,
-            manifest.batch,
-            gpu,
-            subwords=subwords,
-        )
+        sizes = len(labels.intents), len(labels.tags)
+        return Session(code, manifest.buckets, *sizes, threads, where, manifest.batch, gpu, subwords=subwords)
 
     return LiveSession(open_session, on_gpu=gpu is not None)
 

@@ -2,9 +2,9 @@
 
 The key is made of the MLIR's bytes, every flag in order, the content of the files that flags name, the compiler's
 version, its description of the processor ("host" is another one on another machine), and the format of the entries. An
-entry has two files: the module and, written after it, a record with the module's digest. An entry that does not match
-its record is ignored. The cache is safe for several processes at once: files are written in one step, and the same key
-always has the same content.
+entry has two files: the module and, written after it, a record with the key and the module's digest. An entry that does
+not match its record, or that another user made or could change, is ignored, and made again. The cache is safe for
+several processes at once: files are written in one step, and the same key always has the same content.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ import msgspec
 
 from compile.lowering.iree_compile import Compiled, Statistics
 from runtime_py.atomic_files import write_atomic
+from runtime_py.cache import check_private, is_own, make_private
+from runtime_py.errors import CacheError
 
-FORMAT = 1
+FORMAT = 2
 LIMIT = 2 << 30
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished file is nobody's
 
@@ -36,6 +38,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         statistics: The compiler's counts.
         compiler: Version of the compiler, for people.
         flags: Compiler flags, for people.
+        key: Key of the entry.
     """
 
     sha256: str
@@ -44,6 +47,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     statistics: Statistics
     compiler: str
     flags: list[str]
+    key: str
 
 
 def cache_key(module: bytes, flags: Sequence[str], compiler: str, processor: str) -> str:
@@ -115,21 +119,29 @@ class Cache:
         """Store a module. Failing to do so is no error: `problem` then says why."""
         content = compiled.path.read_bytes()
         record = Record(
-            _digest(content), len(content), compiled.seconds, compiled.statistics, compiler, list(compiled.flags)
+            _digest(content), len(content), compiled.seconds, compiled.statistics, compiler, list(compiled.flags), key
         )
         module, beside = self._paths(key)
         try:
+            make_private(module.parent)
             write_atomic(module, content)
             write_atomic(beside, msgspec.json.format(msgspec.json.encode(record), indent=1))
             self._prune()
+        except CacheError as error:
+            self.problem = str(error)
         except OSError as error:
             self.problem = f"{self.folder}: what was compiled cannot be kept there ({error.strerror})"
 
     def _record(self, key: str) -> Record | None:
+        module, beside = self._paths(key)
         try:
-            return msgspec.json.decode(self._paths(key)[1].read_bytes(), type=Record)
-        except (OSError, msgspec.DecodeError):
+            check_private(module.parent)
+            if not (is_own(module) and is_own(beside)):
+                return None
+            record = msgspec.json.decode(beside.read_bytes(), type=Record)
+        except (OSError, CacheError, msgspec.DecodeError, UnicodeError, RecursionError):
             return None
+        return record if record.key == key else None
 
     def _paths(self, key: str) -> tuple[Path, Path]:
         folder = self.folder / key[:2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from runtime_py.package_format.manifest import Manifest, Variant
 from runtime_py.terminal import printable
@@ -16,7 +16,13 @@ _PYTHON_WHEELS = ("x86_64", "aarch64", "arm64")  # processors that iree-base-run
 
 
 def board_note(
-    manifest: Manifest, package: str, wheel: str, conformance: str, python: str = "", oldest: str = "3.11"
+    manifest: Manifest,
+    package: str,
+    wheel: str,
+    conformance: str,
+    python: str = "",
+    oldest: str = "3.11",
+    signers: Sequence[str] = (),
 ) -> str:
     """Return the README as text.
 
@@ -27,6 +33,7 @@ def board_note(
         conformance: Name of the conformance file.
         python: Version of the board's Python, such as "3.13"; empty where it is not known.
         oldest: Oldest version of Python that the wheel can be installed with.
+        signers: Fingerprints of the keys that signed the package.
     """
     package, wheel = shlex.quote(package), shlex.quote(wheel)
     lines = [
@@ -67,10 +74,12 @@ def board_note(
         *_wrapped(
             "To exchange the package, copy the new one beside it and rename both: mv OLD aside; mv NEW OLD. A parser "
             "that runs has its code in memory and goes on with it. Do not copy over the old one: whoever opens it "
-            "meanwhile meets half of each.",
+            "meanwhile meets half of each. An update ('pqrnn diff OLD NEW' of the full distribution) does all of it: "
+            f"pqrnn apply {package} UPDATE.",
             "  ",
         ),
         "",
+        *(_signed(package, signers) if signers else []),
         "VARIANTS: what each needs, and what was proved where",
         "",
     ]
@@ -95,6 +104,21 @@ def board_note(
         "",
     ]
     return printable("\n".join(lines), lines=True)
+
+
+def _signed(package: str, signers: Sequence[str]) -> list[str]:
+    """Return the section about signatures."""
+    return [
+        f"SIGNED by {', '.join(signer[:16] for signer in signers)}",
+        "",
+        "  ~/pqrnn/bin/pip install cryptography",
+        f"  ~/pqrnn/bin/pqrnn verify {package} --key KEY.pub        with the signer's public key, from the signer",
+        "",
+        *_wrapped(
+            "With PQRNN_REQUIRE_SIGNATURE=/path/to/KEY.pub in the environment, nothing else is loaded or applied.", "  "
+        ),
+        "",
+    ]
 
 
 def _facts(variant: Variant) -> Iterator[str]:

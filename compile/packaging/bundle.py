@@ -22,9 +22,12 @@ from compile.packaging.wheel import build_wheel, describe_project
 from compile.support.errors import DeployError
 from runtime_py.atomic_files import write_atomic
 from runtime_py.errors import DigestError
-from runtime_py.package_format.manifest import Variant
+from runtime_py.package_format.certificates import with_certificates
+from runtime_py.package_format.manifest import NOT_LISTED, Variant
 from runtime_py.package_format.package import Package, new_directory, new_package, open_package, seal
 from runtime_py.tools.conformance import encode_conformance, make_conformance
+from runtime_py.trust.keys import load_secret_key
+from runtime_py.trust.signatures import describe_signatures, sign_package
 from targets import registry
 
 MARK = "bundle.json"
@@ -42,6 +45,8 @@ class Bundle(Struct, frozen=True):
         variants: Names of the variants.
         unverified: Reasons why variants have not been run, by variant.
         bytes: Size of all files but this description.
+        signers: Fingerprints of the keys that signed the package.
+        unsigned: Fingerprints of keys that signed the package that this one was made from, and not this one.
     """
 
     package: str
@@ -50,6 +55,8 @@ class Bundle(Struct, frozen=True):
     variants: list[str]
     unverified: dict[str, str]
     bytes: int
+    signers: list[str] = []
+    unsigned: list[str] = []
 
 
 def deploy(
@@ -59,6 +66,7 @@ def deploy(
     archive: bool = False,
     replace: bool = False,
     python: str = "",
+    sign_key: str | Path | None = None,
 ) -> Bundle:
     """Write a bundle, which appears when it is complete, and not before.
 
@@ -69,8 +77,11 @@ def deploy(
         archive: Whether to write `OUT.tar.gz` beside the folder, too; equal bundles give equal archives.
         replace: Whether an existing bundle may be replaced, and its archive with it.
         python: Version of the board's Python, such as "3.13", for the README; empty where it is not known.
+        sign_key: File of a secret key that signs the bundle's package. Signatures of the package go along where none of
+            its variants is left out, and stay behind where one is, as they hold for the whole.
 
     Raises:
+        KeyFileError: The key cannot be used.
         DeployError: The package reads subwords, the wheel is not for that Python, a variant does not exist or has
             failed its check, there are only variants for development, or the archive exists and may not be replaced.
         PackageError: The package is damaged, or the bundle exists and may not be replaced.
@@ -83,16 +94,25 @@ def deploy(
             "board, and install pqrnn-runtime and tokenizers there"
         )
     variants = choose_variants(source, targets)
+    signed = describe_signatures(source)
+    if problems := [each.problem for each in signed if each.problem]:
+        raise DeployError(problems[0])
+    if sign_key is not None:
+        load_secret_key(sign_key)  # a wrong one is said before anything is made
     out = Path(out)
     tarball = out.with_name(f"{out.name}.tar.gz")
     if tarball.exists() and not replace:
         raise DeployError(f"{tarball} exists already; choose another name, or say --replace")
     with new_directory(out, "bundle", MARK, replace) as staging:
         trimmed = trim_package(source, variants, staging / Path(os.path.abspath(source.path)).name)
+        if sign_key is not None:
+            sign_package(trimmed.path, sign_key)
+        signers = [each.fingerprint for each in describe_signatures(trimmed)]
         wheel = build_wheel(staging)
         (staging / CONFORMANCE).write_bytes(encode_conformance(make_conformance(trimmed)))
         (staging / NOTE).write_text(
-            board_note(trimmed.manifest, trimmed.path.name, wheel.name, CONFORMANCE, python, oldest), encoding="utf-8"
+            board_note(trimmed.manifest, trimmed.path.name, wheel.name, CONFORMANCE, python, oldest, signers),
+            encoding="utf-8",
         )
         bundle = Bundle(
             package=trimmed.path.name,
@@ -101,6 +121,8 @@ def deploy(
             variants=[variant.target for variant in variants],
             unverified={variant.target: why_unverified(variant) for variant in variants if why_unverified(variant)},
             bytes=sum(path.stat().st_size for path in staging.rglob("*") if path.is_file()),
+            signers=signers,
+            unsigned=[each.fingerprint for each in signed if each.fingerprint not in signers],
         )
         (staging / MARK).write_bytes(msgspec.json.format(msgspec.json.encode(bundle), indent=2) + b"\n")
         packed = pack(staging, out.name) if archive else b""
@@ -174,11 +196,16 @@ def _for_development(variant: Variant) -> bool:
 
 
 def trim_package(package: Package, variants: Sequence[Variant], destination: Path) -> Package:
-    """Copy a package without the modules of the other variants.
+    """Copy a package without the modules of the other variants; where there are none, with all that lies beside.
 
     Raises:
         DigestError: A file changed while it was copied.
+        CertificateError: Certificates that were added to it cannot be read.
     """
+    if len(variants) == len(package.manifest.variants):
+        return _copy_whole(package, destination)
+    package = with_certificates(package)
+    variants = [package.variant(variant.target) for variant in variants]
     dropped = {variant.path for variant in package.manifest.variants} - {variant.path for variant in variants}
     with new_package(destination) as directory:
         for name in package.manifest.files:
@@ -190,6 +217,20 @@ def trim_package(package: Package, variants: Sequence[Variant], destination: Pat
         if changed:
             raise DigestError(f"{package.path}: {', '.join(changed)} changed while it was copied. Try again.")
     return open_package(destination)
+
+
+def _copy_whole(package: Package, destination: Path) -> Package:
+    """Copy a package as it is: manifest, signatures and certificates stay what they are."""
+    with new_package(destination) as directory:
+        beside = [path for name in NOT_LISTED for path in [package.path / name, *(package.path / name).glob("*")]]
+        names = [path.relative_to(package.path).as_posix() for path in beside if path.is_file()]
+        for name in [*package.manifest.files, *names]:
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(package.path / name, directory / name)
+    copied = open_package(destination)
+    if copied.manifest_sha256 != package.manifest_sha256:
+        raise DigestError(f"{package.path}: changed while it was copied. Try again.")
+    return copied
 
 
 def pack(folder: Path, name: str) -> bytes:

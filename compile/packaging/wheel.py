@@ -23,8 +23,8 @@ REQUIRED = ("iree-base-runtime", "msgspec", "numpy")
 _README = """# pqrnn-runtime
 
 What a device needs to run a compiled pqrnn package: the Python package `runtime_py` and the command `pqrnn` with the
-verbs parse, check, bench and inspect. It is a part of the distribution `pqrnn`, which holds the same files: install one
-of the two, not both.
+verbs parse, check, bench, inspect, verify and apply. It is a part of the distribution `pqrnn`, which holds the same
+files: install one of the two, not both.
 """
 
 

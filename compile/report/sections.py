@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from compile.report import charts
 from compile.report.html import Page, figure, table, text_of
 from runtime_py.parity.check import Shown, Utterance
+from runtime_py.tools.presentation import signature_text
 
 _MARKS = 4  # colours of slots
 _SHOWN_INTENTS = 15
@@ -287,6 +288,8 @@ def add_environment(page: Page) -> None:
         ),
         ("revision", text_of(facts.revision or "unknown")),
         ("training data", text_of(facts.data_fingerprint or "unknown")),
+        ("digest of the package", text_of(facts.digest or "none")),
+        ("signed by", text_of("; ".join(map(signature_text, facts.signatures)) or "nobody")),
     ]
     if page.document.parity is not None:
         rows += [

@@ -34,6 +34,12 @@ def deploy(
             show_default=False,
         ),
     ] = "",
+    sign_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--sign-key", help="Secret key that signs the bundle's package (`pqrnn keygen`).", show_default=False
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Make a bundle for a board: the package with the chosen variants, a wheel that runs it, and a page that says how.
@@ -44,9 +50,16 @@ def deploy(
     _check_package(package)
     from compile.packaging.bundle import deploy as make_bundle
 
-    bundle = make_bundle(package, out, target or (), archive, replace, python)
+    bundle = make_bundle(package, out, target or (), archive, replace, python, sign_key)
     for name, reason in bundle.unverified.items():
         say(f"unverified: {name}: {reason}", color="yellow", error=True)
+    if bundle.unsigned:
+        say(
+            f"unsigned: {', '.join(each[:16] for each in bundle.unsigned)} signed the whole package, and variants are "
+            "left out here; sign this one: --sign-key",
+            color="yellow",
+            error=True,
+        )
     if json:
         print_json(
             {
@@ -61,6 +74,7 @@ def deploy(
         ("wheel", bundle.wheel),
         ("conformance file", bundle.conformance),
         ("size", f"{bundle.bytes:,} bytes"),
+        ("signed by", ", ".join(each[:16] for each in bundle.signers) or "nobody"),
         ("next", f"copy {f'{out}.tar.gz' if archive else out} to the board and follow README.txt in it"),
     ]
     show_table(str(out), ("part", "what"), rows)

@@ -139,11 +139,11 @@ def diagnose() -> Diagnosis:
 
 def _cache() -> str:
     """Return the folder of what is kept, or why there is none; nothing is made there."""
-    from runtime_py.cache import cache_folder
+    from runtime_py.cache import cache_folder, check_private
     from runtime_py.errors import CacheError
 
     try:
-        return str(cache_folder())
+        return str(check_private(cache_folder()))
     except CacheError as error:
         return f"none: {error}"
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pqrnn.cli.output import require_extra
+from pqrnn.cli.output import require_extra, say
 from pqrnn.errors import ZooError
 
 if TYPE_CHECKING:
@@ -23,11 +21,15 @@ def find_run(place: Path) -> Path:
     """Return the folder of a trained parser: the path, or where the zoo has the parser of that name.
 
     Raises:
-        ZooError: it is no path and no name of the zoo.
+        ZooError: it is no path and no name of the zoo, or the parser is damaged.
     """
-    from pqrnn.zoo.shelf import find_parser, is_name
+    from pqrnn.zoo.shelf import check_files, find_parser, is_name
 
-    return place if place.exists() or not is_name(str(place)) else find_parser(str(place)).folder
+    if place.exists() or not is_name(str(place)):
+        return place
+    parser = find_parser(str(place))
+    check_files(parser)
+    return parser.folder
 
 
 def find_package(place: Path) -> Path:
@@ -45,23 +47,28 @@ def find_package(place: Path) -> Path:
     if place.exists() or not is_name(str(place)):
         return place
     parser = find_parser(str(place))
-    from pqrnn.zoo.compiled import keep_folder, package_name
+    from pqrnn.zoo.compiled import clear_kept, find_kept, keep_folder, package_name, record_origin
     from runtime_py.cache import check_writable
     from runtime_py.errors import CacheError
-    from runtime_py.package_format.manifest import MANIFEST_NAME
 
     name = package_name(parser)
     try:
-        folder = keep_folder()
-        if os.path.isfile(folder / name / MANIFEST_NAME):
-            return folder / name
+        found, problem = find_kept(parser)
+        if found is not None:
+            return found
         _check_compilable(parser)
+        folder = keep_folder()
         check_writable(folder)
+        if problem:
+            say(f"{parser.entry.name}: what was kept is not used. {problem}", color="yellow", error=True)
+            clear_kept(folder / name)
         kept = True
     except CacheError as error:
         _check_compilable(parser)
         folder, kept = _temporary_folder(parser.entry.name, str(error)), False
     _compile(parser, folder / name, kept)
+    if kept:
+        record_origin(parser, folder / name)
     return folder / name
 
 
@@ -77,14 +84,10 @@ def _temporary_folder(name: str, problem: str) -> Path:
 
 
 def _check_compilable(parser: Shelved) -> None:
+    from pqrnn.zoo.shelf import check_files
+
     require_extra("compile", "torch", "safetensors", "iree.compiler", "iree.turbine")
-    for name, fact in parser.entry.files.items():
-        path = parser.folder / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != fact.sha256:
-            raise ZooError(
-                f"{path}: missing or not what its entry says; install pqrnn again, or add the parser again (`pqrnn "
-                f"zoo add`)"
-            )
+    check_files(parser)
 
 
 def _compile(parser: Shelved, package: Path, kept: bool) -> None:

@@ -9,6 +9,7 @@ of two parsers of one name the first is taken.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,8 @@ import msgspec
 
 from pqrnn.errors import ZooError
 from pqrnn.evaluation.results import ResultRow
-from runtime_py.package_format.file_entry import FileEntry
+from pqrnn.zoo.shipped import ENTRIES
+from runtime_py.package_format.file_entry import FileEntry, describe_file
 
 FORMAT = 1
 VARIABLE = "PQRNN_ZOO"
@@ -116,16 +118,36 @@ def read_entry(folder: Path) -> ZooEntry:
     """Read `entry.json`.
 
     Raises:
-        ZooError: it is missing or not of this format.
+        ZooError: it is missing, not of this format, or of the shipped shelf and not what came with pqrnn.
     """
     path = folder / ENTRY
     try:
-        entry = msgspec.json.decode(path.read_bytes(), type=ZooEntry)
-    except (OSError, msgspec.DecodeError) as error:  # a ValidationError is a DecodeError
+        content = path.read_bytes()
+        entry = msgspec.json.decode(content, type=ZooEntry)
+    except (OSError, msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ZooError(f"{path}: {error}; `pqrnn zoo add` writes this file") from error
+    if folder.parent == SHIPPED and hashlib.sha256(content).hexdigest() != ENTRIES.get(folder.name):
+        raise ZooError(
+            f"{path}: was changed or damaged: it is not what came with pqrnn (`pqrnn.zoo.shipped`). Install it again"
+        )
     if entry.format != FORMAT or entry.name != folder.name:
         raise ZooError(
             f"{path}: format {entry.format}, name {entry.name!r}; expected format {FORMAT} and the name of its "
             "folder. Add the parser again"
         )
     return entry
+
+
+def check_files(parser: Shelved) -> None:
+    """Compare the files of a checkpoint with their digests.
+
+    Raises:
+        ZooError: one is missing, or not what the entry says.
+    """
+    for name, fact in parser.entry.files.items():
+        path = parser.folder / name
+        if not path.is_file() or describe_file(path) != fact:
+            raise ZooError(
+                f"{path}: missing or not what its entry says; install pqrnn again, or add the parser again (`pqrnn "
+                f"zoo add`)"
+            )

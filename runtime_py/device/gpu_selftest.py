@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -20,13 +20,14 @@ import msgspec
 from msgspec import Struct
 
 from runtime_py.atomic_files import write_atomic
-from runtime_py.cache import cache_folder
+from runtime_py.cache import cache_folder, check_private, is_own, make_private
 from runtime_py.device.preflight import this_machine
 from runtime_py.device.vulkan import VulkanDevice
 from runtime_py.errors import CacheError
 from runtime_py.fresh_process import fresh_command
 from runtime_py.package_format.manifest import Parity, Variant
 from runtime_py.package_format.package import Package
+from runtime_py.trust.requirement import environment_of
 
 SECONDS = 180.0
 _REPLAY = "runtime_py.tools.replay"
@@ -43,6 +44,7 @@ class SelfTest(Struct, frozen=True):
         device: The GPU, for people.
         checked: Time of the test (UTC).
         seconds: Duration of the test.
+        key: What the outcome depends on (`_key`); a file of another one is not read.
     """
 
     reason: str
@@ -50,6 +52,7 @@ class SelfTest(Struct, frozen=True):
     device: str
     checked: str
     seconds: float
+    key: str = ""
 
 
 class _Replayed(Struct, frozen=True):
@@ -61,7 +64,9 @@ class _Replayed(Struct, frozen=True):
     parity: Parity
 
 
-def why_untrusted(package: Package, variant: Variant, gpu: VulkanDevice, seconds: float = SECONDS) -> str | None:
+def why_untrusted(
+    package: Package, variant: Variant, gpu: VulkanDevice, seconds: float = SECONDS, keys: Sequence[Path] = ()
+) -> str | None:
     """Return why a variant is not to be used on a GPU, or None when it answers right there.
 
     Args:
@@ -69,14 +74,16 @@ def why_untrusted(package: Package, variant: Variant, gpu: VulkanDevice, seconds
         variant: A variant for GPUs that the checks before loading allow.
         gpu: The device.
         seconds: Time after which the GPU counts as hung.
+        keys: Files of keys, one of which has to have signed what the test runs.
     """
-    kept = _kept_file(f"{_key(package, variant, gpu)}.json")
-    outcome = _read(kept) if kept is not None else None
+    key = _key(package, variant, gpu)
+    kept = _kept_file(f"{key}.json")
+    outcome = _read(kept, key) if kept is not None else None
     if outcome is None:
         begin = time.perf_counter()
-        reason = _replay(package, variant, seconds)
+        reason = _replay(package, variant, seconds, keys)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        outcome = SelfTest(reason, variant.target, gpu.title, now, round(time.perf_counter() - begin, 3))
+        outcome = SelfTest(reason, variant.target, gpu.title, now, round(time.perf_counter() - begin, 3), key)
         if kept is not None:
             _write(kept, outcome)
     if not outcome.reason:
@@ -88,7 +95,7 @@ def why_untrusted(package: Package, variant: Variant, gpu: VulkanDevice, seconds
 def _kept_file(name: str) -> Path | None:
     """Return the file of an outcome; None where there is no folder for it, and every start tests again."""
     try:
-        return cache_folder() / "selftests" / name
+        return check_private(cache_folder() / "selftests") / name
     except CacheError:
         return None
 
@@ -106,19 +113,22 @@ def _key(package: Package, variant: Variant, gpu: VulkanDevice) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def _read(kept: Path) -> SelfTest | None:
-    try:
-        return msgspec.json.decode(kept.read_bytes(), type=SelfTest)
-    except (OSError, msgspec.DecodeError):
+def _read(kept: Path, key: str) -> SelfTest | None:
+    """Return the outcome that was kept; None where there is none, or it is damaged, of another key or another user."""
+    if not is_own(kept):
         return None
+    try:
+        outcome = msgspec.json.decode(kept.read_bytes(), type=SelfTest)
+    except (OSError, msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return outcome if outcome.key == key else None
 
 
 def _write(kept: Path, outcome: SelfTest) -> None:
     """Keep an outcome; where that is not possible, the next start tests again."""
-    try:
+    with contextlib.suppress(OSError, CacheError):
+        make_private(kept.parent)
         write_atomic(kept, msgspec.json.encode(outcome) + b"\n")
-    except OSError:
-        return
 
 
 def replay_command(*arguments: str) -> list[str]:
@@ -140,13 +150,19 @@ class Elsewhere(NamedTuple):
     environment: Mapping[str, str]
 
 
-def run_replay(seconds: float, *arguments: str, machine: Elsewhere | None = None) -> tuple[bytes, str]:
+def run_replay(
+    seconds: float,
+    *arguments: str,
+    machine: Elsewhere | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[bytes, str]:
     """Run `runtime_py.tools.replay` in a process of its own, which may hang or crash.
 
     Args:
         seconds: Time after which it is ended.
         arguments: Its command line.
         machine: The machine that the process runs on; by default this one.
+        environment: Its environment on this machine; by default that of this process.
 
     Returns:
         What it printed, and what came of it in words; the latter is empty if it ended well.
@@ -157,11 +173,11 @@ def run_replay(seconds: float, *arguments: str, machine: Elsewhere | None = None
         try:
             child = subprocess.Popen(
                 command,
-                env={**os.environ, **machine.environment} if machine is not None else None,
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
                 stderr=complained,
                 start_new_session=True,
+                env=environment if machine is None else {**os.environ, **machine.environment},
             )
         except OSError as error:
             return b"", f"could not be started ({error})"
@@ -195,9 +211,10 @@ def _end(child: subprocess.Popen[bytes]) -> str:
     return ""
 
 
-def _replay(package: Package, variant: Variant, seconds: float) -> str:
+def _replay(package: Package, variant: Variant, seconds: float, keys: Sequence[Path]) -> str:
     """Run the self-test; return what came of it, empty for a pass."""
-    printed, problem = run_replay(seconds, str(package.path), "--target", variant.target, "--repeats", str(_REPEATS))
+    arguments = [str(package.path), "--target", variant.target, "--repeats", str(_REPEATS)]
+    printed, problem = run_replay(seconds, *arguments, environment=environment_of(keys))
     if problem:
         return problem
     try:

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -23,7 +23,12 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, UnicodeError, OverflowE
 
 
 def read_archive(
-    path: Path, wanted: Sequence[str], what: str, error: type[PackageError] = PackageError, largest: int = LARGEST
+    path: Path,
+    wanted: Sequence[str],
+    what: str,
+    error: type[PackageError] = PackageError,
+    largest: int = LARGEST,
+    source: BinaryIO | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Read all arrays of an archive.
 
@@ -35,12 +40,13 @@ def read_archive(
         what: What error messages call such a file.
         error: The class of errors.
         largest: Bytes that all arrays together may have.
+        source: The content of the file, where that was read before.
 
     Raises:
         PackageError: Of the class `error`: the file cannot be read, is damaged or too large, or lacks an array.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path if source is None else source) as archive:
             members = archive.infolist()
             names = [member.filename.removesuffix(".npy") for member in members]
             missing = [name for name in wanted if name not in names]

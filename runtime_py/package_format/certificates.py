@@ -1,18 +1,41 @@
-"""Certificates of variants: made from what was measured, bound to digests, and refused where these do not fit."""
+"""Certificates of variants: made from what was measured, bound to digests, and refused where these do not fit.
 
+Those of the build stand in the manifest. Those that a board adds stand beside it, in `certificates.json`: the package
+stays what it was, and so do its signatures.
+"""
+
+import dataclasses
 import platform
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
+from msgspec import Meta, Struct
 
+from runtime_py.atomic_files import write_atomic
 from runtime_py.errors import CertificateError
 from runtime_py.package_format.decisions import digest_labels
-from runtime_py.package_format.manifest import Certificate, Manifest, Parity, Variant
-from runtime_py.package_format.package import Package, open_package, write_manifest
+from runtime_py.package_format.manifest import CERTIFICATES_NAME, Certificate, Manifest, Parity, Variant
+from runtime_py.package_format.package import Package, open_package
 
 _MOST = 64  # certificates of a variant
+_LARGEST = 16 << 20  # bytes
+_ADVICE = "Delete it, and check the package with --certify again."
+
+
+class _OfVariant(Struct, frozen=True, forbid_unknown_fields=True):
+    """What was added to a variant: certificates, and the replay that proves one which nobody had run before."""
+
+    certificates: Annotated[list[Certificate], Meta(max_length=_MOST)] = []
+    parity: Parity | None = None
+
+
+class _Added(Struct, frozen=True, forbid_unknown_fields=True):
+    """Content of `certificates.json`."""
+
+    format: Annotated[int, Meta(ge=1, le=1)] = 1
+    variants: dict[str, _OfVariant] = {}
 
 
 def why_unfit(manifest: Manifest, variant: Variant, certificate: Certificate) -> str:
@@ -85,10 +108,10 @@ def describe_versions(runtime: str) -> dict[str, str]:
 
 
 def add_certificate(path: str | Path, target: str, certificate: Certificate, parity: Parity | None = None) -> Package:
-    """Add a certificate to a variant in the manifest of a package, in one step.
+    """Add a certificate to a variant of a package, in one step, and without a change of its manifest or signatures.
 
-    It replaces an earlier one of the same machine, device, emulator and reference. A variant that nobody had run is
-    verified from then on, by the replay that the certificate was made of.
+    It goes into `certificates.json`, and replaces an earlier one there of the same machine, device, emulator and
+    reference. A variant that nobody had run is verified from then on, by the replay that the certificate was made of.
 
     Args:
         path: The package directory.
@@ -96,8 +119,12 @@ def add_certificate(path: str | Path, target: str, certificate: Certificate, par
         certificate: What was measured.
         parity: Outcome of the golden vectors that it was made of.
 
+    Returns:
+        The package with all of its certificates, as `with_certificates` gives it.
+
     Raises:
-        CertificateError: It was made for another module, other labels or other golden vectors.
+        CertificateError: It was made for another module, other labels or other golden vectors; or the file cannot be
+            read or written.
         PackageError: There is no such package or variant.
     """
     package = open_package(path)
@@ -110,30 +137,57 @@ def add_certificate(path: str | Path, target: str, certificate: Certificate, par
     def place(one: Certificate) -> tuple[str, ...]:
         return one.machine, one.device, one.emulator, one.reference
 
-    others = [one for one in variant.certificates if place(one) != place(certificate)]
-    updated = msgspec.structs.replace(variant, certificates=[*others, certificate][-_MOST:])
+    added = _read_added(package.path)
+    before = added.variants.get(target, _OfVariant())
+    others = [one for one in before.certificates if place(one) != place(certificate)]
+    kept = _OfVariant([*others, certificate][-_MOST:], before.parity)
     if variant.parity is None and parity is not None:
-        updated = msgspec.structs.replace(updated, parity=parity, unverified_reason=None)
-    return _replace_variant(package, updated)
+        kept = msgspec.structs.replace(kept, parity=parity)
+    document = msgspec.structs.replace(added, variants=added.variants | {target: kept})
+    file = package.path / CERTIFICATES_NAME
+    try:
+        write_atomic(file, msgspec.json.format(msgspec.json.encode(document, order="deterministic"), indent=2) + b"\n")
+    except OSError as error:
+        raise CertificateError(f"{file}: cannot be written ({error.strerror}).") from error
+    return with_certificates(package)
 
 
-def record_parity(path: str | Path, target: str, parity: Parity) -> Package:
-    """Write the outcome of a check into the manifest of a package, in one step.
+def with_certificates(package: Package) -> Package:
+    """Return a package whose manifest has the certificates of `certificates.json`, too.
 
-    Args:
-        path: The package directory.
-        target: Name of the variant that was checked.
-        parity: The numbers of the check.
+    Nobody signs these, so they decide nothing: neither what is loaded nor what it answers.
 
     Raises:
-        PackageError: There is no such package or variant.
+        CertificateError: The file cannot be read.
     """
-    package = open_package(path)
-    updated = msgspec.structs.replace(package.variant(target), parity=parity, unverified_reason=None)
-    return _replace_variant(package, updated)
+    added = _read_added(package.path).variants
+    variants = [
+        msgspec.structs.replace(variant, certificates=[*variant.certificates, *more.certificates])
+        if (more := added.get(variant.target)) is not None
+        else variant
+        for variant in package.manifest.variants
+    ]
+    variants = [
+        msgspec.structs.replace(variant, parity=more.parity, unverified_reason=None)
+        if (more := added.get(variant.target)) is not None and variant.parity is None and more.parity is not None
+        else variant
+        for variant in variants
+    ]
+    return dataclasses.replace(package, manifest=msgspec.structs.replace(package.manifest, variants=variants))
 
 
-def _replace_variant(package: Package, updated: Variant) -> Package:
-    variants: Mapping[str, Variant] = {one.target: one for one in package.manifest.variants} | {updated.target: updated}
-    write_manifest(package.path, msgspec.structs.replace(package.manifest, variants=list(variants.values())))
-    return open_package(package.path)
+def _read_added(path: Path) -> _Added:
+    """Read the certificates that were added to a package after it was made."""
+    file = path / CERTIFICATES_NAME
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise CertificateError(f"{file}: is larger than {_LARGEST >> 20} MiB. {_ADVICE}")
+        return msgspec.json.decode(data, type=_Added)
+    except FileNotFoundError:
+        return _Added()
+    except OSError as error:
+        raise CertificateError(f"{file}: cannot be read ({error.strerror}). Check its permissions.") from error
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise CertificateError(f"{file}: {error}; expected certificates of variants. {_ADVICE}") from error

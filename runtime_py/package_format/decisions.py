@@ -131,15 +131,21 @@ def save_decisions(path: Path, decisions: GoldenDecisions) -> None:
     write_atomic(path, msgspec.json.encode(decisions) + b"\n")
 
 
-def load_decisions(path: Path) -> GoldenDecisions:
+def load_decisions(path: Path, content: bytes | None = None) -> GoldenDecisions:
     """Read the file.
+
+    Args:
+        path: The file.
+        content: Its content, where that was read before.
 
     Raises:
         PackageError: It cannot be read, is too large, or of another form.
     """
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_LARGEST + 1)
+        data = content
+        if data is None:
+            with path.open("rb") as stream:
+                data = stream.read(_LARGEST + 1)
         if len(data) > _LARGEST:
             raise PackageError(f"{path}: is larger than {_LARGEST >> 20} MiB. Compile the package again.")
         return msgspec.json.decode(data, type=GoldenDecisions)

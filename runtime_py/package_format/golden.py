@@ -3,6 +3,7 @@
 They are kept in one NumPy archive without pickles.
 """
 
+import io
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,14 +98,18 @@ def save_golden(path: Path, vectors: GoldenVectors) -> None:
     write_archive(path, vector_arrays(vectors))
 
 
-def load_golden(path: Path) -> GoldenVectors:
+def load_golden(path: Path, content: bytes | None = None) -> GoldenVectors:
     """Read the archive.
+
+    Args:
+        path: The file.
+        content: Its content, where that was read before.
 
     Raises:
         PackageError: It cannot be read, lacks an array, its arrays do not fit one another, or hold a number that is not
             finite.
     """
-    vectors = vectors_of(read_arrays(path, _ARRAYS), str(path))
+    vectors = vectors_of(read_arrays(path, _ARRAYS, content), str(path))
     _check_finite(vectors, str(path))
     return vectors
 
@@ -159,13 +164,14 @@ def vectors_of(arrays: Mapping[str, NDArray[Any]], where: str) -> GoldenVectors:
     return vectors
 
 
-def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, wanted: Sequence[str], content: bytes | None = None) -> dict[str, NDArray[Any]]:
     """Read all arrays of an archive of vectors, answers or texts; memory is bounded.
 
     Raises:
         PackageError: It cannot be read, or lacks one of those wanted.
     """
-    return read_archive(path, wanted, "golden vectors or answers")
+    source = io.BytesIO(content) if content is not None else None
+    return read_archive(path, wanted, "golden vectors or answers", source=source)
 
 
 def _rises(offsets: NDArray[np.int32], total: int) -> bool:

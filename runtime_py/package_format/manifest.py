@@ -1,4 +1,4 @@
-"""The manifest of a package, schema 1.5: what a reader has to know before it loads code.
+"""The manifest of a package, schema 1.6: what a reader has to know before it loads code.
 
 A package is a directory ``NAME.pqrnn`` with ``manifest.json``, one compiled module per variant and the golden
 vectors. The format version (``schema``) is apart from the version of the project: another major version is refused, a
@@ -14,9 +14,12 @@ from msgspec import Meta, Struct
 from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.package_format.file_entry import END, FileEntry, Sha256
 
-SCHEMA = "1.5"
+SCHEMA = "1.6"
 ABI = 1
 MANIFEST_NAME = "manifest.json"
+SIGNATURES = "signatures"  # folder of the detached signatures of a package
+CERTIFICATES_NAME = "certificates.json"  # certificates that were added after a package was made
+NOT_LISTED = (MANIFEST_NAME, CERTIFICATES_NAME, SIGNATURES)  # of a package; no manifest lists them, nor what is in them
 ANY = "any"  # as triple and cpu: the code is for no processor in particular
 VULKAN = "vulkan"  # as device
 
@@ -273,6 +276,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         schema: Version of the format, ``major.minor``.
         abi: Version of the calling convention of the compiled functions.
+        digest: SHA-256 of the file's bytes, in which these 64 digits are zeros; empty before schema 1.6. Files are
+            bound to it by their own digests, so that it stands for the whole package.
         name: Name of the package, for people.
         created: Time when it was made (UTC).
         producer: Versions of what made it.
@@ -291,6 +296,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     schema: str = SCHEMA
     abi: int = ABI
+    digest: Annotated[str, Meta(pattern=rf"^([0-9a-f]{{64}})?{END}")] = ""
     name: Name
     created: Name
     producer: Producer

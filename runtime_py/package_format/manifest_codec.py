@@ -1,5 +1,6 @@
 """Manifests as JSON: strictly decoded, checked for sense before anything trusts them, and written stably."""
 
+import hashlib
 import math
 import re
 from collections.abc import Iterable
@@ -10,10 +11,13 @@ from msgspec import Struct
 
 from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import split_tag
-from runtime_py.errors import SchemaError
-from runtime_py.package_format.manifest import ABI, MANIFEST_NAME, PART, SCHEMA, VULKAN, Bucket, Manifest
+from runtime_py.errors import DigestError, SchemaError
+from runtime_py.package_format.manifest import ABI, MANIFEST_NAME, NOT_LISTED, PART, SCHEMA, VULKAN, Bucket, Manifest
 
 _RELATIVE_NAME = re.compile(rf"{PART}(/{PART})*\Z")
+_NO_DIGEST = "0" * 64  # stands in a manifest while its digest is computed
+_FIRST_WITH_DIGEST = (1, 6)
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 _SCHEMA_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z")
 _WINDOWS_DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
@@ -37,35 +41,68 @@ def decode_manifest(data: bytes, where: str = MANIFEST_NAME) -> Manifest:
     Raises:
         SchemaError: The text is no JSON, is of another format version, has unknown or missing fields, or contradicts
             itself.
+        DigestError: The text is not the one that its digest was made of.
     """
     try:
         header = msgspec.json.decode(data, type=_Header)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise SchemaError(
             f"{where}: not a manifest of a pqrnn package ({error}). Compile the package again."
         ) from error
     check_schema(header.schema, where)
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise SchemaError(
             f"{where}: {error}. The file was changed by hand or cut short: compile the package again."
         ) from error
     check_manifest(manifest, where)
+    _check_digest(manifest, data, where)
     return manifest
+
+
+def digest_manifest(data: bytes, stated: str) -> str:
+    """Return the digest of a manifest: SHA-256 of its bytes, with zeros for the digest that it states.
+
+    Args:
+        data: The content of ``manifest.json``.
+        stated: The digest that stands in it.
+    """
+    return hashlib.sha256(data.replace(f'"{stated}"'.encode(), f'"{_NO_DIGEST}"'.encode(), 1)).hexdigest()
+
+
+def _check_digest(manifest: Manifest, data: bytes, where: str) -> None:
+    if not manifest.digest:
+        if _numbers(manifest.schema) >= _FIRST_WITH_DIGEST:
+            raise SchemaError(
+                f"{where}: has no digest of its own, as format {manifest.schema} demands. Compile the package again."
+            )
+        return
+    digest = digest_manifest(data, manifest.digest)
+    if digest != manifest.digest:
+        raise DigestError(
+            f"{where}: SHA-256 is {digest}, the manifest says {manifest.digest}: it was changed after the package was "
+            "made. Copy or compile the package again."
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """Return the manifest as indented JSON with a line feed at its end; equal manifests give equal bytes.
 
-    It is always written in this version of the format, also where it was read in an older one.
+    It is always written in this version of the format, also where it was read in an older one, and with a digest.
 
     Raises:
         SchemaError: The manifest contradicts itself, or holds a number that JSON cannot hold.
     """
     check_manifest(manifest, MANIFEST_NAME)
-    current = msgspec.structs.replace(manifest, schema=SCHEMA)
-    return msgspec.json.format(msgspec.json.encode(current, order="deterministic"), indent=2) + b"\n"
+    current = msgspec.structs.replace(manifest, schema=SCHEMA, digest=_NO_DIGEST)
+    data = msgspec.json.format(msgspec.json.encode(current, order="deterministic"), indent=2) + b"\n"
+    # The digest stands before everything that could hold such a text, too.
+    return data.replace(f'"{_NO_DIGEST}"'.encode(), f'"{hashlib.sha256(data).hexdigest()}"'.encode(), 1)
 
 
 def check_schema(version: str, where: str = MANIFEST_NAME) -> None:
@@ -80,7 +117,7 @@ def check_schema(version: str, where: str = MANIFEST_NAME) -> None:
             f"{where}: schema is {version!r}, expected 'major.minor' such as {SCHEMA!r}. Compile the package again."
         )
     major, minor = int(match[1]), int(match[2])
-    own_major, own_minor = (int(part) for part in SCHEMA.split("."))
+    own_major, own_minor = _numbers(SCHEMA)
     if major < own_major:
         raise SchemaError(
             f"{where}: the package has format {version}, this runtime reads {SCHEMA}. "
@@ -127,8 +164,11 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
     _check_buckets(manifest.buckets, where)
     for name in manifest.files:
         check_relative_name(name, where)
-    if MANIFEST_NAME in manifest.files:
-        raise SchemaError(f"{where}: lists itself under files; a manifest cannot hold its own digest.")
+        if name.split("/")[0].lower() in NOT_LISTED:
+            raise SchemaError(
+                f"{where}: lists {name!r} under files; itself, signatures and later certificates a manifest cannot "
+                "list. Compile the package again."
+            )
     decisions = [] if manifest.golden.decisions is None else [manifest.golden.decisions]
     tokenizer = [manifest.tokenizer.path] if manifest.tokenizer is not None else []
     for name in (manifest.golden.path, *decisions, *tokenizer, *(variant.path for variant in manifest.variants)):

@@ -2,25 +2,26 @@
 
 Reading and verifying are apart: `open_package` reads the manifest, `Package.read_file` verifies the one file that is
 about to be used (on the very bytes that it hands out), and `Package.verify` all of them. A file may be a link to
-another folder, as in caches that keep files by their digest, wherever its content is verified.
+another folder, as in caches that keep files by their digest, wherever its content is verified. With keys, the bytes of
+the manifest that were read have to be signed (`runtime_py.trust`), so that every file is that is verified by it.
 """
 
 import errno
 import hashlib
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from runtime_py.atomic_files import write_atomic
+from runtime_py.atomic_files import final_name, write_atomic
 from runtime_py.errors import DigestError, PackageError
 from runtime_py.package_format.file_entry import FileEntry, describe_file
-from runtime_py.package_format.manifest import MANIFEST_NAME, Manifest, Variant
+from runtime_py.package_format.manifest import MANIFEST_NAME, NOT_LISTED, Manifest, Variant
 from runtime_py.package_format.manifest_codec import check_relative_name, decode_manifest, encode_manifest
 
 if TYPE_CHECKING:
@@ -41,10 +42,14 @@ class Package:
     Attributes:
         path: The directory of the package.
         manifest: Its manifest.
+        manifest_sha256: SHA-256 of the whole file that the manifest was read from.
+        signers: Fingerprints of the keys that had to sign the package and did; empty where none was asked for.
     """
 
     path: Path
     manifest: Manifest
+    manifest_sha256: str = ""
+    signers: tuple[str, ...] = ()
 
     def file(self, name: str) -> Path:
         """Return the path of a file that the manifest lists, which may be a link; its content is not verified.
@@ -67,12 +72,14 @@ class Package:
 
         Args:
             name: Name of the file, as the manifest has it.
-            verify: Whether to compare the SHA-256 of what was read with the manifest; the size is always compared.
+            verify: Whether to compare the SHA-256 of what was read with the manifest; the size is always compared, and
+                the content of a package that had to be signed, too.
 
         Raises:
             PackageError: The file is missing, cannot be read, or is a link out of the package that is not verified.
             DigestError: Its size or content is not what the manifest says.
         """
+        verify = verify or bool(self.signers)
         path = self.file(name)
         if not verify and not path.resolve().is_relative_to(self.path.resolve()):
             raise PackageError(
@@ -131,8 +138,8 @@ class Package:
         from runtime_py.package_format.golden import load_golden
 
         entry = self.manifest.golden
-        self.read_file(entry.path).close()
-        vectors = load_golden(self.file(entry.path))
+        with self.read_file(entry.path) as content:
+            vectors = load_golden(self.path / entry.path, bytes(content))
         vectors.check_labels(
             len(self.manifest.labels.intents), len(self.manifest.labels.tags), str(self.path / entry.path)
         )
@@ -149,8 +156,8 @@ class Package:
         name = self.manifest.golden.decisions
         if name is None:
             return None
-        self.read_file(name).close()
-        return load_decisions(self.file(name))
+        with self.read_file(name) as content:
+            return load_decisions(self.path / name, bytes(content))
 
     def variant(self, target: str) -> Variant:
         """Return the variant of that name.
@@ -165,15 +172,22 @@ class Package:
         raise PackageError(f"{self.path}: no variant {target!r}; the package has: {known}.")
 
 
-def open_package(path: str | Path, verify: bool = False) -> Package:
+def open_package(
+    path: str | Path, verify: bool = False, keys: Sequence[str | Path] = (), every: bool = False
+) -> Package:
     """Open a package directory.
 
     Args:
         path: The directory ``NAME.pqrnn``.
         verify: Whether to verify every file now. Whatever loads code verifies that code in any case.
+        keys: Files of public keys, one of which has to have signed the package; every file is verified then. Without
+            any, signatures are not looked at.
+        every: Whether all of these keys have to have signed it.
 
     Raises:
-        PackageError: There is no package, or it cannot be used; SchemaError and DigestError say more.
+        PackageError: There is no package, or it cannot be used; SchemaError and DigestError say more, and
+            SignatureError where it is not signed as demanded.
+        KeyFileError: A key cannot be used.
     """
     path = Path(path)
     manifest_path = path / MANIFEST_NAME
@@ -196,8 +210,12 @@ def open_package(path: str | Path, verify: bool = False) -> Package:
             f"{manifest_path}: is larger than {_LARGEST_MANIFEST >> 20} MiB and cannot be a manifest. "
             "Compile the package again."
         )
-    package = Package(path, decode_manifest(data, str(manifest_path)))
-    if verify:
+    package = Package(path, decode_manifest(data, str(manifest_path)), hashlib.sha256(data).hexdigest())
+    if keys:
+        from runtime_py.trust.signatures import check_signatures
+
+        package = replace(package, signers=check_signatures(package, keys, every))
+    if verify or keys:
         package.verify()
     return package
 
@@ -228,8 +246,19 @@ def _read_whole(stream: BinaryIO, size: int) -> mmap.mmap:
     return content
 
 
+def find_unlisted(package: Package) -> list[str]:
+    """Return names of files in a package's directory that its manifest should list and does not."""
+    names = (path.relative_to(package.path).as_posix() for path in package.path.rglob("*") if not path.is_dir())
+    return sorted(name for name in names if not _is_beside(name) and name not in package.manifest.files)
+
+
+def _is_beside(name: str) -> bool:
+    """Return whether a file is one that no manifest lists, or what a kill left of it."""
+    return final_name(name.split("/")[0]) in NOT_LISTED
+
+
 def collect_files(directory: Path) -> dict[str, FileEntry]:
-    """Return digest and size of every file below a directory but the manifest, by relative name with '/'.
+    """Return digest and size of every file below a directory that a manifest lists, by relative name with '/'.
 
     Raises:
         PackageError: A name is not allowed in a package, or an entry is a link.
@@ -239,20 +268,25 @@ def collect_files(directory: Path) -> dict[str, FileEntry]:
         name = path.relative_to(directory).as_posix()
         if path.is_symlink():
             raise PackageError(f"{path}: is a link; a package holds files only.")
-        if path.is_dir() or name == MANIFEST_NAME:
+        if path.is_dir() or _is_beside(name):
             continue
         check_relative_name(name, str(directory))
         entries[name] = describe_file(path)
     return entries
 
 
-def write_manifest(directory: Path, manifest: Manifest) -> None:
+def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
     """Write ``manifest.json`` in one step: a reader sees the old one or the new one, never a part.
+
+    Returns:
+        The manifest as written, with its digest.
 
     Raises:
         SchemaError: The manifest contradicts itself.
     """
-    write_atomic(directory / MANIFEST_NAME, encode_manifest(manifest))
+    data = encode_manifest(manifest)
+    write_atomic(directory / MANIFEST_NAME, data)
+    return decode_manifest(data)
 
 
 def seal(directory: Path, manifest: Manifest) -> Manifest:
@@ -269,9 +303,7 @@ def seal(directory: Path, manifest: Manifest) -> Manifest:
         PackageError: A file is not allowed in a package, or the manifest contradicts itself or refers to a missing
             file.
     """
-    sealed = msgspec.structs.replace(manifest, files=collect_files(directory))
-    write_manifest(directory, sealed)
-    return sealed
+    return write_manifest(directory, msgspec.structs.replace(manifest, files=collect_files(directory)))
 
 
 @contextmanager

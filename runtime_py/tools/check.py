@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from runtime_py.device.preflight import this_machine
 from runtime_py.execute.logits import Logits
-from runtime_py.package_format.certificates import find_misfits
+from runtime_py.package_format.certificates import find_misfits, with_certificates
 from runtime_py.package_format.decisions import GoldenDecisions, find_contradictions
 from runtime_py.package_format.golden import GoldenVectors
 from runtime_py.package_format.manifest import Manifest, Parity
@@ -103,7 +103,7 @@ def check_parser(parser: Parser, repeats: int = 3) -> CheckResult:
     )
     wrong = [
         *find_inconsistencies(parser.manifest, golden, decisions),
-        *find_misfits(parser.manifest, parser.variant),
+        *find_misfits(parser.manifest, with_certificates(parser.package).variant(parser.variant.target)),
         *(f"{parser.batch} texts at once: {failure}" for failure in batched.failures()),
     ]
     if wrong:

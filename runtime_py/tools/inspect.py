@@ -8,7 +8,7 @@ from runtime_py.decode.tags import TagScheme
 from runtime_py.device.preflight import this_machine, why_not
 from runtime_py.device.selection import Selection, select_variant
 from runtime_py.errors import PackageError, UnsupportedTargetError
-from runtime_py.package_format.certificates import find_misfits, fitting_certificates
+from runtime_py.package_format.certificates import find_misfits, fitting_certificates, with_certificates
 from runtime_py.package_format.manifest import (
     MANIFEST_NAME,
     Bucket,
@@ -18,7 +18,9 @@ from runtime_py.package_format.manifest import (
     Variant,
     VulkanNeeds,
 )
-from runtime_py.package_format.package import Package, open_package
+from runtime_py.package_format.package import Package, find_unlisted, open_package
+from runtime_py.trust.requirement import required_keys
+from runtime_py.trust.signatures import Signed, describe_signatures
 
 
 class PartSize(Struct, frozen=True):
@@ -83,6 +85,7 @@ class PackageFacts(Struct, frozen=True):
         name: Name of the package.
         schema: Version of its format.
         abi: Version of the calling convention of its functions.
+        digest: Digest of its manifest, which stands for the whole package; empty before schema 1.6.
         created: Time when it was made (UTC).
         producer: Versions of what made it.
         parameters: Number of trained numbers in the model.
@@ -103,12 +106,14 @@ class PackageFacts(Struct, frozen=True):
         tolerance: Largest allowed absolute difference of a logit.
         damaged: Files that are missing or not what the manifest says, with the reason.
         unlisted: Files that the manifest does not list.
+        signatures: Who signed it; verified where the key is one of $PQRNN_REQUIRE_SIGNATURE.
     """
 
     path: str
     name: str
     schema: str
     abi: int
+    digest: str
     created: str
     producer: Producer
     parameters: int
@@ -129,6 +134,7 @@ class PackageFacts(Struct, frozen=True):
     tolerance: float
     damaged: list[str]
     unlisted: list[str]
+    signatures: list[Signed]
 
 
 def inspect_package(path: str | Path) -> PackageFacts:
@@ -137,7 +143,7 @@ def inspect_package(path: str | Path) -> PackageFacts:
     Raises:
         PackageError: There is no package, or its manifest cannot be read.
     """
-    package = open_package(path)
+    package = with_certificates(open_package(path))
     manifest = package.manifest
     parts = measure_parts(package)
     chosen = _chosen(package)
@@ -146,6 +152,7 @@ def inspect_package(path: str | Path) -> PackageFacts:
         name=manifest.name,
         schema=manifest.schema,
         abi=manifest.abi,
+        digest=manifest.digest,
         created=manifest.created,
         producer=manifest.producer,
         parameters=manifest.model.parameters,
@@ -165,7 +172,8 @@ def inspect_package(path: str | Path) -> PackageFacts:
         golden_words=manifest.golden.words,
         tolerance=manifest.golden.tolerance,
         damaged=_damaged(package),
-        unlisted=_unlisted(package),
+        unlisted=find_unlisted(package),
+        signatures=describe_signatures(package, required_keys()),
     )
 
 
@@ -232,8 +240,3 @@ def _damaged(package: Package) -> list[str]:
         except PackageError as error:
             damaged.append(str(error))
     return damaged
-
-
-def _unlisted(package: Package) -> list[str]:
-    names = (path.relative_to(package.path).as_posix() for path in sorted(package.path.rglob("*")) if not path.is_dir())
-    return [name for name in names if name != MANIFEST_NAME and name not in package.manifest.files]

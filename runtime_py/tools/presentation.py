@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime_py.tools.check import CheckResult
     from runtime_py.tools.full_check import FullCheck
     from runtime_py.tools.inspect import PackageFacts, VariantFacts
+    from runtime_py.trust.signatures import Signed
 
 
 class Table(NamedTuple):
@@ -137,6 +138,8 @@ def inspect_tables(facts: "PackageFacts") -> list[Table]:
         ("created", facts.created),
         ("made by", f"pqrnn {producer.pqrnn}, compiler {producer.iree_compiler}, torch {producer.torch}"),
         ("schema, abi", f"{facts.schema}, {facts.abi}"),
+        ("digest", facts.digest or "none: made before schema 1.6"),
+        ("signed by", "; ".join(map(signature_text, facts.signatures)) or "nobody"),
         ("model", f"{facts.parameters:,} parameters, {facts.precision}, revision {facts.revision[:12] or 'unknown'}"),
         ("labels", f"{len(facts.intents)} intents, {len(facts.slot_labels)} slots"),
         ("length buckets", ", ".join(f"{bucket.words} words in {bucket.bytes} bytes" for bucket in facts.buckets)),
@@ -159,6 +162,15 @@ def inspect_tables(facts: "PackageFacts") -> list[Table]:
         Table("variants", ("target", "triple", "bytes", "verified", "runs here"), variants),
         *_certificate_tables(facts),
     ]
+
+
+def signature_text(signed: "Signed") -> str:
+    """Return a signature for people: the key that it names, and whether that key really signed."""
+    if signed.problem:
+        return f"{signed.fingerprint[:16] or signed.file}: NOT VERIFIED, {signed.problem}"
+    if signed.verified:
+        return f"{signed.fingerprint[:16]}: verified"
+    return f"{signed.fingerprint[:16]}: not verified, its key is not in $PQRNN_REQUIRE_SIGNATURE"
 
 
 def _certificate_tables(facts: "PackageFacts") -> list[Table]:

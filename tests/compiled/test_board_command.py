@@ -85,3 +85,37 @@ def test_each_answer_is_there_before_the_next_text(tiny_path: Path) -> None:
             assert json.loads(process.stdout.readline())["text"] == text
         process.stdin.close()
         assert process.wait(60) == 0
+
+
+def test_an_update_is_applied_and_taken_back_on_a_board(tiny_path: Path, tmp_path: Path) -> None:
+    """By the board's own command: signed, run in a process of its own, and the wrong one never takes the name."""
+    import shutil
+
+    import msgspec
+
+    from runtime_py.package_format.golden import load_golden, save_golden
+    from runtime_py.package_format.package import open_package, seal
+    from runtime_py.trust.keys import make_keys
+    from runtime_py.trust.signatures import sign_package
+
+    board, new, wrong = (tmp_path / f"{name}.pqrnn" for name in ("home", "new", "wrong"))
+    make_keys(tmp_path / "me")
+    for path in (board, new, wrong):
+        shutil.copytree(tiny_path, path)
+    seal(new, msgspec.structs.replace(open_package(new).manifest, name="new"))
+    golden = load_golden(wrong / "golden" / "golden.npz")
+    golden.intent[0] = golden.intent[0, ::-1] + 1  # the code does not answer this
+    save_golden(wrong / "golden" / "golden.npz", golden)
+    seal(wrong, open_package(wrong).manifest)
+    for path in (new, wrong):
+        sign_package(path, tmp_path / "me.key")
+        _run("pqrnn", "diff", board, path, "--out", path.with_suffix(".pqdelta"))
+    before = {path.name: path.read_bytes() for path in board.rglob("*") if path.is_file()}
+    key = ("--key", tmp_path / "me.pub")
+    _run("runtime_py", "apply", board, wrong.with_suffix(".pqdelta"), *key, code=2)
+    assert {path.name: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
+    applied = json.loads(_run("runtime_py", "apply", board, new.with_suffix(".pqdelta"), *key, "--json"))
+    assert (applied["name"], applied["target"], len(applied["signers"])) == ("new", "generic", 1)
+    assert _run("runtime_py", "parse", board, *_TEXTS) == _run("runtime_py", "parse", tiny_path, *_TEXTS)
+    assert json.loads(_run("pqrnn", "apply", board, "--back", "--json"))["name"] == "tiny"
+    _run("runtime_py", "apply", board, code=2)

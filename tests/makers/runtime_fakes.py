@@ -1,12 +1,15 @@
 """A small package on disk without compiled code, for tests of everything that happens before code is loaded."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from runtime_py.decode.labels import Labels
 from runtime_py.package_format.golden import GoldenVectors, join_golden, save_golden
 from runtime_py.package_format.manifest import Bucket, Golden, Manifest, Model, Parity, Producer, Variant
+from runtime_py.package_format.manifest_codec import digest_manifest
 from runtime_py.package_format.package import seal
 
 INTENTS = ["alarm", "music"]
@@ -96,3 +99,9 @@ def write_fake(directory: Path, manifest: Manifest | None = None) -> Manifest:
         path.parent.mkdir(parents=True)
         path.write_bytes(b"no code " * 100 + variant.target.encode())
     return seal(directory, manifest)
+
+
+def manifest_bytes(document: dict[str, Any]) -> bytes:
+    """A manifest that was changed by hand, with the digest of what it says now."""
+    data = json.dumps({"digest": "0" * 64} | document | {"digest": "0" * 64}).encode()
+    return data.replace(b"0" * 64, digest_manifest(data, "0" * 64).encode(), 1)

@@ -27,14 +27,17 @@ _WITHOUT_HEAVY = ("runtime_py", "targets", "pqrnn/data", "pqrnn/evaluation/metri
 _LOADING_NOTHING_HEAVY = ("runtime_py", "targets", "pqrnn.data", "pqrnn.evaluation.metrics", "pqrnn.evaluation.frames")
 
 _VERBS = (
+    "apply",
     "average",
     "bench",
+    "bom",
     "build",
     "check",
     "compile",
     "conformance",
     "data",
     "deploy",
+    "diff",
     "distill",
     "distill-encoder",
     "doctor",
@@ -43,13 +46,16 @@ _VERBS = (
     "export-c",
     "finetune",
     "inspect",
+    "keygen",
     "parse",
     "quantize",
     "recipe",
     "reference",
     "report",
+    "sign",
     "targets",
     "train",
+    "verify",
     "zoo",
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime_py.cache import cache_folder, check_writable, module_folder
+from runtime_py.cache import cache_folder, check_private, check_writable, is_own, make_private, module_folder
 from runtime_py.errors import CacheError
 
 _ROOT = Path(__file__).parents[3]
@@ -79,6 +79,52 @@ def test_a_folder_is_tried_before_work_is_done_for_it(tmp_path: Path, monkeypatc
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(CacheError, match="Permission denied"):
         check_writable(tmp_path)
+
+
+def test_folders_are_made_for_this_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PQRNN_CACHE", str(tmp_path / "a" / "b"))
+    before = os.umask(0)
+    try:
+        make_private(cache_folder() / "c" / "d")
+    finally:
+        os.umask(before)
+    for made in ("a", "a/b", "a/b/c", "a/b/c/d"):
+        assert (tmp_path / made).stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("level", ["", "c", "c/d"])
+@pytest.mark.parametrize("wrong", ["group", "others", "owner", "link", "file"])
+def test_a_folder_that_somebody_else_may_fill_is_refused(
+    level: str, wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PQRNN_CACHE", str(tmp_path / "b"))
+    make_private(cache_folder() / "c" / "d")
+    path = cache_folder() / level
+    said = "others may write there"
+    if wrong in ("group", "others"):
+        path.chmod(0o770 if wrong == "group" else 0o702)
+    elif wrong == "owner":
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        path, said = cache_folder(), "belongs to another user"
+    else:
+        path.rename(tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere") if wrong == "link" else path.touch()
+        said = "is a link" if wrong == "link" else "nothing can be kept there"
+    if (wrong, level) == ("link", ""):  # the user's own folder may lie elsewhere
+        check_private(cache_folder() / "c" / "d")
+        return
+    for look in (check_private, make_private, check_writable):
+        with pytest.raises(CacheError, match=rf"^{path}: {said}.*\$PQRNN_CACHE"):
+            look(cache_folder() / "c" / "d")
+
+
+def test_what_another_user_made_is_not_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    assert [name for name in ("file", "link", "pipe", "none", "") if is_own(tmp_path / name)] == ["file", ""]
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert not is_own(tmp_path / "file")
 
 
 @pytest.mark.parametrize("arguments", [("doctor",), ("targets",), ("targets", "show", "host"), ("zoo", "list")])

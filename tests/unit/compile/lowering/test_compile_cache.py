@@ -79,7 +79,9 @@ def test_what_is_kept_comes_back_with_its_figures(tmp_path: Path) -> None:
     assert not (tmp_path / "other.vmfb").exists()
 
 
-@pytest.mark.parametrize("damage", ["flipped", "short", "gone", "record cut", "record of another"])
+@pytest.mark.parametrize(
+    "damage", ["flipped", "short", "gone", "record cut", "record of another", "both of another", "link"]
+)
 def test_a_damaged_entry_is_none(damage: str, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     key, other = (cache_key(mlir, FLAGS, VERSION, PROCESSOR) for mlir in (b"m", b"n"))
@@ -96,8 +98,13 @@ def test_a_damaged_entry_is_none(damage: str, tmp_path: Path) -> None:
         file.unlink()
     elif damage == "record cut":
         record.write_bytes(record.read_bytes()[:-9])
+    elif damage == "link":
+        file.rename(tmp_path / "planted")
+        file.symlink_to(tmp_path / "planted")
     else:
         record.write_bytes(strange.read_bytes())
+        if damage == "both of another":
+            file.write_bytes(strange.with_suffix(".vmfb").read_bytes())
     assert cache.fetch(key, tmp_path / "out.vmfb") is None
     assert not (tmp_path / "out.vmfb").exists()
     cache.store(key, module(tmp_path, b"code of m"), VERSION)

@@ -17,7 +17,8 @@ import compile.packaging.wheel as wheels
 from compile.support.errors import DeployError
 
 _ROOT = Path(__file__).parents[4]
-_OPTIONAL = {"tokenizers"}  # imported only for packages that read subwords, with a word about what to install
+# Imported only for packages that read subwords, and for signatures, with a word about what to install.
+_OPTIONAL = {"tokenizers", "cryptography"}
 _DISTRIBUTIONS = {"iree": "iree-base-runtime", "msgspec": "msgspec", "numpy": "numpy"}
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
-from makers.runtime_fakes import write_fake
+from makers.runtime_fakes import fake_manifest, write_fake
 
 from pqrnn.cli import locate, verbs
 from pqrnn.cli.locate import find_package
@@ -16,6 +18,7 @@ from pqrnn.cli.running import app
 from pqrnn.errors import PqrnnError, ZooError
 from pqrnn.zoo.compiled import package_name
 from pqrnn.zoo.shelf import Shelved, find_parser
+from runtime_py.package_format.package import open_package, seal
 from runtime_py.tools.conformance import decode_conformance
 
 _NAME = "mtop-en"
@@ -27,7 +30,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, bool]]:
 
     def compile_(parser: Shelved, package: Path, kept: bool) -> None:
         calls.append((package, kept))
-        write_fake(package)
+        manifest = fake_manifest()
+        model = msgspec.structs.replace(manifest.model, checkpoint=parser.entry.files["model.safetensors"].sha256)
+        write_fake(package, msgspec.structs.replace(manifest, model=model))
 
     monkeypatch.setattr(locate, "_compile", compile_)
     return calls
@@ -40,6 +45,83 @@ def test_a_parser_is_kept_and_found_again(
     expected = tmp_path / "cache" / "zoo" / package_name(find_parser(_NAME))
     assert find_package(Path(_NAME)) == find_package(Path(_NAME)) == expected
     assert compiled == [(expected, True)]
+
+
+def _kept(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Path:
+    monkeypatch.setenv("PQRNN_CACHE", str(cache))
+    return cache / "zoo" / package_name(find_parser(_NAME))
+
+
+def test_only_this_user_may_write_where_parsers_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: list[tuple[Path, bool]]
+) -> None:
+    _kept(monkeypatch, tmp_path / "cache")
+    before = os.umask(0)
+    try:
+        find_package(Path(_NAME))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "cache" / "zoo").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_planted_package_is_not_used(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compiled: list[tuple[Path, bool]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    expected = _kept(monkeypatch, tmp_path / "cache")
+    expected.parent.mkdir(parents=True, mode=0o700)
+    (tmp_path / "cache").chmod(0o700)
+    write_fake(expected)  # whole, and not from here
+    assert find_package(Path(_NAME)) == expected
+    assert compiled == [(expected, True)]
+    assert "is not used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["manifest", "code", "exchanged", "record", "no record", "a file", "a link"])
+def test_what_was_kept_and_is_damaged_is_made_again(
+    damage: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compiled: list[tuple[Path, bool]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    expected = _kept(monkeypatch, tmp_path / "cache")
+    find_package(Path(_NAME))
+    if damage == "manifest":
+        (expected / "manifest.json").write_bytes(b"{")
+    elif damage == "code":
+        (expected / "variants" / "host" / "module.vmfb").write_bytes(b"other")
+    elif damage == "exchanged":
+        seal(expected, msgspec.structs.replace(open_package(expected).manifest, name="other"))
+    elif damage == "record":
+        expected.with_suffix(".json").write_bytes(b"[" * 5000)
+    elif damage == "no record":
+        expected.with_suffix(".json").unlink()
+    else:
+        expected.rename(tmp_path / "elsewhere")
+        expected.symlink_to(tmp_path / "elsewhere") if damage == "a link" else expected.touch()
+    assert find_package(Path(_NAME)) == find_package(Path(_NAME)) == expected
+    assert compiled == [(expected, True)] * 2
+    assert capsys.readouterr().err.count("is not used") == 1
+    open_package(expected, verify=True)
+
+
+def test_a_folder_that_others_may_write_is_not_used(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compiled: list[tuple[Path, bool]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    expected = _kept(monkeypatch, tmp_path / "cache")
+    find_package(Path(_NAME))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    expected.parent.chmod(0o777)
+    assert find_package(Path(_NAME)) != expected
+    assert compiled[-1][1] is False
+    assert "others may write there (mode 0777)" in capsys.readouterr().err
 
 
 def test_what_cannot_be_kept_is_found_out_before_compiling(

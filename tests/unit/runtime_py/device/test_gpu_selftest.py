@@ -1,5 +1,6 @@
 """The self-test of a GPU: every way that it can end, and that it is not repeated without need."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -106,12 +107,19 @@ def test_a_damaged_or_unwritable_memory_costs_another_test_only(
     calls = child(monkeypatch, answer(True))
     ask(package)
     (kept,) = (cache_folder() / "selftests").iterdir()
-    kept.write_text("{")
+    good = kept.read_bytes()
+    for damaged in (b"{", b"\xff", b"[" * 5000, good.replace(kept.stem.encode(), b"0" * 32)):
+        kept.write_bytes(damaged)
+        assert ask(package) is None
+        assert kept.read_bytes() != damaged
+    kept.rename(tmp_path / "planted")
+    kept.symlink_to(tmp_path / "planted")
     assert ask(package) is None
+    assert kept.is_file() and not kept.is_symlink()
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PQRNN_CACHE", str(tmp_path / "file" / "below"))
     assert ask(package) is None
-    assert len(calls) == 3
+    assert len(calls) == 7
 
 
 def test_without_a_home_every_start_tests_again(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,3 +172,15 @@ def test_where_outcomes_are_kept(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert cache_folder() == Path(expected)
+
+
+def test_the_process_that_tests_demands_the_same_signature(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [Path("/keys/a.pub"), Path("/keys/b.pub")]
+    demands = "import os; assert os.environ['PQRNN_REQUIRE_SIGNATURE'] == {!r}\n"
+    child(monkeypatch, demands.format(os.pathsep.join(map(str, keys))) + answer(True))
+    assert why_untrusted(package, package.variant("gpu"), GPU, keys=keys) is None
+    (kept,) = (cache_folder() / "selftests").iterdir()
+    kept.unlink()
+    monkeypatch.setenv("PQRNN_REQUIRE_SIGNATURE", "/keys/a.pub")
+    child(monkeypatch, demands.format("") + answer(True))
+    assert why_untrusted(package, package.variant("gpu"), GPU, keys=()) is None

@@ -240,7 +240,7 @@ class TestLoad:
         self, path: Path, opened: list[VulkanDevice | None], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
-            "runtime_py.device.gpu_selftest.why_untrusted", lambda *_: "its self-test gave wrong answers"
+            "runtime_py.device.gpu_selftest.why_untrusted", lambda *_, **__: "its self-test gave wrong answers"
         )
         with pytest.warns(DeviceFallback, match="gpu: its self-test gave wrong answers"):
             Parser.load(path, device="gpu")

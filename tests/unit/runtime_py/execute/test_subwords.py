@@ -12,7 +12,7 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 from makers.encoder import write_encoder
-from makers.runtime_fakes import fake_manifest, fake_variant, write_fake
+from makers.runtime_fakes import fake_manifest, fake_variant, manifest_bytes, write_fake
 from oracles.effort import examples
 
 from pqrnn.distillation.subwords import WordTokens
@@ -94,7 +94,7 @@ def test_a_bundle_for_boards_is_refused(tmp_path: Path) -> None:
     plain = write_fake(tmp_path / "a.pqrnn")
     document = json.loads((tmp_path / "a.pqrnn" / "manifest.json").read_text())
     document["tokenizer"] = {"path": plain.golden.path, "unknown": 1, "padding": 0}
-    (tmp_path / "a.pqrnn" / "manifest.json").write_text(json.dumps(document))
+    (tmp_path / "a.pqrnn" / "manifest.json").write_bytes(manifest_bytes(document))
     assert open_package(tmp_path / "a.pqrnn").manifest.tokenizer is not None
     with pytest.raises(DeployError, match="install pqrnn-runtime and tokenizers there"):
         deploy(tmp_path / "a.pqrnn", tmp_path / "bundle")
@@ -114,10 +114,10 @@ def test_a_manifest_lists_its_tokenizer_and_has_no_functions_for_several_texts(t
     from runtime_py.package_format.manifest_codec import decode_manifest
 
     with pytest.raises(SchemaError, match="several texts at once"):
-        decode_manifest(json.dumps(document).encode())
+        decode_manifest(manifest_bytes(document))
     document["batch"] = 1
-    read = decode_manifest(json.dumps(document).encode()).tokenizer
+    read = decode_manifest(manifest_bytes(document)).tokenizer
     assert read == Tokenizer(plain.golden.path, 1, 0)
     document["tokenizer"]["kind"] = "x"
     with pytest.raises(SchemaError, match="kind"):
-        decode_manifest(json.dumps(document).encode())
+        decode_manifest(manifest_bytes(document))

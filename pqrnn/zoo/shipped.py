@@ -1,0 +1,19 @@
+"""The parsers that come with pqrnn, by the SHA-256 of their entries, which in turn state those of their files.
+
+They are held to these digests whenever they are used, so that a changed weight in an installation is found. It takes
+no signature: who could change this file could change the code that verifies one, too. A parser that is added to the
+shipped shelf needs a line here, which `sha256sum pqrnn/zoo/checkpoints/NAME/entry.json` gives.
+"""
+
+ENTRIES = {
+    "clinc150-en": "c5e34f71e8555f613dd9e6e0b4c631c1cfc54c42f0b1e8b0015d43f0ddf08f03",
+    "massive-en": "5cb69cbd1b83bee18509b02ad93f8535b060702be6572ef36c2cb336469f2e95",
+    "mtop-de": "e806593b709390f4478187474f202605334a20f0c778846496fa1d6a43632a6d",
+    "mtop-en": "07e6d4ce5775eb6ad3ac133a720814a30164313000db7095e1e0ae35655ab834",
+    "mtop-es": "826d3cef434e928a0840ae1a25bd1d0dbd426eaf6f28f7a09d23a0ed5cdea608",
+    "mtop-fr": "0f10ab97022b959492db1c9915db0861e7721dbe24f849f29293ad122037557c",
+    "mtop-hi": "d46a701b7298516d0c3d54e0a2fbe972677b16d29fa9b2aeeef825c3d9071997",
+    "mtop-six": "0873c2285d446eaaea265ab93a0b601dd8a9ab1724703d29e3a912811a09cead",
+    "mtop-th": "e6c855129f2ad2f4d2d2dd0871d340b9910c2afda7e56e3228f4bf55c5aabc12",
+    "snips-en": "6cebe1035b93d94ad2740a9e6ac221c7126f124dd6d2d59b58cb2c1baf6df2ae",
+}

@@ -1,0 +1,1 @@
+"""Who made a package: keys, signatures, and what a signature covers."""
