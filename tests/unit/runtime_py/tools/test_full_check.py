@@ -19,6 +19,7 @@ from runtime_py.device.selection import Selection
 from runtime_py.device.vulkan import VulkanDevice
 from runtime_py.errors import PackageError
 from runtime_py.execute.logits import Logits
+from runtime_py.package_format.certificates import with_certificates
 from runtime_py.package_format.golden import join_golden
 from runtime_py.package_format.manifest import VulkanNeeds
 from runtime_py.package_format.package import open_package
@@ -143,7 +144,7 @@ def test_another_machine_answers_by_its_own_python_and_is_named_in_the_certifica
     assert (checked.certificate.emulator, checked.certificate.architecture) == (machine.name, "aarch64")
     assert checked.golden.parity.emulator == machine.name
     assert seen.read_text().startswith(f"board -m runtime_py.tools.replay {path} --target gpu")
-    (kept,) = open_package(path).manifest.variants[0].certificates
+    (kept,) = with_certificates(open_package(path)).manifest.variants[0].certificates
     assert kept == checked.certificate
     with pytest.raises(PackageError, match="no variant"):
         check_fully(path, "other", machine=machine)
