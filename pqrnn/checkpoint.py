@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+import torch
+from safetensors.torch import save
 
 from pqrnn.errors import CheckpointError
 from pqrnn.model.network import Network
@@ -17,10 +17,14 @@ from pqrnn.model.parser import ParserModel
 from pqrnn.model.retired_options import drop_retired_options
 from pqrnn.recipes.settings import ModelConfig
 from pqrnn.run_folder import ENCODER, FACTS, STATE, WEIGHTS
+from pqrnn.weight_files import LARGEST_WEIGHTS, load_tensors
 from runtime_py.atomic_files import write_atomic
+from runtime_py.bounded_files import JSON_ERRORS, check_regular, is_deeper, read_bounded, shorten
 from runtime_py.decode.labels import Labels
 
 FORMAT = 1
+LARGEST_FACTS = 16 << 20  # bytes
+_DEEPEST = 32
 
 Config = TypeVar("Config", bound=msgspec.Struct)
 
@@ -104,15 +108,19 @@ def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
             )
         raise CheckpointError(f"{folder}: no {FACTS} here, so this is no trained parser{unfinished}")
     try:
-        content = msgspec.json.decode(path.read_bytes())
+        content = msgspec.json.decode(read_bounded(path, LARGEST_FACTS))
+        if is_deeper(content, _DEEPEST):
+            raise CheckpointError(f"nested more than {_DEEPEST} deep")
         if config is ModelConfig and isinstance(content, dict) and isinstance(content.get("config"), dict):
             content["config"] = drop_retired_options(content["config"])
         facts: Facts[Config] = msgspec.convert(content, Facts[config])  # type: ignore[valid-type]
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    except (*JSON_ERRORS, ValueError) as error:
         raise CheckpointError(
-            f"{path}: {error}; written by another version of pqrnn? This one reads format {FORMAT}"
+            f"{path}: {shorten(error)}; written by another version of pqrnn? This one reads format {FORMAT}"
         ) from error
     if facts.format != FORMAT:
         raise CheckpointError(f"{path}: format {facts.format}, and this version of pqrnn reads format {FORMAT}")
@@ -126,11 +134,20 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         CheckpointError: a file is missing, damaged, or does not fit the other.
     """
     facts = load_facts(folder)
-    model = ParserModel(facts.config, len(facts.labels.intents), len(facts.labels.tags))
-    if facts.config.precision == "int8":
-        model = model.folded()
-    load_weights(folder, model)
+    try:
+        with torch.device("meta"):  # shapes alone: what the file states is compared before memory is taken
+            shapes = _make_parser(facts).state_dict()
+        tensors = load_tensors(folder / WEIGHTS, shapes)
+        model = _make_parser(facts)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / FACTS}: {shorten(error)}") from error
+    model.load_state_dict(tensors)
     return Checkpoint(model.eval(), facts)
+
+
+def _make_parser(facts: Facts[ModelConfig]) -> ParserModel:
+    model = ParserModel(facts.config, len(facts.labels.intents), len(facts.labels.tags))
+    return model.folded() if facts.config.precision == "int8" else model
 
 
 def load_weights(folder: Path, model: Network) -> None:
@@ -139,11 +156,7 @@ def load_weights(folder: Path, model: Network) -> None:
     Raises:
         CheckpointError: the file is missing, damaged, or does not fit.
     """
-    path = folder / WEIGHTS
-    try:
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: cannot be read as the weights that {FACTS} describes: {error}") from error
+    model.load_state_dict(load_tensors(folder / WEIGHTS, model.state_dict()))
 
 
 def digest_weights(folder: Path) -> str:
@@ -153,7 +166,9 @@ def digest_weights(folder: Path) -> str:
         CheckpointError: there are none.
     """
     try:
-        return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        check_regular(folder / WEIGHTS, LARGEST_WEIGHTS)
+        with (folder / WEIGHTS).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise CheckpointError(f"{folder / WEIGHTS}: cannot be read ({error.strerror})") from error
 

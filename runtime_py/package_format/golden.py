@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from runtime_py.errors import PackageError
 from runtime_py.package_format.arrays import read_archive, write_archive
 
+_WHAT = "golden vectors or answers"
 _ARRAYS = ("text", "text_offsets", "intent", "tags", "spans", "word_offsets")
 
 
@@ -97,16 +98,46 @@ def save_golden(path: Path, vectors: GoldenVectors) -> None:
     write_archive(path, vector_arrays(vectors))
 
 
-def load_golden(path: Path) -> GoldenVectors:
+def load_golden(path: Path, content: bytes | None = None) -> GoldenVectors:
     """Read the archive.
 
+    Args:
+        path: The file.
+        content: Its content, where that has been read and verified: then it holds golden vectors and nothing else.
+
     Raises:
-        PackageError: It cannot be read, lacks an array, its arrays do not fit one another, or hold a number that is not
-            finite.
+        PackageError: It cannot be read, lacks an array, its arrays do not fit one another, hold a number that is not
+            finite, or words that are not in their texts.
     """
-    vectors = vectors_of(read_arrays(path, _ARRAYS), str(path))
+    optional = None if content is None else ("tolerances",)
+    vectors = vectors_of(read_archive(path, _ARRAYS, _WHAT, optional=optional, content=content), str(path))
     _check_finite(vectors, str(path))
+    check_spans(vectors.spans, vectors.word_offsets, vectors.texts, str(path))
     return vectors
+
+
+def check_spans(
+    spans: NDArray[np.int32],
+    word_offsets: NDArray[np.int32],
+    texts: Sequence[bytes],
+    where: str,
+    error: type[PackageError] = PackageError,
+) -> None:
+    """Refuse words that are not in their texts.
+
+    Args:
+        spans: Start and end byte of each word, int32 [words, 2].
+        word_offsets: Index of the first word of each text, and the total, int32 [texts + 1].
+        texts: The texts.
+        where: How an error message calls the file.
+        error: Its class.
+
+    Raises:
+        PackageError: Of the class `error`: a word begins before its text, ends before it begins, or after its text.
+    """
+    sizes = np.repeat([len(text) for text in texts], np.diff(word_offsets))
+    if (spans[:, 0] < 0).any() or (spans[:, 1] < spans[:, 0]).any() or (spans[:, 1] > sizes).any():
+        raise error(f"{where}: a word is not in its text. Make it again.")
 
 
 def text_arrays(texts: Sequence[bytes]) -> dict[str, NDArray[Any]]:
@@ -165,7 +196,7 @@ def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
     Raises:
         PackageError: It cannot be read, or lacks one of those wanted.
     """
-    return read_archive(path, wanted, "golden vectors or answers")
+    return read_archive(path, wanted, _WHAT)
 
 
 def _rises(offsets: NDArray[np.int32], total: int) -> bool:
@@ -181,7 +212,9 @@ def _rises(offsets: NDArray[np.int32], total: int) -> bool:
 
 def _are_bounds(tolerances: NDArray[Any] | None, texts: int) -> bool:
     return tolerances is None or (
-        tolerances.dtype == np.float32 and tolerances.shape == (texts,) and bool((tolerances > 0).all())
+        tolerances.dtype == np.float32
+        and tolerances.shape == (texts,)
+        and bool(((tolerances > 0) & np.isfinite(tolerances)).all())
     )
 
 
