@@ -3,14 +3,15 @@ r"""Hostile packages, checkpoints and reference files, and what each verb and fu
     python -m benchmarks.hostile_packages
 
 Every kind (`benchmarks.hostile`) is made from a tiny good package, which is compiled for this machine, and given to
-the readers of the hostile part: all functions of the Python API, all verbs of the board's command line, and of the verbs
-of the large command line, which reads by the same functions, one kind after another takes the next (with `--all` every
-one takes all, which takes an hour). Rows are kept in `results/robustness.json`.
+the readers of the hostile part: all functions of the Python API, all verbs of the board's command line, and of the
+verbs of the large command line, which reads by the same functions, one kind after another takes the next (with `--all`
+every one takes all, which takes an hour). Rows are kept in `results/robustness.json`.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import shutil
 import tempfile
 from collections import Counter
@@ -77,6 +78,7 @@ def main() -> None:
                 verdicts.append(verdict)
                 if verdict.verdict == THROUGH:
                     print(f"! {kind.part:10} {kind.name[:70]:70} {verdict.reader:22} {verdict.why}", flush=True)
+    gc.unfreeze()
     rows = describe(verdicts)
     if arguments.only_print or arguments.reader or len(kinds) < len(KINDS):
         print_rows(NAME, rows)

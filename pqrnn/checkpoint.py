@@ -5,27 +5,30 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-import torch
 from safetensors.torch import save
 
 from pqrnn.errors import CheckpointError
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.retired_options import drop_retired_options
+from pqrnn.model.shape import check_shape, count_weights
 from pqrnn.recipes.settings import ModelConfig
 from pqrnn.run_folder import ENCODER, FACTS, STATE, WEIGHTS
-from pqrnn.weight_files import LARGEST_WEIGHTS, load_tensors
+from pqrnn.weight_files import LARGEST_WEIGHTS, check_enough, load_tensors
 from runtime_py.atomic_files import write_atomic
-from runtime_py.bounded_files import JSON_ERRORS, check_regular, is_deeper, read_bounded, shorten
+from runtime_py.bounded_files import JSON_ERRORS, check_extent, check_regular, is_deeper, read_bounded, shorten
 from runtime_py.decode.labels import Labels
+from runtime_py.errors import SchemaError
+from runtime_py.package_format.manifest_codec import check_labels
 
 FORMAT = 1
 LARGEST_FACTS = 16 << 20  # bytes
 _DEEPEST = 32
 
+Length = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Config = TypeVar("Config", bound=msgspec.Struct)
 
 
@@ -51,7 +54,7 @@ class Facts(msgspec.Struct, Generic[Config], frozen=True, forbid_unknown_fields=
     revision: str
     training: dict[str, Any]
     metrics: dict[str, Any]
-    lengths: list[tuple[int, int, int]]
+    lengths: list[tuple[Length, Length, Length]]
     golden_texts: list[str]
 
 
@@ -108,7 +111,7 @@ def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
             )
         raise CheckpointError(f"{folder}: no {FACTS} here, so this is no trained parser{unfinished}")
     try:
-        content = msgspec.json.decode(read_bounded(path, LARGEST_FACTS))
+        content = msgspec.json.decode(check_extent(read_bounded(path, LARGEST_FACTS)))
         if is_deeper(content, _DEEPEST):
             raise CheckpointError(f"nested more than {_DEEPEST} deep")
         if config is ModelConfig and isinstance(content, dict) and isinstance(content.get("config"), dict):
@@ -122,6 +125,10 @@ def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
         raise CheckpointError(
             f"{path}: {shorten(error)}; written by another version of pqrnn? This one reads format {FORMAT}"
         ) from error
+    try:
+        check_labels(facts.labels, str(path))
+    except SchemaError as error:
+        raise CheckpointError(str(error)) from error
     if facts.format != FORMAT:
         raise CheckpointError(f"{path}: format {facts.format}, and this version of pqrnn reads format {FORMAT}")
     return facts
@@ -134,20 +141,17 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         CheckpointError: a file is missing, damaged, or does not fit the other.
     """
     facts = load_facts(folder)
+    intents, tags = len(facts.labels.intents), len(facts.labels.tags)
     try:
-        with torch.device("meta"):  # shapes alone: what the file states is compared before memory is taken
-            shapes = _make_parser(facts).state_dict()
-        tensors = load_tensors(folder / WEIGHTS, shapes)
-        model = _make_parser(facts)
+        check_shape(facts.config)
+        check_enough(folder / WEIGHTS, count_weights(facts.config, intents, tags))
+        model = ParserModel(facts.config, intents, tags)
     except ValueError as error:
         raise CheckpointError(f"{folder / FACTS}: {shorten(error)}") from error
-    model.load_state_dict(tensors)
+    if facts.config.precision == "int8":
+        model = model.folded()
+    load_weights(folder, model)
     return Checkpoint(model.eval(), facts)
-
-
-def _make_parser(facts: Facts[ModelConfig]) -> ParserModel:
-    model = ParserModel(facts.config, len(facts.labels.intents), len(facts.labels.tags))
-    return model.folded() if facts.config.precision == "int8" else model
 
 
 def load_weights(folder: Path, model: Network) -> None:

@@ -38,6 +38,7 @@ _NAMES = {
     torch.bool: "BOOL",
 }
 _SHOWN = 80  # characters of a name
+_UNREADABLE = (OSError, SafetensorError, ValueError, RecursionError, MemoryError, RuntimeError)
 
 
 def load_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -45,7 +46,7 @@ def load_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
 
     Args:
         path: The file.
-        expected: Tensors of the names, types and shapes that it has to hold, which may be on the device `meta`.
+        expected: Tensors of the names, types and shapes that it has to hold.
 
     Raises:
         CheckpointError: It is missing, is no file, is damaged, holds other tensors, or numbers that are none.
@@ -55,9 +56,44 @@ def load_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
         stated = read_header(path, size)
         check_tensors(path, {_now(name): entry for name, entry in stated.items()}, expected)
         tensors: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError, ValueError, RecursionError, MemoryError, RuntimeError) as error:
-        said = error.strerror if isinstance(error, OSError) and error.strerror else _one_line(error)
-        raise CheckpointError(f"{path}: cannot be read as weights: {said}") from error
+    except _UNREADABLE as error:
+        raise _refuse(path, error) from error
+    check_numbers(path, tensors)
+    return tensors
+
+
+def check_enough(path: Path, least: int) -> None:
+    """Refuse a file that holds fewer numbers than a network has, before the network takes memory.
+
+    Args:
+        path: The file.
+        least: Numbers that the network has at least.
+
+    Raises:
+        CheckpointError: The file cannot be read, or holds fewer numbers.
+    """
+    try:
+        size = check_regular(path, LARGEST_WEIGHTS)
+        read_header(path, size)
+    except _UNREADABLE as error:
+        raise _refuse(path, error) from error
+    if least > size:  # a number takes a byte at least
+        raise CheckpointError(
+            f"{path}: {size:,} bytes for at least {least:,} numbers that its facts describe; copy it again"
+        )
+
+
+def load_any_tensors(path: Path) -> dict[str, Tensor]:
+    """Read weights whose names and shapes the caller compares.
+
+    Raises:
+        CheckpointError: They are missing, no file, damaged, or hold numbers that are none.
+    """
+    try:
+        read_header(path, check_regular(path, LARGEST_WEIGHTS))
+        tensors: dict[str, Tensor] = load_file(path)
+    except _UNREADABLE as error:
+        raise _refuse(path, error) from error
     check_numbers(path, tensors)
     return tensors
 
@@ -129,5 +165,7 @@ def _now(name: str) -> str:
     return f"{name.removesuffix(AMAX_BEFORE)}amax" if name.endswith(f".{AMAX_BEFORE}") else name
 
 
-def _one_line(error: Exception) -> str:
-    return printable(" ".join(str(error).split())[:300]) or type(error).__name__
+def _refuse(path: Path, error: Exception) -> CheckpointError:
+    said = error.strerror if isinstance(error, OSError) else None
+    said = said or printable(" ".join(str(error).split())[:300]) or type(error).__name__
+    return CheckpointError(f"{path}: cannot be read as weights: {said}")

@@ -112,7 +112,7 @@ def write_tensors(path: Path, tensors: Tensors, header: dict[str, Any] | None = 
     path.write_bytes(struct.pack("<Q", len(raw)) + raw + b"".join(data for _, _, data in tensors.values()))
 
 
-def _weights(name: str, change: Callable[[Path], None]) -> Kind:
+def _weights(name: str, change: Callable[[Path], object]) -> Kind:
     return Kind(f"weights {name}", "weights", lambda folder: change(folder / RUN / WEIGHTS))
 
 
@@ -126,7 +126,7 @@ def _tensors(name: str, change: Callable[[Tensors], Tensors | None]) -> Kind:
 
 def _header(name: str, header: bytes, size: int | None = None, rest: bytes = b"") -> Kind:
     content = struct.pack("<Q", len(header) if size is None else size) + header + rest
-    return _weights(f"whose header {name}", lambda path: path.write_bytes(content) and None)
+    return _weights(f"whose header {name}", lambda path: path.write_bytes(content))
 
 
 def _number(name: str, value: float, tensor: str = "intent.weight") -> Kind:
@@ -139,12 +139,12 @@ def _number(name: str, value: float, tensor: str = "intent.weight") -> Kind:
     return _tensors(f"with {name} in {tensor}", change)
 
 
-def _cast(dtype: str) -> Kind:
+def _cast(dtype: str, harmless: str = "") -> Kind:
     def change(tensors: Tensors) -> None:
         _, shape, data = tensors["intent.weight"]
         tensors["intent.weight"] = dtype, shape, bytes(len(data) // 4 * _SIZES[dtype])
 
-    return _tensors(f"in {dtype}", change)
+    return _tensors(f"in {dtype}", change)._replace(harmless=harmless)
 
 
 def _reshaped(name: str, shape: list[int]) -> Kind:
@@ -152,6 +152,10 @@ def _reshaped(name: str, shape: list[int]) -> Kind:
         tensors["intent.weight"] = "F32", shape, bytes(4 * int(np.prod(shape)))
 
     return _tensors(f"of another shape ({name})", change)
+
+
+def _drop(tensors: Tensors) -> None:
+    del tensors["intent.weight"]
 
 
 def _sparse(path: Path) -> None:
@@ -164,7 +168,7 @@ def _fifo(path: Path) -> None:
     os.mkfifo(path)
 
 
-def _link(target: str) -> Callable[[Path], None]:
+def _link(target: str) -> Callable[[Path], object]:
     def apply(path: Path) -> None:
         path.unlink()
         path.symlink_to(target)
@@ -180,9 +184,10 @@ def _folder(path: Path) -> None:
 _OVERLAP = (
     b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}}'
 )
+_EMPTY = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
 _FIELD = b'{"intent.weight":{"dtype":"F32","shape":[%s],"data_offsets":[0,%d]}}'
 
-_FILES: tuple[tuple[str, Callable[[Path], None]], ...] = (
+_FILES: tuple[tuple[str, Callable[[Path], object]], ...] = (
     ("a pipe that nobody writes", _fifo),
     ("a folder", _folder),
     ("/dev/zero", _link("/dev/zero")),
@@ -198,11 +203,11 @@ WEIGHT_KINDS: tuple[Kind, ...] = (
         for name, change in _FILES
     ),
     _weights("that are missing", lambda path: path.unlink()),
-    _weights("that are empty", lambda path: path.write_bytes(b"") and None),
+    _weights("that are empty", lambda path: path.write_bytes(b"")),
     _weights("of 200 GB of nothing", _sparse),
-    _weights("cut in half", lambda path: path.write_bytes(path.read_bytes()[:4000]) and None),
-    _weights("with 1 MB behind", lambda path: path.write_bytes(path.read_bytes() + bytes(1 << 20)) and None),
-    _weights("that are a pickle", lambda path: path.write_bytes(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00idR.") and None),
+    _weights("cut in half", lambda path: path.write_bytes(path.read_bytes()[:4000])),
+    _weights("with 1 MB behind", lambda path: path.write_bytes(path.read_bytes() + bytes(1 << 20))),
+    _weights("that are a pickle", lambda path: path.write_bytes(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00idR.")),
     _header("is said to be 2^63 bytes long", b"{}", 1 << 63),
     _header("is said to be 2^64 - 1 bytes long", b"{}", (1 << 64) - 1),
     _header("is said to be 99 MB long", b"{}", 99_000_000),
@@ -212,7 +217,7 @@ WEIGHT_KINDS: tuple[Kind, ...] = (
     _header("is nested 100,000 deep", nested(100_000).encode()),
     _header("is invalid UTF-8", b'{"\xff":1}'),
     _header("has no tensors", b"{}"),
-    _header("has 500,000 tensors", json.dumps({f"t{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(500_000)}).encode()),
+    _header("has 500,000 tensors", json.dumps({f"t{n}": _EMPTY for n in range(500_000)}).encode()),
     _header("has tensors that overlap", _OVERLAP, rest=bytes(24)),
     _header("has a shape of 2^62", _FIELD % (b"4611686018427387904", 16), rest=bytes(16)),
     _header("has a shape of 2^40 times 0", _FIELD % (b"1099511627776,0", 0)),
@@ -221,12 +226,13 @@ WEIGHT_KINDS: tuple[Kind, ...] = (
     _header("has offsets beyond the file", _FIELD % (b"1000000", 4_000_000), rest=bytes(16)),
     _header("has an unknown type", b'{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}', rest=bytes(4)),
     _tensors("of no tensor", lambda _: {"x": ("F32", [0], b"")}),
-    _tensors("that lack one", lambda tensors: tensors.pop("intent.weight") and None),
+    _tensors("that lack one", _drop),
     _tensors("with one more", lambda tensors: tensors.update(extra=("F32", [4], bytes(16)))),
     _tensors("with one of 50 MB more", lambda tensors: tensors.update(extra=("F32", [12_500_000], bytes(50_000_000)))),
     _tensors("under other names", lambda tensors: {f"x.{name}": entry for name, entry in tensors.items()}),
     _tensors("with a name of escape codes", lambda tensors: tensors.update({MARKUP: ("F32", [4], bytes(16))})),
-    *(_cast(dtype) for dtype in ("F64", "F16", "BF16", "I32", "I8", "U8", "BOOL")),
+    *(_cast(dtype) for dtype in ("F64", "I32", "I8", "U8", "BOOL")),
+    *(_cast(dtype, "a file may keep fewer bits") for dtype in ("F16", "BF16")),
     _reshaped("one row less", [1, 32]),
     _reshaped("one dimension", [64]),
     _reshaped("empty", [0, 32]),

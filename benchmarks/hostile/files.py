@@ -21,7 +21,7 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
-def _link(target: str) -> Callable[[Path], None]:
+def _link(target: str) -> Callable[[Path], object]:
     def apply(path: Path) -> None:
         path.unlink()
         path.symlink_to(target)
@@ -29,7 +29,7 @@ def _link(target: str) -> Callable[[Path], None]:
     return apply
 
 
-def _stretch(size: int) -> Callable[[Path], None]:
+def _stretch(size: int) -> Callable[[Path], object]:
     def apply(path: Path) -> None:
         with path.open("r+b") as stream:
             stream.truncate(size)
@@ -44,7 +44,7 @@ _PLACES = (
     ("the decisions", "decisions", f"{PACKAGE}/{DECISIONS}"),
     ("the reference", "reference", REFERENCE),
 )
-_KINDS: tuple[tuple[str, Callable[[Path], None]], ...] = (
+_KINDS: tuple[tuple[str, Callable[[Path], object]], ...] = (
     ("a pipe that nobody writes", _fifo),
     ("a folder", _folder),
     ("/dev/zero", _link("/dev/zero")),
@@ -53,13 +53,12 @@ _KINDS: tuple[tuple[str, Callable[[Path], None]], ...] = (
     ("a link to nothing", _link("nowhere")),
     ("a link to a file of the system", _link("/etc/hostname")),
     ("missing", lambda path: path.unlink()),
-    ("empty", lambda path: path.write_bytes(b"") and None),
+    ("empty", lambda path: path.write_bytes(b"")),
     ("200 GB of nothing", _stretch(200 << 30)),
 )
 
 
-def _placed(what: str, part: str, name: str, kind: str, change: Callable[[Path], None]) -> Kind:
-    # `inspect` describes damaged files; that is what it is for.
+def _placed(what: str, part: str, name: str, kind: str, change: Callable[[Path], object]) -> Kind:
     return Kind(f"{what} is {kind}", part, lambda folder: change(folder / name))
 
 
@@ -74,8 +73,20 @@ def _stated(name: str, part: str, file: str, size: int) -> Kind:
     return Kind(name, part, apply)
 
 
-def _write(content: bytes) -> Callable[[Path], None]:
+def _write(content: bytes) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(content) and None
+
+
+def _cut(size: int) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(path.read_bytes()[:size])
+
+
+def _copy(other: Path) -> Callable[[Path], object]:
+    def apply(path: Path) -> None:
+        with other.open("rb") as stream:
+            path.write_bytes(stream.read(50_000))
+
+    return apply
 
 
 FILES: tuple[Kind, ...] = (
@@ -84,9 +95,9 @@ FILES: tuple[Kind, ...] = (
     _stated("vectors of 200 GB of nothing, as the manifest says", "manifest", GOLDEN, 200 << 30),
     sealed("a module of zeros", "module", MODULE, _write(bytes(20_000))),
     sealed("a module of text", "module", MODULE, _write(b"hello " * 3000)),
-    sealed("a module cut in half", "module", MODULE, lambda path: path.write_bytes(path.read_bytes()[:15_000]) and None),
-    sealed("a module cut to 64 bytes", "module", MODULE, lambda path: path.write_bytes(path.read_bytes()[:64]) and None),
-    sealed("a module that is an ELF file", "module", MODULE, lambda path: path.write_bytes(Path("/proc/self/exe").read_bytes()[:50_000]) and None),
-    sealed("a module that is a ZIP file", "module", MODULE, lambda path: path.write_bytes((path.parents[2] / GOLDEN).read_bytes()) and None),
+    sealed("a module cut in half", "module", MODULE, _cut(15_000)),
+    sealed("a module cut to 64 bytes", "module", MODULE, _cut(64)),
+    sealed("a module that is an ELF file", "module", MODULE, _copy(Path("/proc/self/exe"))),
+    sealed("a module that is a ZIP file", "module", MODULE, lambda path: _copy(path.parents[2] / GOLDEN)(path)),
 )  # fmt: skip
 """Kinds of files that are none, and of modules that are none."""

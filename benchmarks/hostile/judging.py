@@ -69,7 +69,7 @@ class Verdict(NamedTuple):
     why: str
 
 
-def _cli(*arguments: str) -> Callable[[Path], None]:
+def _cli(*arguments: str) -> Callable[[Path], object]:
     def run(folder: Path) -> None:
         from pqrnn.cli.main import main
 
@@ -80,7 +80,7 @@ def _cli(*arguments: str) -> Callable[[Path], None]:
     return run
 
 
-def _board(*arguments: str) -> Callable[[Path], None]:
+def _board(*arguments: str) -> Callable[[Path], object]:
     def run(folder: Path) -> None:
         from runtime_py.cli import main
 
@@ -90,7 +90,7 @@ def _board(*arguments: str) -> Callable[[Path], None]:
     return run
 
 
-def _call(error: str, function: Callable[[Path], object]) -> Callable[[Path], None]:
+def _call(error: str, function: Callable[[Path], object]) -> Callable[[Path], object]:
     """Call a function of the Python API, which has to raise an error of that name or of a class below it."""
 
     def run(folder: Path) -> None:
@@ -136,7 +136,7 @@ def _checkpoint(folder: Path) -> None:
     load_checkpoint(folder / RUN)
 
 
-VERBS: dict[str, Callable[[Path], None]] = {
+VERBS: dict[str, Callable[[Path], object]] = {
     "inspect": _cli("inspect", PACKAGE),
     "inspect --json": _cli("inspect", PACKAGE, "--json"),
     "parse": _cli("parse", PACKAGE, "wake me at seven"),
@@ -189,7 +189,7 @@ def import_everything() -> None:
     gc.freeze()  # no collection in a child copies what it shares with this process
 
 
-def run_reader(reader: Callable[[Path], None], folder: Path, scratch: Path) -> Outcome:
+def run_reader(reader: Callable[[Path], object], folder: Path, scratch: Path) -> Outcome:
     """Run a reader in a process of its own; `scratch` is a folder for what it says."""
     files = [scratch / name for name in ("in", "out", "err")]
     for file in files:
@@ -212,7 +212,7 @@ def run_reader(reader: Callable[[Path], None], folder: Path, scratch: Path) -> O
     return Outcome(os.waitstatus_to_exitcode(status), said, shown, seconds, memory, late)
 
 
-def _be_reader(reader: Callable[[Path], None], folder: Path, files: list[Path], tells: int) -> None:
+def _be_reader(reader: Callable[[Path], object], folder: Path, files: list[Path], tells: int) -> None:
     code = 70
     try:
         os.setsid()  # without a terminal

@@ -39,16 +39,16 @@ class Kind(NamedTuple):
 
     name: str
     part: str
-    apply: Callable[[Path], None]
+    apply: Callable[[Path], object]
     harmless: str = ""
     reported: tuple[str, ...] = ()
 
 
-def edit_json(path: Path, change: Callable[[Any], Any]) -> None:
-    """Change a JSON document in place: the change edits what it is given, or returns another one."""
+def edit_json(path: Path, change: Callable[[Any], object]) -> None:
+    """Change a JSON document in place: the change edits what it is given."""
     document = json.loads(path.read_bytes())
-    changed = change(document)
-    path.write_text(json.dumps(document if changed is None else changed), encoding="utf-8")
+    change(document)
+    path.write_text(json.dumps(document), encoding="utf-8")
 
 
 def put(document: Any, place: Sequence[str | int], value: Any) -> None:
@@ -58,7 +58,7 @@ def put(document: Any, place: Sequence[str | int], value: Any) -> None:
     document[place[-1]] = value
 
 
-def in_manifest(name: str, change: Callable[[Any], Any], harmless: str = "") -> Kind:
+def in_manifest(name: str, change: Callable[[Any], object], harmless: str = "") -> Kind:
     """Return a kind whose manifest is changed."""
     return Kind(name, "manifest", lambda folder: edit_json(folder / PACKAGE / "manifest.json", change), harmless)
 
@@ -78,7 +78,7 @@ def manifest_bytes(name: str, change: Callable[[bytes], bytes], harmless: str = 
     return Kind(name, "manifest", apply, harmless)
 
 
-def sealed(name: str, part: str, file: str, change: Callable[[Path], None], harmless: str = "") -> Kind:
+def sealed(name: str, part: str, file: str, change: Callable[[Path], object], harmless: str = "") -> Kind:
     """Return a kind of which a file is changed, and all digests are written anew."""
 
     def apply(folder: Path) -> None:
@@ -91,8 +91,3 @@ def sealed(name: str, part: str, file: str, change: Callable[[Path], None], harm
 def nested(depth: int, end: str = "1") -> str:
     """Return JSON that is nested so deep."""
     return "[" * depth + end + "]" * depth
-
-
-def splice(text: str, mark: str = '"@@"') -> Callable[[bytes], bytes]:
-    """Return a change that puts JSON in the place of a mark."""
-    return lambda content: content.replace(mark.encode(), text.encode())

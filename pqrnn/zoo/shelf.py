@@ -17,9 +17,11 @@ import msgspec
 
 from pqrnn.errors import ZooError
 from pqrnn.evaluation.results import ResultRow
+from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
 from runtime_py.package_format.file_entry import FileEntry
 
 FORMAT = 1
+_LARGEST_ENTRY = 4 << 20  # bytes
 VARIABLE = "PQRNN_ZOO"
 SHIPPED = Path(__file__).with_name("checkpoints")
 ENTRY, CARD = "entry.json", "card.md"
@@ -120,9 +122,9 @@ def read_entry(folder: Path) -> ZooEntry:
     """
     path = folder / ENTRY
     try:
-        entry = msgspec.json.decode(path.read_bytes(), type=ZooEntry)
-    except (OSError, msgspec.DecodeError) as error:  # a ValidationError is a DecodeError
-        raise ZooError(f"{path}: {error}; `pqrnn zoo add` writes this file") from error
+        entry = msgspec.json.decode(read_bounded(path, _LARGEST_ENTRY), type=ZooEntry)
+    except (OSError, *JSON_ERRORS) as error:
+        raise ZooError(f"{path}: {shorten(error)}; `pqrnn zoo add` writes this file") from error
     if entry.format != FORMAT or entry.name != folder.name:
         raise ZooError(
             f"{path}: format {entry.format}, name {entry.name!r}; expected format {FORMAT} and the name of its "

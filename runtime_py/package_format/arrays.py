@@ -71,7 +71,8 @@ def read_archive(
         _check_end(content)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
-            _check_members(members, wanted, optional, min(largest, ALWAYS_UNPACKED + LARGEST_RATIO * len(content)))
+            most = min(largest, ALWAYS_UNPACKED + LARGEST_RATIO * len(content))
+            _check_members(members, wanted, optional, len(content), most)
             return {member.filename[: -len(".npy")]: _read_member(archive, member) for member in members}
     except OSError as cause:
         raise error(f"{path}: cannot be read as {what} ({why_unreadable(cause)}). Make it again.") from cause
@@ -94,7 +95,7 @@ def _check_end(content: bytes) -> None:
 
 
 def _check_members(
-    members: list[zipfile.ZipInfo], wanted: Sequence[str], optional: Sequence[str] | None, largest: int
+    members: list[zipfile.ZipInfo], wanted: Sequence[str], optional: Sequence[str] | None, size: int, largest: int
 ) -> None:
     names = [member.filename.removesuffix(".npy") for member in members]
     missing = [name for name in wanted if name not in names]
@@ -107,6 +108,8 @@ def _check_members(
         raise ValueError(f"it holds {odd[0][:60]!r}, which nobody knows" if odd else "it holds an array twice")
     if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
         raise ValueError("an array is packed in an unknown way")
+    if sum(member.compress_size for member in members) > size:
+        raise ValueError("its arrays are said to be longer than it is")
     total = sum(member.file_size for member in members)
     if total > largest:
         raise ValueError(f"{len(members)} arrays of {total:,} bytes, and it has at most {largest:,}")

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from runtime_py.atomic_files import write_atomic
-from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
+from runtime_py.bounded_files import JSON_ERRORS, check_extent, read_bounded, shorten
 from runtime_py.decode.decoder import Decoder, place_run
 from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.errors import PackageError
@@ -146,10 +146,10 @@ def load_decisions(path: Path, content: bytes | None = None) -> GoldenDecisions:
         data = read_bounded(path, _LARGEST) if content is None else content
         if len(data) > _LARGEST:
             raise PackageError(f"{path}: is larger than {_LARGEST >> 20} MiB. Compile the package again.")
-        return msgspec.json.decode(data, type=GoldenDecisions)
+        return msgspec.json.decode(check_extent(data), type=GoldenDecisions)
     except OSError as error:
         raise PackageError(f"{path}: cannot be read ({error.strerror}). Copy the package again.") from error
-    except JSON_ERRORS as error:
+    except (*JSON_ERRORS, ValueError) as error:
         raise PackageError(
             f"{path}: {shorten(error)}; expected golden decisions. Compile the package again."
         ) from error

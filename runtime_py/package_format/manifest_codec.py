@@ -8,7 +8,7 @@ from itertools import pairwise
 import msgspec
 from msgspec import Struct
 
-from runtime_py.bounded_files import JSON_ERRORS, is_deeper, shorten
+from runtime_py.bounded_files import JSON_ERRORS, check_extent, is_deeper, shorten
 from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import split_tag
 from runtime_py.errors import SchemaError
@@ -30,7 +30,6 @@ _WINDOWS_DEVICES = frozenset(
 )
 
 
-_MOST_VALUES = 200_000  # of all objects and lists; the largest package of ours has some 20,000
 _DEEPEST = 32
 
 
@@ -52,10 +51,9 @@ def decode_manifest(data: bytes, where: str = MANIFEST_NAME) -> Manifest:
         SchemaError: The text is no JSON, is of another format version, has unknown or missing fields, or contradicts
             itself.
     """
-    _check_extent(data, where)
     try:
-        header = msgspec.json.decode(data, type=_Header)
-    except JSON_ERRORS as error:
+        header = msgspec.json.decode(check_extent(data), type=_Header)
+    except (*JSON_ERRORS, ValueError) as error:
         raise SchemaError(
             f"{where}: not a manifest of a pqrnn package ({shorten(error)}). Compile the package again."
         ) from error
@@ -68,15 +66,6 @@ def decode_manifest(data: bytes, where: str = MANIFEST_NAME) -> Manifest:
         ) from error
     check_manifest(manifest, where)
     return manifest
-
-
-def _check_extent(data: bytes, where: str) -> None:
-    """Count what separates and opens values: each becomes an object of Python, many times as large as in the file."""
-    values = sum(map(data.count, (b",", b"[", b"{")))
-    if values > _MOST_VALUES:
-        raise SchemaError(
-            f"{where}: holds {values:,} values, and a manifest has at most {_MOST_VALUES:,}. Compile the package again."
-        )
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
@@ -150,7 +139,7 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
         )
     if is_deeper([manifest.model.config, manifest.model.metrics], _DEEPEST):
         raise SchemaError(f"{where}: is nested more than {_DEEPEST} deep. Compile the package again.")
-    _check_labels(manifest.labels, where)
+    check_labels(manifest.labels, where)
     _check_buckets(manifest.buckets, manifest.batch, where)
     _check_files(manifest, where)
     _check_variants(manifest, where)
@@ -185,7 +174,12 @@ def _check_variants(manifest: Manifest, where: str) -> None:
             )
 
 
-def _check_labels(labels: Labels, where: str) -> None:
+def check_labels(labels: Labels, where: str) -> None:
+    """Check that the names, frames and counts of a parser's outputs make sense together.
+
+    Raises:
+        SchemaError: With the first contradiction.
+    """
     _check_unique(labels.intents, "intent", where)
     _check_unique(labels.tags, "tag", where)
     if labels.tags[0] != "O":

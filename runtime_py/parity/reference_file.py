@@ -23,9 +23,9 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
+from runtime_py.bounded_files import JSON_ERRORS, check_extent, read_bounded, shorten
 from runtime_py.decode.labels import Count, Labels, Name
-from runtime_py.errors import ReferenceFileError
+from runtime_py.errors import ReferenceFileError, SchemaError
 from runtime_py.package_format.arrays import LARGEST, read_archive, write_archive
 from runtime_py.package_format.golden import (
     GoldenVectors,
@@ -35,6 +35,7 @@ from runtime_py.package_format.golden import (
     vector_arrays,
     vectors_of,
 )
+from runtime_py.package_format.manifest_codec import check_labels
 from runtime_py.parity.metrics import Frame
 
 FORMAT = "1.0"
@@ -98,7 +99,7 @@ class ReferenceMeta(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         versions: Versions of what made it, by name.
     """
 
-    format: str = FORMAT
+    format: Annotated[str, Meta(max_length=12)] = FORMAT
     created: Name
     licence: str
     student: Answerer
@@ -280,14 +281,17 @@ _OPTIONAL = (
 def _read_meta(data: NDArray[Any], where: str) -> ReferenceMeta:
     content = data.tobytes()
     try:
-        version = msgspec.json.decode(content, type=dict[str, Any]).get("format")
+        version = msgspec.json.decode(check_extent(content), type=dict[str, Any]).get("format")
         if str(version).split(".")[0] != FORMAT.split(".")[0]:
             raise ReferenceFileError(
                 f"{where}: format {shorten(version)}, and this version of pqrnn reads {FORMAT}. "
                 "Make it again: pqrnn reference"
             )
-        return msgspec.json.decode(content, type=ReferenceMeta)
-    except JSON_ERRORS as error:
+        meta = msgspec.json.decode(content, type=ReferenceMeta)
+        for labels in filter(None, (meta.labels, meta.teacher_labels)):
+            check_labels(labels, "labels")
+        return meta
+    except (*JSON_ERRORS, ValueError, SchemaError) as error:
         raise ReferenceFileError(
             f"{where}: {shorten(error)}; expected {_WHAT}. Make it again: pqrnn reference"
         ) from error
