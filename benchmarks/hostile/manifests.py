@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.hostile.kinds import GOLDEN, MODULE, Kind, at, in_manifest, manifest_bytes, nested, put
@@ -15,7 +15,7 @@ def _raw(name: str, content: bytes) -> Kind:
     return manifest_bytes(f"manifest is {name}", lambda _: content)
 
 
-def _spliced(name: str, place: list[str | int], text: str | bytes, harmless: str = "") -> Kind:
+def _spliced(name: str, place: Sequence[str | int], text: str | bytes, harmless: str = "") -> Kind:
     """Put text at a place that `json` would not write."""
     raw = text if isinstance(text, bytes) else text.encode()
 
@@ -62,17 +62,17 @@ _BAD_TEXT = (
     ("a cut sequence", b'"\xe2\x82"'),
     ("a raw control character", b'"a\nb"'),
 )
-_UTF8 = tuple(
-    _spliced(f"{what} {where}", place, text)
-    for where, place in (
-        ("as the package's name", ["name"]),
-        ("as an intent", ["labels", "intents", 0]),
-        ("in the configuration", ["model", "config"]),
-    )
-    for what, text in _BAD_TEXT
+_Places = tuple[tuple[str, Sequence[str | int]], ...]
+_TEXT_PLACES: _Places = (
+    ("as the package's name", ["name"]),
+    ("as an intent", ["labels", "intents", 0]),
+    ("in the configuration", ["model", "config"]),
 )
+_FREE_PLACES: _Places = (("the configuration", ["model", "config"]), ("metrics", ["model", "metrics"]))
+_FILE_PLACES: _Places = (("the module", ["variants", 0, "path"]), ("the vectors", ["golden", "path"]))
+_UTF8 = tuple(_spliced(f"{what} {where}", place, text) for where, place in _TEXT_PLACES for what, text in _BAD_TEXT)
 
-_NUMBERS: tuple[tuple[str, list[str | int]], ...] = (
+_NUMBERS: tuple[tuple[str, Sequence[str | int]], ...] = (
     ("abi", ["abi"]),
     ("parameters", ["model", "parameters"]),
     ("a bucket's words", ["buckets", -1, "words"]),
@@ -153,7 +153,7 @@ def _bucket(words: int, size: int, entry: str = "") -> dict[str, Any]:
 
 _DEEP = tuple(
     _spliced(f"{where} nested {depth:,} deep", place, '{"a":' + nested(depth) + "}")
-    for where, place in (("the configuration", ["model", "config"]), ("metrics", ["model", "metrics"]))
+    for where, place in _FREE_PLACES
     for depth in (500, 990, 5_000, 200_000)
 )
 
@@ -166,7 +166,7 @@ _PATHS = tuple(
     for name in _UNSAFE
 ) + tuple(
     at(f"{what} at {name!r}", place, name)
-    for what, place in (("the module", ["variants", 0, "path"]), ("the vectors", ["golden", "path"]))
+    for what, place in _FILE_PLACES
     for name in ("../escape", "/dev/zero", "nowhere", "manifest.json", "")
 )
 

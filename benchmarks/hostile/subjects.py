@@ -31,7 +31,10 @@ from runtime_py.parity.reference_file import (
 DATA = "data.jsonl"
 _CONFIG = ModelConfig(projection=ProjectionConfig(word_features=32, ngram_features=32), bottleneck=8, state=8, layers=1)
 _LABELS = Labels(("alarm", "music"), ("O", "B-time", "I-time"))
-_ROW = '{"text": "wake me at seven", "intent": "alarm", "slots": [{"start": 11, "end": 16, "label": "time"}]}\n'
+_ROWS = (
+    '{"text": "wake me at seven thirty", "intent": "alarm", "slots": [{"start": 11, "end": 23, "label": "time"}]}\n'
+    '{"text": "play some jazz", "intent": "music", "slots": []}\n'
+)
 
 
 def make_subject(folder: Path, code: bytes) -> None:
@@ -53,7 +56,7 @@ def make_subject(folder: Path, code: bytes) -> None:
     )
     save_checkpoint(folder / RUN, ParserModel(_CONFIG, 2, 3).eval(), facts)
     save_reference(folder / REFERENCE, make_reference(manifest.labels, digest_weights(folder / RUN)))
-    (folder / DATA).write_text(_ROW * 4, encoding="utf-8")
+    (folder / DATA).write_text(_ROWS * 4, encoding="utf-8")
 
 
 def _decide(package: Path) -> None:
