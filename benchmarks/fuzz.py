@@ -2,9 +2,9 @@ r"""Random texts, files and logits for everything that reads them, within minute
 
     python -m benchmarks.fuzz --minutes 15 --package mtop-en.pqrnn
 
-A third of the time goes to texts, parsed by a package (that of the tiny module where none is given), a third to
-files, changed at random, of every reader (`benchmarks.fuzzing.files`), and the rest to the C rules with sanitizers.
-Everything is drawn from `--seed`. Counts and the first faults are kept in `results/robustness.json`, and the exit code
+Three processes work beside each other: one parses texts with a package (that of the tiny module where none is given),
+one reads files, changed at random, with every reader (`benchmarks.fuzzing.files`), one runs the C rules with
+sanitizers. Everything is drawn from `--seed`. Counts and the first faults are kept in `results/robustness.json`, and the exit code
 is 1 where there is a fault.
 """
 
@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -31,6 +34,7 @@ from benchmarks.hostile.subjects import make_subject
 from benchmarks.hostile_packages import NAME, compile_tiny
 from benchmarks.results import keep_results, print_rows, tell_command
 from pqrnn.evaluation.results import ResultRow
+from runtime_py.package_format.manifest import Manifest
 from runtime_py.package_format.package import open_package
 from runtime_py.parser import Parser
 
@@ -114,12 +118,17 @@ def fuzz_files(subject: Path, seconds: float, most: int, seed: int) -> list[Coun
     return [Count(name, counts[name], faults[name]) for name in drawers]
 
 
-def fuzz_decoder(subject: Path, seconds: float, most: int, seed: int) -> Count | None:
+def join(counts: list[Count]) -> Count:
+    """Return the sum of what was drawn of several kinds of files."""
+    every: Counter[str] = sum((count.faults for count in counts), Counter())
+    return Count("files of all readers", sum(count.drawn for count in counts), every)
+
+
+def fuzz_decoder(subject: Path, manifest: Manifest, seconds: float, most: int, seed: int) -> Count | None:
     """Run the C rules until the time or the number is over; None where there is no compiler."""
     compiler = find_compiler()
     if compiler is None:
         return None
-    manifest = open_package(subject / PACKAGE).manifest
     faults: Counter[str] = Counter()
     drawn, end = 0, time.monotonic() + seconds
     programs = []
@@ -163,19 +172,20 @@ def main() -> None:
     parser.add_argument("--module", type=Path, help="the compiled tiny module, where it is at hand")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the rows and keep nothing")
     arguments = parser.parse_args()
-    third = arguments.minutes * 20
+    seconds = arguments.minutes * 60
+    rest = (arguments.decisions, arguments.seed)
     code = arguments.module.read_bytes() if arguments.module else compile_tiny()
     with tempfile.TemporaryDirectory(prefix="pqrnn-fuzz-") as folder:
         subject = Path(folder)
         make_subject(subject, code)
-        package = arguments.package or subject / PACKAGE
-        counts = [fuzz_texts(package, third, arguments.texts, arguments.seed)]
-        files = fuzz_files(subject, third, arguments.files, arguments.seed)
-        drawn = sum(count.drawn for count in files)
-        every: Counter[str] = sum((count.faults for count in files), Counter())
-        counts += [Count("files of all readers", drawn, every), *files]
-        decided = fuzz_decoder(subject, third, arguments.decisions, arguments.seed)
-    rows = describe([*counts, *([decided] if decided else [])], package.name)
+        package = arguments.package or shutil.copytree(subject / PACKAGE, subject / "texts" / PACKAGE)
+        with ProcessPoolExecutor(3, get_context("fork")) as pool:
+            texts = pool.submit(fuzz_texts, package, seconds, arguments.texts, arguments.seed)
+            read = pool.submit(fuzz_files, subject, seconds, arguments.files, arguments.seed)
+            decided = pool.submit(fuzz_decoder, subject, open_package(package).manifest, seconds, *rest)
+            files = read.result()
+            counts = [texts.result(), join(files), *files, *filter(None, [decided.result()])]
+    rows = describe(counts, package.name)
     if arguments.only_print:
         print_rows(NAME, rows)
     else:

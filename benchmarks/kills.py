@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -196,7 +196,7 @@ def _read_shelf(folder: Path) -> str:
 
 def _certify(folder: Path) -> None:
     package = open_package(folder / PACKAGE)
-    zeros = dict.fromkeys(
+    zeros: dict[str, Any] = dict.fromkeys(
         ("intent_flips", "tag_flips", "count_mismatches", "span_mismatches", "not_finite", "all_zero"), 0
     )
     parity = Parity(
@@ -313,7 +313,11 @@ def kill_stage(stage: Stage, good: Path, kills: int, dice: random.Random, scratc
     shutil.rmtree(whole, ignore_errors=True)
     shutil.copytree(good, whole)
     before = look(stage, whole)
-    code, seconds = run_forked(lambda: stage.run(whole))
+    code, first = run_forked(lambda: stage.run(whole))
+    shutil.rmtree(whole)
+    shutil.copytree(good, whole)
+    again, seconds = run_forked(lambda: stage.run(whole))
+    code, seconds = code or again, min(first, seconds)
     last = look(stage, whole)
     if code or last == ABSENT:
         raise RuntimeError(f"{stage.name}: an undisturbed run ends with {code} and {last}")
@@ -321,7 +325,7 @@ def kill_stage(stage: Stage, good: Path, kills: int, dice: random.Random, scratc
     if stage.name == "certify":
         expected.add("True 0")  # the outcome of the check is written before the certificate
     fates: list[Fate] = []
-    for _ in range(4 * kills):
+    for _ in range(6 * kills):
         fate = kill_once(stage, good, expected, last, dice.uniform(0, seconds), scratch / "killed")
         fates += [fate] if fate is not None else []
         if len(fates) == kills:

@@ -108,6 +108,7 @@ def make_readers(folder: Path) -> list[Reader]:
         path.parent.mkdir(parents=True)
         path.write_bytes(gzip.compress(content.encode()) if file.endswith(".gz") else content.encode())
         readers.append(Reader(f"data: {name}", path, _reads_data(path), (DataError,)))
+    read: Callable[[Path], object]
     for name, content, read in (
         ("grammar", _GRAMMAR, load_grammar),
         ("recipe", _RECIPE, lambda path: read_recipe(path, BuildRecipe())),
