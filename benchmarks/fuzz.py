@@ -4,8 +4,8 @@ r"""Random texts, files and logits for everything that reads them, within minute
 
 Three processes work beside each other: one parses texts with a package (that of the tiny module where none is given),
 one reads files, changed at random, with every reader (`benchmarks.fuzzing.files`), one runs the C rules with
-sanitizers. Everything is drawn from `--seed`. Counts and the first faults are kept in `results/robustness.json`, and the exit code
-is 1 where there is a fault.
+sanitizers. Everything is drawn from `--seed`. Counts and the first faults are kept in `results/robustness.json`, and
+the exit code is 1 where there is a fault.
 """
 
 from __future__ import annotations
