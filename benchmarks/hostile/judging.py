@@ -2,9 +2,9 @@
 
 A reader is a verb of a command line, or a function of the Python API. Each runs in a process that is forked from this
 one, which has imported everything, and in which the peak of memory and the time of the processor are measured from the
-fork on. It has refused what it read where it ended with exit code 2 and one line on standard error that holds nothing a
-terminal would obey, in `SECONDS` of the processor's time and with at most twice the size of what it was given and
-`GRACE` bytes more (of code that is loaded, and of the runtime's own).
+fork on. It has refused what it read where it ended with exit code 2 and an error of one line, the last on standard
+error, showed nothing that a terminal would obey, and took `SECONDS` of the processor's time and at most twice the size
+of what it was given and `GRACE` bytes more (of code that is loaded, and of the runtime's own).
 """
 
 from __future__ import annotations
@@ -254,14 +254,15 @@ def judge(kind: Kind, reader: str, outcome: Outcome, size: int) -> Verdict:
     wrong = _find_fault(outcome, size)
     if not wrong and must_refuse and outcome.code != 2:
         wrong = f"read, exit code {outcome.code}"
-    if not wrong and outcome.code == 2 and (len(lines) != 1 or not lines[0].startswith("error: ")):
+    errors = [line for line in lines if line.startswith("error: ")]
+    if not wrong and outcome.code == 2 and errors != lines[-1:]:  # lines before it may tell what is being done
         wrong = f"{len(lines)} lines: {lines[0][:120]}"
     if not wrong and outcome.code == 2 and outcome.seconds > SECONDS:
         wrong = f"refused after {outcome.seconds:.1f} s"
     if wrong:
         return Verdict(kind, reader, THROUGH, wrong)
     if outcome.code == 2:
-        return Verdict(kind, reader, REFUSED, lines[0])
+        return Verdict(kind, reader, REFUSED, lines[-1])
     return Verdict(kind, reader, READ if outcome.code == 0 else REPORTED, lines[0])
 
 
