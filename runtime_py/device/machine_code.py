@@ -99,7 +99,7 @@ def _is_many(count: int, least: float) -> bool:
     return count >= max(_LEAST, least)
 
 
-def _among(values: NDArray[np.uint8], wanted: Iterable[int]) -> NDArray[np.bool_]:
+def _among(values: NDArray[Any], wanted: Iterable[int]) -> NDArray[np.bool_]:
     table = np.zeros(256, np.bool_)
     table[list(wanted)] = True
     return table[values]
