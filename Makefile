@@ -13,12 +13,13 @@ export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= logical
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo emulators test quick lint types all-tests quick-tests clean
+.PHONY: help demo emulators fuzz test quick lint types all-tests quick-tests clean
 
 help:
 	@echo "make demo       install, build a small parser of the built-in commands for this machine, benchmark it, parse with it"
 	@echo "make test       install, fetch the emulators, lint, type check, run every test"
 	@echo "make quick      lint, type check, the tests that take no time"
+	@echo "make fuzz       random texts, files and logits for everything that reads them, for MINUTES=15; says what was wrong"
 	@echo "make emulators  fetch what runs the targets that are not this machine (QEMU, Vulkan on the processor), without root"
 	@echo "make clean      remove what these two made, but not the virtual environment"
 
@@ -35,6 +36,10 @@ demo: $(INSTALLED)
 
 emulators: $(INSTALLED)
 	$(BIN)/python -m compile.emulation.install
+
+MINUTES ?= 15
+fuzz: $(INSTALLED)
+	$(BIN)/python -m benchmarks.fuzz --minutes $(MINUTES) --print --seed $$$$
 
 # Where the emulators cannot be had, their tests are skipped and say why. Types are checked beside the tests.
 test: $(INSTALLED)

@@ -5,23 +5,30 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from pqrnn.errors import CheckpointError
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.retired_options import drop_retired_options
+from pqrnn.model.shape import check_shape, count_weights
 from pqrnn.recipes.settings import ModelConfig
 from pqrnn.run_folder import ENCODER, FACTS, STATE, WEIGHTS
+from pqrnn.weight_files import LARGEST_WEIGHTS, check_enough, load_tensors
 from runtime_py.atomic_files import write_atomic
+from runtime_py.bounded_files import JSON_ERRORS, check_extent, check_regular, is_deeper, read_bounded, shorten
 from runtime_py.decode.labels import Labels
+from runtime_py.errors import SchemaError
+from runtime_py.package_format.manifest_codec import check_labels
 
 FORMAT = 1
+LARGEST_FACTS = 16 << 20  # bytes
+_DEEPEST = 32
 
+Length = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Config = TypeVar("Config", bound=msgspec.Struct)
 
 
@@ -47,7 +54,7 @@ class Facts(msgspec.Struct, Generic[Config], frozen=True, forbid_unknown_fields=
     revision: str
     training: dict[str, Any]
     metrics: dict[str, Any]
-    lengths: list[tuple[int, int, int]]
+    lengths: list[tuple[Length, Length, Length]]
     golden_texts: list[str]
 
 
@@ -104,16 +111,24 @@ def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
             )
         raise CheckpointError(f"{folder}: no {FACTS} here, so this is no trained parser{unfinished}")
     try:
-        content = msgspec.json.decode(path.read_bytes())
+        content = msgspec.json.decode(check_extent(read_bounded(path, LARGEST_FACTS)))
+        if is_deeper(content, _DEEPEST):
+            raise CheckpointError(f"nested more than {_DEEPEST} deep")
         if config is ModelConfig and isinstance(content, dict) and isinstance(content.get("config"), dict):
             content["config"] = drop_retired_options(content["config"])
         facts: Facts[Config] = msgspec.convert(content, Facts[config])  # type: ignore[valid-type]
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    except (*JSON_ERRORS, ValueError) as error:
         raise CheckpointError(
-            f"{path}: {error}; written by another version of pqrnn? This one reads format {FORMAT}"
+            f"{path}: {shorten(error)}; written by another version of pqrnn? This one reads format {FORMAT}"
         ) from error
+    try:
+        check_labels(facts.labels, str(path))
+    except SchemaError as error:
+        raise CheckpointError(str(error)) from error
     if facts.format != FORMAT:
         raise CheckpointError(f"{path}: format {facts.format}, and this version of pqrnn reads format {FORMAT}")
     return facts
@@ -126,7 +141,13 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         CheckpointError: a file is missing, damaged, or does not fit the other.
     """
     facts = load_facts(folder)
-    model = ParserModel(facts.config, len(facts.labels.intents), len(facts.labels.tags))
+    intents, tags = len(facts.labels.intents), len(facts.labels.tags)
+    try:
+        check_shape(facts.config)
+        check_enough(folder / WEIGHTS, count_weights(facts.config, intents, tags))
+        model = ParserModel(facts.config, intents, tags)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / FACTS}: {shorten(error)}") from error
     if facts.config.precision == "int8":
         model = model.folded()
     load_weights(folder, model)
@@ -139,11 +160,7 @@ def load_weights(folder: Path, model: Network) -> None:
     Raises:
         CheckpointError: the file is missing, damaged, or does not fit.
     """
-    path = folder / WEIGHTS
-    try:
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: cannot be read as the weights that {FACTS} describes: {error}") from error
+    model.load_state_dict(load_tensors(folder / WEIGHTS, model.state_dict()))
 
 
 def digest_weights(folder: Path) -> str:
@@ -153,7 +170,9 @@ def digest_weights(folder: Path) -> str:
         CheckpointError: there are none.
     """
     try:
-        return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        check_regular(folder / WEIGHTS, LARGEST_WEIGHTS)
+        with (folder / WEIGHTS).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise CheckpointError(f"{folder / WEIGHTS}: cannot be read ({error.strerror})") from error
 

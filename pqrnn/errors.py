@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import os
 
+from runtime_py.terminal import printable
+
 
 class PqrnnError(Exception):
-    """Base of every error that pqrnn raises on purpose; its text is meant for the person at the command line."""
+    """Base of every error that pqrnn raises on purpose; its text is meant for the person at the command line.
+
+    It may quote files of others, so nothing in it is obeyed by a terminal.
+    """
+
+    def __str__(self) -> str:
+        """Return the message with escapes for what a terminal would obey."""
+        return printable(super().__str__(), lines=True)
 
 
 class DataError(PqrnnError):
@@ -43,7 +52,7 @@ class DataFormatError(DataError):
         """Return ``file:line: found; expected ... (hint)``."""
         location = self.file if self.line is None else f"{self.file}:{self.line}"
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{location}: {self.found}; expected {self.expected}{hint}"
+        return printable(f"{location}: {self.found}; expected {self.expected}{hint}", lines=True)
 
 
 class CheckpointError(PqrnnError):

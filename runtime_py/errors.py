@@ -1,8 +1,19 @@
 """Errors of the device runtime: each message says what is wrong, where, and what to do about it."""
 
+import re
+
+from runtime_py.terminal import printable
+
 
 class ParserError(Exception):
-    """Base of everything that this package raises on purpose."""
+    """Base of everything that this package raises on purpose; its text is one line that no terminal obeys.
+
+    Messages name what stands in files of others, and applications print them as they are.
+    """
+
+    def __str__(self) -> str:
+        """Return the message in one line, with escapes for what a terminal would obey."""
+        return printable(re.sub(r"\s*\n\s*", " ", super().__str__().strip()))
 
 
 class PackageError(ParserError):

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from runtime_py.decode.decoder import Parse, cut_text, encode_text
-from runtime_py.device.preflight import check_runtime, this_machine
+from runtime_py.device.preflight import check_code, check_runtime, this_machine
 from runtime_py.device.selection import Device, Selection, select_variant
 from runtime_py.errors import DeviceError, DeviceFallback, InputTooLongError, ParserClosedError
 from runtime_py.execute.entry import EntryFunction
@@ -373,6 +373,7 @@ def _open(
     manifest, variant, gpu = package.manifest, selection.variant, selection.gpu
     code = package.read_file(variant.path, verify)
     where = str(package.path / variant.path)
+    check_code(code, variant, this_machine(), where)
     if gpu is not None and self_test:
         from runtime_py.device.gpu_selftest import why_untrusted
 

@@ -15,6 +15,7 @@ from compile.report.sensitivity import LayerNoise, measure_noise
 from compile.target_bench.figures import TargetFigures
 from runtime_py.errors import ReferenceFileError, UnsupportedTargetError
 from runtime_py.package_format.certificates import describe_versions
+from runtime_py.package_format.package import open_package
 from runtime_py.parity.check import ParityReport
 from runtime_py.parity.goals import ParityGoals
 from runtime_py.parity.metrics import Frame
@@ -161,6 +162,7 @@ def collect(
         CheckpointError: There is no such trained parser.
     """
     notes = []
+    open_package(package)  # what is none is refused before anything is said of work
     expected = load_reference(reference) if reference is not None else None
     on_progress("checking the package")
     checked: FullCheck | None = None

@@ -12,6 +12,7 @@ import msgspec
 from pqrnn.errors import BuildError
 from pqrnn.recipes.differences import name_differences
 from runtime_py.atomic_files import write_atomic
+from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
 
 STATE = "build.json"
 FORMAT = 1
@@ -99,9 +100,9 @@ def open_state(work: Path, fingerprint: str, described: dict[str, Any]) -> Build
     if not path.is_file():
         return BuildState(fingerprint=fingerprint, described=described)
     try:
-        state = msgspec.json.decode(path.read_bytes(), type=BuildState)
-    except msgspec.MsgspecError as error:
-        raise BuildError(f"{path}: not the state of a build ({error}); --restart begins anew") from error
+        state = msgspec.json.decode(read_bounded(path, 64 << 20), type=BuildState)
+    except (OSError, *JSON_ERRORS) as error:
+        raise BuildError(f"{path}: not the state of a build ({shorten(error)}); --restart begins anew") from error
     if state.format != FORMAT or state.fingerprint != fingerprint:
         differences = list_differences(state.described, described) if state.described else []
         named = f" ({'; '.join(differences)})" if differences else ""

@@ -9,6 +9,7 @@ shard) and `00000.safetensors`, ... .
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,11 +23,16 @@ from torch import Tensor
 from pqrnn.distributed import all_gather, broadcast, is_leader, process_rank, world_size
 from pqrnn.errors import TeacherError
 from runtime_py.atomic_files import write_atomic
+from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
 from runtime_py.decode.labels import Labels
+from runtime_py.errors import SchemaError
+from runtime_py.package_format.manifest_codec import check_labels
 
 INDEX = "lessons.json"
 SHARD = 4096
 FORMAT = 1
+_SHARD_NAME = re.compile(r"[0-9]{5,}\.safetensors")
+_LARGEST_INDEX = 64 << 20  # bytes
 
 
 class TransferText(NamedTuple):
@@ -218,6 +224,10 @@ def read_logits(folder: Path) -> LogitStore:
     intents, tags, relations = [], [], []
     for name, digest in sorted(index.shards.items()):
         path = folder / name
+        if not _SHARD_NAME.fullmatch(name):
+            raise TeacherError(
+                f"{folder / INDEX}: names a shard {shorten(name)!r}, expected 00000.safetensors and so on"
+            )
         data = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(data).hexdigest() != digest:
             raise TeacherError(
@@ -226,12 +236,15 @@ def read_logits(folder: Path) -> LogitStore:
             )
         try:
             content = load(data)
-        except SafetensorError as error:
-            raise TeacherError(f"{path}: cannot be read ({error})") from error
-        texts += _unpack(content)
+            _check_shard(content, index.labels)
+            texts += _unpack(content)
+        except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            raise TeacherError(f"{path}: cannot be read as a shard of lessons ({shorten(error)})") from error
         intents.append(content["intent"])
         tags.append(content["tags"])
         relations.append(content.get("relations", torch.zeros(0, dtype=torch.float16)))
+    if not texts:
+        raise TeacherError(f"{folder}: holds no lessons")
     return LogitStore(index, texts, torch.cat(intents), torch.cat(tags), torch.cat(relations))
 
 
@@ -276,9 +289,10 @@ def _write_shard(
 def _read_index(folder: Path) -> StoreIndex:
     path = folder / INDEX
     try:
-        index = msgspec.json.decode(path.read_bytes(), type=StoreIndex)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise TeacherError(f"{path}: not the index of a folder of lessons ({error})") from error
+        index = msgspec.json.decode(read_bounded(path, _LARGEST_INDEX), type=StoreIndex)
+        check_labels(index.labels, str(path))
+    except (OSError, SchemaError, *JSON_ERRORS) as error:
+        raise TeacherError(f"{path}: not the index of a folder of lessons ({shorten(error)})") from error
     if index.format != FORMAT:
         raise TeacherError(f"{path}: format {index.format}, and this version of pqrnn reads format {FORMAT}")
     return index
@@ -305,6 +319,38 @@ def _pack(texts: Sequence[TransferText], answers: TeacherLogits) -> dict[str, Te
         "tags": answers.tags.half().contiguous(),
         **({} if answers.relations is None else {"relations": answers.relations.half().contiguous()}),
     }
+
+
+def _check_shard(content: dict[str, Tensor], labels: Labels) -> None:
+    """Refuse a shard whose tensors do not fit one another or the labels.
+
+    Raises:
+        KeyError: One is missing.
+        ValueError: One has another type or shape, or holds what is no number.
+    """
+    counts, n = content["counts"], len(content["source"])
+    if counts.dtype != torch.int32 or counts.shape != (n,) or bool((counts < 0).any()):
+        raise ValueError("its counts of words are none")
+    words = int(counts.sum())
+    shapes = {
+        "source": (n,),
+        "gold_intent": (n,),
+        "gold_tags": (words,),
+        "intent": (n, len(labels.intents)),
+        "tags": (words, len(labels.tags)),
+    }
+    for name, shape in shapes.items():
+        kind = torch.float16 if name in ("intent", "tags") else torch.int32
+        if content[name].dtype != kind or tuple(content[name].shape) != shape:
+            raise ValueError(f"{name} is {content[name].dtype}{list(content[name].shape)}, expected {list(shape)}")
+    if bool(torch.isnan(content["intent"]).any() or torch.isnan(content["tags"]).any()):
+        raise ValueError("a logit is no number")
+    text = content["text"]
+    if text.dtype != torch.uint8 or text.ndim != 1 or (words and bytes(text.numpy()).count(b"\0") != words - 1):
+        raise ValueError("its words are not as many as it counts")
+    squares = int(counts.long().square().sum())
+    if "relations" in content and (content["relations"].ndim != 1 or len(content["relations"]) % max(squares, 1)):
+        raise ValueError("its relations are not of its words")
 
 
 def _unpack(content: dict[str, Tensor]) -> Iterator[TransferText]:

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from pqrnn.checkpoint import LARGEST_FACTS
 from pqrnn.errors import CheckpointError, TrainingError
 from pqrnn.recipes.differences import name_differences
 from pqrnn.recipes.settings import ModelConfig
 from pqrnn.run_folder import ENCODER, LOG, STATE, WEIGHTS
+from pqrnn.weight_files import load_any_tensors
 from runtime_py.atomic_files import write_atomic
+from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
 
 FORMAT = 1
 HEAD = "state/language_head.safetensors"
@@ -78,9 +79,9 @@ def read_encoder(folder: Path) -> EncoderFacts:
         )
         raise CheckpointError(f"{folder}: no {ENCODER} here, so this is no distilled encoder{unfinished}")
     try:
-        facts = msgspec.json.decode(path.read_bytes(), type=EncoderFacts)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise CheckpointError(f"{path}: {error}; written by another version of pqrnn?") from error
+        facts = msgspec.json.decode(read_bounded(path, LARGEST_FACTS), type=EncoderFacts)
+    except (OSError, *JSON_ERRORS) as error:
+        raise CheckpointError(f"{path}: {shorten(error)}; written by another version of pqrnn?") from error
     if facts.format != FORMAT:
         raise CheckpointError(f"{path}: format {facts.format}, and this version of pqrnn reads format {FORMAT}")
     return facts
@@ -142,7 +143,4 @@ def load_body(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
                 f"{folder}: the encoder has {name} = {getattr(learned, name)}, and the parser that is to begin with it "
                 f"{getattr(config, name)}: give it the same shape"
             )
-    try:
-        return load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
+    return load_any_tensors(folder / WEIGHTS)

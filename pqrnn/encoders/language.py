@@ -15,7 +15,9 @@ from pqrnn.encoders.batches import Reader
 from pqrnn.encoders.teachers import EncoderTeacher, LanguageHead, load_language_head
 from pqrnn.recipes.settings import TrainingConfig
 from pqrnn.training.config import learning_rate
+from pqrnn.weight_files import LARGEST_WEIGHTS
 from runtime_py.atomic_files import write_atomic
+from runtime_py.bounded_files import check_regular
 
 _BATCH = 64
 _RATE, _WARMUP = 1e-3, 50
@@ -58,6 +60,7 @@ def make_guess(
 
 def _load(head: LanguageHead, kept: Path, key: str) -> bool:
     try:
+        check_regular(kept, LARGEST_WEIGHTS)
         with safe_open(kept, "pt") as file:
             if (file.metadata() or {}).get("key") != key:
                 return False

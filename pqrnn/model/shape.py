@@ -35,6 +35,23 @@ def check_shape(config: ModelConfig) -> None:
         _check_transformer(config)
 
 
+def count_weights(config: ModelConfig, intents: int, tags: int) -> int:
+    """Return how many weights a parser of that shape has in its matrices: no parser has fewer numbers.
+
+    Args:
+        config: The shape.
+        intents: Number of intents.
+        tags: Number of tags.
+    """
+    states = config.states
+    weights = config.features * config.bottleneck + (intents + tags) * states
+    if config.network == "qrnn":
+        widths = [config.bottleneck, *[states] * (config.layers - 1)]
+        return weights + sum(6 * config.kernel * config.state * width for width in widths)
+    shape = config.transformer
+    return weights + config.layers * (4 * shape.width**2 + 2 * shape.width * shape.ffn)
+
+
 def _check_unused(section: object, names: tuple[str, ...], whose: str) -> None:
     usual = type(section)()
     for name in names:

@@ -14,10 +14,12 @@ import msgspec
 
 from pqrnn.errors import RecipeError
 from pqrnn.recipes.fields import is_sections, list_fields, overlay
+from runtime_py.bounded_files import read_bounded, shorten
 
 Recipe = TypeVar("Recipe", bound=msgspec.Struct)
 
 _WIDTH = 110
+_LARGEST = 1 << 20  # bytes
 
 
 def shipped_recipes() -> tuple[str, ...]:
@@ -51,7 +53,7 @@ def read_document(source: str | Path) -> dict[str, Any]:
         data = (files("pqrnn.recipes") / "shipped" / f"{name}.toml").read_bytes()
     else:
         try:
-            data = path.read_bytes()
+            data = read_bounded(path, _LARGEST, pipes=True)
         except OSError as error:
             known = ", ".join(shipped_recipes())
             raise RecipeError(
@@ -60,8 +62,8 @@ def read_document(source: str | Path) -> dict[str, Any]:
             ) from error
     try:
         return tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # also numbers of too many digits, for Python
+        raise RecipeError(f"{path}: not TOML: {shorten(error)}") from error
 
 
 def parse_change(text: str) -> tuple[str, Any]:
@@ -75,7 +77,7 @@ def parse_change(text: str) -> tuple[str, Any]:
         raise RecipeError(f"--set {text}: expected PATH=VALUE, as train.training.epochs=10")
     try:
         return path.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return path.strip(), value.strip()
 
 

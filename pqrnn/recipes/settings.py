@@ -16,6 +16,10 @@ PROJECTION_VERSION = 2
 PROJECTION_VERSIONS = (1, 2)  # those that can be computed
 AUTO = "auto"
 
+# Far above every parser that was trained, and small enough that a checkpoint of strangers does no harm.
+_FEATURES, _STATES, _LAYERS, _ROUNDS = (Meta(ge=a, le=b) for a, b in ((0, 1 << 16), (1, 1 << 14), (1, 64), (0, 64)))
+_Lengths = Annotated[tuple[Annotated[int, Meta(ge=1, le=64)], ...], Meta(max_length=16)]
+
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Weight = Annotated[float, Meta(ge=0.0)]
 
@@ -39,17 +43,17 @@ class ProjectionConfig(Settings, frozen=True, kw_only=True):
     """The shape of the projection from bytes to ternary features."""
 
     word_features: Annotated[
-        int, Meta(ge=0), option("Ternary features of a word's own hash, a multiple of 16.", "--features")
+        int, _FEATURES, option("Ternary features of a word's own hash, a multiple of 16.", "--features")
     ] = 512
     ngram_features: Annotated[
         int,
-        Meta(ge=0),
+        _FEATURES,
         option(
             "Ternary features of a word's character n-grams and shape, a multiple of 16; 0 leaves them out.",
             "--ngram-features",
         ),
     ] = 512
-    ngrams: Annotated[tuple[int, ...], option("Lengths of the character n-grams.")] = (2, 3, 4)
+    ngrams: Annotated[_Lengths, option("Lengths of the character n-grams.")] = (2, 3, 4)
     version: Annotated[int, option("Version of the algorithm: the same version gives the same bits for ever.")] = (
         PROJECTION_VERSION
     )
@@ -63,14 +67,12 @@ class ProjectionConfig(Settings, frozen=True, kw_only=True):
 class TransformerConfig(Settings, frozen=True, kw_only=True):
     """The shape of transformer layers on the projection; `layers` and `dropout` are those of the parser."""
 
-    width: Annotated[
-        int, Meta(ge=1), option("Width of a transformer's states, a multiple of its heads.", "--width")
-    ] = 128
-    heads: Annotated[int, Meta(ge=1), option("Attention heads of a transformer's layer.", "--heads")] = 4
-    ffn: Annotated[int, Meta(ge=1), option("Inner width of a transformer's feed-forward layers.", "--ffn")] = 512
+    width: Annotated[int, _STATES, option("Width of a transformer's states, a multiple of its heads.", "--width")] = 128
+    heads: Annotated[int, _STATES, option("Attention heads of a transformer's layer.", "--heads")] = 4
+    ffn: Annotated[int, _STATES, option("Inner width of a transformer's feed-forward layers.", "--ffn")] = 512
     reach: Annotated[
         int,
-        Meta(ge=0),
+        _FEATURES,
         option(
             "Distance up to which a transformer tells positions apart: farther words all count as that far; 0 sees no "
             "order.",
@@ -87,10 +89,10 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
     ] = "qrnn"
     projection: ProjectionConfig = ProjectionConfig()
     transformer: TransformerConfig = TransformerConfig()
-    bottleneck: Annotated[int, Meta(ge=1), option("Width of the dense layer over the features.", "--bottleneck")] = 256
+    bottleneck: Annotated[int, _STATES, option("Width of the dense layer over the features.", "--bottleneck")] = 256
     context: Annotated[
         int,
-        Meta(ge=0),
+        _FEATURES,
         option(
             "Ternary features of each pair and triple of neighbouring words, at most half of the word features; "
             "256 for Thai, Chinese and Japanese, 0 for none.",
@@ -98,19 +100,17 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
         ),
     ] = 0
     state: Annotated[
-        int, Meta(ge=1), option("QRNN state per direction; the output of a layer is twice as wide.", "--state")
+        int, _STATES, option("QRNN state per direction; the output of a layer is twice as wide.", "--state")
     ] = 192
-    layers: Annotated[int, Meta(ge=1), option("Layers of the network.", "--layers")] = 2
+    layers: Annotated[int, _LAYERS, option("Layers of the network.", "--layers")] = 2
     kernel: Annotated[
-        int,
-        Meta(ge=1),
-        option("Words that a gate sees: this one and those before it (after it, backwards).", "--kernel"),
+        int, _LAYERS, option("Words that a gate sees: this one and those before it (after it, backwards).", "--kernel")
     ] = 2
     pool_peaks: Annotated[
         bool, option("The intent also sees the largest state of each channel over the words.", "--pool-peaks")
     ] = True
     refinements: Annotated[
-        int, Meta(ge=0), option("Rounds in which tags are made to agree with their neighbours.", "--refinements")
+        int, _ROUNDS, option("Rounds in which tags are made to agree with their neighbours.", "--refinements")
     ] = 2
     norm: Annotated[str, option("Normalization: `batch` (masked, folded away when compiled) or `none`.", "--norm")] = (
         "batch"

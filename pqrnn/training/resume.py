@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from pqrnn.errors import TrainingError
 from pqrnn.training.scores import choosing_score
+from pqrnn.weight_files import LARGEST_WEIGHTS, read_header
 from runtime_py.atomic_files import write_atomic
+from runtime_py.bounded_files import JSON_ERRORS, check_regular, shorten
 
 _HEAD = "progress"
 
@@ -110,11 +112,13 @@ def read_progress(path: Path) -> TrainingState:
         TrainingError: the file is damaged or of another version.
     """
     try:
+        read_header(path, check_regular(path, LARGEST_WEIGHTS))
         with safe_open(path, "pt") as file:
             return msgspec.json.decode(file.metadata()[_HEAD], type=TrainingState)
-    except (OSError, SafetensorError, KeyError, TypeError, msgspec.MsgspecError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, *JSON_ERRORS, ValueError) as error:
         raise TrainingError(
-            f"{path}: not a training state that this version can go on from ({error}); use --restart to begin anew"
+            f"{path}: not a training state that this version can go on from ({shorten(error)}); "
+            "use --restart to begin anew"
         ) from error
 
 
@@ -138,6 +142,7 @@ def load_state(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim
                 _, number, kind = key.split(".")
                 moments.setdefault(int(number), {})[kind] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-    except (RuntimeError, ValueError) as error:
-        raise TrainingError(f"{path}: does not fit this model ({error}); use --restart to begin anew") from error
+    except (RuntimeError, ValueError, KeyError) as error:
+        said = " ".join(shorten(error).split())
+        raise TrainingError(f"{path}: does not fit this model ({said}); use --restart to begin anew") from error
     return progress

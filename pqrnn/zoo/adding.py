@@ -20,6 +20,7 @@ from pqrnn.run_folder import FACTS, GOLDEN_TEXTS, STATE, WEIGHTS
 from pqrnn.zoo.card import Story, render_card
 from pqrnn.zoo.data_sets import choose_data_sets, strictest_licence
 from pqrnn.zoo.shelf import CARD, ENTRY, Shelved, ZooEntry, is_name
+from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
 from runtime_py.package_format.file_entry import describe_file
 
 LIMIT = 2_000_000  # bytes of weights
@@ -156,9 +157,9 @@ def _languages(facts: Facts[ModelConfig], given: Sequence[str]) -> tuple[str, ..
 
 def _choose_figures(results: Path, work: str, beside: Sequence[str]) -> tuple[ResultRow, ...]:
     try:
-        rows = msgspec.json.decode(results.read_bytes(), type=_Results).rows
-    except (OSError, msgspec.DecodeError) as error:
-        raise ZooError(f"{results}: cannot be read as kept results: {error}") from error
+        rows = msgspec.json.decode(read_bounded(results, 64 << 20), type=_Results).rows
+    except (OSError, *JSON_ERRORS) as error:
+        raise ZooError(f"{results}: cannot be read as kept results: {shorten(error)}") from error
     for wanted in (work, *beside):
         if not any(row.work == wanted for row in rows):
             raise ZooError(

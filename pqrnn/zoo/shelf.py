@@ -19,9 +19,11 @@ import msgspec
 from pqrnn.errors import ZooError
 from pqrnn.evaluation.results import ResultRow
 from pqrnn.zoo.shipped import ENTRIES
+from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
 from runtime_py.package_format.file_entry import FileEntry, describe_file
 
 FORMAT = 1
+_LARGEST_ENTRY = 4 << 20  # bytes
 VARIABLE = "PQRNN_ZOO"
 SHIPPED = Path(__file__).with_name("checkpoints")
 ENTRY, CARD = "entry.json", "card.md"
@@ -122,10 +124,10 @@ def read_entry(folder: Path) -> ZooEntry:
     """
     path = folder / ENTRY
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, _LARGEST_ENTRY)
         entry = msgspec.json.decode(content, type=ZooEntry)
-    except (OSError, msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise ZooError(f"{path}: {error}; `pqrnn zoo add` writes this file") from error
+    except (OSError, *JSON_ERRORS) as error:
+        raise ZooError(f"{path}: {shorten(error)}; `pqrnn zoo add` writes this file") from error
     if folder.parent == SHIPPED and hashlib.sha256(content).hexdigest() != ENTRIES.get(folder.name):
         raise ZooError(
             f"{path}: was changed or damaged: it is not what came with pqrnn (`pqrnn.zoo.shipped`). Install it again"

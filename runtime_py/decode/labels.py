@@ -10,8 +10,9 @@ from runtime_py.decode.decoder import Decoder
 from runtime_py.decode.frame_search import LONGEST
 from runtime_py.decode.frame_weights import FrameWeights
 
-Count = Annotated[int, Meta(ge=0)]
-Name = Annotated[str, Meta(min_length=1)]
+MOST_INTENTS, MOST_TAGS = 16_384, 2048
+Count = Annotated[int, Meta(ge=0, le=(1 << 53) - 1)]  # what JSON readers agree on
+Name = Annotated[str, Meta(min_length=1, max_length=4096)]
 FrameCount = Annotated[tuple[Count, ...], Meta(min_length=1, max_length=1 + LONGEST)]
 
 
@@ -31,8 +32,8 @@ class Labels(Struct, frozen=True, forbid_unknown_fields=True):
         frame_weights: How much frames and counts weigh. Missing in packages before schema 1.5.
     """
 
-    intents: Annotated[tuple[Name, ...], Meta(min_length=1)]
-    tags: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    intents: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_INTENTS)]
+    tags: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_TAGS)]
     frames: tuple[tuple[Count, ...], ...] = ()
     frame_counts: tuple[tuple[FrameCount, ...], ...] = ()
     frame_weights: FrameWeights | UnsetType = UNSET

@@ -15,9 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from runtime_py.errors import RuntimeMismatchError
+from runtime_py.device.machine_code import FOUND, find_features
+from runtime_py.errors import RuntimeMismatchError, UnsupportedTargetError
 from runtime_py.package_format.manifest import ANY, VULKAN, Manifest, Variant, VulkanNeeds
 
 if TYPE_CHECKING:
@@ -290,6 +291,35 @@ def find_gpu(variant: Variant, machine: Machine) -> tuple["VulkanDevice | None",
     from runtime_py.device import vulkan  # only where it is needed: a start on the CPU is quicker without
 
     return vulkan.find_device(variant.vulkan or VulkanNeeds(), vulkan.vulkan_devices())
+
+
+def check_code(code: Any, variant: Variant, machine: Machine, where: str) -> None:
+    """Compare what machine code itself shows of its needs with the machine, whatever the manifest lists.
+
+    Only features that the manifest does not list and the machine lacks are looked for, so it costs nothing where there
+    are none.
+
+    Args:
+        code: The module.
+        variant: What the manifest says of it.
+        machine: The machine.
+        where: How error messages call the module.
+
+    Raises:
+        UnsupportedTargetError: The code would kill the process.
+    """
+    lacking = [
+        feature
+        for feature in FOUND.get(machine.architecture, ())
+        if feature not in machine.features and feature not in variant.features
+    ]
+    if not lacking or variant.vulkan is not None or variant.triple == ANY:
+        return
+    if used := find_features(code, machine.architecture, lacking):
+        raise UnsupportedTargetError(
+            f"{where}: its code uses {', '.join(sorted(used))}, which this CPU lacks and the manifest does not list. "
+            "Compile the package again."
+        )
 
 
 def check_runtime(manifest: Manifest, machine: Machine, where: str = "package", strict: bool = True) -> None:

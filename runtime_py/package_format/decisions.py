@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from runtime_py.atomic_files import write_atomic
+from runtime_py.bounded_files import JSON_ERRORS, check_extent, read_bounded, shorten
 from runtime_py.decode.decoder import Decoder, place_run
 from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.errors import PackageError
@@ -25,7 +26,7 @@ from runtime_py.package_format.manifest import Bucket, Manifest, Model
 DECISIONS_PATH = "golden/decisions.json"
 _LARGEST = 16 << 20  # bytes
 
-Offset = Annotated[int, Meta(ge=0)]
+Offset = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
 ByteSlot = tuple[Name, Offset, Offset]  # label, first byte, byte after the last
 
 
@@ -136,23 +137,22 @@ def load_decisions(path: Path, content: bytes | None = None) -> GoldenDecisions:
 
     Args:
         path: The file.
-        content: Its content, where that was read before.
+        content: Its content, where that has been read and verified.
 
     Raises:
         PackageError: It cannot be read, is too large, or of another form.
     """
     try:
-        data = content
-        if data is None:
-            with path.open("rb") as stream:
-                data = stream.read(_LARGEST + 1)
+        data = read_bounded(path, _LARGEST) if content is None else content
         if len(data) > _LARGEST:
             raise PackageError(f"{path}: is larger than {_LARGEST >> 20} MiB. Compile the package again.")
-        return msgspec.json.decode(data, type=GoldenDecisions)
+        return msgspec.json.decode(check_extent(data), type=GoldenDecisions)
     except OSError as error:
         raise PackageError(f"{path}: cannot be read ({error.strerror}). Copy the package again.") from error
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise PackageError(f"{path}: {error}; expected golden decisions. Compile the package again.") from error
+    except (*JSON_ERRORS, ValueError) as error:
+        raise PackageError(
+            f"{path}: {shorten(error)}; expected golden decisions. Compile the package again."
+        ) from error
 
 
 def find_contradictions(manifest: Manifest, decisions: GoldenDecisions, vectors: GoldenVectors) -> list[str]:

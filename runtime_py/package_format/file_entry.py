@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 # The end of a text without the line feed that Python's '$' lets through; unlike '\\Z' it means the same in the
 # exported JSON Schema.
 END = r"$(?!\n)"
+LARGEST_FILE = (1 << 31) - 1  # bytes; IREE's modules are no larger
 Sha256 = Annotated[str, Meta(pattern=rf"^[0-9a-f]{{64}}{END}")]
 
 
@@ -23,7 +24,7 @@ class FileEntry(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     sha256: Sha256
-    bytes: Annotated[int, Meta(ge=0)]
+    bytes: Annotated[int, Meta(ge=0, le=LARGEST_FILE)]
 
 
 def describe_file(path: Path) -> FileEntry:

@@ -3,7 +3,6 @@
 They are kept in one NumPy archive without pickles.
 """
 
-import io
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from runtime_py.errors import PackageError
 from runtime_py.package_format.arrays import read_archive, write_archive
 
+_WHAT = "golden vectors or answers"
 _ARRAYS = ("text", "text_offsets", "intent", "tags", "spans", "word_offsets")
 
 
@@ -103,15 +103,41 @@ def load_golden(path: Path, content: bytes | None = None) -> GoldenVectors:
 
     Args:
         path: The file.
-        content: Its content, where that was read before.
+        content: Its content, where that has been read and verified: then it holds golden vectors and nothing else.
 
     Raises:
-        PackageError: It cannot be read, lacks an array, its arrays do not fit one another, or hold a number that is not
-            finite.
+        PackageError: It cannot be read, lacks an array, its arrays do not fit one another, hold a number that is not
+            finite, or words that are not in their texts.
     """
-    vectors = vectors_of(read_arrays(path, _ARRAYS, content), str(path))
+    optional = None if content is None else ("tolerances",)
+    vectors = vectors_of(read_archive(path, _ARRAYS, _WHAT, optional=optional, content=content), str(path))
     _check_finite(vectors, str(path))
+    check_spans(vectors.spans, vectors.word_offsets, vectors.texts, str(path))
     return vectors
+
+
+def check_spans(
+    spans: NDArray[np.int32],
+    word_offsets: NDArray[np.int32],
+    texts: Sequence[bytes],
+    where: str,
+    error: type[PackageError] = PackageError,
+) -> None:
+    """Refuse words that are not in their texts.
+
+    Args:
+        spans: Start and end byte of each word, int32 [words, 2].
+        word_offsets: Index of the first word of each text, and the total, int32 [texts + 1].
+        texts: The texts.
+        where: How an error message calls the file.
+        error: Its class.
+
+    Raises:
+        PackageError: Of the class `error`: a word begins before its text, ends before it begins, or after its text.
+    """
+    sizes = np.repeat([len(text) for text in texts], np.diff(word_offsets))
+    if (spans[:, 0] < 0).any() or (spans[:, 1] < spans[:, 0]).any() or (spans[:, 1] > sizes).any():
+        raise error(f"{where}: a word is not in its text. Make it again.")
 
 
 def text_arrays(texts: Sequence[bytes]) -> dict[str, NDArray[Any]]:
@@ -164,14 +190,13 @@ def vectors_of(arrays: Mapping[str, NDArray[Any]], where: str) -> GoldenVectors:
     return vectors
 
 
-def read_arrays(path: Path, wanted: Sequence[str], content: bytes | None = None) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Read all arrays of an archive of vectors, answers or texts; memory is bounded.
 
     Raises:
         PackageError: It cannot be read, or lacks one of those wanted.
     """
-    source = io.BytesIO(content) if content is not None else None
-    return read_archive(path, wanted, "golden vectors or answers", source=source)
+    return read_archive(path, wanted, _WHAT)
 
 
 def _rises(offsets: NDArray[np.int32], total: int) -> bool:
@@ -187,7 +212,9 @@ def _rises(offsets: NDArray[np.int32], total: int) -> bool:
 
 def _are_bounds(tolerances: NDArray[Any] | None, texts: int) -> bool:
     return tolerances is None or (
-        tolerances.dtype == np.float32 and tolerances.shape == (texts,) and bool((tolerances > 0).all())
+        tolerances.dtype == np.float32
+        and tolerances.shape == (texts,)
+        and bool(((tolerances > 0) & np.isfinite(tolerances)).all())
     )
 
 

@@ -24,8 +24,20 @@ ANY = "any"  # as triple and cpu: the code is for no processor in particular
 VULKAN = "vulkan"  # as device
 
 PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"  # of the name of a file or a target
-Positive = Annotated[int, Meta(ge=1)]
-Entry = Annotated[str, Meta(pattern=rf"^[A-Za-z_][A-Za-z0-9_]*{END}")]
+# Bounds of what a manifest may say: far above anything that is made, and small enough to be believed.
+MOST_WORDS, MOST_BYTES = 16_384, 1 << 20  # of a length bucket
+MOST_BATCH = 1024
+MOST_INPUT = 16 << 20  # bytes of the inputs of all functions together, which are allocated when a package is loaded
+_MOST_BUCKETS, _MOST_VARIANTS, _MOST_FILES, _MOST_FLAGS = 64, 1024, 16_384, 1024
+_LARGEST_ID = (1 << 31) - 1
+
+Text = Annotated[str, Meta(max_length=1 << 16)]
+Positive = Annotated[int, Meta(ge=1, le=(1 << 31) - 1)]
+Seconds = Annotated[float, Meta(ge=0, le=1e10)]
+Texts = Annotated[int, Meta(ge=1, le=1 << 24)]
+Words = Annotated[int, Meta(ge=0, le=1 << 28)]
+TokenId = Annotated[int, Meta(ge=0, le=_LARGEST_ID)]
+Entry = Annotated[str, Meta(max_length=200, pattern=rf"^[A-Za-z_][A-Za-z0-9_]*{END}")]
 
 
 class Producer(Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,13 +69,13 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
         checkpoint: SHA-256 of the weights that were compiled; empty before schema 1.5.
     """
 
-    parameters: Count
+    parameters: Annotated[int, Meta(ge=0, le=1 << 48)]
     precision: Name
     config: dict[str, Any]
-    revision: str = ""
-    data_fingerprint: str = ""
+    revision: Text = ""
+    data_fingerprint: Text = ""
     metrics: dict[str, Any] = {}
-    checkpoint: str = ""
+    checkpoint: Text = ""
 
 
 class Tokenizer(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,10 +92,10 @@ class Tokenizer(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     path: Name
-    unknown: Count
-    padding: Count
-    first: Count | None = None
-    last: Count | None = None
+    unknown: TokenId
+    padding: TokenId
+    first: TokenId | None = None
+    last: TokenId | None = None
 
 
 class Bucket(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,8 +107,8 @@ class Bucket(Struct, frozen=True, forbid_unknown_fields=True):
         entry: Name of the function.
     """
 
-    words: Positive
-    bytes: Annotated[int, Meta(ge=4, multiple_of=4)]
+    words: Annotated[int, Meta(ge=1, le=MOST_WORDS)]
+    bytes: Annotated[int, Meta(ge=4, le=MOST_BYTES, multiple_of=4)]
     entry: Entry
 
     @property
@@ -120,10 +132,10 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     path: Name
-    texts: Positive
-    words: Count
+    texts: Texts
+    words: Words
     tolerance: Annotated[float, Meta(gt=0)]
-    basis: str = ""
+    basis: Text = ""
     decisions: Name | None = None
 
 
@@ -168,12 +180,12 @@ class Parity(Struct, frozen=True, forbid_unknown_fields=True):
     not_finite: Count
     all_zero: Count
     not_deterministic: Count
-    machine: str
-    runtime: str
-    checked: str
-    failures: list[str] = []
-    reference: dict[str, float] = {}
-    emulator: str = ""
+    machine: Text
+    runtime: Text
+    checked: Text
+    failures: list[Text] = []
+    reference: dict[Text, float] = {}
+    emulator: Text = ""
     decision_flips: Count = 0
 
 
@@ -206,16 +218,16 @@ class Certificate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     golden: Sha256
     made_by: Annotated[str, Meta(pattern=rf"^(build|check){END}")]
     checked: Name
-    machine: str
+    machine: Text
     architecture: Name
     device: Name
-    emulator: str = ""
-    versions: dict[str, str]
+    emulator: Text = ""
+    versions: dict[Text, Text]
     texts: Positive
-    reference: str = ""
-    data: str = ""
-    figures: dict[str, float] = {}
-    goals: dict[str, float] = {}
+    reference: Text = ""
+    data: Text = ""
+    figures: dict[Text, float] = {}
+    goals: dict[Text, float] = {}
 
 
 class VulkanNeeds(Struct, frozen=True, forbid_unknown_fields=True):
@@ -229,9 +241,12 @@ class VulkanNeeds(Struct, frozen=True, forbid_unknown_fields=True):
         features: Further device features by Vulkan's own names (``shaderInt8``, ``storageBuffer8BitAccess``).
     """
 
-    subgroup: Count = 0
+    subgroup: Annotated[int, Meta(ge=0, le=4096)] = 0
     int64: bool = False
-    features: list[Annotated[str, Meta(pattern=rf"^[A-Za-z][A-Za-z0-9]*{END}")]] = []
+    features: Annotated[
+        list[Annotated[str, Meta(max_length=200, pattern=rf"^[A-Za-z][A-Za-z0-9]*{END}")]],
+        Meta(max_length=_MOST_FLAGS),
+    ] = []
 
 
 class Variant(Struct, frozen=True, forbid_unknown_fields=True):
@@ -254,20 +269,23 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
         certificates: What was measured of it, on which machines; none before schema 1.5.
     """
 
-    target: Annotated[str, Meta(pattern=rf"^{PART}{END}")]
+    target: Annotated[str, Meta(max_length=200, pattern=rf"^{PART}{END}")]
     device: Name
     triple: Name
     cpu: Name
-    features: list[Annotated[str, Meta(pattern=rf"^[a-z0-9][a-z0-9._-]*{END}")]]
+    features: Annotated[
+        list[Annotated[str, Meta(max_length=200, pattern=rf"^[a-z0-9][a-z0-9._-]*{END}")]],
+        Meta(max_length=_MOST_FLAGS),
+    ]
     path: Name
-    flags: list[str]
-    compile_seconds: Annotated[float, Meta(ge=0)]
+    flags: Annotated[list[Text], Meta(max_length=_MOST_FLAGS)]
+    compile_seconds: Seconds
     parity: Parity | None
-    unverified_reason: str | None = None
+    unverified_reason: Text | None = None
     vulkan: VulkanNeeds | None = None
-    dispatches: Count | None = None
+    dispatches: Annotated[int, Meta(ge=0, le=1 << 24)] | None = None
     development: bool = False
-    certificates: list[Certificate] = []
+    certificates: Annotated[list[Certificate], Meta(max_length=_MOST_FLAGS)] = []
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -302,11 +320,11 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     producer: Producer
     model: Model
     labels: Labels
-    buckets: Annotated[list[Bucket], Meta(min_length=1)]
-    variants: list[Variant]
+    buckets: Annotated[list[Bucket], Meta(min_length=1, max_length=_MOST_BUCKETS)]
+    variants: Annotated[list[Variant], Meta(max_length=_MOST_VARIANTS)]
     golden: Golden
-    files: dict[str, FileEntry]
-    batch: Positive = 1
+    files: Annotated[dict[str, FileEntry], Meta(max_length=_MOST_FILES)]
+    batch: Annotated[int, Meta(ge=1, le=MOST_BATCH)] = 1
     tokenizer: Tokenizer | None = None
 
 

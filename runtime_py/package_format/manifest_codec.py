@@ -9,19 +9,32 @@ from itertools import pairwise
 import msgspec
 from msgspec import Struct
 
+from runtime_py.bounded_files import JSON_ERRORS, check_extent, is_deeper, shorten
 from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import split_tag
 from runtime_py.errors import DigestError, SchemaError
-from runtime_py.package_format.manifest import ABI, MANIFEST_NAME, NOT_LISTED, PART, SCHEMA, VULKAN, Bucket, Manifest
+from runtime_py.package_format.manifest import (
+    ABI,
+    MANIFEST_NAME,
+    MOST_INPUT,
+    NOT_LISTED,
+    PART,
+    SCHEMA,
+    VULKAN,
+    Bucket,
+    Manifest,
+)
 
 _RELATIVE_NAME = re.compile(rf"{PART}(/{PART})*\Z")
 _NO_DIGEST = "0" * 64  # stands in a manifest while its digest is computed
 _FIRST_WITH_DIGEST = (1, 6)
-_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 _SCHEMA_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z")
 _WINDOWS_DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
 )
+
+
+_DEEPEST = 32
 
 
 class _Header(Struct):
@@ -44,17 +57,17 @@ def decode_manifest(data: bytes, where: str = MANIFEST_NAME) -> Manifest:
         DigestError: The text is not the one that its digest was made of.
     """
     try:
-        header = msgspec.json.decode(data, type=_Header)
-    except _UNREADABLE as error:
+        header = msgspec.json.decode(check_extent(data), type=_Header)
+    except (*JSON_ERRORS, ValueError) as error:
         raise SchemaError(
-            f"{where}: not a manifest of a pqrnn package ({error}). Compile the package again."
+            f"{where}: not a manifest of a pqrnn package ({shorten(error)}). Compile the package again."
         ) from error
     check_schema(header.schema, where)
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except _UNREADABLE as error:
+    except JSON_ERRORS as error:
         raise SchemaError(
-            f"{where}: {error}. The file was changed by hand or cut short: compile the package again."
+            f"{where}: {shorten(error)}. The file was changed by hand or cut short: compile the package again."
         ) from error
     check_manifest(manifest, where)
     _check_digest(manifest, data, where)
@@ -114,7 +127,8 @@ def check_schema(version: str, where: str = MANIFEST_NAME) -> None:
     match = _SCHEMA_VERSION.match(version)
     if match is None:
         raise SchemaError(
-            f"{where}: schema is {version!r}, expected 'major.minor' such as {SCHEMA!r}. Compile the package again."
+            f"{where}: schema is {shorten(version)!r}, expected 'major.minor' such as {SCHEMA!r}. "
+            "Compile the package again."
         )
     major, minor = int(match[1]), int(match[2])
     own_major, own_minor = _numbers(SCHEMA)
@@ -139,7 +153,7 @@ def check_relative_name(name: str, where: str) -> None:
     """
     if len(name) > 200 or not _RELATIVE_NAME.match(name):
         raise SchemaError(
-            f"{where}: unsafe file name {name!r}. "
+            f"{where}: unsafe file name {shorten(name)!r}. "
             "Names are relative, of letters, digits and '._+-', with '/' between the parts."
         )
     if any(part.endswith(".") or part.split(".")[0].lower() in _WINDOWS_DEVICES for part in name.split("/")):
@@ -160,8 +174,18 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
             f"{where}: the compiled entries follow ABI {manifest.abi}, this runtime calls ABI {ABI}. "
             "Compile the package with this version of pqrnn."
         )
-    _check_labels(manifest.labels, where)
-    _check_buckets(manifest.buckets, where)
+    if is_deeper([manifest.model.config, manifest.model.metrics], _DEEPEST):
+        raise SchemaError(f"{where}: is nested more than {_DEEPEST} deep. Compile the package again.")
+    check_labels(manifest.labels, where)
+    _check_buckets(manifest.buckets, manifest.batch, where)
+    _check_files(manifest, where)
+    _check_variants(manifest, where)
+    if manifest.tokenizer is not None and manifest.batch > 1:
+        raise SchemaError(f"{where}: functions for several texts at once, which packages with a tokenizer have not.")
+    _check_finite(msgspec.to_builtins(manifest), where)
+
+
+def _check_files(manifest: Manifest, where: str) -> None:
     for name in manifest.files:
         check_relative_name(name, where)
         if name.split("/")[0].lower() in NOT_LISTED:
@@ -174,8 +198,11 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
     for name in (manifest.golden.path, *decisions, *tokenizer, *(variant.path for variant in manifest.variants)):
         if name not in manifest.files:
             raise SchemaError(
-                f"{where}: refers to {name!r}, which is not listed under files. Compile the package again."
+                f"{where}: refers to {shorten(name)!r}, which is not listed under files. Compile the package again."
             )
+
+
+def _check_variants(manifest: Manifest, where: str) -> None:
     _check_unique([variant.target for variant in manifest.variants], "variant", where)
     for variant in manifest.variants:
         if variant.parity is None and not variant.unverified_reason:
@@ -185,12 +212,14 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
                 f"{where}: variant {variant.target} is for a {variant.device} device; "
                 f"what it needs of Vulkan is given for {VULKAN} only."
             )
-    if manifest.tokenizer is not None and manifest.batch > 1:
-        raise SchemaError(f"{where}: functions for several texts at once, which packages with a tokenizer have not.")
-    _check_finite(msgspec.to_builtins(manifest), where)
 
 
-def _check_labels(labels: Labels, where: str) -> None:
+def check_labels(labels: Labels, where: str) -> None:
+    """Check that the names, frames and counts of a parser's outputs make sense together.
+
+    Raises:
+        SchemaError: With the first contradiction.
+    """
     _check_unique(labels.intents, "intent", where)
     _check_unique(labels.tags, "tag", where)
     if labels.tags[0] != "O":
@@ -209,7 +238,7 @@ def _check_frames(labels: Labels, slots: int, where: str) -> None:
     for intent, frame in zip(labels.intents, labels.frames, strict=False):
         if list(frame) != sorted(set(frame)) or any(slot >= slots for slot in frame):
             raise SchemaError(
-                f"{where}: the frame of intent {intent!r} is {list(frame)}, "
+                f"{where}: the frame of intent {intent!r} is {shorten(list(frame))}, "
                 f"expected growing indices into a list of {slots} slots."
             )
     if labels.frame_counts and len(labels.frame_counts) != len(labels.intents):
@@ -219,8 +248,9 @@ def _check_frames(labels: Labels, slots: int, where: str) -> None:
     for intent, counts, frame in zip(
         labels.intents, labels.frame_counts, labels.frames or [tuple(range(slots))] * len(labels.intents), strict=False
     ):
+        allowed = set(frame)
         for times, *slots_seen in counts:
-            if times < 1 or slots_seen != sorted(slots_seen) or not set(slots_seen) <= set(frame):
+            if times < 1 or slots_seen != sorted(slots_seen) or not allowed.issuperset(slots_seen):
                 raise SchemaError(
                     f"{where}: intent {intent!r} came {times} times with slots {slots_seen}, "
                     "expected once at least, and growing indices of the slots that go with it."
@@ -228,7 +258,7 @@ def _check_frames(labels: Labels, slots: int, where: str) -> None:
         _check_unique([str(slots_seen) for _, *slots_seen in counts], f"frame of {intent!r}:", where)
 
 
-def _check_buckets(buckets: list[Bucket], where: str) -> None:
+def _check_buckets(buckets: list[Bucket], batch: int, where: str) -> None:
     _check_unique([bucket.entry for bucket in buckets], "bucket entry", where)
     for small, large in pairwise(buckets):
         if not (small.words < large.words and small.bytes <= large.bytes):
@@ -236,13 +266,19 @@ def _check_buckets(buckets: list[Bucket], where: str) -> None:
                 f"{where}: buckets have to grow in words and not shrink in bytes; "
                 f"{small.entry} comes before {large.entry}."
             )
+    taken = batch * sum(bucket.bytes for bucket in buckets)
+    if taken > MOST_INPUT:
+        raise SchemaError(
+            f"{where}: its functions would take {taken:,} bytes of input, and a package takes at most {MOST_INPUT:,}. "
+            "Compile it again with smaller buckets or a smaller batch."
+        )
 
 
 def _check_unique(names: Iterable[str], kind: str, where: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise SchemaError(f"{where}: {kind} {name!r} appears twice.")
+            raise SchemaError(f"{where}: {kind} {shorten(name)!r} appears twice.")
         seen.add(name)
 
 

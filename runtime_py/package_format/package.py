@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from runtime_py.atomic_files import final_name, write_atomic
+from runtime_py.bounded_files import read_bounded
 from runtime_py.errors import DigestError, PackageError
 from runtime_py.package_format.file_entry import FileEntry, describe_file
 from runtime_py.package_format.manifest import MANIFEST_NAME, NOT_LISTED, Manifest, Variant
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _LARGEST_MANIFEST = 16 << 20
 # Windows knows no flags, and memory without a file is the process's own there.
 _OWN_MEMORY = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+LARGEST_PART = 256 << 20  # bytes of golden vectors, decisions or a tokenizer
 LARGEST_READ = 64 << 20  # bytes; larger files are mapped: several processes then share the memory
 
 
@@ -138,8 +140,7 @@ class Package:
         from runtime_py.package_format.golden import load_golden
 
         entry = self.manifest.golden
-        with self.read_file(entry.path) as content:
-            vectors = load_golden(self.path / entry.path, bytes(content))
+        vectors = load_golden(self.path / entry.path, self._content(entry.path))
         vectors.check_labels(
             len(self.manifest.labels.intents), len(self.manifest.labels.tags), str(self.path / entry.path)
         )
@@ -156,8 +157,15 @@ class Package:
         name = self.manifest.golden.decisions
         if name is None:
             return None
+        return load_decisions(self.path / name, self._content(name))
+
+    def _content(self, name: str) -> bytes:
+        """Return the verified content of a small file: what is read is what was verified."""
+        if self.manifest.files[name].bytes > LARGEST_PART:
+            most = LARGEST_PART >> 20
+            raise PackageError(f"{self.path / name}: has more than {most} MiB by the manifest. Compile it again.")
         with self.read_file(name) as content:
-            return load_decisions(self.path / name, bytes(content))
+            return bytes(content)
 
     def variant(self, target: str) -> Variant:
         """Return the variant of that name.
@@ -201,15 +209,14 @@ def open_package(
         )
         raise PackageError(f"{path}: {what}. A package is the directory that 'pqrnn compile' writes.")
     try:
-        with manifest_path.open("rb") as stream:
-            data = stream.read(_LARGEST_MANIFEST + 1)
+        data = read_bounded(manifest_path, _LARGEST_MANIFEST)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise PackageError(
+                f"{manifest_path}: is larger than {_LARGEST_MANIFEST >> 20} MiB and cannot be a manifest. "
+                "Compile the package again."
+            ) from error
         raise PackageError(f"{manifest_path}: cannot be read ({error.strerror}). Check its permissions.") from error
-    if len(data) > _LARGEST_MANIFEST:
-        raise PackageError(
-            f"{manifest_path}: is larger than {_LARGEST_MANIFEST >> 20} MiB and cannot be a manifest. "
-            "Compile the package again."
-        )
     package = Package(path, decode_manifest(data, str(manifest_path)), hashlib.sha256(data).hexdigest())
     if keys:
         from runtime_py.trust.signatures import check_signatures

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from runtime_py.bounded_files import read_bounded, shorten
 from runtime_py.errors import GoalError
 
 NUMBERS, DECISIONS, TASK = 3, 4, 5
@@ -55,11 +56,11 @@ def read_goals(recipe: str | Path | None, **given: Any) -> ParityGoals:
     table: Any = {}
     if recipe is not None:
         try:
-            table = tomllib.loads(Path(recipe).read_bytes().decode()).get("parity")
+            table = tomllib.loads(read_bounded(recipe, 1 << 20, pipes=True).decode()).get("parity")
         except OSError as error:
             raise GoalError(f"{recipe}: cannot be read ({error.strerror}).") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise GoalError(f"{recipe}: not TOML: {error}") from error
+        except (ValueError, RecursionError) as error:  # also numbers of too many digits, for Python
+            raise GoalError(f"{recipe}: not TOML: {shorten(error)}") from error
         if table is None:
             raise GoalError(f"{recipe}: has no table [parity]; expected min_retention, max_flips or max_drop in it.")
     where = f"{recipe}, [parity]: " if recipe is not None else ""

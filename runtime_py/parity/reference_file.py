@@ -23,10 +23,19 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from runtime_py.bounded_files import JSON_ERRORS, check_extent, read_bounded, shorten
 from runtime_py.decode.labels import Count, Labels, Name
-from runtime_py.errors import ReferenceFileError
-from runtime_py.package_format.arrays import read_archive, write_archive
-from runtime_py.package_format.golden import GoldenVectors, text_arrays, texts_of, vector_arrays, vectors_of
+from runtime_py.errors import ReferenceFileError, SchemaError
+from runtime_py.package_format.arrays import LARGEST, read_archive, write_archive
+from runtime_py.package_format.golden import (
+    GoldenVectors,
+    check_spans,
+    text_arrays,
+    texts_of,
+    vector_arrays,
+    vectors_of,
+)
+from runtime_py.package_format.manifest_codec import check_labels
 from runtime_py.parity.metrics import Frame
 
 FORMAT = "1.0"
@@ -90,7 +99,7 @@ class ReferenceMeta(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         versions: Versions of what made it, by name.
     """
 
-    format: str = FORMAT
+    format: Annotated[str, Meta(max_length=12)] = FORMAT
     created: Name
     licence: str
     student: Answerer
@@ -228,19 +237,26 @@ def load_reference(path: Path) -> Reference:
     Raises:
         ReferenceFileError: It is missing, damaged, too large, of another format, or its parts do not fit one another.
     """
-    arrays = read_archive(path, _WANTED, _WHAT, ReferenceFileError)
     where = str(path)
+    try:
+        content = read_bounded(path, LARGEST)
+    except OSError as error:
+        raise ReferenceFileError(f"{where}: cannot be read as {_WHAT} ({error.strerror}). Make it again.") from error
+    arrays = read_archive(path, _WANTED, _WHAT, ReferenceFileError, optional=_OPTIONAL, content=content)
     meta = _read_meta(arrays["meta"], where)
     try:
         reference = _assemble(meta, arrays, where)
     except ReferenceFileError:
         raise
     except Exception as error:  # whatever a damaged array leads to
-        raise ReferenceFileError(f"{where}: its arrays do not fit one another ({error}). Make it again.") from error
+        raise ReferenceFileError(
+            f"{where}: its arrays do not fit one another ({shorten(error)}). Make it again."
+        ) from error
     _check(reference, where)
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return dataclasses.replace(reference, digest=digest)
+    check_spans(reference.spans, reference.word_offsets, reference.texts, where, ReferenceFileError)
+    exact = reference.exact.vectors
+    check_spans(exact.spans, exact.word_offsets, exact.texts, where, ReferenceFileError)
+    return dataclasses.replace(reference, digest=hashlib.sha256(content).hexdigest())
 
 
 _FRAMES = ("intents", "slots", "slot_offsets")
@@ -255,19 +271,30 @@ _WANTED = (
     *(f"student.largest.{part}" for part in Largest._fields),
     "exact.settled",
 )
+_OPTIONAL = (
+    *(f"teacher.{part}" for part in _FRAMES),
+    *(f"teacher.largest.{part}" for part in Largest._fields),
+    *(f"exact.{name}" for name in ("text", "text_offsets", "intent", "tags", "spans", "word_offsets", "tolerances")),
+)
 
 
 def _read_meta(data: NDArray[Any], where: str) -> ReferenceMeta:
     content = data.tobytes()
     try:
-        version = msgspec.json.decode(content, type=dict[str, Any]).get("format")
+        version = msgspec.json.decode(check_extent(content), type=dict[str, Any]).get("format")
         if str(version).split(".")[0] != FORMAT.split(".")[0]:
             raise ReferenceFileError(
-                f"{where}: format {version}, and this version of pqrnn reads {FORMAT}. Make it again: pqrnn reference"
+                f"{where}: format {shorten(version)}, and this version of pqrnn reads {FORMAT}. "
+                "Make it again: pqrnn reference"
             )
-        return msgspec.json.decode(content, type=ReferenceMeta)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ReferenceFileError(f"{where}: {error}; expected {_WHAT}. Make it again: pqrnn reference") from error
+        meta = msgspec.json.decode(content, type=ReferenceMeta)
+        for labels in filter(None, (meta.labels, meta.teacher_labels)):
+            check_labels(labels, "labels")
+        return meta
+    except (*JSON_ERRORS, ValueError, SchemaError) as error:
+        raise ReferenceFileError(
+            f"{where}: {shorten(error)}; expected {_WHAT}. Make it again: pqrnn reference"
+        ) from error
 
 
 def _assemble(meta: ReferenceMeta, arrays: dict[str, NDArray[Any]], where: str) -> Reference:
@@ -300,7 +327,9 @@ def _assemble(meta: ReferenceMeta, arrays: dict[str, NDArray[Any]], where: str) 
 def _read_frames(
     meta: ReferenceMeta, intents: NDArray[Any], slots: NDArray[Any], offsets: NDArray[Any]
 ) -> tuple[Frame, ...]:
-    if (slots[:, 0] < 0).any() or (intents < 0).any() or (np.diff(offsets) < 0).any() or offsets[-1] != len(slots):
+    if slots.dtype != np.int32 or slots.shape[1:] != (3,) or intents.dtype != np.int32 or intents.ndim != 1:
+        raise ValueError("frames of another type")
+    if (slots < 0).any() or (intents < 0).any() or (np.diff(offsets) < 0).any() or offsets[-1] != len(slots):
         raise ValueError("frames point to nothing")
     bounds, rows = offsets.tolist(), slots.tolist()
     return tuple(
@@ -322,6 +351,7 @@ def _check(reference: Reference, where: str) -> None:
         and all(frames is None or len(frames) == n for frames in tables)
         and (reference.teacher is None) == (not reference.meta.teachers) == (reference.meta.teacher_labels is None)
         and reference.locales.shape == (n,)
+        and reference.locales.dtype == np.int32
         and bool(((reference.locales >= 0) & (reference.locales < len(reference.meta.locales))).all())
         and reference.spans.dtype == np.int32
         and reference.spans.shape == (words, 2)
@@ -360,5 +390,6 @@ def _fits(largest: Largest, labels: Labels, texts: int, words: int) -> bool:
         and len(indices) == rows
         and indices.shape[1] >= 1
         and bool((indices < names).all())
+        and not bool(np.isnan(logits).any())
         for indices, logits, rows, names in pairs
     )

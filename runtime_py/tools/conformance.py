@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType
 from numpy.typing import NDArray
 
+from runtime_py.bounded_files import JSON_ERRORS, shorten
 from runtime_py.decode.decoder import Decoder, cut_text, place_run
 from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.labels import Count, FrameCount, Name
@@ -265,9 +266,10 @@ def decode_conformance(data: bytes, where: str) -> Conformance:
     """
     try:
         conformance = msgspec.json.decode(data, type=Conformance)
-    except msgspec.DecodeError as error:
+    except JSON_ERRORS as error:
         raise ConformanceError(
-            f"{where}: not a conformance file ({error}). Write it again: pqrnn conformance PACKAGE --out {where}"
+            f"{where}: not a conformance file ({shorten(error)}). "
+            f"Write it again: pqrnn conformance PACKAGE --out {where}"
         ) from error
     if conformance.schema.split(".")[0] != SCHEMA.split(".")[0] or conformance.abi != ABI:
         raise ConformanceError(
@@ -300,9 +302,9 @@ def read_answers(data: bytes, where: str) -> list[HostAnswer]:
         if line.strip():
             try:
                 answers.append(msgspec.json.decode(line, type=HostAnswer))
-            except msgspec.DecodeError as error:
+            except JSON_ERRORS as error:
                 raise ConformanceError(
-                    f"{where}:{number}: {error}. "
+                    f"{where}:{number}: {shorten(error)}. "
                     "A line is one JSON object; 'pqrnn conformance --schema' says of what form."
                 ) from error
     return answers

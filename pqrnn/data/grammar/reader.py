@@ -15,6 +15,7 @@ from pqrnn.data.grammar.errors import GrammarError, SourcePosition, did_you_mean
 from pqrnn.data.grammar.generator import Grammar, Sentence
 from pqrnn.data.grammar.nodes import Choice, ListRef, Node, Number, Permutation, Sequence
 from pqrnn.data.grammar.template import NAME, parse_template
+from runtime_py.bounded_files import read_bounded
 
 _SECTIONS = ("locale", "lists", "rules", "intents")
 _ENTRY_KEYS = ("text", "weight")
@@ -22,6 +23,7 @@ _RANGE_KEYS = ("from", "to", "step", "template", "pad", "digits", "weight")
 _RANGE_VARIABLE = "n"
 _DIGITS = "0123456789"
 _DEEPEST = 20
+_LARGEST_FILE = 16 << 20  # bytes
 _DEEPEST_TREE = 200  # of brackets and references, one in the other: what draws a sentence goes as deep
 _LARGEST = 10**100  # far below what a random number, a float, can choose between
 
@@ -37,7 +39,7 @@ def load_grammar(path: Path | str) -> Grammar:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded(path, _LARGEST_FILE, pipes=True).decode().replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise GrammarError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

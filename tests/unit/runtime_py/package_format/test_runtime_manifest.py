@@ -13,6 +13,7 @@ from makers.runtime_fakes import fake_manifest, fake_variant, manifest_bytes, wr
 
 from runtime_py.decode.labels import Labels
 from runtime_py.errors import SchemaError
+from runtime_py.package_format.file_entry import FileEntry
 from runtime_py.package_format.manifest import SCHEMA, Bucket, Manifest, Parity, VulkanNeeds, json_schema
 from runtime_py.package_format.manifest_codec import check_relative_name, check_schema, decode_manifest, encode_manifest
 
@@ -247,3 +248,44 @@ def test_the_schema_for_other_languages_covers_every_field() -> None:
         }
         assert definitions[kind.__name__]["additionalProperties"] is False
     json.dumps(schema)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda m: m["buckets"][-1].update(bytes=12 << 30), "Expected `int` <= 1048576"),
+        (lambda m: m.update(batch=1024, buckets=[{"words": 8, "bytes": 1 << 16, "entry": "a"}]), "bytes of input"),
+        (lambda m: m["labels"].update(tags=["O", *(f"B-{n}" for n in range(3000))]), "length <= 2048"),
+        (lambda m: m["model"].update(config={str(n): n for n in range(250_000)}), "expected at most 200,000"),
+        (
+            lambda m: m["model"].update(
+                metrics={"a": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}
+            ),
+            "deep",
+        ),
+        (lambda m: m["golden"].update(texts=1 << 40), "Expected `int` <="),
+        (lambda m: m.update(name="n" * 5000), "length <= 4096"),
+    ],
+)
+def test_numbers_and_sizes_are_compared_with_bounds_before_memory_is_taken(change: Any, said: str) -> None:
+    manifest = fake_manifest()
+    files = {"golden/golden.npz": FileEntry("0" * 64, 1)} | {v.path: FileEntry("0" * 64, 1) for v in manifest.variants}
+    document = msgspec.to_builtins(msgspec.structs.replace(manifest, files=files))
+    decode_manifest(msgspec.json.encode(document))
+    change(document)
+    with pytest.raises(SchemaError, match=said) as caught:
+        decode_manifest(msgspec.json.encode(document))
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("depth", [100, 990, 100_000])
+@pytest.mark.parametrize("text", ['{{"schema": "1.5", "x": {}}}', '{{"schema": {}}}', "{}"])
+def test_json_of_any_depth_is_refused_and_never_a_traceback(depth: int, text: str) -> None:
+    with pytest.raises(SchemaError):
+        decode_manifest(text.format("[" * depth + "]" * depth).encode())
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xfe", b"\xed\xa0\x80", b"\xc0\xaf", b"\xe2\x82"])
+def test_invalid_utf8_is_refused(raw: bytes) -> None:
+    with pytest.raises(SchemaError, match="not a manifest"):
+        decode_manifest(b'{"schema": "' + raw + b'"}')
