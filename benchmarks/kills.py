@@ -44,7 +44,7 @@ from pqrnn.zoo.adding import add_parser
 from pqrnn.zoo.card import Story
 from pqrnn.zoo.shelf import read_entry
 from runtime_py.errors import ParserError
-from runtime_py.package_format.certificates import certify_replay, record_parity
+from runtime_py.package_format.certificates import add_certificate, certify_replay, with_certificates
 from runtime_py.package_format.manifest import Parity
 from runtime_py.package_format.package import new_package, open_package, seal
 from runtime_py.parity.reference_file import load_reference, save_reference
@@ -204,16 +204,13 @@ def _certify(folder: Path) -> None:
         passed=True, texts=8, words=9, repeats=3, tolerance=1.0, intent_max_abs=0.0, tags_max_abs=0.0,
         not_deterministic=0, machine="m", runtime="iree 3", checked="now", **zeros,
     )  # fmt: skip
-    from runtime_py.package_format.certificates import add_certificate
-
     target = package.manifest.variants[0].target
-    record_parity(folder / PACKAGE, target, parity)
     made = certify_replay(package.manifest, package.variant(target), parity, architecture="x86_64", made_by="check")
     add_certificate(folder / PACKAGE, target, made, parity)
 
 
 def _read_certified(folder: Path) -> str:
-    package = open_package(folder / PACKAGE, verify=True)
+    package = with_certificates(open_package(folder / PACKAGE, verify=True))
     variant = package.manifest.variants[0]
     return f"{variant.parity is not None} {len(variant.certificates)}"
 

@@ -149,8 +149,8 @@ class LogitStore:
         tags = torch.zeros((len(indices), width, self._tags.shape[1]))
         for row, index in enumerate(indices):
             logits = self.tags(index)
-            if origins is not None and (words := origins[row]) is not None:
-                logits = torch.cat([logits, self._outside])[torch.tensor(words, dtype=torch.int64)]
+            if origins is not None and (origin := origins[row]) is not None:
+                logits = torch.cat([logits, self._outside])[torch.tensor(origin, dtype=torch.int64)]
             tags[row, : len(logits)] = logits
         relations = torch.zeros((len(indices), self.heads, width, width)) if self.heads else None
         if relations is not None:
