@@ -12,8 +12,8 @@ ENTRIES = {
     "mtop-en": "07e6d4ce5775eb6ad3ac133a720814a30164313000db7095e1e0ae35655ab834",
     "mtop-es": "826d3cef434e928a0840ae1a25bd1d0dbd426eaf6f28f7a09d23a0ed5cdea608",
     "mtop-fr": "0f10ab97022b959492db1c9915db0861e7721dbe24f849f29293ad122037557c",
-    "mtop-hi": "d46a701b7298516d0c3d54e0a2fbe972677b16d29fa9b2aeeef825c3d9071997",
+    "mtop-hi": "c96691cf42acee8aca4930ab7af740ebfce7c8e70da37a094bbafdb1dd01ea1c",
     "mtop-six": "0873c2285d446eaaea265ab93a0b601dd8a9ab1724703d29e3a912811a09cead",
     "mtop-th": "e6c855129f2ad2f4d2d2dd0871d340b9910c2afda7e56e3228f4bf55c5aabc12",
-    "snips-en": "6cebe1035b93d94ad2740a9e6ac221c7126f124dd6d2d59b58cb2c1baf6df2ae",
+    "snips-en": "a961fe29923e59608e529c4eb6feac2094cfbc639da9392f5a871305b19a0122",
 }

@@ -46,7 +46,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("target", "kind", "cpu", "lanes"),
     [
         ("vulkan", "lavapipe", "", 8),  # stores no 8 bits
-        ("vulkan-mali-valhall", "lavapipe", "", 16),
         ("vulkan-videocore-vii", "lavapipe", "", 16),
         ("linux-aarch64", "qemu-aarch64", "cortex-a53", 0),
         ("linux-aarch64-dotprod", "qemu-aarch64", "cortex-a76", 0),
