@@ -218,8 +218,7 @@ class TrainingConfig(Settings, frozen=True, kw_only=True):
         Share,
         option(
             "Share of utterances rewritten in a training step as people and recognisers write: a word of courtesy "
-            "more, apostrophes, accents, hyphens or marks fewer. What teachers answered to the text as it was is "
-            "learned for it, too.",
+            "more, apostrophes, accents, hyphens or marks fewer. Teachers' answers to the text before still count.",
             "--restyle",
         ),
     ] = 0.1
@@ -288,8 +287,7 @@ class TransferConfig(Settings, frozen=True, kw_only=True):
     variant_restyle: Annotated[
         Share,
         option(
-            "Share of variants rewritten as people and recognisers write before the teacher reads them, for teachers "
-            "that read such texts well.",
+            "Share of variants rewritten so before the teacher reads them, for teachers that read such texts well.",
             "--variant-restyle",
         ),
     ] = 0.0

@@ -7,11 +7,11 @@ shipped shelf needs a line here, which `sha256sum pqrnn/zoo/checkpoints/NAME/ent
 
 ENTRIES = {
     "clinc150-en": "c5e34f71e8555f613dd9e6e0b4c631c1cfc54c42f0b1e8b0015d43f0ddf08f03",
-    "massive-en": "5cb69cbd1b83bee18509b02ad93f8535b060702be6572ef36c2cb336469f2e95",
-    "mtop-de": "e806593b709390f4478187474f202605334a20f0c778846496fa1d6a43632a6d",
+    "massive-en": "4198315bbd7012046ec2553d5e94be4319ee7de45e352b8b4183df1c137c1eca",
+    "mtop-de": "e99778b41a10da8c3e0ed76b007cc3bf9a80c29cf80d33c07f2b09cb8f65aa6c",
     "mtop-en": "07e6d4ce5775eb6ad3ac133a720814a30164313000db7095e1e0ae35655ab834",
     "mtop-es": "826d3cef434e928a0840ae1a25bd1d0dbd426eaf6f28f7a09d23a0ed5cdea608",
-    "mtop-fr": "0f10ab97022b959492db1c9915db0861e7721dbe24f849f29293ad122037557c",
+    "mtop-fr": "6cb5a883301dc35195022fb504ef4402629b0a74bf8b3ed9566b8b2d7e202ee3",
     "mtop-hi": "c96691cf42acee8aca4930ab7af740ebfce7c8e70da37a094bbafdb1dd01ea1c",
     "mtop-six": "0873c2285d446eaaea265ab93a0b601dd8a9ab1724703d29e3a912811a09cead",
     "mtop-th": "e6c855129f2ad2f4d2d2dd0871d340b9910c2afda7e56e3228f4bf55c5aabc12",

@@ -20,7 +20,7 @@ from pqrnn.errors import TrainingError
 from pqrnn.model.batch_norm import MaskedBatchNorm
 from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TrainingConfig
 from pqrnn.run_folder import STATE
-from pqrnn.training import artifacts, batches, resume
+from pqrnn.training import artifacts, batches, resume, scorer
 from pqrnn.training import step as training_step
 from pqrnn.training import trainer as training
 from pqrnn.training.reporting import TrainingOutcome, TrainingReporter
@@ -81,7 +81,7 @@ def _signal_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: int
         (torch.optim.AdamW, "zero_grad", 6),
         (batches.TrainingBatches, "draw", 6),
         (torch, "manual_seed", 7),
-        (training, "predict_encoded", 2),
+        (scorer, "predict_encoded", 2),
         (resume.TrainingState, "end_epoch", 2),
         (artifacts, "plot_curves", 2),
         (artifacts, "save_state", 2),

@@ -269,12 +269,12 @@ def test_the_schema_for_other_languages_covers_every_field() -> None:
 )
 def test_numbers_and_sizes_are_compared_with_bounds_before_memory_is_taken(change: Any, said: str) -> None:
     manifest = fake_manifest()
-    files = {"golden/golden.npz": FileEntry("0" * 64, 1)} | {v.path: FileEntry("0" * 64, 1) for v in manifest.variants}
+    files = {"golden/golden.npz": FileEntry("1" * 64, 1)} | {v.path: FileEntry("1" * 64, 1) for v in manifest.variants}
     document = msgspec.to_builtins(msgspec.structs.replace(manifest, files=files))
-    decode_manifest(msgspec.json.encode(document))
+    decode_manifest(manifest_bytes(document))
     change(document)
     with pytest.raises(SchemaError, match=said) as caught:
-        decode_manifest(msgspec.json.encode(document))
+        decode_manifest(manifest_bytes(document))
     assert len(str(caught.value)) < 1000
 
 
