@@ -14,6 +14,6 @@ ENTRIES = {
     "mtop-fr": "6cb5a883301dc35195022fb504ef4402629b0a74bf8b3ed9566b8b2d7e202ee3",
     "mtop-hi": "c96691cf42acee8aca4930ab7af740ebfce7c8e70da37a094bbafdb1dd01ea1c",
     "mtop-six": "0873c2285d446eaaea265ab93a0b601dd8a9ab1724703d29e3a912811a09cead",
-    "mtop-th": "e6c855129f2ad2f4d2d2dd0871d340b9910c2afda7e56e3228f4bf55c5aabc12",
+    "mtop-th": "2c0bf51062c5855b907330b64df4877da373f960d5a7f968683e1c608d1107c0",
     "snips-en": "a961fe29923e59608e529c4eb6feac2094cfbc639da9392f5a871305b19a0122",
 }
