@@ -30,7 +30,7 @@ def render_quality() -> str:
     results = load_results("quality")
     groups: dict[str, list[str]] = {}
     for work in sorted(_works(results)):
-        data = next((data for data in DATA_SETS if work.startswith(f"{data} ")), "")
+        data = next((data for data in DATA_SETS if work.startswith((f"{data} ", f"{data}, "))), "")
         groups.setdefault(data, []).append(work)
     parts = [
         f"\n### {DATA_SETS.get(data, 'Others')}\n\n" + _quality_table(results, data, groups[data])
@@ -42,7 +42,7 @@ def render_quality() -> str:
 
 def _quality_table(results: ResultFile, data: str, works: Sequence[str]) -> str:
     columns: dict[str, Callable[[str], str]] = {
-        "test split": lambda work: work.removeprefix(data).strip(),
+        "test split": lambda work: work.removeprefix(data).strip(" ,"),
         "exact match [95 %]": lambda work: interval(results, work, "exact match"),
         "largest logits alone": lambda work: _share(results, work, "exact match, largest logits alone"),
         "not in train": lambda work: _share(results, work, "exact match, utterances not in train"),

@@ -6,7 +6,7 @@ shipped shelf needs a line here, which `sha256sum pqrnn/zoo/checkpoints/NAME/ent
 """
 
 ENTRIES = {
-    "clinc150-en": "c5e34f71e8555f613dd9e6e0b4c631c1cfc54c42f0b1e8b0015d43f0ddf08f03",
+    "clinc150-en": "46f8a24c3e54d852eb2a98a77bdfb615b7bae57f8e55842dcd27d4b357385089",
     "massive-en": "4198315bbd7012046ec2553d5e94be4319ee7de45e352b8b4183df1c137c1eca",
     "mtop-de": "e99778b41a10da8c3e0ed76b007cc3bf9a80c29cf80d33c07f2b09cb8f65aa6c",
     "mtop-en": "07e6d4ce5775eb6ad3ac133a720814a30164313000db7095e1e0ae35655ab834",
