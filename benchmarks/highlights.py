@@ -49,9 +49,9 @@ FIGURES: dict[str, Figure] = {
     "one parser of six": Figure(
         "quality", "mtop six languages average distilled int8, one parser", "exact match", ".1%"
     ),
-    "clinc150": Figure("quality", "clinc150, projection 2, int8", "exact match", ".1%"),
-    "clinc150 in scope": Figure("quality", "clinc150, projection 2, int8", "in-scope accuracy", ".1%"),
-    "clinc150 auroc": Figure("quality", "clinc150, projection 2, int8", "out-of-scope AUROC", ".1%"),
+    "clinc150": Figure("quality", "clinc150 supervised int8", "exact match", ".1%"),
+    "clinc150 in scope": Figure("quality", "clinc150 supervised int8", "in-scope accuracy", ".1%"),
+    "clinc150 auroc": Figure("quality", "clinc150 supervised int8", "out-of-scope AUROC", ".1%"),
     "int8 us": Figure("latency", "int8, mtop-en", "median", ".0f", _OURS_INT8),
     "f32 us": Figure("latency", "f32, mtop-en", "median", ".0f", _OURS),
     "f32 best peer us": Figure("latency", "f32, mtop-en", "median", ".0f", "LiteRT"),
