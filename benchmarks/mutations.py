@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.mutation_kinds import DECISIONS, DIGEST, MUTATIONS, NUMBERS, PACKAGE, SIGNATURE, TASK, Mutation, Subject
+from benchmarks.reference_texts import add_arguments, read_examples
 from benchmarks.results import keep_results, print_rows, tell_command
 from compile.options import CompileOptions
 from compile.pipeline import compile_checkpoint
@@ -28,7 +29,6 @@ from compile.support.errors import VerificationError
 from compile.verify.make_reference import make_reference
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.examples import Example
-from pqrnn.data.loader import load_examples
 from pqrnn.evaluation.results import ResultRow
 from pqrnn.run_folder import FACTS, WEIGHTS
 from runtime_py.fresh_process import fresh_command
@@ -64,16 +64,9 @@ class Verdict(NamedTuple):
 def main() -> None:
     """Make the package and the reference, change, check, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder of a trained parser")
-    parser.add_argument("--teacher", type=Path, action="append", default=[], help="folder of what taught it")
-    parser.add_argument("--data", required=True, help="labelled utterances")
-    parser.add_argument("--lang", help="only these languages")
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--texts", type=int, default=500, help="utterances of the reference, at most")
-    parser.add_argument("--print", action="store_true", dest="only_print", help="print the rows and keep nothing")
+    add_arguments(parser, texts=500)
     arguments = parser.parse_args()
-    examples = load_examples(arguments.data, split=arguments.split, locale=arguments.lang)
-    examples = examples[:: max(len(examples) // arguments.texts, 1)]
+    examples = read_examples(arguments)
     with tempfile.TemporaryDirectory(prefix="pqrnn-mutations-") as folder:
         subject = make_subject(Path(folder), arguments.run, arguments.teacher, examples)
         verdicts = [judge(subject, mutation, Path(folder) / "copy") for mutation in MUTATIONS]

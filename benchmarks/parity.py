@@ -18,13 +18,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.reference_texts import add_arguments, read_examples
 from benchmarks.results import keep_results, print_rows, tell_command
 from compile.emulation.runner import RunnerNotFoundError, native_runner
 from compile.options import CompileOptions
 from compile.pipeline import compile_checkpoint
 from compile.verify.elsewhere import find_emulator
 from compile.verify.make_reference import make_reference
-from pqrnn.data.loader import load_examples
 from pqrnn.evaluation.results import ResultRow
 from runtime_py.package_format.package import open_package
 from runtime_py.parity.reference_file import save_reference
@@ -38,16 +38,10 @@ _SECONDS = 4 * 3600.0  # of an emulator, which takes up to a second a text
 def main() -> None:
     """Compile, make the reference, check each target, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder of a trained parser")
-    parser.add_argument("--teacher", type=Path, action="append", default=[], help="folder of what taught it")
-    parser.add_argument("--data", required=True, help="labelled utterances")
-    parser.add_argument("--lang", help="only these languages")
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--texts", type=int, default=0, help="utterances at most, evenly taken; 0 takes all")
+    add_arguments(parser, texts=0)
     parser.add_argument("--work", required=True, help="name of the parser")
     parser.add_argument("--target", action="append", required=True, help="again for more")
     parser.add_argument("--out", type=Path, help="folder where package and reference stay; one there is used again")
-    parser.add_argument("--print", action="store_true", dest="only_print", help="print the rows and keep nothing")
     arguments = parser.parse_args()
     folder = arguments.out or Path(tempfile.mkdtemp(prefix="pqrnn-parity-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,10 +50,13 @@ def main() -> None:
         if not package.exists():
             compile_checkpoint(arguments.run, package, arguments.target, CompileOptions())
         if not reference.exists():
-            examples = load_examples(arguments.data, split=arguments.split, locale=arguments.lang)
-            examples = examples[:: max(len(examples) // arguments.texts, 1)] if arguments.texts else examples
             made = make_reference(
-                arguments.run, arguments.teacher, examples, data=arguments.data, split=arguments.split, on_progress=_say
+                arguments.run,
+                arguments.teacher,
+                read_examples(arguments),
+                data=arguments.data,
+                split=arguments.split,
+                on_progress=_say,
             )
             save_reference(reference, made)
         rows = [

@@ -147,13 +147,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "pqrnn verify home.pqrnn --key home.pub",
         variant=False,
     )
-    verify.add_argument(
-        "--key",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a public key, as often as you like; by default $PQRNN_REQUIRE_SIGNATURE",
-    )
+    _add_key(verify, "a public key, as often as you like")
     verify.add_argument("--all", action="store_true", help="all of the keys have to have signed, not just one")
     apply = _add_verb(
         verbs,
@@ -164,15 +158,14 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         variant=False,
     )
     apply.add_argument("update", nargs="?", help="the update, from 'pqrnn diff' on the workstation")
-    apply.add_argument(
-        "--key",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a public key that has to have signed it; by default $PQRNN_REQUIRE_SIGNATURE",
-    )
+    _add_key(apply, "a public key that has to have signed it")
     apply.add_argument("--back", action="store_true", help="go back to the package before, PACKAGE.previous")
     return parser, verbs.choices
+
+
+def _add_key(verb: argparse.ArgumentParser, help: str) -> None:
+    default = "by default $PQRNN_REQUIRE_SIGNATURE"
+    verb.add_argument("--key", action="append", default=[], metavar="FILE", help=f"{help}; {default}")
 
 
 def _add_verb(

@@ -32,6 +32,7 @@ FULL_STOP = ord(".")
 LEADS, VOWELS, TRAILS = range(0x1100, 0x1113), range(0x1161, 0x1176), range(0x11A8, 0x11C3)
 SYLLABLES = range(0xAC00, 0xD7A4)  # in groups of 28 that share all but the trailing consonant
 JAMO_BYTES = 3
+_PLAIN = 1 << 24  # above every position in a text: sorts content that is no pictograph after all that is
 
 
 class Characters(NamedTuple):
@@ -192,8 +193,6 @@ class CharacterReader(nn.Module):
         mark = visible * is_one_of(kind, [BreakClass.TERMINAL])
         content = visible * (1 - is_one_of(kind, [BreakClass.SPACE, BreakClass.TERMINAL]))
         picture = content * is_one_of(kind, [BreakClass.PICTOGRAPH, BreakClass.REGIONAL])
-        # Where a text has anything else, pictographs may end it as marks do.
-        picture = picture * (content - picture).amax(-1, keepdim=True)
         # A word that is a single letter, with nothing before it that it could be the end of.
         single = starts * (
             is_one_of(kind, [BreakClass.LETTER])
@@ -203,7 +202,8 @@ class CharacterReader(nn.Module):
             before, [BreakClass.LETTER, BreakClass.UNSPACED, BreakClass.ACCENT]
         )
         stays = (decoded.folded == FULL_STOP).to(torch.int32) * after_single
-        last_end = (end * (content - picture)).amax(-1, keepdim=True)
+        # The last content that is no pictograph; where a text has nothing else, the last pictograph.
+        last_end = torch.bitwise_and((content * end + (content - picture) * _PLAIN).amax(-1, keepdim=True), _PLAIN - 1)
         ends = (mark + picture) * (position >= last_end).to(torch.int32) * (1 - stays * mark)
         kind = (kind * (1 - mark) + mark * int(BreakClass.SYMBOL)) * (1 - ends)
         return visible, kind, starts * (1 - ends)

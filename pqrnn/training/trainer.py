@@ -137,17 +137,13 @@ class _Run:
         with torch.inference_mode():
             self.dataset = encode_examples(training, self.table, labels.intents, labels.tags)
             misspell = _make_misspeller(model, self.table, training, config.seed) if config.misspell else None
+            held_out = encode_examples(development, self.table, labels.intents, labels.tags)
             restyle = (
-                Restyler(training.words, labels.tags, model.projection, self.table)
+                Restyler([*training.words, *held_out.examples.words], labels.tags, model.projection, self.table)
                 if config.restyle and (objective is None or objective.follows_rewriting)
                 else None
             )
-            held_out = encode_examples(development, self.table, labels.intents, labels.tags)
-            rewritten = (
-                rewrite_all(held_out, Restyler(held_out.examples.words, labels.tags, model.projection, self.table))
-                if config.restyle
-                else []
-            )
+            rewritten = rewrite_all(held_out, restyle) if restyle is not None else []
         utterances = self.dataset.utterances
         languages = [each.language for each in utterances]
         variants = [[each] for each in utterances] if objective is None else objective.gather(self.table, languages)

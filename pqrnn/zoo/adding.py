@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -20,6 +21,7 @@ from pqrnn.run_folder import FACTS, GOLDEN_TEXTS, STATE, WEIGHTS
 from pqrnn.zoo.card import Story, render_card
 from pqrnn.zoo.data_sets import choose_data_sets, strictest_licence
 from pqrnn.zoo.shelf import CARD, ENTRY, Shelved, ZooEntry, is_name
+from runtime_py.atomic_files import replace_directory
 from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
 from runtime_py.package_format.file_entry import describe_file
 
@@ -115,9 +117,7 @@ def add_parser(
         (fresh / ENTRY).write_bytes(msgspec.json.format(msgspec.json.encode(entry), indent=1) + b"\n")
         (fresh / CARD).write_text(render_card(entry, facts, sets, story), encoding="utf-8")
         _check_equal(checkpoint, load_checkpoint(fresh))
-        if destination.exists():
-            destination.rename(Path(temporary) / "old")
-        fresh.rename(destination)
+        replace_directory(fresh, destination)
     return Shelved(destination, entry)
 
 
@@ -131,7 +131,19 @@ def _without_texts(facts: Facts[ModelConfig], languages: Sequence[str]) -> Facts
         for example in load_home_examples("test", ",".join(generated), count=-(-GOLDEN_TEXTS // len(generated)))
     ]
     data = {key: _cut_paths(value) if isinstance(value, str) else value for key, value in facts.data.items()}
-    return msgspec.structs.replace(facts, golden_texts=texts[:GOLDEN_TEXTS], data=data)
+    training = _cut_absolute(facts.training)
+    return msgspec.structs.replace(facts, golden_texts=texts[:GOLDEN_TEXTS], data=data, training=training)
+
+
+def _cut_absolute(value: Any) -> Any:
+    """Leave the last two parts of every path of this machine, however deep in settings it stands."""
+    if isinstance(value, dict):
+        return {key: _cut_absolute(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_cut_absolute(each) for each in value]
+    if isinstance(value, str) and any(Path(spec.rpartition(":")[2]).is_absolute() for spec in value.split(",")):
+        return _cut_paths(value)
+    return value
 
 
 def _cut_paths(text: str) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from runtime_py.atomic_files import final_name, write_atomic
+from runtime_py.atomic_files import final_name, replace_directory, write_atomic
 from runtime_py.bounded_files import read_bounded
 from runtime_py.errors import DigestError, PackageError
 from runtime_py.package_format.file_entry import FileEntry, describe_file
@@ -360,7 +360,7 @@ def new_directory(destination: str | Path, kind: str, mark: str, replace: bool =
     try:
         yield staging
         staging.chmod(0o755)
-        _swap(staging, destination)
+        replace_directory(staging, destination)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -372,26 +372,3 @@ def _check_destination(destination: Path, kind: str, mark: str, replace: bool) -
         raise PackageError(f"{destination}: exists already. Choose another name, or say that it may be replaced.")
     if destination.is_symlink() or not (destination / mark).is_file():
         raise PackageError(f"{destination}: exists and is no {kind}, so it is not replaced. Choose another name.")
-
-
-def _swap(staging: Path, destination: Path) -> None:
-    """Give the new directory its name.
-
-    A directory cannot be replaced in one step, so the old one is moved aside first.
-    """
-    import shutil
-    import tempfile
-
-    if not destination.exists():
-        staging.rename(destination)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{destination.name}.old.", dir=destination.parent))
-    old = aside / destination.name
-    destination.rename(old)
-    try:
-        staging.rename(destination)
-    except BaseException:
-        old.rename(destination)
-        raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

@@ -5,17 +5,16 @@ steps is put right by the next call (`recover`).
 """
 
 import contextlib
-import ctypes
 import os
 import re
 import shutil
-import sys
 import time
 from pathlib import Path
 
+from runtime_py.atomic_files import exchange_names
+
 PREVIOUS = ".previous"
 _ABANDONED = 24 * 3600.0  # seconds
-_AT_FDCWD, _RENAME_EXCHANGE, _RENAME_SWAP = -100, 2, 2
 
 
 def previous_of(path: Path) -> Path:
@@ -51,7 +50,7 @@ def exchange(fresh: Path, path: Path) -> None:
     """
     previous = previous_of(path)
     # What was kept before goes last: until the name stands for the new one, two that work are there.
-    if _swap(fresh, path):
+    if exchange_names(fresh, path):
         old = fresh
         _remove(previous)
         old.rename(previous)
@@ -72,7 +71,7 @@ def exchange_back(path: Path) -> None:
         OSError: It cannot be done; both stay what they were.
     """
     previous = previous_of(path)
-    if not os.path.lexists(path) or _swap(previous, path):
+    if not os.path.lexists(path) or exchange_names(previous, path):
         recover(path)
         return
     aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
@@ -83,18 +82,6 @@ def exchange_back(path: Path) -> None:
         aside.rename(path)
         raise
     aside.rename(previous)
-
-
-def _swap(first: Path, second: Path) -> bool:
-    """Exchange two names in one step; false where the system cannot."""
-    try:
-        library = ctypes.CDLL(None, use_errno=True)
-        if sys.platform == "darwin":
-            return not library.renamex_np(os.fsencode(first), os.fsencode(second), _RENAME_SWAP)
-        names = os.fsencode(first), os.fsencode(second)
-        return not library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
-    except (OSError, AttributeError, TypeError):
-        return False
 
 
 def _remove(path: Path) -> None:

@@ -1,11 +1,13 @@
 """Files are written whole or not at all, and may be read by whom the user's umask lets read."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from makers.runtime_fakes import write_fake
 
+from runtime_py import atomic_files
 from runtime_py.atomic_files import write_atomic
 
 
@@ -53,3 +55,31 @@ def test_the_mode_is_that_of_any_other_file(tmp_path: Path, umask: int, mode: in
     made = [tmp_path / "new", tmp_path / "old", *(file for file in (tmp_path / "home.pqrnn").rglob("*.*"))]
     assert {file.name: file.stat().st_mode & 0o777 for file in made if file.is_file()}
     assert {file.stat().st_mode & 0o777 for file in made if file.is_file()} == {mode}
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_directory_takes_the_name_of_another_one(
+    tmp_path: Path, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not at_once:
+        monkeypatch.setattr(atomic_files, "exchange_names", lambda *_: False)
+    name, fresh = tmp_path / "name", tmp_path / ".fresh"
+    for content in ("first", "second"):
+        fresh.mkdir(exist_ok=True)
+        (fresh / "file").write_text(content)
+        atomic_files.replace_directory(fresh, name)
+        assert (name / "file").read_text() == content
+    left = {path.name for path in tmp_path.iterdir()} - {"name"}
+    assert left == ({".fresh"} if at_once else set())
+    assert not at_once or (fresh / "file").read_text() == "first"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the old one is moved aside first")
+def test_the_name_stands_for_a_directory_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No rename of the name itself, after which a kill would leave nothing there."""
+    for name in ("name", ".fresh"):
+        (tmp_path / name).mkdir()
+    renamed: list[Path] = []
+    monkeypatch.setattr(Path, "rename", lambda path, _: renamed.append(path))
+    atomic_files.replace_directory(tmp_path / ".fresh", tmp_path / "name")
+    assert not renamed

@@ -120,6 +120,12 @@ def test_a_shipped_entry_is_written_as_it_stands(name: str) -> None:
 
 
 def test_nothing_of_the_data_or_the_machine_is_handed_on(run: Path, shelf: Path) -> None:
+    document = json.loads((run / FACTS).read_text())
+    document["training"]["recipe"] = {
+        "teachers": ["/somewhere/runs/teacher"],
+        "data": "mtop:/somewhere/mtop/spans,home",
+    }
+    (run / FACTS).write_text(json.dumps(document))
     added = add_parser(run, shelf, "small", data=["mtop"], story=STORY)
     written = b"".join(path.read_bytes() for path in added.folder.iterdir())
     assert b"/somewhere" not in written
@@ -127,6 +133,7 @@ def test_nothing_of_the_data_or_the_machine_is_handed_on(run: Path, shelf: Path)
     again = load_checkpoint(added.folder)
     assert again.facts.golden_texts
     assert again.facts.data["spec"] == "mtop:mtop/spans"
+    assert again.facts.training["recipe"] == {"teachers": ["runs/teacher"], "data": "mtop:mtop/spans,home"}
     assert again.facts.lengths == load_checkpoint(run).facts.lengths
 
 
