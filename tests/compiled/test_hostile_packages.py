@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -63,7 +64,7 @@ def test_a_hostile_file_is_refused(kind: Kind, good: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("reader", "through"),
     [
-        (lambda folder: bytearray(200 << 20).clear(), "takes 2"),
+        (lambda folder: bytearray(200 << 20).clear(), r"takes (19|20)\d MiB"),
         (lambda folder: os.kill(os.getpid(), 9), "ends with -9"),
         (lambda folder: {}["no"], "KeyError"),
         (lambda folder: sys.stdout.write("\x1b[31mred"), "shows a terminal"),
@@ -75,7 +76,7 @@ def test_what_gets_through_is_seen(reader: Callable[[Path], object], through: st
     outcome = run_reader(reader, good, tmp_path)  # type: ignore[arg-type]
     verdict = judge(kind, "parse", outcome, 1 << 20)
     assert verdict.verdict == THROUGH
-    assert through in verdict.why
+    assert re.search(through, verdict.why), verdict.why
 
 
 def test_a_reader_that_hangs_is_killed(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
