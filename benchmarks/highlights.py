@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from benchmarks.results import ResultFile, load_results
-from benchmarks.tables import DATA_SETS, find_row, interval, require_row, table
+from benchmarks.table_parts import find_row, interval, require_row, table
+from benchmarks.tables import DATA_SETS
 
 _OURS, _OURS_INT8 = "ours, bytes to logits", "ours, bytes to logits, int8"
 _BEST = "mtop-en distilled int8"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from benchmarks.proof_tables import render_robustness
 from benchmarks.results import ResultFile, load_results
-from pqrnn.evaluation.results import ResultRow
+from benchmarks.table_parts import describe_source, find_row, interval, list_works, require_row, table
 
 _SHOWN_WORDS = (4, 8, 12, 16, 32)
 DATA_SETS = {
@@ -29,7 +30,7 @@ def render_quality() -> str:
     """Render the scores on the test splits, a table for each data set; a figure that was not measured is left blank."""
     results = load_results("quality")
     groups: dict[str, list[str]] = {}
-    for work in sorted(_works(results)):
+    for work in sorted(list_works(results)):
         data = next((data for data in DATA_SETS if work.startswith((f"{data} ", f"{data}, "))), "")
         groups.setdefault(data, []).append(work)
     parts = [
@@ -37,7 +38,7 @@ def render_quality() -> str:
         for data in [*DATA_SETS, ""]
         if data in groups
     ]
-    return "".join(parts) + _source(results)
+    return "".join(parts) + describe_source(results)
 
 
 def _quality_table(results: ResultFile, data: str, works: Sequence[str]) -> str:
@@ -60,15 +61,6 @@ def _quality_table(results: ResultFile, data: str, works: Sequence[str]) -> str:
     shown = [index for index in range(len(columns)) if any(row[index] for row in rows)]
     head = [list(columns)[index] for index in shown]
     return table(head, [[row[index] for index in shown] for row in rows])
-
-
-def interval(results: ResultFile, work: str, metric: str) -> str:
-    """Return a share in bold with its 95 % interval, or nothing where it was not measured."""
-    row = find_row(results, work, metric)
-    if row is None:
-        return ""
-    bounds = f" [{row.low:.1%}, {row.high:.1%}]" if row.low is not None and row.high is not None else ""
-    return f"**{row.value:.1%}**{bounds}"
 
 
 def _share(results: ResultFile, work: str, metric: str) -> str:
@@ -98,7 +90,7 @@ def render_latency() -> str:
     """
     results = load_results("latency")
     rows: list[list[str]] = []
-    for work in _works(results):
+    for work in list_works(results):
         if find_row(results, work, "ratio to best peer"):
             rows += _latency_rows(results, work)
     words = [f"{count} words" if count == _SHOWN_WORDS[0] else str(count) for count in _SHOWN_WORDS]
@@ -116,7 +108,7 @@ def render_latency() -> str:
         "peak MB",
         "file MB",
     )
-    return table(head, rows) + _source(results)
+    return table(head, rows) + describe_source(results)
 
 
 def _latency_rows(results: ResultFile, work: str) -> list[list[str]]:
@@ -169,7 +161,7 @@ def render_size() -> str:
         [row.work, row.metric, f"{row.value:,.0f}" if row.unit == "bytes" else f"{row.value:,.1f}", row.unit]
         for row in results.rows
     ]
-    return table(("work", "figure", "value", "unit"), rows) + _source(results)
+    return table(("work", "figure", "value", "unit"), rows) + describe_source(results)
 
 
 def render_ablations() -> str:
@@ -178,8 +170,8 @@ def render_ablations() -> str:
     Scores are means over seeds.
     """
     results = load_results("ablations")
-    parts = [f"\n### {work}\n\n" + _ablation_table(results, work) for work in _works(results)]
-    return "".join(parts) + "\n![Quality against bytes](pareto.png)\n" + _source(results)
+    parts = [f"\n### {work}\n\n" + _ablation_table(results, work) for work in list_works(results)]
+    return "".join(parts) + "\n![Quality against bytes](pareto.png)\n" + describe_source(results)
 
 
 def _ablation_table(results: ResultFile, work: str) -> str:
@@ -217,7 +209,7 @@ def render_targets() -> str:
     """Render what every target is, where it was run, and how it answers."""
     results = load_results("targets")
     rows = []
-    for work in _works(results):
+    for work in list_works(results):
         executed = require_row(results, work, "executed")
         ran = bool(executed.value)
         flips = require_row(results, work, "flips").value if ran else 0.0
@@ -245,14 +237,14 @@ def render_targets() -> str:
         "compiled in s",
         "dispatches",
     )
-    return table(head, rows) + _source(results)
+    return table(head, rows) + describe_source(results)
 
 
 def render_growth() -> str:
     """Render the time of a call against its size on every axis, the exponents, and the picture."""
     results = load_results("growth")
     rows = []
-    for work in _works(results):
+    for work in list_works(results):
         points: dict[str, list[tuple[int, float]]] = {}
         for row in results.rows:
             name, _, figure = row.metric.partition(": ")
@@ -266,8 +258,8 @@ def render_growth() -> str:
             cells = ["" if exponent is None else f"{exponent.value:.2f}" for exponent in exponents]
             rows.append([work, axis, shown, *cells, "" if most is None else f"{most.value / 1e6:.1f}"])
     head = ("work", "axis", "size: ms a call", "exponent", "exponent, upper half", "MB that the largest call takes")
-    pictures = "".join(f"\n![Growth of {work}](growth-{work.split(',')[0]}.png)\n" for work in _works(results))
-    return table(head, rows) + pictures + _source(results)
+    pictures = "".join(f"\n![Growth of {work}](growth-{work.split(',')[0]}.png)\n" for work in list_works(results))
+    return table(head, rows) + pictures + describe_source(results)
 
 
 def render_kernels() -> str:
@@ -275,14 +267,14 @@ def render_kernels() -> str:
     results = load_results("kernels")
     counts = sorted({int(row.metric.split()[0]) for row in results.rows if " rows, " in row.metric})
     rows = []
-    for work in (work for work in _works(results) if "," in work):
+    for work in (work for work in list_works(results) if "," in work):
         for peer in dict.fromkeys(row.peer for row in results.rows if row.work == work):
             figure = "speed" if find_row(results, work, f"{counts[0]} rows, speed", peer) else "instructions"
             cells = [find_row(results, work, f"{count} rows, {figure}", peer) for count in counts]
             unit = "GOP/s" if figure == "speed" else figure
             rows.append([work, peer, unit, *("" if cell is None else f"{cell.value:,.0f}" for cell in cells)])
     head = ("instructions, depth x columns", "code", "unit", f"{counts[0]} rows", *map(str, counts[1:]))
-    return table(head, rows) + _source(results)
+    return table(head, rows) + describe_source(results)
 
 
 def render_real_life() -> str:
@@ -297,9 +289,11 @@ def render_real_life() -> str:
                 for row in (find_row(results, work, metric) for metric in metrics)
             ),
         ]
-        for work in _works(results)
+        for work in list_works(results)
     ]
-    return table(["parser", *(metric.removeprefix("points lost, ") for metric in metrics)], rows) + _source(results)
+    return table(["parser", *(metric.removeprefix("points lost, ") for metric in metrics)], rows) + describe_source(
+        results
+    )
 
 
 def render_unseen_pairs() -> str:
@@ -307,32 +301,11 @@ def render_unseen_pairs() -> str:
     results = load_results("unseen_pairs")
     decisions = list(dict.fromkeys(row.metric.partition(", ")[2] for row in results.rows))
     rows = []
-    for work in _works(results):
+    for work in list_works(results):
         for decision in decisions:
             metrics = (f"{metric}, {decision}" for metric in ("exact match", "intent accuracy"))
             rows.append([work, decision, *(interval(results, work, metric) for metric in metrics)])
-    return table(["parser", "decision", "exact match", "intent accuracy"], rows) + _source(results)
-
-
-def render_parity() -> str:
-    """Render what each target of a parser answers beside its teacher."""
-    results = load_results("parity")
-    rows = []
-    for work in _works(results):
-        certified, retention = find_row(results, work, "certified"), find_row(results, work, "retention")
-        flips = [find_row(results, work, f"{kind} flips") for kind in ("intent", "slot")]
-        rows.append(
-            [
-                work,
-                certified.note.removeprefix("run by ") if certified is not None else "",
-                "" if retention is None else f"{retention.n:,}",
-                *("" if row is None else f"{row.value:.0f}" for row in flips),
-                *(interval(results, work, metric) for metric in ("exact match", "retention")),
-                "yes" if certified is not None and certified.value else "no",
-            ]
-        )
-    head = ["parser, target", "run by", "texts", "intent flips", "slot flips", "exact match", "retention", "certified"]
-    return table(head, rows) + _source(results)
+    return table(["parser", "decision", "exact match", "intent accuracy"], rows) + describe_source(results)
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -345,49 +318,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "targets": render_targets,
     "growth": render_growth,
     "kernels": render_kernels,
+    "robustness": render_robustness,
 }
 """The tables of the results page, by the name of the kept result."""
-
-
-def find_row(results: ResultFile, work: str, metric: str, peer: str | None = None) -> ResultRow | None:
-    """Return the row of a work and metric, of any peer by default; None where it was not measured."""
-    return next(
-        (row for row in results.rows if (row.work, row.metric) == (work, metric) and peer in (None, row.peer)), None
-    )
-
-
-def require_row(results: ResultFile, work: str, metric: str, peer: str | None = None) -> ResultRow:
-    """Return the row of a work and metric.
-
-    Raises:
-        KeyError: It was not measured.
-    """
-    row = find_row(results, work, metric, peer)
-    if row is None:
-        raise KeyError(f"{results.name}: no {metric!r} of {work!r}")
-    return row
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _works(results: ResultFile) -> list[str]:
-    return list(dict.fromkeys(row.work for row in results.rows))
-
-
-def _source(results: ResultFile) -> str:
-    versions = results.environment["versions"]
-    named = ", ".join(
-        f"{name} {versions[name]}"
-        for name in ("torch", "iree-base-compiler", "onnxruntime", "executorch", "ai-edge-litert")
-        if name in versions
-    )
-    commands = "".join(f"\n    {command}" for command in results.command.split("\n"))
-    machine = f"{results.environment['cpu']}, one thread"
-    return (
-        f"\nMeasured {results.date[:10]} at revision {results.revision[:12]} on {machine}; "
-        f"{named}. Reproduce with\n{commands}\n\n"
-    )
