@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compile.imports import Importer, form_of, identify
 from compile.lowering.buckets import FINE_STEP, STEP, choose_buckets
 from compile.lowering.cache import Cache
 from compile.lowering.iree_compile import Statistics
 from compile.options import DEFAULT_OPTIONS, CompileOptions
-from compile.plan import ARM, WIDE, Plan, check_destination, choose_targets, plan_targets, usable_cores
+from compile.plan import Plan, check_destination, choose_targets, plan_targets, usable_cores
 from compile.support.errors import CompileError, PackagingError, PlanError, TargetsError
 from compile.support.process import tool_group
 from compile.support.progress import STAGES, Progress, Reporter
@@ -27,8 +28,6 @@ from targets import Registry, Target, registry
 
 if TYPE_CHECKING:
     from compile.build import Builder
-    from compile.kernels.families import Kernels
-    from compile.kernels.modules import KernelParser
     from compile.preview import Preview
     from compile.subwords.program import SubwordParser, SubwordSource
     from compile.variant import ProvedVariant
@@ -111,7 +110,8 @@ def preview_compilation(
 ) -> Preview:
     """Say what `compile_checkpoint` would do.
 
-    The model is exported, to say what is in the cache; nothing is compiled or written.
+    The model is exported, to say what is in the cache; nothing is compiled, and nothing written but the export into the
+    cache.
 
     Arguments and errors as `compile_checkpoint`.
     """
@@ -130,6 +130,7 @@ class _Prepared:
         buckets: Length buckets, one entry each.
         plans: Targets to compile for.
         failures: Targets that the compiler does not accept, and why.
+        identity: Digests of what the model was read from (`compile.imports.identify`).
     """
 
     checkpoint: Checkpoint | SubwordSource
@@ -138,6 +139,7 @@ class _Prepared:
     buckets: tuple[Bucket, ...]
     plans: list[Plan]
     failures: dict[str, CompileError]
+    identity: tuple[str, ...] = ()
 
 
 def _find_cache() -> tuple[Cache | None, str]:
@@ -243,9 +245,9 @@ class _Compilation:
                 for plan in plans
             ]
             buckets = self._choose_buckets(checkpoint, model, plans)
-        exports = len({_form(plan) for plan in plans})
+        exports = len({form_of(plan) for plan in plans})
         self.report.expect((len(buckets) + 1) * exports - 2)  # one of each is expected already
-        return _Prepared(checkpoint, weights, model, buckets, plans, failures)
+        return _Prepared(checkpoint, weights, model, buckets, plans, failures, identify(source, weights))
 
     def _prepare_subwords(self, source: Path, plans: list[Plan], failures: dict[str, CompileError]) -> _Prepared:
         """Prepare a fine-tuned encoder, which has no kernels, and whose tokenizer needs a processor."""
@@ -289,43 +291,18 @@ class _Compilation:
             )
 
     def _import(self, prepared: _Prepared, folder: Path) -> dict[str, Path]:
-        """Export and import the model once for each form that plans ask for; return the MLIR files by name."""
-        from compile.kernels.linking import link_kernels
-        from compile.kernels.modules import with_kernels
-        from compile.lowering.export import export_entries, split_softmax
-        from compile.lowering.import_mlir import import_programs
-        from compile.subwords.program import SubwordParser, export_subwords
-        from pqrnn.model.int8 import widen_weights
-
-        def tell(bucket: Bucket) -> None:
-            self.report.step("export", f"{bucket.entry} ({bucket.bytes} bytes)")
-
-        modules: dict[str, Path] = {}
-        for kernels, wide in dict.fromkeys(_form(plan) for plan in prepared.plans):
-            with self.stopwatch.measure("export"):
-                if isinstance(prepared.model, SubwordParser):
-                    programs = export_subwords(prepared.model, prepared.buckets, tell)
-                else:
-                    model: ParserModel | KernelParser
-                    if kernels is not None:
-                        model = with_kernels(prepared.model, kernels)
-                    else:
-                        model = widen_weights(prepared.model) if wide else prepared.model
-                    programs = export_entries(model, prepared.buckets, tell, self.options.batch)
-            with self._stage("import", f"{len(prepared.buckets)} entries{f' for {kernels.name}' if kernels else ''}"):
-                wanted = {plan.mlir: plan for plan in prepared.plans if _form(plan) == (kernels, wide)}
-                if kernels is None:
-                    modules |= {
-                        name: import_programs(split_softmax(programs) if name == ARM else programs, folder / name)
-                        for name in sorted(wanted)
-                    }
-                else:
-                    imported = import_programs(programs, folder / f"{kernels.name}.mlirbc")
-                    modules |= {
-                        name: link_kernels(imported, folder / name, kernels, plan.processor.resolved)
-                        for name, plan in sorted(wanted.items())
-                    }
-        return modules
+        """Return the MLIR files by name."""
+        return Importer(
+            model=prepared.model,
+            identity=prepared.identity,
+            plans=prepared.plans,
+            buckets=prepared.buckets,
+            batch=self.options.batch,
+            folder=folder,
+            kept=self.cache,
+            report=self.report,
+            stopwatch=self.stopwatch,
+        ).run()
 
     def _describe(self, prepared: _Prepared, golden: GoldenSet) -> Callable[[Sequence[Variant]], Manifest]:
         from compile.packaging.manifest import describe_package
@@ -390,11 +367,3 @@ class _Compilation:
 def _join_failures(failures: dict[str, CompileError]) -> CompileError:
     """Return the only failure, or one error that names them all."""
     return next(iter(failures.values())) if len(failures) == 1 else TargetsError(failures)
-
-
-def _form(plan: Plan) -> tuple[Kernels | None, bool]:
-    """Return the form in which a plan's module is exported.
-
-    That is its kernels, and whether its integer products are computed in float32.
-    """
-    return plan.kernels, plan.mlir == WIDE

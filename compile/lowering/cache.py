@@ -1,10 +1,11 @@
-"""A cache of compiled modules, by the SHA-256 of everything that the compiler's output depends on.
+"""A cache of compiled and of imported modules, by the SHA-256 of everything that they depend on.
 
-The key is made of the MLIR's bytes, every flag in order, the content of the files that flags name, the compiler's
-version, its description of the processor ("host" is another one on another machine), and the format of the entries. An
-entry has two files: the module and, written after it, a record with the key and the module's digest. An entry that does
-not match its record, or that another user made or could change, is ignored, and made again. The cache is safe for
-several processes at once: files are written in one step, and the same key always has the same content.
+The key of a compiled one is made of the MLIR's bytes, every flag in order, the content of the files that flags name,
+the compiler's version, its description of the processor ("host" is another one on another machine), and the format of
+the entries; that of an imported one by `compile.imports`. An entry has two files: the module and, written after it, a
+record with the key and the module's digest. An entry that does not match its record, or that another user made or could
+change, is ignored, and made again. The cache is safe for several processes at once: files are written in one step, and
+the same key always has the same content.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from runtime_py.errors import CacheError
 
 FORMAT = 2
 LIMIT = 2 << 30
+_MODULE = ".vmfb"  # also of imported modules, so that earlier versions of this program drop them, too
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished file is nobody's
 
 
@@ -34,8 +36,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         sha256: Digest of the module.
         bytes: Size of the module.
-        seconds: Time that compiling took.
-        statistics: The compiler's counts.
+        seconds: Time that compiling took; 0 for an imported module.
+        statistics: The compiler's counts; None for an imported module.
         compiler: Version of the compiler, for people.
         flags: Compiler flags, for people.
         key: Key of the entry.
@@ -44,7 +46,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
     bytes: int
     seconds: float
-    statistics: Statistics
+    statistics: Statistics | None
     compiler: str
     flags: list[str]
     key: str
@@ -91,7 +93,7 @@ class Cache:
         return self._record(key) is not None
 
     def fetch(self, key: str, destination: Path) -> Compiled | None:
-        """Copy a module out.
+        """Copy a compiled module out.
 
         Args:
             key: Key, from `cache_key`.
@@ -100,6 +102,29 @@ class Cache:
         Returns:
             The module, or None where there is no entry, or only a damaged one, which is dropped.
         """
+        entry = self._read(key)
+        if entry is None or entry[1].statistics is None:
+            return None
+        content, record = entry
+        destination.write_bytes(content)
+        return Compiled(destination, tuple(record.flags), record.seconds, entry[1].statistics, cached=True)
+
+    def store(self, key: str, compiled: Compiled, compiler: str) -> None:
+        """Store a compiled module. Failing to do so is no error: `problem` then says why."""
+        content = compiled.path.read_bytes()
+        self._write(content, _record(content, key, compiler, compiled))
+
+    def fetch_import(self, key: str) -> bytes | None:
+        """Return an imported module, or None where there is no whole entry."""
+        entry = self._read(key)
+        return entry[0] if entry is not None else None
+
+    def store_import(self, key: str, content: bytes, compiler: str) -> None:
+        """Store an imported module. Failing to do so is no error: `problem` then says why."""
+        self._write(content, _record(content, key, compiler, None))
+
+    def _read(self, key: str) -> tuple[bytes, Record] | None:
+        """Return an entry; one that does not match its record is dropped."""
         record = self._record(key)
         if record is None:
             return None
@@ -112,16 +137,10 @@ class Cache:
             os.utime(beside)  # used now
         except OSError:
             return None
-        destination.write_bytes(content)
-        return Compiled(destination, tuple(record.flags), record.seconds, record.statistics, cached=True)
+        return content, record
 
-    def store(self, key: str, compiled: Compiled, compiler: str) -> None:
-        """Store a module. Failing to do so is no error: `problem` then says why."""
-        content = compiled.path.read_bytes()
-        record = Record(
-            _digest(content), len(content), compiled.seconds, compiled.statistics, compiler, list(compiled.flags), key
-        )
-        module, beside = self._paths(key)
+    def _write(self, content: bytes, record: Record) -> None:
+        module, beside = self._paths(record.key)
         try:
             make_private(module.parent)
             write_atomic(module, content)
@@ -145,7 +164,7 @@ class Cache:
 
     def _paths(self, key: str) -> tuple[Path, Path]:
         folder = self.folder / key[:2]
-        return folder / f"{key}.vmfb", folder / f"{key}.json"
+        return folder / f"{key}{_MODULE}", folder / f"{key}.json"
 
     def _drop(self, key: str) -> None:
         for path in reversed(self._paths(key)):  # the record first: without it there is no entry
@@ -160,7 +179,7 @@ class Cache:
                 state = path.stat()
                 if path.suffix == ".json":
                     entries.append(
-                        (state.st_mtime, state.st_size + path.with_suffix(".vmfb").stat().st_size, path.stem)
+                        (state.st_mtime, state.st_size + path.with_suffix(_MODULE).stat().st_size, path.stem)
                     )
                 elif now - state.st_mtime > _ABANDONED and not path.with_suffix(".json").exists():
                     path.unlink()
@@ -175,3 +194,10 @@ class Cache:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _record(content: bytes, key: str, compiler: str, compiled: Compiled | None) -> Record:
+    flags = list(compiled.flags) if compiled is not None else []
+    seconds = compiled.seconds if compiled is not None else 0.0
+    statistics = compiled.statistics if compiled is not None else None
+    return Record(_digest(content), len(content), seconds, statistics, compiler, flags, key)

@@ -11,9 +11,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +51,7 @@ from runtime_py import Parser
 from runtime_py.decode.labels import Labels
 from runtime_py.errors import InputTooLongError
 from runtime_py.package_format.certificates import fitting_certificates
+from runtime_py.package_format.manifest import Bucket
 from runtime_py.package_format.package import open_package
 from runtime_py.tools.check import check_package
 from targets import registry
@@ -421,6 +423,51 @@ def test_boards_with_the_same_flags_are_compiled_once_and_stored_once(
     third = compile_checkpoint(checkpoint, tmp_path / "c.pqrnn", boards, CompileOptions(buckets=BUCKETS, cache=False))
     assert len(compiled_before) == 4
     assert not third.cached
+
+
+def test_what_was_exported_before_is_not_exported_again(
+    checkpoint: Path, tmp_path: Path, compiled_before: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another board with the same kernels needs no PyTorch trace; another parser, other buckets and `--no-cache` do."""
+    exported: list[object] = []
+    monkeypatch.setattr(
+        compile.build, "prove_variant", lambda plan, module, *_: ProvedVariant(describe_code(plan, module), module, "")
+    )
+    steps: list[list[str]] = []
+
+    def export(model: object, buckets: Sequence[Bucket], tell: Callable[[Bucket], None], batch: int) -> dict[str, Any]:
+        exported.append(model)
+        for bucket in buckets:
+            tell(bucket)
+        return {}
+
+    monkeypatch.setattr(compile.lowering.export, "export_entries", export)
+
+    def compile_again(run: Path, target: str, buckets: Sequence[Bucket] = BUCKETS, cache: bool = True) -> None:
+        steps.append([])
+        compile_checkpoint(
+            run,
+            tmp_path / f"{len(steps)}.pqrnn",
+            [target],
+            CompileOptions(buckets=buckets, cache=cache),
+            on_progress=lambda step: steps[-1].append(f"{step.stage}: {step.done} of {step.total}"),
+        )
+
+    compile_again(checkpoint, "raspberry-pi-3")
+    compile_again(checkpoint, "raspberry-pi-4")
+    assert len(exported) == 1
+    assert steps[0] == steps[1]
+    compile_again(checkpoint, "raspberry-pi-4", BUCKETS[:1])
+    compile_again(checkpoint, "raspberry-pi-4", cache=False)
+    assert len(exported) == 3
+    for seed in (3, 4):
+        save_checkpoint(tmp_path / "run", make_model(seed), load_checkpoint(checkpoint).facts)
+        compile_again(tmp_path / "run", "raspberry-pi-4")
+    assert len(exported) == 5
+    for file in Path(os.environ["PQRNN_CACHE"]).rglob("*.vmfb"):
+        file.write_bytes(b"damaged")
+    compile_again(checkpoint, "raspberry-pi-3")
+    assert len(exported) == 6
 
 
 def test_a_preview_says_what_would_be_done_and_writes_nothing(
