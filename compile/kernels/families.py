@@ -3,8 +3,9 @@
 A family is chosen from the features that a target declares, never from the machine that compiles. A target without a
 family keeps the compiler's own code.
 
-The families of integers are exact for every pair of int8 numbers. AVX2 without VNNI is not among them, because its
-8-bit multiply-add (`vpmaddubsw`) saturates at 16 bits.
+The families of integers are exact. Those with a dot product of 8 bits are so for every pair of int8 numbers. Those
+that multiply into 16 bits first (`narrow`) add two products there, 2 x 128 x 127 at most: weights of -128, which
+quantization never makes, are refused when they are packed.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ class InstructionFamily:
         keeps: Whether every row of the left side keeps a register for several steps, instead of all rows using the same
             register in turn.
         float32: Whether the family multiplies float32 instead of int8.
+        narrow: Whether products of int8 are added in 16 bits before they are added in 32.
+        fused: Whether the processor multiplies and adds float32 in one instruction. Without it a fused product would
+            be a call into a library, number by number.
     """
 
     name: str
@@ -45,6 +49,8 @@ class InstructionFamily:
     registers: int
     keeps: bool
     float32: bool = False
+    narrow: bool = False
+    fused: bool = True
 
     @property
     def element(self) -> str:
@@ -55,6 +61,11 @@ class InstructionFamily:
     def total(self) -> str:
         """Type of the sums."""
         return "f32" if self.float32 else "i32"
+
+    @property
+    def least(self) -> int:
+        """Least weight of int8 that the family multiplies."""
+        return -127 if self.narrow else -128
 
     @property
     def bytes(self) -> int:
@@ -87,10 +98,48 @@ FAMILIES = (
         keeps=False,
     ),
     InstructionFamily(
+        "maddubs256",
+        "x86_64",
+        frozenset({"avx2", "fma"}),
+        lanes=8,
+        depth=4,
+        pair=8,
+        unsigned=False,
+        registers=16,
+        keeps=False,
+        narrow=True,
+    ),
+    InstructionFamily(
+        "maddubs128",
+        "x86_64",
+        frozenset({"ssse3", "sse4.1"}),
+        lanes=4,
+        depth=4,
+        pair=4,
+        unsigned=False,
+        registers=16,
+        keeps=False,
+        narrow=True,
+        fused=False,
+    ),
+    InstructionFamily(
         "i8mm", "aarch64", frozenset({"i8mm"}), lanes=4, depth=8, pair=2, unsigned=False, registers=32, keeps=True
     ),
     InstructionFamily(
         "dotprod", "aarch64", frozenset({"dotprod"}), lanes=4, depth=4, pair=4, unsigned=False, registers=32, keeps=True
+    ),
+    # Every 64-bit ARM. A column of weights lies by itself, and each of its sums has a register until the end.
+    InstructionFamily(
+        "smlal",
+        "aarch64",
+        frozenset(),
+        lanes=4,
+        depth=16,
+        pair=1,
+        unsigned=False,
+        registers=32,
+        keeps=True,
+        narrow=True,
     ),
 )
 FAMILIES_F32 = (
@@ -117,6 +166,19 @@ FAMILIES_F32 = (
         registers=16,
         keeps=False,
         float32=True,
+    ),
+    InstructionFamily(
+        "sse",
+        "x86_64",
+        frozenset({"sse4.1"}),
+        lanes=4,
+        depth=1,
+        pair=4,
+        unsigned=False,
+        registers=16,
+        keeps=False,
+        float32=True,
+        fused=False,
     ),
     InstructionFamily(
         "neon", "aarch64", frozenset(), lanes=4, depth=1, pair=4, unsigned=False, registers=32, keeps=True, float32=True
