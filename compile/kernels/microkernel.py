@@ -29,7 +29,9 @@ def multiply_tile(
         The sums, vectors as in `starts`, by position in `rows` and in `blocks`.
     """
     kind = _choose_tile(operands.family)
-    parts = [range(len(blocks))] if kind is not ColumnTile else [range(block, block + 1) for block in range(len(blocks))]
+    parts = (
+        [range(len(blocks))] if kind is not ColumnTile else [range(block, block + 1) for block in range(len(blocks))]
+    )
     sums = {}
     for part in parts:
         tile = kind(code, operands, rows, [blocks[block] for block in part], ahead)

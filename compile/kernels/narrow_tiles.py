@@ -56,11 +56,13 @@ class ColumnTile(Tile):
     """
 
     def begin(self, starts: Starts) -> list[Value]:
+        """Return zeros: what the sums start from is added at the end."""
         self.starts = starts
         zero = self.code.constant(f"dense<0> : {self.sums}")
         return [zero] * (len(self.rows) * len(self.blocks) * self.family.lanes)
 
     def finish(self, sums: list[Value]) -> dict[tuple[int, int], Value]:
+        """Return one sum for each row and column."""
         results, lanes = {}, self.family.lanes
         for number, position in enumerate(pairs(range(len(self.rows)), range(len(self.blocks)))):
             parts = sums[lanes * number : lanes * (number + 1)]

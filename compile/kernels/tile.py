@@ -1,4 +1,4 @@
-"""A tile of a product: the sums of a few rows and blocks of columns, which are kept in registers over the whole depth."""
+"""A tile of a product: sums of a few rows and blocks of columns, which stay in registers over the whole depth."""
 
 from __future__ import annotations
 
@@ -52,16 +52,19 @@ _INTRINSICS = {
 }
 
 
-
-
 class Tile:
-    """One row of the left side for each accumulator: its next `depth` numbers in every lane, times `lanes` columns."""
+    """A tile that is being written, in the form that most families have.
+
+    There is one row of the left side for each accumulator: its next `depth` numbers in every lane, times `lanes`
+    columns.
+    """
 
     least = 1  # rows from which prefetching of weights saves time
 
     def __init__(
         self, code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], ahead: int
     ) -> None:
+        """Begin; the arguments are those of `compile.kernels.microkernel.multiply_tile`."""
         self.code, self.operands, self.family = code, operands, operands.family
         self.ahead = ahead if self.family.lanes * self.family.bytes >= _LINE and len(rows) >= self.least else 0
         self.rows, self.blocks = list(rows), list(blocks)
@@ -69,9 +72,11 @@ class Tile:
         self.bytes = vector_of(self.family.lanes * 4, "i8")
 
     def begin(self, starts: Starts) -> list[Value]:
+        """Return the accumulators that the loop begins with."""
         return [starts[position] for position in pairs(range(len(self.rows)), range(len(self.blocks)))]
 
     def finish(self, sums: list[Value]) -> dict[tuple[int, int], Value]:
+        """Return the sums of the accumulators, by position of row and block."""
         return dict(zip(pairs(range(len(self.rows)), range(len(self.blocks))), sums, strict=True))
 
     def loop(self, sums: list[Value]) -> list[Value]:

@@ -6,6 +6,7 @@ import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from compile.kernels.families import describe_kernels
 from runtime_py.package_format.manifest import Manifest, Variant
 from runtime_py.terminal import printable
 from targets import registry
@@ -83,8 +84,9 @@ def board_note(
         "VARIANTS: what each needs, and what was proved where",
         "",
     ]
+    integers = manifest.model.precision == "int8"
     for variant in manifest.variants:
-        lines += [f"  {variant.target}", *_facts(variant), ""]
+        lines += [f"  {variant.target}", *_facts(variant, integers), ""]
     lines += [
         *_wrapped(
             "What an emulator proves is that the answers are right, not how fast they come: run check and bench on the "
@@ -121,8 +123,8 @@ def _signed(package: str, signers: Sequence[str]) -> list[str]:
     ]
 
 
-def _facts(variant: Variant) -> Iterator[str]:
-    """Yield the lines about a variant: its needs, its verification, and its known limits."""
+def _facts(variant: Variant, integers: bool) -> Iterator[str]:
+    """Yield the lines about a variant: its needs, what to expect, its verification, and its known limits."""
     known = registry()
     target = known.get(variant.target) if variant.target in known.names() else None
     if target is not None:
@@ -132,6 +134,9 @@ def _facts(variant: Variant) -> Iterator[str]:
         f"CPU features: {' '.join(variant.features) or 'none beyond the baseline'}; device {variant.device}",
         "    ",
     )
+    if target is not None:
+        precision = "int8" if integers else "float32"
+        yield from _wrapped(f"in {precision}: {describe_kernels(target, integers)}", "    ")
     yield from _wrapped(_proof(variant), "    ")
     reason = why_no_wheel(variant.triple)
     if reason:
