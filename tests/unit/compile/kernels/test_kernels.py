@@ -32,8 +32,10 @@ from compile.kernels.families import (
     FAMILIES_F32,
     InstructionFamily,
     Kernels,
+    advise_precision,
     choose_family,
     choose_kernels,
+    describe_kernels,
     find_family,
 )
 from compile.kernels.layer import layer_kernel
@@ -103,6 +105,24 @@ def test_every_processor_gets_vectors_as_wide_as_it_has() -> None:
         assert choose_kernels(known.get(name).triple, known.get(name).features, True) is None
     assert choose_kernels("any", [], True) is None
     assert Kernels(8, None).name == "vectors256"
+
+
+def test_a_target_says_what_multiplies_there_and_which_precision_to_choose() -> None:
+    known = registry()
+    expected = {
+        "raspberry-pi-4": ("own kernels (smlal): 5 launches", "own kernels (neon)", "1.3 times as many"),
+        "raspberry-pi-5": ("own kernels (dotprod)", "own kernels (neon)", "4 times as many"),
+        "linux-x86_64-v3": ("own kernels (maddubs256)", "own kernels (fma256)", "1 times as many"),
+        "linux-x86_64-v2": ("own kernels (maddubs128)", "without a fused multiply-add", "2 times as many"),
+        "linux-riscv64-v": ("the compiler's own code, operation", "the compiler's own code, operation", "a quarter"),
+        "vulkan": ("four bytes a weight", "the compiler's own code", "either"),
+        "host": ("if this machine has", "if this machine has", "a quarter"),
+    }
+    for name, (int8, float32, choice) in expected.items():
+        target = known.get(name)
+        assert int8 in describe_kernels(target, True), name
+        assert float32 in describe_kernels(target, False), name
+        assert choice in advise_precision(target), name
 
 
 def test_features_of_another_architecture_are_none() -> None:
