@@ -5,9 +5,10 @@ r"""Every target: compiled from one checkpoint, run on this machine or in its em
 
 The package is compiled for all targets where it does not exist yet: half a minute of a processor core for each kind of
 code. Each variant answers the same texts: every n-th test utterance, and the golden texts in other scripts, emoji and
-invalid bytes. No time is kept: most of what runs here is emulated. What has no runner is compiled, checked statically
-and listed as not executed; the architectures that IREE has no runtime for run as plain C instead. Rows are kept in
-`results/targets.json`.
+invalid bytes. No time of the code is kept: most of what runs here is emulated. On 64-bit ARM the instructions of a text
+of 8 words are counted, and everywhere the seconds that all texts took are kept, as what a proof costs. What has no
+runner is compiled, checked statically and listed as not executed; the architectures that IREE has no runtime for run as
+plain C instead. Rows are kept in `results/targets.json`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.results import keep_results, tell_command
+from compile.emulation.counting import count_instructions
 from compile.emulation.runner import Runner, RunnerNotFoundError, find_runner
+from compile.kernels.families import describe_kernels
 from compile.pipeline import compile_checkpoint
 from compile.plan import ALL, usable_cores
 from compile.support.process import run_tool
+from compile.target_bench.measure import benchmark_arguments, fixed_text
 from compile.verify.golden import TRICKY
 from compile.verify.parity import Decisions, check_labels, compare_answers
 from pqrnn.checkpoint import load_checkpoint
@@ -36,6 +41,7 @@ from runtime_py.tools.answers import load_answers, save_texts
 from targets import registry
 
 _TIMEOUT = 3600.0
+_WORDS = 8
 _PRECISIONS = {"float32": "f32", "int8": "int8"}
 
 
@@ -66,11 +72,15 @@ def main() -> None:
         if isinstance(runner, Runner):
             groups.setdefault((variant.path, runner.name), []).append(variant)
     outcomes: dict[str, Decisions] = {}
+    seconds: dict[str, float] = {}
 
     def run(members: list[Variant]) -> None:
         runner = machines[members[0].target]
         assert isinstance(runner, Runner)
-        decisions = compare_answers(checkpoint, texts, framework, replay(arguments.package, members[0], texts, runner))
+        begin = time.perf_counter()
+        answers = replay(arguments.package, members[0], texts, runner)
+        seconds.update({member.target: time.perf_counter() - begin for member in members})
+        decisions = compare_answers(checkpoint, texts, framework, answers)
         outcomes.update({member.target: decisions for member in members})
         print(
             f"{', '.join(member.target for member in members)}: "
@@ -87,6 +97,10 @@ def main() -> None:
             rows += describe_artifact(work, manifest, variant)
             if isinstance(machine, Runner):
                 rows += describe_decisions(work, outcomes[variant.target], machine.name, len(texts))
+                rows.append(
+                    ResultRow(work=work, metric="proof", value=seconds[variant.target], n=len(texts), unit="seconds")
+                )
+                rows += count_words(work, arguments.package, manifest, variant, machine)
             else:
                 rows.append(ResultRow(work=work, metric="executed", value=0, note=variant.unverified_reason or machine))
     if arguments.keep:
@@ -161,6 +175,19 @@ def describe_decisions(work: str, decisions: Decisions, machine: str, count: int
         ResultRow(work=work, metric="largest logit difference", value=decisions.largest_difference, n=count),
         ResultRow(work=work, metric="executed", value=1, n=count, note=machine),
     ]
+
+
+def count_words(work: str, package: Path, manifest: Manifest, variant: Variant, machine: Runner) -> list[ResultRow]:
+    """Return a row with the instructions that a text of 8 words takes, where they can be counted."""
+    if not machine.name.startswith("qemu-aarch64"):
+        return []
+    bucket = next(bucket for bucket in manifest.buckets if bucket.words >= _WORDS)
+    text = fixed_text(Bucket(words=_WORDS, bytes=bucket.bytes, entry=bucket.entry))
+    with tempfile.TemporaryDirectory(prefix="pqrnn-targets-") as folder:
+        arguments = benchmark_arguments(Path(folder), package / variant.path, variant, bucket, text)
+        counted = count_instructions(arguments, machine.name.split(", ", 1)[1])
+    kernels = describe_kernels(registry().get(variant.target), manifest.model.precision == "int8")
+    return [ResultRow(work=work, metric=f"instructions, {_WORDS} words", value=counted.code, note=kernels)]
 
 
 def _read_arguments() -> argparse.Namespace:

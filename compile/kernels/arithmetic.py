@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from compile.kernels.families import InstructionFamily
 from compile.kernels.mlir_builder import Code, Value, vector_of
 from pqrnn.features.hashing import to_int32
 
@@ -22,14 +23,15 @@ _MIX = ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, None))
 class Float32Vectors:
     """Arithmetic on vectors of float32 that all have the same number of lanes."""
 
-    def __init__(self, code: Code, lanes: int) -> None:
+    def __init__(self, code: Code, family: InstructionFamily) -> None:
         """Write into a function.
 
         Args:
             code: Function that operations are added to.
-            lanes: Numbers in a vector.
+            family: Instruction family of the function, whose number of lanes vectors have.
         """
-        self.code, self.lanes = code, lanes
+        self.code, self.lanes, self.fused = code, family.lanes, family.fused
+        lanes = family.lanes
         self.kind, self.whole = vector_of(lanes, "f32"), vector_of(lanes, "i32")
 
     def number(self, value: float) -> Value:
@@ -53,7 +55,9 @@ class Float32Vectors:
         return self.code.value(f"arith.divf {left}, {right} : {self.kind}")
 
     def fuse(self, left: Value, right: Value, third: Value) -> Value:
-        """Return `left * right + third`, rounded once."""
+        """Return `left * right + third`, rounded once where the processor can."""
+        if not self.fused:
+            return self.add(self.multiply(left, right), third)
         return self.code.value(f"vector.fma {left}, {right}, {third} : {self.kind}")
 
     def smaller(self, left: Value, right: Value) -> Value:

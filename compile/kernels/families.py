@@ -3,8 +3,9 @@
 A family is chosen from the features that a target declares, never from the machine that compiles. A target without a
 family keeps the compiler's own code.
 
-The families of integers are exact for every pair of int8 numbers. AVX2 without VNNI is not among them, because its
-8-bit multiply-add (`vpmaddubsw`) saturates at 16 bits.
+The families of integers are exact. Those with a dot product of 8 bits are so for every pair of int8 numbers. Those
+that multiply into 16 bits first (`narrow`) add two products there, 2 x 128 x 127 at most: weights of -128, which
+quantization never makes, are refused when they are packed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from targets.isa import architecture_of
+from targets.schema import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ class InstructionFamily:
         keeps: Whether every row of the left side keeps a register for several steps, instead of all rows using the same
             register in turn.
         float32: Whether the family multiplies float32 instead of int8.
+        products: Number of products for each instruction of the inner loop, loads left out: what two families on one
+            processor can be compared by.
+        narrow: Whether products of int8 are added in 16 bits before they are added in 32.
+        fused: Whether the processor multiplies and adds float32 in one instruction. Without it a fused product would
+            be a call into a library, number by number.
     """
 
     name: str
@@ -44,7 +51,10 @@ class InstructionFamily:
     unsigned: bool
     registers: int
     keeps: bool
+    products: float
     float32: bool = False
+    narrow: bool = False
+    fused: bool = True
 
     @property
     def element(self) -> str:
@@ -55,6 +65,11 @@ class InstructionFamily:
     def total(self) -> str:
         """Type of the sums."""
         return "f32" if self.float32 else "i32"
+
+    @property
+    def least(self) -> int:
+        """Least weight of int8 that the family multiplies."""
+        return -127 if self.narrow else -128
 
     @property
     def bytes(self) -> int:
@@ -74,6 +89,7 @@ FAMILIES = (
         unsigned=True,
         registers=32,
         keeps=False,
+        products=64,
     ),
     InstructionFamily(
         "vnni256",
@@ -85,12 +101,72 @@ FAMILIES = (
         unsigned=True,
         registers=16,
         keeps=False,
+        products=32,
     ),
     InstructionFamily(
-        "i8mm", "aarch64", frozenset({"i8mm"}), lanes=4, depth=8, pair=2, unsigned=False, registers=32, keeps=True
+        "maddubs256",
+        "x86_64",
+        frozenset({"avx2", "fma"}),
+        lanes=8,
+        depth=4,
+        pair=8,
+        unsigned=False,
+        registers=16,
+        keeps=False,
+        products=8,
+        narrow=True,
     ),
     InstructionFamily(
-        "dotprod", "aarch64", frozenset({"dotprod"}), lanes=4, depth=4, pair=4, unsigned=False, registers=32, keeps=True
+        "maddubs128",
+        "x86_64",
+        frozenset({"ssse3", "sse4.1"}),
+        lanes=4,
+        depth=4,
+        pair=4,
+        unsigned=False,
+        registers=16,
+        keeps=False,
+        products=4,
+        narrow=True,
+        fused=False,
+    ),
+    InstructionFamily(
+        "i8mm",
+        "aarch64",
+        frozenset({"i8mm"}),
+        lanes=4,
+        depth=8,
+        pair=2,
+        unsigned=False,
+        registers=32,
+        keeps=True,
+        products=32,
+    ),
+    InstructionFamily(
+        "dotprod",
+        "aarch64",
+        frozenset({"dotprod"}),
+        lanes=4,
+        depth=4,
+        pair=4,
+        unsigned=False,
+        registers=32,
+        keeps=True,
+        products=16,
+    ),
+    # Every 64-bit ARM. A column of weights lies by itself, and each of its sums has a register until the end.
+    InstructionFamily(
+        "smlal",
+        "aarch64",
+        frozenset(),
+        lanes=4,
+        depth=16,
+        pair=1,
+        unsigned=False,
+        registers=32,
+        keeps=True,
+        products=16 / 3,
+        narrow=True,
     ),
 )
 FAMILIES_F32 = (
@@ -104,6 +180,7 @@ FAMILIES_F32 = (
         unsigned=False,
         registers=32,
         keeps=False,
+        products=16,
         float32=True,
     ),
     InstructionFamily(
@@ -116,10 +193,35 @@ FAMILIES_F32 = (
         unsigned=False,
         registers=16,
         keeps=False,
+        products=8,
         float32=True,
     ),
     InstructionFamily(
-        "neon", "aarch64", frozenset(), lanes=4, depth=1, pair=4, unsigned=False, registers=32, keeps=True, float32=True
+        "sse",
+        "x86_64",
+        frozenset({"sse4.1"}),
+        lanes=4,
+        depth=1,
+        pair=4,
+        unsigned=False,
+        registers=16,
+        keeps=False,
+        products=2,
+        float32=True,
+        fused=False,
+    ),
+    InstructionFamily(
+        "neon",
+        "aarch64",
+        frozenset(),
+        lanes=4,
+        depth=1,
+        pair=4,
+        unsigned=False,
+        registers=32,
+        keeps=True,
+        products=4,
+        float32=True,
     ),
 )
 
@@ -172,6 +274,37 @@ def choose_kernels(triple: str, features: Iterable[str], integers: bool) -> Kern
     if lanes is None:
         return None
     return Kernels(lanes, choose_family(triple, declared, not integers))
+
+
+def describe_kernels(target: Target, integers: bool) -> str:
+    """Say in words what multiplies on a target, and what to expect of it.
+
+    Args:
+        target: The target.
+        integers: Whether the parser multiplies integers (int8) instead of float32.
+    """
+    if target.family != "cpu":
+        return "the compiler's own code" + (", which holds int8 as float32: four bytes a weight" if integers else "")
+    if target.cpu == "host":
+        return "own kernels if this machine has the instructions: `pqrnn doctor` says what it has"
+    kernels = choose_kernels(target.triple, target.features, integers)
+    if kernels is None or kernels.family is None:
+        return "the compiler's own code, operation by operation: some 170 launches a text"
+    family = kernels.family
+    fused = "" if family.fused or integers else ", without a fused multiply-add"
+    return f"own kernels ({family.name}): 5 launches a text, {family.products:.3g} products an instruction{fused}"
+
+
+def advise_precision(target: Target) -> str:
+    """Say which precision to choose for a target."""
+    if target.family != "cpu":
+        return "either: int8 saves neither bytes nor time here"
+    both = [choose_kernels(target.triple, target.features, integers) for integers in (True, False)]
+    int8, float32 = (kernels.family if kernels is not None else None for kernels in both)
+    if int8 is None or float32 is None:
+        return "int8: a quarter of the bytes"
+    gain = int8.products / float32.products
+    return f"int8: a quarter of the bytes, and {gain:.2g} times as many products an instruction"
 
 
 def find_family(name: str) -> InstructionFamily:

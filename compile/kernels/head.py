@@ -15,9 +15,9 @@ from compile.kernels.families import InstructionFamily
 from compile.kernels.head_sizes import DEPTH_STEP, PRODUCTS, HeadSizes, round_up
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.memory import load_count, load_spread, load_vector, store_vector
-from compile.kernels.microkernel import Operands
 from compile.kernels.mlir_builder import Code, Value
 from compile.kernels.product import Ending, Product, add_product, scale_sums
+from compile.kernels.tile import Operands
 
 _LOWEST = -3.0e38
 
@@ -40,7 +40,7 @@ class _Head:
     def __init__(self, family: InstructionFamily, sizes: HeadSizes) -> None:
         self.family, self.sizes, self.lanes = family, sizes, family.lanes
         self.code = Code()
-        self.vectors = Float32Vectors(self.code, family.lanes)
+        self.vectors = Float32Vectors(self.code, family)
         texts, rows, wide = sizes.texts, sizes.texts * sizes.words, round_up(sizes.tags, family.lanes)
         self.products = sizes.products(family.lanes, family.float32)
         self.parts = sizes.spans(family.lanes, family.float32)

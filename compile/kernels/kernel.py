@@ -66,8 +66,10 @@ def write_executable(kernel: Kernel, target: str) -> str:
     """
     written = (*kernel.writes, *kernel.scratch)  # the compiler knows no other way to give a dispatch memory of its own
     buffers = (*kernel.reads, *written)
-    kinds = ["#hal.pipeline.binding<storage_buffer, ReadOnly>"] * len(kernel.reads) + [
-        "#hal.pipeline.binding<storage_buffer>"
+    # Indirect: launches name their buffers by number, so that a list of launches is recorded once, when the module is
+    # loaded, and replayed by every call.
+    kinds = ['#hal.pipeline.binding<storage_buffer, "ReadOnly|Indirect">'] * len(kernel.reads) + [
+        "#hal.pipeline.binding<storage_buffer, Indirect>"
     ] * len(written)
     layout = f"#hal.pipeline.layout<bindings = [{', '.join(kinds)}]>"
     bound = "\n".join(

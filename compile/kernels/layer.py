@@ -18,9 +18,10 @@ from compile.kernels.arithmetic import Float32Vectors
 from compile.kernels.families import InstructionFamily
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.memory import allocate_sums, load_count, load_spread, load_vector, store_sums, store_vector
-from compile.kernels.microkernel import Operands, multiply_tile
+from compile.kernels.microkernel import multiply_tile
 from compile.kernels.mlir_builder import Code, Value, vector_of
 from compile.kernels.product import add_tiles, load_start, scale_to_f32
+from compile.kernels.tile import Operands
 from compile.kernels.tiling import choose_height
 
 GATES = 3
@@ -70,7 +71,7 @@ def layer_kernel(
         Buffer("%output_f32", (rows, 2 * state), "f32"),
     )
     code = Code()
-    vectors = Float32Vectors(code, lanes)
+    vectors = Float32Vectors(code, family)
     # Forwards in the first half of the groups, backwards in the second.
     text = code.index(0) if texts == 1 else code.value(f"arith.remui %group, {code.index(texts)} : index")
     group = "%group" if texts == 1 else code.value(f"arith.divui %group, {code.index(texts)} : index")

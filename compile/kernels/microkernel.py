@@ -2,54 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import product as pairs
 
 from compile.kernels.families import InstructionFamily
-from compile.kernels.kernel import Buffer
 from compile.kernels.mlir_builder import Code, Value, vector_of
-
-
-@dataclass(frozen=True, slots=True)
-class Operands:
-    """The two sides of a product.
-
-    Attributes:
-        family: Instruction family.
-        left: Left side, int8 or float32[rows, columns].
-        weights: Name of the packed weights, int8 or float32[blocks, steps, lanes * family.depth].
-        depth: Number of columns of the left side that are multiplied; its memory may have more.
-        blocks: Number of blocks of the weights.
-    """
-
-    family: InstructionFamily
-    left: Buffer
-    weights: Value
-    depth: int
-    blocks: int
-
-    @property
-    def packed(self) -> Buffer:
-        """The packed weights as a buffer."""
-        return Buffer(
-            self.weights,
-            (self.blocks, -(-self.depth // self.family.depth), self.family.lanes * self.family.depth),
-            self.family.element,
-        )
-
-
-_LINE = 64  # bytes of a cache line
-
-Starts = Mapping[tuple[int, int], Value]
-
-_INTRINSICS = {
-    "vnni512": "llvm.x86.avx512.vpdpbusd.512",
-    # with AVX-VNNI and without AVX-512, LLVM writes the shorter form of the instruction
-    "vnni256": "llvm.x86.avx512.vpdpbusd.256",
-    "dotprod": "llvm.aarch64.neon.sdot.v4i32.v16i8",
-    "i8mm": "llvm.aarch64.neon.smmla.v4i32.v16i8",
-}
+from compile.kernels.narrow_tiles import ColumnTile, MultiplyAddTile
+from compile.kernels.tile import Operands, Starts, Tile
 
 
 def multiply_tile(
@@ -69,155 +28,28 @@ def multiply_tile(
     Returns:
         The sums, vectors as in `starts`, by position in `rows` and in `blocks`.
     """
-    kind = _Float32Tile if operands.family.float32 else _PairedTile if operands.family.name == "i8mm" else _Tile
-    tile = kind(code, operands, rows, blocks, ahead)
-    return tile.finish(tile.loop(tile.begin(starts)))
+    kind = _choose_tile(operands.family)
+    parts = (
+        [range(len(blocks))] if kind is not ColumnTile else [range(block, block + 1) for block in range(len(blocks))]
+    )
+    sums = {}
+    for part in parts:
+        tile = kind(code, operands, rows, [blocks[block] for block in part], ahead)
+        given = {(row, block - part.start): starts[row, block] for row, block in pairs(range(len(rows)), part)}
+        found = tile.finish(tile.loop(tile.begin(given)))
+        sums |= {(row, block + part.start): value for (row, block), value in found.items()}
+    return sums
 
 
-class _Tile:
-    """One row of the left side for each accumulator: its next `depth` numbers in every lane, times `lanes` columns."""
-
-    least = 1  # rows from which prefetching of weights saves time
-
-    def __init__(
-        self, code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], ahead: int
-    ) -> None:
-        self.code, self.operands, self.family = code, operands, operands.family
-        self.ahead = ahead if self.family.lanes * self.family.bytes >= _LINE and len(rows) >= self.least else 0
-        self.rows, self.blocks = list(rows), list(blocks)
-        self.sums = vector_of(self.family.lanes, self.family.total)
-        self.bytes = vector_of(self.family.lanes * 4, "i8")
-
-    def begin(self, starts: Starts) -> list[Value]:
-        return [starts[position] for position in pairs(range(len(self.rows)), range(len(self.blocks)))]
-
-    def finish(self, sums: list[Value]) -> dict[tuple[int, int], Value]:
-        return dict(zip(pairs(range(len(self.rows)), range(len(self.blocks))), sums, strict=True))
-
-    def loop(self, sums: list[Value]) -> list[Value]:
-        """Add the loop over the depth.
-
-        It goes in whole vectors of the left side where the instruction can multiply by one lane, then in steps, and
-        last over the bytes that are left.
-        """
-        depth, wide = self.operands.depth, self._wide()
-        carried = self._carry(sums)
-        done = depth // wide * wide
-        sums = self.code.repeat(0, done, wide, carried, self._wide_step)
-        whole = depth // self.family.depth * self.family.depth
-        sums = self.code.repeat(done, whole, self.family.depth, self._carry(sums), self._step)
-        return (
-            self._dot(self.code.index(whole // self.family.depth), sums, self._rest(whole)) if whole < depth else sums
-        )
-
-    def _carry(self, sums: list[Value]) -> list[tuple[Value, str]]:
-        return [(value, self.sums) for value in sums]
-
-    def _wide(self) -> int:
-        return 16 if self.family.name == "dotprod" else self.family.depth
-
-    def _wide_step(self, column: Value, sums: list[Value]) -> list[Value]:
-        if self._wide() == self.family.depth:
-            return self._step(column, sums)
-        # One load of 16 bytes a row, of which the instruction itself picks 4: LLVM makes `sdot v, v, v.4b[lane]` of a
-        # splat lane.
-        loaded = [self._load(row, column, 16) for row in self.rows]
-        words = [self.code.value(f"vector.bitcast {value} : vector<16xi8> to vector<4xi32>") for value in loaded]
-        first = self._count(column)
-        for lane in range(4):
-            left = [
-                self.code.value(
-                    f"vector.shuffle {value}, {value} [{lane}, {lane}, {lane}, {lane}] : vector<4xi32>, vector<4xi32>"
-                )
-                for value in words
-            ]
-            sums = self._dot(
-                self.code.add(first, self.code.index(lane)), sums, [self._as_bytes(value) for value in left]
-            )
-        return sums
-
-    def _step(self, column: Value, sums: list[Value]) -> list[Value]:
-        left = [
-            self._spread(
-                self.code.value(f"vector.bitcast {self._load(row, column, 4)} : vector<4xi8> to vector<1xi32>")
-            )
-            for row in self.rows
-        ]
-        return self._dot(self._count(column), sums, left)
-
-    def _rest(self, column: int) -> list[Value]:
-        """Put the last bytes of each row together; the bytes after them belong to the next row, or lie outside."""
-        size = self.family.depth
-        zero = self.code.constant(f"dense<0> : vector<{size}xi8>")
-        tails = []
-        for row in self.rows:
-            whole = zero
-            for byte in range(self.operands.depth - column):
-                one = self.code.value(
-                    f"memref.load {self.operands.left.name}[{row}, {self.code.index(column + byte)}] : "
-                    f"{self.operands.left.memory}"
-                )
-                whole = self.code.value(f"vector.insert {one}, {whole} [{byte}] : i8 into vector<{size}xi8>")
-            tails.append(whole)
-        return self._join(tails)
-
-    def _join(self, rows: list[Value]) -> list[Value]:
-        return [
-            self._spread(self.code.value(f"vector.bitcast {value} : vector<4xi8> to vector<1xi32>")) for value in rows
-        ]
-
-    def _spread(self, word: Value) -> Value:
-        """Put four bytes into every lane."""
-        spread = self.code.value(f"vector.broadcast {word} : vector<1xi32> to {self.sums}")
-        if self.family.unsigned:
-            flip = self.code.constant(
-                f"dense<{0x80808080 - (1 << 32)}> : {self.sums}"
-            )  # plus 128, modulo 256, in every byte
-            spread = self.code.value(f"arith.xori {spread}, {flip} : {self.sums}")
-        return self._as_bytes(spread)
-
-    def _as_bytes(self, lanes: Value) -> Value:
-        return self.code.value(f"vector.bitcast {lanes} : {self.sums} to {self.bytes}")
-
-    def _load(self, row: Value, column: Value, size: int) -> Value:
-        return self.code.value(
-            f"vector.load {self.operands.left.name}[{row}, {column}] : {self.operands.left.memory}, vector<{size}xi8>"
-        )
-
-    def _count(self, column: Value) -> Value:
-        """Return the number of the step that begins at a column of the left side."""
-        return self.code.value(f"arith.divui {column}, {self.code.index(self.family.depth)} : index")
-
-    def _weights(self, step: Value, block: Value, part: int = 0) -> Value:
-        size = self.family.pair * self.family.depth
-        start = self.code.index(part * size)
-        return self.code.value(
-            f"vector.load {self.operands.weights}[{block}, {step}, {start}] : {self.operands.packed.memory}, "
-            f"vector<{size}x{self.family.element}>"
-        )
-
-    def _dot(self, step: Value, sums: list[Value], left: list[Value]) -> list[Value]:
-        weights = [self._weights(step, block) for block in self.blocks]
-        for block in self.blocks if self.ahead else ():
-            indices = f"{self.code.add(block, self.code.index(self.ahead))}, {step}, {self.code.index(0)}"
-            self.code.line(
-                f"memref.prefetch {self.operands.weights}[{indices}], read, locality<2>, data : "
-                f"{self.operands.packed.memory}"
-            )
-        return [
-            self._multiply(total, one, other) for total, (one, other) in zip(sums, pairs(left, weights), strict=True)
-        ]
-
-    def _multiply(self, total: Value, left: Value, right: Value) -> Value:
-        if self.family.name == "dotprod":  # whose second factor may be a lane of a register
-            left, right = right, left
-        kinds = f"({self.sums}, {self.bytes}, {self.bytes}) -> {self.sums}"
-        return self.code.value(
-            f'llvm.call_intrinsic "{_INTRINSICS[self.family.name]}"({total}, {left}, {right}) : {kinds}'
-        )
+def _choose_tile(family: InstructionFamily) -> type[Tile]:
+    if family.float32:
+        return _Float32Tile
+    if family.narrow:
+        return ColumnTile if family.pair == 1 else MultiplyAddTile
+    return _PairedTile if family.name == "i8mm" else Tile
 
 
-class _PairedTile(_Tile):
+class _PairedTile(Tile):
     """Two rows of the left side for each accumulator: 2 x 8 numbers times 8 x 2.
 
     An odd last row is multiplied twice, and one of the results is dropped.
@@ -287,7 +119,7 @@ class _PairedTile(_Tile):
         ]
 
 
-class _Float32Tile(_Tile):
+class _Float32Tile(Tile):
     """Products of float32: one number of a row in every lane, times `lanes` columns."""
 
     # With fewer rows the code only waits for weights, and the processor's own prefetching is faster: 75 us against 93

@@ -22,7 +22,12 @@ def pack_weights(weights: Tensor, family: InstructionFamily) -> Tensor:
         Packed weights of the same type, [blocks, steps, lanes * depth], filled up with zeros. A step of a block is what
         is multiplied at a time, `pair` columns of `depth` rows one after the other. Multiplying with the zeros changes
         no sum, so a tail needs no other code.
+
+    Raises:
+        ValueError: A weight is -128, and the family cannot add the products of such weights.
     """
+    if not family.float32 and int(weights.min()) < family.least:
+        raise ValueError(f"a weight is -128, expected -127 to 127: {family.name} adds products in 16 bits")
     depth, columns = weights.shape
     steps, blocks = -(-depth // family.depth), -(-columns // family.lanes)
     filled = functional.pad(weights, (0, blocks * family.lanes - columns, 0, steps * family.depth - depth))

@@ -14,8 +14,9 @@ from compile.kernels.arithmetic import Float32Vectors
 from compile.kernels.families import InstructionFamily
 from compile.kernels.kernel import Buffer
 from compile.kernels.memory import allocate_sums, load_vector, store_sums
-from compile.kernels.microkernel import Operands, multiply_tile
+from compile.kernels.microkernel import multiply_tile
 from compile.kernels.mlir_builder import Code, Value, vector_of
+from compile.kernels.tile import Operands
 from compile.kernels.tiling import choose_shape, choose_tiling, runs
 
 # Stores sums, given the code, their row, their first column, the number of columns, and the sums.
@@ -212,7 +213,7 @@ def scale_sums(
     The function is given the first column of a block and the block's sums, and returns them as float32. Sums of float32
     only get the bias.
     """
-    vectors = Float32Vectors(code, family.lanes)
+    vectors = Float32Vectors(code, family)
     loaded = {
         column: [
             load_vector(code, buffer, (code.add(column, code.index(first)),), family.lanes)

@@ -8,9 +8,9 @@ from compile.kernels.arithmetic import Float32Vectors
 from compile.kernels.families import InstructionFamily
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.memory import load_count, load_spread, store_vector
-from compile.kernels.microkernel import Operands
 from compile.kernels.mlir_builder import Code, Value
 from compile.kernels.product import Ending, Preparation, Product, add_group, scale_sums
+from compile.kernels.tile import Operands
 
 
 def product_kernel(name: str, family: InstructionFamily, rows: int, depth: int, columns: int) -> Kernel:
@@ -64,7 +64,7 @@ def rectified_kernel(name: str, family: InstructionFamily, texts: int, words: in
     output_i8, output_f32 = Buffer("%output_i8", (rows, columns), "i8"), Buffer("%output_f32", (rows, columns), "f32")
 
     def prepare(code: Code, firsts: Sequence[Value]) -> Ending:
-        vectors = Float32Vectors(code, lanes)
+        vectors = Float32Vectors(code, family)
         to_f32 = scale_sums(code, family, scale, bias, 0, firsts)
         steps = None if family.float32 else load_spread(code, levels, (code.index(0),), lanes)
 

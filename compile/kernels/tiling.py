@@ -94,7 +94,12 @@ def runs(heights: Sequence[int]) -> list[tuple[int, int, int]]:
 
 
 def _width(family: InstructionFamily, height: int) -> int:
-    """Return how many blocks there are registers for: sums, weights, the left side, and of integers a constant."""
+    """Return how many blocks there are registers for: sums, weights, the left side, and of integers a constant.
+
+    Where every column has a register, a block is multiplied after the other, so that any number will do.
+    """
+    if family.pair == 1 < family.lanes:
+        return _TALLEST * (height <= (family.registers - 2 * family.lanes) // (family.lanes + 1))
     paired = family.pair < family.lanes  # sums of two rows share a register, and a block's weights are in two
     sums = -(-height // 2) * 2 if paired else height
     return (family.registers - (not family.float32) - (height if family.keeps else 1)) // (sums + 1 + paired)

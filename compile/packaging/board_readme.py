@@ -6,11 +6,13 @@ import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from compile.kernels.families import describe_kernels
 from runtime_py.package_format.manifest import Manifest, Variant
 from runtime_py.terminal import printable
-from targets import registry
+from targets import Target, registry
 
 _WIDTH = 110
+_MOST_LAUNCHES = 20  # of own kernels, with entries for batches
 _ASK = "python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'"
 _PYTHON_WHEELS = ("x86_64", "aarch64", "arm64")  # processors that iree-base-runtime has wheels for
 
@@ -84,7 +86,7 @@ def board_note(
         "",
     ]
     for variant in manifest.variants:
-        lines += [f"  {variant.target}", *_facts(variant), ""]
+        lines += [f"  {variant.target}", *_facts(variant, manifest), ""]
     lines += [
         *_wrapped(
             "What an emulator proves is that the answers are right, not how fast they come: run check and bench on the "
@@ -121,8 +123,8 @@ def _signed(package: str, signers: Sequence[str]) -> list[str]:
     ]
 
 
-def _facts(variant: Variant) -> Iterator[str]:
-    """Yield the lines about a variant: its needs, its verification, and its known limits."""
+def _facts(variant: Variant, manifest: Manifest) -> Iterator[str]:
+    """Yield the lines about a variant: its needs, what to expect, its verification, and its known limits."""
     known = registry()
     target = known.get(variant.target) if variant.target in known.names() else None
     if target is not None:
@@ -132,12 +134,23 @@ def _facts(variant: Variant) -> Iterator[str]:
         f"CPU features: {' '.join(variant.features) or 'none beyond the baseline'}; device {variant.device}",
         "    ",
     )
+    if target is not None:
+        yield from _wrapped(_expectation(variant, manifest, target), "    ")
     yield from _wrapped(_proof(variant), "    ")
     reason = why_no_wheel(variant.triple)
     if reason:
         yield from _wrapped(f"NOT FROM PYTHON: {reason}", "    ")
     for limit in target.limits if target is not None else ():
         yield from _wrapped(f"known limit: {limit.text}{f' ({limit.link})' if limit.link else ''}", "    ")
+
+
+def _expectation(variant: Variant, manifest: Manifest, target: Target) -> str:
+    """Say what multiplies in a variant, by what was compiled: kernels can be left out (`--no-kernels`)."""
+    precision = manifest.model.precision
+    launches = (variant.dispatches or 0) / len(manifest.buckets)
+    if target.family == "cpu" and launches > _MOST_LAUNCHES:
+        return f"in {precision}: the compiler's own code, some {launches:.0f} launches a text"
+    return f"in {precision}: {describe_kernels(target, precision == 'int8')}"
 
 
 def _proof(variant: Variant) -> str:

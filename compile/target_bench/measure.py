@@ -78,7 +78,7 @@ def _bench(package: Package, variant: Variant, seconds: float, say: Callable[[st
         text = fixed_text(bucket)
         if runner is not None:
             with scratch_folder("bench") as folder:
-                arguments = _arguments(folder, module, variant, bucket, text)
+                arguments = benchmark_arguments(folder, module, variant, bucket, text)
                 if runner.emulated:
                     peak = _run(runner, variant, [*arguments, "--benchmark_min_time=1x"])[1]
                     instructions = _count(runner, arguments, notes)
@@ -131,7 +131,8 @@ def _runner(variant: Variant, notes: list[str]) -> Runner | None:
         return None
 
 
-def _arguments(folder: Path, module: Path, variant: Variant, bucket: Bucket, text: str) -> list[str]:
+def benchmark_arguments(folder: Path, module: Path, variant: Variant, bucket: Bucket, text: str) -> list[str]:
+    """Return the arguments with which the runtime's benchmark program calls an entry with a text."""
     lanes = np.frombuffer(text.encode().ljust(bucket.bytes, b"\0"), "<i4").reshape(1, -1)
     np.save(folder / "text.npy", lanes)
     return [

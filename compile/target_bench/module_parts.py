@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from compile.support.process import run_tool
 from compile.target_bench.figures import BenchError
 
 _SECONDS = 600.0
+# The disassembler writes a function of the module by number, `@module:4`, or by name, `@module.name`.
+_CALL = re.compile(r"vm\.call @[\w$]+(?::(\d+)|\.([\w$]+))\(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ def measure_module(module: Path) -> ModuleSizes:
 def count_dispatches(module: Path, entries: Sequence[str]) -> dict[str, int]:
     """Return the number of launches of generated code in one call of each entry, from the program of the module.
 
-    An entry either launches by itself or replays a list of launches that the initialiser recorded; neither has loops or
-    choices.
+    An entry launches by itself or through functions that it calls, or it replays a list of launches that the
+    initialiser recorded; none of them has loops or choices.
 
     Raises:
         BenchError: The program cannot be read.
@@ -58,20 +60,33 @@ def count_dispatches(module: Path, entries: Sequence[str]) -> dict[str, int]:
     finished = run_tool([native_tools() / "iree-dump-module", "--output=disassembly", module], _SECONDS)
     if finished.code:
         raise BenchError(f"{module}: iree-dump-module {finished.ending}", finished.diagnostics)
-    bodies = _functions(finished.output)
+    try:
+        return read_launches(finished.output, entries)
+    except BenchError as error:
+        raise BenchError(f"{module}: {error}") from error
+
+
+def read_launches(disassembly: str, entries: Sequence[str]) -> dict[str, int]:
+    """Return the number of launches of each entry, from the disassembled program of a module.
+
+    Raises:
+        BenchError: There is no such entry, or what it replays is recorded nowhere.
+    """
+    bodies = _functions(disassembly)
     recorded = _recordings(bodies)
     counts = {}
     for entry in entries:
-        own = [body for name, body in bodies if name in (entry, f"{entry}$async")]
-        if not own:
-            raise BenchError(f"{module}: has no function {entry}")
+        numbers = [number for number, (name, _) in enumerate(bodies) if name in (entry, f"{entry}$async")]
+        if not numbers:
+            raise BenchError(f"has no function {entry}")
+        own = [bodies[number][1] for number in sorted(_reached(bodies, numbers))]
         replayed = {
             slot
             for body in own
             for slot in re.findall(r"vm\.global\.load\.ref \.refs\[(\d+)\] : !hal\.command_buffer", body)
         }
         if not replayed <= recorded.keys():
-            raise BenchError(f"{module}: cannot tell which launches {entry} replays")
+            raise BenchError(f"cannot tell which launches {entry} replays")
         functions = [bodies[recorded[slot]][1] for slot in replayed]
         counts[entry] = sum(len(re.findall(r"@hal\.command_buffer\.dispatch\b", body)) for body in [*own, *functions])
     return counts
@@ -81,6 +96,23 @@ def _functions(text: str) -> list[tuple[str, str]]:
     """Return name and body of every function of a disassembly, by number."""
     parts = re.split(r"^vm\.func @([^(]+)\(", text, flags=re.MULTILINE)
     return list(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def _reached(bodies: list[tuple[str, str]], start: Iterable[int]) -> set[int]:
+    """Return the numbers of functions, and of those that they call."""
+    names = [name for name, _ in bodies]
+    reached: set[int] = set()
+    waiting = list(start)
+    while waiting:
+        number = waiting.pop()
+        if number not in reached:
+            reached.add(number)
+            waiting += [
+                int(called) if called else names.index(name)
+                for called, name in _CALL.findall(bodies[number][1])
+                if called or name in names
+            ]
+    return reached
 
 
 def _recordings(bodies: list[tuple[str, str]]) -> dict[str, int]:

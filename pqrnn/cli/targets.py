@@ -143,6 +143,7 @@ def _proof(target: Target) -> str:
 
 
 def _facts(target: Target) -> list[tuple[str, str]]:
+    from compile.kernels.families import advise_precision, describe_kernels
     from targets import TIERS
 
     facts = [("for", target.summary), ("family", target.family), ("base", target.base)]
@@ -162,6 +163,9 @@ def _facts(target: Target) -> list[tuple[str, str]]:
         ("processor", target.cpu),
         ("features", " ".join(target.features)),
         ("needs", target.needs),
+        ("int8", "" if target.refused else describe_kernels(target, True)),
+        ("float32", "" if target.refused else describe_kernels(target, False)),
+        ("choose", "" if target.refused else advise_precision(target)),
         ("proof", "" if target.refused else f"{target.tier}: {TIERS[target.tier]}"),
         (
             "emulators",

@@ -44,6 +44,7 @@ from oracles.effort import examples
 from oracles.texts import DAMAGE, PIECES, byte_texts
 from torch import Tensor, nn
 
+from compile.emulation.runner import native_tools
 from compile.kernels.families import FAMILIES, FAMILIES_F32, InstructionFamily, Kernels, choose_kernels
 from compile.kernels.linking import link_kernels, read_target
 from compile.kernels.modules import KernelLinear
@@ -53,6 +54,10 @@ from compile.lowering.iree_compile import compile_module
 from compile.options import CompileOptions
 from compile.pipeline import CompileOutcome, compile_checkpoint
 from compile.support.errors import ImportStageError
+from compile.support.process import run_tool
+from compile.target_bench import count_dispatches
+from compile.verify.loops import find_calls_in_loops
+from compile.verify.static_checks import find_objdump
 from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.features.projection import Projection
 from pqrnn.features.utf8 import pack_texts
@@ -83,6 +88,14 @@ def _here(families: Sequence[InstructionFamily]) -> pytest.MarkDecorator:
 
 
 HERE, REAL_HERE = _here(FAMILIES), _here(FAMILIES_F32)
+# How a kernel gets into a module does not depend on its family: one is enough.
+ANY_HERE = _here([next((family for family in FAMILIES if _runs_here(family)), FAMILIES[0])])
+
+
+def _expect_no_calls(path: Path) -> None:
+    """Expect that no loop of a module calls a function, such as a fused multiply-add in software."""
+    if find_objdump() is not None:
+        assert find_calls_in_loops(path.read_bytes()) == []
 
 
 def _load(path: Path) -> Any:
@@ -114,9 +127,9 @@ def test_layers_and_heads_say_what_their_operators_say(family: InstructionFamily
         rectified_case(family, 2, (19, 36, 80)),
     ]
     heads = [head_case(family, sizes) for sizes in HEADS if sizes.fits(family.lanes)]
-    module = _load(
-        compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], TARGETS[family.name], tmp_path)
-    )
+    path = compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], TARGETS[family.name], tmp_path)
+    _expect_no_calls(path)
+    module = _load(path)
     for levels, cases in ((127.0, layers), (100.0, rectified)):
         for case in cases:
             (short, rounded), (real, wanted) = case.pairs(_run(module, case.function, case.inputs))
@@ -154,9 +167,9 @@ def test_real_layers_and_heads_are_near_float64(family: InstructionFamily, tmp_p
     ]
     heads = [head_f32_case(family, sizes) for sizes in HEADS if sizes.fits(family.lanes)]
     assert len(heads) > 2
-    module = _load(
-        compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], TARGETS_F32[family.name], tmp_path)
-    )
+    path = compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], TARGETS_F32[family.name], tmp_path)
+    _expect_no_calls(path)
+    module = _load(path)
     for near, cases in ((2e-6, layers), (2e-6, rectified), (2e-5, heads)):
         assert sum(abs(each).max() > 0.2 for case in cases for each in case.wanted) > 2
         for case in cases:
@@ -172,7 +185,9 @@ class _Projections:
             make_projection_kernel(f"projection_{number}", family.lanes, sizes)
             for number, sizes in enumerate(TEXT_SIZES)
         ]
-        self.module = _load(compile_kernels(kernels, (TARGETS | TARGETS_F32)[family.name], folder))
+        path = compile_kernels(kernels, TARGETS_F32[family.name], folder)
+        _expect_no_calls(path)
+        self.module = _load(path)
 
     def check(self, texts: Sequence[bytes]) -> None:
         """Compare with PyTorch, in groups; texts are cut off where they are too long."""
@@ -193,7 +208,8 @@ class _Projections:
                     np.testing.assert_array_equal(one, other, err_msg=repr(group))
 
 
-@pytest.fixture(scope="module", params=(*FAMILIES, *FAMILIES_F32), ids=lambda family: family.name)
+# Projections differ by the width of vectors only, of which each family of float32 has another.
+@pytest.fixture(scope="module", params=FAMILIES_F32, ids=lambda family: f"{family.architecture}-{family.lanes}")
 def projections(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> _Projections:
     if not _runs_here(request.param):
         pytest.skip(f"this machine has no {request.param.name}")
@@ -266,7 +282,7 @@ class _Products(nn.Module):
         )
 
 
-@HERE
+@ANY_HERE
 def test_a_module_with_kernels_has_the_integers_of_one_without(family: InstructionFamily, tmp_path: Path) -> None:
     flags, processor = processor_of(TARGETS[family.name])
     rows = (3, 8)
@@ -292,7 +308,7 @@ def test_a_module_with_kernels_has_the_integers_of_one_without(family: Instructi
         )  # the scale is a product of two numbers, rounded by whom it suits
 
 
-@HERE
+@ANY_HERE
 def test_weights_are_stored_once_for_all_entries_and_as_they_are_read(
     family: InstructionFamily, tmp_path: Path
 ) -> None:
@@ -380,6 +396,17 @@ def test_a_parser_in_int8_is_five_launches_and_decides_as_without_kernels(packag
         pytest.skip(f"this machine has no integer kernels: {counts[True]} launches")
     assert counts[True] == 5 * len(BUCKETS)
     _expect_alike(packages, 1e-3)
+
+
+def test_launches_are_counted_and_recorded_once_with_kernels_too(packages: dict[bool, CompileOutcome]) -> None:
+    module = packages[True].package / packages[True].manifest.variants[0].path
+    entries = [bucket.entry for bucket in BUCKETS]
+    counted = count_dispatches(module, entries)
+    assert sum(counted.values()) == packages[True].statistics["host"].dispatches > 0
+    listing = run_tool([native_tools() / "iree-dump-module", "--output=disassembly", module], 60.0).output
+    for entry in entries:
+        body = listing.split(f"vm.func @{entry}$async(")[1].split("vm.func @")[0]
+        assert "vm.global.load.ref" in body and ": !hal.command_buffer" in body  # nothing is recorded by a call
 
 
 def _expect_alike(packages: dict[bool, CompileOutcome], bound: float) -> None:

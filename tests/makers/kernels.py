@@ -38,10 +38,18 @@ from targets import registry
 TARGETS = {
     "vnni512": "linux-x86_64-vnni",
     "vnni256": "linux-x86_64-avxvnni",
+    "maddubs256": "linux-x86_64-v3",
+    "maddubs128": "linux-x86_64-v2",
     "dotprod": "linux-aarch64-dotprod",
     "i8mm": "linux-aarch64-i8mm",
+    "smlal": "linux-aarch64",
 }
-TARGETS_F32 = {"fma512": "linux-x86_64-v4", "fma256": "linux-x86_64-v3", "neon": "linux-aarch64"}
+TARGETS_F32 = {
+    "fma512": "linux-x86_64-v4",
+    "fma256": "linux-x86_64-v3",
+    "sse": "linux-x86_64-v2",
+    "neon": "linux-aarch64",
+}
 # Rows, depth, columns: one of each, tails of everything, whole tiles, several tiles of rows, and the extremes of int8
 # in great depth.
 SHAPES = (
@@ -126,6 +134,7 @@ def product_case(family: InstructionFamily, shape: tuple[int, int, int]) -> Case
     rows, depth, columns = shape
     generator = np.random.default_rng(rows * 1_000_003 + depth * 1009 + columns)
     left, right = (_extreme(generator, size) for size in ((rows, depth), (depth, columns)))
+    right = np.maximum(right, np.int8(family.least))
     weights = torch.from_numpy(right)
     kernel = product_kernel(f"product_{rows}_{depth}_{columns}", family, rows, depth, columns)
     inputs = (left, pack_weights(weights, family).numpy(), offset_sums(weights, family).numpy())

@@ -16,6 +16,7 @@ from compile.target_bench import (
     keep_documents,
     measure_module,
 )
+from compile.target_bench.module_parts import read_launches
 from runtime_py.package_format.manifest import Bucket
 
 
@@ -46,6 +47,47 @@ def test_what_is_no_module_is_said(tmp_path: Path) -> None:
     (tmp_path / "module.vmfb").write_bytes(b"not a module")
     with pytest.raises(BenchError, match=r"module\.vmfb"):
         measure_module(tmp_path / "module.vmfb")
+
+
+LAUNCH = "  vm.call.variadic @hal.command_buffer.dispatch segments[0, 10](%r7, %r6)\n"
+PROGRAM = f"""
+vm.func @fn0(%r0: !vm.ref<?>) -> (!vm.ref<?>) {{
+{LAUNCH}{LAUNCH}  vm.return %R7
+}}
+vm.func @parse_4$async(%r0: !vm.ref<?>) -> (!vm.ref<?>) {{
+  CALL
+  vm.call @hal.fence.create(%r3, %i26)
+}}
+vm.func @parse_4(%r0: !vm.ref<?>) -> (!vm.ref<?>) {{
+  %r0, %r2 = vm.call @module:1(%R0, %R1, %r3)
+}}
+vm.func @__init() -> () {{
+INIT
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "init"),
+    [
+        ("%r0 = vm.call @module:0(%r5, %r7, %r4)", ""),  # recorded anew by every call
+        ("%r0 = vm.call @module.fn0(%r5)", ""),
+        (
+            "%r4 = vm.global.load.ref .refs[3] : !hal.command_buffer",  # recorded once
+            "  %r0 = vm.call @module:0()\n  vm.global.store.ref %R0, .refs[3] : !hal.command_buffer",
+        ),
+        (f"{LAUNCH}{LAUNCH}", ""),
+    ],
+)
+def test_launches_are_counted_wherever_they_are_recorded(call: str, init: str) -> None:
+    program = PROGRAM.replace("CALL", call).replace("INIT", init)
+    assert read_launches(program, ["parse_4"]) == {"parse_4": 2}
+
+
+def test_a_recording_that_is_not_there_is_said() -> None:
+    program = PROGRAM.replace("CALL", "%r4 = vm.global.load.ref .refs[3] : !hal.command_buffer").replace("INIT", "")
+    with pytest.raises(BenchError, match="cannot tell which launches parse_4 replays"):
+        read_launches(program, ["parse_4"])
 
 
 def entry(microseconds: list[float], instructions: int | None) -> EntryFigures:

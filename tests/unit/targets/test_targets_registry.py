@@ -110,6 +110,7 @@ def test_an_installed_distribution_brings_its_targets(good_site: Path, tmp_path:
     assert shown.returncode == 0, shown.stderr
     assert "acme-boards 1.2: acme_boards:boards/acme-one.toml" in shown.stdout
     assert "ACME 1: 2 x Cortex-A55" in shown.stdout
+    assert "own kernels" in shown.stdout  # what to expect, from the features of somebody else's target
 
 
 def test_a_broken_distribution_is_named_and_harms_no_other_target(broken_site: Path, tmp_path: Path) -> None:
