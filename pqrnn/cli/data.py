@@ -24,7 +24,9 @@ data_app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 
-SpecArgument = Annotated[str, typer.Argument(help="`PATH`, `format:PATH`, `grammar:FILE`, `home` or `home:en`.")]
+SpecArgument = Annotated[
+    str, typer.Argument(help="`PATH`, `format:PATH`, `grammar:FILE`, `home`, `home:en` or `hassil:en`.")
+]
 
 
 @data_app.command(epilog="Example:  `pqrnn data sample my_commands.toml -n 10`")
@@ -141,11 +143,15 @@ def _load_grammars(data: str, lang: str | None) -> list[Grammar]:
     """Return the grammars that a specification names, for what they make beyond the rows that were drawn."""
     from pqrnn.data.grammar import load_grammar
     from pqrnn.data.home import home_grammar_path, home_locales
-    from pqrnn.data.specs import BUILT_IN, GRAMMAR, parse_spec
+    from pqrnn.data.specs import BUILT_IN, GRAMMAR, HASSIL, parse_spec
 
     spec = parse_spec(data)
     if spec.format == GRAMMAR:
         return [load_grammar(spec.path)]
+    if spec.format == HASSIL:
+        from pqrnn.data.hassil import load_hassil
+
+        return [load_hassil(each).grammar for each in ([spec.path] if spec.path else (lang or "").split(","))]
     if spec.format == BUILT_IN:
         names = [name.strip() for name in (spec.path or lang or "").split(",") if name.strip()] or home_locales()
         return [load_grammar(path) for path in dict.fromkeys(map(home_grammar_path, names))]
