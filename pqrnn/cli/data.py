@@ -176,3 +176,25 @@ def convert(
     if left := report.describe_rows():
         typer.secho(left, fg="yellow", err=True)
     typer.echo(f"{write_jsonl(examples, out)} utterances in {out}")
+
+
+@data_app.command(epilog="Example:  `pqrnn data values hassil:de --out values.json`")
+def values(
+    data: Annotated[str, typer.Argument(help="Sentences of Home Assistant: `hassil:de`, or a folder of them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, JSON for `pqrnn wyoming --values`.")],
+) -> None:
+    """Write what Home Assistant wants for the words of a slot, as `blind` for "Jalousien" and 70 for "seventy"."""
+    import msgspec
+
+    from pqrnn.data.hassil import load_hassil
+    from pqrnn.data.hassil.values import list_values
+    from pqrnn.data.specs import HASSIL, parse_spec
+    from pqrnn.errors import DataNotFoundError
+    from runtime_py.atomic_files import write_atomic
+
+    spec = parse_spec(data)
+    if spec.format != HASSIL:
+        raise DataNotFoundError(f"{data}: only sentences of Home Assistant have values; name them as hassil:SOURCE")
+    table = list_values(load_hassil(spec.path))
+    write_atomic(out, msgspec.json.format(msgspec.json.encode(table), indent=1) + b"\n")
+    typer.echo(f"{sum(map(len, table.values()))} texts of {len(table)} slots in {out}")

@@ -13,6 +13,7 @@ from hassil.expression import Sequence as TheirSequence
 from hassil.intents import RangeFractionType, RangeSlotList, SlotList, TextSlotList, WildcardSlotList, _parse_list
 from hassil.numbers import get_rbnf_engine
 from hassil.parse_expression import parse_sentence
+from hassil.parser import ParseError
 
 from pqrnn.data.grammar.derivation import Definitions
 from pqrnn.data.grammar.errors import did_you_mean
@@ -88,7 +89,7 @@ class Converter:
             raise ValueError(f"{template!r} where a sentence was expected")
         try:
             expression = parse_sentence(template).expression
-        except (HassilError, ValueError, IndexError, AssertionError) as error:
+        except (HassilError, ParseError, ValueError, IndexError, AssertionError) as error:
             raise ValueError(f"no sentence template: {error or type(error).__name__}") from error
         return self._node(expression, scope)
 
@@ -185,27 +186,27 @@ class Converter:
                 marks = (".",) if self._language.partition("-")[0] in ("en", "hi", "th") else (",", ".")
                 tails = tuple(Text(f"{mark}{str(part)[2:]}") for mark in marks for part in fractions)
                 options.append((OurSequence((number, Choice(tails))), _FRACTIONS))
-        if found.words and size <= _MOST_WORDS:
-            words = self._number_words(found)
-            if words:
-                options.append((Choice(words), _IN_WORDS))
+        words = [Choice(tuple(map(Text, forms))) for _, forms in number_words(found, self._language)]
+        if words:
+            options.append((Choice(tuple(words)), _IN_WORDS))
         if not options:
             raise UnusableError(f"the numbers of {found.name} cannot be written in this language")
         return Choice(tuple(node for node, _ in options), tuple(weight for _, weight in options))
 
-    def _number_words(self, found: RangeSlotList) -> tuple[Node, ...]:
-        try:
-            engine = get_rbnf_engine(found.words_language or self._language)
-        except ValueError:
-            return ()
-        written = [
-            sorted(set(engine.format_number(number).text_by_ruleset.values()))
-            for number in range(found.start, found.stop + 1, found.step)
-        ]
-        # What CLDR has between syllables of Thai is invisible, and nobody types it.
-        return tuple(
-            Choice(tuple(Text(each.replace("\u200b", "").replace("\u00ad", "")) for each in forms)) for forms in written
-        )
+
+def number_words(found: RangeSlotList, language: str) -> list[tuple[float, list[str]]]:
+    """Return the numbers of a range with the ways to write them in words; none for large ranges and some languages."""
+    if not found.words or (found.stop - found.start) // found.step >= _MOST_WORDS:
+        return []
+    try:
+        engine = get_rbnf_engine(found.words_language or language)
+    except ValueError:
+        return []
+    numbers = range(found.start, found.stop + 1, found.step)
+    written = [sorted(set(engine.format_number(number).text_by_ruleset.values())) for number in numbers]
+    # What CLDR has between syllables of Thai is invisible, and nobody types it.
+    plain = [[each.replace("\u200b", "").replace("\u00ad", "") for each in forms] for forms in written]
+    return list(zip(numbers, plain, strict=True))
 
 
 def parse_list(name: str, document: Any) -> SlotList:
@@ -216,7 +217,7 @@ def parse_list(name: str, document: Any) -> SlotList:
     """
     try:
         return _parse_list(name, document)
-    except (HassilError, KeyError, TypeError, AttributeError, ValueError, AssertionError) as error:
+    except (HassilError, ParseError, KeyError, TypeError, AttributeError, ValueError, AssertionError) as error:
         said = str(error) or type(error).__name__
         raise ValueError(
             f"the list {{{name}}} is not of the form `values: […]`, `range: {{from, to}}` or `wildcard: true` ({said})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ _NONE_SHARE = 0.1
 _NOISE_SHARE = 0.4
 _SKIPPED_SHARE = 0.25  # at each end of a sentence
 _TRIES = 3
+_SHORT = 3000  # sentences without slots that are looked for among what is no command
 _WITHOUT_SPACES = frozenset({"th", "zh", "ja", "lo", "km", "my"})
 
 
@@ -128,14 +129,17 @@ def load_hassil_examples(
         data = load_hassil(each)
         if spec and wanted and not any(match_locale(name, data.language) for name in wanted):
             raise DataNotFoundError(f"hassil:{each}: the sentences are in {data.language!r}, not in {locale!r}")
+        said = _recogniser(data)
         for part in find_splits(split):
             size = DEFAULT_SIZES[part] if count is None else count
-            examples += _draw(data, part, size, seed, noise and part != "test")
+            examples += _draw(data, said, part, size, seed, noise and part != "test")
     return examples
 
 
-def _draw(data: HassilData, split: SplitName, size: int, seed: int, noise: bool) -> list[Example]:
-    refused = _nothing(data, split, round(size * _NONE_SHARE), seed)
+def _draw(
+    data: HassilData, said: Callable[[str], bool], split: SplitName, size: int, seed: int, noise: bool
+) -> list[Example]:
+    refused = _nothing(data, said, split, round(size * _NONE_SHARE), seed)
     commands = data.grammar.sample(size - len(refused), seed, split=split)
     if data.language.partition("-")[0] not in _WITHOUT_SPACES:
         commands = [_to_whole_words(row) for row in commands]
@@ -173,7 +177,7 @@ def _to_whole_words(row: Example) -> Example:
     return Example(text, row.intent, tuple(slots), row.locale, row.source)
 
 
-def _nothing(data: HassilData, split: SplitName, size: int, seed: int) -> list[Example]:
+def _nothing(data: HassilData, said: Callable[[str], bool], split: SplitName, size: int, seed: int) -> list[Example]:
     """Draw what is no command, from the built-in set of the language where there is one."""
     from pqrnn.data.grammar import load_grammar
 
@@ -187,13 +191,12 @@ def _nothing(data: HassilData, split: SplitName, size: int, seed: int) -> list[E
         tuple(each for each in loaded.sentences if each.intent == NONE),
         loaded.definitions,
     )
-    said = _recogniser(data)
     drawn = grammar.sample(size + size // 4, seed, split=split)
     kept = [Example(row.text, NONE, (), row.locale, row.source) for row in drawn if not said(row.text)]
     return kept[:size]
 
 
-def _recogniser(data: HassilData) -> Any:
+def _recogniser(data: HassilData) -> Callable[[str], bool]:
     """Return what says whether short sentences of the data are a text, word for word."""
     analysis = Analysis(data.grammar.definitions)
     small = [
@@ -202,7 +205,7 @@ def _recogniser(data: HassilData) -> Any:
         if analysis.count(each.node) <= 20_000 and not analysis.labels(each.node)
     ]
     short = Grammar(data.grammar.name, data.language, tuple(small), data.grammar.definitions)
-    known = {split_key(example.text) for example in short.sample(5000, 0)}
+    known = {split_key(example.text) for example in short.sample(_SHORT, 0)}
     return lambda text: split_key(text) in known
 
 
