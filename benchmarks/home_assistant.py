@@ -137,7 +137,7 @@ def _share(work: str, metric: str, hits: Sequence[bool], peer: str, note: str = 
 
 def compare(language: str, package: Path, count: int, min_score: float) -> list[ResultRow]:
     """Ask both, and return rows."""
-    drawn = load_hassil_examples(language, "test", count=2 * count, seed=_SEED, noise=False)
+    drawn = load_hassil_examples(language, "test", count=count + count // 3, seed=_SEED, noise=False)
     nothing = [row for row in drawn if row.intent == NONE]
     commands = [row for row in drawn if row.intent != NONE]
     read = ask_hassil(language, [row.text for row in commands])

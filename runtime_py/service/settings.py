@@ -52,7 +52,8 @@ def require_service(extra: str, *modules: str) -> None:
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         raise ServiceError(
-            f"this needs {', '.join(missing)}, which the base install leaves out: pip install 'pqrnn[{extra}]'"
+            f"this needs {', '.join(missing)}, which the base install leaves out: pip install 'pqrnn[{extra}]', or "
+            f"'pqrnn-runtime[{extra}]' on a board"
         )
 
 

@@ -20,6 +20,9 @@ from wyoming.info import Describe, Info
 from wyoming.intent import Intent, NotRecognized, Recognize
 from wyoming.ping import Ping, Pong
 
+from runtime_py.errors import ServiceError
+from runtime_py.service.ask import ask, main
+from runtime_py.service.http_server import bind_socket
 from runtime_py.service.slot_values import SlotValues
 
 
@@ -209,3 +212,25 @@ def test_a_full_queue_says_so_and_an_end_waits_for_what_is_under_way() -> None:
         assert "1 texts wait" in (NotRecognized.from_event(refused).text or "")
     waiting.join(60)
     assert Intent.from_event(answers[0]).name == "wait"
+
+
+def test_a_text_can_be_asked_from_the_command_line(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    uri = f"tcp://127.0.0.1:{port}"
+    assert main([uri, "play some jazz", "de"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["type"], said["name"], said["entities"]) == (
+        "intent",
+        "play",
+        [{"name": "what", "value": "some jazz"}],
+    )
+    assert main([uri, "none of it"]) == 1
+    assert main([uri]) == 2
+    assert main(["http://127.0.0.1", "a"]) == 2
+    assert capsys.readouterr().err.count("error: ") == 2
+
+
+def test_a_service_that_is_not_there_is_given_up() -> None:
+    with bind_socket("127.0.0.1", 0) as listener:
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+    with pytest.raises(ServiceError, match="tcp://127"):
+        asyncio.run(ask(address, "a", patience=0.3))
