@@ -91,7 +91,7 @@ def _run(module: str, request: dict[str, Any]) -> dict[str, Any]:
         check=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+    return json.loads(done.stdout)
 
 
 def ask_hassil(language: str, texts: Sequence[str]) -> Asked:

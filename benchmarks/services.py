@@ -73,7 +73,7 @@ async def _ask_wyoming(connection: Connection, text: str) -> str | None:
     event = await async_read_event(reader)
     if event is None or event.type not in ("intent", "not-recognized"):
         return None
-    return event.data["context"]["text"]  # type: ignore[no-any-return]
+    return event.data["context"]["text"]
 
 
 async def ask_all(address: str, exchange: Exchange, texts: list[str], clients: int) -> Answers:

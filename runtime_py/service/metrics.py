@@ -41,7 +41,7 @@ class Metrics:
         for path in Path(folder).glob("gauge_live*_*.db"):
             process = path.stem.rpartition("_")[2]
             if process.isdecimal() and not Path(f"/proc/{process}").exists():
-                mark_process_dead(int(process), folder)  # type: ignore[no-untyped-call]
+                mark_process_dead(int(process), folder)
         together = CollectorRegistry()
-        MultiProcessCollector(together, folder)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(together, folder)
         return generate_latest(together)

@@ -141,8 +141,8 @@ class Converter:
     def _list(self, reference: ListReference, scope: Scope) -> Node:
         name, label = reference.list_name, reference.slot_name
         key = f"{name}{scope.key}"
-        if reference.is_inline_range:
-            first, last, step = reference.get_inline_range()
+        if (bounds := reference.get_inline_range()) is not None:
+            first, last, step = bounds
             key = f"{first}..{last},{step}"
             self._made_lists.setdefault(key, self._range(RangeSlotList(key, first, last, step)))
             return ListRef(key, label, 0, 0)
