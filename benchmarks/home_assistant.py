@@ -6,7 +6,8 @@ r"""Parsers of Home Assistant's sentences beside `hassil`, its own matching, on 
 reads as the template that made them: so it has all of them right, and what is right is not a matter of taste.
 *Perturbed* ones are these with a filler that no training sentence had, in another order, without articles, misspelt, or
 as recognisers hear. Right is an intent with its own slots and the text of every slot. *Wrong* is an answer that is not,
-which in a house is worse than none. Times and memory are those of one process each, one after the other on one core.
+which in a house is worse than none. Times are seconds of the processor, so
+that what else runs does not count; they and the memory are those of one process each.
 Rows are kept in `results/assistant.json`.
 """
 
@@ -62,7 +63,7 @@ class Asked(NamedTuple):
 
     Attributes:
         answers: Its answers, in the order of the texts.
-        seconds: Of each.
+        seconds: Of the processor, for each.
         memory: Most bytes that its process held.
     """
 
@@ -179,7 +180,7 @@ def compare(language: str, package: Path, count: int, min_score: float) -> list[
             rows += [
                 ResultRow(
                     work=work,
-                    metric="median",
+                    metric="median processor time",
                     value=1e6 * median(seconds),
                     n=len(seconds),
                     unit="us",

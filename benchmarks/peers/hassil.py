@@ -56,9 +56,9 @@ def main() -> None:
     answer(request["texts"][0])
     answers, seconds = [], []
     for text in request["texts"]:
-        start = time.perf_counter()
+        start = time.process_time()
         answers.append(answer(text))
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     json.dump({"answers": answers, "seconds": seconds, "memory": peak_memory()}, sys.stdout)
 
 

@@ -20,9 +20,9 @@ def main() -> None:
     with Parser.load(request["package"], on_long="truncate") as parser:
         parser.warmup()
         for text in request["texts"]:
-            start = time.perf_counter()
+            start = time.process_time()
             parse = parser(text)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
             answers.append((parse.intent, parse.score, {slot.label: slot.text for slot in parse.slots}))
     status = Path("/proc/self/status").read_text(encoding="ascii")
     memory = int(status.partition("VmHWM:")[2].split()[0]) << 10
