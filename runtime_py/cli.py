@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from runtime_py.service.options import add_services
+
 _NAME = "pqrnn"
 _ADVICE = """examples:
   pqrnn parse home.pqrnn "turn off the kitchen lights"
@@ -19,6 +21,8 @@ _ADVICE = """examples:
   pqrnn inspect home.pqrnn                          what is in it, and which variant runs here
   pqrnn verify home.pqrnn --key home.pub            who signed it, and is it as it was signed? exit code 1 if not
   pqrnn apply home.pqrnn home-1-2.pqdelta           update it; 'apply --back' goes back to the one before
+  pqrnn serve home.pqrnn                            answer over HTTP: curl, OpenAPI, Prometheus
+  pqrnn wyoming home.pqrnn --language en            answer Home Assistant
 
 exit codes: 0 good, 1 a check failed, 2 wrong use or an error that says what to do, 130 interrupted, 141 whoever read
 the output has gone (as `head` does); of `check --reference`: 3 numbers, 4 decisions, 5 a goal of the task was missed.
@@ -160,6 +164,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     apply.add_argument("update", nargs="?", help="the update, from 'pqrnn diff' on the workstation")
     _add_key(apply, "a public key that has to have signed it")
     apply.add_argument("--back", action="store_true", help="go back to the package before, PACKAGE.previous")
+    add_services(verbs, _add_verb, _whole)
     return parser, verbs.choices
 
 

@@ -101,5 +101,13 @@ class GoalError(ParserError):
     """A goal of a check is unknown, or out of its range."""
 
 
+class ServiceError(ParserError):
+    """A service cannot be started as it was asked for."""
+
+
+class ServiceBusyError(ParserError):
+    """A service has as many texts to answer as it takes."""
+
+
 class DeviceFallback(UserWarning):
     """A GPU was asked for and the CPU runs instead; the message says why."""

@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import importlib.metadata as metadata
 import shutil
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compile.support.errors import DeployError
 from compile.support.scratch import scratch_folder
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 DISTRIBUTION = "pqrnn-runtime"
 PACKAGE = "runtime_py"
 # What `runtime_py` imports; a test compares this with its import statements.
 REQUIRED = ("iree-base-runtime", "msgspec", "numpy")
+# Extras of the project that a board may want, too.
+EXTRAS = ("serve", "sign", "wyoming")
 
 _README = """# pqrnn-runtime
 
 What a device needs to run a compiled pqrnn package: the Python package `runtime_py` and the command `pqrnn` with the
-verbs parse, check, bench, inspect, verify and apply. It is a part of the distribution `pqrnn`, which holds the same
-files: install one of the two, not both.
+verbs parse, check, bench, inspect, verify and apply, and with the extras of their names serve and wyoming. It is a part
+of the distribution `pqrnn`, which holds the same files: install one of the two, not both.
 """
 
 
@@ -90,8 +96,20 @@ def describe_project() -> dict[str, Any]:
         "license-files": ["LICENSE"],
         "requires-python": own["Requires-Python"],
         "dependencies": [pins[name] for name in REQUIRED],
+        "optional-dependencies": {extra: _of_extra(stated, extra) for extra in EXTRAS},
         "scripts": {"pqrnn": f"{PACKAGE}.cli:main"},
     }
+
+
+def _of_extra(stated: Iterable[Requirement], extra: str) -> list[str]:
+    """Return what an extra of the installed distribution brings."""
+    return [
+        f"{requirement.name}{requirement.specifier}"
+        for requirement in stated
+        if requirement.marker is not None
+        and requirement.marker.evaluate({"extra": extra})
+        and not requirement.marker.evaluate({"extra": ""})
+    ]
 
 
 def _license() -> bytes:

@@ -24,7 +24,9 @@ data_app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 
-SpecArgument = Annotated[str, typer.Argument(help="`PATH`, `format:PATH`, `grammar:FILE`, `home` or `home:en`.")]
+SpecArgument = Annotated[
+    str, typer.Argument(help="`PATH`, `format:PATH`, `grammar:FILE`, `home`, `home:en` or `hassil:en`.")
+]
 
 
 @data_app.command(epilog="Example:  `pqrnn data sample my_commands.toml -n 10`")
@@ -141,11 +143,15 @@ def _load_grammars(data: str, lang: str | None) -> list[Grammar]:
     """Return the grammars that a specification names, for what they make beyond the rows that were drawn."""
     from pqrnn.data.grammar import load_grammar
     from pqrnn.data.home import home_grammar_path, home_locales
-    from pqrnn.data.specs import BUILT_IN, GRAMMAR, parse_spec
+    from pqrnn.data.specs import BUILT_IN, GRAMMAR, HASSIL, parse_spec
 
     spec = parse_spec(data)
     if spec.format == GRAMMAR:
         return [load_grammar(spec.path)]
+    if spec.format == HASSIL:
+        from pqrnn.data.hassil import load_hassil
+
+        return [load_hassil(each).grammar for each in ([spec.path] if spec.path else (lang or "").split(","))]
     if spec.format == BUILT_IN:
         names = [name.strip() for name in (spec.path or lang or "").split(",") if name.strip()] or home_locales()
         return [load_grammar(path) for path in dict.fromkeys(map(home_grammar_path, names))]
@@ -170,3 +176,25 @@ def convert(
     if left := report.describe_rows():
         typer.secho(left, fg="yellow", err=True)
     typer.echo(f"{write_jsonl(examples, out)} utterances in {out}")
+
+
+@data_app.command(epilog="Example:  `pqrnn data values hassil:de --out values.json`")
+def values(
+    data: Annotated[str, typer.Argument(help="Sentences of Home Assistant: `hassil:de`, or a folder of them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, JSON for `pqrnn wyoming --values`.")],
+) -> None:
+    """Write what Home Assistant wants for the words of a slot, as `blind` for "Jalousien" and 70 for "seventy"."""
+    import msgspec
+
+    from pqrnn.data.hassil import load_hassil
+    from pqrnn.data.hassil.values import list_values
+    from pqrnn.data.specs import HASSIL, parse_spec
+    from pqrnn.errors import DataNotFoundError
+    from runtime_py.atomic_files import write_atomic
+
+    spec = parse_spec(data)
+    if spec.format != HASSIL:
+        raise DataNotFoundError(f"{data}: only sentences of Home Assistant have values; name them as hassil:SOURCE")
+    table = list_values(load_hassil(spec.path))
+    write_atomic(out, msgspec.json.format(msgspec.json.encode(table), indent=1) + b"\n")
+    typer.echo(f"{sum(map(len, table.values()))} texts of {len(table)} slots in {out}")

@@ -22,6 +22,9 @@ _JOBS = {
     "train": "train",
     "teacher": "distil",
     "compile": "compile",
+    "serve": "answer over HTTP",
+    "wyoming": "answer Home Assistant",
+    "hassil": "learn its sentences",
     "bench": "compare with peers",
     "dev": "develop and test",
 }

@@ -14,7 +14,7 @@ from pqrnn.data.formats.base import DataFormat, Row
 from pqrnn.data.layout import Candidate, list_candidates, list_files, may_hold_data
 from pqrnn.data.locales import choose_locales
 from pqrnn.data.reading import DEFAULTS, ReadOptions, ReadReport
-from pqrnn.data.specs import BUILT_IN, GRAMMAR, DataSpec, parse_spec
+from pqrnn.data.specs import GRAMMAR, HASSIL, MADE, DataSpec, parse_spec
 from pqrnn.data.splits import ALL, SPLITS, normalise_split
 from pqrnn.data.textfile import read_head, read_lines, split_lines
 from pqrnn.errors import DataFormatError, DataNotFoundError
@@ -32,8 +32,9 @@ def load_examples(
 
     Args:
         spec: ``PATH`` or ``format:PATH`` (a file, or a folder with one file or folder for each split), ``grammar:FILE``
-            (also any ``.toml`` file), or ``home`` for the built-in set (``home:en`` for one language of it). Options
-            may follow a question mark: ``PATH?skip-bad-rows&text-column=utterance`` (`pqrnn.data.specs`).
+            (also any ``.toml`` file), ``home`` for the built-in set (``home:en`` for one language of it), or
+            ``hassil:SOURCE`` for sentences of Home Assistant (`pqrnn.data.hassil`). Options may follow a question mark:
+            ``PATH?skip-bad-rows&text-column=utterance`` (`pqrnn.data.specs`).
         split: ``train``, ``dev`` or ``test`` with their usual other names (``eval``, ``valid``, ...), or ``all`` for
             every row there is.
         locale: The languages wanted, as ``en``, ``en-US`` or ``en,de``; None for all. Where rows or files say their
@@ -46,7 +47,7 @@ def load_examples(
     """
     split = normalise_split(split)
     parsed = parse_spec(spec)
-    if parsed.format in {GRAMMAR, BUILT_IN}:
+    if parsed.format in MADE:
         return _load_grammar(parsed, split, locale)
     account = ReadReport() if report is None else report
     wanted = _split_locales(locale)
@@ -73,7 +74,7 @@ def available_splits(spec: str, *, locale: str | None = None) -> tuple[str, ...]
         DataFormatError: A file does not hold what its format promises.
     """
     parsed = parse_spec(spec)
-    if parsed.format in {GRAMMAR, BUILT_IN}:
+    if parsed.format in MADE:
         return SPLITS
     known = _keep_locales(_find_candidates(parsed)[0], _split_locales(locale))
     splits = {each.split for each in known}
@@ -112,6 +113,10 @@ def _load_grammar(spec: DataSpec, split: str, locale: str | None) -> list[Exampl
         from pqrnn.data.grammar import load_examples_from_grammar
 
         return load_examples_from_grammar(spec.path, split, locale)
+    if spec.format == HASSIL:
+        from pqrnn.data.hassil import load_hassil_examples
+
+        return load_hassil_examples(spec.path, split, locale)
     from pqrnn.data.home import load_home_examples
 
     return load_home_examples(split, spec.path or locale)

@@ -12,16 +12,18 @@ from pqrnn.errors import DataNotFoundError
 
 GRAMMAR = "grammar"
 BUILT_IN = "home"
+HASSIL = "hassil"
+MADE = frozenset({GRAMMAR, BUILT_IN, HASSIL})  # drawn, not read: they have every split
 _NAMES = {"skip-bad-rows": "skip_bad_rows", "text-column": "text_column", "intent-column": "intent_column"}
 
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
-    """Where data are: ``PATH``, ``format:PATH``, ``grammar:FILE`` or ``home[:locale]``, taken apart.
+    """Where data are: ``PATH``, ``format:PATH``, ``grammar:FILE``, ``home[:locale]`` or ``hassil:SOURCE``, taken apart.
 
     Attributes:
-        format: The name of a format, ``grammar``, ``home``, or ``""`` where it is to be guessed.
-        path: The path, or for ``home`` the locale or ``""``.
+        format: The name of a format, ``grammar``, ``home``, ``hassil``, or ``""`` where it is to be guessed.
+        path: The path, or for ``home`` the locale or ``""``, or what ``hassil`` reads (`pqrnn.data.hassil`).
         options: What stands after a question mark.
     """
 
@@ -44,12 +46,12 @@ def parse_spec(spec: str) -> DataSpec:
     prefix, colon, rest = place.partition(":")
     if not place:
         raise DataNotFoundError("no data named; give a path, format:PATH, or `home` for the built-in set")
-    if prefix == BUILT_IN:
-        return DataSpec(BUILT_IN, rest, options)
+    if prefix == BUILT_IN or (prefix == HASSIL and (colon or not Path(place).exists())):
+        return DataSpec(prefix, rest, options)
     if colon and (prefix in formats.BY_NAME or prefix == GRAMMAR) and rest:
         return DataSpec(prefix, rest, options)
     if colon and len(prefix) > 1 and "/" not in prefix and "\\" not in prefix and not Path(place).exists():
-        names = ", ".join((*formats.BY_NAME, GRAMMAR, BUILT_IN))
+        names = ", ".join((*formats.BY_NAME, GRAMMAR, BUILT_IN, HASSIL))
         raise DataNotFoundError(
             f"{place}: {prefix!r} is no data format, and there is no such path; formats are {names}"
         )

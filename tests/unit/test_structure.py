@@ -52,10 +52,12 @@ _VERBS = (
     "recipe",
     "reference",
     "report",
+    "serve",
     "sign",
     "targets",
     "train",
     "verify",
+    "wyoming",
     "zoo",
 )
 

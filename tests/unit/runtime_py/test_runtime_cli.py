@@ -11,7 +11,7 @@ from makers.runtime_fakes import fake_manifest, write_fake
 from runtime_py.cli import _read_options, main
 from runtime_py.tools.presentation import Table, plain_text
 
-VERBS = ("parse", "check", "bench", "inspect")
+VERBS = ("parse", "check", "bench", "inspect", "serve", "wyoming")
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import compile.packaging.wheel as wheels
 from compile.support.errors import DeployError
 
 _ROOT = Path(__file__).parents[4]
-# Imported only for packages that read subwords, and for signatures, with a word about what to install.
-_OPTIONAL = {"tokenizers", "cryptography"}
+# Imported only for packages that read subwords, for signatures, and by services, with a word about what to install.
+_OPTIONAL = {"tokenizers", "cryptography", "prometheus_client", "starlette", "uvicorn", "wyoming"}
 _DISTRIBUTIONS = {"iree": "iree-base-runtime", "msgspec": "msgspec", "numpy": "numpy"}
 
 
@@ -48,7 +48,8 @@ def test_pins_and_version_are_those_of_the_project(wheel: Path) -> None:
         (name,) = [name for name in archive.namelist() if name.endswith("/METADATA")]
         stated = MailParser().parsestr(archive.read(name).decode())
     pins = {Requirement(text) for text in project["dependencies"] if Requirement(text).name in wheels.REQUIRED}
-    assert {Requirement(text) for text in stated.get_all("Requires-Dist", [])} == pins, (
+    required = map(Requirement, stated.get_all("Requires-Dist", []))
+    assert {requirement for requirement in required if requirement.marker is None} == pins, (
         "install the checkout again: pip install -e ."
     )
     assert (stated["Name"], stated["Version"], stated["Requires-Python"]) == (
@@ -56,6 +57,18 @@ def test_pins_and_version_are_those_of_the_project(wheel: Path) -> None:
         project["version"],
         project["requires-python"],
     )
+
+
+def test_extras_of_a_board_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
+    stated = [*project["dependencies"]]
+    for extra, requirements in project["optional-dependencies"].items():
+        stated += [f"{requirement}; extra == '{extra}'" for requirement in requirements if "[" not in requirement]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: stated)
+    extras = wheels.describe_project()["optional-dependencies"]
+    assert set(extras) == set(wheels.EXTRAS)
+    for extra, requirements in extras.items():
+        assert set(map(Requirement, requirements)) == set(map(Requirement, project["optional-dependencies"][extra]))
 
 
 def test_the_wheel_holds_the_runtime_and_nothing_else(wheel: Path) -> None:

@@ -1,0 +1,118 @@
+"""The parser of a service: a thread of its own that answers texts one after the other, and a bound on how many wait."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+from runtime_py.decode.decoder import Parse
+from runtime_py.decode.tags import TagScheme
+from runtime_py.errors import InputTooLongError, ServiceBusyError
+from runtime_py.parser import Parser
+from runtime_py.service.settings import ServiceSettings
+
+Answer = Parse | InputTooLongError
+
+
+def load_parser(settings: ServiceSettings) -> Parser:
+    """Load the package of a service, and run it once, so that nobody waits for its first call.
+
+    Raises:
+        ParserError: It cannot be loaded on this machine.
+    """
+    parser = Parser.load(
+        settings.package,
+        variant=settings.variant,
+        device=settings.device,  # type: ignore[arg-type]
+        on_long="truncate" if settings.truncate else "error",
+    )
+    parser.warmup()
+    return parser
+
+
+class Answerer:
+    """Answers texts in the order in which they come, on one thread, so that the event loop stays free.
+
+    The bound is on texts, not on requests, since a batch is as much work as its texts are.
+    """
+
+    def __init__(self, parse: Callable[[str], Parse], queue: int) -> None:
+        """Start with nothing to do.
+
+        Args:
+            parse: What answers a text; it is called on one thread alone.
+            queue: Most texts that wait or are answered at a time.
+        """
+        self._parse = parse
+        self._queue = queue
+        self._pending = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pqrnn-parser")
+
+    @property
+    def pending(self) -> int:
+        """Number of texts that wait or are being answered."""
+        return self._pending
+
+    async def answer(self, texts: Sequence[str]) -> tuple[list[Answer], float]:
+        """Return an answer for each text, and the seconds that the parser took for them.
+
+        A text that is too long has an error in the place of its parse.
+
+        Raises:
+            ServiceBusyError: Too many texts wait already. A request that is larger than the queue is taken when
+                nothing else waits.
+        """
+        count = len(texts)
+        if self._pending and self._pending + count > self._queue:
+            raise ServiceBusyError(
+                f"{self._pending} texts wait already, and at most {self._queue} may (--queue). Try again in a second."
+            )
+        self._pending += count
+        # The thread does the counting down where the request is given up meanwhile: the work is done all the same.
+        future = asyncio.get_running_loop().run_in_executor(self._thread, self._answer, tuple(texts))
+        future.add_done_callback(lambda done: self._release(done, count))
+        return await asyncio.shield(future)
+
+    def _release(self, done: asyncio.Future[tuple[list[Answer], float]], count: int) -> None:
+        self._pending -= count
+        if not done.cancelled():
+            done.exception()  # looked at, so that asyncio does not complain where nobody waits any more
+
+    def _answer(self, texts: Sequence[str]) -> tuple[list[Answer], float]:
+        start = time.perf_counter()
+        answers: list[Answer] = []
+        for text in texts:
+            try:
+                answers.append(self._parse(text))
+            except InputTooLongError as error:
+                answers.append(error.with_traceback(None))
+        return answers, time.perf_counter() - start
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._thread.shutdown(wait=True)
+
+    def __enter__(self) -> Self:
+        """Return the object itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for what is under way."""
+        self.close()
+
+
+def describe_package(parser: Parser) -> dict[str, Any]:
+    """Return what a client wants to know about a package."""
+    manifest = parser.manifest
+    return {
+        "name": manifest.name,
+        "digest": manifest.digest,
+        "target": parser.variant.target,
+        "intents": list(manifest.labels.intents),
+        "slots": list(TagScheme(manifest.labels.tags).slots),
+        "longest_text": {"bytes": manifest.buckets[-1].bytes, "words": manifest.buckets[-1].words},
+    }
