@@ -2,11 +2,14 @@
 
     # calibrate a copy of each parser of the zoo on development data, and measure it on the test splits
     python -m benchmarks.assistant scores --data DATA [--only mtop-en] [--into pqrnn/zoo/checkpoints]
+    # sentences of two commands, joined from test utterances, and all single ones
+    python -m benchmarks.assistant several --data DATA [--only mtop-en]
 
 The test split is looked at once per reported row; calibrations are fitted on development data, texts out of scope
 included. "other kinds" are intents of MASSIVE of which no utterance was among the texts that were fitted on. With
 `--into` the calibration is also given to the parser on that shelf, whose digests have to follow (`pqrnn.zoo.shipped`).
-Rows are kept in `results/assistant.json`.
+A joined sentence is right if it is cut where it was joined, and there only; a test utterance that is cut at all is a
+false split. Rows are kept in `results/assistant.json`.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.results import keep_results, tell_command
+from benchmarks.results import merge_results, tell_command
 from pqrnn import calibrate
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.examples import Example
@@ -34,8 +37,9 @@ from pqrnn.evaluation.results import ResultRow
 from pqrnn.model.int8 import widen_weights
 from pqrnn.zoo.adding import recalibrate
 from pqrnn.zoo.shelf import SHIPPED
+from runtime_py.commands import find_cuts, split_commands
 from runtime_py.decode.calibration import Calibration
-from runtime_py.decode.decoder import Decoder
+from runtime_py.decode.decoder import Decoder, Parse
 
 NAME = "assistant"
 # Intents of MASSIVE and domains of CLINC150 that no other parser of the zoo is for.
@@ -71,21 +75,36 @@ WORKS = {
     "massive-en": Work("massive", "en", clinc=True, massive=False),
     "clinc150-en": Work("clinc150", "en", massive=False, out_of_scope=_OOS),
 }
+# What joins two utterances in each language.
+JOINING = {
+    "mtop-en": (" and ", " and then ", ", ", ". "),
+    "mtop-de": (" und ", " und dann ", ", ", ". "),
+    "mtop-es": (" y ", " y luego ", ", ", ". "),
+    "mtop-fr": (" et ", " et puis ", ", ", ". "),
+    "mtop-hi": (" और ", " और फिर ", ", ", "। "),
+    "mtop-th": ("และ", "แล้วก็", " แล้ว ", " และ "),
+    "snips-en": (" and ", " and then ", ", ", ". "),
+}
+_JOINED = 600  # sentences
+_MARKS = ".?!। "
 
 
 def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("scores",), help="what is measured")
+    parser.add_argument("what", choices=("scores", "several"), help="what is measured")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--only", action="append", choices=tuple(WORKS), help="only this parser; again for more")
     parser.add_argument("--into", type=Path, help="shelf whose parsers are given the calibrations")
     arguments = parser.parse_args()
-    for name in arguments.only or WORKS:
-        rows = measure_scores(name, arguments.data, arguments.into)
+    for name in arguments.only or (WORKS if arguments.what == "scores" else JOINING):
+        if arguments.what == "scores":
+            rows = measure_scores(name, arguments.data, arguments.into)
+        else:
+            rows = measure_several(name, arguments.data)
         for row in rows:
             print(f"{row.work:12} {row.metric:44} {row.value:.4f}  n {row.n}", flush=True)
-        keep_results(NAME, rows, tell_command("benchmarks.assistant"), replace_works=[name])
+        merge_results(NAME, rows, tell_command("benchmarks.assistant"))
 
 
 def measure_scores(name: str, folder: Path, shelf: Path | None) -> list[ResultRow]:
@@ -126,6 +145,50 @@ def measure_scores(name: str, folder: Path, shelf: Path | None) -> list[ResultRo
         *_describe_calibration(name, decoder, [examples[row] for row in inside], [answers[row] for row in inside]),
         *_describe_scope(name, decoder, calibration, [answers[row] for row in inside], groups),
     ]
+
+
+def measure_several(name: str, folder: Path) -> list[ResultRow]:
+    """Return how often joined test utterances are cut where they were joined, and single ones by mistake."""
+    work = WORKS[name]
+    checkpoint = load_checkpoint(SHIPPED / name)
+    model, decoder = widen_weights(checkpoint.model), checkpoint.facts.labels.decoder(checkpoint.facts.calibration)
+    examples = load_examples(str(folder / work.data), split="test", locale=work.language)
+    random = np.random.default_rng(0)
+    joined, cuts = [], []
+    for index in range(_JOINED):
+        first, second = (examples[row].text for row in random.choice(len(examples), 2, replace=False))
+        first = first.rstrip(_MARKS)
+        connective = JOINING[name][index % len(JOINING[name])]
+        joined.append(first + connective + second)
+        cuts.append(len(first + connective))
+    known: dict[str, Parse] = {}
+
+    def split(texts: Sequence[str]) -> list[list[Parse]]:
+        """Split texts; what has to be parsed for that is found first, and parsed together."""
+        wanted = dict.fromkeys(part for text in texts for part in _list_parts(text) if part not in known)
+        answers = compute_logits(model, list(wanted))
+        known.update(zip(wanted, decide(decoder, list(wanted), answers), strict=True))
+        return [split_commands(text, known.__getitem__) for text in texts]
+
+    found = np.array(
+        [[parse.offset for parse in parses] == [0, cut] for parses, cut in zip(split(joined), cuts, strict=True)]
+    )
+    texts = [example.text for example in examples]
+    several = [text for text in texts if find_cuts(text)]
+    falsely = np.zeros(len(texts), bool)
+    falsely[: len(several)] = [len(parses) > 1 for parses in split(several)]
+    return [_share(name, "joined sentences right", found), _share(name, "false splits", falsely)]
+
+
+def _list_parts(text: str) -> list[str]:
+    parts: list[str] = []
+
+    def note(part: str) -> Parse:
+        parts.append(part)
+        return Parse("", 0.5, (), part, False, 0)
+
+    split_commands(text, note)
+    return parts
 
 
 def _describe_calibration(
