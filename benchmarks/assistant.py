@@ -4,6 +4,8 @@
     python -m benchmarks.assistant scores --data DATA [--only mtop-en] [--into pqrnn/zoo/checkpoints]
     # sentences of two commands, joined from test utterances, and all single ones
     python -m benchmarks.assistant several --data DATA [--only mtop-en]
+    # names that no training utterance has, without and with a list of them
+    python -m benchmarks.assistant names [--only mtop-en]
 
 The test split is looked at once per reported row; calibrations are fitted on development data, texts out of scope
 included. "other kinds" are intents of MASSIVE of which no utterance was among the texts that were fitted on. With
@@ -40,6 +42,7 @@ from pqrnn.zoo.shelf import SHIPPED
 from runtime_py.commands import find_cuts, split_commands
 from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.decoder import Decoder, Parse
+from runtime_py.values.parsing import KnownNames
 
 NAME = "assistant"
 # Intents of MASSIVE and domains of CLINC150 that no other parser of the zoo is for.
@@ -86,22 +89,58 @@ JOINING = {
     "snips-en": (" and ", " and then ", ", ", ". "),
 }
 _JOINED = 600  # sentences
+# Utterances with a name, as MTOP has them, and the slot that the name fills.
+NAMING = {
+    "mtop-en": (("call {}", "CONTACT"), ("send a message to {}", "RECIPIENT"), ("please call {} now", "CONTACT")),
+    "mtop-de": (
+        ("ruf {} an", "CONTACT"),
+        ("schick eine Nachricht an {}", "RECIPIENT"),
+        ("bitte {} anrufen", "CONTACT"),
+    ),
+    "mtop-es": (("llama a {}", "CONTACT"), ("envía un mensaje a {}", "RECIPIENT"), ("llama a {} ahora", "CONTACT")),
+    "mtop-fr": (
+        ("appelle {}", "CONTACT"),
+        ("envoie un message à {}", "RECIPIENT"),
+        ("appelle {} maintenant", "CONTACT"),
+    ),
+    "mtop-hi": (("{} को कॉल करें", "CONTACT"), ("{} को संदेश भेजें", "RECIPIENT"), ("कृपया {} को कॉल करो", "CONTACT")),
+    "mtop-th": (("โทรหา {}", "CONTACT"), ("ส่งข้อความถึง {}", "RECIPIENT"), ("ช่วยโทรหา {}", "CONTACT")),
+}
+NAMES = (
+    "kid-2",
+    "A&B",
+    "room 12b",
+    "Xochitl",
+    "Xochitl's room",
+    "Jean-Luc O'Neill",
+    "D'Angelo & Sons",
+    "Müller-Lüdenscheidt",
+    "unit 7/3",
+    "R2-D2",
+    "Zoë",
+    "Nguyễn Thị Minh",
+    "Wi-Fi guy",
+    "dad's work 2",
+    "ชาติชาย",
+    "अद्वैत",
+)
+_ALL = {"scores": tuple(WORKS), "several": tuple(JOINING), "names": tuple(NAMING)}
 _MARKS = ".?!। "
 
 
 def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("scores", "several"), help="what is measured")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("what", choices=("scores", "several", "names"), help="what is measured")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the data sets")
     parser.add_argument("--only", action="append", choices=tuple(WORKS), help="only this parser; again for more")
     parser.add_argument("--into", type=Path, help="shelf whose parsers are given the calibrations")
     arguments = parser.parse_args()
-    for name in arguments.only or (WORKS if arguments.what == "scores" else JOINING):
+    for name in arguments.only or _ALL[arguments.what]:
         if arguments.what == "scores":
             rows = measure_scores(name, arguments.data, arguments.into)
         else:
-            rows = measure_several(name, arguments.data)
+            rows = measure_several(name, arguments.data) if arguments.what == "several" else measure_names(name)
         for row in rows:
             print(f"{row.work:12} {row.metric:44} {row.value:.4f}  n {row.n}", flush=True)
         merge_results(NAME, rows, tell_command("benchmarks.assistant"))
@@ -178,6 +217,32 @@ def measure_several(name: str, folder: Path) -> list[ResultRow]:
     falsely = np.zeros(len(texts), bool)
     falsely[: len(several)] = [len(parses) > 1 for parses in split(several)]
     return [_share(name, "joined sentences right", found), _share(name, "false splits", falsely)]
+
+
+def measure_names(name: str) -> list[ResultRow]:
+    """Return how often a slot is just the name, for names that training data do not have."""
+    checkpoint = load_checkpoint(SHIPPED / name)
+    labels = checkpoint.facts.labels
+    decoder = labels.decoder(checkpoint.facts.calibration)
+    wanted = [(text.format(each), f"SL:{slot}", each) for text, slot in NAMING[name] for each in NAMES]
+    texts = [text for text, _, _ in wanted]
+    answers = compute_logits(widen_weights(checkpoint.model), texts)
+    known = KnownNames({"CONTACT": NAMES, "RECIPIENT": NAMES}, labels.tags)
+    favoured = [
+        answer._replace(tags=known.favour(answer.tags, answer.spans, text.encode()))
+        for text, answer in zip(texts, answers, strict=True)
+    ]
+    rows = []
+    for metric, given in (("unseen names right", answers), ("unseen names right, with a list of them", favoured)):
+        parses = decide(decoder, texts, given)
+        right = [
+            [(slot.label, slot.text) for slot in parse.slots if slot.label in known.names] == [(label, each)]
+            for parse, (_, label, each) in zip(parses, wanted, strict=True)
+        ]
+        rows.append(_share(name, metric, np.array(right)))
+        missed = sorted({each for (_, _, each), hit in zip(wanted, right, strict=True) if not hit})
+        print(f"{name}: {metric}: wrong at least once: {', '.join(missed) or 'none'}")
+    return rows
 
 
 def _list_parts(text: str) -> list[str]:

@@ -1,15 +1,21 @@
 """What a parser does for an assistant beyond parsing one text as one command."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, cast
 
 from runtime_py.commands import split_commands
 from runtime_py.decode.decoder import Parse, encode_text
 from runtime_py.errors import CalibrationMissingError
 from runtime_py.package_format.manifest import Manifest
 
+if TYPE_CHECKING:
+    from runtime_py.parser import Parser
+    from runtime_py.values.parsing import ValueParser
+
 
 class Assistant(ABC):
-    """Several commands in a sentence, on top of a parser of one."""
+    """Several commands in a sentence, and names that are known at run time, on top of a parser of one text."""
 
     @property
     @abstractmethod
@@ -45,3 +51,26 @@ class Assistant(ABC):
                 "Calibrate the parser (`pqrnn calibrate`) and compile it again."
             )
         return split_commands(encode_text(text)[0], lambda part: self(part, alternatives=alternatives))
+
+    def with_values(self, values: Mapping[str, Iterable[str] | Mapping[str, Iterable[str]]]) -> "ValueParser":
+        """Return a parser that knows the names of a house; this one stays as it is.
+
+        A slot's text is resolved to a name as it is written, folded (case, accents, marks and spaces do not count), or
+        near by edit distance; ``Slot.value`` says which, or what is nearest. A known name also makes its slot more
+        probable, where the parse is close (`runtime_py.values`).
+
+        Args:
+            values: For each slot a list of names, or for each id its names: ``{"area": ["kitchen", "attic"], "device":
+                {"light.k1": ["lamp", "reading light"]}}``. The prefix ``SL:`` of a slot may be left out.
+
+        Raises:
+            ValuesError: The parser has no such slot, or names are no texts.
+        """
+        from runtime_py.values.parsing import ValueParser
+
+        return ValueParser(self._plain, values)
+
+    @property
+    def _plain(self) -> "Parser":
+        """The parser without names: itself, but for one that has names."""
+        return cast("Parser", self)

@@ -36,6 +36,10 @@ class CalibrationMissingError(PackageError):
     """The package has no calibration, which is needed for what was asked of it."""
 
 
+class ValuesError(ParserError, ValueError):
+    """Names that were given at run time are for no slot of the parser, or are no names."""
+
+
 class UpdateError(ParserError):
     """An update cannot be made or applied; the package that it was for stays what it is."""
 

@@ -198,7 +198,7 @@ class Parser(Assistant):
         """
         shown, raw = encode_text(text)
         with self._session.lock:
-            return self._decide(shown, raw, self._run(shown, raw), alternatives)
+            return self.decide_logits(shown, raw, self._run(shown, raw), alternatives)
 
     def parse_batch(self, texts: Iterable[str | bytes], *, alternatives: int = 0) -> list[Parse]:
         """Parse several texts; the results are in their order, and decide as single calls do.
@@ -211,7 +211,7 @@ class Parser(Assistant):
         """
         encoded = [encode_text(text) for text in texts]
         pairs = zip(encoded, self._logits_batch(encoded), strict=True)
-        return [self._decide(shown, raw, logits, alternatives) for (shown, raw), logits in pairs]
+        return [self.decide_logits(shown, raw, logits, alternatives) for (shown, raw), logits in pairs]
 
     def logits(self, text: str | bytes) -> Logits:
         """Return the numbers behind a parse; raises as a call does."""
@@ -275,7 +275,8 @@ class Parser(Assistant):
     # What the compiled functions return lies in memory of the session, and goes with it: it is read, or copied,
     # before the lock of the session is given back.
 
-    def _decide(self, shown: str, raw: bytes, logits: Logits, alternatives: int) -> Parse:
+    def decide_logits(self, shown: str, raw: bytes, logits: Logits, alternatives: int = 0) -> Parse:
+        """Return what logits mean, of a text and its bytes (`encode_text`)."""
         intent, tags, spans, truncated, _ = logits
         return self._rejection.apply(self._decoder.parse(shown, raw, intent, tags, spans, truncated, alternatives))
 

@@ -17,6 +17,7 @@ from runtime_py.decode.calibration import Calibration, judge, judge_slot, log_pr
 from runtime_py.decode.frame_search import Frames
 from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.tags import TagScheme, WordSpan
+from runtime_py.values.names import Value
 
 _LONGEST_TAIL = 64  # bytes that may be given up to end a cut text at a space
 Outcome = Literal["parsed", "rejected"]
@@ -35,6 +36,7 @@ class Slot:
         end: Index of the code point after its last.
         score: Probability that label, beginning and end are right; None from a parser without a calibration. It tells
             no two slots apart.
+        value: What the text stands for, from a parser with names (`Parser.with_values`); None for other slots.
     """
 
     label: str
@@ -42,6 +44,7 @@ class Slot:
     start: int
     end: int
     score: float | None = field(default=None, compare=False)
+    value: Value | None = None
 
     def __repr__(self) -> str:
         """Show the fields in order, without their names."""
@@ -49,8 +52,12 @@ class Slot:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, ready for JSON."""
-        said = {"label": self.label, "text": self.text, "start": self.start, "end": self.end}
-        return said if self.score is None else said | {"score": self.score}
+        said: dict[str, Any] = {"label": self.label, "text": self.text, "start": self.start, "end": self.end}
+        if self.score is not None:
+            said["score"] = self.score
+        if self.value is not None:
+            said["value"] = self.value.to_dict()
+        return said
 
 
 @dataclass(frozen=True, slots=True)

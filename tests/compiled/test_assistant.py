@@ -13,7 +13,7 @@ from tiny_package import write_package
 from runtime_py import Parser
 from runtime_py.cli import main
 from runtime_py.decode.calibration import SUMMARY, Calibration, RightModel, ScopeModel, SlotModel, Threshold
-from runtime_py.errors import CalibrationMissingError
+from runtime_py.errors import CalibrationMissingError, ValuesError
 from runtime_py.package_format.package import open_package, seal
 
 TEXTS = ["play some jazz", "wake me at seven and play some jazz", "", "पाँच"]
@@ -77,6 +77,22 @@ def test_a_package_without_calibration_says_what_to_do(tiny_path: Path) -> None:
         Parser.load(tiny_path, min_score="recommended")
     with pytest.raises(ValueError, match="min_score is 2"):
         Parser.load(tiny_path, min_score=2)
+
+
+def test_names_are_known_at_run_time(calibrated: Path) -> None:
+    with Parser.load(calibrated) as parser:
+        plain = parser("play some jazz")
+        label = parser.manifest.labels.tags[1].partition("-")[2]
+        known = parser.with_values({label: {"j": ["Jazz"]}})
+        found = known("play some jazz")
+        assert [slot.value.id for slot in found.slots if slot.value and slot.text == "jazz"] == ["j"]
+        assert known.parse_batch(["play some jazz"]) == [found]
+        assert known.parse_all("play some jazz")[0].slots == found.slots
+        other = known.with_values({label: ["x"]})("play some jazz")
+        assert {slot.value.how for slot in other.slots if slot.value} == {"unresolved"}
+        assert parser("play some jazz") == plain
+        with pytest.raises(ValuesError, match="no slot of this parser"):
+            parser.with_values({"nothing": ["x"]})
 
 
 def test_the_command_line_of_a_board_has_the_same_options(calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
