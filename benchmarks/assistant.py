@@ -32,8 +32,8 @@ from pqrnn import calibrate
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.data.loader import load_examples
-from pqrnn.evaluation.calibrating import are_right, calibration_error
-from pqrnn.evaluation.metrics import area_under_curve, make_estimate
+from pqrnn.evaluation.calibrating import are_right
+from pqrnn.evaluation.metrics import area_under_curve, calibration_error
 from pqrnn.evaluation.prediction import Prediction, compute_logits, decide
 from pqrnn.evaluation.results import ResultRow
 from pqrnn.model.int8 import widen_weights
@@ -42,6 +42,7 @@ from pqrnn.zoo.shelf import SHIPPED
 from runtime_py.commands import find_cuts, split_commands
 from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.decoder import Decoder, Parse
+from runtime_py.parity.metrics import make_estimate
 from runtime_py.values.parsing import KnownNames
 
 NAME = "assistant"

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pqrnn.data.examples import Example
 from pqrnn.errors import CalibrationError
 from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
-from pqrnn.evaluation.metrics import area_under_curve
+from pqrnn.evaluation.metrics import area_under_curve, calibration_error
 from pqrnn.evaluation.prediction import Prediction, decide
 from runtime_py.decode.calibration import (
     CLIP,
@@ -36,7 +36,6 @@ from runtime_py.decode.labels import Labels
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-BINS = 15  # of the expected calibration error, as usual since Guo et al. 2017
 KEPT = 0.96  # share of development utterances that the recommended threshold keeps: 95 % and what chance may take
 LEAST, LEAST_OUTSIDE = 50, 20  # utterances and texts out of scope that a fit takes
 _FOLDS = 5
@@ -133,16 +132,14 @@ def fit_calibration(
     )
 
 
-def calibration_error(scores: npt.ArrayLike, right: npt.ArrayLike, bins: int = BINS) -> float:
-    """Return the expected calibration error.
+def refit_calibration(
+    before: Calibration | None, labels: Labels, examples: Sequence[Example], answers: Sequence[Prediction]
+) -> Calibration | None:
+    """Return a calibration for a parser whose weights have changed, where it had one.
 
-    That is how far the mean score of the parses with about the same score is from the share of them that is right, on
-    average over all (Naeini et al. 2015); bins have equal widths.
+    Texts out of scope are not at hand any more, so that nothing is said of the scope.
     """
-    shares, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)
-    places = np.minimum((shares * bins).astype(int), bins - 1)
-    sums = np.bincount(places, shares - hits, minlength=bins)
-    return float(np.abs(sums).sum() / max(len(shares), 1))
+    return None if before is None or len(examples) < LEAST else fit_calibration(labels, examples, answers)
 
 
 def are_right(decoder: Decoder, examples: Sequence[Example], answers: Sequence[Prediction]) -> Bools:

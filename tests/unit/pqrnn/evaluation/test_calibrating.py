@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pqrnn.data.examples import Example
 from pqrnn.errors import CalibrationError
-from pqrnn.evaluation.calibrating import are_right, calibration_error, fit_calibration, fit_logistic
+from pqrnn.evaluation.calibrating import are_right, fit_calibration, fit_logistic, refit_calibration
+from pqrnn.evaluation.metrics import calibration_error
 from pqrnn.evaluation.prediction import Prediction, decide
 from runtime_py.decode.labels import Labels
 
@@ -107,3 +108,14 @@ def test_the_error_is_the_mean_distance_of_scores_and_shares() -> None:
 def test_a_logistic_fit_is_finite_whatever_it_is_given(rows: list[tuple[float, bool]]) -> None:
     inputs = np.array([[value, 1.0] for value, _ in rows])
     assert np.isfinite(fit_logistic(inputs, np.array([hit for _, hit in rows]), ridge=1.0)).all()
+
+
+def test_other_weights_get_a_calibration_of_their_own_where_there_was_one() -> None:
+    examples, answers = make_answers(60, 3.0)
+    before = fit_calibration(LABELS, examples, answers, make_answers(30, 0.1, shift=-8.0)[1])
+    other = make_answers(60, 1.0)[1]
+    assert refit_calibration(None, LABELS, examples, other) is None
+    found = refit_calibration(before, LABELS, examples, other)
+    assert found is not None
+    assert (found.scope, found == before) == (None, False)
+    assert refit_calibration(before, LABELS, examples[:9], other[:9]) is None
