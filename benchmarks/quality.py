@@ -47,7 +47,6 @@ from pqrnn.model.parser import ParserModel
 from pqrnn.run_folder import FACTS, WEIGHTS
 from runtime_py import Parser
 from runtime_py.decode.decoder import Decoder
-from runtime_py.decode.tags import WordSpan
 
 NAME = "quality"
 PLAIN = "largest logits alone"
@@ -65,9 +64,9 @@ _AVERAGED = (
 class PlainDecoder(Decoder):
     """A decoder that takes the largest logits, whether they are well-formed together or not."""
 
-    def decide(self, intent: npt.NDArray[np.float32], tags: npt.NDArray[np.float32]) -> tuple[int, list[WordSpan]]:
-        """Return the index of the intent, and the slots as runs of words, as `Decoder.decide` does."""
-        return int(intent.argmax()), self.scheme.spans(tags.argmax(axis=1).tolist()) if len(tags) else []
+    def choose_tags(self, intent: npt.NDArray[np.float32], tags: npt.NDArray[np.float32]) -> tuple[int, list[int]]:
+        """Return the index of the intent, and that of each word's tag, as `Decoder.choose_tags` does."""
+        return int(intent.argmax()), tags.argmax(axis=1).tolist() if len(tags) else []
 
 
 def main() -> None:

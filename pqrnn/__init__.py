@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pqrnn.api import (
         average,
+        calibrate,
         compile,
         distill,
         distill_encoder,
@@ -41,6 +42,7 @@ _EXPORTS = {
     "TrainRecipe": "pqrnn.recipes.recipes",
     "average": "pqrnn.api",
     "build": "pqrnn.building.build",
+    "calibrate": "pqrnn.api",
     "change": "pqrnn.recipes.fields",
     "compile": "pqrnn.api",
     "distill": "pqrnn.api",
@@ -63,6 +65,7 @@ __all__ = [
     "TrainRecipe",
     "average",
     "build",
+    "calibrate",
     "change",
     "compile",
     "distill",

@@ -20,9 +20,10 @@ from pqrnn.run_folder import ENCODER, FACTS, STATE, WEIGHTS
 from pqrnn.weight_files import LARGEST_WEIGHTS, check_enough, load_tensors
 from runtime_py.atomic_files import write_atomic
 from runtime_py.bounded_files import JSON_ERRORS, check_extent, check_regular, is_deeper, read_bounded, shorten
+from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.labels import Labels
 from runtime_py.errors import SchemaError
-from runtime_py.package_format.manifest_codec import check_labels
+from runtime_py.package_format.manifest_codec import check_calibration, check_labels
 
 FORMAT = 1
 LARGEST_FACTS = 16 << 20  # bytes
@@ -45,6 +46,7 @@ class Facts(msgspec.Struct, Generic[Config], frozen=True, forbid_unknown_fields=
         metrics: Scores on the development split, as fractions of 1.
         lengths: [words, bytes, texts] over the training texts: how length buckets are chosen.
         golden_texts: Training texts that every compiled variant is checked with.
+        calibration: What turns its logits into probabilities (`pqrnn calibrate`); None where none was fitted.
     """
 
     format: int = FORMAT
@@ -56,6 +58,7 @@ class Facts(msgspec.Struct, Generic[Config], frozen=True, forbid_unknown_fields=
     metrics: dict[str, Any]
     lengths: list[tuple[Length, Length, Length]]
     golden_texts: list[str]
+    calibration: Calibration | None = None
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -69,6 +72,11 @@ def save_checkpoint(folder: Path, model: Network, facts: Facts[Any]) -> None:
     """Write both files, each atomically, the facts last: a folder with facts is whole."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.stored().items()}
     write_atomic(folder / WEIGHTS, save(weights))
+    save_facts(folder, facts)
+
+
+def save_facts(folder: Path, facts: Facts[Any]) -> None:
+    """Write `checkpoint.json` alone, atomically, beside the weights that are there."""
     write_atomic(folder / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
 
 
@@ -127,6 +135,7 @@ def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
         ) from error
     try:
         check_labels(facts.labels, str(path))
+        check_calibration(facts.calibration, facts.labels, str(path))
     except SchemaError as error:
         raise CheckpointError(str(error)) from error
     if facts.format != FORMAT:

@@ -79,6 +79,10 @@ class QuantizationError(PqrnnError):
     """A parser cannot be quantized."""
 
 
+class CalibrationError(PqrnnError):
+    """A calibration cannot be fitted, or does not fit its parser."""
+
+
 class AveragingError(PqrnnError):
     """Parsers cannot be averaged."""
 

@@ -18,6 +18,7 @@ from pqrnn.checkpoint import Checkpoint, read_revision, save_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.dataset.segmented import segment_examples
 from pqrnn.errors import QuantizationError
+from pqrnn.evaluation.calibrating import refit_calibration
 from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.prediction import compute_logits
 from pqrnn.features.word_table import WordFeatures
@@ -112,6 +113,7 @@ def quantize_checkpoint(
         revision=read_revision(),
         training={**checkpoint.facts.training, "quantized": "after training", "trained_by": checkpoint.facts.revision},
         metrics={"dev": scores.as_dict()},
+        calibration=refit_calibration(checkpoint.facts.calibration, labels, development, answers),
     )
     folder.mkdir(parents=True, exist_ok=True)
     save_checkpoint(folder, quantized, facts)

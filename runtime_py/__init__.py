@@ -19,12 +19,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runtime_py.decode.decoder import Parse, Slot
+    from runtime_py.decode.decoder import Alternative, Parse, Slot
     from runtime_py.errors import DeviceFallback, ParserError
     from runtime_py.execute.logits import Logits
     from runtime_py.parser import Parser
 
 _EXPORTS = {
+    "Alternative": "runtime_py.decode.decoder",
     "DeviceFallback": "runtime_py.errors",
     "Logits": "runtime_py.execute.logits",
     "Parse": "runtime_py.decode.decoder",
@@ -33,7 +34,7 @@ _EXPORTS = {
     "Slot": "runtime_py.decode.decoder",
 }
 
-__all__ = ["DeviceFallback", "Logits", "Parse", "Parser", "ParserError", "Slot"]
+__all__ = ["Alternative", "DeviceFallback", "Logits", "Parse", "Parser", "ParserError", "Slot"]
 
 
 def __getattr__(name: str) -> Any:

@@ -94,6 +94,16 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         default="auto",
         help="what to run on; `gpu` falls back to the processor and says so (default auto)",
     )
+    parse.add_argument(
+        "--min-score",
+        type=_share,
+        metavar="P",
+        help="reject parses of a smaller probability, or of the threshold that is `recommended` for the package",
+    )
+    parse.add_argument(
+        "--alternatives", type=_whole, default=0, metavar="K", help="also name the K most probable intents"
+    )
+    parse.add_argument("--all", action="store_true", help="a text may hold several commands: parse each of them")
 
     check = _add_verb(
         verbs,
@@ -210,6 +220,15 @@ def _whole(text: str) -> int:
     return number
 
 
+def _share(text: str) -> Any:
+    if text == "recommended":
+        return text
+    number = float(text)
+    if not 0.0 <= number <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number from 0 to 1, or 'recommended'")
+    return number
+
+
 def _seconds(text: str) -> float:
     number = float(text)
     if not number >= 0.1:
@@ -227,8 +246,9 @@ def _parse(options: argparse.Namespace) -> int:
         variant=options.variant,
         device=options.device,
         on_long="truncate" if options.truncate else "error",
+        min_score=options.min_score,
     ) as parser:
-        return parse_texts(parser, texts_to_parse(options.text), options.json)
+        return parse_texts(parser, texts_to_parse(options.text), options.json, options.alternatives, options.all)
 
 
 def _check(options: argparse.Namespace) -> int:

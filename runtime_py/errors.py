@@ -32,6 +32,14 @@ class SignatureError(PackageError):
     """The package is not signed as demanded: by nobody, by another key, or it was changed after it was signed."""
 
 
+class CalibrationMissingError(PackageError):
+    """The package has no calibration, which is needed for what was asked of it."""
+
+
+class ValuesError(ParserError, ValueError):
+    """Names that were given at run time are for no slot of the parser, or are no names."""
+
+
 class UpdateError(ParserError):
     """An update cannot be made or applied; the package that it was for stays what it is."""
 

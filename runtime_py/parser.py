@@ -8,11 +8,13 @@ from threading import get_ident
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from runtime_py.assistant import Assistant
 from runtime_py.decode.decoder import Parse, cut_text, encode_text
+from runtime_py.decode.rejection import MinScore, choose_rejection
 from runtime_py.device.preflight import check_code, check_runtime, this_machine
 from runtime_py.device.selection import Device, Selection, select_variant
 from runtime_py.errors import DeviceError, DeviceFallback, InputTooLongError, ParserClosedError
-from runtime_py.execute.entry import EntryFunction
+from runtime_py.execute.entry import EntryFunction, choose_entry
 from runtime_py.execute.live_session import LiveSession
 from runtime_py.execute.logits import Logits
 from runtime_py.execute.session import Session
@@ -24,7 +26,7 @@ from runtime_py.trust.requirement import required_keys
 OnLong = Literal["error", "truncate"]
 
 
-class Parser:
+class Parser(Assistant):
     """A compiled parser, ready to run.
 
     One parser may be used from several threads: a lock lets one call at a time run on it. Threads do not make it
@@ -54,7 +56,8 @@ class Parser:
         self._session = session
         self._arguments = arguments
         self._limit = package.manifest.buckets[-1].bytes
-        self._decoder = package.manifest.labels.decoder()
+        self._decoder = package.manifest.labels.decoder(package.manifest.calibration)
+        self._rejection = choose_rejection(arguments.get("min_score"), package.manifest.calibration, str(package.path))
 
     @classmethod
     def load(
@@ -69,6 +72,7 @@ class Parser:
         strict: bool = True,
         self_test: bool = True,
         require_signature: str | Path | Sequence[str | Path] | None = None,
+        min_score: MinScore | None = None,
     ) -> Self:
         """Load a package: check it against this machine, verify the digest of the code, then load the code.
 
@@ -97,15 +101,18 @@ class Parser:
                 use with this GPU and driver (`runtime_py.device.gpu_selftest`): takes seconds to a minute, once.
             require_signature: Files of public keys, one of which has to have signed the package; every file is verified
                 then, ``verify`` or not. By default those of $PQRNN_REQUIRE_SIGNATURE; none for an empty list.
+            min_score: Parses with a smaller score are answered with ``outcome="rejected"``; ``recommended`` takes the
+                threshold of the package's calibration. By default nothing is rejected.
 
         Raises:
-            PackageError: The package is missing, damaged, of another format, or (SignatureError) not signed so.
+            PackageError: The package is missing, damaged, of another format, (SignatureError) not signed so, or
+                (CalibrationMissingError) has no calibration that could recommend a threshold.
             KeyFileError: A key cannot be used.
             UnsupportedTargetError: No variant runs on this machine, or (RuntimeMismatchError) not with the installed
                 runtime.
             DeviceError: The runtime refuses the module; or the GPU does, or it fails its self-test, and the variant was
                 named.
-            ValueError: ``threads``, ``device`` or ``on_long`` is out of range.
+            ValueError: ``threads``, ``device``, ``on_long`` or ``min_score`` is out of range.
         """
         if on_long not in ("error", "truncate"):
             raise ValueError(f"on_long is {on_long!r}, expected 'error' or 'truncate'")
@@ -121,9 +128,11 @@ class Parser:
             "strict": strict,
             "self_test": self_test,
             "require_signature": (keys := required_keys(require_signature)),
+            "min_score": min_score,
         }
         package = open_package(path, keys=keys)
         manifest, where = package.manifest, str(path)
+        choose_rejection(min_score, manifest.calibration, where)  # what cannot be is said before code is loaded
         machine = this_machine()
         check_runtime(manifest, machine, where, strict)
         refused: dict[str, str] = {}
@@ -175,12 +184,13 @@ class Parser:
         with self._session.lock:
             return self._session.take()
 
-    def __call__(self, text: str | bytes) -> Parse:
+    def __call__(self, text: str | bytes, *, alternatives: int = 0) -> Parse:
         """Parse one text.
 
         Args:
             text: A string, or UTF-8 bytes. Invalid bytes read as U+FFFD; zero bytes separate words; an empty text has
                 an intent and no slots.
+            alternatives: How many of the most probable intents to name, that of the parse first.
 
         Raises:
             InputTooLongError: The text does not fit and the policy is ``error``.
@@ -188,9 +198,9 @@ class Parser:
         """
         shown, raw = encode_text(text)
         with self._session.lock:
-            return self._parse(shown, raw)
+            return self.decide_logits(shown, raw, self._run(shown, raw), alternatives)
 
-    def parse_batch(self, texts: Iterable[str | bytes]) -> list[Parse]:
+    def parse_batch(self, texts: Iterable[str | bytes], *, alternatives: int = 0) -> list[Parse]:
         """Parse several texts; the results are in their order, and decide as single calls do.
 
         In a package that was compiled with ``--batch N``, N texts of one length bucket share a call, which is faster
@@ -201,10 +211,7 @@ class Parser:
         """
         encoded = [encode_text(text) for text in texts]
         pairs = zip(encoded, self._logits_batch(encoded), strict=True)
-        return [
-            self._decoder.parse(shown, raw, logits.intent, logits.tags, logits.spans, logits.truncated)
-            for (shown, raw), logits in pairs
-        ]
+        return [self.decide_logits(shown, raw, logits, alternatives) for (shown, raw), logits in pairs]
 
     def logits(self, text: str | bytes) -> Logits:
         """Return the numbers behind a parse; raises as a call does."""
@@ -262,15 +269,16 @@ class Parser:
     def needs_rerun(self, text: str | bytes) -> bool:
         """Return whether this text runs twice, since the guessed number of words chooses too small a bucket."""
         shown, raw = encode_text(text)
-        guessed = _choose(self.entries, len(raw), guess_words(shown, raw))
+        guessed = choose_entry(self.entries, len(raw), guess_words(shown, raw))
         return len(raw) <= self._limit and guessed.words < self._logits(shown, raw).bucket
 
     # What the compiled functions return lies in memory of the session, and goes with it: it is read, or copied,
     # before the lock of the session is given back.
 
-    def _parse(self, shown: str, raw: bytes) -> Parse:
-        intent, tags, spans, truncated, _ = self._run(shown, raw)
-        return self._decoder.parse(shown, raw, intent, tags, spans, truncated)
+    def decide_logits(self, shown: str, raw: bytes, logits: Logits, alternatives: int = 0) -> Parse:
+        """Return what logits mean, of a text and its bytes (`encode_text`)."""
+        intent, tags, spans, truncated, _ = logits
+        return self._rejection.apply(self._decoder.parse(shown, raw, intent, tags, spans, truncated, alternatives))
 
     def _logits(self, shown: str | None, raw: bytes) -> Logits:
         with self._session.lock:
@@ -290,10 +298,10 @@ class Parser:
             entry = entries[-1]
         else:
             words = guess_words(raw.decode("utf-8", "replace") if shown is None else shown, raw)
-            entry = _choose(entries, size, words)
+            entry = choose_entry(entries, size, words)
         outputs = entry.run(raw)
         if outputs.count > entry.words:
-            larger = _choose(entries, size, outputs.count)
+            larger = choose_entry(entries, size, outputs.count)
             if larger is not entry:
                 entry = larger
                 outputs = entry.run(raw)
@@ -349,21 +357,13 @@ class Parser:
             buckets = {entry.words: bucket for bucket, entry in enumerate(entries)}
             for index, (shown, raw) in enumerate(encoded):
                 if len(raw) <= self._limit:
-                    bucket = buckets[_choose(entries, len(raw), guess_words(shown, raw)).words]
+                    bucket = buckets[choose_entry(entries, len(raw), guess_words(shown, raw)).words]
                     groups.setdefault(bucket, []).append(index)
         return list(groups.items())
 
 
 def _load_again(kind: type[Parser], arguments: dict[str, Any]) -> Parser:
     return kind.load(**arguments)
-
-
-def _choose(entries: tuple[EntryFunction, ...], size: int, words: int) -> EntryFunction:
-    """Find the smallest bucket for that many bytes and words; the largest one where none is large enough."""
-    for entry in entries:
-        if entry.words >= words and entry.bytes >= size:
-            return entry
-    return entries[-1]
 
 
 def _open(

@@ -122,6 +122,7 @@ def describe_package(
         files={},
         batch=batch,
         tokenizer=tokenizer,
+        calibration=facts.calibration,
     )
 
 

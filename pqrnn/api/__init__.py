@@ -5,6 +5,7 @@ that a stop at any time leaves whole, and goes on with the same call. Settings c
 PyTorch is imported when a function runs.
 """
 
+from pqrnn.api.calibrating import calibrate
 from pqrnn.api.encoders import distill_encoder
 from pqrnn.api.finishing import average, compile, evaluate, load_checkpoint, quantize
 from pqrnn.api.learning import distill, finetune, train
@@ -13,6 +14,7 @@ from pqrnn.api.runs import PathLike
 __all__ = [
     "PathLike",
     "average",
+    "calibrate",
     "compile",
     "distill",
     "distill_encoder",

@@ -149,7 +149,7 @@ def evaluate(run: PathLike, data: str, *, split: str = "test", lang: str | None 
     model, facts = load_teacher(Path(run))
     examples = load_examples(data, split=split, locale=lang)
     predictions = compute_logits(model, [example.text for example in examples])
-    return evaluate_predictions(examples, predictions, facts.labels.decoder())
+    return evaluate_predictions(examples, predictions, facts.labels.decoder(facts.calibration))
 
 
 def load_checkpoint(run: PathLike) -> Checkpoint:

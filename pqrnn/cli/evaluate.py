@@ -45,7 +45,7 @@ def evaluate(
 
     model, facts = load_teacher(find_run(run))
     examples = load_examples(data, split=split, locale=lang)
-    decoder = facts.labels.decoder()
+    decoder = facts.labels.decoder(facts.calibration)
     answers = compute_logits(model, [example.text for example in examples])
     train = (
         load_examples(data, split="train", locale=lang)
@@ -70,6 +70,9 @@ def evaluate(
         ("figure", "value", "95 % interval", "utterances"),
         _rows(whole),
     )
+    if whole.calibration_error is not None:
+        kind = "calibrated scores" if facts.calibration is not None else "softmax, for want of `pqrnn calibrate`"
+        typer.echo(f"expected calibration error: {100 * whole.calibration_error:.2f} points ({kind})")
     if len(parts) > 1:
         for language, part in parts.items():
             show_table(f"{language}", ("figure", "value", "95 % interval", "utterances"), _rows(part))

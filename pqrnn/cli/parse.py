@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.locate import find_package
 from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, VariantOption
+
+if TYPE_CHECKING:
+    from runtime_py.decode.rejection import MinScore
 
 
 @app.command(
@@ -29,6 +32,18 @@ def parse(
             "--truncate", help="Read what fits of a text that is too long, and say so, instead of refusing it."
         ),
     ] = False,
+    min_score: Annotated[
+        str | None,
+        typer.Option(
+            help="Reject parses of a smaller probability: a number from 0 to 1, or `recommended` for the threshold of "
+            "the package's calibration. A rejected parse is shown as the best guess.",
+            show_default=False,
+        ),
+    ] = None,
+    alternatives: Annotated[int, typer.Option(min=0, help="Also name so many of the most probable intents.")] = 0,
+    several: Annotated[
+        bool, typer.Option("--all", help="A text may hold several commands, as `lights off and lock the door`.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Parse texts with a compiled package: intent and slots, with --json one JSON object a line.
@@ -41,8 +56,24 @@ def parse(
     from runtime_py.tools.parse_texts import parse_texts
 
     with Parser.load(
-        find_package(package), variant=variant, device=device, on_long="truncate" if truncate else "error"
+        find_package(package),
+        variant=variant,
+        device=device,
+        on_long="truncate" if truncate else "error",
+        min_score=_read_share(min_score),
     ) as parser:
-        code = parse_texts(parser, texts_to_parse(text), json)
+        code = parse_texts(parser, texts_to_parse(text), json, alternatives, several)
     if code:
         raise typer.Exit(code)
+
+
+def _read_share(text: str | None) -> MinScore | None:
+    if text is None or text == "recommended":
+        return text  # type: ignore[return-value]  # the one word that it may be
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0.0 <= share <= 1.0:
+        raise typer.BadParameter(f"{text!r}: expected a number from 0 to 1, or 'recommended'", param_hint="--min-score")
+    return share

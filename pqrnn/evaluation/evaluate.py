@@ -13,7 +13,14 @@ import numpy as np
 from pqrnn.data.examples import Example
 from pqrnn.errors import DataNotFoundError
 from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
-from pqrnn.evaluation.metrics import Estimate, Scores, area_under_curve, find_repeated, score_frames
+from pqrnn.evaluation.metrics import (
+    Estimate,
+    Scores,
+    area_under_curve,
+    calibration_error,
+    find_repeated,
+    score_frames,
+)
 from pqrnn.evaluation.prediction import Prediction, decide
 from runtime_py.decode.decoder import Decoder, softmax
 
@@ -38,13 +45,15 @@ class Evaluation(NamedTuple):
     """Scores over all utterances, over those whose text is not among the training texts, and of the scope.
 
     Those over unseen texts are None where they are unknown or there are no such texts. `slots` says whether any gold
-    label has a slot; where none has, the F1 over slots says nothing.
+    label has a slot; where none has, the F1 over slots says nothing. `calibration_error` is how far scores are from the
+    share of parses that are right (`pqrnn.evaluation.metrics.calibration_error`).
     """
 
     scores: Scores
     fresh: Scores | None
     scope: Scope | None
     slots: bool = True
+    calibration_error: float | None = None
 
     def figures(self) -> dict[str, Estimate]:
         """Return all figures by the names that results and tables give them."""
@@ -62,6 +71,8 @@ class Evaluation(NamedTuple):
         document: dict[str, Any] = dict(self.scores.as_dict())
         if self.fresh is not None:
             document["not_in_train"] = self.fresh.as_dict()
+        if self.calibration_error is not None:
+            document["calibration_error"] = round(self.calibration_error, 6)
         if self.scope is not None:
             document["scope"] = {
                 name: {key: round(value, 6) for key, value in each._asdict().items()}
@@ -90,7 +101,8 @@ def evaluate_predictions(
         DataNotFoundError: no utterance, or none of the intent that is called out of scope, or none but those.
     """
     gold = [frame_of_example(example) for example in examples]
-    frames = [frame_of_parse(parse) for parse in decide(decoder, [example.text for example in examples], answers)]
+    parses = decide(decoder, [example.text for example in examples], answers)
+    frames = [frame_of_parse(parse) for parse in parses]
     repeated = find_repeated([example.text for example in examples], (text.lower() for text in known))
     fresh = [row for row, seen in enumerate(repeated) if not seen]
     return Evaluation(
@@ -100,6 +112,9 @@ def evaluate_predictions(
         else None,
         scope=_score_scope(examples, answers, decoder, out_of_scope) if out_of_scope else None,
         slots=any(slots for _, slots in gold),
+        calibration_error=calibration_error(
+            [parse.score for parse in parses], [mine == its for mine, its in zip(frames, gold, strict=True)]
+        ),
     )
 
 

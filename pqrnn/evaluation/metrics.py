@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from runtime_py.parity.metrics import Estimate, Frame, Scores, make_estimate, score_frames
 
-__all__ = ["Estimate", "Frame", "Scores", "area_under_curve", "find_repeated", "score_frames"]
+__all__ = ["Estimate", "Frame", "Scores", "area_under_curve", "calibration_error", "find_repeated", "score_frames"]
+
+BINS = 15  # of the expected calibration error, as usual since Guo et al. 2017
 
 
 def area_under_curve(
@@ -50,3 +52,15 @@ def find_repeated(texts: Sequence[str], known: Iterable[Hashable]) -> npt.NDArra
     """Say for each text whether its lower-cased form is among `known` (lower-cased training texts)."""
     seen = set(known)
     return np.array([text.lower() in seen for text in texts], dtype=bool)
+
+
+def calibration_error(scores: npt.ArrayLike, right: npt.ArrayLike, bins: int = BINS) -> float:
+    """Return the expected calibration error.
+
+    That is how far the mean score of the parses with about the same score is from the share of them that is right, on
+    average over all (Naeini et al. 2015); bins have equal widths.
+    """
+    shares, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)
+    places = np.minimum((shares * bins).astype(int), bins - 1)
+    sums = np.bincount(places, shares - hits, minlength=bins)
+    return float(np.abs(sums).sum() / max(len(shares), 1))

@@ -18,6 +18,7 @@ from torch import Tensor
 from pqrnn.checkpoint import Checkpoint, load_checkpoint, read_revision, save_checkpoint, training_identity
 from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError
+from pqrnn.evaluation.calibrating import refit_calibration
 from pqrnn.evaluation.frame_weights import decide_on
 from pqrnn.evaluation.prediction import compute_logits
 from pqrnn.run_folder import FACTS
@@ -75,6 +76,7 @@ def average_checkpoints(folders: Sequence[Path], development: Sequence[Example],
             ],
         },
         metrics={"dev": scores.as_dict()},
+        calibration=refit_calibration(facts.calibration, labels, development, answers),
     )
     out.mkdir(parents=True, exist_ok=True)
     save_checkpoint(out, model, facts)

@@ -11,18 +11,19 @@ from typing import Any
 import msgspec
 import torch
 
-from pqrnn.checkpoint import Checkpoint, Facts, load_checkpoint
+from pqrnn.checkpoint import Checkpoint, Facts, load_checkpoint, load_facts
 from pqrnn.data.home import home_locales, load_home_examples
 from pqrnn.data.locales import match_locale
 from pqrnn.errors import ZooError
 from pqrnn.evaluation.results import ResultRow
 from pqrnn.recipes.settings import ModelConfig
 from pqrnn.run_folder import FACTS, GOLDEN_TEXTS, STATE, WEIGHTS
-from pqrnn.zoo.card import Story, render_card
+from pqrnn.zoo.card import Story, render_card, update_scores
 from pqrnn.zoo.data_sets import choose_data_sets, strictest_licence
-from pqrnn.zoo.shelf import CARD, ENTRY, Shelved, ZooEntry, is_name
-from runtime_py.atomic_files import replace_directory
+from pqrnn.zoo.shelf import CARD, ENTRY, Shelved, ZooEntry, is_name, read_entry
+from runtime_py.atomic_files import replace_directory, write_atomic
 from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
+from runtime_py.decode.calibration import Calibration
 from runtime_py.package_format.file_entry import describe_file
 
 LIMIT = 2_000_000  # bytes of weights
@@ -119,6 +120,29 @@ def add_parser(
         _check_equal(checkpoint, load_checkpoint(fresh))
         replace_directory(fresh, destination)
     return Shelved(destination, entry)
+
+
+def recalibrate(folder: Path, calibration: Calibration, outside: Sequence[str] = ()) -> Shelved:
+    """Give a parser of a shelf another calibration; its weights and what was measured of it stay.
+
+    Args:
+        folder: Folder of the parser.
+        calibration: The calibration.
+        outside: Short names of the data sets that texts out of scope came from, for the card.
+
+    Raises:
+        ZooError: The parser cannot be read, or a data set is unknown.
+        CheckpointError: The same.
+    """
+    entry = read_entry(folder)
+    facts = msgspec.structs.replace(load_facts(folder), calibration=calibration)
+    sources = [f"{each.title} ({each.licence})" for each in choose_data_sets(outside).values()] if outside else []
+    write_atomic(folder / FACTS, msgspec.json.encode(facts) + b"\n")
+    entry = msgspec.structs.replace(entry, files={**entry.files, FACTS: describe_file(folder / FACTS)})
+    write_atomic(folder / ENTRY, msgspec.json.format(msgspec.json.encode(entry), indent=1) + b"\n")
+    card = update_scores((folder / CARD).read_text(encoding="utf-8"), entry, calibration, sources)
+    write_atomic(folder / CARD, card.encode())
+    return Shelved(folder, entry)
 
 
 def _without_texts(facts: Facts[ModelConfig], languages: Sequence[str]) -> Facts[ModelConfig]:

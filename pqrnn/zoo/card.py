@@ -5,6 +5,7 @@ It says what people should know before they use the parser, and is made from the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -15,9 +16,11 @@ from pqrnn.recipes.settings import ModelConfig
 from pqrnn.run_folder import WEIGHTS
 from pqrnn.zoo.data_sets import DataSet
 from pqrnn.zoo.shelf import ZooEntry
+from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.tags import TagScheme
 
 _SHARES = ("exact match", "intent accuracy", "slot f1", "retention", "in-scope", "out-of-scope AUROC")
+SCORES, DATA = "Scores", "Data and licence"
 _HIDDEN = ("settings", "teachers", "distillation")
 
 
@@ -49,12 +52,51 @@ def render_card(entry: ZooEntry, facts: Facts[ModelConfig], sets: Mapping[str, D
         f'    pqrnn parse {entry.name} "..."\n',
         _section("What it is", _describe(entry, facts)),
         _section("Numbers", _numbers(entry, facts)),
-        _section("Data and licence", _data(entry, sets)),
+        *([_section(SCORES, describe_scores(facts.calibration))] if facts.calibration is not None else []),
+        _section(DATA, _data(entry, sets)),
         _section("Teacher", _teacher(facts, story)),
         _section("How it was made", _recipe(facts, story)),
         _section("Use and limits", _limits(entry, facts)),
     ]
     return "\n".join(parts)
+
+
+def describe_scores(calibration: Calibration) -> str:
+    """Return what the scores of a parser mean, as the card says it."""
+    threshold = calibration.recommended
+    rows = [
+        ("utterances that it was fitted on", f"{calibration.utterances:,}"),
+        ("texts out of scope", f"{calibration.out_of_scope:,}"),
+        ("expected calibration error of the softmax", f"{100 * calibration.error_before:.2f} points"),
+        ("the same of the score", f"{100 * calibration.error:.2f} points"),
+        ("recommended threshold", f"{threshold.of.replace('_', ' ')} of {threshold.least:.3f}"),
+        ("in scope kept by it", f"{threshold.kept:.1%}"),
+        *([("out of scope refused by it", f"{threshold.refused:.1%}")] if threshold.refused is not None else []),
+    ]
+    return (
+        "A score is the probability that a text is in scope and its parse right, fitted on the development split "
+        "(`pqrnn calibrate`); the figures are of utterances that each fit had not seen. `--min-score recommended` "
+        f"rejects what does not reach the threshold.\n\n{_table(('figure', 'value'), rows)}"
+    )
+
+
+def update_scores(card: str, entry: ZooEntry, calibration: Calibration, sources: Sequence[str]) -> str:
+    """Return a card with what is said of scores, and of the bytes of files, in the place of what was said before."""
+    body = describe_scores(calibration)
+    if sources:
+        body += f"\nTexts out of scope that it was fitted on: {'; '.join(sources)}.\n"
+    before, _, rest = card.partition(f"## {SCORES}\n")
+    if not rest:
+        before, _, rest = card.partition(f"## {DATA}\n")
+        rest = f"## {DATA}\n{rest}"
+    else:
+        rest = rest[rest.index("\n## ") + 1 :]
+    before = re.sub(r"(?m)^\| bytes \|.*$", f"| bytes | {_bytes(entry)} |", before)
+    return f"{before}{_section(SCORES, body)}\n{rest}"
+
+
+def _bytes(entry: ZooEntry) -> str:
+    return f"{entry.bytes:,}: " + ", ".join(f"{name} {each.bytes:,}" for name, each in entry.files.items())
 
 
 def _section(title: str, body: str) -> str:
@@ -72,7 +114,7 @@ def _describe(entry: ZooEntry, facts: Facts[ModelConfig]) -> str:
         ("intents", str(len(labels.intents))),
         ("slots", str(len(TagScheme(labels.tags).slots))),
         ("weights", f"{entry.parameters:,} numbers, {entry.precision}"),
-        ("bytes", f"{entry.bytes:,}: " + ", ".join(f"{name} {each.bytes:,}" for name, each in entry.files.items())),
+        ("bytes", _bytes(entry)),
         ("SHA-256 of the weights", entry.files[WEIGHTS].sha256),
         ("trained at revision", entry.revision),
     ]

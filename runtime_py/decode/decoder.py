@@ -7,17 +7,21 @@ that Unicode recommends, chapter 3.9, and that Python follows).
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_py.decode.calibration import Calibration, judge, judge_slot, log_probabilities, rank_intents
 from runtime_py.decode.frame_search import Frames
 from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.tags import TagScheme, WordSpan
+from runtime_py.values.names import Value
 
 _LONGEST_TAIL = 64  # bytes that may be given up to end a cut text at a space
+Outcome = Literal["parsed", "rejected"]
+
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -30,12 +34,17 @@ class Slot:
         text: The piece of the text that fills it.
         start: Index of its first code point.
         end: Index of the code point after its last.
+        score: Probability that label, beginning and end are right; None from a parser without a calibration. It tells
+            no two slots apart.
+        value: What the text stands for, from a parser with names (`Parser.with_values`); None for other slots.
     """
 
     label: str
     text: str
     start: int
     end: int
+    score: float | None = field(default=None, compare=False)
+    value: Value | None = None
 
     def __repr__(self) -> str:
         """Show the fields in order, without their names."""
@@ -43,7 +52,29 @@ class Slot:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, ready for JSON."""
-        return {"label": self.label, "text": self.text, "start": self.start, "end": self.end}
+        said: dict[str, Any] = {"label": self.label, "text": self.text, "start": self.start, "end": self.end}
+        if self.score is not None:
+            said["score"] = self.score
+        if self.value is not None:
+            said["value"] = self.value.to_dict()
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One of the intents that a text may have.
+
+    Attributes:
+        intent: Name of the intent.
+        score: Probability of the intent, whatever its slots; those of all intents together are 1.
+    """
+
+    intent: str
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain types, ready for JSON."""
+        return {"intent": self.intent, "score": self.score}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +83,17 @@ class Parse:
 
     Attributes:
         intent: Name of the intent.
-        score: Softmax probability of the intent.
+        score: Probability that the text is in scope and that intent and slots are all right, where `calibrated`;
+            else the softmax probability of the intent, which is no such thing.
         slots: The slots, from left to right.
         text: The text as code points.
         truncated: Whether the text was longer than the package can read, and its end was left out.
         words: Number of words that the model read.
+        calibrated: Whether the package has a calibration (`pqrnn calibrate`), so that scores are probabilities.
+        in_scope: Probability that the text is one of the kind that the parser is for; None where that is not known.
+        outcome: ``rejected`` where the text did not reach the threshold of `Parser.load`: intent and slots are a guess.
+        alternatives: The most probable intents, that of the parse first, where they were asked for.
+        offset: Where ``text`` begins in the sentence that `Parser.parse_all` was given, in code points.
     """
 
     intent: str
@@ -65,22 +102,37 @@ class Parse:
     text: str
     truncated: bool
     words: int
+    calibrated: bool = False
+    in_scope: float | None = None
+    outcome: Outcome = "parsed"
+    alternatives: tuple[Alternative, ...] = ()
+    offset: int = 0
 
     def __repr__(self) -> str:
         """Show what a person wants to see first; the text and the word count are left out."""
         cut = ", truncated=True" if self.truncated else ""
-        return f"Parse(intent={self.intent!r}, score={self.score:.2f}, slots={list(self.slots)!r}{cut})"
+        rejected = ", outcome='rejected'" if self.outcome == "rejected" else ""
+        return f"Parse(intent={self.intent!r}, score={self.score:.2f}, slots={list(self.slots)!r}{rejected}{cut})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, ready for JSON."""
-        return {
+        said = {
             "text": self.text,
             "intent": self.intent,
             "score": self.score,
+            "calibrated": self.calibrated,
+            "outcome": self.outcome,
             "slots": [slot.to_dict() for slot in self.slots],
             "words": self.words,
             "truncated": self.truncated,
         }
+        if self.in_scope is not None:
+            said["in_scope"] = self.in_scope
+        if self.offset:
+            said["offset"] = self.offset
+        if self.alternatives:
+            said["alternatives"] = [alternative.to_dict() for alternative in self.alternatives]
+        return said
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -177,7 +229,7 @@ def cut_text(raw: bytes, limit: int) -> bytes:
 class Decoder:
     """Turns the logits of one text into a ``Parse``."""
 
-    __slots__ = ("_frames", "intents", "scheme")
+    __slots__ = ("_frames", "calibration", "intents", "scheme")
 
     def __init__(
         self,
@@ -186,6 +238,7 @@ class Decoder:
         frames: Sequence[Sequence[int]] = (),
         counts: Sequence[Sequence[Sequence[int]]] = (),
         weights: FrameWeights | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         """Prepare the names.
 
@@ -197,7 +250,9 @@ class Decoder:
             counts: For each intent, how often it came with which slots (`runtime_py.decode.frame_search.Frames`).
                 Empty if parses are not weighed by that.
             weights: How much frames and counts weigh; by default as for packages before schema 1.5.
+            calibration: What turns logits into probabilities; without one a score is the softmax of the intent.
         """
+        self.calibration = calibration
         self.intents = tuple(intents)
         self.scheme = TagScheme(tags)
         self._frames = Frames(self.scheme, frames, counts, weights)
@@ -210,6 +265,7 @@ class Decoder:
         tags: NDArray[np.float32],
         spans: NDArray[np.int32],
         truncated: bool = False,
+        alternatives: int = 0,
     ) -> Parse:
         """Decide on one text.
 
@@ -220,14 +276,48 @@ class Decoder:
             tags: Logits, float32 [words, tags].
             spans: Start and end byte of each word, int32 [words, 2].
             truncated: Whether the end of the text was left out.
+            alternatives: How many of the most probable intents to name.
         """
-        best, runs = self.decide(intent, tags)
-        score = 1.0 / float(np.exp(intent - intent[best]).sum())
+        best, chosen = self.choose_tags(intent, tags)
+        runs = self.scheme.spans(chosen)
         slots = self._slots(text, raw, runs, spans.tolist()) if runs else ()
-        return Parse(self.intents[best], score, slots, text, truncated, len(tags))
+        score, in_scope, calibration = 1.0 / float(np.exp(intent - intent[best]).sum()), None, self.calibration
+        if calibration is not None:
+            logarithms = log_probabilities(intent, tags, best, chosen)
+            score, in_scope = judge(calibration, intent, logarithms)
+            slots = tuple(
+                replace(slot, score=judge_slot(calibration.slots, logarithms.tags, run.start, run.end))
+                for slot, run in zip(slots, runs, strict=True)
+            )
+        named: tuple[Alternative, ...] = ()
+        if alternatives:
+            temperature = calibration.temperature if calibration is not None else 1.0
+            ranked = rank_intents(intent, best, alternatives, temperature)
+            named = tuple(Alternative(self.intents[index], share) for index, share in ranked)
+        return Parse(
+            self.intents[best],
+            score,
+            slots,
+            text,
+            truncated,
+            len(tags),
+            calibrated=calibration is not None,
+            in_scope=in_scope,
+            alternatives=named,
+        )
 
     def decide(self, intent: NDArray[np.float32], tags: NDArray[np.float32]) -> tuple[int, list[WordSpan]]:
         """Return the index of the intent, and the slots as runs of words.
+
+        Args:
+            intent: Logits, float32 [intents].
+            tags: Logits, float32 [words, tags].
+        """
+        best, chosen = self.choose_tags(intent, tags)
+        return best, self.scheme.spans(chosen)
+
+    def choose_tags(self, intent: NDArray[np.float32], tags: NDArray[np.float32]) -> tuple[int, list[int]]:
+        """Return the index of the intent, and that of each word's tag.
 
         They are the best parse that is well-formed (`runtime_py.decode.frame_search`).
 
@@ -235,8 +325,7 @@ class Decoder:
             intent: Logits, float32 [intents].
             tags: Logits, float32 [words, tags].
         """
-        best, chosen = self._frames.decide(intent, tags)
-        return best, self.scheme.spans(chosen)
+        return self._frames.decide(intent, tags)
 
     def _slots(self, text: str, raw: bytes, runs: list[WordSpan], spans: list[list[int]]) -> tuple[Slot, ...]:
         slots = []

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.decoder import Decoder
 from runtime_py.decode.frame_search import LONGEST
 from runtime_py.decode.frame_weights import FrameWeights
@@ -42,6 +43,6 @@ class Labels(Struct, frozen=True, forbid_unknown_fields=True):
         """Return the names alone: networks whose names are equal can replace each other."""
         return Labels(self.intents, self.tags)
 
-    def decoder(self) -> Decoder:
-        """Return the decoder that turns logits into a parse."""
-        return Decoder(self.intents, self.tags, self.frames, self.frame_counts, self.frame_weights or None)
+    def decoder(self, calibration: Calibration | None = None) -> Decoder:
+        """Return the decoder that turns logits into a parse, with scores that are probabilities by a calibration."""
+        return Decoder(self.intents, self.tags, self.frames, self.frame_counts, self.frame_weights or None, calibration)

@@ -204,3 +204,11 @@ def map_buffer(device: Any, size: int) -> tuple[Any, memoryview]:
         raise DeviceError(
             f"the device has no {size} bytes of memory that the processor sees, too ({error})."
         ) from error
+
+
+def choose_entry(entries: tuple[EntryFunction, ...], size: int, words: int) -> EntryFunction:
+    """Find the smallest bucket for that many bytes and words; the largest one where none is large enough."""
+    for entry in entries:
+        if entry.words >= words and entry.bytes >= size:
+            return entry
+    return entries[-1]

@@ -1,4 +1,4 @@
-"""The manifest of a package, schema 1.6: what a reader has to know before it loads code.
+"""The manifest of a package, schema 1.7: what a reader has to know before it loads code.
 
 A package is a directory ``NAME.pqrnn`` with ``manifest.json``, one compiled module per variant and the golden
 vectors. The format version (``schema``) is apart from the version of the project: another major version is refused, a
@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.package_format.file_entry import END, FileEntry, Sha256
 
-SCHEMA = "1.6"
+SCHEMA = "1.7"
 ABI = 1
 MANIFEST_NAME = "manifest.json"
 SIGNATURES = "signatures"  # folder of the detached signatures of a package
@@ -310,6 +311,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         tokenizer: How words become subwords; null where the compiled functions read bytes, as they usually do. With
             it, the words of a bucket are the subwords that it holds, and its functions are those of ABI.md's section
             on subwords.
+        calibration: What turns logits into probabilities; null where none was fitted, as before schema 1.7: a score is
+            then the softmax probability of the intent.
     """
 
     schema: str = SCHEMA
@@ -326,6 +329,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     files: Annotated[dict[str, FileEntry], Meta(max_length=_MOST_FILES)]
     batch: Annotated[int, Meta(ge=1, le=MOST_BATCH)] = 1
     tokenizer: Tokenizer | None = None
+    calibration: Calibration | None = None
 
 
 def json_schema() -> dict[str, Any]:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from runtime_py.bounded_files import JSON_ERRORS, check_extent, is_deeper, shorten
+from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import split_tag
 from runtime_py.errors import DigestError, SchemaError
@@ -177,6 +178,7 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
     if is_deeper([manifest.model.config, manifest.model.metrics], _DEEPEST):
         raise SchemaError(f"{where}: is nested more than {_DEEPEST} deep. Compile the package again.")
     check_labels(manifest.labels, where)
+    check_calibration(manifest.calibration, manifest.labels, where)
     _check_buckets(manifest.buckets, manifest.batch, where)
     _check_files(manifest, where)
     _check_variants(manifest, where)
@@ -230,6 +232,28 @@ def check_labels(labels: Labels, where: str) -> None:
         except ValueError as error:
             raise SchemaError(f"{where}: {error}.") from error
     _check_frames(labels, len({split_tag(tag)[2] for tag in labels.tags} - {""}), where)
+
+
+def check_calibration(calibration: Calibration | None, labels: Labels, where: str) -> None:
+    """Check that a calibration, where there is one, is for these labels, and that its line grows.
+
+    Raises:
+        SchemaError: With the first contradiction.
+    """
+    if calibration is None:
+        return
+    scope = calibration.scope
+    if scope is not None and scope.intents and len(scope.intents) != len(labels.intents):
+        raise SchemaError(
+            f"{where}: the calibration weighs {len(scope.intents)} intents, and there are {len(labels.intents)}: it is "
+            "another parser's. Calibrate again (`pqrnn calibrate`)."
+        )
+    for (x, y), (next_x, next_y) in pairwise(calibration.knots):
+        if not (x < next_x and y <= next_y):
+            raise SchemaError(
+                f"{where}: the line of the calibration falls or stands still from {x:.6g} to {next_x:.6g}. Calibrate "
+                "again (`pqrnn calibrate`)."
+            )
 
 
 def _check_frames(labels: Labels, slots: int, where: str) -> None:

@@ -4,14 +4,17 @@ from collections.abc import Iterable
 
 import msgspec
 
+from runtime_py.decode.decoder import encode_text
 from runtime_py.errors import InputTooLongError
 from runtime_py.parser import Parser
 from runtime_py.streams import complain, write_line
 from runtime_py.terminal import printable_json
-from runtime_py.tools.presentation import parse_line, parse_text
+from runtime_py.tools.presentation import commands_line, parse_line, parse_text
 
 
-def parse_texts(parser: Parser, texts: Iterable[tuple[str, bytes]], json: bool) -> int:
+def parse_texts(
+    parser: Parser, texts: Iterable[tuple[str, bytes]], json: bool, alternatives: int = 0, several: bool = False
+) -> int:
     """Write an answer for each text to standard output, and return the exit code.
 
     A text that is too long is an error that ends nothing: standard error says which one it is and, with `json`, an
@@ -21,6 +24,9 @@ def parse_texts(parser: Parser, texts: Iterable[tuple[str, bytes]], json: bool) 
         parser: The parser.
         texts: Texts, with what an error message calls them (`runtime_py.streams.texts_to_parse`).
         json: Whether to write lines of JSON.
+        alternatives: How many of the most probable intents to name.
+        several: Whether a text may hold several commands: then there is a parse of each, with `json` in a list under
+            ``commands``.
 
     Returns:
         0, or 2 where a text was too long.
@@ -31,12 +37,19 @@ def parse_texts(parser: Parser, texts: Iterable[tuple[str, bytes]], json: bool) 
     code = 0
     for name, raw in texts:
         try:
-            parse = parser(raw)
+            if several:
+                parses = parser.parse_all(raw, alternatives=alternatives)
+            else:
+                parses = [parser(raw, alternatives=alternatives)]
         except InputTooLongError as error:
             code = 2
             complain(f"error: {name}: {error}")
             if json:
                 write_line(printable_json(msgspec.json.encode({"error": f"{name}: {error}"}).decode()))
             continue
-        write_line(parse_line(parse) if json else parse_text(parse))
+        if json and several:
+            write_line(commands_line(encode_text(raw)[0], parses))
+            continue
+        for parse in parses:
+            write_line(parse_line(parse) if json else parse_text(parse))
     return code

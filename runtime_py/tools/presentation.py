@@ -44,11 +44,19 @@ def parse_line(parse: "Parse") -> str:
     return printable_json(msgspec.json.encode(parse.to_dict()).decode())
 
 
+def commands_line(text: str, parses: Sequence["Parse"]) -> str:
+    """Return the parses of a sentence's commands as one line of JSON."""
+    document = {"text": text, "commands": [parse.to_dict() for parse in parses]}
+    return printable_json(msgspec.json.encode(document).decode())
+
+
 def parse_text(parse: "Parse") -> str:
     """Return a parse for people: the intent, and below it a line for each slot."""
     cut = "  (text cut)" if parse.truncated else ""
+    rejected = "  rejected" if parse.outcome == "rejected" else ""
     slots = [f"    {slot.label}: {slot.text}  [{slot.start}:{slot.end}]" for slot in parse.slots]
-    lines = [f"{parse.intent}  {parse.score:.2f}{cut}  {parse.text}", *slots]
+    others = [f"    or {other.intent}  {other.score:.2f}" for other in parse.alternatives[1:]]
+    lines = [f"{parse.intent}  {parse.score:.2f}{rejected}{cut}  {parse.text}", *slots, *others]
     return "\n".join(map(printable, lines))
 
 

@@ -32,6 +32,7 @@ _VERBS = (
     "bench",
     "bom",
     "build",
+    "calibrate",
     "check",
     "compile",
     "conformance",

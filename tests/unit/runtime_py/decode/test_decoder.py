@@ -215,6 +215,8 @@ def test_results_show_and_serialise() -> None:
         "slots": [{"label": "time", "text": "seven", "start": 11, "end": 16}],
         "words": 4,
         "truncated": False,
+        "calibrated": False,
+        "outcome": "parsed",
     }
     assert "truncated=True" in repr(Parse("a", 1.0, (), "", True, 0))
     with pytest.raises(AttributeError):

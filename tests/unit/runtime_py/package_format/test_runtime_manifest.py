@@ -61,7 +61,7 @@ def test_anything_else_is_no_manifest(data: bytes) -> None:
     ("version", "match"),
     [
         ("2.0", "pip install --upgrade"),
-        ("1.7", "pip install --upgrade"),
+        ("1.8", "pip install --upgrade"),
         ("0.9", "Compile the package again"),
         ("1", "major.minor"),
         ("1.0.0", "major.minor"),
@@ -79,6 +79,12 @@ def test_the_gate_takes_this_version_and_older_minors(monkeypatch: pytest.Monkey
     check_schema("1.2")
     with pytest.raises(SchemaError):
         check_schema("1.4")
+
+
+def test_a_package_of_before_calibrations_has_none(document: dict[str, Any]) -> None:
+    assert document.pop("calibration") is None
+    document["schema"] = "1.6"
+    assert decode_manifest(manifest_bytes(document)).calibration is None
 
 
 def test_a_package_of_the_first_format_is_read_and_rewritten_in_this_one(document: dict[str, Any]) -> None:

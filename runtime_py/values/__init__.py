@@ -1,0 +1,1 @@
+"""What slots stand for: names that are known at run time only."""
