@@ -1,0 +1,157 @@
+"""Comparison of a native parser with PyTorch: a host in C answers the golden texts, and has to decide alike."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from compile.native.errors import NativeError
+from compile.native.toolchains import NativeCompiler
+from compile.native.writing import Sources
+from compile.standalone.errors import ToolchainError
+from compile.standalone.toolchains import find_machine
+from compile.support.errors import VerificationError
+from compile.support.process import run_tool
+from compile.verify.golden import GoldenSet
+from runtime_py.decode.decoder import place_run
+from runtime_py.decode.labels import Labels
+from targets import Target
+
+_SECONDS = 3600.0
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NativeProof:
+    """Result of a comparison.
+
+    Attributes:
+        machine: Machine or emulator that ran the parser; empty if none could.
+        reason: Why nothing could run the parser; empty if something did.
+        texts: Number of texts that were answered.
+        largest: Largest difference of a logit from PyTorch's in float64.
+        tolerance: Largest difference that is allowed.
+    """
+
+    machine: str
+    reason: str
+    texts: int = 0
+    largest: float = 0.0
+    tolerance: float = 0.0
+
+
+def prove_native(
+    sources: Sources, static: Path | None, target: Target, compiler: NativeCompiler, labels: Labels, golden: GoldenSet
+) -> NativeProof:
+    """Build the host in C and compare its answers to the golden texts.
+
+    Raises:
+        NativeError: The host cannot be built, or crashes.
+        VerificationError: The parser does not answer as PyTorch does.
+    """
+    if compiler.system not in ("linux", "macos") or static is None:
+        return NativeProof("", f"nothing here runs programs for {target.triple}")
+    try:
+        machine, command = find_machine(target)
+    except ToolchainError as error:
+        return NativeProof("", error.message)
+    host = build_host(sources, static, compiler)
+    texts = [reference.text for reference in golden.references]
+    answers = answer_texts([*command, host], texts, f"{target.id} on {machine}")
+    largest = judge_answers(answers, labels, golden, f"{target.id} on {machine}")
+    return NativeProof(machine, "", len(texts), largest, golden.tolerance)
+
+
+def build_host(sources: Sources, static: Path, compiler: NativeCompiler, options: Sequence[str] = ()) -> Path:
+    """Build `c/host.c` with a parser, and return the program.
+
+    Raises:
+        NativeError: The compiler fails or warns.
+    """
+    source = sources.folder / "host.c"
+    source.write_bytes((files("compile.native") / "c" / "host.c").read_bytes())
+    (sources.folder / "answers.h").write_bytes((files("runtime_py") / "c" / "answers.h").read_bytes())
+    program = sources.folder / "host"
+    command = [
+        *compiler.command,
+        "-std=gnu11",
+        "-O1",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        *options,
+        f"-DPARSER={sources.prefix}",
+        f'-DHEADER="{sources.prefix}.h"',
+        f"-I{sources.folder}",
+        source,
+        static,
+        *(["-static"] if compiler.system == "linux" and _links_statically(compiler) else []),
+        "-o",
+        program,
+        "-lm",
+    ]
+    finished = run_tool(command, _SECONDS)
+    if finished.code != 0 or finished.timed_out:
+        raise NativeError(f"{compiler.name} {finished.ending} for the host in C", finished.diagnostics)
+    return program
+
+
+def _links_statically(compiler: NativeCompiler) -> bool:
+    """Return whether programs can be linked without the target's C library at hand: zig has no static glibc."""
+    return not any(".so" in part or "-gnu" in part for part in compiler.command)
+
+
+def answer_texts(
+    command: Sequence[str | Path], texts: Sequence[bytes], where: str, *options: str
+) -> list[dict[str, Any]]:
+    """Let a host answer texts.
+
+    Raises:
+        NativeError: It crashes, or answers another number of texts.
+    """
+    lines = "".join(f"{b64encode(text).decode()}\n" for text in texts)
+    finished = run_tool([*command, "--base64", *options], _SECONDS, stdin=lines)
+    if finished.code != 0 or finished.timed_out:
+        raise NativeError(f"the parser {finished.ending}: {where}", finished.diagnostics or finished.output[-2000:])
+    answers = [msgspec.json.decode(line) for line in finished.output.splitlines()]
+    if len(answers) != len(texts):
+        raise NativeError(f"the parser answered {len(answers)} of {len(texts)} texts: {where}")
+    return answers
+
+
+def judge_answers(answers: Sequence[dict[str, Any]], labels: Labels, golden: GoldenSet, where: str) -> float:
+    """Compare answers with PyTorch's, and return the largest difference of a logit.
+
+    Raises:
+        VerificationError: Words, an intent or a slot differ, or a logit is out of bounds.
+    """
+    decoder = labels.decoder()
+    largest, wrong = 0.0, []
+    for answer, reference, allowed in zip(answers, golden.references, golden.tolerances, strict=True):
+        expected = reference.double
+        spans = expected.spans.tolist()
+        intent, tags = expected.intent.astype(np.float32), expected.tags.astype(np.float32)
+        best, runs = decoder.decide(intent, tags)
+        slots = [(run.label, *place_run(run, reference.text, spans)) for run in runs]
+        said = [(slot["label"], slot["start"], slot["end"]) for slot in answer.get("slots", ())]
+        if (answer.get("words"), answer.get("intent"), said) != (spans, labels.intents[best], slots):
+            wrong.append(f"{reference.text!r}: {answer.get('intent')} {said}, expected {labels.intents[best]} {slots}")
+            continue
+        apart = np.abs(np.asarray(answer["intent_logits"]) - expected.intent).max()
+        if len(spans):
+            apart = max(apart, np.abs(np.asarray(answer["tag_logits"]) - expected.tags).max())
+        if not apart <= allowed:
+            wrong.append(f"{reference.text!r}: a logit is off by {apart:.2g}, allowed are {allowed:.2g}")
+        largest = max(largest, float(apart))
+    if wrong:
+        raise VerificationError(
+            f"{where} does not answer as PyTorch does: {len(wrong)} of {len(answers)} texts", "\n".join(wrong[:_SHOWN])
+        )
+    return largest
