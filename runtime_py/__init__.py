@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtime_py.decode.decoder import Parse, Slot
+    from runtime_py.engines import Parser
     from runtime_py.errors import DeviceFallback, ParserError
     from runtime_py.execute.logits import Logits
-    from runtime_py.parser import Parser
 
 _EXPORTS = {
     "DeviceFallback": "runtime_py.errors",
     "Logits": "runtime_py.execute.logits",
     "Parse": "runtime_py.decode.decoder",
-    "Parser": "runtime_py.parser",
+    "Parser": "runtime_py.engines",
     "ParserError": "runtime_py.errors",
     "Slot": "runtime_py.decode.decoder",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from compile.native.errors import NativeError
 from compile.native.toolchains import NativeCompiler
 from compile.native.writing import Sources
 from compile.support.process import run_tool
-from runtime_py.cache import cache_folder
 
 _SECONDS = 600.0
 _WARNINGS = ("-Wall", "-Wextra", "-Werror")
@@ -94,8 +92,6 @@ def build_native(sources: Sources, kernels: Path, compiler: NativeCompiler, fold
 
 
 def _run(compiler: NativeCompiler, command: Sequence[str | Path]) -> None:
-    # Zig keeps what it has built of C libraries, for the next time.
-    environment = {"ZIG_GLOBAL_CACHE_DIR": os.environ.get("ZIG_GLOBAL_CACHE_DIR", str(cache_folder() / "zig"))}
-    finished = run_tool([Path(command[0]), *command[1:]], _SECONDS, environment=environment)
+    finished = run_tool(command, _SECONDS, environment=compiler.environment)
     if finished.code != 0 or finished.timed_out:
         raise NativeError(f"{compiler.name} {finished.ending}", finished.diagnostics or finished.output)

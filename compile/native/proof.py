@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from compile.native.errors import NativeError
-from compile.native.toolchains import NativeCompiler
+from compile.native.toolchains import NativeCompiler, find_compiler
 from compile.native.writing import Sources
 from compile.standalone.errors import ToolchainError
 from compile.standalone.toolchains import find_machine
@@ -62,15 +62,25 @@ def prove_native(
         machine, command = find_machine(target)
     except ToolchainError as error:
         return NativeProof("", error.message)
-    host = build_host(sources, static, compiler)
+    emulated = bool(command)
+    # Zig links nothing statically with glibc, and the library itself is the same with either.
+    host = build_host(
+        sources, static, find_compiler(target, "musl") if emulated and compiler.zig else compiler, emulated
+    )
     texts = [reference.text for reference in golden.references]
     answers = answer_texts([*command, host], texts, f"{target.id} on {machine}")
     largest = judge_answers(answers, labels, golden, f"{target.id} on {machine}")
     return NativeProof(machine, "", len(texts), largest, golden.tolerance)
 
 
-def build_host(sources: Sources, static: Path, compiler: NativeCompiler, options: Sequence[str] = ()) -> Path:
+def build_host(sources: Sources, static: Path, compiler: NativeCompiler, emulated: bool = False) -> Path:
     """Build `c/host.c` with a parser, and return the program.
+
+    Args:
+        sources: The parser's C.
+        static: Static library of the parser.
+        compiler: C compiler for the target.
+        emulated: Whether the program has to do without the libraries of the target's system.
 
     Raises:
         NativeError: The compiler fails or warns.
@@ -86,26 +96,20 @@ def build_host(sources: Sources, static: Path, compiler: NativeCompiler, options
         "-Wall",
         "-Wextra",
         "-Werror",
-        *options,
         f"-DPARSER={sources.prefix}",
         f'-DHEADER="{sources.prefix}.h"',
         f"-I{sources.folder}",
         source,
         static,
-        *(["-static"] if compiler.system == "linux" and _links_statically(compiler) else []),
+        *(["-static"] if emulated else []),
         "-o",
         program,
         "-lm",
     ]
-    finished = run_tool(command, _SECONDS)
+    finished = run_tool(command, _SECONDS, environment=compiler.environment)
     if finished.code != 0 or finished.timed_out:
         raise NativeError(f"{compiler.name} {finished.ending} for the host in C", finished.diagnostics)
     return program
-
-
-def _links_statically(compiler: NativeCompiler) -> bool:
-    """Return whether programs can be linked without the target's C library at hand: zig has no static glibc."""
-    return not any(".so" in part or "-gnu" in part for part in compiler.command)
 
 
 def answer_texts(

@@ -6,14 +6,17 @@ import os
 import platform
 import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from compile.emulation import locations
 from compile.native.errors import NoCompilerError
 from compile.standalone.errors import ToolchainError
 from compile.standalone.toolchains import choose_compiler
 from compile.support.process import run_tool
+from runtime_py.cache import cache_folder
 from targets import Target
 from targets.isa import architecture_of
 
@@ -32,6 +35,7 @@ class NativeCompiler:
         archiver: Start of the command that makes a static library; empty where there is none.
         shared_suffix: Suffix of shared libraries.
         system: What the code runs under: linux, android, macos, windows, none or web.
+        environment: Environment variables to set for the programs.
     """
 
     name: str
@@ -39,6 +43,12 @@ class NativeCompiler:
     archiver: tuple[str, ...]
     shared_suffix: str
     system: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def zig(self) -> bool:
+        """Whether it is zig."""
+        return self.name.startswith("zig ")
 
     @property
     def shared_prefix(self) -> str:
@@ -75,7 +85,10 @@ def find_compiler(target: Target, libc: str = "") -> NativeCompiler:
     if find_spec("ziglang") is not None:
         zig = (sys.executable, "-m", "ziglang")
         command = (*zig, "cc", "-target", _zig_target(target, libc), "-fno-sanitize=undefined")
-        return NativeCompiler(f"zig {_zig_version()}", command, (*zig, "ar"), suffix, system)
+        # Zig keeps what it has built of C libraries, for the next time.
+        kept = os.environ.get("ZIG_GLOBAL_CACHE_DIR", str(cache_folder() / "zig"))
+        environment = {"ZIG_GLOBAL_CACHE_DIR": kept}
+        return NativeCompiler(f"zig {_zig_version()}", command, (*zig, "ar"), suffix, system, environment)
     if libc:
         raise NoCompilerError(f"{target.id}: --libc needs zig: pip install 'pqrnn[native]'")
     return _installed(target, suffix, system)
@@ -91,8 +104,17 @@ def _installed(target: Target, suffix: str, system: str) -> NativeCompiler:
         cross = choose_compiler(target)
     except ToolchainError:
         cross = None
-    if cross is not None and shutil.which(cross.compiler):
-        return NativeCompiler(cross.compiler, (cross.compiler, *cross.flags), _archiver(cross.prefix), suffix, system)
+    compiler = locations.cross_compiler(cross.prefix) if cross is not None else None
+    if cross is not None and compiler is not None:
+        archiver = compiler.path.with_name(f"{cross.prefix}ar")
+        return NativeCompiler(
+            cross.compiler,
+            (str(compiler.path), *cross.flags),
+            (str(archiver),) if archiver.exists() else (),
+            suffix,
+            system,
+            compiler.environment,
+        )
     raise NoCompilerError(
         f"{target.id}: no C compiler for {target.triple} is installed here. "
         "One for every target comes with: pip install 'pqrnn[native]'"

@@ -47,6 +47,7 @@ _VERBS = (
     "finetune",
     "inspect",
     "keygen",
+    "native",
     "parse",
     "quantize",
     "recipe",
