@@ -69,7 +69,8 @@ def main() -> None:
         ),
     ]
     packaged = Parser.load(arguments.package, on_long="truncate")
-    different = [text for text in (*texts, *TRICKY) if not _agree(native, packaged, text)]
+    asked: list[str | bytes] = [*texts, *TRICKY]
+    different = [text for text in asked if not _agree(native, packaged, text)]
     for text in different[:5]:
         print(f"differs: {text!r}: {native(text)} {packaged(text)}", file=sys.stderr)
     rows.append(

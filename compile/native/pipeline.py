@@ -14,6 +14,7 @@ from compile.lowering.processor import resolve_processor
 from compile.native.building import Built, build_native
 from compile.native.proof import NativeProof, prove_native
 from compile.native.toolchains import NativeCompiler, find_compiler
+from compile.native.web import write_npm
 from compile.native.writing import Sources, prefix_of, write_native
 from compile.plan import ARM, Plan
 from compile.standalone.export import compile_object, static_flags
@@ -146,11 +147,12 @@ class _Build:
             folder.mkdir()
             self.tell(f"build {target.id} with {compiler.name}")
             built = build_native(sources, kernels, compiler, folder)
+            if compiler.system == "web":
+                write_npm(folder, sources, self.name)
             shutil.copyfile(sources.header, staging / sources.header.name)
             self.tell(f"verify {target.id}")
-            proof = prove_native(
-                sources, built.static, target, compiler, self.checkpoint.facts.labels, self._find_golden(buckets)
-            )
+            golden = self._find_golden(buckets)
+            proof = prove_native(sources, built, target, compiler, self.checkpoint.facts.labels, golden)
             if self.options.sources:
                 _keep_sources(sources, kernels, folder / "source")
             variant = _describe(target, plan, buckets, sources, built, proof, staging)

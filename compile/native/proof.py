@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from compile.native.building import Built
 from compile.native.errors import NativeError
 from compile.native.toolchains import NativeCompiler, find_compiler
+from compile.native.web import node_command
 from compile.native.writing import Sources
 from compile.standalone.errors import ToolchainError
 from compile.standalone.toolchains import find_machine
@@ -48,28 +50,31 @@ class NativeProof:
 
 
 def prove_native(
-    sources: Sources, static: Path | None, target: Target, compiler: NativeCompiler, labels: Labels, golden: GoldenSet
+    sources: Sources, built: Built, target: Target, compiler: NativeCompiler, labels: Labels, golden: GoldenSet
 ) -> NativeProof:
-    """Build the host in C and compare its answers to the golden texts.
+    """Let a host in C, or in JavaScript, answer the golden texts, and compare its answers.
 
     Raises:
         NativeError: The host cannot be built, or crashes.
         VerificationError: The parser does not answer as PyTorch does.
     """
-    if compiler.system not in ("linux", "macos") or static is None:
+    command: Sequence[str | Path] | None
+    if compiler.system == "web" and built.shared is not None:
+        machine, command = "Node", node_command(built.shared.parent, sources.folder)
+        if command is None:
+            return NativeProof("", "Node is not installed, which would run it")
+    elif compiler.system in ("linux", "macos") and built.static is not None:
+        try:
+            machine, emulator = find_machine(target)
+        except ToolchainError as error:
+            return NativeProof("", error.message)
+        # Zig links nothing statically with glibc, and the library itself is the same with either.
+        host = find_compiler(target, "musl") if emulator and compiler.zig else compiler
+        command = [*emulator, build_host(sources, built.static, host, bool(emulator))]
+    else:
         return NativeProof("", f"nothing here runs programs for {target.triple}")
-    try:
-        machine, command = find_machine(target)
-    except ToolchainError as error:
-        return NativeProof("", error.message)
-    emulated = bool(command)
-    # Zig links nothing statically with glibc, and the library itself is the same with either.
-    host = build_host(
-        sources, static, find_compiler(target, "musl") if emulated and compiler.zig else compiler, emulated
-    )
-    texts = [reference.text for reference in golden.references]
-    answers = answer_texts([*command, host], texts, f"{target.id} on {machine}")
-    largest = judge_answers(answers, labels, golden, f"{target.id} on {machine}")
+    texts, where = [reference.text for reference in golden.references], f"{target.id} on {machine}"
+    largest = judge_answers(answer_texts(command, texts, where), labels, golden, where)
     return NativeProof(machine, "", len(texts), largest, golden.tolerance)
 
 
@@ -89,7 +94,7 @@ def build_host(sources: Sources, static: Path, compiler: NativeCompiler, emulate
     source.write_bytes((files("compile.native") / "c" / "host.c").read_bytes())
     (sources.folder / "answers.h").write_bytes((files("runtime_py") / "c" / "answers.h").read_bytes())
     program = sources.folder / "host"
-    command = [
+    command: list[str | Path] = [
         *compiler.command,
         "-std=gnu11",
         "-O1",

@@ -94,7 +94,7 @@ def choose_compiler(target: Target) -> CompilerSpec:
     Raises:
         ToolchainError: The target's object files are not ELF, or its architecture is unknown.
     """
-    if target.family != "cpu" or any(system in target.triple for system in ("apple", "windows")):
+    if target.family != "cpu" or any(system in target.triple for system in ("apple", "windows", "wasm")):
         raise ToolchainError(
             f"{target.id}: cannot be written as C: "
             "that takes a processor, and object files in ELF (Linux, Android, bare metal)"

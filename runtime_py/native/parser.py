@@ -67,6 +67,7 @@ class NativeParser:
     def __init__(self, path: str | Path, manifest: NativeManifest, variant: NativeVariant, on_long: OnLong) -> None:
         """Load the library of a variant whose files were checked; `load` is what applications call."""
         self.path, self.manifest, self.variant, self.on_long = Path(path), manifest, variant, on_long
+        self._handle: int | None = None
         where = self.path / str(variant.library)
         try:
             self._library = ctypes.CDLL(os.fspath(where))
@@ -245,7 +246,7 @@ class NativeParser:
         if status:
             reason = f"{where}: {self._message(status).decode()}."
             raise (UnsupportedTargetError if status == _WRONG_PROCESSOR else DeviceError)(reason)
-        self._handle: int | None = handle.value
+        self._handle = handle.value
 
     def _read_slot(self, slot: _Slot, shown: str) -> NativeSlot:
         label = self._labels.get(slot.label)

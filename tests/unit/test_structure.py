@@ -36,6 +36,7 @@ _VERBS = (
     "compile",
     "conformance",
     "data",
+    "demo-page",
     "deploy",
     "diff",
     "distill",
