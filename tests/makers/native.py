@@ -7,14 +7,17 @@ import shutil
 from pathlib import Path
 
 from benchmarks.tiny_module import BUCKETS, FLAGS, INTENTS, TAGS, module_text
+from compile.lowering.iree_compile import target_flags
 from compile.native.building import build_native
-from compile.native.toolchains import NativeCompiler
+from compile.native.toolchains import NativeCompiler, find_compiler
+from compile.native.web import write_npm
 from compile.native.writing import Sources, prefix_of, write_native
 from compile.standalone.export import compile_object
 from makers.shared import share_file
 from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.labels import Labels
 from runtime_py.native.manifest import LibraryFile, NativeManifest, NativeVariant, write_manifest
+from targets import registry
 
 # Frames and counts, so that the search has something to weigh; a name that C might take for something else.
 LABELS = Labels(
@@ -34,38 +37,59 @@ def compiler() -> NativeCompiler:
     return NativeCompiler("cc", (cc,), ("ar",), ".so", "linux")
 
 
-def write_tiny(folder: Path, name: str = NAME, labels: Labels = LABELS) -> tuple[Sources, Path]:
-    """Write the C of the tiny module; return it and the object file of its kernels."""
+def write_tiny(folder: Path, name: str = NAME, target: str = "") -> tuple[Sources, Path]:
+    """Write the C of the tiny module; return it and the object file of its kernels.
+
+    Args:
+        folder: Folder to write.
+        name: Name of the parser.
+        target: Target of the kernels; by default any processor of this architecture.
+    """
+    known = registry()
+    chosen = known.get(target) if target else None
+    flags = FLAGS if chosen is None else target_flags(chosen, known.family(chosen))
+    triple = f"{platform.machine()}-linux" if chosen is None else chosen.triple
     prefix = prefix_of(name)
 
     def make(path: Path) -> None:
         (path.parent / "module.mlir").write_text(module_text(), encoding="utf-8")
-        found = compile_object(path.parent / "module.mlir", path.parent / "kernels.o", FLAGS, BUCKETS, name=prefix)
+        found = compile_object(path.parent / "module.mlir", path.parent / "kernels.o", flags, BUCKETS, name=prefix)
         sources = path.parent / "sources"
         sources.mkdir()
-        write_native(sources, found.schedule, found.weights, BUCKETS, labels, found.query, name, "x86_64-linux", ())
+        write_native(sources, found.schedule, found.weights, BUCKETS, LABELS, found.query, name, triple, ())
         shutil.copyfile(path.parent / "kernels.o", sources / "kernels.o")
         shutil.make_archive(str(path.with_suffix("")), "tar", sources)
 
-    archive = share_file("native.tar", (name, labels, module_text()), make)
+    archive = share_file("native.tar", (name, target, LABELS, module_text()), make)
     shutil.unpack_archive(archive, folder)
     return Sources(folder, prefix, 0, 0), folder / "kernels.o"
 
 
 def build_tiny(folder: Path, scratch: Path) -> Path:
     """Build a folder as `pqrnn native` does, for this machine."""
-    sources, kernels = write_tiny(scratch)
-    (folder / "host").mkdir(parents=True)
-    built = build_native(sources, kernels, compiler(), folder / "host")
+    return _build(folder, *write_tiny(scratch), compiler(), "host", f"{platform.machine()}-unknown-linux-gnu")
+
+
+def build_web(folder: Path, scratch: Path) -> Path:
+    """Build a folder as `pqrnn native -t webassembly` does; needs zig."""
+    target = registry().get("webassembly")
+    sources, kernels = write_tiny(scratch, target=target.id)
+    _build(folder, sources, kernels, find_compiler(target), target.id, target.triple)
+    write_npm(folder / target.id, sources, NAME)
+    return folder
+
+
+def _build(folder: Path, sources: Sources, kernels: Path, chosen: NativeCompiler, target: str, triple: str) -> Path:
+    (folder / target).mkdir(parents=True)
+    built = build_native(sources, kernels, chosen, folder / target)
     files = {path.relative_to(folder).as_posix(): LibraryFile.of(path) for path in built.files}
     assert built.shared is not None
     shutil.copyfile(sources.header, folder / sources.header.name)
     library = built.shared.relative_to(folder).as_posix()
     last = BUCKETS[-1]
-    triple = f"{platform.machine()}-unknown-linux-gnu"
-    variant = NativeVariant("host", triple, (), library, files, last.words, last.bytes, 0, 0, "this machine", None)
+    variant = NativeVariant(target, triple, (), library, files, last.words, last.bytes, 0, 0, "this machine", None)
     write_manifest(folder, NativeManifest(NAME, sources.prefix, (variant,)))
     return folder
 
 
-__all__ = ["BUCKETS", "LABELS", "NAME", "build_tiny", "compiler", "write_tiny"]
+__all__ = ["BUCKETS", "LABELS", "NAME", "build_tiny", "build_web", "compiler", "write_tiny"]
