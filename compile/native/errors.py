@@ -9,5 +9,9 @@ class NativeError(CompileError):
     stage = "native"
 
 
+class WrongProcessorError(NativeError):
+    """The processor at hand lacks instructions that a parser was compiled for."""
+
+
 class NoCompilerError(NativeError):
     """This machine has no C compiler for a target."""

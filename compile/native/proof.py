@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from compile.native.building import Built
-from compile.native.errors import NativeError
+from compile.native.errors import NativeError, WrongProcessorError
 from compile.native.toolchains import NativeCompiler, find_compiler
 from compile.native.web import node_command
 from compile.native.writing import Sources
@@ -28,6 +28,7 @@ from targets import Target
 
 _SECONDS = 3600.0
 _SHOWN = 3
+_WRONG_PROCESSOR = 3  # exit code of c/host.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,11 @@ def prove_native(
     else:
         return NativeProof("", f"nothing here runs programs for {target.triple}")
     texts, where = [reference.text for reference in golden.references], f"{target.id} on {machine}"
-    largest = judge_answers(answer_texts(command, texts, where), labels, golden, where)
+    try:
+        answers = answer_texts(command, texts, where)
+    except WrongProcessorError as error:
+        return NativeProof("", error.message)
+    largest = judge_answers(answers, labels, golden, where)
     return NativeProof(machine, "", len(texts), largest, golden.tolerance)
 
 
@@ -124,9 +129,12 @@ def answer_texts(
 
     Raises:
         NativeError: It crashes, or answers another number of texts.
+        WrongProcessorError: It says that it cannot run on this processor.
     """
     lines = "".join(f"{b64encode(text).decode()}\n" for text in texts)
     finished = run_tool([*command, "--base64", *options], _SECONDS, stdin=lines)
+    if finished.code == _WRONG_PROCESSOR:
+        raise WrongProcessorError(f"{where}: {finished.diagnostics.strip()}")
     if finished.code != 0 or finished.timed_out:
         raise NativeError(f"the parser {finished.ending}: {where}", finished.diagnostics or finished.output[-2000:])
     answers = [msgspec.json.decode(line) for line in finished.output.splitlines()]

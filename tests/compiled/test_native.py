@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import platform
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from tiny_package import oracle
 from typer.testing import CliRunner
 
 from compile.native.building import build_native
-from compile.native.errors import NativeError
+from compile.native.errors import NativeError, WrongProcessorError
 from compile.native.pipeline import build_native_parsers
 from compile.native.proof import answer_texts, build_host
 from compile.native.writing import Sources
@@ -313,6 +314,17 @@ def test_what_is_no_such_folder_is_refused(folder: Path, tmp_path: Path) -> None
     (copy / "native.json").write_text(json.dumps(document))
     with pytest.raises(UnsupportedTargetError, match=r"nothing for \w+ under linux; it has: host"):
         Parser.load(copy)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="asks for a feature of x86-64")
+def test_a_processor_without_the_instructions_is_refused(tmp_path: Path) -> None:
+    folder = build_tiny(tmp_path / "tiny", tmp_path / "sources", ("sse4.2", "xop", "amx-fp16"))  # no processor has both
+    with pytest.raises(UnsupportedTargetError, match=r"lacks instructions .*: amx-fp16, sse4\.2, xop"):
+        Parser.load(folder)
+    sources = Sources(tmp_path / "sources", "tiny_one", 0, 0)
+    program = build_host(sources, folder / "host" / "libtiny_one.a", compiler())
+    with pytest.raises(WrongProcessorError, match="here: this processor lacks instructions"):
+        answer_texts([program], [b"a"], "here")
 
 
 def test_the_guess_at_words_is_that_of_python(sources: tuple[Sources, Path], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.tiny_module import BUCKETS, FLAGS, INTENTS, TAGS, module_text
@@ -37,13 +38,14 @@ def compiler() -> NativeCompiler:
     return NativeCompiler("cc", (cc,), ("ar",), ".so", "linux")
 
 
-def write_tiny(folder: Path, name: str = NAME, target: str = "") -> tuple[Sources, Path]:
+def write_tiny(folder: Path, name: str = NAME, target: str = "", features: Sequence[str] = ()) -> tuple[Sources, Path]:
     """Write the C of the tiny module; return it and the object file of its kernels.
 
     Args:
         folder: Folder to write.
         name: Name of the parser.
         target: Target of the kernels; by default any processor of this architecture.
+        features: Features that the kernels are said to need.
     """
     known = registry()
     chosen = known.get(target) if target else None
@@ -56,18 +58,20 @@ def write_tiny(folder: Path, name: str = NAME, target: str = "") -> tuple[Source
         found = compile_object(path.parent / "module.mlir", path.parent / "kernels.o", flags, BUCKETS, name=prefix)
         sources = path.parent / "sources"
         sources.mkdir()
-        write_native(sources, found.schedule, found.weights, BUCKETS, LABELS, found.query, name, triple, ())
+        write_native(sources, found.schedule, found.weights, BUCKETS, LABELS, found.query, name, triple, features)
         shutil.copyfile(path.parent / "kernels.o", sources / "kernels.o")
         shutil.make_archive(str(path.with_suffix("")), "tar", sources)
 
-    archive = share_file("native.tar", (name, target, LABELS, module_text()), make)
+    archive = share_file("native.tar", (name, target, features, LABELS, module_text()), make)
     shutil.unpack_archive(archive, folder)
     return Sources(folder, prefix, 0, 0), folder / "kernels.o"
 
 
-def build_tiny(folder: Path, scratch: Path) -> Path:
+def build_tiny(folder: Path, scratch: Path, features: Sequence[str] = ()) -> Path:
     """Build a folder as `pqrnn native` does, for this machine."""
-    return _build(folder, *write_tiny(scratch), compiler(), "host", f"{platform.machine()}-unknown-linux-gnu")
+    return _build(
+        folder, *write_tiny(scratch, features=features), compiler(), "host", f"{platform.machine()}-unknown-linux-gnu"
+    )
 
 
 def build_web(folder: Path, scratch: Path) -> Path:

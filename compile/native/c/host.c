@@ -74,5 +74,5 @@ int main(int argc, char **argv) {
   }
   if (status) fprintf(stderr, "%s\n", CALL(message)(status));
   CALL(close)(parser);
-  return status ? 1 : 0;
+  return status == PQRNN_NATIVE_WRONG_PROCESSOR ? 3 : status ? 1 : 0;
 }
