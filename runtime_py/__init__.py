@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtime_py.decode.decoder import Alternative, Parse, Slot
+    from runtime_py.engines import Parser
     from runtime_py.errors import DeviceFallback, ParserError
     from runtime_py.execute.logits import Logits
-    from runtime_py.parser import Parser
 
 _EXPORTS = {
     "Alternative": "runtime_py.decode.decoder",
     "DeviceFallback": "runtime_py.errors",
     "Logits": "runtime_py.execute.logits",
     "Parse": "runtime_py.decode.decoder",
-    "Parser": "runtime_py.parser",
+    "Parser": "runtime_py.engines",
     "ParserError": "runtime_py.errors",
     "Slot": "runtime_py.decode.decoder",
 }

@@ -166,7 +166,12 @@ _RISCV64 = Architecture(
     baseline=frozenset(["i", "64bit"]),
 )
 
-ARCHITECTURES = {"aarch64": _AARCH64, "arm": _ARM, "riscv64": _RISCV64, "x86_64": _X86_64}
+_WASM32 = Architecture(
+    features=frozenset(["simd128", "relaxed-simd", "nontrapping-fptoint", "sign-ext", "bulk-memory", "multivalue"]),
+    baseline=frozenset(["mutable-globals"]),
+)
+
+ARCHITECTURES = {"aarch64": _AARCH64, "arm": _ARM, "riscv64": _RISCV64, "wasm32": _WASM32, "x86_64": _X86_64}
 
 
 def architecture_of(triple: str) -> str | None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from iree.compiler import ir
+
 from compile.lowering.iree_compile import DEFAULT_TIMEOUT, compile_module, compiler_path
 from compile.standalone.errors import StandaloneError
 from compile.standalone.schedule import Dispatch, Region, Schedule
@@ -71,29 +73,91 @@ def write_standalone(
     """
     cross = choose_compiler(target)
     with scratch_folder("standalone") as scratch:
-        kernels, host = scratch / "kernels.o", scratch / "host.mlir"
-        static = (
-            "--iree-llvmcpu-link-embedded=false",
-            "--iree-llvmcpu-link-static",
-            f"--iree-llvmcpu-static-library-output-path={kernels}",
-        )
-        compiled = compile_module(module, host, (*flags, *static, "--compile-to=hal"), timeout)
-        schedule = trace_module(host, buckets)
-        weights = _weights(host, schedule, timeout)
-        match = _QUERY.search(kernels.with_suffix(".h").read_text(encoding="utf-8"))
-        if match is None:
-            raise StandaloneError("the compiler's header for the object file names no function that lists its kernels")
-        write_sources(folder, schedule, buckets, labels.intents, labels.tags, match[1], name)
+        kernels = scratch / "kernels.o"
+        compiled = compile_object(module, kernels, flags, buckets, timeout)
+        schedule = compiled.schedule
+        write_sources(folder, schedule, buckets, labels.intents, labels.tags, compiled.query, name)
         (folder / "kernels.o").write_bytes(kernels.read_bytes())
-        (folder / "weights.bin").write_bytes(weights)
+        (folder / "weights.bin").write_bytes(compiled.weights)
         (folder / "target.mk").write_text(_target_makefile(target.id, cross), encoding="utf-8")
     return Figures(
         code_bytes=(folder / "kernels.o").stat().st_size,
-        weight_bytes=len(weights),
+        weight_bytes=len(compiled.weights),
         memory_bytes=schedule.sizes[Region.STATE] + schedule.sizes[Region.ARENA],
         dispatches=sum(isinstance(step, Dispatch) for entry in schedule.entries for step in entry.steps),
         seconds=compiled.seconds,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledObject:
+    """What the compiler makes of a module that is linked without its runtime, beside the object file of its kernels.
+
+    Attributes:
+        schedule: Steps that call the kernels.
+        weights: Constants of the module.
+        query: Name of the function in the object file that lists the kernels.
+        seconds: Time that the compiler took.
+    """
+
+    schedule: Schedule
+    weights: bytes
+    query: str
+    seconds: float
+
+
+def static_flags(kernels: Path) -> tuple[str, ...]:
+    """Return the compiler's flags for an object file of kernels instead of code that the runtime loads."""
+    return (
+        "--iree-llvmcpu-link-embedded=false",
+        "--iree-llvmcpu-link-static",
+        f"--iree-llvmcpu-static-library-output-path={kernels}",
+    )
+
+
+def compile_object(
+    module: Path,
+    kernels: Path,
+    flags: Sequence[str],
+    buckets: Sequence[Bucket],
+    timeout: float = DEFAULT_TIMEOUT,
+    name: str = "",
+) -> CompiledObject:
+    """Compile a module to an object file of kernels, and the steps that call them.
+
+    Args:
+        module: File of the module in MLIR, with one function for each bucket (ABI 1).
+        kernels: Object file to write; the compiler's header appears beside it, and intermediate files.
+        flags: Compiler flags for the target.
+        buckets: Length buckets of the module.
+        timeout: Seconds that one run of the compiler may take.
+        name: Prefix of the object file's only public symbol, so that several parsers can be linked into one program.
+
+    Raises:
+        CompilerError: The compiler refuses the module.
+        StandaloneError: The compiled module cannot be run without the runtime.
+    """
+    host = kernels.with_name("host.mlir")
+    if name:
+        module = _rename(module, kernels.with_name("renamed.mlirbc"), name)
+    compiled = compile_module(module, host, (*flags, *static_flags(kernels), "--compile-to=hal"), timeout)
+    schedule = trace_module(host, buckets)
+    weights = _weights(host, schedule, timeout)
+    match = _QUERY.search(kernels.with_suffix(".h").read_text(encoding="utf-8"))
+    if match is None:
+        raise StandaloneError("the compiler's header for the object file names no function that lists its kernels")
+    return CompiledObject(schedule, weights, match[1], compiled.seconds)
+
+
+def _rename(module: Path, destination: Path, name: str) -> Path:
+    """Write a module under another name: the compiler calls the library of kernels after it."""
+    with ir.Context() as context, ir.Location.unknown():
+        context.allow_unregistered_dialects = False
+        parsed = ir.Module.parse(module.read_bytes())
+        parsed.operation.attributes["sym_name"] = ir.StringAttr.get(name)
+        with destination.open("wb") as file:
+            parsed.operation.write_bytecode(file)
+    return destination
 
 
 def _weights(host: Path, schedule: Schedule, timeout: float) -> bytes:

@@ -94,7 +94,7 @@ def choose_compiler(target: Target) -> CompilerSpec:
     Raises:
         ToolchainError: The target's object files are not ELF, or its architecture is unknown.
     """
-    if target.family != "cpu" or any(system in target.triple for system in ("apple", "windows")):
+    if target.family != "cpu" or any(system in target.triple for system in ("apple", "windows", "wasm")):
         raise ToolchainError(
             f"{target.id}: cannot be written as C: "
             "that takes a processor, and object files in ELF (Linux, Android, bare metal)"
@@ -123,19 +123,24 @@ def find_toolchain(target: Target) -> Toolchain:
         raise ToolchainError(f"{cross.compiler} is not installed ({fetched}Debian: apt-get install {cross.packages})")
     if cross is _CORTEX_M7:
         return _cortex_m7(cross, compiler)
+    machine, command = find_machine(target)
+    return Toolchain(cross, compiler, machine=machine, command=command)
+
+
+def find_machine(target: Target) -> tuple[str, tuple[str, ...]]:
+    """Return the machine that runs programs for a target here, and the start of the command that runs one.
+
+    Raises:
+        ToolchainError: Neither this machine nor an emulator that is installed runs them.
+    """
     architecture = _architecture(target)
     if architecture == platform.machine():
-        return Toolchain(cross, compiler)
+        return "this machine", ()
     cpu = _processor(target, architecture)
     # The newest first: older ones know fewer processors.
     for qemu in reversed(list(locations.qemus(architecture))):
         if cpu.split(",")[0] in qemu.processors:
-            return Toolchain(
-                cross,
-                compiler,
-                machine=f"qemu-{architecture} {qemu.version}, {cpu}",
-                command=(str(qemu.path), "-cpu", cpu),
-            )
+            return f"qemu-{architecture} {qemu.version}, {cpu}", (str(qemu.path), "-cpu", cpu)
     raise ToolchainError(
         f"qemu-{architecture} with a processor {cpu.split(',')[0]!r} is not installed: run `make emulators`"
     )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from compile.standalone.errors import StandaloneError
-from compile.standalone.schedule import ByteRange, Copy, Dispatch, Fill, Region, Schedule, ScheduledEntry, Step
+from compile.standalone.schedule import Region, Schedule, ScheduledEntry
+from compile.standalone.step_tables import StepTables, c_array, c_string
 from runtime_py.package_format.golden import GoldenVectors
 from runtime_py.package_format.manifest import Bucket
 
@@ -19,6 +19,7 @@ FIXED_FILES = (
     "parser.c",
     "player.c",
     "player.h",
+    "kernel_abi.h",
     "tables.h",
     "weights.S",
     "example.c",
@@ -136,39 +137,23 @@ const char *pqrnn_message(int status);
 """
 
 
-class _Shared:
-    """A table in which equal lists of rows are stored once; steps refer to a list by the index of its first row."""
-
-    def __init__(self) -> None:
-        self.starts: dict[tuple[Hashable, ...], int] = {}
-        self.rows: list[Any] = []
-
-    def add(self, rows: tuple[Hashable, ...]) -> int:
-        start = self.starts.setdefault(rows, len(self.rows))
-        if start == len(self.rows):
-            self.rows += rows
-        return start
-
-
 class _Tables:
     """The tables of a schedule."""
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
-        self.ranges = _Shared()
-        self.constants = _Shared()
-        self.kernels: dict[str, int] = {}
+        self.tables = StepTables()
 
     def text(self, buckets: Sequence[Bucket], intents: Sequence[str], tags: Sequence[str]) -> str:
-        setup = [self._step(step) for step in self.schedule.setup]
+        setup = [self.tables.add(step) for step in self.schedule.setup]
         entries: list[str] = []
         steps: list[str] = []
         for entry, bucket in zip(self.schedule.entries, buckets, strict=True):
             offsets = ", ".join(str(data.offset) for data in (entry.text, *(result.data for result in entry.results)))
             entries.append(f"{{{bucket.bytes}, {bucket.words}, {offsets}, {len(steps)}, {len(entry.steps)}}}")
-            steps += [self._step(step) for step in entry.steps]
-        ranges = [f"{{{row.region.value}, {row.offset}, {row.length}}}" for row in self.ranges.rows]
+            steps += [self.tables.add(step) for step in entry.steps]
         _, state, arena = self.schedule.sizes
+        tables = self.tables
         return f"""\
 #include "tables.h"
 
@@ -182,52 +167,20 @@ static PQRNN_MEMORY _Alignas(64) uint8_t state[{max(state, 1)}];
 static PQRNN_MEMORY _Alignas(64) uint8_t arena[{arena}];
 extern const uint8_t pqrnn_weights[];
 
-{_array("static const pqrnn_range ranges[]", ranges)}
-{_array("static const uint32_t constants[]", map(str, self.constants.rows or [0]))}
-{_array("static const char *const kernels[]", map(_string, self.kernels))}
-static uint16_t ordinals[{len(self.kernels)}];
+{c_array("static const pqrnn_range ranges[]", tables.range_rows)}
+{c_array("static const uint32_t constants[]", tables.constant_rows)}
+{c_array("static const char *const kernels[]", map(c_string, tables.kernels))}
+static uint16_t ordinals[{len(tables.kernels)}];
 
 const pqrnn_module pqrnn_tables = {{
-  ranges, constants, kernels, {len(self.kernels)}, ordinals, {{(uint8_t *)pqrnn_weights, state, arena}}}};
+  ranges, constants, kernels, {len(tables.kernels)}, ordinals, {{(uint8_t *)pqrnn_weights, state, arena}}}};
 
-{_array("const pqrnn_step pqrnn_setup[]", setup or ["{0}"])}
+{c_array("const pqrnn_step pqrnn_setup[]", setup or ["{0}"])}
 const uint32_t pqrnn_setup_count = {len(setup)};
-{_array("const pqrnn_step pqrnn_steps[]", steps)}
-{_array("const pqrnn_entry pqrnn_entries[]", entries)}
-{_array("const char *const pqrnn_intents[]", map(_string, intents))}
-{_array("const char *const pqrnn_tags[]", map(_string, tags))}"""
-
-    def _step(self, step: Step) -> str:
-        match step:
-            case Dispatch(kernel, groups, constants, bindings):
-                return self._row(str(self.kernels.setdefault(kernel, len(self.kernels))), bindings, constants, groups)
-            case Fill(target, pattern):
-                return self._row("PQRNN_FILL", (target,), (int.from_bytes(pattern * (4 // len(pattern)), "little"),))
-            case Copy(source, target):
-                return self._row("PQRNN_COPY", (source, target), ())
-
-    def _row(
-        self,
-        kernel: str,
-        ranges: tuple[ByteRange, ...],
-        constants: tuple[int, ...],
-        groups: tuple[int, int, int] = (1, 1, 1),
-    ) -> str:
-        indices = f"{self.ranges.add(ranges)}, {self.constants.add(constants)}"
-        return f"{{{kernel}, {len(ranges)}, {len(constants)}, {indices}, {{{groups[0]}, {groups[1]}, {groups[2]}}}}}"
-
-
-def _array(declaration: str, rows: Iterable[str]) -> str:
-    return f"{declaration} = {{\n" + "".join(f"  {row},\n" for row in rows) + "};\n"
-
-
-def _string(text: str) -> str:
-    """Return a C string literal.
-
-    Bytes that are not plain are written in octal, which ends after three digits whatever follows.
-    """
-    plain = set(range(32, 127)) - set(b'"\\?')
-    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
+{c_array("const pqrnn_step pqrnn_steps[]", steps)}
+{c_array("const pqrnn_entry pqrnn_entries[]", entries)}
+{c_array("const char *const pqrnn_intents[]", map(c_string, intents))}
+{c_array("const char *const pqrnn_tags[]", map(c_string, tags))}"""
 
 
 def _comment(text: str) -> str:

@@ -51,7 +51,7 @@ def export_file(
 
     from compile.onnx_export import export_onnx
 
-    chosen = _read_buckets([bucket] if bucket else None)
+    chosen = read_buckets([bucket] if bucket else None)
     with Console(stderr=True, quiet=json).status("starting") as status:
         exported = export_onnx(
             run, onnx, bucket=chosen[0] if chosen else None, replace=replace, on_progress=status.update
@@ -95,7 +95,7 @@ def export_c(
 
     from compile.standalone.pipeline import export_parser
 
-    buckets, run = _read_buckets(bucket), find_run(run)
+    buckets, run = read_buckets(bucket), find_run(run)
     with Console(stderr=True, quiet=json).status("starting") as status:
         exported = export_parser(run, out, target, buckets=buckets, replace=replace, on_progress=status.update)
     figures, proof = exported.figures, exported.proof
@@ -120,7 +120,12 @@ def export_c(
     show_table(f"{out}: C for {target}", ("weights", "code", "memory", "dispatches", "seconds", "answers"), [row])
 
 
-def _read_buckets(texts: list[str] | None) -> tuple[Bucket, ...] | None:
+def read_buckets(texts: list[str] | None) -> tuple[Bucket, ...] | None:
+    """Read length buckets as `WORDS:BYTES`; None where there are none.
+
+    Raises:
+        typer.BadParameter: One is of another form.
+    """
     from compile.lowering.buckets import make_buckets
 
     sizes = []

@@ -3,6 +3,8 @@
 #ifndef PQRNN_ANSWERS_H_
 #define PQRNN_ANSWERS_H_
 
+#include <stdio.h>
+
 #include "decode.h"
 
 // Prints a name as a JSON string.

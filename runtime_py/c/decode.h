@@ -5,12 +5,13 @@
 #ifndef PQRNN_DECODE_H_
 #define PQRNN_DECODE_H_
 
-#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
+#ifndef PQRNN_FREESTANDING  // who defines it brings INFINITY, isinf, atoi, memcpy, memset and strchr
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#endif
 
 #define PQRNN_ABI 1
 

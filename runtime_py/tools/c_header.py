@@ -4,14 +4,17 @@ The types are those of ``c/decode.h``.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain
 
 from runtime_py.decode.frame_search import Frames
 from runtime_py.decode.frame_weights import FrameWeights
+from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import TagScheme
-from runtime_py.package_format.manifest import Manifest
+from runtime_py.package_format.manifest import Bucket, Manifest
 from runtime_py.tools.conformance import refuse_subwords
+
+END_BYTES = 16  # of a pqrnn_end_t: a double and a number, in every C of today
 
 
 def c_header(manifest: Manifest) -> str:
@@ -21,8 +24,36 @@ def c_header(manifest: Manifest) -> str:
         ConformanceError: The package reads subwords.
     """
     refuse_subwords(manifest)
-    buckets = [f"{{{bucket.words}, {bucket.bytes}, {_literal(bucket.entry)}}}" for bucket in manifest.buckets]
-    labels = manifest.labels
+    modules = [
+        f"// {variant.target}: {variant.path}, SHA-256 {manifest.files[variant.path].sha256}"
+        for variant in manifest.variants
+    ]
+    return "\n".join(
+        [
+            "// Made by `pqrnn conformance PACKAGE --header FILE`; the modules that it belongs to:",
+            *modules,
+            "#ifndef PQRNN_PACKAGE_H_",
+            "#define PQRNN_PACKAGE_H_",
+            '#include "decode.h"',
+            f"#if PQRNN_ABI != {manifest.abi}",
+            "#error this package follows another calling convention than decode.h",
+            "#endif",
+            *package_tables(manifest.labels, manifest.buckets, manifest.abi),
+            "#endif",
+            "",
+        ]
+    )
+
+
+def package_tables(labels: Labels, buckets: Sequence[Bucket], abi: int) -> list[str]:
+    """Return the definition of ``pqrnn_package`` and of all that it refers to, as ``decode.h`` declares them.
+
+    Args:
+        labels: Names of the outputs, and which slots were seen with which intent.
+        buckets: Length buckets, growing.
+        abi: Version of the call.
+    """
+    rows = [f"{{{bucket.words}, {bucket.bytes}, {_literal(bucket.entry)}}}" for bucket in buckets]
     scheme = TagScheme(labels.tags)
     slots = scheme.slots
     frames = (", ".join(str(int(slot in frame)) for slot in range(len(slots))) for frame in labels.frames)
@@ -43,35 +74,29 @@ def c_header(manifest: Manifest) -> str:
         if has_prior
         else "NULL, NULL, NULL, NULL, 0"
     )
-    modules = [
-        f"// {variant.target}: {variant.path}, SHA-256 {manifest.files[variant.path].sha256}"
-        for variant in manifest.variants
+    return [
+        _array("pqrnn_bucket_t pqrnn_buckets", rows),
+        _array("char *const pqrnn_intents", map(_literal, labels.intents)),
+        _array("char *const pqrnn_tags", map(_literal, labels.tags)),
+        _array("int16_t pqrnn_slots", (str(slots.index(label) if label else -1) for label in scheme.labels)),
+        *([_array("uint8_t pqrnn_frames", frames)] if has_frames else []),
+        *(prior if has_prior else []),
+        "static const pqrnn_package_t pqrnn_package = {",
+        f"    {abi}, {len(buckets)}, {len(labels.intents)}, {len(labels.tags)}, {len(slots)}, "
+        "pqrnn_buckets, pqrnn_intents, pqrnn_tags, pqrnn_slots,",
+        f"    {'pqrnn_frames' if has_frames else 'NULL'},",
+        f"    {prior_fields}, {_limit(weights.penalty)}, {_limit(weights.margin)}}};",
     ]
-    return "\n".join(
-        [
-            "// Made by `pqrnn conformance PACKAGE --header FILE`; the modules that it belongs to:",
-            *modules,
-            "#ifndef PQRNN_PACKAGE_H_",
-            "#define PQRNN_PACKAGE_H_",
-            '#include "decode.h"',
-            f"#if PQRNN_ABI != {manifest.abi}",
-            "#error this package follows another calling convention than decode.h",
-            "#endif",
-            _array("pqrnn_bucket_t pqrnn_buckets", buckets),
-            _array("char *const pqrnn_intents", map(_literal, labels.intents)),
-            _array("char *const pqrnn_tags", map(_literal, labels.tags)),
-            _array("int16_t pqrnn_slots", (str(slots.index(label) if label else -1) for label in scheme.labels)),
-            *([_array("uint8_t pqrnn_frames", frames)] if has_frames else []),
-            *(prior if has_prior else []),
-            "static const pqrnn_package_t pqrnn_package = {",
-            f"    {manifest.abi}, {len(buckets)}, {len(labels.intents)}, {len(labels.tags)}, {len(slots)}, "
-            "pqrnn_buckets, pqrnn_intents, pqrnn_tags, pqrnn_slots,",
-            f"    {'pqrnn_frames' if has_frames else 'NULL'},",
-            f"    {prior_fields}, {_limit(weights.penalty)}, {_limit(weights.margin)}}};",
-            "#endif",
-            "",
-        ]
-    )
+
+
+def search_memory(labels: Labels, words: int) -> int:
+    """Return how many ``pqrnn_end_t`` the search works in for so many words, as ``pqrnn_ends`` in ``decode.h`` does."""
+    scheme = TagScheme(labels.tags)
+    weights = labels.frame_weights or FrameWeights()
+    slots = len(scheme.slots)
+    has_prior = bool(labels.frame_counts and weights.prior)
+    widest = _widest(Frames(scheme, labels.frames, labels.frame_counts, weights)) if has_prior else 0
+    return (words + 1) * (max(slots + 1, widest) + 1) + slots + slots // END_BYTES + 1
 
 
 def _widest(frames: Frames) -> int:

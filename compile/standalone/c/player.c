@@ -4,84 +4,10 @@
 
 #include "parser.h"
 
-/* The binary interface of kernels.o: version 6 of the interface that the compiler gives to object files of machine code. Only what is used here has a name
-   of its own; the layout is that of the compiler's tables. */
-enum { KERNEL_INTERFACE = 6, MOST_BINDINGS = 32 };
-
-typedef struct {
-  uint32_t version;
-  const char *name;
-  uint32_t features, sanitizer;
-} header;
-
-typedef struct {
-  uint64_t flags;
-  uint16_t local_memory_pages;
-  uint8_t constant_count, binding_count;
-  uint32_t group_size_x, group_size_y;
-  uint16_t group_size_z, unused;
-  uint64_t reserved[5];
-} attributes;
-
-typedef struct {
-  const uint32_t *constants;
-  int (*import_thunk)(void);
-  const void *const *import_functions;
-  const void *const *import_contexts;
-  uint64_t processor[8];
-} environment;
-
-typedef struct {
-  uint32_t group_size_x, group_size_y;
-  uint16_t group_size_z, constant_count;
-  uint32_t group_count_x, group_count_y;
-  uint16_t group_count_z;
-  uint8_t concurrency, binding_count;
-  const uint32_t *constants;
-  void *const *bindings;
-  const size_t *binding_lengths;
-} dispatch;
-
-typedef struct {
-  uint32_t x, y;
-  uint16_t z, reserved;
-  uint32_t processor;
-  void *local_memory;
-  uint32_t local_memory_length;
-} group;
-
-typedef int (*kernel_function)(const environment *, const dispatch *, const group *);
-
-typedef struct {
-  const header *header;
-  struct {
-    uint32_t count;
-    const char *const *names;
-  } imports;
-  struct {
-    uint32_t count;
-    const kernel_function *functions;
-    const attributes *attributes;
-    const void *parameters, *occupancy;
-    const char *const *names;
-    const void *unused[4];
-  } exports;
-  uint32_t constant_count;
-} library;
-
-/* In kernels.o; parser.h says how the compiler has called it. */
-extern const header **PQRNN_KERNELS_QUERY(uint32_t version, const environment *environment);
-
-/* Machine code for a fixed processor asks for nothing: no constants, no imports, no processor features. */
-static const environment nothing;
-
-static const library *kernels(void) {
-  const header **found = PQRNN_KERNELS_QUERY(KERNEL_INTERFACE, &nothing);
-  return found && (*found)->version == KERNEL_INTERFACE ? (const library *)found : NULL;
-}
+#include "kernel_abi.h"
 
 int pqrnn_start(const pqrnn_module *module) {
-  const library *library = kernels();
+  const kernel_library *library = find_kernels();
   if (!library || library->imports.count || library->constant_count) return PQRNN_WRONG_KERNELS;
   uint32_t at = 0; /* both lists are in much the same order, so the next name is searched from where the last was found */
   for (uint16_t kernel = 0; kernel < module->kernel_count; ++kernel) {
@@ -101,18 +27,18 @@ static uint8_t *locate(const pqrnn_module *module, const pqrnn_range *range) {
 }
 
 static int run_kernel(const pqrnn_module *module, const pqrnn_step *step, const pqrnn_range *ranges) {
-  const library *library = kernels();
+  const kernel_library *library = find_kernels();
   const uint16_t ordinal = module->ordinals[step->kernel];
-  const attributes *wanted = &library->exports.attributes[ordinal];
-  void *bindings[MOST_BINDINGS];
-  size_t lengths[MOST_BINDINGS];
-  if (step->range_count > MOST_BINDINGS || wanted->binding_count != step->range_count || wanted->constant_count != step->constant_count)
+  const kernel_attributes *wanted = &library->exports.attributes[ordinal];
+  void *bindings[KERNEL_MOST_BINDINGS];
+  size_t lengths[KERNEL_MOST_BINDINGS];
+  if (step->range_count > KERNEL_MOST_BINDINGS || wanted->binding_count != step->range_count || wanted->constant_count != step->constant_count)
     return PQRNN_WRONG_KERNELS;
   for (int i = 0; i < step->range_count; ++i) {
     bindings[i] = locate(module, &ranges[i]);
     lengths[i] = ranges[i].length;
   }
-  const dispatch call = {
+  const kernel_dispatch call = {
       .group_size_x = wanted->group_size_x,
       .group_size_y = wanted->group_size_y,
       .group_size_z = wanted->group_size_z,
@@ -129,8 +55,8 @@ static int run_kernel(const pqrnn_module *module, const pqrnn_step *step, const 
   for (uint32_t z = 0; z < step->groups[2]; ++z)
     for (uint32_t y = 0; y < step->groups[1]; ++y)
       for (uint32_t x = 0; x < step->groups[0]; ++x) {
-        const group place = {.x = x, .y = y, .z = (uint16_t)z};
-        if (library->exports.functions[ordinal](&nothing, &call, &place)) return PQRNN_KERNEL_FAILED;
+        const kernel_group place = {.x = x, .y = y, .z = (uint16_t)z};
+        if (library->exports.functions[ordinal](&kernel_asks_nothing, &call, &place)) return PQRNN_KERNEL_FAILED;
       }
   return PQRNN_OK;
 }

@@ -29,7 +29,14 @@ _PAGES = sorted(
         RESULTS_PAGE,
         *(
             ROOT / f"{folder}/README.md"
-            for folder in ("benchmarks", "compile", "runtime_py", "runtime_py/package_format", "targets")
+            for folder in (
+                "benchmarks",
+                "compile",
+                "compile/native",
+                "runtime_py",
+                "runtime_py/package_format",
+                "targets",
+            )
         ),
         *(
             ROOT / f"pqrnn/{folder}/README.md"

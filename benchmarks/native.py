@@ -1,0 +1,186 @@
+"""Native parsers beside the packages that they are made from: decisions, memory, start, size, time.
+
+    pqrnn compile mtop-en --out mtop-en.pqrnn && pqrnn native mtop-en --out mtop-en-native
+    python -m benchmarks.native mtop-en-native --package mtop-en.pqrnn --data ../shared/data/mtop/spans --lang en
+
+Both answer every utterance of the test split, hot texts that are no commands among them, and decisions are compared
+bit for bit: intent, slots, words, truncation. Times are of `Parser.load(...)(text)` in Python for both, call by call in
+turn, so that what else runs on the machine meets both; *cold* empties the caches before every call with a stream over
+more than the last-level cache. Rows are kept in `results/native.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.results import merge_results, tell_command
+from compile.verify.golden import TRICKY
+from pqrnn.data.loader import load_examples
+from pqrnn.evaluation.results import ResultRow
+from runtime_py.native.parser import NativeParser
+from runtime_py.parser import Parser
+
+_STARTS, _HOT, _COLD = 9, 400, 60
+_EMPTYING = 96 << 20  # bytes, more than the last-level cache of most machines
+_START = """\
+import json, sys, time
+begin = time.perf_counter()
+from runtime_py import Parser
+parser = Parser.load(sys.argv[1])
+parser(sys.argv[2])
+took = time.perf_counter() - begin
+from runtime_py.tools.memory import peak_bytes
+print(json.dumps([took, peak_bytes()]))
+"""
+
+
+def main() -> None:
+    """Parse with both, compare, measure, print, keep."""
+    arguments = _read_arguments()
+    texts = [example.text for example in load_examples(arguments.data, split="test", locale=arguments.lang)]
+    native, packaged = NativeParser.load(arguments.native, on_long="truncate"), None
+    work = f"{native.manifest.name}, {native.variant.target}"
+    variant = native.variant
+    assert variant.library is not None
+    rows = [
+        ResultRow(
+            work=work,
+            metric="bytes",
+            value=variant.files[variant.library].bytes,
+            unit="bytes",
+            note="shared library, with weights and labels",
+        ),
+        ResultRow(
+            work=work,
+            metric="memory beside weights",
+            value=variant.memory,
+            unit="bytes",
+            note=f"of an open parser, for {variant.words} words; besides a stack of up to 128 KiB",
+        ),
+    ]
+    packaged = Parser.load(arguments.package, on_long="truncate")
+    asked: list[str | bytes] = [*texts, *TRICKY]
+    different = [text for text in asked if not _agree(native, packaged, text)]
+    for text in different[:5]:
+        print(f"differs: {text!r}: {native(text)} {packaged(text)}", file=sys.stderr)
+    rows.append(
+        ResultRow(
+            work=work,
+            metric="decisions that differ",
+            value=len(different),
+            n=len(texts) + len(TRICKY),
+            note="intent, slots, words or truncation; all test utterances and tricky texts",
+        )
+    )
+    if not arguments.no_times:
+        rows += _time_calls(work, native, packaged, texts)
+        rows += _time_starts(work, arguments.native, arguments.package, texts[0])
+    for row in rows:
+        print(f"{row.metric}: {row.value:g} {row.unit} {row.peer}")
+    if arguments.keep:
+        merge_results("native", rows, tell_command("benchmarks.native"))
+
+
+def _agree(native: NativeParser, packaged: Parser, text: str | bytes) -> bool:
+    return _decision(native(text)) == _decision(packaged(text))
+
+
+def _decision(parse: Any) -> tuple[Any, ...]:
+    slots = tuple((slot.label, slot.text, slot.start, slot.end) for slot in parse.slots)
+    return parse.intent, slots, parse.text, parse.truncated, parse.words
+
+
+def _time_calls(work: str, native: NativeParser, packaged: Parser, texts: list[str]) -> list[ResultRow]:
+    """Return medians of a call, hot and cold, of both in turn, and their ratios."""
+    chosen = texts[:: max(len(texts) // _HOT, 1)][:_HOT]
+    hot = {"native": [_hot(native, text) for text in chosen], "package": [_hot(packaged, text) for text in chosen]}
+    emptying = np.zeros(_EMPTYING, np.uint8)
+    cold: dict[str, list[float]] = {"native": [], "package": []}
+    for text in chosen[:_COLD]:
+        for name, parser in (("native", native), ("package", packaged)):
+            emptying += 1
+            cold[name].append(_once(parser, text))
+    rows = []
+    for regime, times in (("hot", hot), ("cold", cold)):
+        for name, seconds in times.items():
+            rows.append(
+                ResultRow(
+                    work=work,
+                    metric=f"text to parse in Python, {regime}",
+                    value=round(1e6 * median(seconds), 1),
+                    n=len(seconds),
+                    unit="us",
+                    peer=name,
+                )
+            )
+        ratios = [one / other for one, other in zip(times["native"], times["package"], strict=True)]
+        rows.append(
+            ResultRow(
+                work=work, metric=f"ratio to the package, {regime}", value=round(median(ratios), 3), n=len(ratios)
+            )
+        )
+    return rows
+
+
+def _hot(parser: Any, text: str) -> float:
+    return min(_once(parser, text) for _ in range(5))
+
+
+def _once(parser: Any, text: str) -> float:
+    begin = time.perf_counter()
+    parser(text)
+    return time.perf_counter() - begin
+
+
+def _time_starts(work: str, native: Path, package: Path, text: str) -> list[ResultRow]:
+    """Return medians from the first import to the first answer, in new processes of both in turn."""
+    seconds: dict[str, list[float]] = {"native": [], "package": []}
+    peaks: dict[str, int] = {}
+    for _ in range(_STARTS):
+        for name, path in (("native", native), ("package", package)):
+            command = [sys.executable, "-c", _START, os.path.abspath(path), text]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            took, peaks[name] = json.loads(done.stdout)
+            seconds[name].append(took)
+    rows = [
+        ResultRow(
+            work=work,
+            metric="start to answer",
+            value=round(1e3 * median(taken), 1),
+            n=_STARTS,
+            unit="ms",
+            peer=name,
+            note="Python's imports, loading with digests, one text",
+        )
+        for name, taken in seconds.items()
+    ]
+    rows += [
+        ResultRow(work=work, metric="peak memory of the process", value=peak, unit="bytes", peer=name)
+        for name, peak in peaks.items()
+    ]
+    return rows
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("native", type=Path, help="folder of `pqrnn native`")
+    parser.add_argument("--package", type=Path, required=True, help="package of the same parser")
+    parser.add_argument("--data", required=True, help="labelled utterances with a test split, as for `pqrnn train`")
+    parser.add_argument("--lang", help="only this language")
+    parser.add_argument("--no-times", action="store_true", help="compare decisions and sizes only")
+    parser.add_argument("--no-keep", dest="keep", action="store_false", help="print only")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Compiling the C of a native parser and linking it with its kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compile.native.errors import NativeError
+from compile.native.toolchains import NativeCompiler
+from compile.native.writing import Sources
+from compile.support.process import run_tool
+
+_SECONDS = 600.0
+_WARNINGS = ("-Wall", "-Wextra", "-Werror")
+_EXPORTED = (
+    "abi",
+    "memory",
+    "open_in",
+    "parse",
+    "rank",
+    "message",
+    "name",
+    "intents",
+    "tags",
+    "intent_name",
+    "tag_name",
+    "most_bytes",
+)
+# WebAssembly's stack lies before everything else, so that one that grows too large traps.
+_WEB = ("-nostdlib", "-Wl,--no-entry", "-Wl,--export=__heap_base", "-Wl,--strip-all", "-Wl,-z,stack-size=262144")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Libraries of a parser.
+
+    Attributes:
+        shared: Shared library, or WebAssembly module; None where the target has none.
+        static: Static library; None where there is no archiver.
+    """
+
+    shared: Path | None
+    static: Path | None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The libraries that there are."""
+        return tuple(path for path in (self.shared, self.static) if path is not None)
+
+
+def build_native(sources: Sources, kernels: Path, compiler: NativeCompiler, folder: Path) -> Built:
+    """Compile and link a parser.
+
+    Args:
+        sources: The written C.
+        kernels: Object file of the kernels.
+        compiler: C compiler for the target.
+        folder: Existing folder that the libraries are written to.
+
+    Raises:
+        NativeError: The compiler fails or warns.
+    """
+    web, hosted = compiler.system == "web", compiler.system not in ("web", "none")
+    options = ["-std=gnu11", "-O2", "-g0", "-fvisibility=hidden", *_WARNINGS, f"-I{sources.folder}"]
+    options += ["-DPQRNN_FREESTANDING", "-msimd128", "-ffreestanding"] if web else []
+    options += ["-fPIC"] if hosted and compiler.system != "windows" else []
+    objects = [kernels]
+    for source in sources.compiled:
+        made = sources.folder / f"{source.stem}.o"
+        _run(compiler, [*compiler.command, *options, "-c", source, "-o", made])
+        objects.append(made)
+    shared = folder / f"{compiler.shared_prefix}{sources.prefix}{compiler.shared_suffix}"
+    if web:
+        exports = [f"-Wl,--export={sources.prefix}_{name}" for name in _EXPORTED]
+        _run(compiler, [*compiler.command, "-O2", *_WEB, *exports, *objects, "-o", shared])
+        return Built(shared, None)
+    if hosted:
+        linking = {
+            "linux": ["-shared", "-s", f"-Wl,-soname,{shared.name}", "-Wl,--gc-sections"],
+            "android": ["-shared", "-s", f"-Wl,-soname,{shared.name}", "-nostdlib", "-Wl,--allow-shlib-undefined"],
+            "macos": ["-shared", f"-Wl,-install_name,@rpath/{shared.name}"],
+            "windows": ["-shared", "-s"],
+        }[compiler.system]
+        _run(compiler, [*compiler.command, *linking, *objects, "-o", shared])
+    static = None
+    if compiler.archiver:
+        static = folder / f"lib{sources.prefix}.a"
+        static.unlink(missing_ok=True)
+        _run(compiler, [*compiler.archiver, "rcs", static, *objects])
+    return Built(shared if hosted else None, static)
+
+
+def _run(compiler: NativeCompiler, command: Sequence[str | Path]) -> None:
+    finished = run_tool(command, _SECONDS, environment=compiler.environment)
+    if finished.code != 0 or finished.timed_out:
+        raise NativeError(f"{compiler.name} {finished.ending}", finished.diagnostics or finished.output)

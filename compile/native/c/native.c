@@ -1,0 +1,318 @@
+// A parser as a library: what stands behind the functions of its header. The file that includes this one defines PQRNN_NATIVE(name), the prefix of every
+// function, the tables of the parser (its labels as in decode.h, its steps as in ../../standalone/c/player.h), and the constants below.
+//
+//   PQRNN_STATE_BYTES, PQRNN_ARENA_BYTES   memory that the steps use, kept from call to call or not
+//   PQRNN_SETUP_COUNT                      steps that fill the former, once
+//   PQRNN_KERNEL_COUNT                     kernels that the steps call
+//   PQRNN_MOST_WORDS, PQRNN_END_COUNT      words of the largest bucket, and pqrnn_end_t that their search takes
+//
+_Static_assert(sizeof(pqrnn_end_t) == 16, "the memory for the search was reckoned so");
+
+// Everything lives in one block of memory, which is the caller's or was allocated when the parser was opened: nothing is static but tables, and nothing is
+// allocated later.
+
+enum { BLOCK = 64 };
+
+struct PQRNN_NATIVE(parser) {
+  const kernel_library *kernels;
+  uint8_t *places[PQRNN_PLACES];
+  pqrnn_answer_slot_t *slots;
+  pqrnn_end_t *ends;
+  int32_t *tags;
+  const float *intent;  // logits of the last text
+  void *allocated;
+  uint16_t ordinals[PQRNN_KERNEL_COUNT];
+};
+
+typedef struct PQRNN_NATIVE(parser) parser_type;
+
+static size_t rounded(size_t size) { return (size + BLOCK - 1) / BLOCK * BLOCK; }
+
+// Beside the work of the kernels there is room for that of the search wherever an entry leaves any; PQRNN_END_BYTES is 0 where all of them do.
+enum { END_BYTES = PQRNN_END_BYTES };
+
+PQRNN_EXPORT uint32_t PQRNN_NATIVE(abi)(void) { return PQRNN_NATIVE_ABI; }
+
+PQRNN_EXPORT size_t PQRNN_NATIVE(memory)(void) {
+  return BLOCK + rounded(sizeof(parser_type)) + rounded(PQRNN_STATE_BYTES) + rounded(PQRNN_ARENA_BYTES) + rounded(END_BYTES) +
+         rounded(PQRNN_MOST_WORDS * sizeof(pqrnn_answer_slot_t)) + rounded(PQRNN_MOST_WORDS * sizeof(int32_t));
+}
+
+PQRNN_EXPORT const char *PQRNN_NATIVE(name)(void) { return PQRNN_NAME; }
+
+PQRNN_EXPORT int32_t PQRNN_NATIVE(most_bytes)(void) { return pqrnn_buckets[pqrnn_package.bucket_count - 1].bytes; }
+
+PQRNN_EXPORT int32_t PQRNN_NATIVE(intents)(void) { return pqrnn_package.intent_count; }
+
+PQRNN_EXPORT int32_t PQRNN_NATIVE(tags)(void) { return pqrnn_package.tag_count; }
+
+PQRNN_EXPORT const char *PQRNN_NATIVE(intent_name)(int32_t intent) {
+  return intent >= 0 && intent < pqrnn_package.intent_count ? pqrnn_intents[intent] : NULL;
+}
+
+PQRNN_EXPORT const char *PQRNN_NATIVE(tag_name)(int32_t tag) { return tag >= 0 && tag < pqrnn_package.tag_count ? pqrnn_tags[tag] : NULL; }
+
+PQRNN_EXPORT const char *PQRNN_NATIVE(message)(int status) {
+  switch (status) {
+    case PQRNN_NATIVE_OK: return "good";
+    case PQRNN_NATIVE_TOO_LONG: return "the text has more bytes or more words than the parser reads; PQRNN_NATIVE_TRUNCATE reads what fits";
+    case PQRNN_NATIVE_BAD_ARGUMENT: return "an argument is NULL, or the answer's size is not set";
+    case PQRNN_NATIVE_NO_MEMORY: return "there is less memory than the parser works in";
+    case PQRNN_NATIVE_WRONG_PROCESSOR: return "this processor lacks instructions that the parser was compiled for: " PQRNN_FEATURES;
+    case PQRNN_NATIVE_WRONG_KERNELS: return "the kernels do not belong to this parser, or their interface is of another version";
+    case PQRNN_NATIVE_KERNEL_FAILED: return "a kernel reports that it failed, or gave numbers that are not finite";
+    default: return "unknown status";
+  }
+}
+
+static int has_kernels(parser_type *parser) {
+  const kernel_library *library = find_kernels();
+  if (!library || library->imports.count || library->constant_count) return 0;
+  uint32_t at = 0;  // both lists are in much the same order, so the next name is searched from where the last was found
+  for (uint16_t kernel = 0; kernel < PQRNN_KERNEL_COUNT; ++kernel) {
+    uint32_t tried = 0;
+    while (tried < library->exports.count && strcmp(library->exports.names[at], kernel_names[kernel])) {
+      at = at + 1 < library->exports.count ? at + 1 : 0;
+      ++tried;
+    }
+    if (tried == library->exports.count || library->exports.attributes[at].local_memory_pages) return 0;
+    parser->ordinals[kernel] = (uint16_t)at;
+  }
+  parser->kernels = library;
+  return 1;
+}
+
+static int run_kernel(const parser_type *parser, const pqrnn_step *step, const pqrnn_range *used) {
+  const uint16_t ordinal = parser->ordinals[step->kernel];
+  const kernel_attributes *wanted = &parser->kernels->exports.attributes[ordinal];
+  const kernel_function function = parser->kernels->exports.functions[ordinal];
+  void *bindings[KERNEL_MOST_BINDINGS];
+  size_t lengths[KERNEL_MOST_BINDINGS];
+  if (step->range_count > KERNEL_MOST_BINDINGS || wanted->binding_count != step->range_count || wanted->constant_count != step->constant_count)
+    return PQRNN_NATIVE_WRONG_KERNELS;
+  for (int i = 0; i < step->range_count; ++i) {
+    bindings[i] = parser->places[used[i].place] + used[i].offset;
+    lengths[i] = used[i].length;
+  }
+  const kernel_dispatch call = {
+      .group_size_x = wanted->group_size_x,
+      .group_size_y = wanted->group_size_y,
+      .group_size_z = wanted->group_size_z,
+      .constant_count = step->constant_count,
+      .group_count_x = step->groups[0],
+      .group_count_y = step->groups[1],
+      .group_count_z = (uint16_t)step->groups[2],
+      .concurrency = 1,
+      .binding_count = step->range_count,
+      .constants = constants + step->first_constant,
+      .bindings = bindings,
+      .binding_lengths = lengths,
+  };
+  for (uint32_t z = 0; z < step->groups[2]; ++z)
+    for (uint32_t y = 0; y < step->groups[1]; ++y)
+      for (uint32_t x = 0; x < step->groups[0]; ++x) {
+        const kernel_group group = {.x = x, .y = y, .z = (uint16_t)z};
+        if (function(&kernel_asks_nothing, &call, &group)) return PQRNN_NATIVE_KERNEL_FAILED;
+      }
+  return PQRNN_NATIVE_OK;
+}
+
+static int run_steps(const parser_type *parser, const pqrnn_step *step, uint32_t count) {
+  for (const pqrnn_step *stop = step + count; step < stop; ++step) {
+    const pqrnn_range *used = ranges + step->first_range;
+    if (step->kernel == PQRNN_COPY) {
+      memcpy(parser->places[used[1].place] + used[1].offset, parser->places[used[0].place] + used[0].offset, used[0].length);
+    } else if (step->kernel == PQRNN_FILL) {
+      uint8_t *target = parser->places[used->place] + used->offset;
+      const uint32_t pattern = constants[step->first_constant];
+      for (uint32_t i = 0; i < used->length; ++i) target[i] = (uint8_t)(pattern >> (8 * (i % 4)));
+    } else {
+      const int status = run_kernel(parser, step, used);
+      if (status) return status;
+    }
+  }
+  return PQRNN_NATIVE_OK;
+}
+
+// Divides a block of memory up.
+static parser_type *place(uint8_t *memory) {
+  uint8_t *at = memory + (BLOCK - (uintptr_t)memory % BLOCK) % BLOCK;
+  parser_type *parser = (parser_type *)(void *)at;
+  at += rounded(sizeof *parser);
+  parser->places[PQRNN_CONSTANTS] = (uint8_t *)(uintptr_t)PQRNN_NATIVE(weights);  // only read
+  parser->places[PQRNN_STATE] = at;
+  at += rounded(PQRNN_STATE_BYTES);
+  parser->places[PQRNN_ARENA] = at;
+  at += rounded(PQRNN_ARENA_BYTES);
+  parser->ends = END_BYTES ? (pqrnn_end_t *)(void *)at : NULL;
+  at += rounded(END_BYTES);
+  parser->slots = (pqrnn_answer_slot_t *)(void *)at;
+  at += rounded(PQRNN_MOST_WORDS * sizeof(pqrnn_answer_slot_t));
+  parser->tags = (int32_t *)(void *)at;
+  parser->intent = NULL;
+  parser->allocated = NULL;
+  return parser;
+}
+
+PQRNN_EXPORT int PQRNN_NATIVE(open_in)(void *memory, size_t size, parser_type **opened) {
+  if (!opened) return PQRNN_NATIVE_BAD_ARGUMENT;
+  *opened = NULL;
+  if (!memory || size < PQRNN_NATIVE(memory)()) return PQRNN_NATIVE_NO_MEMORY;
+  if (!fits_processor()) return PQRNN_NATIVE_WRONG_PROCESSOR;
+  parser_type *parser = place(memory);
+  if (!has_kernels(parser)) return PQRNN_NATIVE_WRONG_KERNELS;
+  const int status = run_steps(parser, setup_steps, PQRNN_SETUP_COUNT);
+  if (status) return status;
+  *opened = parser;
+  return PQRNN_NATIVE_OK;
+}
+
+#ifndef PQRNN_FREESTANDING
+PQRNN_EXPORT int PQRNN_NATIVE(open)(parser_type **opened) {
+  if (!opened) return PQRNN_NATIVE_BAD_ARGUMENT;
+  void *memory = malloc(PQRNN_NATIVE(memory)());
+  const int status = PQRNN_NATIVE(open_in)(memory, memory ? PQRNN_NATIVE(memory)() : 0, opened);
+  if (status) {
+    free(memory);
+  } else {
+    (*opened)->allocated = memory;
+  }
+  return status;
+}
+
+PQRNN_EXPORT void PQRNN_NATIVE(close)(parser_type *parser) {
+  if (parser) free(parser->allocated);
+}
+#endif
+
+// Returns e to the power of x, for x from -700 to 700, on every machine the same.
+static double exponential(double x) {
+  const double turns = x * 1.4426950408889634;
+  const int32_t whole = (int32_t)(turns < 0 ? turns - 0.5 : turns + 0.5);
+  const double rest = (x - whole * 6.93147180369123816490e-01) - whole * 1.90821492927058770002e-10;
+  double sum = 1;
+  for (int32_t term = 14; term > 0; --term) sum = 1 + sum * rest / term;
+  union {
+    uint64_t bits;
+    double value;
+  } power = {(uint64_t)(1023 + whole) << 52};
+  return sum * power.value;
+}
+
+static double softmax(const float *logits, int32_t chosen) {
+  double sum = 0;
+  for (int32_t i = 0; i < pqrnn_package.intent_count; ++i) {
+    const double above = (double)logits[i] - (double)logits[chosen];
+    if (!(above > -700)) {
+      if (above != above) return above;  // not finite
+      continue;
+    }
+    sum += exponential(above < 700 ? above : 700);
+  }
+  return 1 / sum;
+}
+
+// Runs a text of at most its bytes in a bucket.
+static int run_in(const parser_type *parser, int32_t bucket, const uint8_t *text, size_t size, pqrnn_outputs_t *outputs) {
+  uint8_t *arena = parser->places[PQRNN_ARENA];
+  const pqrnn_entry *entry = &entries[bucket];
+  if (size) memcpy(arena + entry->text, text, size);
+  memset(arena + entry->text + size, 0, entry->bytes - size);
+  const int status = run_steps(parser, steps + entry->first_step, entry->step_count);
+  memcpy(&outputs->count, arena + entry->count, sizeof outputs->count);
+  outputs->intent = (const float *)(const void *)(arena + entry->intent);
+  outputs->tags = (const float *)(const void *)(arena + entry->tags);
+  outputs->spans = (const int32_t *)(const void *)(arena + entry->spans);
+  return status;
+}
+
+// Counts the characters before bytes that lie between two of them, in growing order.
+typedef struct {
+  const uint8_t *text;
+  size_t size, at;
+  int32_t count;
+} character_counter;
+
+static int32_t count_to(character_counter *counter, int32_t byte) {
+  while (counter->at < (size_t)byte) {
+    counter->at += pqrnn_character(counter->text + counter->at, counter->size - counter->at);
+    ++counter->count;
+  }
+  return counter->count;
+}
+
+PQRNN_EXPORT int PQRNN_NATIVE(parse)(parser_type *parser, const char *text, size_t size, uint32_t flags, pqrnn_answer_t *answer) {
+  if (!parser || !answer || answer->size < offsetof(pqrnn_answer_t, intent_logits) || (!text && size)) return PQRNN_NATIVE_BAD_ARGUMENT;
+  const uint8_t *bytes = (const uint8_t *)text;
+  const size_t limit = (size_t)pqrnn_buckets[pqrnn_package.bucket_count - 1].bytes;
+  const size_t given = size;
+  int truncated = size > limit;
+  if (truncated) {
+    if (!(flags & PQRNN_NATIVE_TRUNCATE)) return PQRNN_NATIVE_TOO_LONG;
+    size = pqrnn_cut(bytes, size, limit);
+  }
+  const int32_t last = pqrnn_package.bucket_count - 1;
+  int32_t bucket = truncated ? last : last > 0 ? pqrnn_choose(&pqrnn_package, size, guess_words(bytes, size)) : 0;
+  pqrnn_outputs_t outputs;
+  int status = run_in(parser, bucket, bytes, size, &outputs);
+  if (!status && outputs.count > (int32_t)entries[bucket].words && bucket < last) {
+    bucket = pqrnn_choose(&pqrnn_package, size, outputs.count);
+    status = run_in(parser, bucket, bytes, size, &outputs);
+  }
+  if (status) return status;
+  int32_t words = outputs.count;
+  if (words > (int32_t)entries[bucket].words) {
+    if (!(flags & PQRNN_NATIVE_TRUNCATE)) return PQRNN_NATIVE_TOO_LONG;
+    words = (int32_t)entries[bucket].words;
+    truncated = 1;
+  }
+  pqrnn_end_t *ends = parser->ends ? parser->ends : (pqrnn_end_t *)(void *)(parser->places[PQRNN_ARENA] + free_offsets[bucket]);
+  const int32_t best = pqrnn_decide(&pqrnn_package, &outputs, words, ends, parser->tags);
+  const double score = softmax(outputs.intent, best);
+  if (!(score >= 0)) return PQRNN_NATIVE_KERNEL_FAILED;
+  character_counter counter = {bytes, given, 0, 0};
+  pqrnn_slot_t slot;
+  int32_t count = 0;
+  for (int32_t word = 0; pqrnn_next_slot(&pqrnn_package, parser->tags, outputs.spans, bytes, words, &word, &slot); ++count) {
+    pqrnn_answer_slot_t *found = &parser->slots[count];
+    found->label = slot.label;
+    found->start = slot.start;
+    found->end = slot.end;
+    found->first = count_to(&counter, slot.start);
+    found->last = count_to(&counter, slot.end);
+  }
+  parser->intent = outputs.intent;
+  answer->intent = best;
+  answer->words = words;
+  answer->truncated = truncated;
+  answer->slot_count = count;
+  answer->read = (int32_t)size;
+  answer->score = score;
+  answer->intent_name = pqrnn_intents[best];
+  answer->slots = parser->slots;
+  if (answer->size >= sizeof *answer) {  // a host that was built with the header of version 1.0 has them all
+    answer->intent_logits = outputs.intent;
+    answer->tag_logits = outputs.tags;
+    answer->spans = outputs.spans;
+  }
+  return PQRNN_NATIVE_OK;
+}
+
+PQRNN_EXPORT int32_t PQRNN_NATIVE(rank)(const parser_type *parser, pqrnn_ranked_t *ranked, int32_t most) {
+  if (!parser || !parser->intent || !ranked) return 0;
+  int32_t count = 0;
+  for (int32_t intent = 0; intent < pqrnn_package.intent_count; ++intent) {
+    int32_t at = count < most ? count : most;
+    while (at > 0 && parser->intent[ranked[at - 1].intent] < parser->intent[intent]) {
+      if (at < most) ranked[at] = ranked[at - 1];
+      --at;
+    }
+    if (at < most) ranked[at].intent = intent;
+    if (count < most) ++count;
+  }
+  for (int32_t at = 0; at < count; ++at) {
+    ranked[at].name = pqrnn_intents[ranked[at].intent];
+    ranked[at].score = softmax(parser->intent, ranked[at].intent);
+  }
+  return count;
+}

@@ -1,0 +1,34 @@
+// Texts as lines of base64 in, answers as lines of JSON out, in the form that `pqrnn conformance --answers` judges:
+//
+//   jq -r '(.cases + .long_cases)[].text' home.json | node host.mjs FOLDER [--truncate] > answers.jsonl
+
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const [folder, ...options] = process.argv.slice(2);
+const { load } = await import(pathToFileURL(resolve(folder, 'index.js')));
+const parser = await load();
+const truncate = options.includes('--truncate');
+const tags = parser.tags.length;
+const pairs = (numbers, width) => Array.from({ length: numbers.length / width }, (_, row) => numbers.slice(row * width, (row + 1) * width));
+const lines = readFileSync(0, 'ascii').split('\n').slice(0, -1);
+const answers = lines.map((line, id) => {
+  try {
+    const said = parser.parse(new Uint8Array(Buffer.from(line, 'base64')), { truncate, numbers: true });
+    return {
+      id,
+      intent: said.intent,
+      score: said.score,
+      slots: said.slots.map((slot) => ({ label: slot.label, start: slot.startByte, end: slot.endByte })),
+      words: pairs(said.spans, 2),
+      intent_logits: said.intentLogits,
+      tag_logits: pairs(said.tagLogits, tags),
+      ...(said.truncated ? { truncated: true, prefix: said.bytes } : {}),
+    };
+  } catch (error) {
+    if (error.code !== 1) throw error;
+    return { id, refused: true };
+  }
+});
+process.stdout.write(answers.map((answer) => `${JSON.stringify(answer)}\n`).join(''));

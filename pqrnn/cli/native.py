@@ -1,0 +1,89 @@
+"""`pqrnn native`: a trained parser as a library of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pqrnn.cli.app import app
+from pqrnn.cli.export import read_buckets
+from pqrnn.cli.locate import find_run
+from pqrnn.cli.options import JsonOption, RunArgument
+from pqrnn.cli.output import print_json, require_extra, say, show_table
+
+
+@app.command(epilog="Example:  `pqrnn native mtop-en -t linux-x86_64-v3 -t linux-aarch64 --out mtop-en-native`")
+def native(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target", "-t", help="A processor, as often as you like; `pqrnn targets` lists them.", show_default="host"
+        ),
+    ] = None,
+    libc: Annotated[
+        str,
+        typer.Option(
+            "--libc",
+            metavar="NAME",
+            help="C library of targets with Linux: `musl`, or `glibc:2.17` for an older one than 2.28.",
+            show_default=False,
+        ),
+    ] = "",
+    bucket: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--bucket",
+            metavar="WORDS:BYTES",
+            help="A length bucket, instead of those of a package; fewer words take less memory.",
+        ),
+    ] = None,
+    sources: Annotated[bool, typer.Option("--sources", help="Keep the C and the object files, too.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace native libraries that are there.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Make libraries that parse without any runtime: text in, intent and slots out, one file and one header.
+
+    They decide as the compiled package does. `--out` gets the header, and for each target a shared and a static
+    library; Python loads them with `Parser.load(FOLDER, engine="native")`. `pip install 'pqrnn[native]'` brings a C
+    compiler for every target; without it this machine's own is used. Where this machine or an emulator can run the
+    result, it has to answer like PyTorch; else it is called unverified.
+    """
+    require_extra("compile", "torch", "safetensors", "iree.compiler", "iree.turbine")
+    from rich.console import Console
+
+    from compile.native.pipeline import NativeOptions, build_native_parsers
+
+    options = NativeOptions(read_buckets(bucket), libc, sources, replace)
+    run = find_run(run)
+    with Console(stderr=True, quiet=json).status("starting") as status:
+        built = build_native_parsers(run, out, target or ["host"], options, on_progress=status.update)
+    if json:
+        print_json(
+            {
+                "folder": str(out),
+                "parsers": [
+                    {"compiler": parser.compiler, "variant": parser.variant, "proof": parser.proof} for parser in built
+                ],
+            }
+        )
+        return
+    rows = [
+        (
+            parser.target.id,
+            parser.variant.library or "static only",
+            f"{max(file.bytes for file in parser.variant.files.values()):,}",
+            f"{parser.variant.memory:,}",
+            f"like PyTorch on {parser.proof.texts} texts, on {parser.proof.machine}"
+            if parser.proof.machine
+            else "unverified",
+        )
+        for parser in built
+    ]
+    show_table(f"{out}: native parser", ("target", "library", "bytes", "memory", "answers"), rows)
+    for parser in built:
+        if parser.proof.reason:
+            say(f"unverified: {parser.target.id}: {parser.proof.reason}", color="yellow", error=True)

@@ -1,0 +1,99 @@
+"""The tiny module of `benchmarks.tiny_module` as a native library, built with this machine's C compiler."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.tiny_module import BUCKETS, FLAGS, INTENTS, TAGS, module_text
+from compile.lowering.iree_compile import target_flags
+from compile.native.building import build_native
+from compile.native.toolchains import NativeCompiler, find_compiler
+from compile.native.web import write_npm
+from compile.native.writing import Sources, prefix_of, write_native
+from compile.standalone.export import compile_object
+from makers.shared import share_file
+from runtime_py.decode.frame_weights import FrameWeights
+from runtime_py.decode.labels import Labels
+from runtime_py.native.manifest import LibraryFile, NativeManifest, NativeVariant, write_manifest
+from targets import registry
+
+# Frames and counts, so that the search has something to weigh; a name that C might take for something else.
+LABELS = Labels(
+    ("alarm", "music", 'say "hi" \\ ??/', "timer", "none"),
+    TAGS,
+    ((0, 1), (0,), (1,), (0, 1), ()),
+    (((3, 0), (2, 0, 1)), ((4, 0),), ((1, 1), (2,)), ((1, 0, 0),), ((5,),)),
+    FrameWeights(),
+)
+NAME = "tiny-one"
+assert len(INTENTS) == len(LABELS.intents)
+
+
+def compiler() -> NativeCompiler:
+    """This machine's C compiler, whatever else is installed."""
+    cc = shutil.which("cc") or "cc"
+    return NativeCompiler("cc", (cc,), ("ar",), ".so", "linux")
+
+
+def write_tiny(folder: Path, name: str = NAME, target: str = "", features: Sequence[str] = ()) -> tuple[Sources, Path]:
+    """Write the C of the tiny module; return it and the object file of its kernels.
+
+    Args:
+        folder: Folder to write.
+        name: Name of the parser.
+        target: Target of the kernels; by default any processor of this architecture.
+        features: Features that the kernels are said to need.
+    """
+    known = registry()
+    chosen = known.get(target) if target else None
+    flags = FLAGS if chosen is None else target_flags(chosen, known.family(chosen))
+    triple = f"{platform.machine()}-linux" if chosen is None else chosen.triple
+    prefix = prefix_of(name)
+
+    def make(path: Path) -> None:
+        (path.parent / "module.mlir").write_text(module_text(), encoding="utf-8")
+        found = compile_object(path.parent / "module.mlir", path.parent / "kernels.o", flags, BUCKETS, name=prefix)
+        sources = path.parent / "sources"
+        sources.mkdir()
+        write_native(sources, found.schedule, found.weights, BUCKETS, LABELS, found.query, name, triple, features)
+        shutil.copyfile(path.parent / "kernels.o", sources / "kernels.o")
+        shutil.make_archive(str(path.with_suffix("")), "tar", sources)
+
+    archive = share_file("native.tar", (name, target, features, LABELS, module_text()), make)
+    shutil.unpack_archive(archive, folder)
+    return Sources(folder, prefix, 0, 0), folder / "kernels.o"
+
+
+def build_tiny(folder: Path, scratch: Path, features: Sequence[str] = ()) -> Path:
+    """Build a folder as `pqrnn native` does, for this machine."""
+    return _build(
+        folder, *write_tiny(scratch, features=features), compiler(), "host", f"{platform.machine()}-unknown-linux-gnu"
+    )
+
+
+def build_web(folder: Path, scratch: Path) -> Path:
+    """Build a folder as `pqrnn native -t webassembly` does; needs zig."""
+    target = registry().get("webassembly")
+    sources, kernels = write_tiny(scratch, target=target.id)
+    _build(folder, sources, kernels, find_compiler(target), target.id, target.triple)
+    write_npm(folder / target.id, sources, NAME)
+    return folder
+
+
+def _build(folder: Path, sources: Sources, kernels: Path, chosen: NativeCompiler, target: str, triple: str) -> Path:
+    (folder / target).mkdir(parents=True)
+    built = build_native(sources, kernels, chosen, folder / target)
+    files = {path.relative_to(folder).as_posix(): LibraryFile.of(path) for path in built.files}
+    assert built.shared is not None
+    shutil.copyfile(sources.header, folder / sources.header.name)
+    library = built.shared.relative_to(folder).as_posix()
+    last = BUCKETS[-1]
+    variant = NativeVariant(target, triple, (), library, files, last.words, last.bytes, 0, 0, "this machine", None)
+    write_manifest(folder, NativeManifest(NAME, sources.prefix, (variant,)))
+    return folder
+
+
+__all__ = ["BUCKETS", "LABELS", "NAME", "build_tiny", "build_web", "compiler", "write_tiny"]
