@@ -92,9 +92,11 @@ def show(data: SpecArgument, lang: LangOption = None, json: JsonOption = False) 
         _count(split, examples, fits[split].unrepresentable if fits else None) for split, examples in splits.items()
     ]
     findings = lint_examples(splits, words)
+    left = [each for each in (report.describe_rows(), report.describe_files()) if each]
     for grammar in _load_grammars(data, lang):
         findings = [*lint_grammar(grammar), *findings]
-    left = [each for each in (report.describe_rows(), report.describe_files()) if each]
+        if grammar.unused:
+            left.append(f"{grammar.name}: never used: {'; '.join(grammar.unused)}")
     if json:
         print_json([dict(zip(_COLUMNS, row, strict=True)) for row in rows])
         # Standard output has the counts alone, as it always had.

@@ -12,7 +12,9 @@ from hassil.intents import Intents
 from hassil.recognize import recognize_all
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from pqrnn.cli.data import data_app
 from pqrnn.data.examples import Example, SlotSpan
 from pqrnn.data.grammar import split_of
 from pqrnn.data.hassil import load_hassil, load_hassil_examples
@@ -281,3 +283,16 @@ def test_changes_are_what_they_are_called(name: str, expected: set[str]) -> None
     wording = Wording(("please",), frozenset({"the"}))
     made = {change_sentence(example, CHANGES[name], wording, random.Random(seed)) for seed in range(20)}
     assert {each.text for each in made if each} == expected
+
+
+def test_what_a_home_cannot_say_is_left_out_and_shown(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "language: en\nintents:\n  A:\n    data:\n      - sentences: ['arm {name}']\n"
+        "        requires_context: {domain: alarm_panel}\n      - sentences: ['(go|run) (now|then)', '[silence]']\n"
+    )
+    grammar = load_hassil(str(path)).grammar
+    assert [each.template for each in grammar.sentences] == ["(go|run) (now|then)"]
+    said = CliRunner().invoke(data_app, ["show", f"hassil:{path}"]).output
+    assert "no value of {name} is of the domain alarm_panel" in said
+    assert "'[silence]': can be empty" in said
