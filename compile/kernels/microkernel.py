@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import product as pairs
 
 from compile.kernels.families import InstructionFamily
+from compile.kernels.kernel import Buffer
+from compile.kernels.memory import load_vector, store_vector
 from compile.kernels.mlir_builder import Code, Value, vector_of
 from compile.kernels.narrow_tiles import ColumnTile, MultiplyAddTile
 from compile.kernels.tile import Operands, Starts, Tile
@@ -29,16 +31,35 @@ def multiply_tile(
         The sums, vectors as in `starts`, by position in `rows` and in `blocks`.
     """
     kind = _choose_tile(operands.family)
-    parts = (
-        [range(len(blocks))] if kind is not ColumnTile else [range(block, block + 1) for block in range(len(blocks))]
-    )
-    sums = {}
-    for part in parts:
-        tile = kind(code, operands, rows, [blocks[block] for block in part], ahead)
-        given = {(row, block - part.start): starts[row, block] for row, block in pairs(range(len(rows)), part)}
-        found = tile.finish(tile.loop(tile.begin(given)))
-        sums |= {(row, block + part.start): value for (row, block), value in found.items()}
-    return sums
+    if kind is ColumnTile and len(blocks) > 1:
+        return _multiply_by_block(code, operands, rows, blocks, starts)
+    tile = kind(code, operands, rows, blocks, ahead)
+    return tile.finish(tile.loop(tile.begin(starts)))
+
+
+def _multiply_by_block(
+    code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], starts: Starts
+) -> dict[tuple[int, int], Value]:
+    """Add the sums of a tile one block after the other, with one piece of code; the blocks follow each other."""
+    lanes = operands.family.lanes
+    shape = (len(blocks), len(rows), lanes)
+    kept = Buffer(code.share(shape, operands.family.total), shape, operands.family.total)
+    zero = code.constant(f"dense<0> : {vector_of(lanes, operands.family.total)}")
+
+    def multiply(number: Value, _: Sequence[Value]) -> tuple[()]:
+        tile = ColumnTile(code, operands, rows, [code.add(blocks[0], number)], 0)
+        sums = tile.finish(tile.loop(tile.begin({(row, 0): zero for row in range(len(rows))})))
+        for (row, _block), value in sums.items():
+            store_vector(code, value, kept, (number, code.index(row), code.index(0)), lanes, lanes)
+        return ()
+
+    code.repeat(0, len(blocks), 1, (), multiply)
+    kind = vector_of(lanes, operands.family.total)
+    results = {}
+    for row, block in pairs(range(len(rows)), range(len(blocks))):
+        sums = load_vector(code, kept, (code.index(block), code.index(row), code.index(0)), lanes)
+        results[row, block] = code.value(f"arith.addi {starts[row, block]}, {sums} : {kind}")
+    return results
 
 
 def _choose_tile(family: InstructionFamily) -> type[Tile]:

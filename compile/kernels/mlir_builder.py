@@ -30,6 +30,7 @@ class Code:
         """Begin with nothing."""
         self._constants: dict[str, Value] = {}
         self._allocations: list[str] = []
+        self._shared: dict[tuple[tuple[int, ...], str], Value] = {}
         self._lines: list[str] = []
         self._names = 0
 
@@ -63,6 +64,13 @@ class Code:
         settings = "<{alignment = 64 : i64, operandSegmentSizes = array<i32: 0, 0>}>"
         self._allocations.append(f'{name} = "memref.alloca"() {settings} : () -> {memory_of(shape, element)}')
         return name
+
+    def share(self, shape: Sequence[int], element: str) -> Value:
+        """Return memory on the stack that all who ask for such memory get: for what is used up at once."""
+        key = (tuple(shape), element)
+        if key not in self._shared:
+            self._shared[key] = self.allocate(shape, element)
+        return self._shared[key]
 
     def add(self, left: Value, right: Value) -> Value:
         """Add two indices."""
