@@ -4,7 +4,7 @@
     python -m benchmarks.readme --check    # says whether they are up to date
 
 A marker pair is `<!-- table: NAME -->` or `<!-- figure: NAME -->` and `<!-- end -->`. Tables are those of
-`benchmarks.tables` and `benchmarks.highlights`; figures stand within a line.
+`benchmarks.tables`, `benchmarks.highlights` and `benchmarks.house_tables`; figures stand within a line.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.highlights import HIGHLIGHTS, render_figure
+from benchmarks.house_tables import HOUSE
 from benchmarks.overview import draw_overview
 from benchmarks.results import FOLDER
 from benchmarks.tables import TABLES
@@ -22,7 +23,8 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 RESULTS_PAGE = FOLDER / "README.md"
 OVERVIEW = FOLDER / "overview.svg"
-PAGES = (README, RESULTS_PAGE)
+SERVICE_PAGE = ROOT / "runtime_py" / "service" / "README.md"
+PAGES = (README, RESULTS_PAGE, SERVICE_PAGE)
 
 _TABLE = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FIGURE = re.compile(r"(<!-- figure: ([\w ]+) -->)[^\n]*?(<!-- end -->)")
@@ -34,7 +36,7 @@ def render_page(text: str) -> str:
     Raises:
         KeyError: A marker names an unknown table or figure.
     """
-    tables = TABLES | HIGHLIGHTS
+    tables = {**TABLES, **HIGHLIGHTS, **HOUSE}
     text = _TABLE.sub(lambda match: match[1] + tables[match[2]]() + match[3], text)
     return _FIGURE.sub(lambda match: match[1] + render_figure(match[2]) + match[3], text)
 
