@@ -10,7 +10,7 @@ from html import escape
 from benchmarks.highlights import render_figure
 
 TEXT = "remind me to water the plants on Friday"
-INTENT, SCORE = "IN:CREATE_REMINDER", "0.91"
+INTENT, SCORE = "IN:CREATE_REMINDER", "0.93"
 SLOTS = {"me": "SL:PERSON_REMINDED", "water the plants": "SL:TODO", "on Friday": "SL:DATE_TIME"}
 
 _WIDTH, _HEIGHT = 1200, 470

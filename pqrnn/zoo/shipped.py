@@ -6,14 +6,14 @@ shipped shelf needs a line here, which `sha256sum pqrnn/zoo/checkpoints/NAME/ent
 """
 
 ENTRIES = {
-    "clinc150-en": "46f8a24c3e54d852eb2a98a77bdfb615b7bae57f8e55842dcd27d4b357385089",
-    "massive-en": "4198315bbd7012046ec2553d5e94be4319ee7de45e352b8b4183df1c137c1eca",
-    "mtop-de": "e99778b41a10da8c3e0ed76b007cc3bf9a80c29cf80d33c07f2b09cb8f65aa6c",
-    "mtop-en": "07e6d4ce5775eb6ad3ac133a720814a30164313000db7095e1e0ae35655ab834",
-    "mtop-es": "826d3cef434e928a0840ae1a25bd1d0dbd426eaf6f28f7a09d23a0ed5cdea608",
-    "mtop-fr": "6cb5a883301dc35195022fb504ef4402629b0a74bf8b3ed9566b8b2d7e202ee3",
-    "mtop-hi": "c96691cf42acee8aca4930ab7af740ebfce7c8e70da37a094bbafdb1dd01ea1c",
-    "mtop-six": "0873c2285d446eaaea265ab93a0b601dd8a9ab1724703d29e3a912811a09cead",
-    "mtop-th": "2c0bf51062c5855b907330b64df4877da373f960d5a7f968683e1c608d1107c0",
-    "snips-en": "a961fe29923e59608e529c4eb6feac2094cfbc639da9392f5a871305b19a0122",
+    "clinc150-en": "3250ab7eb9a29e4558159fb120d3b3d082af62adee5141077cc4c8f7c0457232",
+    "massive-en": "7ab0bb1eb0b9f54596460b8ff4021b326daf6c4b1bbd50705fa66a198b4d9aa0",
+    "mtop-de": "24c6db99303b6cae9f279ca4d026fb328bde52f656c7d61f2c520ec1431e83d7",
+    "mtop-en": "f8da3f8c030ad619c1eb597991f881c08831348664f59ff1c14aa1132e7b57ee",
+    "mtop-es": "6c20a40970c7cec383f3440392719915679270abaf1833fa941bd6f436a73240",
+    "mtop-fr": "f50d864ff50871eb862d4a760647b72b85dc7bf359c3c2867f18d0b06171a23e",
+    "mtop-hi": "98b67096667b12910bf82534a9a36bcf9144bad9eaa4e832ecf00c8f6c637752",
+    "mtop-six": "fd35a8a9e8f17f79b3595311b029a1e5c1d68f6b5315ab1390b455bcdcc034bb",
+    "mtop-th": "298dec3482c2178c8e765ae9994101904f3dee5faefbaa464aa9f31679109e1b",
+    "snips-en": "3118dd1addda399bff04c5f0b8ce84b4fb56f2da2a3636980065f1c4d9b619c1",
 }

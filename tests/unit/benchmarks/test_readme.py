@@ -170,7 +170,9 @@ def test_the_front_page_shows_what_pytorch_answers() -> None:
     (example,) = [block for block in _blocks(README, "python") if "Parser.load" in block]
     other = re.search(r'parser\("(.+)"\)', example)
     assert other is not None
-    answers = predict_texts(checkpoint.model, checkpoint.facts.labels.decoder(), [TEXT, other[1]])
+    answers = predict_texts(
+        checkpoint.model, checkpoint.facts.labels.decoder(checkpoint.facts.calibration), [TEXT, other[1]]
+    )
     assert parse_text(answers[0]) + "\n" in _blocks(README, "")
     assert f"# {answers[1].intent} {[(slot.label, slot.text) for slot in answers[1].slots]}" in example
     assert (answers[0].intent, f"{answers[0].score:.2f}") == (INTENT, SCORE)
