@@ -136,7 +136,7 @@ def test_unknown_family_is_named(tmp_path: Path) -> None:
         (
             "aarch64-unknown",
             "vax-unknown",
-            "of no architecture that is known here: aarch64, arm, riscv64, wasm32, x86_64",
+            "no architecture that is known here: aarch64, arm, riscv64, wasm32, x86_64",
         ),
         ('cpu = "generic"', 'cpu = "host"', "expected both or neither to be 'host'"),
         ("--iree-llvmcpu-loop-unrolling=true", "iree loop", "no flag of the form"),
