@@ -133,7 +133,11 @@ def test_unknown_family_is_named(tmp_path: Path) -> None:
         ('id = "board"', 'id = "plank"', "id is 'plank', expected 'board'"),
         ('"dotprod"', '"dotprodd"', "dotprodd: no feature of aarch64"),
         ('"dotprod"', '"+dotprod"', "matching regex"),
-        ("aarch64-unknown", "vax-unknown", "of no architecture that is known here: aarch64, arm, riscv64, x86_64"),
+        (
+            "aarch64-unknown",
+            "vax-unknown",
+            "no architecture that is known here: aarch64, arm, riscv64, wasm32, x86_64",
+        ),
         ('cpu = "generic"', 'cpu = "host"', "expected both or neither to be 'host'"),
         ("--iree-llvmcpu-loop-unrolling=true", "iree loop", "no flag of the form"),
         ('reason = "it was faster"', "", "missing required field `reason`"),
