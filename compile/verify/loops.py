@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from compile.support.errors import VerificationError
 from compile.support.process import run_tool
@@ -64,7 +65,14 @@ def find_calls_in_loops(code: bytes) -> list[str]:
         with scratch_folder("loops") as folder:
             path = folder / "module.so"
             path.write_bytes(elf.without_attributes())
-            command = [tool, "-d", "--no-show-raw-insn", f"--triple={triple}", f"--mattr={features}", path]
+            command: list[str | Path] = [
+                tool,
+                "-d",
+                "--no-show-raw-insn",
+                f"--triple={triple}",
+                f"--mattr={features}",
+                path,
+            ]
             finished = run_tool(command, _SECONDS)
         if finished.code:
             raise VerificationError(f"{tool.name} {finished.ending}", finished.diagnostics)
