@@ -41,6 +41,8 @@ class NativeParse:
         text: The text as code points.
         truncated: Whether the text was longer than the parser can read, and its end was left out.
         words: Number of words that were read.
+        calibrated: Whether the score is the calibrated one: never, in a native parser.
+        outcome: ``parsed``: a native parser rejects nothing.
     """
 
     intent: str
@@ -49,6 +51,8 @@ class NativeParse:
     text: str
     truncated: bool
     words: int
+    calibrated: bool = False
+    outcome: str = "parsed"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, ready for JSON."""
@@ -56,6 +60,8 @@ class NativeParse:
             "text": self.text,
             "intent": self.intent,
             "score": self.score,
+            "calibrated": self.calibrated,
+            "outcome": self.outcome,
             "slots": [slot.to_dict() for slot in self.slots],
             "words": self.words,
             "truncated": self.truncated,

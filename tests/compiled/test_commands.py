@@ -156,6 +156,7 @@ def test_check_compares_with_pytorch(home: Path) -> None:
     assert checked["passed"] is True
     assert (checked["decisions"]["intent_flips"], checked["decisions"]["slot_flips"]) == (0, 0)
     scored = json.loads(_pqrnn("evaluate", home / "run", "--data", home / "commands.toml", "--json"))
+    assert 0.0 <= scored.pop("calibration_error") <= 1.0  # asks the network itself how sure it is
     assert checked["scores"] == scored  # compiled from bytes, PyTorch from bytes: the same answers
 
 
