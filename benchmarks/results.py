@@ -77,13 +77,17 @@ def keep_results(
     return _write(name, rows, command, lambda row: works is not None and row.work not in works, _named_work(command))
 
 
-def merge_results(name: str, rows: Sequence[ResultRow], command: str) -> ResultFile:
+def merge_results(name: str, rows: Sequence[ResultRow], command: str, *, notes_tell_apart: bool = True) -> ResultFile:
     """Add rows to those that are kept, otherwise as `keep_results` does.
 
-    A row replaces the kept one about the same work, metric, peer and note.
+    A row replaces the kept one about the same work, metric, peer and, where `notes_tell_apart`, note.
     """
-    new = {(row.work, row.metric, row.peer, row.note) for row in rows}
-    return _write(name, rows, command, lambda row: (row.work, row.metric, row.peer, row.note) not in new)
+
+    def about(row: ResultRow) -> tuple[str | None, ...]:
+        return row.work, row.metric, row.peer, row.note if notes_tell_apart else None
+
+    new = {about(row) for row in rows}
+    return _write(name, rows, command, lambda row: about(row) not in new)
 
 
 def _write(

@@ -21,7 +21,7 @@ from statistics import median
 
 from benchmarks.fuzzing.texts import draw_texts
 from benchmarks.hostile_packages import NAME, compile_tiny
-from benchmarks.results import keep_results, print_rows, tell_command
+from benchmarks.results import merge_results, print_rows, tell_command
 from benchmarks.tiny_module import write_package
 from pqrnn.evaluation.results import ResultRow
 from runtime_py.parser import Parser
@@ -106,7 +106,7 @@ def main() -> None:
     if arguments.only_print:
         print_rows(NAME, rows)
     else:
-        keep_results(NAME, rows, tell_command("benchmarks.soak"), replace_works=[WORK])
+        merge_results(NAME, rows, tell_command("benchmarks.soak"), notes_tell_apart=False)
 
 
 if __name__ == "__main__":
