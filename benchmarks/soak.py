@@ -14,6 +14,7 @@ import os
 import tempfile
 import threading
 import time
+from array import array
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -32,14 +33,15 @@ _THREADS = 8
 
 def measure(name: str, step: Callable[[int], object], times: int, peer: str) -> list[ResultRow]:
     """Do something many times, and return what grew meanwhile."""
-    for index in range(times // 3):
+    begin = times // 3
+    for index in range(begin):
         step(index)
+    seconds = array("d", [1.0]) * (times - begin)  # all there before memory is measured: a list of them would grow
     before = _state()
-    seconds = []
-    for index in range(times // 3, times):
+    for index in range(begin, times):
         start = time.perf_counter()
         step(index)
-        seconds.append(time.perf_counter() - start)
+        seconds[index - begin] = time.perf_counter() - start
     after = _state()
     tenth = max(1, len(seconds) // 10)
     drift = median(seconds[-tenth:]) / median(seconds[:tenth])
