@@ -40,8 +40,9 @@ from pqrnn.model.int8 import widen_weights
 from pqrnn.zoo.adding import recalibrate
 from pqrnn.zoo.shelf import SHIPPED
 from runtime_py.commands import find_cuts, split_commands
+from runtime_py.decode.answers import Parse
 from runtime_py.decode.calibration import Calibration
-from runtime_py.decode.decoder import Decoder, Parse
+from runtime_py.decode.decoder import Decoder
 from runtime_py.parity.metrics import make_estimate
 from runtime_py.values.parsing import KnownNames
 

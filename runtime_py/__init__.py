@@ -19,19 +19,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runtime_py.decode.decoder import Alternative, Parse, Slot
+    from runtime_py.decode.answers import Alternative, Parse, Slot
     from runtime_py.engines import Parser
     from runtime_py.errors import DeviceFallback, ParserError
     from runtime_py.execute.logits import Logits
 
 _EXPORTS = {
-    "Alternative": "runtime_py.decode.decoder",
+    "Alternative": "runtime_py.decode.answers",
     "DeviceFallback": "runtime_py.errors",
     "Logits": "runtime_py.execute.logits",
-    "Parse": "runtime_py.decode.decoder",
+    "Parse": "runtime_py.decode.answers",
     "Parser": "runtime_py.engines",
     "ParserError": "runtime_py.errors",
-    "Slot": "runtime_py.decode.decoder",
+    "Slot": "runtime_py.decode.answers",
 }
 
 __all__ = ["Alternative", "DeviceFallback", "Logits", "Parse", "Parser", "ParserError", "Slot"]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from runtime_py.commands import split_commands
-from runtime_py.decode.decoder import Parse, encode_text
+from runtime_py.decode.answers import Parse, encode_text
 from runtime_py.errors import CalibrationMissingError
 from runtime_py.package_format.manifest import Manifest
 

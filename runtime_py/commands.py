@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from runtime_py.decode.decoder import Parse
+from runtime_py.decode.answers import Parse
 
 MOST_CUTS = 6  # places of a sentence that are looked at: 28 parses at most, and 3 where there is one
 

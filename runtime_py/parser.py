@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from runtime_py.assistant import Assistant
-from runtime_py.decode.decoder import Parse, cut_text, encode_text
+from runtime_py.decode.answers import Parse, encode_text
+from runtime_py.decode.decoder import cut_text
 from runtime_py.decode.rejection import MinScore, choose_rejection
 from runtime_py.device.preflight import check_code, check_runtime, this_machine
 from runtime_py.device.selection import Device, Selection, select_variant

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from runtime_py.decode.decoder import Parse, encode_text
+from runtime_py.decode.answers import Parse, encode_text
 from runtime_py.errors import InputTooLongError
 from runtime_py.parser import Parser
 

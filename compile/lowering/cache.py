@@ -103,16 +103,17 @@ class Cache:
             The module, or None where there is no entry, or only a damaged one, which is dropped.
         """
         entry = self._read(key)
-        if entry is None or entry[1].statistics is None:
+        statistics = entry[1].statistics if entry is not None else None
+        if entry is None or statistics is None:
             return None
         content, record = entry
         destination.write_bytes(content)
-        return Compiled(destination, tuple(record.flags), record.seconds, entry[1].statistics, cached=True)
+        return Compiled(destination, tuple(record.flags), record.seconds, statistics, cached=True)
 
     def store(self, key: str, compiled: Compiled, compiler: str) -> None:
         """Store a compiled module. Failing to do so is no error: `problem` then says why."""
         content = compiled.path.read_bytes()
-        self._write(content, _record(content, key, compiler, compiled))
+        self._write(content, _describe(content, key, compiler, compiled))
 
     def fetch_import(self, key: str) -> bytes | None:
         """Return an imported module, or None where there is no whole entry."""
@@ -121,7 +122,7 @@ class Cache:
 
     def store_import(self, key: str, content: bytes, compiler: str) -> None:
         """Store an imported module. Failing to do so is no error: `problem` then says why."""
-        self._write(content, _record(content, key, compiler, None))
+        self._write(content, _describe(content, key, compiler, None))
 
     def _read(self, key: str) -> tuple[bytes, Record] | None:
         """Return an entry; one that does not match its record is dropped."""
@@ -196,7 +197,7 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _record(content: bytes, key: str, compiler: str, compiled: Compiled | None) -> Record:
+def _describe(content: bytes, key: str, compiler: str, compiled: Compiled | None) -> Record:
     flags = list(compiled.flags) if compiled is not None else []
     seconds = compiled.seconds if compiled is not None else 0.0
     statistics = compiled.statistics if compiled is not None else None

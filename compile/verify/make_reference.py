@@ -24,7 +24,7 @@ from pqrnn.distillation.loading import load_teacher
 from pqrnn.distillation.logit_store import TeacherLogits
 from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
 from pqrnn.evaluation.prediction import Prediction, compute_logits, decide
-from runtime_py.decode.decoder import encode_text
+from runtime_py.decode.answers import encode_text
 from runtime_py.decode.labels import Labels
 from runtime_py.parity.metrics import Frame
 from runtime_py.parity.reference_file import (

@@ -10,7 +10,7 @@ import numpy as np
 
 from compile.support.errors import VerificationError
 from pqrnn.evaluation.prediction import Prediction, compute_logits
-from runtime_py.decode.decoder import Parse, encode_text
+from runtime_py.decode.answers import Parse, encode_text
 from runtime_py.package_format.label_differences import describe_differences
 
 if TYPE_CHECKING:

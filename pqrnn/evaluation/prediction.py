@@ -19,7 +19,8 @@ from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.network import Network, WordTable
 from pqrnn.model.parser import ParserModel
 from pqrnn.recipes.settings import ProjectionConfig
-from runtime_py.decode.decoder import Decoder, Parse, encode_text
+from runtime_py.decode.answers import Parse, encode_text
+from runtime_py.decode.decoder import Decoder
 
 _BATCH = 128
 

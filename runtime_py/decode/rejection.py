@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
+from runtime_py.decode.answers import Parse
 from runtime_py.decode.calibration import Calibration
-from runtime_py.decode.decoder import Parse
 from runtime_py.errors import CalibrationMissingError
 
 MinScore = float | Literal["recommended"]

@@ -11,13 +11,13 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from runtime_py.decode.answers import Parse, Slot, encode_text
 from runtime_py.errors import DeviceError, InputTooLongError, PackageError, ParserClosedError, UnsupportedTargetError
-from runtime_py.native.answers import NativeParse, NativeSlot, read_text
 from runtime_py.native.manifest import NativeManifest, NativeVariant, check_library, read_manifest
 
 OnLong = Literal["error", "truncate"]
 _ABI = 1
-_OK, _TOO_LONG, _WRONG_PROCESSOR, _TRUNCATE = 0, 1, 4, 1
+_TOO_LONG, _WRONG_PROCESSOR, _TRUNCATE = 1, 4, 1
 _SYSTEMS = {"linux": ("linux", "host"), "darwin": ("apple",), "win32": ("windows",)}
 
 
@@ -119,7 +119,7 @@ class NativeParser:
                 refused.append(str(error))
         raise UnsupportedTargetError(f"{folder}: nothing runs on this machine. {' '.join(refused)}")
 
-    def __call__(self, text: str | bytes) -> NativeParse:
+    def __call__(self, text: str | bytes) -> Parse:
         """Parse one text.
 
         Args:
@@ -129,20 +129,18 @@ class NativeParser:
             InputTooLongError: The text does not fit and the policy is ``error``.
             ParserClosedError: The parser was closed.
         """
-        shown, raw = read_text(text)
+        shown, raw = encode_text(text)
         with self._lock:
             status = self._parse(self._handle, raw, len(raw), self._flags, self._reference)
             if status:
                 self._fail(status, raw)
             answer = self._answer
-            slots: tuple[NativeSlot, ...] = ()
+            slots: tuple[Slot, ...] = ()
             if answer.slot_count:
                 slots = tuple(self._read_slot(slot, shown) for slot in answer.slots[: answer.slot_count])
-            return NativeParse(
-                self.intents[answer.intent], answer.score, slots, shown, answer.truncated != 0, answer.words
-            )
+            return Parse(self.intents[answer.intent], answer.score, slots, shown, answer.truncated != 0, answer.words)
 
-    def parse_batch(self, texts: Iterable[str | bytes]) -> list[NativeParse]:
+    def parse_batch(self, texts: Iterable[str | bytes]) -> list[Parse]:
         """Parse several texts, one after the other.
 
         Raises:
@@ -167,7 +165,7 @@ class NativeParser:
         """
         if most < 1:
             raise ValueError(f"most is {most}, expected at least 1")
-        raw, wanted = read_text(text)[1], min(most, len(self.intents))
+        raw, wanted = encode_text(text)[1], min(most, len(self.intents))
         ranked = (_Ranked * wanted)()
         with self._lock:
             status = self._parse(self._handle, raw, len(raw), self._flags, self._reference)
@@ -248,12 +246,12 @@ class NativeParser:
             raise (UnsupportedTargetError if status == _WRONG_PROCESSOR else DeviceError)(reason)
         self._handle = handle.value
 
-    def _read_slot(self, slot: _Slot, shown: str) -> NativeSlot:
+    def _read_slot(self, slot: _Slot, shown: str) -> Slot:
         label = self._labels.get(slot.label)
         if label is None:
             label = self._labels[slot.label] = slot.label.decode()
         start, end = slot.first, slot.last
-        return NativeSlot(label, shown[start:end], start, end)
+        return Slot(label, shown[start:end], start, end)
 
     def _fail(self, status: int, raw: bytes) -> None:
         if self._handle is None:

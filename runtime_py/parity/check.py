@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from runtime_py.decode.decoder import Decoder, Parse, encode_text
+from runtime_py.decode.answers import Parse, encode_text
+from runtime_py.decode.decoder import Decoder
 from runtime_py.errors import ReferenceFileError
 from runtime_py.execute.logits import Logits
 from runtime_py.package_format.certificates import certify_replay

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from runtime_py.decode.decoder import Parse
+from runtime_py.decode.answers import Parse
 
 Frame = tuple[str, tuple[tuple[str, int, int], ...]]
 """What an utterance means: its intent and its slots, sorted, as (label, start, end) in code points.

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
-from runtime_py.decode.decoder import Parse
+from runtime_py.decode.answers import Parse
 from runtime_py.decode.tags import TagScheme
 from runtime_py.errors import InputTooLongError, ServiceBusyError
 from runtime_py.parser import Parser

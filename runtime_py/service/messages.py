@@ -4,7 +4,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from runtime_py.decode.decoder import Parse
+from runtime_py.decode.answers import Parse
 from runtime_py.errors import InputTooLongError
 
 

@@ -15,7 +15,7 @@ from wyoming.intent import Entity, Intent, NotRecognized, Recognize
 from wyoming.ping import Ping, Pong
 from wyoming.server import AsyncEventHandler
 
-from runtime_py.decode.decoder import Parse
+from runtime_py.decode.answers import Parse
 from runtime_py.errors import InputTooLongError, ParserError, ServiceBusyError
 from runtime_py.service.answering import Answerer
 from runtime_py.service.intent_names import split_intent

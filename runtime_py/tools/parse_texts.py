@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from runtime_py.decode.decoder import encode_text
+from runtime_py.decode.answers import encode_text
 from runtime_py.errors import InputTooLongError
 from runtime_py.parser import Parser
 from runtime_py.streams import complain, write_line

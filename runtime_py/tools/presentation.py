@@ -12,7 +12,7 @@ import msgspec
 from runtime_py.terminal import printable, printable_json
 
 if TYPE_CHECKING:
-    from runtime_py.decode.decoder import Parse
+    from runtime_py.decode.answers import Parse
     from runtime_py.tools.bench import BenchResult
     from runtime_py.tools.check import CheckResult
     from runtime_py.tools.full_check import FullCheck

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_py.assistant import Assistant
-from runtime_py.decode.decoder import Parse, encode_text
+from runtime_py.decode.answers import Parse, encode_text
 from runtime_py.decode.tags import TagScheme
 from runtime_py.errors import ValuesError
 from runtime_py.values.names import Names, fold

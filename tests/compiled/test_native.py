@@ -32,7 +32,8 @@ from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.cli.running import app
 from pqrnn.evaluation.prediction import compute_logits
 from runtime_py import Parser
-from runtime_py.decode.decoder import Parse, cut_text, encode_text
+from runtime_py.decode.answers import Parse, encode_text
+from runtime_py.decode.decoder import cut_text
 from runtime_py.errors import (
     DeviceError,
     DigestError,

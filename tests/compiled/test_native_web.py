@@ -21,7 +21,8 @@ from compile.native.proof import answer_texts
 from compile.native.web import node_command
 from compile.verify.golden import TRICKY
 from pqrnn.cli.running import app
-from runtime_py.decode.decoder import Parse, cut_text, encode_text
+from runtime_py.decode.answers import Parse, encode_text
+from runtime_py.decode.decoder import cut_text
 from runtime_py.native.manifest import NativeManifest, write_manifest
 
 pytestmark = [

@@ -21,7 +21,8 @@ from makers.threads import list_threads, threads_that_stay
 from tiny_package import BUCKETS, TAGS, TEXTS, oracle, write_package
 
 from runtime_py import Parser
-from runtime_py.decode.decoder import Parse, cut_text, encode_text
+from runtime_py.decode.answers import Parse, encode_text
+from runtime_py.decode.decoder import cut_text
 from runtime_py.errors import (
     DeviceError,
     DigestError,

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from makers.runtime_fakes import fake_manifest, fake_variant
-from runtime_py.decode.decoder import Parse, Slot
+from runtime_py.decode.answers import Parse, Slot
 from runtime_py.errors import DeviceError, InputTooLongError
 from runtime_py.service.answering import Answerer
 from runtime_py.service.http_server import bind_socket

@@ -17,7 +17,7 @@ from benchmarks.hostile.subjects import make_subject
 from pqrnn.data.formats import BY_NAME
 from pqrnn.data.loader import guess_format
 from pqrnn.errors import DataError
-from runtime_py.decode.decoder import encode_text
+from runtime_py.decode.answers import encode_text
 from runtime_py.package_format.package import open_package
 
 

@@ -21,7 +21,8 @@ from pqrnn.distillation.labelling import Columns
 from pqrnn.distillation.loading import load_teacher
 from pqrnn.evaluation.prediction import compute_logits, predict_texts
 from pqrnn.evaluation.results import ResultRow
-from runtime_py.decode.decoder import Decoder, Parse
+from runtime_py.decode.answers import Parse
+from runtime_py.decode.decoder import Decoder
 
 
 @pytest.fixture

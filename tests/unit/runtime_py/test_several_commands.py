@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime_py.commands import Rule, find_cuts, split_commands
-from runtime_py.decode.decoder import Parse, Slot
+from runtime_py.decode.answers import Parse, Slot
 
 COMMANDS = {
     "turn off the lights": 0.9,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from makers.runtime_fakes import fake_manifest, fake_variant, write_fake
 from msgspec.structs import replace
 
-from runtime_py.decode.decoder import Parse, Slot
+from runtime_py.decode.answers import Parse, Slot
 from runtime_py.decode.labels import Labels
 from runtime_py.errors import InputError
 from runtime_py.streams import texts_to_parse

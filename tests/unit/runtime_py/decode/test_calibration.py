@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from runtime_py.decode.answers import Parse
 from runtime_py.decode.calibration import (
     SUMMARY,
     Calibration,
@@ -22,7 +23,7 @@ from runtime_py.decode.calibration import (
     rank_intents,
     sigmoid,
 )
-from runtime_py.decode.decoder import Decoder, Parse
+from runtime_py.decode.decoder import Decoder
 from runtime_py.decode.labels import Labels
 from runtime_py.decode.rejection import Rejection, choose_rejection
 from runtime_py.errors import CalibrationMissingError, SchemaError

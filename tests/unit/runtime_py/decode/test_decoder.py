@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from runtime_py.decode.decoder import Decoder, Parse, Slot, code_point_span, cut_bytes, encode_text, find_tail, softmax
+from runtime_py.decode.answers import Parse, Slot, encode_text
+from runtime_py.decode.decoder import Decoder, code_point_span, cut_bytes, find_tail, softmax
 from runtime_py.decode.tags import TagScheme
 
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b", "B-c", "I-c")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime_py.decode.decoder import Parse, Slot
+from runtime_py.decode.answers import Parse, Slot
 from runtime_py.errors import ValuesError
 from runtime_py.values.names import Names, edit_distance, fold, similarity
 from runtime_py.values.parsing import KnownNames
