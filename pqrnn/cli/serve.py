@@ -50,8 +50,9 @@ def serve(
     for Prometheus. Needs the extra `serve`.
     """
     from runtime_py.service.commands import run_http
-    from runtime_py.service.settings import ServiceSettings
+    from runtime_py.service.settings import HTTP_NEEDS, ServiceSettings, require_service
 
+    require_service(*HTTP_NEEDS)  # before a parser of the zoo is compiled, which takes minutes
     settings = ServiceSettings(
         package=str(find_package(package)), variant=variant, device=device, truncate=truncate, queue=queue, batch=batch
     )
@@ -90,9 +91,10 @@ def wyoming(
     `wyoming`.
     """
     from runtime_py.service.commands import run_wyoming
-    from runtime_py.service.settings import ServiceSettings
+    from runtime_py.service.settings import WYOMING_NEEDS, ServiceSettings, require_service
     from runtime_py.service.wyoming_server import split_language
 
+    require_service(*WYOMING_NEEDS)
     parts = [split_language(each) for each in packages]
     if language:
         parts[0] = (language, parts[0][1])

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from runtime_py.errors import ParserError, ServiceError
-from runtime_py.service.settings import require_service
+from runtime_py.service.settings import WYOMING_NEEDS, require_service
 from runtime_py.streams import complain, open_streams, write_line
 from runtime_py.terminal import printable_json
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if len(given) not in (2, 3):
             raise ServiceError("expected URI TEXT [LANGUAGE], such as tcp://127.0.0.1:10500 'turn on the light' en.")
-        require_service("wyoming", "wyoming")
+        require_service(*WYOMING_NEEDS)
         answer = asyncio.run(ask(given[0], given[1], given[2] if len(given) == 3 else None))
         write_line(printable_json(json.dumps(answer, ensure_ascii=False)))
     except ParserError as error:

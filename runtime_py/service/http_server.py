@@ -13,7 +13,7 @@ import msgspec
 
 from runtime_py.errors import ServiceError
 from runtime_py.service.answering import load_parser
-from runtime_py.service.settings import VARIABLE, ServiceSettings, require_service
+from runtime_py.service.settings import HTTP_NEEDS, VARIABLE, ServiceSettings, require_service
 
 _BACKLOG = 2048
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -67,7 +67,7 @@ def serve_http(settings: ServiceSettings, host: str, port: int, workers: int, on
         ServiceError: Something is not installed, or the address cannot be had.
         ParserError: The package cannot be loaded.
     """
-    require_service("serve", "starlette", "uvicorn", "prometheus_client")
+    require_service(*HTTP_NEEDS)
     import uvicorn
     from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess

@@ -43,6 +43,11 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     hosts: tuple[str, ...] = ()
 
 
+HTTP_NEEDS = ("serve", "starlette", "uvicorn", "prometheus_client")
+WYOMING_NEEDS = ("wyoming", "wyoming")
+"""The extra of each service, and its modules, as `require_service` takes them."""
+
+
 def require_service(extra: str, *modules: str) -> None:
     """Say which extra to install where a module is absent.
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from runtime_py.errors import ServiceError
 from runtime_py.service.answering import Answerer, load_parser
 from runtime_py.service.http_server import bind_socket, stop_signals_set_aside
-from runtime_py.service.settings import ServiceSettings, require_service
+from runtime_py.service.settings import WYOMING_NEEDS, ServiceSettings, require_service
 from runtime_py.service.slot_values import SlotValues
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def serve_wyoming(
         ServiceError: Something is not installed, a language comes twice, or the address cannot be had.
         ParserError: A package cannot be loaded.
     """
-    require_service("wyoming", "wyoming")
+    require_service(*WYOMING_NEEDS)
     from runtime_py.service.wyoming_events import Recognizer, WyomingPolicy, make_info
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
