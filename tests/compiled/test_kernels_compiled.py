@@ -105,8 +105,9 @@ def _load(path: Path) -> Any:
 
 
 def _run(module: Any, name: str, inputs: Sequence[Any]) -> list[np.ndarray]:
+    """Return copies of the results: a slice of what `to_host` returns does not keep the device's memory."""
     found = module[name](*inputs)
-    return [each.to_host() for each in (found if isinstance(found, list | tuple) else [found])]
+    return [each.to_host().copy() for each in (found if isinstance(found, list | tuple) else [found])]
 
 
 @HERE
