@@ -4,6 +4,9 @@ import re
 
 from runtime_py.terminal import printable
 
+BINDING_ERRORS: tuple[type[Exception], ...] = (RuntimeError, ValueError, LookupError)
+"""What the binding of IREE raises where the runtime reports a failure: OUT_OF_RANGE and NOT_FOUND are lookup errors."""
+
 
 class ParserError(Exception):
     """Base of everything that this package raises on purpose; its text is one line that no terminal obeys.

@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 
+from runtime_py.errors import BINDING_ERRORS
 from runtime_py.package_format.manifest import VulkanNeeds
 
 _BASELINE = "vulkan-1.3"
@@ -97,7 +98,7 @@ def vulkan_devices() -> VulkanDevices:
         handles = [entry["device_id"] for entry in driver.query_available_devices()]
         core = core_features()
         dumps = [(handle, driver.dump_device_info(handle)) for handle in handles]
-    except (RuntimeError, ValueError) as error:
+    except BINDING_ERRORS as error:
         return VulkanDevices((), f"Vulkan does not start ({_last_line(error)}). {_INSTALL}")
     devices = [parse_device(number, dump, core) for number, dump in dumps]
     if not devices:

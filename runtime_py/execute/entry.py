@@ -16,7 +16,7 @@ import iree.runtime as rt
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_py.errors import DeviceError, PackageError
+from runtime_py.errors import BINDING_ERRORS, DeviceError, PackageError
 from runtime_py.package_format.manifest import Bucket
 
 FLOAT, INT = np.dtype(np.float32), np.dtype(np.int32)
@@ -119,7 +119,7 @@ class EntryFunction:
         """
         try:
             self._invoke(self._function, self._arguments, self._results)
-        except (RuntimeError, ValueError) as error:
+        except BINDING_ERRORS as error:
             raise DeviceError(f"{self.bucket.entry}: the device failed ({error}).") from error
 
     def outputs(self, view_type: type = rt.HalBufferView, array: type = np.ndarray) -> Outputs:
@@ -200,7 +200,7 @@ def map_buffer(device: Any, size: int) -> tuple[Any, memoryview]:
     try:
         buffer = device.allocator.allocate_buffer(memory, usage, size)
         return buffer, memoryview(buffer.map().asarray([size], np.dtype(np.uint8)))
-    except (RuntimeError, ValueError) as error:
+    except BINDING_ERRORS as error:
         raise DeviceError(
             f"the device has no {size} bytes of memory that the processor sees, too ({error})."
         ) from error

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_py.device.vulkan import VulkanDevice
-from runtime_py.errors import DeviceError
+from runtime_py.errors import BINDING_ERRORS, DeviceError
 from runtime_py.execute.entry import TYPES, EntryFunction, Outputs, map_buffer
 from runtime_py.package_format.manifest import VULKAN, Bucket
 
@@ -67,7 +67,7 @@ class StagedEntry(EntryFunction):
                 self._copy(get(index, rt.HalBufferView).get_buffer(), staging, before, after)
                 before = after
             self._done.wait(self._turn)
-        except (RuntimeError, ValueError) as error:
+        except BINDING_ERRORS as error:
             raise DeviceError(f"{self.bucket.entry}: the results cannot be fetched from the GPU ({error}).") from error
         intent, tags, spans, count = self._arrays
         return intent.copy(), tags.copy(), spans.copy(), count.copy()
@@ -95,5 +95,5 @@ def open_gpu(gpu: VulkanDevice) -> Any:
     """
     try:
         return rt.get_driver(VULKAN).create_device(gpu.number)
-    except (RuntimeError, ValueError) as error:
+    except BINDING_ERRORS as error:
         raise DeviceError(f"the GPU {gpu.name} cannot be opened ({error}).") from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import iree.runtime as rt
 from iree.runtime import _binding
 
-from runtime_py.errors import DeviceError
+from runtime_py.errors import BINDING_ERRORS, DeviceError
 from runtime_py.execute.entry import EntryFunction
 from runtime_py.package_format.manifest import Bucket
 
@@ -60,7 +60,7 @@ class Session:
         try:
             self.module = rt.VmModule.from_buffer(instance, code, warn_if_copy=False)
             self.context = rt.VmContext(instance, [rt.create_hal_module(instance, self.device), self.module])
-        except (RuntimeError, ValueError) as error:
+        except BINDING_ERRORS as error:
             raise DeviceError(
                 f"{where}: the runtime refuses the module ({error}). "
                 "Compile the package again with the matching compiler."
@@ -126,5 +126,5 @@ def open_device(threads: int = 1) -> Any:
         # a driver of its own.
         rt.flags.parse_flags(f"--task_topology_group_count={threads}")
         return _binding.create_hal_driver("local-task").create_default_device()
-    except (RuntimeError, ValueError) as error:
+    except BINDING_ERRORS as error:
         raise DeviceError(f"cannot create a CPU device with {threads} threads ({error}).") from error

@@ -11,7 +11,7 @@ from typing import Any
 import iree.runtime as rt
 import numpy as np
 
-from runtime_py.errors import DeviceError, PackageError
+from runtime_py.errors import BINDING_ERRORS, DeviceError, PackageError
 from runtime_py.execute.entry import FLOAT, INT, EntryFunction, Outputs, map_buffer
 from runtime_py.package_format.manifest import Bucket, Tokenizer
 from runtime_py.package_format.package import Package
@@ -173,7 +173,7 @@ class SubwordEntry(EntryFunction):
             self._tokens[len(tokens) :] = self._subwords.description.padding
             self._count[0] = len(tokens)
             self._invoke(self._function, self._read, self._results)
-        except (RuntimeError, ValueError) as error:
+        except BINDING_ERRORS as error:
             raise DeviceError(f"{self.bucket.entry}: the device failed ({error}).") from error
 
     def outputs(self, view_type: type = rt.HalBufferView, array: type = np.ndarray) -> Outputs:
