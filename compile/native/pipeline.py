@@ -152,7 +152,8 @@ class _Build:
             shutil.copyfile(sources.header, staging / sources.header.name)
             self.tell(f"verify {target.id}")
             golden = self._find_golden(buckets)
-            proof = prove_native(sources, built, target, compiler, self.checkpoint.facts.labels, golden)
+            facts = self.checkpoint.facts
+            proof = prove_native(sources, built, target, compiler, facts.labels, golden, facts.calibration)
             if self.options.sources:
                 _keep_sources(sources, kernels, folder / "source")
             variant = _describe(target, plan, buckets, sources, built, proof, staging)
@@ -193,6 +194,7 @@ class _Build:
             self.name,
             plan.processor.triple,
             plan.processor.features,
+            self.checkpoint.facts.calibration,
         )
         return sources, kernels, plan, buckets
 

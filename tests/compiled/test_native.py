@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from makers.native import BUCKETS, LABELS, build_tiny, compiler, write_tiny
+from makers.native import LABELS, build_tiny, compiler, expect, write_tiny
 from makers.small import CONFIG, TEXTS, make_model
 from makers.small import LABELS as SMALL
 from tiny_package import oracle
@@ -32,8 +32,7 @@ from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.cli.running import app
 from pqrnn.evaluation.prediction import compute_logits
 from runtime_py import Parser
-from runtime_py.decode.answers import Parse, encode_text
-from runtime_py.decode.decoder import cut_text
+from runtime_py.decode.answers import encode_text
 from runtime_py.errors import (
     DeviceError,
     DigestError,
@@ -47,8 +46,6 @@ from runtime_py.execute.word_count import guess_words
 from runtime_py.native.manifest import read_manifest
 from runtime_py.native.parser import NativeParser
 
-_DECODER = LABELS.decoder()
-_LAST = BUCKETS[-1]
 _BITS = st.one_of(
     st.text(st.sampled_from("ab cdefgh19.!é日本ก😀\u0301")),
     st.binary(max_size=90),
@@ -73,16 +70,6 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sources, Path]:
 @pytest.fixture(scope="module")
 def parser(folder: Path) -> NativeParser:
     return Parser.load(folder, engine="native", on_long="truncate")
-
-
-def expect(text: str | bytes) -> Parse:
-    """What Python decides, reading what fits."""
-    shown, raw = encode_text(text)
-    read = cut_text(raw, _LAST.bytes)
-    words = oracle(read, 64)[3]
-    first = next((b for b in BUCKETS if len(read) <= b.bytes and words <= b.words and len(read) == len(raw)), _LAST)
-    intent, tags, spans, count = oracle(read, first.words)
-    return _DECODER.parse(shown, raw, intent, tags, spans, len(read) < len(raw) or count > first.words)
 
 
 def check(parser: NativeParser, text: str | bytes) -> None:

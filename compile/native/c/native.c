@@ -20,11 +20,15 @@ struct PQRNN_NATIVE(parser) {
   pqrnn_end_t *ends;
   int32_t *tags;
   const float *intent;  // logits of the last text
+  int32_t best;         // its intent
+  double min_score, min_in_scope;
   void *allocated;
   uint16_t ordinals[PQRNN_KERNEL_COUNT];
 };
 
 typedef struct PQRNN_NATIVE(parser) parser_type;
+
+static const pqrnn_calibration_t *const calibration = PQRNN_CALIBRATION;  // NULL where there is none
 
 static size_t rounded(size_t size) { return (size + BLOCK - 1) / BLOCK * BLOCK; }
 
@@ -56,11 +60,12 @@ PQRNN_EXPORT const char *PQRNN_NATIVE(message)(int status) {
   switch (status) {
     case PQRNN_NATIVE_OK: return "good";
     case PQRNN_NATIVE_TOO_LONG: return "the text has more bytes or more words than the parser reads; PQRNN_NATIVE_TRUNCATE reads what fits";
-    case PQRNN_NATIVE_BAD_ARGUMENT: return "an argument is NULL, or the answer's size is not set";
+    case PQRNN_NATIVE_BAD_ARGUMENT: return "an argument is NULL, the answer's size is not set, or a least score is no probability";
     case PQRNN_NATIVE_NO_MEMORY: return "there is less memory than the parser works in";
     case PQRNN_NATIVE_WRONG_PROCESSOR: return "this processor lacks instructions that the parser was compiled for: " PQRNN_FEATURES;
     case PQRNN_NATIVE_WRONG_KERNELS: return "the kernels do not belong to this parser, or their interface is of another version";
     case PQRNN_NATIVE_KERNEL_FAILED: return "a kernel reports that it failed, or gave numbers that are not finite";
+    case PQRNN_NATIVE_NO_CALIBRATION: return "the parser has no calibration, so no threshold is recommended; `pqrnn calibrate` makes one";
     default: return "unknown status";
   }
 }
@@ -150,6 +155,8 @@ static parser_type *place(uint8_t *memory) {
   at += rounded(PQRNN_MOST_WORDS * sizeof(pqrnn_answer_slot_t));
   parser->tags = (int32_t *)(void *)at;
   parser->intent = NULL;
+  parser->best = 0;
+  parser->min_score = parser->min_in_scope = 0;
   parser->allocated = NULL;
   return parser;
 }
@@ -185,30 +192,10 @@ PQRNN_EXPORT void PQRNN_NATIVE(close)(parser_type *parser) {
 }
 #endif
 
-// Returns e to the power of x, for x from -700 to 700, on every machine the same.
-static double exponential(double x) {
-  const double turns = x * 1.4426950408889634;
-  const int32_t whole = (int32_t)(turns < 0 ? turns - 0.5 : turns + 0.5);
-  const double rest = (x - whole * 6.93147180369123816490e-01) - whole * 1.90821492927058770002e-10;
-  double sum = 1;
-  for (int32_t term = 14; term > 0; --term) sum = 1 + sum * rest / term;
-  union {
-    uint64_t bits;
-    double value;
-  } power = {(uint64_t)(1023 + whole) << 52};
-  return sum * power.value;
-}
-
-static double softmax(const float *logits, int32_t chosen) {
+// Returns the probability of an intent, whatever its slots; the logits are divided by a temperature.
+static double softmax(const float *logits, int32_t chosen, double temperature) {
   double sum = 0;
-  for (int32_t i = 0; i < pqrnn_package.intent_count; ++i) {
-    const double above = (double)logits[i] - (double)logits[chosen];
-    if (!(above > -700)) {
-      if (above != above) return above;  // not finite
-      continue;
-    }
-    sum += exponential(above < 700 ? above : 700);
-  }
+  for (int32_t i = 0; i < pqrnn_package.intent_count; ++i) sum += pqrnn_exp(((double)logits[i] - (double)logits[chosen]) / temperature);
   return 1 / sum;
 }
 
@@ -268,12 +255,20 @@ PQRNN_EXPORT int PQRNN_NATIVE(parse)(parser_type *parser, const char *text, size
   }
   pqrnn_end_t *ends = parser->ends ? parser->ends : (pqrnn_end_t *)(void *)(parser->places[PQRNN_ARENA] + free_offsets[bucket]);
   const int32_t best = pqrnn_decide(&pqrnn_package, &outputs, words, ends, parser->tags);
-  const double score = softmax(outputs.intent, best);
-  if (!(score >= 0)) return PQRNN_NATIVE_KERNEL_FAILED;
+  // The search is done: its memory holds a number for each word, and behind these one for each slot.
+  double *logarithms = (double *)(void *)ends, *slot_scores = logarithms + words;
+  pqrnn_confidence_t confidence = {softmax(outputs.intent, best, 1), -1};
+  if (calibration) {
+    pqrnn_log_tags(&pqrnn_package, &outputs, parser->tags, words, logarithms);
+    confidence = pqrnn_judge(&pqrnn_package, calibration, &outputs, best, logarithms, words);
+  }
+  if (!(confidence.score >= 0)) return PQRNN_NATIVE_KERNEL_FAILED;
   character_counter counter = {bytes, given, 0, 0};
   pqrnn_slot_t slot;
   int32_t count = 0;
-  for (int32_t word = 0; pqrnn_next_slot(&pqrnn_package, parser->tags, outputs.spans, bytes, words, &word, &slot); ++count) {
+  for (int32_t word = 0, start = 0; pqrnn_next_slot(&pqrnn_package, parser->tags, outputs.spans, bytes, words, &word, &slot); start = word, ++count) {
+    while (pqrnn_slots[parser->tags[start]] < 0) ++start;
+    if (calibration) slot_scores[count] = pqrnn_judge_slot(calibration, logarithms, words, start, word);
     pqrnn_answer_slot_t *found = &parser->slots[count];
     found->label = slot.label;
     found->start = slot.start;
@@ -282,28 +277,48 @@ PQRNN_EXPORT int PQRNN_NATIVE(parse)(parser_type *parser, const char *text, size
     found->last = count_to(&counter, slot.end);
   }
   parser->intent = outputs.intent;
+  parser->best = best;
   answer->intent = best;
   answer->words = words;
   answer->truncated = truncated;
   answer->slot_count = count;
   answer->read = (int32_t)size;
-  answer->score = score;
+  answer->score = confidence.score;
   answer->intent_name = pqrnn_intents[best];
   answer->slots = parser->slots;
-  if (answer->size >= sizeof *answer) {  // a host that was built with the header of version 1.0 has them all
+  if (answer->size >= offsetof(pqrnn_answer_t, in_scope)) {  // a host that was built with the header of version 1.0
     answer->intent_logits = outputs.intent;
     answer->tag_logits = outputs.tags;
     answer->spans = outputs.spans;
   }
+  if (answer->size >= sizeof *answer) {  // of version 1.1
+    const double in_scope = confidence.in_scope < 0 ? 1 : confidence.in_scope;
+    answer->in_scope = confidence.in_scope;
+    answer->calibrated = calibration != NULL;
+    answer->rejected = !(confidence.score >= parser->min_score && in_scope >= parser->min_in_scope);
+    answer->slot_scores = calibration ? slot_scores : NULL;
+  }
   return PQRNN_NATIVE_OK;
 }
 
-PQRNN_EXPORT int32_t PQRNN_NATIVE(rank)(const parser_type *parser, pqrnn_ranked_t *ranked, int32_t most) {
-  if (!parser || !parser->intent || !ranked) return 0;
-  int32_t count = 0;
+PQRNN_EXPORT int PQRNN_NATIVE(set_min_score)(parser_type *parser, double min_score) {
+  const int recommended = min_score == PQRNN_NATIVE_RECOMMENDED;
+  if (!parser || !(recommended || (min_score >= 0 && min_score <= 1))) return PQRNN_NATIVE_BAD_ARGUMENT;
+  if (recommended && !calibration) return PQRNN_NATIVE_NO_CALIBRATION;
+  const int of_scope = recommended && calibration->recommends_scope;
+  if (recommended) min_score = calibration->least;
+  parser->min_score = of_scope ? 0 : min_score;
+  parser->min_in_scope = of_scope ? min_score : 0;
+  return PQRNN_NATIVE_OK;
+}
+
+// Writes intents from the largest logit down, of equals the first before, behind `count` that are there, one of which is `left_out`; -1 for none.
+static int32_t rank_intents(const parser_type *parser, pqrnn_ranked_t *ranked, int32_t count, int32_t most, int32_t left_out) {
+  const int32_t first = count;
   for (int32_t intent = 0; intent < pqrnn_package.intent_count; ++intent) {
+    if (intent == left_out) continue;
     int32_t at = count < most ? count : most;
-    while (at > 0 && parser->intent[ranked[at - 1].intent] < parser->intent[intent]) {
+    while (at > first && parser->intent[ranked[at - 1].intent] < parser->intent[intent]) {
       if (at < most) ranked[at] = ranked[at - 1];
       --at;
     }
@@ -312,7 +327,17 @@ PQRNN_EXPORT int32_t PQRNN_NATIVE(rank)(const parser_type *parser, pqrnn_ranked_
   }
   for (int32_t at = 0; at < count; ++at) {
     ranked[at].name = pqrnn_intents[ranked[at].intent];
-    ranked[at].score = softmax(parser->intent, ranked[at].intent);
+    ranked[at].score = softmax(parser->intent, ranked[at].intent, calibration ? calibration->temperature : 1);
   }
   return count;
+}
+
+PQRNN_EXPORT int32_t PQRNN_NATIVE(rank)(const parser_type *parser, pqrnn_ranked_t *ranked, int32_t most) {
+  return parser && parser->intent && ranked ? rank_intents(parser, ranked, 0, most, -1) : 0;
+}
+
+PQRNN_EXPORT int32_t PQRNN_NATIVE(alternatives)(const parser_type *parser, pqrnn_ranked_t *ranked, int32_t most) {
+  if (!parser || !parser->intent || !ranked || most < 1) return 0;
+  ranked[0].intent = parser->best;
+  return rank_intents(parser, ranked, 1, most, parser->best);
 }
