@@ -12,6 +12,7 @@ from compile.lowering.buckets import FINE_STEP, STEP, choose_buckets
 from compile.lowering.iree_compile import DEFAULT_TIMEOUT, target_flags
 from compile.lowering.processor import resolve_processor
 from compile.native.building import Built, build_native
+from compile.native.memory import MemoryPart, list_memory
 from compile.native.proof import NativeProof, prove_native
 from compile.native.toolchains import NativeCompiler, find_compiler
 from compile.native.web import write_npm
@@ -63,12 +64,14 @@ class NativeParser:
         compiler: Name of the C compiler.
         variant: Description of the libraries.
         proof: Result of the comparison with PyTorch.
+        memory: Buffers of the largest length bucket.
     """
 
     target: Target
     compiler: str
     variant: NativeVariant
     proof: NativeProof
+    memory: tuple[MemoryPart, ...]
 
 
 def build_native_parsers(
@@ -142,7 +145,7 @@ class _Build:
 
     def run(self, target: Target, compiler: NativeCompiler, staging: Path) -> NativeParser:
         with scratch_folder("native") as scratch:
-            sources, kernels, plan, buckets = self._write(target, scratch)
+            sources, kernels, plan, buckets, memory = self._write(target, scratch)
             folder = staging / target.id
             folder.mkdir()
             self.tell(f"build {target.id} with {compiler.name}")
@@ -157,9 +160,11 @@ class _Build:
             if self.options.sources:
                 _keep_sources(sources, kernels, folder / "source")
             variant = _describe(target, plan, buckets, sources, built, proof, staging)
-        return NativeParser(target, compiler.name, variant, proof)
+        return NativeParser(target, compiler.name, variant, proof, memory)
 
-    def _write(self, target: Target, scratch: Path) -> tuple[Sources, Path, Plan, tuple[Bucket, ...]]:
+    def _write(
+        self, target: Target, scratch: Path
+    ) -> tuple[Sources, Path, Plan, tuple[Bucket, ...], tuple[MemoryPart, ...]]:
         from compile.kernels.linking import link_kernels
         from compile.kernels.modules import with_kernels
         from compile.lowering.export import export_entries, split_softmax
@@ -196,7 +201,7 @@ class _Build:
             plan.processor.features,
             self.checkpoint.facts.calibration,
         )
-        return sources, kernels, plan, buckets
+        return sources, kernels, plan, buckets, list_memory(compiled.schedule.entries[-1], compiled.reads)
 
     def _choose_buckets(self, plan: Plan) -> tuple[Bucket, ...]:
         """Return the buckets of a package that is compiled for this target alone."""

@@ -28,6 +28,7 @@ _SHARED = (
     ("compile.native", "c/freestanding.h"),
     ("compile.standalone", "c/player.h"),
     ("compile.standalone", "c/kernel_abi.h"),
+    ("compile.standalone", "c/steps.h"),
     ("runtime_py", "c/decode.h"),
     ("runtime_py", "c/calibration.h"),
 )
@@ -135,8 +136,7 @@ def write_native(
 #endif
 #include "decode.h"
 #include "calibration.h"
-#include "kernel_abi.h"
-#include "player.h"
+#include "steps.h"
 #include "processor.h"
 
 extern const uint8_t PQRNN_NATIVE(weights)[];

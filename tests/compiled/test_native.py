@@ -352,6 +352,8 @@ def test_a_checkpoint_becomes_libraries_or_nothing(tmp_path: Path, monkeypatch: 
     (said,) = json.loads(done.stdout)["parsers"]
     assert (said["compiler"], said["proof"]["machine"], said["proof"]["reason"]) == ("cc", "this machine", "")
     assert 0 < said["proof"]["largest"] <= said["proof"]["tolerance"]
+    assert {"text", "logits of the tags", "number of words"} <= {part["name"] for part in said["memory"]}
+    assert max(part["offset"] + part["bytes"] for part in said["memory"]) <= said["variant"]["memory"]
     assert sorted(path.name for path in (out / "host").iterdir()) == ["libsmall.a", "libsmall.so", "source"]
     assert {"small.c", "small.h", "decode.h", "kernels.o"} <= {
         path.name for path in (out / "host" / "source").iterdir()

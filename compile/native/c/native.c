@@ -70,73 +70,19 @@ PQRNN_EXPORT const char *PQRNN_NATIVE(message)(int status) {
   }
 }
 
-static int has_kernels(parser_type *parser) {
-  const kernel_library *library = find_kernels();
-  if (!library || library->imports.count || library->constant_count) return 0;
-  uint32_t at = 0;  // both lists are in much the same order, so the next name is searched from where the last was found
-  for (uint16_t kernel = 0; kernel < PQRNN_KERNEL_COUNT; ++kernel) {
-    uint32_t tried = 0;
-    while (tried < library->exports.count && strcmp(library->exports.names[at], kernel_names[kernel])) {
-      at = at + 1 < library->exports.count ? at + 1 : 0;
-      ++tried;
-    }
-    if (tried == library->exports.count || library->exports.attributes[at].local_memory_pages) return 0;
-    parser->ordinals[kernel] = (uint16_t)at;
-  }
-  parser->kernels = library;
-  return 1;
-}
-
-static int run_kernel(const parser_type *parser, const pqrnn_step *step, const pqrnn_range *used) {
-  const uint16_t ordinal = parser->ordinals[step->kernel];
-  const kernel_attributes *wanted = &parser->kernels->exports.attributes[ordinal];
-  const kernel_function function = parser->kernels->exports.functions[ordinal];
-  void *bindings[KERNEL_MOST_BINDINGS];
-  size_t lengths[KERNEL_MOST_BINDINGS];
-  if (step->range_count > KERNEL_MOST_BINDINGS || wanted->binding_count != step->range_count || wanted->constant_count != step->constant_count)
-    return PQRNN_NATIVE_WRONG_KERNELS;
-  for (int i = 0; i < step->range_count; ++i) {
-    bindings[i] = parser->places[used[i].place] + used[i].offset;
-    lengths[i] = used[i].length;
-  }
-  const kernel_dispatch call = {
-      .group_size_x = wanted->group_size_x,
-      .group_size_y = wanted->group_size_y,
-      .group_size_z = wanted->group_size_z,
-      .constant_count = step->constant_count,
-      .group_count_x = step->groups[0],
-      .group_count_y = step->groups[1],
-      .group_count_z = (uint16_t)step->groups[2],
-      .concurrency = 1,
-      .binding_count = step->range_count,
-      .constants = constants + step->first_constant,
-      .bindings = bindings,
-      .binding_lengths = lengths,
+static int play(const parser_type *parser, const pqrnn_step *step, uint32_t count) {
+  const step_context context = {
+      .library = parser->kernels,
+      .ordinals = parser->ordinals,
+      .places = parser->places,
+      .ranges = ranges,
+      .constants = constants,
   };
-  for (uint32_t z = 0; z < step->groups[2]; ++z)
-    for (uint32_t y = 0; y < step->groups[1]; ++y)
-      for (uint32_t x = 0; x < step->groups[0]; ++x) {
-        const kernel_group group = {.x = x, .y = y, .z = (uint16_t)z};
-        if (function(&kernel_asks_nothing, &call, &group)) return PQRNN_NATIVE_KERNEL_FAILED;
-      }
-  return PQRNN_NATIVE_OK;
-}
-
-static int run_steps(const parser_type *parser, const pqrnn_step *step, uint32_t count) {
-  for (const pqrnn_step *stop = step + count; step < stop; ++step) {
-    const pqrnn_range *used = ranges + step->first_range;
-    if (step->kernel == PQRNN_COPY) {
-      memcpy(parser->places[used[1].place] + used[1].offset, parser->places[used[0].place] + used[0].offset, used[0].length);
-    } else if (step->kernel == PQRNN_FILL) {
-      uint8_t *target = parser->places[used->place] + used->offset;
-      const uint32_t pattern = constants[step->first_constant];
-      for (uint32_t i = 0; i < used->length; ++i) target[i] = (uint8_t)(pattern >> (8 * (i % 4)));
-    } else {
-      const int status = run_kernel(parser, step, used);
-      if (status) return status;
-    }
+  switch (run_steps(&context, step, count)) {
+    case STEPS_DONE: return PQRNN_NATIVE_OK;
+    case STEPS_WRONG_KERNELS: return PQRNN_NATIVE_WRONG_KERNELS;
+    default: return PQRNN_NATIVE_KERNEL_FAILED;
   }
-  return PQRNN_NATIVE_OK;
 }
 
 // Divides a block of memory up.
@@ -167,8 +113,9 @@ PQRNN_EXPORT int PQRNN_NATIVE(open_in)(void *memory, size_t size, parser_type **
   if (!memory || size < PQRNN_NATIVE(memory)()) return PQRNN_NATIVE_NO_MEMORY;
   if (!fits_processor()) return PQRNN_NATIVE_WRONG_PROCESSOR;
   parser_type *parser = place(memory);
-  if (!has_kernels(parser)) return PQRNN_NATIVE_WRONG_KERNELS;
-  const int status = run_steps(parser, setup_steps, PQRNN_SETUP_COUNT);
+  parser->kernels = find_named_kernels(kernel_names, PQRNN_KERNEL_COUNT, parser->ordinals);
+  if (!parser->kernels) return PQRNN_NATIVE_WRONG_KERNELS;
+  const int status = play(parser, setup_steps, PQRNN_SETUP_COUNT);
   if (status) return status;
   *opened = parser;
   return PQRNN_NATIVE_OK;
@@ -205,7 +152,7 @@ static int run_in(const parser_type *parser, int32_t bucket, const uint8_t *text
   const pqrnn_entry *entry = &entries[bucket];
   if (size) memcpy(arena + entry->text, text, size);
   memset(arena + entry->text + size, 0, entry->bytes - size);
-  const int status = run_steps(parser, steps + entry->first_step, entry->step_count);
+  const int status = play(parser, steps + entry->first_step, entry->step_count);
   memcpy(&outputs->count, arena + entry->count, sizeof outputs->count);
   outputs->intent = (const float *)(const void *)(arena + entry->intent);
   outputs->tags = (const float *)(const void *)(arena + entry->tags);
