@@ -12,11 +12,12 @@ from compile.lowering.buckets import FINE_STEP, STEP, choose_buckets
 from compile.lowering.iree_compile import DEFAULT_TIMEOUT, target_flags
 from compile.lowering.processor import resolve_processor
 from compile.native.building import Built, build_native
+from compile.native.jvm import write_class
 from compile.native.memory import MemoryPart, list_memory
 from compile.native.proof import NativeProof, prove_native
 from compile.native.toolchains import NativeCompiler, find_compiler
 from compile.native.web import write_npm
-from compile.native.writing import Sources, prefix_of, write_native
+from compile.native.writing import Sources, prefix_of, write_module_map, write_native
 from compile.plan import ARM, Plan
 from compile.standalone.export import compile_object, static_flags
 from compile.support.errors import CompileError, PackagingError, PlanError
@@ -45,6 +46,7 @@ class NativeOptions:
         replace: Whether what was built before may be replaced.
         timeout: Seconds that one run of the compiler may take.
         kernels: Whether this project's own kernels are used.
+        java: Whether Java can load the shared libraries; those for Android it always can.
     """
 
     buckets: Sequence[Bucket] | None = None
@@ -53,6 +55,7 @@ class NativeOptions:
     replace: bool = False
     timeout: float = DEFAULT_TIMEOUT
     kernels: bool = True
+    java: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +152,14 @@ class _Build:
             folder = staging / target.id
             folder.mkdir()
             self.tell(f"build {target.id} with {compiler.name}")
-            built = build_native(sources, kernels, compiler, folder)
+            java = self.options.java or compiler.system == "android"
+            built = build_native(sources, kernels, compiler, folder, java=java)
             if compiler.system == "web":
                 write_npm(folder, sources, self.name)
             shutil.copyfile(sources.header, staging / sources.header.name)
+            write_module_map(staging, sources)
+            if java:
+                write_class(staging / "java", sources, self.name)
             self.tell(f"verify {target.id}")
             golden = self._find_golden(buckets)
             facts = self.checkpoint.facts

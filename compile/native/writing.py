@@ -67,6 +67,12 @@ def prefix_of(name: str) -> str:
     return cleaned if cleaned[:1].isalpha() else f"p_{cleaned}"
 
 
+def write_module_map(folder: Path, sources: Sources) -> None:
+    """Write what Swift and Objective-C import a header by: `import mtop_en`."""
+    text = f'module {sources.prefix} {{\n  header "{sources.header.name}"\n  link "{sources.prefix}"\n  export *\n}}\n'
+    (folder / "module.modulemap").write_text(text, encoding="utf-8")
+
+
 def write_native(
     folder: Path,
     schedule: Schedule,

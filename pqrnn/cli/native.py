@@ -45,6 +45,9 @@ def native(
         ),
     ] = None,
     sources: Annotated[bool, typer.Option("--sources", help="Keep the C and the object files, too.")] = False,
+    java: Annotated[
+        bool, typer.Option("--java", help="Also make a class for Java and Kotlin; for Android it is always made.")
+    ] = False,
     memory: Annotated[
         bool, typer.Option("--memory", help="Also show what the memory of an open parser is made of.")
     ] = False,
@@ -63,7 +66,7 @@ def native(
 
     from compile.native.pipeline import NativeOptions, build_native_parsers
 
-    options = NativeOptions(read_buckets(bucket), libc, sources, replace)
+    options = NativeOptions(read_buckets(bucket), libc, sources, replace, java=java)
     run = find_run(run)
     with Console(stderr=True, quiet=json).status("starting") as status:
         built = build_native_parsers(run, out, target or ["host"], options, on_progress=status.update)

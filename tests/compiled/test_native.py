@@ -346,7 +346,7 @@ def test_a_checkpoint_becomes_libraries_or_nothing(tmp_path: Path, monkeypatch: 
     )
     model = make_model(1)
     save_checkpoint(run, model, facts)
-    command = ["native", str(run), "--out", str(out), "--bucket", "24:96", "--sources", "--json"]
+    command = ["native", str(run), "--out", str(out), "--bucket", "24:96", "--sources", "--java", "--json"]
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0
     (said,) = json.loads(done.stdout)["parsers"]
@@ -366,7 +366,12 @@ def test_a_checkpoint_becomes_libraries_or_nothing(tmp_path: Path, monkeypatch: 
             assert parser(text).score == pytest.approx(wanted.score, abs=1e-4)
     # Only the query of the kernels and what the header declares are public.
     names = subprocess.run(["nm", "-D", "--defined-only", out / "host" / "libsmall.so"], capture_output=True, text=True)
-    assert all(line.split()[-1].startswith("small_") for line in names.stdout.splitlines())
+    public = [line.split()[-1] for line in names.stdout.splitlines()]
+    java = {name for name in public if name.startswith("Java_")}
+    assert java == {f"Java_pqrnn_Small_{method}" for method in ("open", "close", "setLeast", "parse")}
+    assert all(name.startswith("small_") for name in public if name not in java)
+    assert "public final class Small implements" in (out / "java" / "pqrnn" / "Small.java").read_text()
+    assert 'module small {\n  header "small.h"' in (out / "module.modulemap").read_text()
     with pytest.raises(PackagingError, match="exists already"):
         build_native_parsers(run, out)
     with pytest.raises(PlanError, match="vulkan: a native parser is code for a processor"):
