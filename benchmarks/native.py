@@ -3,8 +3,9 @@
     pqrnn compile mtop-en --out mtop-en.pqrnn && pqrnn native mtop-en --out mtop-en-native
     python -m benchmarks.native mtop-en-native --package mtop-en.pqrnn --data ../shared/data/mtop/spans --lang en
 
-Both answer every utterance of the test split and texts that are no commands, and decisions are compared
-bit for bit: intent, slots, words, truncation. Times are of `Parser.load(...)(text)` in Python for both, call by call in
+Both answer every utterance of the test split and texts that are no commands, and decisions are compared bit for bit:
+intent, slots, words, truncation, and what is rejected at the recommended threshold where the parser has a calibration;
+scores by their largest relative difference. Times are of `Parser.load(...)(text)` in Python for both, call by call in
 turn, so that what else runs on the machine meets both, and only their ratios are kept; *cold* empties the caches before
 every call with a stream over more than the last-level cache. Rows are kept in `results/native.json`.
 """
@@ -27,6 +28,7 @@ from benchmarks.results import merge_results, tell_command
 from compile.verify.golden import TRICKY
 from pqrnn.data.loader import load_examples
 from pqrnn.evaluation.results import ResultRow
+from runtime_py.decode.rejection import MinScore
 from runtime_py.native.parser import NativeParser
 from runtime_py.parser import Parser
 
@@ -48,7 +50,10 @@ def main() -> None:
     """Parse with both, compare, measure, print, keep."""
     arguments = _read_arguments()
     texts = [example.text for example in load_examples(arguments.data, split="test", locale=arguments.lang)]
-    native, packaged = NativeParser.load(arguments.native, on_long="truncate"), None
+    packaged = Parser.load(arguments.package, on_long="truncate")
+    least: MinScore | None = "recommended" if packaged.manifest.calibration is not None else None
+    packaged.close()
+    native = NativeParser.load(arguments.native, on_long="truncate", min_score=least)
     work = f"{native.manifest.name}, {native.variant.target}"
     variant = native.variant
     assert variant.library is not None
@@ -68,9 +73,10 @@ def main() -> None:
             note=f"of an open parser, for {variant.words} words; besides a stack of up to 128 KiB",
         ),
     ]
-    packaged = Parser.load(arguments.package, on_long="truncate")
+    packaged = Parser.load(arguments.package, on_long="truncate", min_score=least)
     asked: list[str | bytes] = [*texts, *TRICKY]
-    different = [text for text in asked if not _agree(native, packaged, text)]
+    pairs = [(native(text), packaged(text)) for text in asked]
+    different = [text for text, pair in zip(asked, pairs, strict=True) if _decision(pair[0]) != _decision(pair[1])]
     for text in different[:5]:
         print(f"differs: {text!r}: {native(text)} {packaged(text)}", file=sys.stderr)
     rows.append(
@@ -79,7 +85,16 @@ def main() -> None:
             metric="decisions that differ",
             value=len(different),
             n=len(texts) + len(TRICKY),
-            note="intent, slots, words or truncation; all test utterances and tricky texts",
+            note="intent, slots, words, truncation or outcome; all test utterances and tricky texts",
+        )
+    )
+    rows.append(
+        ResultRow(
+            work=work,
+            metric="largest relative difference of a score",
+            value=max(_apart(one, other) for one, other in pairs),
+            n=len(pairs),
+            note="of parses, slots and of being in scope, calibrated" if least else "softmax of the intent",
         )
     )
     if not arguments.no_times:
@@ -91,13 +106,19 @@ def main() -> None:
         merge_results("native", rows, tell_command("benchmarks.native"))
 
 
-def _agree(native: NativeParser, packaged: Parser, text: str | bytes) -> bool:
-    return _decision(native(text)) == _decision(packaged(text))
-
-
 def _decision(parse: Any) -> tuple[Any, ...]:
     slots = tuple((slot.label, slot.text, slot.start, slot.end) for slot in parse.slots)
-    return parse.intent, slots, parse.text, parse.truncated, parse.words
+    return parse.intent, slots, parse.text, parse.truncated, parse.words, parse.outcome
+
+
+def _apart(one: Any, other: Any) -> float:
+    """Return the largest relative difference of two parses' scores, infinite where one lacks what the other has."""
+    pairs = [(one.score, other.score), (one.in_scope, other.in_scope)]
+    pairs += [(slot.score, twin.score) for slot, twin in zip(one.slots, other.slots, strict=False)]
+    return max(
+        abs(a - b) / max(abs(b), 1e-300) if a is not None and b is not None else 0.0 if a is b else float("inf")
+        for a, b in pairs
+    )
 
 
 def _time_calls(work: str, native: NativeParser, packaged: Parser, texts: list[str]) -> list[ResultRow]:

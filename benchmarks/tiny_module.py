@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.labels import Labels
 from runtime_py.device.preflight import this_machine
 from runtime_py.package_format.golden import join_golden, save_golden
@@ -58,10 +59,12 @@ TEXTS = (
 )
 
 
-def write_package(destination: Path, code: bytes, more: tuple[bytes, ...] = ()) -> Manifest:
+def write_package(
+    destination: Path, code: bytes, more: tuple[bytes, ...] = (), calibration: Calibration | None = None
+) -> Manifest:
     """Write a whole package around the compiled module, with golden vectors from the oracle.
 
-    They are for more texts where these are given.
+    They are for more texts where these are given, and the package has a calibration where there is one.
     """
     texts = (*TEXTS, *more)
     outputs = [oracle(text, BUCKETS[-1].words) for text in texts]
@@ -88,6 +91,7 @@ def write_package(destination: Path, code: bytes, more: tuple[bytes, ...] = ()) 
         variants=[variant],
         golden=Golden(path="golden/golden.npz", texts=len(vectors), words=len(vectors.tags), tolerance=1e-6),
         files={},
+        calibration=calibration,
     )
     with new_package(destination) as directory:
         (directory / "golden").mkdir()

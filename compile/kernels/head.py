@@ -54,12 +54,13 @@ class _Head:
             Buffer("%intent", (texts, sizes.intents), "f32"),
             Buffer("%tags", (rows, sizes.tags), "f32"),
         )
-        self.scores = Buffer("%scores", (rows, family.lanes), "f32")
         self.pooled = Buffer("%pooled", (texts, sizes.seen), family.element)
         self.common = Buffer("%common", (texts, wide), "f32")
-        self.unary, self.logits = Buffer("%unary", (rows, wide), "f32"), Buffer("%logits", (rows, wide), "f32")
+        self.unary = Buffer("%unary", (rows, wide), "f32")
         self.shares = Buffer("%shares", (rows, round_up(sizes.tags, DEPTH_STEP)), family.element)
-        self.sides = Buffer("%sides", (rows, 2 * wide), "f32")
+        # What neighbours give: to the word behind, and to the word before. Between two products the second half holds
+        # the logits, the first their powers; before the first product it holds the scores of the pooling.
+        self.sides, self.wide = Buffer("%sides", (rows, 2 * wide), "f32"), wide
         self.text = "%group"
         self.row = self.code.times(self.text, sizes.words)
         self.count = load_count(self.code, self.counts, self.text, sizes.words)
@@ -69,11 +70,11 @@ class _Head:
         self._multiply("intent", self.pooled, 1, self._store_scaled(self.intent), self.text)
         self._multiply("pooled", self.pooled, 1, self._store_scaled(self.common), self.text)
         self._multiply("tags", self.states_i8, self.sizes.words, self._store_unary, self.row)
-        self._copy(self.unary, self.logits)
+        self._copy(self.unary, 0, self.sides, self.wide)
         self.code.repeat(0, self.sizes.rounds, 1, (), lambda _, __: self._refine())
-        self._copy(self.logits, self.tags)
+        self._copy(self.sides, self.wide, self.tags, 0)
         weights = tuple(self._operands(product, self.states_i8).packed for product in PRODUCTS)
-        scratch = (self.scores, self.pooled, self.common, self.unary, self.logits, self.shares, self.sides)
+        scratch = (self.pooled, self.common, self.unary, self.shares, self.sides)
         if self.family.float32:
             reads = (self.states, self.mask, self.counts, *weights, self.bias)
         else:
@@ -121,14 +122,14 @@ class _Head:
     def _pool(self) -> None:
         """Add attention pooling and peaks, rounded to int8 for a family of integers."""
         self._multiply("pool", self.states_i8, self.sizes.words, self._store_scores, self.row)
-        self._blocks(self.scores.shape[1], lambda column, _: self._normalise_scores(column))
+        self._blocks(self.lanes, lambda column, _: self._normalise_scores(column))
         self._blocks(self.sizes.width, lambda column, _: self._pool_block(column))
 
     def _store_scores(self, to_f32: Callable[[Value, Value], Value]) -> Ending:
         def end(code: Code, row: Value, column: Value, count: int, sums: Value) -> None:
             absent = self.vectors.subtract(load_spread(code, self.mask, (row,), self.lanes), self.vectors.number(1.0))
             score = self.vectors.add(to_f32(column, sums), self.vectors.multiply(absent, self.vectors.number(1e6)))
-            store_vector(code, score, self.scores, (row, column), self.lanes, self.lanes)
+            store_vector(code, score, self.sides, (row, column), self.lanes, self.lanes)
 
         return end
 
@@ -136,7 +137,7 @@ class _Head:
         """Add the softmax over words, in the first lane."""
 
         def load(row: Value) -> Value:
-            return load_vector(self.code, self.scores, (row, column), self.lanes)
+            return load_vector(self.code, self.sides, (row, column), self.lanes)
 
         largest = self._words(
             [self.vectors.number(_LOWEST)], lambda row, values: [self.vectors.larger(values[0], load(row))]
@@ -144,14 +145,14 @@ class _Head:
 
         def exponentiate(row: Value, values: list[Value]) -> list[Value]:
             power = self.vectors.exponential(self.vectors.subtract(load(row), largest))
-            store_vector(self.code, power, self.scores, (row, column), self.lanes, self.lanes)
+            store_vector(self.code, power, self.sides, (row, column), self.lanes, self.lanes)
             return [self.vectors.add(values[0], power)]
 
         total = self._words([self.vectors.number(0.0)], exponentiate)[0]
 
         def divide(row: Value, _: list[Value]) -> list[Value]:
             store_vector(
-                self.code, self.vectors.divide(load(row), total), self.scores, (row, column), self.lanes, self.lanes
+                self.code, self.vectors.divide(load(row), total), self.sides, (row, column), self.lanes, self.lanes
             )
             return []
 
@@ -166,7 +167,7 @@ class _Head:
             shifted = self.vectors.fuse(
                 self.vectors.subtract(present, self.vectors.number(1.0)), self.vectors.number(2.0), state
             )
-            share = load_spread(self.code, self.scores, (row, first), self.lanes)
+            share = load_spread(self.code, self.sides, (row, first), self.lanes)
             return [self.vectors.fuse(share, state, values[0]), self.vectors.larger(values[1], shifted)]
 
         mean, peak = self._words([self.vectors.number(0.0), self.vectors.number(_LOWEST)], add)
@@ -184,20 +185,15 @@ class _Head:
             )
         store_vector(self.code, value, self.pooled, (self.text, column), self.lanes, self.lanes)
 
-    def _copy(self, source: Buffer, destination: Buffer) -> None:
-        """Add a copy of the tags' logits of every word."""
+    def _copy(self, source: Buffer, start: int, destination: Buffer, shift: int) -> None:
+        """Add a copy of the tags' logits of every word, from one column on to another on."""
 
         def word(row: Value, _: list[Value]) -> list[Value]:
             def block(column: Value, count: int) -> None:
-                value = load_vector(self.code, source, (row, column), self.lanes)
-                store_vector(
-                    self.code,
-                    value,
-                    destination,
-                    (row, column),
-                    self.lanes,
-                    count if destination is self.tags else self.lanes,
-                )
+                from_column, to_column = (self.code.add(column, self.code.index(by)) for by in (start, shift))
+                value = load_vector(self.code, source, (row, from_column), self.lanes)
+                stored = count if destination is self.tags else self.lanes
+                store_vector(self.code, value, destination, (row, to_column), self.lanes, stored)
 
             self._blocks(self.sizes.tags, block)
             return []
@@ -206,24 +202,19 @@ class _Head:
 
     def _refine(self) -> tuple[()]:
         """Add a round of refinement."""
-        self._share(self.logits)
+        self._share()
         self._multiply("neighbours", self.shares, self.sizes.words, self._store_scaled(self.sides), self.row)
         self._combine()
         return ()
 
-    def _share(self, logits: Buffer) -> None:
-        """Add the softmax over the tags of every word, rounded to int8 for a family of integers.
-
-        The powers are kept where the products will be.
-        """
+    def _share(self) -> None:
+        """Add the softmax over the tags of every word, rounded to int8 for a family of integers."""
 
         def word(row: Value, _: list[Value]) -> list[Value]:
-            largest = self._spread(self._fold_blocks(logits, row, _LOWEST, self.vectors.larger), self.vectors.larger)
+            largest = self._spread(self._fold_logits(row, _LOWEST, self.vectors.larger), self.vectors.larger)
 
             def exponentiate(column: Value, values: list[Value], present: Value | None) -> list[Value]:
-                power = self.vectors.exponential(
-                    self.vectors.subtract(load_vector(self.code, logits, (row, column), self.lanes), largest)
-                )
+                power = self.vectors.exponential(self.vectors.subtract(self._load_logits(row, column), largest))
                 if present is not None:
                     power = self.vectors.multiply(power, present)
                 store_vector(self.code, power, self.sides, (row, column), self.lanes, self.lanes)
@@ -249,11 +240,15 @@ class _Head:
 
         self._words([], word)
 
-    def _fold_blocks(self, buffer: Buffer, row: Value, start: float, join: Callable[[Value, Value], Value]) -> Value:
+    def _load_logits(self, row: Value, column: Value) -> Value:
+        shifted = self.code.add(column, self.code.index(self.wide))
+        return load_vector(self.code, self.sides, (row, shifted), self.lanes)
+
+    def _fold_logits(self, row: Value, start: float, join: Callable[[Value, Value], Value]) -> Value:
         """Reduce the tags of a word, lane by lane."""
 
         def add(column: Value, values: list[Value], present: Value | None) -> list[Value]:
-            value = load_vector(self.code, buffer, (row, column), self.lanes)
+            value = self._load_logits(row, column)
             if present is not None:  # lanes past the last tag hold no logits
                 value = self.vectors.fuse(
                     self.vectors.subtract(present, self.vectors.number(1.0)), self.vectors.number(1e9), value
@@ -263,8 +258,10 @@ class _Head:
         return self._tag_blocks([self.vectors.number(start)], add)[0]
 
     def _combine(self) -> None:
-        """Add the sum of the unary logits and those that the neighbours give."""
-        wide = self.unary.shape[1]
+        """Add the sum of the unary logits and those that the neighbours give.
+
+        A word's logits go where only the word before it has read, and that one is done.
+        """
         code, zero, one = self.code, self.code.index(0), self.code.index(1)
         none = self.vectors.number(0.0)
         last = code.value(f"arith.subi {self.count}, {one} : index")
@@ -273,7 +270,7 @@ class _Head:
             row = code.add(self.row, number)
             # A word without a neighbour reads its own row, and drops it.
             sides = []
-            for end, step, shift in ((zero, "subi", 0), (last, "addi", wide)):
+            for end, step, shift in ((zero, "subi", 0), (last, "addi", self.wide)):
                 exists = code.value(f"arith.cmpi ne, {number}, {end} : index")
                 moved = code.value(f"arith.{step} {row}, {one} : index")
                 sides.append((exists, code.value(f"arith.select {exists}, {moved}, {row} : index"), shift))
@@ -285,7 +282,8 @@ class _Head:
                     value = self.vectors.add(
                         value, code.value(f"arith.select {exists}, {side}, {none} : {self.vectors.kind}")
                     )
-                store_vector(code, value, self.logits, (row, column), self.lanes, self.lanes)
+                shifted = code.add(column, code.index(self.wide))
+                store_vector(code, value, self.sides, (row, shifted), self.lanes, self.lanes)
 
             self._blocks(self.sizes.tags, block)
             return ()

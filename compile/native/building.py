@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compile.native.errors import NativeError
+from compile.native.jvm import write_methods
 from compile.native.toolchains import NativeCompiler
 from compile.native.writing import Sources
 from compile.support.process import run_tool
@@ -18,7 +19,9 @@ _EXPORTED = (
     "memory",
     "open_in",
     "parse",
+    "set_min_score",
     "rank",
+    "alternatives",
     "message",
     "name",
     "intents",
@@ -49,7 +52,9 @@ class Built:
         return tuple(path for path in (self.shared, self.static) if path is not None)
 
 
-def build_native(sources: Sources, kernels: Path, compiler: NativeCompiler, folder: Path) -> Built:
+def build_native(
+    sources: Sources, kernels: Path, compiler: NativeCompiler, folder: Path, *, java: bool = False
+) -> Built:
     """Compile and link a parser.
 
     Args:
@@ -57,6 +62,7 @@ def build_native(sources: Sources, kernels: Path, compiler: NativeCompiler, fold
         kernels: Object file of the kernels.
         compiler: C compiler for the target.
         folder: Existing folder that the libraries are written to.
+        java: Whether Java can load the shared library (`compile.native.jvm`).
 
     Raises:
         NativeError: The compiler fails or warns.
@@ -70,6 +76,11 @@ def build_native(sources: Sources, kernels: Path, compiler: NativeCompiler, fold
         made = sources.folder / f"{source.stem}.o"
         _run(compiler, [*compiler.command, *options, "-c", source, "-o", made])
         objects.append(made)
+    methods = []
+    if java and hosted:
+        source, defined = write_methods(sources)
+        methods.append(source.with_suffix(".o"))
+        _run(compiler, [*compiler.command, *options, *defined, "-c", source, "-o", methods[0]])
     shared = folder / f"{compiler.shared_prefix}{sources.prefix}{compiler.shared_suffix}"
     if web:
         exports = [f"-Wl,--export={sources.prefix}_{name}" for name in _EXPORTED]
@@ -82,7 +93,7 @@ def build_native(sources: Sources, kernels: Path, compiler: NativeCompiler, fold
             "macos": ["-shared", f"-Wl,-install_name,@rpath/{shared.name}"],
             "windows": ["-shared", "-s"],
         }[compiler.system]
-        _run(compiler, [*compiler.command, *linking, *objects, "-o", shared])
+        _run(compiler, [*compiler.command, *linking, *objects, *methods, "-o", shared])
     static = None
     if compiler.archiver:
         static = folder / f"lib{sources.prefix}.a"

@@ -7,8 +7,8 @@ from runtime_py.package_format.manifest import Bucket
 # Types and codes are the same in the headers of all parsers, so that several can be included in one file.
 _COMMON = """\
 #ifndef PQRNN_NATIVE_ABI
-/* Version 1.0. What is added later grows the answer at its end, and the lower half here. */
-#define PQRNN_NATIVE_ABI 0x10000u
+/* Version 1.1. What is added later grows the answer at its end, and the lower half here. */
+#define PQRNN_NATIVE_ABI 0x10001u
 
 enum {
   PQRNN_NATIVE_OK = 0,
@@ -17,11 +17,15 @@ enum {
   PQRNN_NATIVE_NO_MEMORY = 3,
   PQRNN_NATIVE_WRONG_PROCESSOR = 4,
   PQRNN_NATIVE_WRONG_KERNELS = 5,
-  PQRNN_NATIVE_KERNEL_FAILED = 6
+  PQRNN_NATIVE_KERNEL_FAILED = 6,
+  PQRNN_NATIVE_NO_CALIBRATION = 7
 };
 
 /* Flag: of a text that is too long read what fits, instead of refusing it. */
 #define PQRNN_NATIVE_TRUNCATE 1u
+
+/* Least score: the threshold that the parser's calibration recommends. */
+#define PQRNN_NATIVE_RECOMMENDED (-1.0)
 
 /* A slot: its label, where it lies in bytes, and in code points (each maximal part of invalid UTF-8 is one, U+FFFD). */
 typedef struct {
@@ -38,15 +42,20 @@ typedef struct {
   int32_t truncated;    /* 1 where the end of the text was left out */
   int32_t slot_count;
   int32_t read;         /* bytes that were read: fewer than there are where the text has too many */
-  double score;         /* probability of the intent: softmax of its logit */
+  double score;         /* probability that the parse is right, where calibrated; else the softmax of the intent */
   const char *intent_name;
   const pqrnn_answer_slot_t *slots;
   const float *intent_logits;  /* [intents] */
   const float *tag_logits;     /* [words][tags] */
   const int32_t *spans;        /* [words][2]: first byte of a word, byte after its last */
+  /* Since version 1.1: */
+  double in_scope;             /* probability that the text is of the parser's kind; -1 where that is not known */
+  int32_t calibrated;          /* 1 where the parser has a calibration, so that scores are probabilities */
+  int32_t rejected;            /* 1 where the least score is not reached: intent and slots are a guess */
+  const double *slot_scores;   /* [slot_count]: probability that the slot is right; NULL where not calibrated */
 } pqrnn_answer_t;
 
-/* An intent in the order of probability. */
+/* An intent and its probability, whatever its slots; those of all intents together are 1. */
 typedef struct {
   const char *name;
   double score;
@@ -115,9 +124,14 @@ PQRNN_EXPORT int {prefix}_open_in(void *memory, size_t size, struct {prefix}_par
 PQRNN_EXPORT int {prefix}_parse(struct {prefix}_parser *parser, const char *text, size_t size, uint32_t flags,
                                 pqrnn_answer_t *answer);
 
+/* From the next text on, answer what is less probable with `rejected`: a score from 0 (nothing) to 1, or
+   PQRNN_NATIVE_RECOMMENDED, which only a parser with a calibration has. Since version 1.1. */
+PQRNN_EXPORT int {prefix}_set_min_score(struct {prefix}_parser *parser, double min_score);
+
 /* Write the most probable intents of the last text, the first first; returns how many. The intent of an answer fits its
-   slots, and is not always the first here. */
+   slots, and is not always the first here: it is among the alternatives, behind which come the others (since 1.1). */
 PQRNN_EXPORT int32_t {prefix}_rank(const struct {prefix}_parser *parser, pqrnn_ranked_t *ranked, int32_t most);
+PQRNN_EXPORT int32_t {prefix}_alternatives(const struct {prefix}_parser *parser, pqrnn_ranked_t *ranked, int32_t most);
 
 /* What a code means. */
 PQRNN_EXPORT const char *{prefix}_message(int status);

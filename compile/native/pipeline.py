@@ -12,10 +12,12 @@ from compile.lowering.buckets import FINE_STEP, STEP, choose_buckets
 from compile.lowering.iree_compile import DEFAULT_TIMEOUT, target_flags
 from compile.lowering.processor import resolve_processor
 from compile.native.building import Built, build_native
+from compile.native.jvm import write_class
+from compile.native.memory import MemoryPart, list_memory
 from compile.native.proof import NativeProof, prove_native
 from compile.native.toolchains import NativeCompiler, find_compiler
 from compile.native.web import write_npm
-from compile.native.writing import Sources, prefix_of, write_native
+from compile.native.writing import Sources, prefix_of, write_module_map, write_native
 from compile.plan import ARM, Plan
 from compile.standalone.export import compile_object, static_flags
 from compile.support.errors import CompileError, PackagingError, PlanError
@@ -44,6 +46,7 @@ class NativeOptions:
         replace: Whether what was built before may be replaced.
         timeout: Seconds that one run of the compiler may take.
         kernels: Whether this project's own kernels are used.
+        java: Whether Java can load the shared libraries; those for Android it always can.
     """
 
     buckets: Sequence[Bucket] | None = None
@@ -52,6 +55,7 @@ class NativeOptions:
     replace: bool = False
     timeout: float = DEFAULT_TIMEOUT
     kernels: bool = True
+    java: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,14 @@ class NativeParser:
         compiler: Name of the C compiler.
         variant: Description of the libraries.
         proof: Result of the comparison with PyTorch.
+        memory: Buffers of the largest length bucket.
     """
 
     target: Target
     compiler: str
     variant: NativeVariant
     proof: NativeProof
+    memory: tuple[MemoryPart, ...]
 
 
 def build_native_parsers(
@@ -142,23 +148,30 @@ class _Build:
 
     def run(self, target: Target, compiler: NativeCompiler, staging: Path) -> NativeParser:
         with scratch_folder("native") as scratch:
-            sources, kernels, plan, buckets = self._write(target, scratch)
+            sources, kernels, plan, buckets, memory = self._write(target, scratch)
             folder = staging / target.id
             folder.mkdir()
             self.tell(f"build {target.id} with {compiler.name}")
-            built = build_native(sources, kernels, compiler, folder)
+            java = self.options.java or compiler.system == "android"
+            built = build_native(sources, kernels, compiler, folder, java=java)
             if compiler.system == "web":
                 write_npm(folder, sources, self.name)
             shutil.copyfile(sources.header, staging / sources.header.name)
+            write_module_map(staging, sources)
+            if java:
+                write_class(staging / "java", sources, self.name)
             self.tell(f"verify {target.id}")
             golden = self._find_golden(buckets)
-            proof = prove_native(sources, built, target, compiler, self.checkpoint.facts.labels, golden)
+            facts = self.checkpoint.facts
+            proof = prove_native(sources, built, target, compiler, facts.labels, golden, facts.calibration)
             if self.options.sources:
                 _keep_sources(sources, kernels, folder / "source")
             variant = _describe(target, plan, buckets, sources, built, proof, staging)
-        return NativeParser(target, compiler.name, variant, proof)
+        return NativeParser(target, compiler.name, variant, proof, memory)
 
-    def _write(self, target: Target, scratch: Path) -> tuple[Sources, Path, Plan, tuple[Bucket, ...]]:
+    def _write(
+        self, target: Target, scratch: Path
+    ) -> tuple[Sources, Path, Plan, tuple[Bucket, ...], tuple[MemoryPart, ...]]:
         from compile.kernels.linking import link_kernels
         from compile.kernels.modules import with_kernels
         from compile.lowering.export import export_entries, split_softmax
@@ -193,8 +206,9 @@ class _Build:
             self.name,
             plan.processor.triple,
             plan.processor.features,
+            self.checkpoint.facts.calibration,
         )
-        return sources, kernels, plan, buckets
+        return sources, kernels, plan, buckets, list_memory(compiled.schedule.entries[-1], compiled.reads)
 
     def _choose_buckets(self, plan: Plan) -> tuple[Bucket, ...]:
         """Return the buckets of a package that is compiled for this target alone."""

@@ -22,12 +22,15 @@ from compile.standalone.toolchains import find_machine
 from compile.support.errors import VerificationError
 from compile.support.process import run_tool
 from compile.verify.golden import GoldenSet
+from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.decoder import place_run
 from runtime_py.decode.labels import Labels
 from targets import Target
 
 _SECONDS = 3600.0
 _SHOWN = 3
+SCORE_BOUND = 1e-6  # relative: scores are those of Python's doubles, summed in another order
+_TINY = 1e-300
 _WRONG_PROCESSOR = 3  # exit code of c/host.c
 
 
@@ -51,7 +54,13 @@ class NativeProof:
 
 
 def prove_native(
-    sources: Sources, built: Built, target: Target, compiler: NativeCompiler, labels: Labels, golden: GoldenSet
+    sources: Sources,
+    built: Built,
+    target: Target,
+    compiler: NativeCompiler,
+    labels: Labels,
+    golden: GoldenSet,
+    calibration: Calibration | None = None,
 ) -> NativeProof:
     """Let a host in C, or in JavaScript, answer the golden texts, and compare its answers.
 
@@ -80,6 +89,7 @@ def prove_native(
     except WrongProcessorError as error:
         return NativeProof("", error.message)
     largest = judge_answers(answers, labels, golden, where)
+    judge_scores(answers, labels, texts, calibration, where)
     return NativeProof(machine, "", len(texts), largest, golden.tolerance)
 
 
@@ -172,3 +182,43 @@ def judge_answers(answers: Sequence[dict[str, Any]], labels: Labels, golden: Gol
             f"{where} does not answer as PyTorch does: {len(wrong)} of {len(answers)} texts", "\n".join(wrong[:_SHOWN])
         )
     return largest
+
+
+def judge_scores(
+    answers: Sequence[dict[str, Any]],
+    labels: Labels,
+    texts: Sequence[bytes],
+    calibration: Calibration | None,
+    where: str,
+) -> None:
+    """Compare calibrated scores with those that Python makes of the very logits that the host gives.
+
+    Raises:
+        VerificationError: A score, of a parse, a slot or of being in scope, is off by more than `SCORE_BOUND`.
+    """
+    decoder, wrong = labels.decoder(calibration), []
+    for answer, text in zip(answers, texts, strict=True):
+        if (calibration is not None) != ("calibrated" in answer):
+            raise VerificationError(f"{where}: the parser was built with another calibration than the checkpoint's")
+        if calibration is None:
+            continue
+        intent = np.asarray(answer["intent_logits"], np.float32)
+        tags = np.asarray(answer["tag_logits"], np.float32).reshape(-1, len(labels.tags))
+        spans = np.asarray(answer["words"], np.int32).reshape(-1, 2)
+        parse = decoder.parse(text.decode("utf-8", "replace"), text, intent, tags, spans)
+        wanted = [parse.score, parse.in_scope, *(slot.score for slot in parse.slots)]
+        said = answer["calibrated"]
+        found = [said["score"], said.get("in_scope"), *said["slots"]]
+        if len(wanted) != len(found) or not all(map(_is_close, wanted, found)):
+            wrong.append(f"{text!r}: scores {found}, expected {wanted}")
+    if wrong:
+        raise VerificationError(
+            f"{where} is calibrated otherwise than Python: {len(wrong)} of {len(answers)} texts",
+            "\n".join(wrong[:_SHOWN]),
+        )
+
+
+def _is_close(wanted: float | None, found: float | None) -> bool:
+    if wanted is None or found is None:
+        return wanted is found
+    return abs(wanted - found) <= SCORE_BOUND * wanted + _TINY

@@ -14,9 +14,10 @@ from compile.native.processors import feature_macros
 from compile.standalone.errors import StandaloneError
 from compile.standalone.schedule import ALIGNMENT, ByteRange, Region, Schedule, ScheduledEntry
 from compile.standalone.step_tables import StepTables, c_array, c_string
+from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.labels import Labels
 from runtime_py.package_format.manifest import Bucket
-from runtime_py.tools.c_header import END_BYTES, package_tables, search_memory
+from runtime_py.tools.c_header import END_BYTES, calibration_tables, package_tables, search_memory
 
 ABI = 1
 _ROW_BYTES = 4096
@@ -27,7 +28,9 @@ _SHARED = (
     ("compile.native", "c/freestanding.h"),
     ("compile.standalone", "c/player.h"),
     ("compile.standalone", "c/kernel_abi.h"),
+    ("compile.standalone", "c/steps.h"),
     ("runtime_py", "c/decode.h"),
+    ("runtime_py", "c/calibration.h"),
 )
 
 
@@ -64,6 +67,12 @@ def prefix_of(name: str) -> str:
     return cleaned if cleaned[:1].isalpha() else f"p_{cleaned}"
 
 
+def write_module_map(folder: Path, sources: Sources) -> None:
+    """Write what Swift and Objective-C import a header by: `import mtop_en`."""
+    text = f'module {sources.prefix} {{\n  header "{sources.header.name}"\n  link "{sources.prefix}"\n  export *\n}}\n'
+    (folder / "module.modulemap").write_text(text, encoding="utf-8")
+
+
 def write_native(
     folder: Path,
     schedule: Schedule,
@@ -74,6 +83,7 @@ def write_native(
     name: str,
     triple: str,
     features: Iterable[str],
+    calibration: Calibration | None = None,
 ) -> Sources:
     """Write the C of a parser, all but the kernels.
 
@@ -87,6 +97,7 @@ def write_native(
         name: Name of the parser, for people.
         triple: LLVM triple of the target.
         features: Features of the processor that the kernels need.
+        calibration: What turns logits into probabilities; None where a score is the softmax of the intent.
 
     Raises:
         StandaloneError: An entry does not return the arrays of ABI 1.
@@ -130,13 +141,13 @@ def write_native(
 #include "freestanding.h"
 #endif
 #include "decode.h"
-#include "kernel_abi.h"
-#include "player.h"
+#include "calibration.h"
+#include "steps.h"
 #include "processor.h"
 
 extern const uint8_t PQRNN_NATIVE(weights)[];
 
-{chr(10).join(package_tables(labels, buckets, 1))}
+{chr(10).join([*package_tables(labels, buckets, 1), *calibration_tables(calibration)])}
 {c_array("static const pqrnn_range ranges[]", tables.range_rows)}
 {c_array("static const uint32_t constants[]", tables.constant_rows)}
 {c_array("static const char *const kernel_names[]", map(c_string, tables.kernels))}

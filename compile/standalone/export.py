@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from iree.compiler import ir
 
 from compile.lowering.iree_compile import DEFAULT_TIMEOUT, compile_module, compiler_path
+from compile.standalone.arena import pack_arena
 from compile.standalone.errors import StandaloneError
 from compile.standalone.schedule import Dispatch, Region, Schedule
 from compile.standalone.toolchains import CompilerSpec, choose_compiler
@@ -98,12 +99,14 @@ class CompiledObject:
         weights: Constants of the module.
         query: Name of the function in the object file that lists the kernels.
         seconds: Time that the compiler took.
+        reads: For kernels of our own, how many of their bindings they read (`compile.standalone.arena`).
     """
 
     schedule: Schedule
     weights: bytes
     query: str
     seconds: float
+    reads: Mapping[str, int]
 
 
 def static_flags(kernels: Path) -> tuple[str, ...]:
@@ -141,12 +144,32 @@ def compile_object(
     if name:
         module = _rename(module, kernels.with_name("renamed.mlirbc"), name)
     compiled = compile_module(module, host, (*flags, *static_flags(kernels), "--compile-to=hal"), timeout)
-    schedule = trace_module(host, buckets)
+    reads = _own_kernels(module)
+    schedule = pack_arena(trace_module(host, buckets), reads)
     weights = _weights(host, schedule, timeout)
     match = _QUERY.search(kernels.with_suffix(".h").read_text(encoding="utf-8"))
     if match is None:
         raise StandaloneError("the compiler's header for the object file names no function that lists its kernels")
-    return CompiledObject(schedule, weights, match[1], compiled.seconds)
+    return CompiledObject(schedule, weights, match[1], compiled.seconds, reads)
+
+
+def _own_kernels(module: Path) -> dict[str, int]:
+    """Return our own kernels in a module, and how many of their bindings they read; these are the first ones."""
+    found = {}
+    with ir.Context() as context, ir.Location.unknown():
+        context.allow_unregistered_dialects = False
+        parsed = ir.Module.parse(module.read_bytes())
+        for executable in parsed.body:
+            if executable.operation.name != "hal.executable":
+                continue
+            for variant in executable.operation.regions[0].blocks[0]:
+                if variant.operation.name == "hal.executable.variant":
+                    for export in variant.operation.regions[0].blocks[0]:
+                        if export.operation.name == "hal.executable.export":
+                            layout = str(export.operation.attributes["layout"])
+                            name = ir.StringAttr(export.operation.attributes["sym_name"]).value
+                            found[name] = layout.count("ReadOnly")
+    return found
 
 
 def _rename(module: Path, destination: Path, name: str) -> Path:

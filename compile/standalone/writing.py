@@ -20,6 +20,7 @@ FIXED_FILES = (
     "player.c",
     "player.h",
     "kernel_abi.h",
+    "steps.h",
     "tables.h",
     "weights.S",
     "example.c",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from pqrnn.cli.export import read_buckets
 from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import JsonOption, RunArgument
 from pqrnn.cli.output import print_json, require_extra, say, show_table
+
+if TYPE_CHECKING:
+    from compile.native.pipeline import NativeParser
 
 
 @app.command(epilog="Example:  `pqrnn native mtop-en -t linux-x86_64-v3 -t linux-aarch64 --out mtop-en-native`")
@@ -42,6 +45,12 @@ def native(
         ),
     ] = None,
     sources: Annotated[bool, typer.Option("--sources", help="Keep the C and the object files, too.")] = False,
+    java: Annotated[
+        bool, typer.Option("--java", help="Also make a class for Java and Kotlin; for Android it is always made.")
+    ] = False,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Also show what the memory of an open parser is made of.")
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace native libraries that are there.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -57,7 +66,7 @@ def native(
 
     from compile.native.pipeline import NativeOptions, build_native_parsers
 
-    options = NativeOptions(read_buckets(bucket), libc, sources, replace)
+    options = NativeOptions(read_buckets(bucket), libc, sources, replace, java=java)
     run = find_run(run)
     with Console(stderr=True, quiet=json).status("starting") as status:
         built = build_native_parsers(run, out, target or ["host"], options, on_progress=status.update)
@@ -66,7 +75,13 @@ def native(
             {
                 "folder": str(out),
                 "parsers": [
-                    {"compiler": parser.compiler, "variant": parser.variant, "proof": parser.proof} for parser in built
+                    {
+                        "compiler": parser.compiler,
+                        "variant": parser.variant,
+                        "proof": parser.proof,
+                        "memory": parser.memory,
+                    }
+                    for parser in built
                 ],
             }
         )
@@ -84,6 +99,22 @@ def native(
         for parser in built
     ]
     show_table(f"{out}: native parser", ("target", "library", "bytes", "memory", "answers"), rows)
+    if memory:
+        for parser in built:
+            _show_memory(parser)
     for parser in built:
         if parser.proof.reason:
             say(f"unverified: {parser.target.id}: {parser.proof.reason}", color="yellow", error=True)
+
+
+def _show_memory(parser: NativeParser) -> None:
+    from compile.native.memory import most_alive
+
+    parts = parser.memory
+    rows = [(part.name, f"{part.bytes:,}", f"{part.offset:,}", f"{part.first} to {part.last}") for part in parts]
+    show_table(
+        f"{parser.target.id}: {parser.variant.memory:,} bytes of memory, for {parser.variant.words} words; at most "
+        f"{most_alive(parts):,} of the buffers are needed at once",
+        ("buffer", "bytes", "at", "needed in steps"),
+        rows,
+    )

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "calibration.h"
 #include "decode.h"
 
 // Prints a name as a JSON string.
@@ -28,11 +29,28 @@ static inline void pqrnn_print_row(FILE *file, const float *values, int32_t coun
   fputc(']', file);
 }
 
+// Prints what a calibration says of the parse with these tags; its logarithms go into memory for a number a word.
+static inline void pqrnn_print_calibrated(FILE *file, const pqrnn_package_t *package, const pqrnn_calibration_t *calibration, const pqrnn_outputs_t *outputs,
+                                          const uint8_t *text, int32_t best, const int32_t *tags, int32_t words, double *logarithms) {
+  pqrnn_log_tags(package, outputs, tags, words, logarithms);
+  const pqrnn_confidence_t said = pqrnn_judge(package, calibration, outputs, best, logarithms, words);
+  fprintf(file, ",\"calibrated\":{\"score\":%.17g,\"slots\":[", said.score);
+  const char *separator = "";
+  pqrnn_slot_t slot;
+  for (int32_t word = 0, start = 0; pqrnn_next_slot(package, tags, outputs->spans, text, words, &word, &slot); start = word, separator = ",") {
+    while (package->slots[tags[start]] < 0) ++start;
+    fprintf(file, "%s%.17g", separator, pqrnn_judge_slot(calibration, logarithms, words, start, word));
+  }
+  fputc(']', file);
+  if (said.in_scope >= 0) fprintf(file, ",\"in_scope\":%.17g", said.in_scope);
+  fputc('}', file);
+}
+
 // Prints the answer for one text as one line of JSON, in the form that `pqrnn conformance --answers` judges.
-// `cut` is the number of bytes that were read of a text that was too long, or 0; `bucket` is the one that ran; `ends` and `tags` are memory to work in, for
+// `calibration` is that of the package, or NULL; `cut` is the number of bytes that were read of a text that was too long, or 0; `bucket` is the one that ran; `ends` and `tags` are memory to work in, for
 // as many words as the bucket has.
-static inline void pqrnn_print_answer(FILE *file, const pqrnn_package_t *package, const pqrnn_outputs_t *outputs, const uint8_t *text, int32_t bucket,
-                                      long id, size_t cut, pqrnn_end_t *ends, int32_t *tags) {
+static inline void pqrnn_print_answer(FILE *file, const pqrnn_package_t *package, const pqrnn_calibration_t *calibration, const pqrnn_outputs_t *outputs,
+                                      const uint8_t *text, int32_t bucket, long id, size_t cut, pqrnn_end_t *ends, int32_t *tags) {
   const int32_t limit = package->buckets[bucket].words;
   const int32_t words = outputs->count < limit ? outputs->count : limit;
   const int32_t best = pqrnn_decide(package, outputs, words, ends, tags);
@@ -60,6 +78,7 @@ static inline void pqrnn_print_answer(FILE *file, const pqrnn_package_t *package
     pqrnn_print_row(file, outputs->tags + (size_t)word * (size_t)package->tag_count, package->tag_count);
   }
   fputs("]", file);
+  if (calibration) pqrnn_print_calibrated(file, package, calibration, outputs, text, best, tags, words, (double *)(void *)ends);
   if (cut) fprintf(file, ",\"truncated\":true,\"prefix\":%lu", (unsigned long)cut);
   fputs("}\n", file);
 }

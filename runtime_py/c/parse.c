@@ -134,7 +134,7 @@ static iree_status_t answer(host_t *host, const uint8_t *text, size_t size, long
     }
     if (!cut) cut = size;
   }
-  pqrnn_print_answer(stdout, package, &outputs, text, chosen, id, cut, host->ends, host->chosen);
+  pqrnn_print_answer(stdout, package, PQRNN_CALIBRATION, &outputs, text, chosen, id, cut, host->ends, host->chosen);
   return iree_ok_status();
 }
 

@@ -250,7 +250,8 @@ def rank_intents(intent: NDArray[np.float32], best: int, count: int, temperature
     """
     scaled = intent.astype(np.float64) / temperature
     shares = np.exp(scaled - _log_sum(scaled))
-    order = [int(index) for index in np.argsort(-shares, kind="stable")[: count + 1] if index != best]
+    # By logits: where the temperature is small, shares of several are 0.
+    order = [int(index) for index in np.argsort(-scaled, kind="stable")[: count + 1] if index != best]
     return [(index, float(shares[index])) for index in [best, *order][:count]]
 
 

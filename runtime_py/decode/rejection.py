@@ -1,11 +1,15 @@
 """Rejecting parses that are too improbable: they are answered, too, as the best guess, and say so."""
 
+from __future__ import annotations
+
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from runtime_py.decode.answers import Parse
-from runtime_py.decode.calibration import Calibration
 from runtime_py.errors import CalibrationMissingError
+
+if TYPE_CHECKING:
+    from runtime_py.decode.calibration import Calibration
 
 MinScore = float | Literal["recommended"]
 
@@ -41,16 +45,39 @@ def choose_rejection(min_score: MinScore | None, calibration: Calibration | None
         CalibrationMissingError: The recommended threshold is wanted, and there is no calibration.
         ValueError: It is neither a probability nor ``recommended``.
     """
+    least = read_threshold(min_score)
+    if least is not None:
+        return Rejection(least)
+    if calibration is None:
+        raise CalibrationMissingError(nothing_recommended(where, "compile"))
+    recommended = calibration.recommended
+    of_scope = recommended.of == "in_scope"
+    return Rejection(min_in_scope=recommended.least) if of_scope else Rejection(recommended.least)
+
+
+def read_threshold(min_score: MinScore | None) -> float | None:
+    """Return the least score that a threshold of `Parser.load` means, or None for the recommended one.
+
+    Raises:
+        ValueError: It is neither a probability nor ``recommended``.
+    """
     if min_score is None:
-        return Rejection()
+        return 0.0
     if min_score == "recommended":
-        if calibration is None:
-            raise CalibrationMissingError(
-                f"{where}: has no calibration, so no threshold is recommended. Give min_score a number, or calibrate "
-                "the parser (`pqrnn calibrate`) and compile it again."
-            )
-        least = calibration.recommended.least
-        return Rejection(min_in_scope=least) if calibration.recommended.of == "in_scope" else Rejection(least)
+        return None
     if isinstance(min_score, str) or not 0.0 <= min_score <= 1.0:
         raise ValueError(f"min_score is {min_score!r}, expected a probability from 0 to 1, or 'recommended'")
-    return Rejection(float(min_score))
+    return float(min_score)
+
+
+def nothing_recommended(where: str, made_by: str) -> str:
+    """Return what to say where the recommended threshold is wanted, and there is no calibration.
+
+    Args:
+        where: Name of the package or folder.
+        made_by: Command that made it.
+    """
+    return (
+        f"{where}: has no calibration, so no threshold is recommended. Give min_score a number, or calibrate the "
+        f"parser (`pqrnn calibrate`) and {made_by} it again."
+    )

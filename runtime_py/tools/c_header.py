@@ -1,12 +1,13 @@
 """A package's buckets and labels as a C header, for hosts that have no use for a JSON reader.
 
-The types are those of ``c/decode.h``.
+The types are those of ``c/decode.h`` and ``c/calibration.h``.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain
 
+from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.frame_search import Frames
 from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.labels import Labels
@@ -18,7 +19,9 @@ END_BYTES = 16  # of a pqrnn_end_t: a double and a number, in every C of today
 
 
 def c_header(manifest: Manifest) -> str:
-    """Return the header; it includes ``decode.h`` and defines ``pqrnn_package``.
+    """Return the header.
+
+    It includes ``decode.h`` and ``calibration.h``, and defines ``pqrnn_package`` and ``PQRNN_CALIBRATION``.
 
     Raises:
         ConformanceError: The package reads subwords.
@@ -34,11 +37,13 @@ def c_header(manifest: Manifest) -> str:
             *modules,
             "#ifndef PQRNN_PACKAGE_H_",
             "#define PQRNN_PACKAGE_H_",
+            '#include "calibration.h"',
             '#include "decode.h"',
             f"#if PQRNN_ABI != {manifest.abi}",
             "#error this package follows another calling convention than decode.h",
             "#endif",
             *package_tables(manifest.labels, manifest.buckets, manifest.abi),
+            *calibration_tables(manifest.calibration),
             "#endif",
             "",
         ]
@@ -86,6 +91,28 @@ def package_tables(labels: Labels, buckets: Sequence[Bucket], abi: int) -> list[
         "pqrnn_buckets, pqrnn_intents, pqrnn_tags, pqrnn_slots,",
         f"    {'pqrnn_frames' if has_frames else 'NULL'},",
         f"    {prior_fields}, {_limit(weights.penalty)}, {_limit(weights.margin)}}};",
+    ]
+
+
+def calibration_tables(calibration: Calibration | None) -> list[str]:
+    """Return the definition of ``PQRNN_CALIBRATION`` as ``calibration.h`` declares it: NULL where there is none."""
+    if calibration is None:
+        return ["#define PQRNN_CALIBRATION ((const pqrnn_calibration_t *)NULL)"]
+    right, slots, scope = calibration.right, calibration.slots, calibration.scope
+    recommended = calibration.recommended
+    summary = scope.summary if scope is not None else (0.0,)
+    intents = scope.intents if scope is not None else ()
+    return [
+        _array("pqrnn_knot_t pqrnn_knots", (f"{{{x!r}, {y!r}}}" for x, y in calibration.knots)),
+        *([_array("double pqrnn_scope_intents", map(repr, intents))] if intents else []),
+        "static const pqrnn_calibration_t pqrnn_calibration = {",
+        f"    {calibration.temperature!r}, {right.intent!r}, {right.tags!r}, {right.bias!r},",
+        f"    {slots.tags if slots is not None else 0.0!r}, {slots.bias if slots is not None else 0.0!r},",
+        f"    {{{', '.join(map(repr, summary))}}}, {scope.bias if scope is not None else 0.0!r},",
+        f"    {'pqrnn_scope_intents' if intents else 'NULL'}, pqrnn_knots,",
+        f"    {len(calibration.knots)}, {int(slots is not None)}, {int(scope is not None)}, "
+        f"{int(recommended.of == 'in_scope')}, {recommended.least!r}}};",
+        "#define PQRNN_CALIBRATION (&pqrnn_calibration)",
     ]
 
 

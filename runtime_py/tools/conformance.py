@@ -44,6 +44,20 @@ class ByteSlot(Struct, frozen=True, forbid_unknown_fields=True):
     end: Offset
 
 
+class Calibrated(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the package's calibration says of a parse; hosts may do without.
+
+    Attributes:
+        score: Probability that intent and slots are right.
+        slots: For each slot, the probability that it is right.
+        in_scope: Probability that the text is of the parser's kind; left out where that is not known.
+    """
+
+    score: float
+    slots: list[float]
+    in_scope: float | UnsetType = UNSET
+
+
 class Case(Struct, frozen=True, forbid_unknown_fields=True):
     """One text that fits the package, and everything that is expected for it.
 
@@ -56,6 +70,7 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
         intent: Name of the intent of the best parse that is well-formed.
         score: Softmax probability of that intent.
         slots: The slots, from left to right.
+        calibrated: What the calibration says; left out where the package has none.
     """
 
     id: Count
@@ -66,6 +81,7 @@ class Case(Struct, frozen=True, forbid_unknown_fields=True):
     intent: Name
     score: Annotated[float, Meta(ge=0, le=1)]
     slots: list[ByteSlot]
+    calibrated: Calibrated | UnsetType = UNSET
 
 
 class LongCase(Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,6 +155,8 @@ class HostAnswer(Struct, frozen=True, forbid_unknown_fields=True):
         intent: Name of the intent.
         score: Softmax probability of the intent.
         slots: The slots, from left to right.
+        calibrated: What the calibration says, from a host that applies it.
+        rejected: Whether the parse does not reach a threshold that the host was given; not judged.
         refused: Whether the host refused the text.
         truncated: Whether the host cut the text.
         prefix: Number of bytes that were read of a text that was cut.
@@ -151,6 +169,8 @@ class HostAnswer(Struct, frozen=True, forbid_unknown_fields=True):
     intent: str | None = None
     score: float | None = None
     slots: list[ByteSlot] | None = None
+    calibrated: Calibrated | None = None
+    rejected: bool = False
     refused: bool = False
     truncated: bool = False
     prefix: Count | None = None
@@ -166,7 +186,7 @@ def make_conformance(package: Package) -> Conformance:
     manifest = package.manifest
     refuse_subwords(manifest)
     golden = package.golden()
-    decoder = manifest.labels.decoder()
+    decoder = manifest.labels.decoder(manifest.calibration)
     cases = [_case(index, golden, decoder) for index in range(len(golden))]
     return Conformance(
         package=manifest.name,
@@ -202,6 +222,11 @@ def _case(index: int, golden: GoldenVectors, decoder: Decoder) -> Case:
     raw, intent, rows = golden.texts[index], golden.intent[index], golden.words(index)
     tags, spans = golden.tags[rows], golden.spans[rows].tolist()
     best, runs = decoder.decide(intent, tags)
+    calibrated: Calibrated | UnsetType = UNSET
+    if decoder.calibration is not None:
+        parse = decoder.parse(raw.decode("utf-8", "replace"), raw, intent, tags, golden.spans[rows])
+        slots = [slot.score or 0.0 for slot in parse.slots]
+        calibrated = Calibrated(parse.score, slots, UNSET if parse.in_scope is None else parse.in_scope)
     return Case(
         id=index,
         text=base64.b64encode(raw).decode(),
@@ -211,6 +236,7 @@ def _case(index: int, golden: GoldenVectors, decoder: Decoder) -> Case:
         intent=decoder.intents[best],
         score=round(1.0 / float(np.exp(intent.astype(np.float64) - float(intent[best])).sum()), 6),
         slots=[ByteSlot(run.label, *place_run(run, raw, spans)) for run in runs],
+        calibrated=calibrated,
     )
 
 

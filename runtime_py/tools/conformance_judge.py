@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from runtime_py.tools.conformance import ByteSlot, Case, Conformance, HostAnswer, LongCase
+from runtime_py.tools.conformance import ByteSlot, Calibrated, Case, Conformance, HostAnswer, LongCase
 
 _SHOWN = 5  # differences that a summary names
 
@@ -75,6 +75,8 @@ class _Judge:
         self.expect(case.id, "slots", _slots(case.slots), _slots(answer.slots))
         if answer.score is not None and not abs(answer.score - case.score) <= conformance.score_tolerance:
             self.differences.append(Difference(case.id, "score", _short(case.score), _short(answer.score)))
+        if answer.calibrated is not None and case.calibrated is not UNSET:
+            self._judge_calibrated(case.id, case.calibrated, answer.calibrated, conformance.score_tolerance)
         pairs = [
             (case.intent_logits, answer.intent_logits, "intent logits"),
             (case.tag_logits, answer.tag_logits, "tag logits"),
@@ -83,6 +85,14 @@ class _Judge:
         for expected, given, what in pairs:
             if given is not None:
                 self._compare(case.id, what, expected, given, conformance.tolerance)
+
+    def _judge_calibrated(self, case: int, expected: Calibrated, given: Calibrated, tolerance: float) -> None:
+        wanted, got = (
+            [each.score, *each.slots, *(() if each.in_scope is UNSET else (each.in_scope,))]
+            for each in (expected, given)
+        )
+        if len(wanted) != len(got) or not all(abs(a - b) <= tolerance for a, b in zip(wanted, got, strict=True)):
+            self.differences.append(Difference(case, "calibrated scores", _short(wanted), _short(got)))
 
     def _compare(self, case: int, what: str, expected: Any, given: Any, tolerance: float) -> None:
         """Compare lists of numbers, or lists of such lists."""

@@ -18,12 +18,14 @@ from typing import Any
 import msgspec
 import pytest
 from makers.forks import run_pqrnn
+from makers.native import CALIBRATION
 from oracles.host import Host
 from tiny_package import BUCKETS, write_package
 
 from runtime_py.package_format.package import open_package
 from runtime_py.parser import Parser
 from runtime_py.tools.conformance import (
+    Calibrated,
     HostAnswer,
     decode_conformance,
     encode_conformance,
@@ -53,7 +55,7 @@ MORE_TEXTS = (
 @pytest.fixture(scope="module")
 def package(tiny_code: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("conformance") / "tiny.pqrnn"
-    write_package(path, tiny_code, MORE_TEXTS)
+    write_package(path, tiny_code, MORE_TEXTS, CALIBRATION)
     return path
 
 
@@ -120,6 +122,10 @@ def test_a_broken_host_is_found_out(package: Path, broken: dict[str, Any], said:
         (lambda lines: [msgspec.structs.replace(lines[0], score=0.0), *lines[1:]], "score"),
         (lambda lines: [msgspec.structs.replace(lines[0], score=float("nan")), *lines[1:]], "score"),
         (lambda lines: [msgspec.structs.replace(lines[0], intent="nobody"), *lines[1:]], "intent"),
+        (
+            lambda lines: [msgspec.structs.replace(lines[0], calibrated=Calibrated(0.01, [])), *lines[1:]],
+            "calibrated scores",
+        ),
         (
             lambda lines: [
                 msgspec.structs.replace(lines[0], intent_logits=[value + 1e-5 for value in lines[0].intent_logits]),
@@ -271,6 +277,13 @@ def test_the_example_in_c_conforms(package: Path, tmp_path: Path) -> None:
         verdict = judge(expected, given)
         assert verdict.passed, verdict
         assert verdict.with_logits == len(expected.cases)
+        for case, answer in zip(expected.cases, given, strict=False):
+            assert case.calibrated is not msgspec.UNSET
+            assert answer.calibrated is not None
+            wanted, said = case.calibrated, answer.calibrated
+            assert [said.score, said.in_scope, *said.slots] == pytest.approx(
+                [wanted.score, wanted.in_scope, *wanted.slots], rel=1e-6
+            )
         assert all(each.truncated if policy else each.refused for each in given[len(expected.cases) :])
     said = subprocess.run(
         [str(program), module, texts[0].decode()],

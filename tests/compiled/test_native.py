@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from makers.native import BUCKETS, LABELS, build_tiny, compiler, write_tiny
+from makers.native import LABELS, build_tiny, compiler, expect, write_tiny
 from makers.small import CONFIG, TEXTS, make_model
 from makers.small import LABELS as SMALL
 from tiny_package import oracle
@@ -32,8 +32,7 @@ from pqrnn.checkpoint import Facts, save_checkpoint
 from pqrnn.cli.running import app
 from pqrnn.evaluation.prediction import compute_logits
 from runtime_py import Parser
-from runtime_py.decode.answers import Parse, encode_text
-from runtime_py.decode.decoder import cut_text
+from runtime_py.decode.answers import encode_text
 from runtime_py.errors import (
     DeviceError,
     DigestError,
@@ -47,8 +46,6 @@ from runtime_py.execute.word_count import guess_words
 from runtime_py.native.manifest import read_manifest
 from runtime_py.native.parser import NativeParser
 
-_DECODER = LABELS.decoder()
-_LAST = BUCKETS[-1]
 _BITS = st.one_of(
     st.text(st.sampled_from("ab cdefgh19.!é日本ก😀\u0301")),
     st.binary(max_size=90),
@@ -73,16 +70,6 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sources, Path]:
 @pytest.fixture(scope="module")
 def parser(folder: Path) -> NativeParser:
     return Parser.load(folder, engine="native", on_long="truncate")
-
-
-def expect(text: str | bytes) -> Parse:
-    """What Python decides, reading what fits."""
-    shown, raw = encode_text(text)
-    read = cut_text(raw, _LAST.bytes)
-    words = oracle(read, 64)[3]
-    first = next((b for b in BUCKETS if len(read) <= b.bytes and words <= b.words and len(read) == len(raw)), _LAST)
-    intent, tags, spans, count = oracle(read, first.words)
-    return _DECODER.parse(shown, raw, intent, tags, spans, len(read) < len(raw) or count > first.words)
 
 
 def check(parser: NativeParser, text: str | bytes) -> None:
@@ -359,12 +346,14 @@ def test_a_checkpoint_becomes_libraries_or_nothing(tmp_path: Path, monkeypatch: 
     )
     model = make_model(1)
     save_checkpoint(run, model, facts)
-    command = ["native", str(run), "--out", str(out), "--bucket", "24:96", "--sources", "--json"]
+    command = ["native", str(run), "--out", str(out), "--bucket", "24:96", "--sources", "--java", "--json"]
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0
     (said,) = json.loads(done.stdout)["parsers"]
     assert (said["compiler"], said["proof"]["machine"], said["proof"]["reason"]) == ("cc", "this machine", "")
     assert 0 < said["proof"]["largest"] <= said["proof"]["tolerance"]
+    assert {"text", "logits of the tags", "number of words"} <= {part["name"] for part in said["memory"]}
+    assert max(part["offset"] + part["bytes"] for part in said["memory"]) <= said["variant"]["memory"]
     assert sorted(path.name for path in (out / "host").iterdir()) == ["libsmall.a", "libsmall.so", "source"]
     assert {"small.c", "small.h", "decode.h", "kernels.o"} <= {
         path.name for path in (out / "host" / "source").iterdir()
@@ -377,7 +366,12 @@ def test_a_checkpoint_becomes_libraries_or_nothing(tmp_path: Path, monkeypatch: 
             assert parser(text).score == pytest.approx(wanted.score, abs=1e-4)
     # Only the query of the kernels and what the header declares are public.
     names = subprocess.run(["nm", "-D", "--defined-only", out / "host" / "libsmall.so"], capture_output=True, text=True)
-    assert all(line.split()[-1].startswith("small_") for line in names.stdout.splitlines())
+    public = [line.split()[-1] for line in names.stdout.splitlines()]
+    java = {name for name in public if name.startswith("Java_")}
+    assert java == {f"Java_pqrnn_Small_{method}" for method in ("open", "close", "setLeast", "parse")}
+    assert all(name.startswith("small_") for name in public if name not in java)
+    assert "public final class Small implements" in (out / "java" / "pqrnn" / "Small.java").read_text()
+    assert 'module small {\n  header "small.h"' in (out / "module.modulemap").read_text()
     with pytest.raises(PackagingError, match="exists already"):
         build_native_parsers(run, out)
     with pytest.raises(PlanError, match="vulkan: a native parser is code for a processor"):

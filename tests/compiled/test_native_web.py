@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from makers.native import BUCKETS, LABELS, build_web
-from tiny_package import oracle
+from makers.native import LABELS, build_web, expect
 from typer.testing import CliRunner
 
 from compile.native.proof import answer_texts
 from compile.native.web import node_command
 from compile.verify.golden import TRICKY
 from pqrnn.cli.running import app
-from runtime_py.decode.answers import Parse, encode_text
-from runtime_py.decode.decoder import cut_text
 from runtime_py.native.manifest import NativeManifest, write_manifest
 
 pytestmark = [
@@ -46,13 +43,6 @@ def page(web: Path) -> str:
     text = (out / "index.html").read_text("utf-8")
     assert json.loads(done.stdout) == {"page": str(out / "index.html"), "bytes": len(text.encode())}
     return text
-
-
-def expect(text: str | bytes) -> Parse:
-    shown, raw = encode_text(text)
-    read, last = cut_text(raw, BUCKETS[-1].bytes), BUCKETS[-1]
-    intent, tags, spans, count = oracle(read, last.words)
-    return LABELS.decoder().parse(shown, raw, intent, tags, spans, len(read) < len(raw) or count > last.words)
 
 
 def run(script: str, folder: Path) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.tiny_module import BUCKETS, FLAGS, INTENTS, TAGS, module_text
+from benchmarks.tiny_module import BUCKETS, FLAGS, INTENTS, TAGS, module_text, oracle
 from compile.lowering.iree_compile import target_flags
 from compile.native.building import build_native
 from compile.native.toolchains import NativeCompiler, find_compiler
@@ -15,6 +16,9 @@ from compile.native.web import write_npm
 from compile.native.writing import Sources, prefix_of, write_native
 from compile.standalone.export import compile_object
 from makers.shared import share_file
+from runtime_py.decode.answers import Parse, encode_text
+from runtime_py.decode.calibration import Calibration, RightModel, ScopeModel, SlotModel, Threshold
+from runtime_py.decode.decoder import cut_text
 from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.labels import Labels
 from runtime_py.native.manifest import LibraryFile, NativeManifest, NativeVariant, write_manifest
@@ -28,8 +32,31 @@ LABELS = Labels(
     (((3, 0), (2, 0, 1)), ((4, 0),), ((1, 1), (2,)), ((1, 0, 0),), ((5,),)),
     FrameWeights(),
 )
+# All of what a calibration may have; sharp enough that scores differ from text to text.
+CALIBRATION = Calibration(
+    temperature=0.8,
+    right=RightModel(intent=0.7, tags=0.4, bias=1.5),
+    slots=SlotModel(tags=0.6, bias=0.25),
+    scope=ScopeModel(summary=(0.3, 0.1, 0.2, -0.2, -0.4, 0.5, 0.3), intents=(0.5, -0.25, 0.1, 0.3, -0.6), bias=0.6),
+    knots=((0.05, 0.01), (0.4, 0.3), (0.7, 0.75), (0.99, 0.98)),
+    recommended=Threshold(of="in_scope", least=0.6, kept=0.96),
+    error=0.01,
+    error_before=0.1,
+)
 NAME = "tiny-one"
 assert len(INTENTS) == len(LABELS.intents)
+
+
+def expect(text: str | bytes, calibration: Calibration | None = None, alternatives: int = 0) -> Parse:
+    """What Python decides with the oracle's logits, reading what fits."""
+    shown, raw = encode_text(text)
+    last = BUCKETS[-1]
+    read = cut_text(raw, last.bytes)
+    words = oracle(read, 64)[3]
+    first = next((b for b in BUCKETS if len(read) <= b.bytes and words <= b.words and len(read) == len(raw)), last)
+    intent, tags, spans, count = oracle(read, first.words)
+    decoder = LABELS.decoder(calibration)
+    return decoder.parse(shown, raw, intent, tags, spans, len(read) < len(raw) or count > first.words, alternatives)
 
 
 def compiler() -> NativeCompiler:
@@ -38,7 +65,13 @@ def compiler() -> NativeCompiler:
     return NativeCompiler("cc", (cc,), ("ar",), ".so", "linux")
 
 
-def write_tiny(folder: Path, name: str = NAME, target: str = "", features: Sequence[str] = ()) -> tuple[Sources, Path]:
+def write_tiny(
+    folder: Path,
+    name: str = NAME,
+    target: str = "",
+    features: Sequence[str] = (),
+    calibration: Calibration | None = None,
+) -> tuple[Sources, Path]:
     """Write the C of the tiny module; return it and the object file of its kernels.
 
     Args:
@@ -46,6 +79,7 @@ def write_tiny(folder: Path, name: str = NAME, target: str = "", features: Seque
         name: Name of the parser.
         target: Target of the kernels; by default any processor of this architecture.
         features: Features that the kernels are said to need.
+        calibration: What turns logits into probabilities.
     """
     known = registry()
     chosen = known.get(target) if target else None
@@ -56,28 +90,30 @@ def write_tiny(folder: Path, name: str = NAME, target: str = "", features: Seque
     def make(path: Path) -> None:
         (path.parent / "module.mlir").write_text(module_text(), encoding="utf-8")
         found = compile_object(path.parent / "module.mlir", path.parent / "kernels.o", flags, BUCKETS, name=prefix)
-        sources = path.parent / "sources"
-        sources.mkdir()
-        write_native(sources, found.schedule, found.weights, BUCKETS, LABELS, found.query, name, triple, features)
-        shutil.copyfile(path.parent / "kernels.o", sources / "kernels.o")
-        shutil.make_archive(str(path.with_suffix("")), "tar", sources)
+        path.write_bytes(pickle.dumps((found, (path.parent / "kernels.o").read_bytes())))
 
-    archive = share_file("native.tar", (name, target, features, LABELS, module_text()), make)
-    shutil.unpack_archive(archive, folder)
-    return Sources(folder, prefix, 0, 0), folder / "kernels.o"
-
-
-def build_tiny(folder: Path, scratch: Path, features: Sequence[str] = ()) -> Path:
-    """Build a folder as `pqrnn native` does, for this machine."""
-    return _build(
-        folder, *write_tiny(scratch, features=features), compiler(), "host", f"{platform.machine()}-unknown-linux-gnu"
+    shared = share_file("native.pickle", (prefix, target, module_text()), make)
+    found, kernels = pickle.loads(shared.read_bytes())
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "kernels.o").write_bytes(kernels)
+    sources = write_native(
+        folder, found.schedule, found.weights, BUCKETS, LABELS, found.query, name, triple, features, calibration
     )
+    return sources, folder / "kernels.o"
 
 
-def build_web(folder: Path, scratch: Path) -> Path:
+def build_tiny(
+    folder: Path, scratch: Path, features: Sequence[str] = (), calibration: Calibration | None = None
+) -> Path:
+    """Build a folder as `pqrnn native` does, for this machine."""
+    written = write_tiny(scratch, features=features, calibration=calibration)
+    return _build(folder, *written, compiler(), "host", f"{platform.machine()}-unknown-linux-gnu")
+
+
+def build_web(folder: Path, scratch: Path, calibration: Calibration | None = None) -> Path:
     """Build a folder as `pqrnn native -t webassembly` does; needs zig."""
     target = registry().get("webassembly")
-    sources, kernels = write_tiny(scratch, target=target.id)
+    sources, kernels = write_tiny(scratch, target=target.id, calibration=calibration)
     _build(folder, sources, kernels, find_compiler(target), target.id, target.triple)
     write_npm(folder / target.id, sources, NAME)
     return folder
@@ -96,4 +132,4 @@ def _build(folder: Path, sources: Sources, kernels: Path, chosen: NativeCompiler
     return folder
 
 
-__all__ = ["BUCKETS", "LABELS", "NAME", "build_tiny", "build_web", "compiler", "write_tiny"]
+__all__ = ["BUCKETS", "CALIBRATION", "LABELS", "NAME", "build_tiny", "build_web", "compiler", "expect", "write_tiny"]

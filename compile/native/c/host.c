@@ -13,10 +13,25 @@
 
 static char line[1 << 20];
 
+// The uncalibrated score, whatever the parser says.
+static double softmax(const pqrnn_answer_t *answer, int32_t intents) {
+  double sum = 0;
+  for (int32_t i = 0; i < intents; ++i) sum += exp((double)answer->intent_logits[i] - (double)answer->intent_logits[answer->intent]);
+  return 1 / sum;
+}
+
+static void print_calibrated(const pqrnn_answer_t *answer) {
+  printf(",\"calibrated\":{\"score\":%.17g,\"slots\":[", answer->score);
+  for (int32_t i = 0; i < answer->slot_count; ++i) printf("%s%.17g", i ? "," : "", answer->slot_scores[i]);
+  printf("]");
+  if (answer->in_scope >= 0) printf(",\"in_scope\":%.17g", answer->in_scope);
+  printf("}");
+}
+
 static void print_answer(const pqrnn_answer_t *answer, long id, int32_t intents, int32_t tags) {
   printf("{\"id\":%ld,\"intent\":", id);
   pqrnn_print_name(stdout, answer->intent_name);
-  printf(",\"score\":%.9g,\"slots\":[", answer->score);
+  printf(",\"score\":%.9g,\"slots\":[", softmax(answer, intents));
   for (int32_t i = 0; i < answer->slot_count; ++i) {
     const pqrnn_answer_slot_t *slot = &answer->slots[i];
     printf("%s{\"label\":", i ? "," : "");
@@ -35,6 +50,8 @@ static void print_answer(const pqrnn_answer_t *answer, long id, int32_t intents,
     pqrnn_print_row(stdout, answer->tag_logits + (size_t)word * (size_t)tags, tags);
   }
   printf("]");
+  if (answer->calibrated) print_calibrated(answer);
+  if (answer->rejected) printf(",\"rejected\":true");
   if (answer->truncated) printf(",\"truncated\":true,\"prefix\":%d", (int)answer->read);
   printf("}\n");
 }
@@ -42,12 +59,15 @@ static void print_answer(const pqrnn_answer_t *answer, long id, int32_t intents,
 int main(int argc, char **argv) {
   int base64 = 0, first = 1;
   uint32_t flags = 0;
+  double least = 0;
   for (; first < argc && strncmp(argv[first], "--", 2) == 0; ++first) {
     base64 |= strcmp(argv[first], "--base64") == 0;
     if (strcmp(argv[first], "--truncate") == 0) flags |= PQRNN_NATIVE_TRUNCATE;
+    if (strcmp(argv[first], "--recommended") == 0) least = PQRNN_NATIVE_RECOMMENDED;
   }
   struct NAMED(PARSER, parser) * parser;
   int status = CALL(open)(&parser);
+  if (status == PQRNN_NATIVE_OK) status = CALL(set_min_score)(parser, least);
   pqrnn_answer_t answer;
   memset(&answer, 0, sizeof answer);
   answer.size = sizeof answer;

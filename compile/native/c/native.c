@@ -20,11 +20,15 @@ struct PQRNN_NATIVE(parser) {
   pqrnn_end_t *ends;
   int32_t *tags;
   const float *intent;  // logits of the last text
+  int32_t best;         // its intent
+  double min_score, min_in_scope;
   void *allocated;
   uint16_t ordinals[PQRNN_KERNEL_COUNT];
 };
 
 typedef struct PQRNN_NATIVE(parser) parser_type;
+
+static const pqrnn_calibration_t *const calibration = PQRNN_CALIBRATION;  // NULL where there is none
 
 static size_t rounded(size_t size) { return (size + BLOCK - 1) / BLOCK * BLOCK; }
 
@@ -56,82 +60,29 @@ PQRNN_EXPORT const char *PQRNN_NATIVE(message)(int status) {
   switch (status) {
     case PQRNN_NATIVE_OK: return "good";
     case PQRNN_NATIVE_TOO_LONG: return "the text has more bytes or more words than the parser reads; PQRNN_NATIVE_TRUNCATE reads what fits";
-    case PQRNN_NATIVE_BAD_ARGUMENT: return "an argument is NULL, or the answer's size is not set";
+    case PQRNN_NATIVE_BAD_ARGUMENT: return "an argument is NULL, the answer's size is not set, or a least score is no probability";
     case PQRNN_NATIVE_NO_MEMORY: return "there is less memory than the parser works in";
     case PQRNN_NATIVE_WRONG_PROCESSOR: return "this processor lacks instructions that the parser was compiled for: " PQRNN_FEATURES;
     case PQRNN_NATIVE_WRONG_KERNELS: return "the kernels do not belong to this parser, or their interface is of another version";
     case PQRNN_NATIVE_KERNEL_FAILED: return "a kernel reports that it failed, or gave numbers that are not finite";
+    case PQRNN_NATIVE_NO_CALIBRATION: return "the parser has no calibration, so no threshold is recommended; `pqrnn calibrate` makes one";
     default: return "unknown status";
   }
 }
 
-static int has_kernels(parser_type *parser) {
-  const kernel_library *library = find_kernels();
-  if (!library || library->imports.count || library->constant_count) return 0;
-  uint32_t at = 0;  // both lists are in much the same order, so the next name is searched from where the last was found
-  for (uint16_t kernel = 0; kernel < PQRNN_KERNEL_COUNT; ++kernel) {
-    uint32_t tried = 0;
-    while (tried < library->exports.count && strcmp(library->exports.names[at], kernel_names[kernel])) {
-      at = at + 1 < library->exports.count ? at + 1 : 0;
-      ++tried;
-    }
-    if (tried == library->exports.count || library->exports.attributes[at].local_memory_pages) return 0;
-    parser->ordinals[kernel] = (uint16_t)at;
-  }
-  parser->kernels = library;
-  return 1;
-}
-
-static int run_kernel(const parser_type *parser, const pqrnn_step *step, const pqrnn_range *used) {
-  const uint16_t ordinal = parser->ordinals[step->kernel];
-  const kernel_attributes *wanted = &parser->kernels->exports.attributes[ordinal];
-  const kernel_function function = parser->kernels->exports.functions[ordinal];
-  void *bindings[KERNEL_MOST_BINDINGS];
-  size_t lengths[KERNEL_MOST_BINDINGS];
-  if (step->range_count > KERNEL_MOST_BINDINGS || wanted->binding_count != step->range_count || wanted->constant_count != step->constant_count)
-    return PQRNN_NATIVE_WRONG_KERNELS;
-  for (int i = 0; i < step->range_count; ++i) {
-    bindings[i] = parser->places[used[i].place] + used[i].offset;
-    lengths[i] = used[i].length;
-  }
-  const kernel_dispatch call = {
-      .group_size_x = wanted->group_size_x,
-      .group_size_y = wanted->group_size_y,
-      .group_size_z = wanted->group_size_z,
-      .constant_count = step->constant_count,
-      .group_count_x = step->groups[0],
-      .group_count_y = step->groups[1],
-      .group_count_z = (uint16_t)step->groups[2],
-      .concurrency = 1,
-      .binding_count = step->range_count,
-      .constants = constants + step->first_constant,
-      .bindings = bindings,
-      .binding_lengths = lengths,
+static int play(const parser_type *parser, const pqrnn_step *step, uint32_t count) {
+  const step_context context = {
+      .library = parser->kernels,
+      .ordinals = parser->ordinals,
+      .places = parser->places,
+      .ranges = ranges,
+      .constants = constants,
   };
-  for (uint32_t z = 0; z < step->groups[2]; ++z)
-    for (uint32_t y = 0; y < step->groups[1]; ++y)
-      for (uint32_t x = 0; x < step->groups[0]; ++x) {
-        const kernel_group group = {.x = x, .y = y, .z = (uint16_t)z};
-        if (function(&kernel_asks_nothing, &call, &group)) return PQRNN_NATIVE_KERNEL_FAILED;
-      }
-  return PQRNN_NATIVE_OK;
-}
-
-static int run_steps(const parser_type *parser, const pqrnn_step *step, uint32_t count) {
-  for (const pqrnn_step *stop = step + count; step < stop; ++step) {
-    const pqrnn_range *used = ranges + step->first_range;
-    if (step->kernel == PQRNN_COPY) {
-      memcpy(parser->places[used[1].place] + used[1].offset, parser->places[used[0].place] + used[0].offset, used[0].length);
-    } else if (step->kernel == PQRNN_FILL) {
-      uint8_t *target = parser->places[used->place] + used->offset;
-      const uint32_t pattern = constants[step->first_constant];
-      for (uint32_t i = 0; i < used->length; ++i) target[i] = (uint8_t)(pattern >> (8 * (i % 4)));
-    } else {
-      const int status = run_kernel(parser, step, used);
-      if (status) return status;
-    }
+  switch (run_steps(&context, step, count)) {
+    case STEPS_DONE: return PQRNN_NATIVE_OK;
+    case STEPS_WRONG_KERNELS: return PQRNN_NATIVE_WRONG_KERNELS;
+    default: return PQRNN_NATIVE_KERNEL_FAILED;
   }
-  return PQRNN_NATIVE_OK;
 }
 
 // Divides a block of memory up.
@@ -150,6 +101,8 @@ static parser_type *place(uint8_t *memory) {
   at += rounded(PQRNN_MOST_WORDS * sizeof(pqrnn_answer_slot_t));
   parser->tags = (int32_t *)(void *)at;
   parser->intent = NULL;
+  parser->best = 0;
+  parser->min_score = parser->min_in_scope = 0;
   parser->allocated = NULL;
   return parser;
 }
@@ -160,8 +113,9 @@ PQRNN_EXPORT int PQRNN_NATIVE(open_in)(void *memory, size_t size, parser_type **
   if (!memory || size < PQRNN_NATIVE(memory)()) return PQRNN_NATIVE_NO_MEMORY;
   if (!fits_processor()) return PQRNN_NATIVE_WRONG_PROCESSOR;
   parser_type *parser = place(memory);
-  if (!has_kernels(parser)) return PQRNN_NATIVE_WRONG_KERNELS;
-  const int status = run_steps(parser, setup_steps, PQRNN_SETUP_COUNT);
+  parser->kernels = find_named_kernels(kernel_names, PQRNN_KERNEL_COUNT, parser->ordinals);
+  if (!parser->kernels) return PQRNN_NATIVE_WRONG_KERNELS;
+  const int status = play(parser, setup_steps, PQRNN_SETUP_COUNT);
   if (status) return status;
   *opened = parser;
   return PQRNN_NATIVE_OK;
@@ -185,30 +139,10 @@ PQRNN_EXPORT void PQRNN_NATIVE(close)(parser_type *parser) {
 }
 #endif
 
-// Returns e to the power of x, for x from -700 to 700, on every machine the same.
-static double exponential(double x) {
-  const double turns = x * 1.4426950408889634;
-  const int32_t whole = (int32_t)(turns < 0 ? turns - 0.5 : turns + 0.5);
-  const double rest = (x - whole * 6.93147180369123816490e-01) - whole * 1.90821492927058770002e-10;
-  double sum = 1;
-  for (int32_t term = 14; term > 0; --term) sum = 1 + sum * rest / term;
-  union {
-    uint64_t bits;
-    double value;
-  } power = {(uint64_t)(1023 + whole) << 52};
-  return sum * power.value;
-}
-
-static double softmax(const float *logits, int32_t chosen) {
+// Returns the probability of an intent, whatever its slots; the logits are divided by a temperature.
+static double softmax(const float *logits, int32_t chosen, double temperature) {
   double sum = 0;
-  for (int32_t i = 0; i < pqrnn_package.intent_count; ++i) {
-    const double above = (double)logits[i] - (double)logits[chosen];
-    if (!(above > -700)) {
-      if (above != above) return above;  // not finite
-      continue;
-    }
-    sum += exponential(above < 700 ? above : 700);
-  }
+  for (int32_t i = 0; i < pqrnn_package.intent_count; ++i) sum += pqrnn_exp(((double)logits[i] - (double)logits[chosen]) / temperature);
   return 1 / sum;
 }
 
@@ -218,7 +152,7 @@ static int run_in(const parser_type *parser, int32_t bucket, const uint8_t *text
   const pqrnn_entry *entry = &entries[bucket];
   if (size) memcpy(arena + entry->text, text, size);
   memset(arena + entry->text + size, 0, entry->bytes - size);
-  const int status = run_steps(parser, steps + entry->first_step, entry->step_count);
+  const int status = play(parser, steps + entry->first_step, entry->step_count);
   memcpy(&outputs->count, arena + entry->count, sizeof outputs->count);
   outputs->intent = (const float *)(const void *)(arena + entry->intent);
   outputs->tags = (const float *)(const void *)(arena + entry->tags);
@@ -268,12 +202,20 @@ PQRNN_EXPORT int PQRNN_NATIVE(parse)(parser_type *parser, const char *text, size
   }
   pqrnn_end_t *ends = parser->ends ? parser->ends : (pqrnn_end_t *)(void *)(parser->places[PQRNN_ARENA] + free_offsets[bucket]);
   const int32_t best = pqrnn_decide(&pqrnn_package, &outputs, words, ends, parser->tags);
-  const double score = softmax(outputs.intent, best);
-  if (!(score >= 0)) return PQRNN_NATIVE_KERNEL_FAILED;
+  // The search is done: its memory holds a number for each word, and behind these one for each slot.
+  double *logarithms = (double *)(void *)ends, *slot_scores = logarithms + words;
+  pqrnn_confidence_t confidence = {softmax(outputs.intent, best, 1), -1};
+  if (calibration) {
+    pqrnn_log_tags(&pqrnn_package, &outputs, parser->tags, words, logarithms);
+    confidence = pqrnn_judge(&pqrnn_package, calibration, &outputs, best, logarithms, words);
+  }
+  if (!(confidence.score >= 0)) return PQRNN_NATIVE_KERNEL_FAILED;
   character_counter counter = {bytes, given, 0, 0};
   pqrnn_slot_t slot;
   int32_t count = 0;
-  for (int32_t word = 0; pqrnn_next_slot(&pqrnn_package, parser->tags, outputs.spans, bytes, words, &word, &slot); ++count) {
+  for (int32_t word = 0, start = 0; pqrnn_next_slot(&pqrnn_package, parser->tags, outputs.spans, bytes, words, &word, &slot); start = word, ++count) {
+    while (pqrnn_slots[parser->tags[start]] < 0) ++start;
+    if (calibration) slot_scores[count] = pqrnn_judge_slot(calibration, logarithms, words, start, word);
     pqrnn_answer_slot_t *found = &parser->slots[count];
     found->label = slot.label;
     found->start = slot.start;
@@ -282,28 +224,48 @@ PQRNN_EXPORT int PQRNN_NATIVE(parse)(parser_type *parser, const char *text, size
     found->last = count_to(&counter, slot.end);
   }
   parser->intent = outputs.intent;
+  parser->best = best;
   answer->intent = best;
   answer->words = words;
   answer->truncated = truncated;
   answer->slot_count = count;
   answer->read = (int32_t)size;
-  answer->score = score;
+  answer->score = confidence.score;
   answer->intent_name = pqrnn_intents[best];
   answer->slots = parser->slots;
-  if (answer->size >= sizeof *answer) {  // a host that was built with the header of version 1.0 has them all
+  if (answer->size >= offsetof(pqrnn_answer_t, in_scope)) {  // a host that was built with the header of version 1.0
     answer->intent_logits = outputs.intent;
     answer->tag_logits = outputs.tags;
     answer->spans = outputs.spans;
   }
+  if (answer->size >= sizeof *answer) {  // of version 1.1
+    const double in_scope = confidence.in_scope < 0 ? 1 : confidence.in_scope;
+    answer->in_scope = confidence.in_scope;
+    answer->calibrated = calibration != NULL;
+    answer->rejected = !(confidence.score >= parser->min_score && in_scope >= parser->min_in_scope);
+    answer->slot_scores = calibration ? slot_scores : NULL;
+  }
   return PQRNN_NATIVE_OK;
 }
 
-PQRNN_EXPORT int32_t PQRNN_NATIVE(rank)(const parser_type *parser, pqrnn_ranked_t *ranked, int32_t most) {
-  if (!parser || !parser->intent || !ranked) return 0;
-  int32_t count = 0;
+PQRNN_EXPORT int PQRNN_NATIVE(set_min_score)(parser_type *parser, double min_score) {
+  const int recommended = min_score == PQRNN_NATIVE_RECOMMENDED;
+  if (!parser || !(recommended || (min_score >= 0 && min_score <= 1))) return PQRNN_NATIVE_BAD_ARGUMENT;
+  if (recommended && !calibration) return PQRNN_NATIVE_NO_CALIBRATION;
+  const int of_scope = recommended && calibration->recommends_scope;
+  if (recommended) min_score = calibration->least;
+  parser->min_score = of_scope ? 0 : min_score;
+  parser->min_in_scope = of_scope ? min_score : 0;
+  return PQRNN_NATIVE_OK;
+}
+
+// Writes intents from the largest logit down, of equals the first before, behind `count` that are there, one of which is `left_out`; -1 for none.
+static int32_t rank_intents(const parser_type *parser, pqrnn_ranked_t *ranked, int32_t count, int32_t most, int32_t left_out) {
+  const int32_t first = count;
   for (int32_t intent = 0; intent < pqrnn_package.intent_count; ++intent) {
+    if (intent == left_out) continue;
     int32_t at = count < most ? count : most;
-    while (at > 0 && parser->intent[ranked[at - 1].intent] < parser->intent[intent]) {
+    while (at > first && parser->intent[ranked[at - 1].intent] < parser->intent[intent]) {
       if (at < most) ranked[at] = ranked[at - 1];
       --at;
     }
@@ -312,7 +274,17 @@ PQRNN_EXPORT int32_t PQRNN_NATIVE(rank)(const parser_type *parser, pqrnn_ranked_
   }
   for (int32_t at = 0; at < count; ++at) {
     ranked[at].name = pqrnn_intents[ranked[at].intent];
-    ranked[at].score = softmax(parser->intent, ranked[at].intent);
+    ranked[at].score = softmax(parser->intent, ranked[at].intent, calibration ? calibration->temperature : 1);
   }
   return count;
+}
+
+PQRNN_EXPORT int32_t PQRNN_NATIVE(rank)(const parser_type *parser, pqrnn_ranked_t *ranked, int32_t most) {
+  return parser && parser->intent && ranked ? rank_intents(parser, ranked, 0, most, -1) : 0;
+}
+
+PQRNN_EXPORT int32_t PQRNN_NATIVE(alternatives)(const parser_type *parser, pqrnn_ranked_t *ranked, int32_t most) {
+  if (!parser || !parser->intent || !ranked || most < 1) return 0;
+  ranked[0].intent = parser->best;
+  return rank_intents(parser, ranked, 1, most, parser->best);
 }

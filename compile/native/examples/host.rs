@@ -24,11 +24,16 @@ struct Answer {
     intent_logits: *const f32,
     tag_logits: *const f32,
     spans: *const i32,
+    in_scope: c_double,
+    calibrated: i32,
+    rejected: i32,
+    slot_scores: *const c_double,
 }
 
 #[link(name = "mtop_en", kind = "static")]
 extern "C" {
     fn mtop_en_open(opened: *mut *mut c_void) -> c_int;
+    fn mtop_en_set_min_score(parser: *mut c_void, min_score: c_double) -> c_int;
     fn mtop_en_parse(parser: *mut c_void, text: *const u8, size: usize, flags: u32, answer: *mut Answer) -> c_int;
     fn mtop_en_message(status: c_int) -> *const c_char;
     fn mtop_en_close(parser: *mut c_void);
@@ -39,12 +44,15 @@ fn read(name: *const c_char) -> String {
 }
 
 fn main() {
-    let text = std::env::args().nth(1).expect("usage: host TEXT");
+    let text = std::env::args().nth(1).expect("usage: host TEXT [LEAST_SCORE | recommended]");
     unsafe {
         let mut parser = std::ptr::null_mut();
         let mut answer: Answer = std::mem::zeroed();
         answer.size = std::mem::size_of::<Answer>() as u32;
         let mut status = mtop_en_open(&mut parser);
+        if let (0, Some(least)) = (status, std::env::args().nth(2)) {
+            status = mtop_en_set_min_score(parser, if least == "recommended" { -1.0 } else { least.parse().expect("a number") });
+        }
         if status == 0 {
             status = mtop_en_parse(parser, text.as_ptr(), text.len(), 0, &mut answer);
         }
@@ -52,7 +60,8 @@ fn main() {
             eprintln!("{}", read(mtop_en_message(status)));
             std::process::exit(1);
         }
-        println!("{} {:.2}", read(answer.intent_name), answer.score);
+        let outcome = if answer.rejected != 0 { " (rejected)" } else { "" };
+        println!("{} {:.2}{}", read(answer.intent_name), answer.score, outcome);
         if answer.slot_count > 0 {
             for slot in std::slice::from_raw_parts(answer.slots, answer.slot_count as usize) {
                 println!("  {}: {}", read(slot.label), &text[slot.start as usize..slot.end as usize]);

@@ -10,7 +10,10 @@ const [folder, ...options] = process.argv.slice(2);
 const { load } = await import(pathToFileURL(resolve(folder, 'index.js')));
 const parser = await load();
 const truncate = options.includes('--truncate');
+if (options.includes('--recommended')) parser.setMinScore('recommended');
 const tags = parser.tags.length;
+const softmax = (logits, intent) => 1 / logits.reduce((sum, logit) => sum + Math.exp(logit - logits[intent]), 0);
+const intents = parser.intents;
 const pairs = (numbers, width) => Array.from({ length: numbers.length / width }, (_, row) => numbers.slice(row * width, (row + 1) * width));
 const lines = readFileSync(0, 'ascii').split('\n').slice(0, -1);
 const answers = lines.map((line, id) => {
@@ -19,11 +22,15 @@ const answers = lines.map((line, id) => {
     return {
       id,
       intent: said.intent,
-      score: said.score,
+      score: softmax(said.intentLogits, intents.indexOf(said.intent)), // the uncalibrated one
       slots: said.slots.map((slot) => ({ label: slot.label, start: slot.startByte, end: slot.endByte })),
       words: pairs(said.spans, 2),
       intent_logits: said.intentLogits,
       tag_logits: pairs(said.tagLogits, tags),
+      ...(said.calibrated
+        ? { calibrated: { score: said.score, in_scope: said.inScope ?? undefined, slots: said.slots.map((slot) => slot.score) } }
+        : {}),
+      ...(said.rejected ? { rejected: true } : {}),
       ...(said.truncated ? { truncated: true, prefix: said.bytes } : {}),
     };
   } catch (error) {

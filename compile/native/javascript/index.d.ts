@@ -7,12 +7,28 @@ export interface Slot {
   /** The same in bytes of UTF-8. */
   startByte: number;
   endByte: number;
+  /** Probability that label, beginning and end are right; null where not calibrated. */
+  score: number | null;
+}
+
+export interface Ranked {
+  intent: string;
+  /** Probability of the intent, whatever its slots. */
+  score: number;
 }
 
 export interface Answer {
   intent: string;
-  /** Probability of the intent. */
+  /** Probability that intent and slots are right, where calibrated; else the softmax of the intent. */
   score: number;
+  /** Whether the parser has a calibration, so that scores are probabilities. */
+  calibrated: boolean;
+  /** Probability that the text is of the parser's kind; null where that is not known. */
+  inScope: number | null;
+  /** Whether the least score was not reached: intent and slots are a guess. */
+  rejected: boolean;
+  /** The most probable intents, that of the parse first, where they were asked for. */
+  alternatives: Ranked[];
   slots: Slot[];
   /** Whether the end of the text was left out. */
   truncated: boolean;
@@ -39,9 +55,11 @@ export class Parser {
   readonly mostBytes: number;
   readonly intents: string[];
   readonly tags: string[];
-  parse(text: string | Uint8Array, options?: { truncate?: boolean; numbers?: false }): Answer;
-  parse(text: string | Uint8Array, options: { truncate?: boolean; numbers: true }): Answer & Numbers;
-  rank(text: string | Uint8Array, most?: number, options?: { truncate?: boolean }): { intent: string; score: number }[];
+  parse(text: string | Uint8Array, options?: { truncate?: boolean; alternatives?: number; numbers?: false }): Answer;
+  parse(text: string | Uint8Array, options: { truncate?: boolean; alternatives?: number; numbers: true }): Answer & Numbers;
+  rank(text: string | Uint8Array, most?: number, options?: { truncate?: boolean }): Ranked[];
+  /** Answer what is less probable with `rejected`, from the next text on: a number from 0 to 1, or the threshold of the calibration. */
+  setMinScore(least: number | 'recommended'): void;
 }
 
 export function load(source?: URL | string | Response | ArrayBuffer | ArrayBufferView | WebAssembly.Module): Promise<Parser>;

@@ -2,14 +2,15 @@
 //
 //   import { load } from './index.js';
 //   const parser = await load();
-//   parser.parse('turn off the kitchen lights');  // { intent, score, slots: [{ label, text, start, end }], truncated, words }
+//   parser.parse('turn off the kitchen lights');  // { intent, score, inScope, slots: [{ label, text, start, end, score }], ... }
 
 const OK = 0;
 const TRUNCATE = 1;
 const PAGE = 65536;
-const ANSWER = 56; // bytes of the answer, and where its parts lie, as in the C header on a machine of 32 bits
+const ANSWER = 80; // bytes of the answer, and where its parts lie, as in the C header on a machine of 32 bits
 const SLOT = 20;
 const RANKED = 24;
+const RECOMMENDED = -1;
 
 /** A text that cannot be parsed, or a module that cannot be used; `code` is that of the C header. */
 export class ParserError extends Error {
@@ -64,7 +65,7 @@ export class Parser {
     const start = (exports.__heap_base.value + 63) & ~63;
     const size = this.#call('memory');
     this.#answer = (start + size + 63) & ~63;
-    this.#text = this.#answer + 64;
+    this.#text = this.#answer + 128;
     this.#reserve(this.#text + 4096);
     const opened = this.#answer;
     this.#check(this.#call('open_in', start, size, opened));
@@ -89,9 +90,10 @@ export class Parser {
   /**
    * Parse a text.
    * @param text A string, or bytes of UTF-8. Positions of slots are those of `text.slice`; of bytes, of the string that they decode to.
-   * @param options `truncate`: read what fits of a text that is too long, instead of throwing; `numbers`: add logits and spans.
+   * @param options `truncate`: read what fits of a text that is too long, instead of throwing; `alternatives`: how many of the most
+   *   probable intents to name, that of the parse first; `numbers`: add logits and spans.
    */
-  parse(text, { truncate = false, numbers = false } = {}) {
+  parse(text, { truncate = false, alternatives = 0, numbers = false } = {}) {
     this.#run(text, truncate);
     const view = this.#view();
     const at = this.#answer;
@@ -99,6 +101,8 @@ export class Parser {
     const count = view.getInt32(at + 16, true);
     const slots = [];
     const units = new Units(shown);
+    const calibrated = view.getInt32(at + 64, true) !== 0;
+    const scores = view.getUint32(at + 72, true);
     for (let slot = view.getUint32(at + 36, true), left = count; left > 0; slot += SLOT, --left) {
       const start = units.at(view.getInt32(slot + 12, true));
       const end = units.at(view.getInt32(slot + 16, true));
@@ -109,15 +113,21 @@ export class Parser {
         end,
         startByte: view.getInt32(slot + 4, true),
         endByte: view.getInt32(slot + 8, true),
+        score: calibrated ? view.getFloat64(scores + 8 * slots.length, true) : null,
       });
     }
+    const inScope = view.getFloat64(at + 56, true);
     const words = view.getInt32(at + 8, true);
     const answer = {
       intent: this.#name(view.getUint32(at + 32, true)),
       score: view.getFloat64(at + 24, true),
+      calibrated,
+      inScope: inScope < 0 ? null : inScope,
+      rejected: view.getInt32(at + 68, true) !== 0,
       slots,
       truncated: view.getInt32(at + 12, true) !== 0,
       words,
+      alternatives: [],
     };
     if (numbers) {
       const read = (Kind, offset, length) => Array.from(new Kind(this.#memory.buffer, view.getUint32(at + offset, true), length));
@@ -126,16 +136,29 @@ export class Parser {
       answer.tagLogits = read(Float32Array, 44, words * this.#call('tags'));
       answer.spans = read(Int32Array, 48, 2 * words);
     }
+    if (alternatives > 0) answer.alternatives = this.#list('alternatives', alternatives);
     return answer;
+  }
+
+  /**
+   * Answer what is less probable with `rejected`, from the next text on.
+   * @param least A score from 0, which rejects nothing, to 1; or `'recommended'`, the threshold of the calibration.
+   */
+  setMinScore(least) {
+    this.#check(this.#call('set_min_score', this.#parser, least === 'recommended' ? RECOMMENDED : least < 0 ? NaN : least));
   }
 
   /** The most probable intents of a text, the first first. The intent of a parse fits its slots, and is not always the first here. */
   rank(text, most = 5, { truncate = false } = {}) {
     this.#run(text, truncate);
+    return this.#list('rank', most);
+  }
+
+  #list(name, most) {
     const wanted = Math.max(0, Math.min(most, this.#call('intents')));
     const at = (this.#text + 7) & ~7;
     this.#reserve(at + wanted * RANKED);
-    const count = this.#call('rank', this.#parser, at, wanted);
+    const count = this.#call(name, this.#parser, at, wanted);
     const view = this.#view();
     return Array.from({ length: count }, (_, index) => ({
       intent: this.#name(view.getUint32(at + index * RANKED, true)),
