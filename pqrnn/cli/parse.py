@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,6 +45,41 @@ def parse(
     several: Annotated[
         bool, typer.Option("--all", help="A text may hold several commands, as `lights off and lock the door`.")
     ] = False,
+    normalise: Annotated[
+        bool,
+        typer.Option(
+            "--normalise",
+            help="Read numbers, times, durations, temperatures and money from slots with well-known names. "
+            "Needs the extra `normalise`.",
+        ),
+    ] = False,
+    values: Annotated[
+        Path | None,
+        typer.Option(
+            help="Names of slots, texts with their values, and kinds of slots: TOML (also a grammar), or JSON as "
+            "`pqrnn data values` writes it.",
+            show_default=False,
+        ),
+    ] = None,
+    locale: Annotated[
+        str,
+        typer.Option(
+            help="Language of what is normalised, as `de` or `en-US`; by default that which the package's name ends "
+            "with.",
+            show_default=False,
+        ),
+    ] = "",
+    zone: Annotated[
+        str, typer.Option(help="Time zone of moments, as `Europe/Berlin`; by default none.", show_default=False)
+    ] = "",
+    now: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="The time from which *tomorrow* is counted, as `2026-11-25T10:00`; by default now.",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Parse texts with a compiled package: intent and slots, with --json one JSON object a line.
@@ -54,6 +90,7 @@ def parse(
     from runtime_py import Parser
     from runtime_py.streams import texts_to_parse
     from runtime_py.tools.parse_texts import parse_texts
+    from runtime_py.values.files import add_values
 
     with Parser.load(
         find_package(package),
@@ -62,7 +99,8 @@ def parse(
         on_long="truncate" if truncate else "error",
         min_score=_read_share(min_score),
     ) as parser:
-        code = parse_texts(parser, texts_to_parse(text), json, alternatives, several)
+        told = add_values(parser, path=values, normalise=normalise, locale=locale, zone=zone, now=now)
+        code = parse_texts(told, texts_to_parse(text), json, alternatives, several)
     if code:
         raise typer.Exit(code)
 
