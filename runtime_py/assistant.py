@@ -13,12 +13,13 @@ from runtime_py.package_format.manifest import Manifest
 
 if TYPE_CHECKING:
     from runtime_py.parser import Parser
+    from runtime_py.streaming import Partial
     from runtime_py.values.parsing import ValueParser, Values
     from runtime_py.values.readings import Kind
 
 
 class Assistant(ABC):
-    """Several commands in a sentence, and names that are known at run time, on top of a parser of one text."""
+    """Several commands in a sentence, texts that are not over yet, names and values, on top of a parser of one text."""
 
     @property
     @abstractmethod
@@ -54,6 +55,21 @@ class Assistant(ABC):
                 "Calibrate the parser (`pqrnn calibrate`) and compile it again."
             )
         return split_commands(encode_text(text)[0], lambda part: self(part, alternatives=alternatives))
+
+    def partial(self, text: str) -> "Partial":
+        """Say what is already certain of the beginning of a text: which intents can still win, and whether one has won.
+
+        Ask again with each text that a recogniser of speech has so far; nothing is remembered in between. It is a rule
+        that was chosen on development data, not a promise, and costs as much as four parses; `runtime_py.streaming`
+        has it with its two numbers as arguments.
+
+        Raises:
+            InputTooLongError: The text does not fit and the policy is ``error``.
+            ParserClosedError: The parser was closed.
+        """
+        from runtime_py.streaming import read_partial
+
+        return read_partial(self._plain, text)
 
     def with_values(
         self,

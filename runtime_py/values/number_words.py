@@ -90,10 +90,10 @@ def _below_thousand(spell: Callable[[int], set[str]]) -> dict[str, float]:
         for text in spell(number):
             found.setdefault(text, number)
     ones = spell(1)
-    for text, number in list(found.items()):
-        if 100 <= number < 200:
+    for text, value in list(found.items()):
+        if 100 <= value < 200:
             for one in ones:
-                found.setdefault(text.removeprefix(one), number)
+                found.setdefault(text.removeprefix(one), value)
     return found
 
 

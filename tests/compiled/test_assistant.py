@@ -81,6 +81,18 @@ def test_a_package_without_calibration_says_what_to_do(tiny_path: Path) -> None:
         Parser.load(tiny_path, min_score=2)
 
 
+def test_the_beginning_of_a_text_leaves_open_what_the_whole_text_may_be(calibrated: Path) -> None:
+    words = ["wake", "me", "at", "seven", "and", "play", "some", "jazz"]
+    with Parser.load(calibrated) as parser:
+        partials = [parser.partial(" ".join(words[:end])) for end in range(len(words) + 1)]
+        assert set(partials[0].candidates) == set(parser.manifest.labels.intents)
+        assert not partials[0].settled
+        first = parser(" ".join(words), alternatives=1).alternatives[0].intent
+        assert first in partials[-1].candidates
+        label = parser.manifest.labels.tags[1].partition("-")[2]
+        assert parser.with_values({label: ["Jazz"]}).partial("play some") == parser.partial("play some")
+
+
 def test_names_are_known_at_run_time(calibrated: Path) -> None:
     with Parser.load(calibrated) as parser:
         plain = parser("play some jazz")
