@@ -14,7 +14,7 @@ from runtime_py.package_format.manifest import Manifest
 if TYPE_CHECKING:
     from runtime_py.parser import Parser
     from runtime_py.streaming import Partial
-    from runtime_py.values.parsing import ValueParser, Values
+    from runtime_py.values.parsing import Texts, ValueParser, Values
     from runtime_py.values.readings import Kind
 
 
@@ -75,6 +75,7 @@ class Assistant(ABC):
         self,
         values: "Values | None" = None,
         *,
+        texts: "Texts | None" = None,
         normalise: "bool | Mapping[str, Kind | None]" = False,
         locale: str = "",
         now: datetime | Callable[[], datetime] | None = None,
@@ -92,6 +93,8 @@ class Assistant(ABC):
         Args:
             values: For each slot a list of names, or for each id its names: ``{"area": ["kitchen", "attic"], "device":
                 {"light.k1": ["lamp", "reading light"]}}``. The prefix ``SL:`` of a slot may be left out.
+            texts: For each slot texts, and what each stands for, as ``{"level": {"full blast": 100}}``: they are found
+                as they are written or folded, and make nothing more probable.
             normalise: Whether slots of well-known names (`runtime_py.values.readings`) are normalised; or the kinds of
                 further slots, as ``{"level": "percent"}``, and None for a slot that is not.
             locale: Language of what is normalised, with or without a country: ``de``, ``en-US``. By default that which
@@ -108,7 +111,7 @@ class Assistant(ABC):
 
         kinds = choose_kinds(normalise, TagScheme(self.manifest.labels.tags).slots)
         normaliser = None if normalise is False else make_normaliser(locale, self.manifest.name, now, zone)
-        return ValueParser(self._plain, values or {}, normaliser=normaliser, kinds=kinds)
+        return ValueParser(self._plain, values or {}, normaliser=normaliser, kinds=kinds, texts=texts)
 
     @property
     def _plain(self) -> "Parser":

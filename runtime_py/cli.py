@@ -176,7 +176,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     apply.add_argument("update", nargs="?", help="the update, from 'pqrnn diff' on the workstation")
     _add_key(apply, "a public key that has to have signed it")
     apply.add_argument("--back", action="store_true", help="go back to the package before, PACKAGE.previous")
-    add_services(verbs, _add_verb, _whole)
+    add_services(verbs, _add_verb, _whole, _share)
     return parser, verbs.choices
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.locate import find_package
-from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, VariantOption
-
-if TYPE_CHECKING:
-    from runtime_py.decode.rejection import MinScore
+from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, VariantOption, read_share
 
 
 @app.command(
@@ -97,21 +94,9 @@ def parse(
         variant=variant,
         device=device,
         on_long="truncate" if truncate else "error",
-        min_score=_read_share(min_score),
+        min_score=read_share(min_score),
     ) as parser:
         told = add_values(parser, path=values, normalise=normalise, locale=locale, zone=zone, now=now)
         code = parse_texts(told, texts_to_parse(text), json, alternatives, several)
     if code:
         raise typer.Exit(code)
-
-
-def _read_share(text: str | None) -> MinScore | None:
-    if text is None or text == "recommended":
-        return text  # type: ignore[return-value]  # the one word that it may be
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0.0 <= share <= 1.0:
-        raise typer.BadParameter(f"{text!r}: expected a number from 0 to 1, or 'recommended'", param_hint="--min-score")
-    return share

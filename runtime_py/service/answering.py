@@ -28,6 +28,7 @@ def load_parser(settings: ServiceSettings) -> Parser:
         variant=settings.variant,
         device=settings.device,  # type: ignore[arg-type]
         on_long="truncate" if settings.truncate else "error",
+        min_score=settings.min_score,
     )
     parser.warmup()
     return parser

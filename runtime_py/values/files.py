@@ -1,7 +1,6 @@
 """A file that says what slots hold: names of a house, texts with their values, kinds that are normalised."""
 
 import tomllib
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ from runtime_py.errors import ValuesError
 from runtime_py.values.readings import Kind
 
 if TYPE_CHECKING:
-    from runtime_py.parser import Parser
+    from runtime_py.assistant import Assistant
     from runtime_py.values.parsing import ValueParser
 
 Texts = dict[str, str | int | float]
@@ -38,16 +37,36 @@ class ValuesFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     names: dict[str, list[str] | dict[str, Annotated[list[str], msgspec.Meta(min_length=1)]]] = {}
     texts: dict[str, Texts] = {}
 
-    def all_names(self) -> dict[str, Mapping[str | int | float, list[str]]]:
-        """Return, for each slot, what names and texts stand for, and how it is said."""
-        found: dict[str, dict[str | int | float, list[str]]] = {}
-        for slot, given in self.names.items():
-            pairs = given if isinstance(given, dict) else {name: [name] for name in given}
-            found[slot] = {id: list(names) for id, names in pairs.items()}
-        for slot, texts in self.texts.items():
-            for text, value in texts.items():
-                found.setdefault(slot, {}).setdefault(value, []).append(text)
-        return dict(found)
+    def give(
+        self,
+        parser: "Assistant",
+        *,
+        normalise: bool = False,
+        locale: str = "",
+        zone: str = "",
+        now: datetime | None = None,
+    ) -> "ValueParser":
+        """Return a parser that knows what the file says.
+
+        Args:
+            parser: The parser.
+            normalise: Whether slots of well-known names are normalised, too.
+            locale: Language, before that of the file.
+            zone: Time zone, before that of the file.
+            now: The time from which *tomorrow* is counted.
+
+        Raises:
+            ValuesError: As `Assistant.with_values`.
+        """
+        kinds: dict[str, Kind | None] = {**self.kinds}
+        return parser.with_values(
+            self.names,
+            texts=self.texts,
+            normalise=kinds or normalise,
+            locale=locale or self.locale,
+            zone=zone or self.zone or None,
+            now=now,
+        )
 
 
 def load_values(path: str | Path) -> ValuesFile:
@@ -92,14 +111,14 @@ def read_now(text: str | None) -> datetime | None:
 
 
 def add_values(
-    parser: "Parser",
+    parser: "Assistant",
     *,
     path: str | Path | None = None,
     normalise: bool = False,
     locale: str = "",
     zone: str = "",
     now: str | None = None,
-) -> "Parser | ValueParser":
+) -> "Assistant":
     """Return a parser with the names of a file, and with normalised values, as command lines ask for them.
 
     Args:
@@ -118,11 +137,4 @@ def add_values(
             raise ValuesError("a language, time zone or time is of use with --normalise or --values alone")
         return parser
     file = load_values(path) if path is not None else ValuesFile()
-    kinds: dict[str, Kind | None] = {**file.kinds}
-    return parser.with_values(
-        file.all_names(),
-        normalise=kinds or normalise,
-        locale=locale or file.locale,
-        zone=zone or file.zone or None,
-        now=read_now(now),
-    )
+    return file.give(parser, normalise=normalise, locale=locale, zone=zone, now=read_now(now))

@@ -111,8 +111,8 @@ class Names:
         """The names as `fold` writes them."""
         return self._keys
 
-    def resolve(self, text: str) -> Value:
-        """Return what a slot's text stands for."""
+    def resolve(self, text: str, near: bool = True) -> Value:
+        """Return what a slot's text stands for; one that is nearly a name, if such are wanted."""
         if text in self._exact:
             return Value(*self._exact[text], "exact")
         words = fold_words(text)
@@ -126,7 +126,7 @@ class Names:
                 return Value(*next(iter(owners.items())), "folded")
             if owners:  # two have the same name
                 return Value(None, "", "unresolved", tuple(owners.values())[:_NEAREST])
-        return self._resolve_near(keys)
+        return self._resolve_near(keys) if near else Value(None, "", "unresolved")
 
     def _resolve_near(self, keys: list[str]) -> Value:
         ranked = sorted(

@@ -4,6 +4,7 @@ A known name also makes its slot more probable; a value is read once the slots a
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from runtime_py.assistant import Assistant
 from runtime_py.decode.answers import Parse, Slot, encode_text
 from runtime_py.decode.tags import TagScheme
 from runtime_py.errors import ValuesError
-from runtime_py.values.names import Names, Value, fold
+from runtime_py.values.names import Id, Names, Value, fold
 from runtime_py.values.readings import KIND_OF_NAME, Kind, Normalised, fold_slot
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from runtime_py.values.normalising import Normaliser
 
 Values = Mapping[str, Iterable[str] | Mapping[Any, Iterable[str]]]
+
+Texts = Mapping[str, Mapping[str, Id]]
 
 BONUS = 3.0  # logits that a known name adds to the tags of its slot: more than between parses that are close
 _LONGEST = 8  # words of a name that is looked for
@@ -87,14 +90,16 @@ def make_normaliser(
 class KnownNames:
     """The names of several slots, and where a text has them."""
 
-    __slots__ = ("_inside", "_scheme", "names")
+    __slots__ = ("_inside", "_scheme", "names", "texts")
 
-    def __init__(self, values: Values, tags: Sequence[str]) -> None:
+    def __init__(self, values: Values, tags: Sequence[str], texts: Texts | None = None) -> None:
         """Take the names.
 
         Args:
             values: For each slot, with or without its prefix ``SL:``, a list of names, or for each id its names.
             tags: The tags of the parser.
+            texts: For each slot texts, and what each stands for: they are no names, so nothing is more probable for
+                them, and what is nearly such a text is none. Slots that the parser lacks are passed over.
 
         Raises:
             ValuesError: The parser has no such slot, or names are no texts.
@@ -106,6 +111,13 @@ class KnownNames:
             if isinstance(given, str):
                 raise ValuesError(f"{label!r}: the names are {given!r}, expected a list of names, or ids with names")
             self.names[slot] = Names(given)
+        self.texts: dict[str, Names] = {}
+        for label, table in (texts or {}).items():
+            with suppress(ValuesError):  # such a table has all slots that its data have
+                by_value: dict[Id, list[str]] = {}
+                for text, value in table.items():
+                    by_value.setdefault(value, []).append(text)
+                self.texts[find_slot(label, self._scheme.slots)] = Names(by_value)
         self._inside: dict[str, set[str]] = {}  # for each folded name, its slots
         for slot, names in self.names.items():
             for key in names.keys:
@@ -146,11 +158,16 @@ class KnownNames:
 
     def resolve(self, parse: Parse) -> Parse:
         """Return a parse whose slots say what they stand for, as far as names of theirs are known."""
-        slots = tuple(
-            replace(slot, value=self.names[slot.label].resolve(slot.text)) if slot.label in self.names else slot
-            for slot in parse.slots
-        )
-        return replace(parse, slots=slots)
+        return replace(parse, slots=tuple(map(self._resolve, parse.slots)))
+
+    def _resolve(self, slot: Slot) -> Slot:
+        value: Value | None = None
+        if slot.label in self.names:
+            value = self.names[slot.label].resolve(slot.text)
+        if (value is None or value.id is None) and slot.label in self.texts:
+            stated = self.texts[slot.label].resolve(slot.text, near=False)
+            value = stated if stated.id is not None else value
+        return slot if value is None else replace(slot, value=value)
 
 
 class ValueParser(Assistant):
@@ -163,11 +180,12 @@ class ValueParser(Assistant):
         bonus: float = BONUS,
         normaliser: "Normaliser | None" = None,
         kinds: Mapping[str, Kind] | None = None,
+        texts: Texts | None = None,
     ) -> None:
         """Take a parser, which stays as it is and may be used beside this one, the names, and what is normalised."""
         self.parser = parser
         self.bonus = bonus
-        self.known = KnownNames(values, parser.manifest.labels.tags)
+        self.known = KnownNames(values, parser.manifest.labels.tags, texts)
         self.normaliser = normaliser
         self.kinds: Mapping[str, Kind] = kinds or {}
 

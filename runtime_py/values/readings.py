@@ -1,5 +1,6 @@
 """What a normalised value is: the kinds that there are, and what can be read from the text of a slot."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -7,6 +8,8 @@ from typing import Any, Literal, get_args
 
 Kind = Literal["number", "ordinal", "percent", "time", "date", "date_time", "duration", "temperature", "money"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_DIGITS = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*(?:%|°\s*[CF]?)?")
 
 # Slots whose names say what they hold, as folded by `fold_slot`. What is not here is declared by the user.
 _NAMES: dict[Kind, tuple[str, ...]] = {
@@ -78,6 +81,15 @@ class Normalised:
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, ready for JSON."""
         return {"kind": self.kind, "readings": [each.to_dict() for each in self.readings]}
+
+
+def number_in_digits(text: str) -> int | float | None:
+    """Return the number that is written in digits, with or without a sign of percent or degrees; else None.
+
+    That needs no library: it is what a service tells of slots whose kind nobody has declared.
+    """
+    match = _DIGITS.fullmatch(text.strip())
+    return None if match is None else tidy(float(match[1].replace(",", ".")))
 
 
 def tidy(value: float) -> int | float:

@@ -128,7 +128,7 @@ def test_any_text_arrives_as_it_was_sent(port: int, text: str) -> None:
 def test_facts_health_and_description(port: int, parser: FakeParser) -> None:
     facts = _ask(port, "/v1/package").document
     assert facts["intents"] == ["alarm", "music"]
-    assert facts["slots"] == ["time"]
+    assert facts["slots"] == ["what"]
     assert facts["longest_text"] == {"bytes": 128, "words": 16}
     assert _ask(port, "/health").document["status"] == "ok"
     document = _ask(port, "/openapi.json").document

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runtime_py.decode.answers import Parse, Slot
@@ -12,8 +13,8 @@ from runtime_py.errors import ValuesError
 from runtime_py.values.files import ValuesFile, add_values, load_values, read_now
 from runtime_py.values.names import Value
 from runtime_py.values.normalising import Normaliser
-from runtime_py.values.parsing import ValueParser, choose_kinds, make_normaliser
-from runtime_py.values.readings import Normalised
+from runtime_py.values.parsing import KnownNames, ValueParser, choose_kinds, make_normaliser
+from runtime_py.values.readings import Normalised, number_in_digits
 
 _TOML = """
 locale = "de"
@@ -40,15 +41,12 @@ def _file(tmp_path: Path, text: str) -> Path:
 def test_a_file_holds_names_texts_and_kinds(tmp_path: Path) -> None:
     file = load_values(_file(tmp_path, _TOML))
     assert (file.locale, file.zone, file.kinds) == ("de", "Europe/Berlin", {"level": "percent"})
-    assert file.all_names() == {
-        "area": {"Küche": ["Küche"], "Bad": ["Bad"]},
-        "device": {"light.k1": ["Lampe", "Leselampe"]},
-        "level": {100: ["ganz hell"], 20.5: ["gedimmt"]},
-    }
+    assert file.names == {"area": ["Küche", "Bad"], "device": {"light.k1": ["Lampe", "Leselampe"]}}
+    assert file.texts == {"level": {"ganz hell": 100, "gedimmt": 20.5}}
 
 
 def test_a_table_of_texts_and_a_grammar_are_such_files(tmp_path: Path) -> None:
-    assert load_values(_file(tmp_path, ' {"a": {"b": 1, "c": "d"}}')).all_names() == {"a": {1: ["b"], "d": ["c"]}}
+    assert load_values(_file(tmp_path, ' {"a": {"b": 1, "c": "d"}}')).texts == {"a": {"b": 1, "c": "d"}}
     grammar = (
         'locale = "en"\n[kinds]\nlevel = "percent"\n[lists]\nlevel = ["half"]\n[intents]\ndim = ["dim to {level}"]\n'
     )
@@ -130,3 +128,38 @@ def test_options_that_would_do_nothing_are_refused() -> None:
     assert read_now("2026-11-25T10:00") == datetime(2026, 11, 25, 10)
     with pytest.raises(ValuesError, match="'noon' is no time"):
         read_now("noon")
+
+
+def test_texts_are_found_folded_and_favour_nothing() -> None:
+    texts = {"level": {"Voll  aufgedreht": 100, "Straße": "road"}, "of_another": {"x": 1}}
+    known = KnownNames({"area": ["Bad"]}, _Fake.manifest.labels.tags, texts)
+    parse = Parse(
+        "a", 0.9, tuple(Slot("level", text, 0, 0) for text in ("voll aufgedreht", "STRASSE", "Strasze")), "", False, 0
+    )
+    assert [slot.value and slot.value.id for slot in known.resolve(parse).slots] == [100, "road", None]  # type: ignore[union-attr]
+    tags = np.zeros((1, 5), np.float32)
+    assert not known.favour(tags, np.array([[0, 7]], np.int32), "Straße".encode()).any()
+    assert known.favour(tags, np.array([[0, 3]], np.int32), b"bad").any()
+
+
+def test_a_text_that_is_stated_helps_where_no_name_is_found() -> None:
+    known = KnownNames({"level": ["dim"]}, _Fake.manifest.labels.tags, {"level": {"full": 100}})
+    parse = Parse("a", 0.9, tuple(Slot("level", text, 0, 0) for text in ("dim", "full", "blue")), "", False, 0)
+    assert [str(slot.value) for slot in known.resolve(parse).slots] == ["dim", "100", "unresolved, nearest dim"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("40 %", 40),
+        ("-3", -3),
+        ("21,5°", 21.5),
+        ("21.5 °C", 21.5),
+        ("7°F", 7),
+        ("3 lamps", None),
+        ("x2", None),
+        ("", None),
+    ],
+)
+def test_digits_are_numbers_without_a_library(text: str, number: float | None) -> None:
+    assert number_in_digits(text) == number
