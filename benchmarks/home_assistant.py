@@ -19,6 +19,7 @@ import os
 import random
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median, quantiles
@@ -31,7 +32,6 @@ from pqrnn.data.hassil.loading import NONE
 from pqrnn.data.hassil.noise import CHANGES, Wording, change_sentence
 from pqrnn.data.hassil.sources import read_home
 from pqrnn.evaluation.results import ResultRow
-from runtime_py.service.slot_values import fold_text
 
 NAME = "assistant"
 _SEED = 20_261_128
@@ -70,6 +70,11 @@ class Asked(NamedTuple):
     answers: list[Read]
     seconds: list[float]
     memory: int
+
+
+def fold_text(text: str) -> str:
+    """Return a text without case, in one Unicode form, with single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def same(gold: Example, answer: Read) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime_py.service.options import add_services
+from runtime_py.values.options import add_value_options
 
 _NAME = "pqrnn"
 _ADVICE = """examples:
@@ -104,6 +105,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "--alternatives", type=_whole, default=0, metavar="K", help="also name the K most probable intents"
     )
     parse.add_argument("--all", action="store_true", help="a text may hold several commands: parse each of them")
+    add_value_options(parse)
 
     check = _add_verb(
         verbs,
@@ -174,7 +176,7 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     apply.add_argument("update", nargs="?", help="the update, from 'pqrnn diff' on the workstation")
     _add_key(apply, "a public key that has to have signed it")
     apply.add_argument("--back", action="store_true", help="go back to the package before, PACKAGE.previous")
-    add_services(verbs, _add_verb, _whole)
+    add_services(verbs, _add_verb, _whole, _share)
     return parser, verbs.choices
 
 
@@ -240,6 +242,7 @@ def _parse(options: argparse.Namespace) -> int:
     from runtime_py.parser import Parser
     from runtime_py.streams import texts_to_parse
     from runtime_py.tools.parse_texts import parse_texts
+    from runtime_py.values.files import add_values
 
     with Parser.load(
         options.package,
@@ -248,7 +251,15 @@ def _parse(options: argparse.Namespace) -> int:
         on_long="truncate" if options.truncate else "error",
         min_score=options.min_score,
     ) as parser:
-        return parse_texts(parser, texts_to_parse(options.text), options.json, options.alternatives, options.all)
+        told = add_values(
+            parser,
+            path=options.values,
+            normalise=options.normalise,
+            locale=options.locale,
+            zone=options.zone,
+            now=options.now,
+        )
+        return parse_texts(told, texts_to_parse(options.text), options.json, options.alternatives, options.all)
 
 
 def _check(options: argparse.Namespace) -> int:

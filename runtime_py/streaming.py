@@ -1,12 +1,14 @@
 """What is certain while somebody still speaks: which intents can still win, given the beginning of a text."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from runtime_py.decode.decoder import softmax
-from runtime_py.parser import Parser
+
+if TYPE_CHECKING:
+    from runtime_py.parser import Parser
 
 # Between what is chosen on the development data of MTOP English and of Home Assistant's German sentences, such that a
 # settled intent is as rarely wrong as that of the whole text (`python -m benchmarks.streaming`).
@@ -43,7 +45,7 @@ class Partial:
         return {"text": self.text, "settled": self.settled, "candidates": candidates}
 
 
-def read_partial(parser: Parser, text: str, margin: float = MARGIN, hold: int = HOLD) -> Partial:
+def read_partial(parser: "Parser", text: str, margin: float = MARGIN, hold: int = HOLD) -> Partial:
     """Return which intents can still win, given the beginning of a text.
 
     Ask again with each text that a recogniser of speech has so far: nothing is remembered in between. It is a rule, not

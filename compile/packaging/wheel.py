@@ -24,7 +24,7 @@ PACKAGE = "runtime_py"
 # What `runtime_py` imports; a test compares this with its import statements.
 REQUIRED = ("iree-base-runtime", "msgspec", "numpy")
 # Extras of the project that a board may want, too.
-EXTRAS = ("serve", "sign", "wyoming")
+EXTRAS = ("normalise", "serve", "sign", "values", "wyoming")
 
 _README = """# pqrnn-runtime
 

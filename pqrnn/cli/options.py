@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from runtime_py.decode.rejection import MinScore
 
 RunArgument = Annotated[
     Path, typer.Argument(help="Folder of a trained parser, or the name of one in the zoo (`pqrnn zoo list`).")
@@ -55,3 +58,16 @@ FinishOption = Annotated[
     ),
 ]
 RestartOption = Annotated[bool, typer.Option("--restart", help="Throw away a run that is in --out.")]
+
+
+def read_share(text: str | None) -> MinScore | None:
+    """Return the threshold that `--min-score` names."""
+    if text is None or text == "recommended":
+        return text  # type: ignore[return-value]  # the one word that it may be
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0.0 <= share <= 1.0:
+        raise typer.BadParameter(f"{text!r}: expected a number from 0 to 1, or 'recommended'", param_hint="--min-score")
+    return share

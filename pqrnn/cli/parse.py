@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.locate import find_package
-from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, VariantOption
-
-if TYPE_CHECKING:
-    from runtime_py.decode.rejection import MinScore
+from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, VariantOption, read_share
 
 
 @app.command(
@@ -44,6 +42,41 @@ def parse(
     several: Annotated[
         bool, typer.Option("--all", help="A text may hold several commands, as `lights off and lock the door`.")
     ] = False,
+    normalise: Annotated[
+        bool,
+        typer.Option(
+            "--normalise",
+            help="Read numbers, times, durations, temperatures and money from slots with well-known names. "
+            "Needs the extra `normalise`.",
+        ),
+    ] = False,
+    values: Annotated[
+        Path | None,
+        typer.Option(
+            help="Names of slots, texts with their values, and kinds of slots: TOML (also a grammar), or JSON as "
+            "`pqrnn data values` writes it.",
+            show_default=False,
+        ),
+    ] = None,
+    locale: Annotated[
+        str,
+        typer.Option(
+            help="Language of what is normalised, as `de` or `en-US`; by default that which the package's name ends "
+            "with.",
+            show_default=False,
+        ),
+    ] = "",
+    zone: Annotated[
+        str, typer.Option(help="Time zone of moments, as `Europe/Berlin`; by default none.", show_default=False)
+    ] = "",
+    now: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="The time from which *tomorrow* is counted, as `2026-11-25T10:00`; by default now.",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Parse texts with a compiled package: intent and slots, with --json one JSON object a line.
@@ -54,26 +87,16 @@ def parse(
     from runtime_py import Parser
     from runtime_py.streams import texts_to_parse
     from runtime_py.tools.parse_texts import parse_texts
+    from runtime_py.values.files import add_values
 
     with Parser.load(
         find_package(package),
         variant=variant,
         device=device,
         on_long="truncate" if truncate else "error",
-        min_score=_read_share(min_score),
+        min_score=read_share(min_score),
     ) as parser:
-        code = parse_texts(parser, texts_to_parse(text), json, alternatives, several)
+        told = add_values(parser, path=values, normalise=normalise, locale=locale, zone=zone, now=now)
+        code = parse_texts(told, texts_to_parse(text), json, alternatives, several)
     if code:
         raise typer.Exit(code)
-
-
-def _read_share(text: str | None) -> MinScore | None:
-    if text is None or text == "recommended":
-        return text  # type: ignore[return-value]  # the one word that it may be
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0.0 <= share <= 1.0:
-        raise typer.BadParameter(f"{text!r}: expected a number from 0 to 1, or 'recommended'", param_hint="--min-score")
-    return share

@@ -9,13 +9,24 @@ import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.locate import find_package
-from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, VariantOption
+from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, VariantOption, read_share
 
 QueueOption = Annotated[
     int, typer.Option("--queue", min=1, help="Most texts that wait in a process; more are refused at once.")
 ]
 TruncateOption = Annotated[
     bool, typer.Option("--truncate", help="Read what fits of a text that is too long, instead of refusing it.")
+]
+
+
+MinScoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--min-score",
+        help="Reject what is less probable: a number from 0 to 1, or `recommended` for the threshold of the package's "
+        "calibration.",
+        show_default=False,
+    ),
 ]
 
 
@@ -39,6 +50,7 @@ def serve(
     ] = None,
     queue: QueueOption = 1024,
     batch: Annotated[int, typer.Option(min=1, help="Most texts in one request.")] = 256,
+    min_score: MinScoreOption = None,
     truncate: TruncateOption = False,
     variant: VariantOption = None,
     device: DeviceOption = "auto",
@@ -54,7 +66,13 @@ def serve(
 
     require_service(*HTTP_NEEDS)  # before a parser of the zoo is compiled, which takes minutes
     settings = ServiceSettings(
-        package=str(find_package(package)), variant=variant, device=device, truncate=truncate, queue=queue, batch=batch
+        package=str(find_package(package)),
+        variant=variant,
+        device=device,
+        truncate=truncate,
+        min_score=read_share(min_score),
+        queue=queue,
+        batch=batch,
     )
     _end(run_http(settings, host=host, port=port, workers=workers, token_file=token_file, json=json))
 
@@ -69,15 +87,21 @@ def wyoming(
         "tcp://127.0.0.1:10500"
     ),
     language: Annotated[str, typer.Option(help="Language of the first package, if not written before it.")] = "",
-    min_score: Annotated[
-        float, typer.Option("--min-score", min=0.0, max=1.0, help="Least score of an intent that is recognized.")
-    ] = 0.0,
+    min_score: MinScoreOption = None,
     ignore: Annotated[
         list[str] | None, typer.Option(help="An intent that means nothing, and is not recognized. [default: none]")
     ] = None,
     values: Annotated[
-        Path | None, typer.Option(help="What the texts of slots stand for: JSON, as `pqrnn data values` writes it.")
+        Path | None,
+        typer.Option(
+            help="Names of slots, texts with their values, and kinds of slots: TOML, or JSON as `pqrnn data values` "
+            "writes it. SIGHUP reads it again.",
+            show_default=False,
+        ),
     ] = None,
+    several: Annotated[
+        bool, typer.Option("--all", help="A text may hold several commands, as `lights off and lock the door`.")
+    ] = False,
     queue: QueueOption = 1024,
     truncate: TruncateOption = False,
     variant: VariantOption = None,
@@ -86,7 +110,8 @@ def wyoming(
 ) -> None:
     """Answer Home Assistant's Wyoming protocol, until Ctrl-C or SIGTERM.
 
-    `recognize` and `transcript` are answered with `intent` or `not-recognized`, `describe` with the languages. An
+    `recognize` and `transcript` are answered with `intent` or `not-recognized` (with --all, several intents stand
+    between `intents-start` and `intents-stop`), `describe` with the languages. An
     intent such as `HassTurnOn(domain=light)` is sent with that slot beside those of the text. Needs the extra
     `wyoming`.
     """
@@ -99,7 +124,12 @@ def wyoming(
     if language:
         parts[0] = (language, parts[0][1])
     found = [(each, str(find_package(Path(path)))) for each, path in parts]
-    settings = ServiceSettings(package=found[0][1], variant=variant, device=device, truncate=truncate, queue=queue)
-    _end(
-        run_wyoming(found, settings, uri=uri, min_score=min_score, ignored=ignore or ["none"], values=values, json=json)
+    settings = ServiceSettings(
+        package=found[0][1],
+        variant=variant,
+        device=device,
+        truncate=truncate,
+        min_score=read_share(min_score),
+        queue=queue,
     )
+    _end(run_wyoming(found, settings, uri=uri, ignored=ignore or ["none"], values=values, several=several, json=json))

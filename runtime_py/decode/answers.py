@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from runtime_py.values.names import Value
+    from runtime_py.values.readings import Normalised
 
 Outcome = Literal["parsed", "rejected"]
 
@@ -25,7 +26,8 @@ class Slot:
         end: Index of the code point after its last.
         score: Probability that label, beginning and end are right; None from a parser without a calibration. It tells
             no two slots apart.
-        value: What the text stands for, from a parser with names (`Parser.with_values`); None for other slots.
+        value: What the text stands for, from a parser with names or normalised values (`Parser.with_values`); None for
+            other slots.
     """
 
     label: str
@@ -33,7 +35,7 @@ class Slot:
     start: int
     end: int
     score: float | None = field(default=None, compare=False)
-    value: Value | None = None
+    value: Value | Normalised | None = None
 
     def __repr__(self) -> str:
         """Show the fields in order, without their names."""

@@ -5,7 +5,7 @@ import urllib.request
 from os import environ
 from pathlib import Path
 from socket import gethostname
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -30,8 +30,9 @@ class Options(msgspec.Struct):
     """The options of the add-on, as `config.yaml` has them."""
 
     parsers: Annotated[list[ParserOption], msgspec.Meta(min_length=1)]
-    min_score: float = 0.5
+    min_score: float | Literal["recommended"] = 0.5
     values: str | None = None
+    several: bool = False
 
 
 def read_options(path: Path) -> Options:
@@ -41,7 +42,8 @@ def read_options(path: Path) -> Options:
         ServiceError: They cannot be read, or are of another form.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Options)
+        # A form of Home Assistant has one type a field: what is a number or a word arrives as a word.
+        return msgspec.convert(msgspec.json.decode(path.read_bytes()), Options, strict=False)
     except OSError as error:
         raise ServiceError(f"{path}: cannot be read ({error.strerror}).") from error
     except msgspec.DecodeError as error:
@@ -67,11 +69,11 @@ def main(options: Path = OPTIONS, share: Path = SHARE, port: int = PORT) -> int:
             announce(f"tcp://{gethostname()}:{port}", token)
         return run_wyoming(
             packages,
-            ServiceSettings(package=packages[0][1]),
+            ServiceSettings(package=packages[0][1], min_score=chosen.min_score),
             uri=f"tcp://0.0.0.0:{port}",
-            min_score=chosen.min_score,
             ignored=("none",),
             values=share / chosen.values if chosen.values else None,
+            several=chosen.several,
             json=False,
         )
     except ParserError as error:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from runtime_py.decode.answers import Parse
 from runtime_py.decode.tags import TagScheme
@@ -13,6 +13,7 @@ from runtime_py.errors import InputTooLongError, ServiceBusyError
 from runtime_py.parser import Parser
 from runtime_py.service.settings import ServiceSettings
 
+Found = TypeVar("Found")
 Answer = Parse | InputTooLongError
 
 
@@ -27,6 +28,7 @@ def load_parser(settings: ServiceSettings) -> Parser:
         variant=settings.variant,
         device=settings.device,  # type: ignore[arg-type]
         on_long="truncate" if settings.truncate else "error",
+        min_score=settings.min_score,
     )
     parser.warmup()
     return parser
@@ -56,7 +58,7 @@ class Answerer:
         return self._pending
 
     async def answer(self, texts: Sequence[str]) -> tuple[list[Answer], float]:
-        """Return an answer for each text, and the seconds that the parser took for them.
+        """Return a parse of each text, and the seconds that the parser took for them.
 
         A text that is too long has an error in the place of its parse.
 
@@ -64,31 +66,36 @@ class Answerer:
             ServiceBusyError: Too many texts wait already. A request that is larger than the queue is taken when
                 nothing else waits.
         """
-        count = len(texts)
+        return await self.ask(texts, self._parse)
+
+    async def ask(
+        self, texts: Sequence[str], question: Callable[[str], Found], cost: int = 1
+    ) -> tuple[list[Found | InputTooLongError], float]:
+        """Return what something else than a parse answers to each text, and the seconds that it took.
+
+        Args:
+            texts: The texts.
+            question: What answers a text, on the thread of the parser.
+            cost: How many texts in the queue one such answer counts for.
+
+        Raises:
+            ServiceBusyError: As `answer`.
+        """
+        count = len(texts) * cost
         if self._pending and self._pending + count > self._queue:
             raise ServiceBusyError(
                 f"{self._pending} texts wait already, and at most {self._queue} may (--queue). Try again in a second."
             )
         self._pending += count
         # The thread does the counting down where the request is given up meanwhile: the work is done all the same.
-        future = asyncio.get_running_loop().run_in_executor(self._thread, self._answer, tuple(texts))
+        future = asyncio.get_running_loop().run_in_executor(self._thread, _answer_each, tuple(texts), question)
         future.add_done_callback(lambda done: self._release(done, count))
         return await asyncio.shield(future)
 
-    def _release(self, done: asyncio.Future[tuple[list[Answer], float]], count: int) -> None:
+    def _release(self, done: asyncio.Future[Any], count: int) -> None:
         self._pending -= count
         if not done.cancelled():
             done.exception()  # looked at, so that asyncio does not complain where nobody waits any more
-
-    def _answer(self, texts: Sequence[str]) -> tuple[list[Answer], float]:
-        start = time.perf_counter()
-        answers: list[Answer] = []
-        for text in texts:
-            try:
-                answers.append(self._parse(text))
-            except InputTooLongError as error:
-                answers.append(error.with_traceback(None))
-        return answers, time.perf_counter() - start
 
     def close(self) -> None:
         """Wait for what is under way."""
@@ -103,6 +110,19 @@ class Answerer:
     ) -> None:
         """Wait for what is under way."""
         self.close()
+
+
+def _answer_each(
+    texts: Sequence[str], question: Callable[[str], Found]
+) -> tuple[list[Found | InputTooLongError], float]:
+    start = time.perf_counter()
+    answers: list[Found | InputTooLongError] = []
+    for text in texts:
+        try:
+            answers.append(question(text))
+        except InputTooLongError as error:
+            answers.append(error.with_traceback(None))
+    return answers, time.perf_counter() - start
 
 
 def describe_package(parser: Parser) -> dict[str, Any]:

@@ -34,6 +34,12 @@ async def ask(uri: str, text: str, language: str | None = None, patience: float 
                     async with AsyncClient.from_uri(uri) as client:
                         await client.write_event(Transcript(text=text, language=language).event())
                         event = await client.read_event()
+                        intents: list[dict[str, object]] = []
+                        while event is not None and event.type == "intents-start":
+                            inside = await client.read_event()
+                            if inside is None or inside.type == "intents-stop":
+                                return {"type": "intents", "intents": intents}
+                            intents.append(inside.data)
                 except (OSError, ValueError) as error:
                     reason = str(error)
                     if isinstance(error, ValueError):
@@ -50,7 +56,7 @@ async def ask(uri: str, text: str, language: str | None = None, patience: float 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Ask, print, and return the exit code: 0 for an intent, 1 for what is not recognized, 2 for an error."""
+    """Ask, print, and return the exit code: 0 for intents, 1 for what is not recognized, 2 for an error."""
     open_streams()
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -62,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ParserError as error:
         complain(f"error: {error}")
         return 2
-    return {"intent": 0, "not-recognized": 1}.get(str(answer["type"]), 2)
+    return {"intent": 0, "intents": 0, "not-recognized": 1}.get(str(answer["type"]), 2)
 
 
 if __name__ == "__main__":

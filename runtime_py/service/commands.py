@@ -39,9 +39,9 @@ def run_wyoming(
     settings: ServiceSettings,
     *,
     uri: str,
-    min_score: float,
     ignored: Sequence[str],
     values: str | Path | None,
+    several: bool,
     json: bool,
 ) -> int:
     """Serve over Wyoming, and return the exit code.
@@ -50,21 +50,19 @@ def run_wyoming(
         packages: Languages and paths of packages.
         settings: What holds for all of them.
         uri: Where to listen.
-        min_score: Least score of an intent that is recognized.
         ignored: Intents that are not recognized.
-        values: File of what the texts of slots stand for.
+        values: File of names, of texts with their values, and of kinds of slots.
+        several: Whether a text may hold several commands.
         json: Whether the address is announced as JSON.
 
     Raises:
         ParserError: The service cannot be started.
     """
-    from runtime_py.service.slot_values import SlotValues
     from runtime_py.service.wyoming_server import serve_wyoming
 
-    table = SlotValues.load(values) if values is not None else SlotValues({})
     each = [(language, _change(settings, package=path)) for language, path in packages]
     names = ", ".join(Path(path).name for _, path in packages)
-    serve_wyoming(each, uri, _announce(names, json), min_score=min_score, ignored=ignored, values=table)
+    serve_wyoming(each, uri, _announce(names, json), ignored=ignored, values=values, several=several)
     return 0
 
 

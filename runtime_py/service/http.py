@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from runtime_py.errors import InputTooLongError, ParserError, ServiceBusyError
 from runtime_py.parser import Parser
-from runtime_py.service.answering import Answer, Answerer, describe_package, load_parser
+from runtime_py.service.answering import Answer, Answerer, Found, describe_package, load_parser
 from runtime_py.service.messages import (
     BatchRequest,
     ParseRequest,
@@ -30,6 +30,7 @@ from runtime_py.service.messages import (
 from runtime_py.service.metrics import CONTENT_TYPE_LATEST, Metrics
 from runtime_py.service.openapi import describe_service
 from runtime_py.service.settings import VARIABLE, ServiceSettings
+from runtime_py.streaming import HOLD, Partial
 
 _OPEN = ("/health", "/openapi.json")  # told without a token
 _CODES = {404: "no_such_path", 405: "wrong_method"}
@@ -52,6 +53,7 @@ class _Service:
         self.settings = settings
         self.metrics = Metrics()
         self.answerer = Answerer(parser, settings.queue)
+        self._partial = parser.partial
         self._facts = describe_package(parser)
         self._description = describe_service(settings.batch, bool(settings.token))
 
@@ -59,6 +61,7 @@ class _Service:
         table: tuple[tuple[str, str, Handler], ...] = (
             ("/v1/parse", "POST", self.parse),
             ("/v1/parse_batch", "POST", self.parse_batch),
+            ("/v1/partial", "POST", self.partial),
             ("/v1/package", "GET", self.package),
             ("/health", "GET", self.health),
             ("/metrics", "GET", self.figures),
@@ -69,9 +72,12 @@ class _Service:
     async def parse(self, request: Request) -> Response:
         message = read_request(await self._read_body(request), ParseRequest)
         (answer,) = await self._answer([message.text])
-        if isinstance(answer, InputTooLongError):
-            raise RequestError(422, "text_too_long", str(answer))
-        return _Json(answer.to_dict())
+        return self._tell_one(answer)
+
+    async def partial(self, request: Request) -> Response:
+        message = read_request(await self._read_body(request), ParseRequest)
+        (answer,) = await self._count(1, self.answerer.ask([message.text], self._partial, HOLD))
+        return self._tell_one(answer)
 
     async def parse_batch(self, request: Request) -> Response:
         texts = read_request(await self._read_body(request), BatchRequest).texts
@@ -93,17 +99,29 @@ class _Service:
     async def description(self, request: Request) -> Response:
         return _Json(self._description)
 
+    @staticmethod
+    def _tell_one(answer: Answer | Partial) -> Response:
+        if isinstance(answer, InputTooLongError):
+            raise RequestError(422, "text_too_long", str(answer))
+        return _Json(answer.to_dict())
+
     async def _answer(self, texts: Sequence[str]) -> list[Answer]:
+        return await self._count(len(texts), self.answerer.answer(texts))
+
+    async def _count(
+        self, count: int, question: Awaitable[tuple[list[Found | InputTooLongError], float]]
+    ) -> list[Found | InputTooLongError]:
+        """Wait for the answers to so many texts, and put them into the figures."""
         start = time.perf_counter()
         try:
-            answers, seconds = await self.answerer.answer(texts)
+            answers, seconds = await question
         except ServiceBusyError as error:
-            self.metrics.texts.labels("refused").inc(len(texts))
+            self.metrics.texts.labels("refused").inc(count)
             raise RequestError(503, "busy", str(error), {"retry-after": "1"}) from error
         long = sum(isinstance(answer, InputTooLongError) for answer in answers)
-        for outcome, count in (("parsed", len(answers) - long), ("too_long", long)):
-            if count:
-                self.metrics.texts.labels(outcome).inc(count)
+        for outcome, number in (("parsed", len(answers) - long), ("too_long", long)):
+            if number:
+                self.metrics.texts.labels(outcome).inc(number)
         self.metrics.parser_seconds.inc(seconds)
         self.metrics.seconds.observe(time.perf_counter() - start)
         return answers

@@ -43,6 +43,24 @@ class ParseDocument(msgspec.Struct):
     truncated: bool
 
 
+class CandidateDocument(msgspec.Struct):
+    """An intent that can still win, and its probability, were this the whole text."""
+
+    intent: str
+    score: float
+
+
+class PartialDocument(msgspec.Struct):
+    """What the beginning of a text says: intents that can still win, the likeliest first.
+
+    It is settled where the likeliest one is taken to have won.
+    """
+
+    text: str
+    settled: bool
+    candidates: list[CandidateDocument]
+
+
 class Problem(msgspec.Struct):
     """What is wrong with a request: a word for programs, and a sentence for people."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from runtime_py.service.messages import BatchRequest, ParseDocument, ParseRequest, ProblemDocument
+from runtime_py.service.messages import BatchRequest, ParseDocument, ParseRequest, PartialDocument, ProblemDocument
 
 _PROBLEMS = {
     400: "The body is no JSON.",
@@ -25,9 +25,9 @@ def describe_service(batch: int, token: bool) -> dict[str, Any]:
         batch: Most texts in one request.
         token: Whether requests have to bring a token.
     """
-    shapes = (ParseRequest, BatchRequest, ParseDocument, ProblemDocument)
+    shapes = (ParseRequest, BatchRequest, ParseDocument, PartialDocument, ProblemDocument)
     references, components = msgspec.json.schema_components(shapes, ref_template="#/components/schemas/{name}")
-    parse_request, batch_request, parse, problem = references
+    parse_request, batch_request, parse, partial, problem = references
     answers = {
         "type": "array",
         "items": {"anyOf": [parse, problem]},
@@ -42,6 +42,11 @@ def describe_service(batch: int, token: bool) -> dict[str, Any]:
         "paths": {
             "/v1/parse": {"post": _operation("Parse one text", parse, problem, parse_request)},
             "/v1/parse_batch": {"post": _operation("Parse several texts", parses, problem, batch_request)},
+            "/v1/partial": {
+                "post": _operation(
+                    "Say which intents the beginning of a text leaves open", partial, problem, parse_request
+                )
+            },
             "/v1/package": {"get": _operation("What is served", package, problem)},
             "/health": {"get": _open("Whether the service answers", _JSON)},
             "/metrics": {"get": _operation("Figures for Prometheus", {"type": "string"}, problem, kind="text/plain")},

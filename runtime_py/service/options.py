@@ -5,13 +5,19 @@ from collections.abc import Callable
 from typing import Any
 
 
-def add_services(verbs: Any, add_verb: Callable[..., argparse.ArgumentParser], whole: Callable[[str], int]) -> None:
+def add_services(
+    verbs: Any,
+    add_verb: Callable[..., argparse.ArgumentParser],
+    whole: Callable[[str], int],
+    share: Callable[[str], Any],
+) -> None:
     """Add `serve` and `wyoming` to a command line.
 
     Args:
         verbs: The verbs.
         add_verb: What adds one.
         whole: What reads a number of at least 1.
+        share: What reads a probability, or ``recommended``.
     """
     serve = add_verb(
         verbs,
@@ -40,15 +46,21 @@ def add_services(verbs: Any, add_verb: Callable[..., argparse.ArgumentParser], w
     )
     wyoming.add_argument("--language", default="", help="language of the package, or write LANGUAGE=PACKAGE")
     wyoming.add_argument(
-        "--min-score", type=float, default=0.0, metavar="P", help="least score of what is recognized (default 0)"
-    )
-    wyoming.add_argument(
         "--ignore", action="append", metavar="INTENT", help="an intent that is not recognized (default none)"
     )
-    wyoming.add_argument("--values", metavar="FILE", help="what the texts of slots stand for, as JSON")
+    wyoming.add_argument(
+        "--values", metavar="FILE", help="names of slots, texts with their values, kinds of slots: TOML, or JSON"
+    )
+    wyoming.add_argument("--all", action="store_true", help="a text may hold several commands: recognize each of them")
     for verb in (serve, wyoming):
         verb.add_argument(
             "--queue", type=whole, default=1024, metavar="N", help="most texts that wait in a process (default 1024)"
+        )
+        verb.add_argument(
+            "--min-score",
+            type=share,
+            metavar="P",
+            help="least score of what is not rejected, or the threshold that is `recommended` (default: nothing is)",
         )
         verb.add_argument("--truncate", action="store_true", help="read what fits of a text that is too long")
 
@@ -68,6 +80,7 @@ def _serve(options: argparse.Namespace) -> int:
         package=options.package,
         variant=options.variant,
         truncate=options.truncate,
+        min_score=options.min_score,
         queue=options.queue,
         batch=options.batch,
     )
@@ -90,14 +103,18 @@ def _wyoming(options: argparse.Namespace) -> int:
     if options.language:
         packages[0] = (options.language, packages[0][1])
     settings = ServiceSettings(
-        package=packages[0][1], variant=options.variant, truncate=options.truncate, queue=options.queue
+        package=packages[0][1],
+        variant=options.variant,
+        truncate=options.truncate,
+        min_score=options.min_score,
+        queue=options.queue,
     )
     return run_wyoming(
         packages,
         settings,
         uri=options.uri,
-        min_score=options.min_score,
         ignored=options.ignore or ["none"],
         values=options.values,
+        several=options.all,
         json=options.json,
     )

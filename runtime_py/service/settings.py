@@ -4,6 +4,7 @@ import ipaddress
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -23,6 +24,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         variant: Name of a variant; None for the one that fits this machine best.
         device: ``auto``, ``cpu`` or ``gpu``.
         truncate: Whether a text that is too long is read as far as it fits, instead of being refused.
+        min_score: Least score of a parse that is not rejected, or ``recommended`` for the threshold of the package.
         queue: Most texts that wait for the parser of a worker at a time; more are refused at once.
         batch: Most texts in one request.
         body: Most bytes of a request.
@@ -35,6 +37,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     variant: str | None = None
     device: str = "auto"
     truncate: bool = False
+    min_score: float | Literal["recommended"] | None = None
     queue: int = 1024
     batch: int = 256
     body: int = 1 << 20

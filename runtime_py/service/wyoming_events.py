@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,16 @@ from wyoming.asr import Transcript
 from wyoming.error import Error
 from wyoming.event import Event, async_read_event
 from wyoming.info import Attribution, Describe, Info, IntentModel, IntentProgram
-from wyoming.intent import Entity, Intent, NotRecognized, Recognize
+from wyoming.intent import Entity, Intent, IntentsStart, IntentsStop, NotRecognized, Recognize
 from wyoming.ping import Ping, Pong
 from wyoming.server import AsyncEventHandler
 
-from runtime_py.decode.answers import Parse
+from runtime_py.decode.answers import Parse, Slot
 from runtime_py.errors import InputTooLongError, ParserError, ServiceBusyError
 from runtime_py.service.answering import Answerer
 from runtime_py.service.intent_names import split_intent
-from runtime_py.service.slot_values import SlotValues
+from runtime_py.values.names import Value
+from runtime_py.values.readings import Normalised, number_in_digits
 
 _ATTRIBUTION = Attribution(name="pqrnn", url="https://github.com/rhasspy/wyoming")
 _logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class BadEventError(Exception):
     """A client sent what is no event, or too much of it; nothing more can be read from it."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Recognizer:
     """A parser of one language, or of any.
 
@@ -37,11 +38,13 @@ class Recognizer:
         name: Name of the package.
         language: Its language, as ``de`` or ``de-CH``; empty where it was not said.
         answerer: What answers texts.
+        parse: Gives the parses of a text: one, or one of each command. It may be exchanged while clients are served.
     """
 
     name: str
     language: str
     answerer: Answerer
+    parse: Callable[[str], list[Parse]]
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,12 @@ class WyomingPolicy:
     """What the service decides beside the parser.
 
     Attributes:
-        min_score: Least score of an intent; what is below is not recognized.
         ignored: Intents that mean that nothing was meant; they are not recognized.
-        values: What the texts of slots stand for.
         most: Most bytes of an event.
         patience: Seconds that a client may be silent.
     """
 
-    min_score: float
     ignored: frozenset[str]
-    values: SlotValues
     most: int
     patience: float
 
@@ -122,7 +121,7 @@ def make_info(recognizers: Mapping[str, Recognizer], version: str) -> Info:
 
 
 class WyomingHandler(AsyncEventHandler):
-    """Answers the events of one client, each with one event."""
+    """Answers the events of one client, each with one event; a sentence of several commands with one of each."""
 
     def __init__(
         self,
@@ -183,32 +182,33 @@ class WyomingHandler(AsyncEventHandler):
         elif Ping.is_type(event.type):
             await self.write_event(Pong(text=event.data.get("text")).event())
         elif Recognize.is_type(event.type) or Transcript.is_type(event.type):
-            await self.write_event(await self._recognize(event))
+            for answer in await self._recognize(event):
+                await self.write_event(answer)
         else:
             said = f"events of the type {event.type[:64]!r} are not served; expected recognize, transcript or describe."
             await self.write_event(Error(text=said, code="unknown-event").event())
         return True
 
-    async def _recognize(self, event: Event) -> Event:
+    async def _recognize(self, event: Event) -> list[Event]:
         text, context = event.data.get("text"), event.data.get("context")
         if not isinstance(text, str):
-            return Error(text=f"the data of {event.type!r} have no text.", code="bad-event").event()
+            return [Error(text=f"the data of {event.type!r} have no text.", code="bad-event").event()]
         if context is not None and not isinstance(context, dict):
-            return Error(text=f"the context of {event.type!r} is no object.", code="bad-event").event()
+            return [Error(text=f"the context of {event.type!r} is no object.", code="bad-event").event()]
         language = event.data.get("language") or (context or {}).get("language")
         recognizer = self._choose(language)
         if recognizer is None:
             said = f"no parser reads {language!r}; there are {', '.join(self._recognizers)}."
-            return NotRecognized(text=said, context=context).event()
+            return [NotRecognized(text=said, context=context).event()]
         try:
-            (answer,), _ = await recognizer.answerer.answer([text])
+            (answer,), _ = await recognizer.answerer.ask([text], recognizer.parse)
         except ServiceBusyError as error:
-            return NotRecognized(text=str(error), context=context).event()
+            return [NotRecognized(text=str(error), context=context).event()]
         except ParserError as error:
             _logger.error("%s: %s", recognizer.name, error)
-            return NotRecognized(text=str(error), context=context).event()
+            return [NotRecognized(text=str(error), context=context).event()]
         if isinstance(answer, InputTooLongError):
-            return NotRecognized(text=str(answer), context=context).event()
+            return [NotRecognized(text=str(answer), context=context).event()]
         return self._tell(answer, context)
 
     def _choose(self, language: object) -> Recognizer | None:
@@ -223,11 +223,32 @@ class WyomingHandler(AsyncEventHandler):
                 return parsers[key]
         return None
 
-    def _tell(self, parse: Parse, context: dict[str, Any] | None) -> Event:
-        policy = self._policy
-        if parse.intent in policy.ignored or parse.score < policy.min_score:
-            return NotRecognized(context=context).event()
-        name, fixed = split_intent(parse.intent)
-        entities = [Entity(name=slot.label, value=policy.values.resolve(slot.label, slot.text)) for slot in parse.slots]
-        entities += [Entity(name=label, value=value) for label, value in fixed.items()]
-        return Intent(name=name, entities=entities, context=context).event()
+    def _tell(self, parses: list[Parse], context: dict[str, Any] | None) -> list[Event]:
+        """Return the events of a sentence: all of its commands, or none where one of them was not recognized."""
+        if any(parse.intent in self._policy.ignored or parse.outcome == "rejected" for parse in parses):
+            return [NotRecognized(context=context).event()]
+        intents = [make_intent(parse, context).event() for parse in parses]
+        if len(intents) == 1:
+            return intents
+        return [IntentsStart(context=context).event(), *intents, IntentsStop(context=context).event()]
+
+
+def make_intent(parse: Parse, context: dict[str, Any] | None) -> Intent:
+    """Return a parse as the protocol has it; slots within the intent's name stand beside those of the text."""
+    name, fixed = split_intent(parse.intent)
+    entities = [Entity(name=slot.label, value=tell_value(slot)) for slot in parse.slots]
+    entities += [Entity(name=label, value=value) for label, value in fixed.items()]
+    return Intent(name=name, entities=entities, context=context)
+
+
+def tell_value(slot: Slot) -> str | int | float:
+    """Return what a slot stands for: what is known of it, else a number in digits, else its text.
+
+    Of several readings the likeliest is told, since the protocol has room for one.
+    """
+    if isinstance(slot.value, Value) and slot.value.id is not None:
+        return slot.value.id
+    if isinstance(slot.value, Normalised) and slot.value.readings:
+        return slot.value.readings[0].value
+    number = number_in_digits(slot.text)
+    return slot.text if number is None else number

@@ -1,6 +1,7 @@
 """Running the Wyoming service."""
 
 import asyncio
+import functools
 import logging
 import signal
 import socket
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from runtime_py.errors import ServiceError
+from runtime_py.assistant import Assistant
+from runtime_py.decode.answers import Parse
+from runtime_py.errors import ParserError, ServiceError
 from runtime_py.service.answering import Answerer, load_parser
 from runtime_py.service.http_server import bind_socket, stop_signals_set_aside
 from runtime_py.service.settings import WYOMING_NEEDS, ServiceSettings, require_service
-from runtime_py.service.slot_values import SlotValues
+from runtime_py.values.files import load_values
 
 if TYPE_CHECKING:
     from wyoming.info import Info
@@ -81,22 +84,26 @@ def serve_wyoming(
     uri: str,
     on_ready: Callable[[str], None],
     *,
-    min_score: float = 0.0,
     ignored: Sequence[str] = ("none",),
-    values: SlotValues | None = None,
+    values: str | Path | None = None,
+    several: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM; what is being answered then is answered first.
+
+    SIGHUP reads the file of values again.
 
     Args:
         packages: Languages with what to serve; an empty language stands for any.
         uri: Where to listen: ``tcp://HOST:PORT`` or ``unix://PATH``.
         on_ready: Is told the address, once clients are taken.
-        min_score: Least score of an intent that is recognized.
         ignored: Intents that are not recognized.
-        values: What the texts of slots stand for.
+        values: File of names, of texts with their values, and of kinds of slots (`runtime_py.values.files`).
+        several: Whether a text may hold several commands.
 
     Raises:
         ServiceError: Something is not installed, a language comes twice, or the address cannot be had.
+        ValuesError: The file of values cannot be read, or names slots that a parser lacks.
+        CalibrationMissingError: A text may hold several commands, and a package cannot tell.
         ParserError: A package cannot be loaded.
     """
     require_service(*WYOMING_NEEDS)
@@ -104,8 +111,9 @@ def serve_wyoming(
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     most = packages[0][1].body
-    policy = WyomingPolicy(min_score, frozenset(ignored), values or SlotValues({}), most, _SILENCE)
+    policy = WyomingPolicy(frozenset(ignored), most, _SILENCE)
     recognizers: dict[str, Recognizer] = {}
+    makers: dict[str, Callable[[], Callable[[str], list[Parse]]]] = {}
     with ExitStack() as stack:
         for language, settings in packages:
             key = language.replace("_", "-").casefold()
@@ -113,14 +121,57 @@ def serve_wyoming(
                 raise ServiceError(f"{settings.package}: the language {language!r} comes twice; say LANGUAGE=PACKAGE.")
             parser = stack.enter_context(load_parser(settings))
             answerer = stack.enter_context(Answerer(parser, settings.queue))
-            recognizers[key] = Recognizer(parser.manifest.name, language, answerer)
+            if several:
+                parser.parse_all("")  # what cannot be is said before a client is served
+            make = functools.partial(make_parse, parser, language, values, several)
+            recognizers[key] = Recognizer(parser.manifest.name, language, answerer, make())
+            makers[key] = make
         listener, address = bind_uri(uri)
         stack.callback(listener.close)
         if listener.family == socket.AF_UNIX:
             stack.callback(Path(listener.getsockname()).unlink, missing_ok=True)
         stack.enter_context(stop_signals_set_aside())
         clients = Clients(recognizers, make_info(recognizers, _version()), policy)
-        asyncio.run(_serve(listener, clients, packages[0][1].patience, lambda: on_ready(address)))
+        asyncio.run(
+            _serve(
+                listener,
+                clients,
+                packages[0][1].patience,
+                lambda: on_ready(address),
+                lambda: exchange_parses(recognizers, makers),
+            )
+        )
+
+
+def make_parse(
+    parser: Assistant, language: str, values: str | Path | None, several: bool
+) -> Callable[[str], list[Parse]]:
+    """Return what gives the parses of a text, by a parser that knows what a file of values says.
+
+    Args:
+        parser: The parser.
+        language: Its language, or empty.
+        values: The file, or None.
+        several: Whether a text may hold several commands.
+
+    Raises:
+        ValuesError: The file cannot be read, or names slots that the parser lacks.
+    """
+    told = parser if values is None else load_values(values).give(parser, locale=language)
+    return told.parse_all if several else lambda text: [told(text)]
+
+
+def exchange_parses(
+    recognizers: "Mapping[str, Recognizer]", makers: Mapping[str, Callable[[], Callable[[str], list[Parse]]]]
+) -> None:
+    """Take what the file of values says now; one that is wrong changes nothing, and is logged."""
+    try:
+        made = {key: make() for key, make in makers.items()}
+    except ParserError as error:
+        _logger.error("the values stay as they were: %s", error)
+        return
+    for key, parse in made.items():
+        recognizers[key].parse = parse
 
 
 def _version() -> str:
@@ -193,9 +244,16 @@ async def serve_clients(
         await clients.dismiss(patience)
 
 
-async def _serve(listener: socket.socket, clients: Clients, patience: float, on_ready: Callable[[], None]) -> None:
+async def _serve(
+    listener: socket.socket,
+    clients: Clients,
+    patience: float,
+    on_ready: Callable[[], None],
+    on_change: Callable[[], None],
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, on_change)
     await serve_clients(listener, clients, patience, stop, on_ready)

@@ -4,16 +4,16 @@ from collections.abc import Iterable
 
 import msgspec
 
+from runtime_py.assistant import Assistant
 from runtime_py.decode.answers import encode_text
 from runtime_py.errors import InputTooLongError
-from runtime_py.parser import Parser
 from runtime_py.streams import complain, write_line
 from runtime_py.terminal import printable_json
 from runtime_py.tools.presentation import commands_line, parse_line, parse_text
 
 
 def parse_texts(
-    parser: Parser, texts: Iterable[tuple[str, bytes]], json: bool, alternatives: int = 0, several: bool = False
+    parser: Assistant, texts: Iterable[tuple[str, bytes]], json: bool, alternatives: int = 0, several: bool = False
 ) -> int:
     """Write an answer for each text to standard output, and return the exit code.
 

@@ -12,7 +12,7 @@ import msgspec
 from runtime_py.terminal import printable, printable_json
 
 if TYPE_CHECKING:
-    from runtime_py.decode.answers import Parse
+    from runtime_py.decode.answers import Parse, Slot
     from runtime_py.tools.bench import BenchResult
     from runtime_py.tools.check import CheckResult
     from runtime_py.tools.full_check import FullCheck
@@ -54,10 +54,15 @@ def parse_text(parse: "Parse") -> str:
     """Return a parse for people: the intent, and below it a line for each slot."""
     cut = "  (text cut)" if parse.truncated else ""
     rejected = "  rejected" if parse.outcome == "rejected" else ""
-    slots = [f"    {slot.label}: {slot.text}  [{slot.start}:{slot.end}]" for slot in parse.slots]
+    slots = [f"    {slot.label}: {slot.text}  [{slot.start}:{slot.end}]{_value_text(slot)}" for slot in parse.slots]
     others = [f"    or {other.intent}  {other.score:.2f}" for other in parse.alternatives[1:]]
     lines = [f"{parse.intent}  {parse.score:.2f}{rejected}{cut}  {parse.text}", *slots, *others]
     return "\n".join(map(printable, lines))
+
+
+def _value_text(slot: "Slot") -> str:
+    """Return what a slot stands for, behind an arrow; nothing for a slot of which that is not asked."""
+    return "" if slot.value is None else f"  → {slot.value}"
 
 
 def full_check_document(result: "FullCheck") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Id = str | int | float
 How = Literal["exact", "folded", "near", "unresolved"]
 
 LEAST = 0.75  # similarity of a name that counts as near
@@ -38,10 +39,15 @@ class Value:
         nearest: Names that are most like an unresolved text, the nearest first.
     """
 
-    id: str | None
+    id: Id | None
     name: str
     how: How
     nearest: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Show the id, or what is nearest."""
+        nearest = f", nearest {', '.join(self.nearest)}" if self.nearest else ""
+        return f"unresolved{nearest}" if self.id is None else str(self.id)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, ready for JSON."""
@@ -81,7 +87,7 @@ class Names:
 
     __slots__ = ("_exact", "_folded", "_keys")
 
-    def __init__(self, names: Iterable[str] | Mapping[str, Iterable[str]]) -> None:
+    def __init__(self, names: Iterable[str] | Mapping[Any, Iterable[str]]) -> None:
         """Take the names.
 
         Args:
@@ -92,8 +98,8 @@ class Names:
             if isinstance(names, Mapping)
             else [(name, name) for name in names]
         )
-        self._exact: dict[str, tuple[str, str]] = {}
-        self._folded: dict[str, dict[str, str]] = {}  # for each folded name, ids and the name of each
+        self._exact: dict[str, tuple[Id, str]] = {}
+        self._folded: dict[str, dict[Id, str]] = {}  # for each folded name, ids and the name of each
         for id, name in pairs:
             self._exact.setdefault(name, (id, name))
             if key := fold(name):
@@ -105,8 +111,8 @@ class Names:
         """The names as `fold` writes them."""
         return self._keys
 
-    def resolve(self, text: str) -> Value:
-        """Return what a slot's text stands for."""
+    def resolve(self, text: str, near: bool = True) -> Value:
+        """Return what a slot's text stands for; one that is nearly a name, if such are wanted."""
         if text in self._exact:
             return Value(*self._exact[text], "exact")
         words = fold_words(text)
@@ -120,7 +126,7 @@ class Names:
                 return Value(*next(iter(owners.items())), "folded")
             if owners:  # two have the same name
                 return Value(None, "", "unresolved", tuple(owners.values())[:_NEAREST])
-        return self._resolve_near(keys)
+        return self._resolve_near(keys) if near else Value(None, "", "unresolved")
 
     def _resolve_near(self, keys: list[str]) -> Value:
         ranked = sorted(

@@ -9,7 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from tiny_package import write_package
+from typer.testing import CliRunner
 
+from pqrnn.cli.running import app
 from runtime_py import Parser
 from runtime_py.cli import main
 from runtime_py.decode.calibration import SUMMARY, Calibration, RightModel, ScopeModel, SlotModel, Threshold
@@ -79,6 +81,18 @@ def test_a_package_without_calibration_says_what_to_do(tiny_path: Path) -> None:
         Parser.load(tiny_path, min_score=2)
 
 
+def test_the_beginning_of_a_text_leaves_open_what_the_whole_text_may_be(calibrated: Path) -> None:
+    words = ["wake", "me", "at", "seven", "and", "play", "some", "jazz"]
+    with Parser.load(calibrated) as parser:
+        partials = [parser.partial(" ".join(words[:end])) for end in range(len(words) + 1)]
+        assert set(partials[0].candidates) == set(parser.manifest.labels.intents)
+        assert not partials[0].settled
+        first = parser(" ".join(words), alternatives=1).alternatives[0].intent
+        assert first in partials[-1].candidates
+        label = parser.manifest.labels.tags[1].partition("-")[2]
+        assert parser.with_values({label: ["Jazz"]}).partial("play some") == parser.partial("play some")
+
+
 def test_names_are_known_at_run_time(calibrated: Path) -> None:
     with Parser.load(calibrated) as parser:
         plain = parser("play some jazz")
@@ -93,6 +107,29 @@ def test_names_are_known_at_run_time(calibrated: Path) -> None:
         assert parser("play some jazz") == plain
         with pytest.raises(ValuesError, match="no slot of this parser"):
             parser.with_values({"nothing": ["x"]})
+
+
+def test_values_are_normalised_for_both_command_lines(
+    calibrated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Parser.load(calibrated) as parser:
+        (slot, *_) = parser("play some jazz").slots
+        told = parser.with_values(normalise={slot.label: "number"}, locale="en")
+        assert told("play some jazz").slots[0].value.readings == ()
+        with pytest.raises(ValuesError, match="--locale en"):
+            parser.with_values(normalise=True)
+    path = tmp_path / "values.toml"
+    path.write_text(f'locale = "de"\n[kinds]\n"{slot.label}" = "number"\n[texts."{slot.label}"]\n"{slot.text}" = 3\n')
+    options = ["parse", str(calibrated), "--values", str(path), "--now", "2026-11-25T10:00"]
+    assert main([*options, "--json", "play some jazz"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["slots"][0]["value"] == {"id": 3, "name": slot.text, "how": "exact"}
+    assert main([*options, "play some jazz"]) == 0
+    board = capsys.readouterr().out
+    assert f"{slot.label}: {slot.text}  [{slot.start}:{slot.end}]  → 3" in board
+    assert CliRunner().invoke(app, [*options, "play some jazz"]).output == board
+    assert main(["parse", str(calibrated), "--zone", "Europe/Berlin", "jazz"]) == 2
+    assert "--normalise" in capsys.readouterr().err
 
 
 def test_the_command_line_of_a_board_has_the_same_options(calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,7 +97,9 @@ def test_home_assistant_is_answered_as_a_parser_does(tiny_path: Path, tmp_path: 
     from wyoming.info import Describe, Info
     from wyoming.intent import Intent, Recognize
 
-    arguments = ("wyoming", f"en={tiny_path}", "--uri", f"unix://{tmp_path / 'socket'}", "--ignore", "nothing")
+    values = tmp_path / "house.toml"
+    arguments = ["wyoming", f"en={tiny_path}", "--uri", f"unix://{tmp_path / 'socket'}", "--ignore", "nothing"]
+    arguments += ["--values", str(values), "--min-score", "0"]
 
     async def ask(address: str) -> tuple[Info, Intent]:
         async with AsyncClient.from_uri(address) as client:
@@ -109,13 +111,22 @@ def test_home_assistant_is_answered_as_a_parser_does(tiny_path: Path, tmp_path: 
             assert intent is not None
             return Info.from_event(info), Intent.from_event(intent)
 
-    with Parser.load(tiny_path) as parser, _service("pqrnn", *arguments) as (process, address):
-        info, intent = asyncio.run(asyncio.wait_for(ask(address), 60))
+    with Parser.load(tiny_path) as parser:
         parse = parser(_TEXT)
+    slot = parse.slots[0]
+    values.write_text("# nothing yet")
+    with _service("pqrnn", *arguments) as (process, address):
+        info, intent = asyncio.run(asyncio.wait_for(ask(address), 60))
         assert info.intent[0].models[0].languages == ["en"]
         assert intent.name == parse.intent
         assert [(each.name, each.value) for each in intent.entities] == [
             (slot.label, slot.text) for slot in parse.slots
         ]
+        values.write_text(f'[texts."{slot.label}"]\n"{slot.text.upper()}" = 7\n')
+        process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 60
+        while intent.entities[0].value == slot.text and time.monotonic() < end:
+            _, intent = asyncio.run(asyncio.wait_for(ask(address), 60))
+        assert intent.entities[0].value == 7
         assert _end(process, signal.SIGTERM) == ""
     assert not (tmp_path / "socket").exists()

@@ -49,6 +49,9 @@ digits: ``pad = 2`` writes ``05``) and ``digits`` (ten characters to write with,
 
 ``[intents]``: ``name = ["sentence template", ...]``.
 
+``[kinds]``, if texts of slots are to be read as numbers or times: ``slot = "percent"``, one of the kinds of
+:mod:`runtime_py.values.readings`; ``--values FILE`` of ``pqrnn parse`` takes them from here.
+
 Any entry may be written ``{ text = "...", weight = 3 }`` (a range: ``weight = 3`` among its keys), to be drawn three
 times as often as its neighbours. A list, a rule and the intents must not lead back to themselves, and neither a
 sentence nor a list value may come out empty.

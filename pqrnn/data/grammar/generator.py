@@ -52,6 +52,7 @@ class Grammar:
         sentences: The templates, in the order of the file.
         definitions: The lists and rules.
         unused: Lists and rules that no sentence reaches, as ``list 'x'`` or ``rule 'y'``.
+        kinds: What slots hold, for those whose texts can be normalised, as ``{"level": "percent"}``.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Grammar:
     sentences: tuple[Sentence, ...]
     definitions: Definitions
     unused: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
     _analysis: Analysis = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

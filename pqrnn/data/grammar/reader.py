@@ -16,8 +16,9 @@ from pqrnn.data.grammar.generator import Grammar, Sentence
 from pqrnn.data.grammar.nodes import Choice, ListRef, Node, Number, Permutation, Sequence
 from pqrnn.data.grammar.template import NAME, parse_template
 from runtime_py.bounded_files import read_bounded
+from runtime_py.values.readings import KINDS
 
-_SECTIONS = ("locale", "lists", "rules", "intents")
+_SECTIONS = ("locale", "kinds", "lists", "rules", "intents")
 _ENTRY_KEYS = ("text", "weight")
 _RANGE_KEYS = ("from", "to", "step", "template", "pad", "digits", "weight")
 _RANGE_VARIABLE = "n"
@@ -266,7 +267,7 @@ class _GrammarReader:
             if kind == "list":
                 self.check_not_empty(analysis, found.entries, "a list value that can be empty")
         self.check_not_empty(analysis, [entry for _, entry in sentences], "a sentence that can be empty")
-        return Grammar(
+        grammar = Grammar(
             name=self.name,
             locale=locale,
             sentences=tuple(
@@ -275,7 +276,20 @@ class _GrammarReader:
             ),
             definitions=definitions,
             unused=self.find_unused(sentences),
+            kinds={slot: str(kind) for slot, kind in self.table("kinds").items()},
         )
+        self.check_kinds(grammar)
+        return grammar
+
+    def check_kinds(self, grammar: Grammar) -> None:
+        labels = grammar.labels
+        for slot, kind in self.table("kinds").items():
+            line = self.find_key("kind", slot)
+            if slot not in labels:
+                near = did_you_mean(slot, labels)
+                self.fail(f"kind of {slot!r}: no such slot{near}; expected one of {', '.join(labels) or 'none'}", line)
+            if kind not in KINDS:
+                self.fail(f"kind of {slot!r} is {kind!r}; expected one of {', '.join(KINDS)}", line)
 
     def check_reference(self, entry: _Entry, name: str, start: int, end: int, kind: str) -> None:
         if (kind, name) in self.definitions:

@@ -17,9 +17,10 @@ import compile.packaging.wheel as wheels
 from compile.support.errors import DeployError
 
 _ROOT = Path(__file__).parents[4]
-# Imported only for packages that read subwords, for signatures, and by services, with a word about what to install; and
-# where it is there, as it is quicker.
+# Imported only for packages that read subwords, for signatures, for values that are normalised, and by services, with a
+# word about what to install; and where it is there, as it is quicker.
 _OPTIONAL = {"tokenizers", "cryptography", "prometheus_client", "rapidfuzz", "starlette", "uvicorn", "wyoming"}
+_OPTIONAL |= {"dateparser", "unicode_rbnf"}
 _DISTRIBUTIONS = {"iree": "iree-base-runtime", "msgspec": "msgspec", "numpy": "numpy"}
 
 

@@ -447,6 +447,11 @@ _LISTS = '[lists]\nroom = ["kitchen"]\n[rules]\nask = "please"\n'
         ("", "no sentences; expected an [intents] section"),
         ("[intent]\na = 'x'", "unknown section 'intent' (did you mean 'intents'?)"),
         ("intents = 3", "'intents' is a number; expected a section"),
+        ("kinds = 3\n[intents]\na = 'x'", "'kinds' is a number; expected a section"),
+        ("[kinds]\nl = 'number'\n[intents]\na = 'x'", "g.toml:2: kind of 'l': no such slot; expected one of none"),
+        ("[kinds]\nll = 'x'\n[lists]\nl = ['v']\n[intents]\na = '{l}'", "no such slot (did you mean 'l'?)"),
+        ("[kinds]\nl = 'size'\n[lists]\nl = ['v']\n[intents]\na = '{l}'", "is 'size'; expected one of number"),
+        ("[kinds]\nl = 3\n[lists]\nl = ['v']\n[intents]\na = '{l}'", "kind of 'l' is 3; expected one of number"),
         ("locale = 3", "'locale' is 3"),
         ("[intents]\na = 3", "g.toml:2: intent 'a' is a number; expected \"a template\""),
         ("[intents]\na = []", "g.toml:2: intent 'a' is empty; expected at least one sentence"),
@@ -532,3 +537,9 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"a = '\xe9'")
     with pytest.raises(GrammarError, match=r"latin\.toml: byte 5 is not UTF-8"):
         load_grammar(tmp_path / "latin.toml")
+
+
+def test_a_grammar_says_what_its_slots_hold() -> None:
+    text = "[kinds]\nsize = 'percent'\n[lists]\nl = ['half', 'full']\n[intents]\na = 'to {l:size}'"
+    assert parse_grammar(text).kinds == {"size": "percent"}
+    assert parse_grammar("[intents]\na = 'x'").kinds == {}

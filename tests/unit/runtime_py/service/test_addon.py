@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ def test_the_options_of_the_configuration_are_those_that_are_read(tmp_path: Path
     options = addon_start.read_options(path)
     assert [(each.language, each.package) for each in options.parsers] == [("en", "home-en.pqrnn")]
     assert options.min_score == 0.5
+    assert re.fullmatch(config["schema"]["min_score"][len("match(") : -1], "recommended")
+    path.write_text(json.dumps(config["options"] | {"min_score": "recommended"}))
+    assert addon_start.read_options(path).min_score == "recommended"
+    path.write_text(json.dumps(config["options"] | {"min_score": 0.25}))  # as older versions wrote it
+    assert addon_start.read_options(path).min_score == 0.25
     assert list(config["ports"]) == [f"{addon_start.PORT}/tcp"]
     assert config["discovery"] == ["wyoming"]
 

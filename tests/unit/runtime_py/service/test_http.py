@@ -72,6 +72,52 @@ def test_a_batch_is_answered_in_order_and_long_texts_in_their_places(port: int) 
     assert parses[1]["error"]["code"] == "text_too_long"
 
 
+def test_the_beginning_of_a_text_says_which_intents_can_still_win(port: int) -> None:
+    texts = ["", "wake", "wake play", "play wake wake wake", "play wake wake wake wake wake wake"]
+    answers = [_ask(port, "/v1/partial", {"text": text}) for text in texts]
+    assert [answer.document for answer in answers] == [FakeParser().partial(text).to_dict() for text in texts]
+    assert [answer.document["settled"] for answer in answers] == [False, False, False, False, True]
+    assert [each["intent"] for each in answers[3].document["candidates"]] == ["alarm", "music"]
+    schemas = _ask(port, "/openapi.json").document["components"]["schemas"]
+    assert set(schemas["PartialDocument"]["properties"]) == set(answers[0].document)
+    assert set(schemas["CandidateDocument"]["properties"]) == set(answers[0].document["candidates"][0])
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "invalid_json"),
+        (b'{"texts": ["a"]}', 422, "invalid_request"),
+        (b'{"text": 7}', 422, "invalid_request"),
+        (b'{"text": "' + b"x" * (LONGEST + 1) + b'"}', 422, "text_too_long"),
+        (b'{"text": "boom"}', 500, "failed"),
+    ],
+)
+def test_a_bad_beginning_is_answered_with_what_is_wrong(port: int, body: bytes, status: int, code: str) -> None:
+    answer = _ask(port, "/v1/partial", body)
+    assert (answer.status, answer.code) == (status, code)
+    assert _ask(port, "/v1/partial", {"text": "a"}).status == 200
+    assert _ask(port, "/v1/partial").status == 405
+
+
+def test_a_beginning_takes_its_place_in_the_queue_and_in_the_figures() -> None:
+    parser = FakeParser()
+    with http_service(parser, queue=4) as port:
+        waiting: list[_Answer] = []
+        thread = threading.Thread(target=lambda: waiting.append(_ask(port, "/v1/partial", {"text": "wait"})))
+        thread.start()
+        assert parser.entered.wait(60)
+        assert _ask(port, "/health").document["pending"] == 4  # as many as it costs
+        refused = _ask(port, "/v1/partial", {"text": "a"})
+        parser.go_on.set()
+        thread.join()
+        assert (refused.status, refused.code, waiting[0].status) == (503, "busy", 200)
+        assert _ask(port, "/health").document["pending"] == 0
+        lines = _ask(port, "/metrics").body.decode().splitlines()
+    assert 'pqrnn_requests_total{route="/v1/partial",status="200"} 1.0' in lines
+    assert 'pqrnn_texts_total{outcome="parsed"} 1.0' in lines
+
+
 @settings(max_examples=30)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_any_text_arrives_as_it_was_sent(port: int, text: str) -> None:
@@ -82,7 +128,7 @@ def test_any_text_arrives_as_it_was_sent(port: int, text: str) -> None:
 def test_facts_health_and_description(port: int, parser: FakeParser) -> None:
     facts = _ask(port, "/v1/package").document
     assert facts["intents"] == ["alarm", "music"]
-    assert facts["slots"] == ["time"]
+    assert facts["slots"] == ["what"]
     assert facts["longest_text"] == {"bytes": 128, "words": 16}
     assert _ask(port, "/health").document["status"] == "ok"
     document = _ask(port, "/openapi.json").document

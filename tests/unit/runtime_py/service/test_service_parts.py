@@ -1,4 +1,4 @@
-"""Parts of the services that need no socket: settings, tokens, names of intents, values of slots."""
+"""Parts of the services that need no socket: settings, tokens, names of intents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from runtime_py.errors import ServiceError
 from runtime_py.service.http_server import bind_socket
 from runtime_py.service.intent_names import join_intent, split_intent
 from runtime_py.service.settings import is_loopback, read_token, require_service
-from runtime_py.service.slot_values import SlotValues
 from runtime_py.service.wyoming_server import bind_uri, split_language
 
 _NAMES = st.text(st.characters(exclude_characters="()=,", exclude_categories=["Z", "C"]), min_size=1, max_size=8)
@@ -62,23 +61,6 @@ def test_a_token_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatc
 def test_what_is_not_installed_is_named_with_its_extra() -> None:
     with pytest.raises(ServiceError, match=r"no_such_module.*pqrnn\[serve\]"):
         require_service("serve", "sys", "no_such_module")
-
-
-def test_values_are_found_whatever_their_case_and_spaces() -> None:
-    values = SlotValues({"level": {"Voll  aufgedreht": 100, "Straße": "road"}})
-    assert values.resolve("level", "voll aufgedreht") == 100
-    assert values.resolve("level", "STRASSE") == "road"
-    assert values.resolve("other", "voll aufgedreht") == "voll aufgedreht"
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"a": 1}', '{"a": {"b": []}}', "\xff"])
-def test_a_file_of_values_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
-    path = tmp_path / "values.json"
-    path.write_text(text, encoding="latin-1")
-    with pytest.raises(ServiceError, match=r"values\.json"):
-        SlotValues.load(path)
-    with pytest.raises(ServiceError, match="No such file"):
-        SlotValues.load(tmp_path / "nowhere")
 
 
 def test_languages_stand_before_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

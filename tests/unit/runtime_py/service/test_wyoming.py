@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,24 +19,26 @@ from wyoming.client import AsyncTcpClient
 from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.info import Describe, Info
-from wyoming.intent import Intent, NotRecognized, Recognize
+from wyoming.intent import Intent, IntentsStart, NotRecognized, Recognize
 from wyoming.ping import Ping, Pong
 
-from runtime_py.errors import ServiceError
+from runtime_py.decode.answers import Parse
+from runtime_py.errors import ServiceError, ValuesError
 from runtime_py.service.ask import ask, main
 from runtime_py.service.http_server import bind_socket
-from runtime_py.service.slot_values import SlotValues
+from runtime_py.service.wyoming_server import exchange_parses, make_parse
 
 
 @pytest.fixture(scope="module")
 def parsers() -> dict[str, FakeParser]:
-    return {"de": FakeParser(), "en-GB": FakeParser()}
+    return {"de": FakeParser(min_score=0.6), "en-GB": FakeParser(min_score=0.6)}
 
 
 @pytest.fixture(scope="module")
-def port(parsers: dict[str, FakeParser]) -> Iterator[int]:
-    values = SlotValues({"what": {"alle Jalousien": "blind", "half": 50}})
-    with wyoming_service(parsers, queue=4, values=values, min_score=0.6) as port:
+def port(parsers: dict[str, FakeParser], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    values = tmp_path_factory.mktemp("values") / "values.json"
+    values.write_text('{"what": {"alle Jalousien": "blind", "half": 50}, "of_another_parser": {"x": 1}}')
+    with wyoming_service(parsers, queue=4, values=values) as port:
         yield port
 
 
@@ -113,6 +117,99 @@ def test_slots_that_are_part_of_the_intent_are_sent_beside_those_of_the_text(por
 def test_numbers_in_digits_are_numbers(port: int, text: str, value: object) -> None:
     (answer,) = _ask(port, Recognize(text=f"dim {text}").event())
     assert Intent.from_event(answer).entities[0].value == value
+
+
+_VALUES = """
+[kinds]
+what = "time"
+[names.what]
+"light.k1" = ["reading light"]
+[texts.what]
+"full blast" = 100
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("the Reading-Light", "light.k1"),
+        ("raeding light", "light.k1"),
+        ("FULL  blast", 100),
+        ("full blasts", "full blasts"),
+        ("half past six in the evening", "18:30"),
+        ("half past six", "06:30"),  # the likeliest
+        ("21,5°", 21.5),
+        ("a lamp of nobody", "a lamp of nobody"),
+    ],
+)
+def test_names_texts_and_kinds_of_a_file_are_known_at_run_time(house_port: int, text: str, value: object) -> None:
+    (answer,) = _ask(house_port, Recognize(text=f"on {text}").event())
+    assert Intent.from_event(answer).entities[0].value == value
+
+
+@pytest.fixture(scope="module")
+def house_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    path = tmp_path_factory.mktemp("house") / "house.toml"
+    path.write_text(_VALUES)
+    with wyoming_service({"en": FakeParser(min_score=0.6)}, values=path, several=True) as port:
+        yield port
+
+
+def test_several_commands_are_several_intents_in_order(house_port: int) -> None:
+    async def run() -> list[Event | None]:
+        async with AsyncTcpClient("127.0.0.1", house_port) as client:
+            context = {"conversation_id": "7"}
+            await client.write_event(Recognize(text="on reading light and lock and dim 30 %", context=context).event())
+            await client.write_event(Recognize(text="lock door").event())
+            await client.write_event(Recognize(text="lock door and none of it").event())
+            await client.write_event(Recognize(text="lock door and play unsure").event())
+            return [await client.read_event() for _ in range(8)]
+
+    events = [event for event in asyncio.run(asyncio.wait_for(run(), 60)) if event is not None]
+    assert [event.type for event in events] == [
+        "intents-start", "intent", "intent", "intent", "intents-stop", "intent", "not-recognized", "not-recognized",
+    ]  # fmt: skip
+    assert IntentsStart.from_event(events[0]).context == {"conversation_id": "7"}
+    intents = [Intent.from_event(event) for event in events[1:4]]
+    assert [(each.name, [entity.value for entity in each.entities]) for each in intents] == [
+        ("on", ["light.k1"]),
+        ("lock", []),
+        ("dim", [30]),
+    ]
+    assert all(each.context == {"conversation_id": "7"} for each in intents)
+
+
+def test_several_intents_are_shown_on_the_command_line(house_port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"tcp://127.0.0.1:{house_port}", "on reading light and lock"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["type"] == "intents"
+    assert [each["name"] for each in said["intents"]] == ["on", "lock"]
+
+
+def test_values_are_exchanged_and_wrong_ones_change_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "house.toml"
+    path.write_text("[names]\nwhat = ['attic']\n")
+    parser = FakeParser()
+
+    def make() -> Callable[[str], list[Parse]]:
+        return make_parse(parser, "en", path, False)
+
+    recognizer = SimpleNamespace(parse=make())
+
+    def resolve() -> object:
+        return recognizer.parse("on Atic")[0].slots[0].value.id
+
+    assert resolve() == "attic"
+    for wrong in ("[names", "[names]\nroom = ['x']\n"):
+        path.write_text(wrong)
+        exchange_parses({"en": recognizer}, {"en": make})  # type: ignore[dict-item]
+        assert resolve() == "attic"
+    path.write_text("[names.what]\ntop = ['Atic']\n")
+    exchange_parses({"en": recognizer}, {"en": make})  # type: ignore[dict-item]
+    assert resolve() == "top"
+    path.write_text("[names]\nroom = ['x']\n")
+    with pytest.raises(ValuesError, match="'room' is no slot of this parser, which has what"):
+        make()
 
 
 @pytest.mark.parametrize("text", ["none of it", "play unsure", "x" * (LONGEST + 1), "boom", ""])
