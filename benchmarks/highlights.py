@@ -48,7 +48,7 @@ FIGURES: dict[str, Figure] = {
     "teacher exact match": Figure("quality", "mtop-en teacher, MiniLM", "exact match", ".1%"),
     "teacher M": Figure("quality", "mtop-en teacher, MiniLM", "parameters", ".1f", scale=1e-6),
     "one parser of six": Figure(
-        "quality", "mtop six languages average distilled int8, one parser", "exact match", ".1%"
+        "quality", "mtop six languages average, projection 2, int8, one parser", "exact match", ".1%"
     ),
     "clinc150": Figure("quality", "clinc150 supervised int8", "exact match", ".1%"),
     "clinc150 in scope": Figure("quality", "clinc150 supervised int8", "in-scope accuracy", ".1%"),
