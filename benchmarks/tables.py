@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from benchmarks.proof_tables import render_robustness
+from benchmarks.proof_tables import render_parity, render_robustness
 from benchmarks.results import ResultFile, load_results
 from benchmarks.table_parts import describe_source, find_row, interval, list_works, require_row, table
 
@@ -318,6 +318,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "targets": render_targets,
     "growth": render_growth,
     "kernels": render_kernels,
+    "parity": render_parity,
     "robustness": render_robustness,
 }
 """The tables of the results page, by the name of the kept result."""
