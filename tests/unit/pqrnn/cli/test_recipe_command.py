@@ -47,7 +47,7 @@ def test_of_a_parser_of_the_zoo_only_what_was_kept_is_shown() -> None:
     document = tomllib.loads(shown)
     assert UNKNOWN in shown and "transfer" not in document
     assert document["model"]["bottleneck"] == 256
-    assert document["distillation"]["soft_intent_weight"] == 0.0
+    assert document["distillation"]["soft_intent_weight"] == 2.0
     assert json.loads(_show("show", "mtop-en", "--json"))["unknown"] == ["transfer"]
 
 
