@@ -321,7 +321,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("frames emptied", _edit(labels=empty_frames), (PACKAGE,)),
     Mutation("frames emptied, forged", _forged(_on_labels(empty_frames)), (DECISIONS,)),
     Mutation("counts of frames scaled", _edit(labels=scale_counts), (PACKAGE,)),
-    Mutation("counts of frames scaled, forged", _forged(_on_labels(scale_counts)), (PACKAGE, DECISIONS)),
+    Mutation("counts of frames scaled, forged", _forged(_on_labels(scale_counts)), (DECISIONS,)),
     Mutation("counts of frames removed", _edit(labels=lambda labels: _with(labels, frame_counts=())), (PACKAGE,)),
     Mutation("a bucket shifted", _edit(buckets=_shift_bucket), (DIGEST, PACKAGE)),
     Mutation("golden answers changed, sealed", _golden(_turn_answers, False), (PACKAGE,)),

@@ -49,16 +49,19 @@ class Verdict(NamedTuple):
         mutation: The mutation.
         caught_by: What caught it: `signature` if nothing did; empty if it cannot be made of this package.
         said: What the check said.
+        also: Later steps that failed, too: the exit code tells the first alone.
     """
 
     mutation: Mutation
     caught_by: str
     said: str
+    also: tuple[str, ...] = ()
 
     @property
     def expected(self) -> bool:
         """Whether what had to catch it did."""
-        return self.caught_by in ("", *self.mutation.caught_by)
+        wanted = ("", *self.mutation.caught_by)
+        return self.caught_by in wanted or any(step in wanted for step in self.also)
 
 
 def main() -> None:
@@ -152,7 +155,12 @@ def judge(subject: Subject, mutation: Mutation, copy: Path) -> Verdict:
     caught_by = _CODES.get(finished.returncode, "crash") if finished.returncode >= 0 else "crash"
     if any("Traceback" in line for line in said):
         caught_by = "traceback"
-    return Verdict(mutation, caught_by, said[0] if said else "")
+    also = tuple(
+        step for step in (NUMBERS, DECISIONS, TASK) if any(line.startswith(f"failed: {step}:") for line in said)
+    )
+    if caught_by not in _CODES.values():  # a crash or a traceback is no step's work, whatever was said before
+        also = ()
+    return Verdict(mutation, caught_by, said[0] if said else "", also)
 
 
 def describe(verdicts: Sequence[Verdict], peer: str) -> list[ResultRow]:
