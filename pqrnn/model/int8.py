@@ -92,7 +92,9 @@ class IntegerLinear(nn.Module):
     """A linear layer in 8 bits, float32[..., K] to float32[..., N]: what `pqrnn.model.qat.QuantizedLinear` becomes.
 
     Attributes:
-        weight: Weights, int8[K, N], -127 to 127; the activations take its type (`widen_weights`).
+        bits: Number of bits of a weight, 8 or 4.
+        weight: Weights, int8[K, N], -127 to 127, or -7 to 7 in 4 bits; the activations take its type
+            (`widen_weights`).
         scale: Scales of the weights, float32[N / taps]; numbers that float16 holds, as it is stored.
         bias: Biases, float32[N], likewise; None where there are none.
         amax: End of the range of an `ActivationRange.POSITIVE` input, float32[], else 1.
@@ -107,7 +109,9 @@ class IntegerLinear(nn.Module):
     offset: Tensor
     factor: Tensor
 
-    def __init__(self, inputs: int, outputs: int, kind: ActivationRange, *, bias: bool = True, taps: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kind: ActivationRange, *, bias: bool = True, taps: int = 1, bits: int = 8
+    ) -> None:
         """Make a layer whose weights are zero until they are loaded or set.
 
         Args:
@@ -116,9 +120,10 @@ class IntegerLinear(nn.Module):
             kind: Range of the inputs.
             bias: Whether there is a bias.
             taps: How many outputs share a scale (`expand_taps`).
+            bits: Number of bits of a weight, 8 or 4.
         """
         super().__init__()
-        self.kind, self.taps = kind, taps
+        self.kind, self.taps, self.bits = kind, taps, bits
         self.register_buffer("weight", torch.zeros((inputs, outputs), dtype=torch.int8))
         self.register_buffer("scale", torch.ones(outputs // taps))
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)

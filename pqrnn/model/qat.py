@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps, rename_amax
 
-_WEIGHT_LEVELS = 127
 _SMALLEST_SCALE = 2.0**-14  # smaller ones lose digits in float16
 
 
@@ -34,6 +33,7 @@ class QuantizedLinear(nn.Linear):
         bias: bool = True,
         taps: int = 1,
         headroom: float = 1.0,
+        bits: int = 8,
     ) -> None:
         """Make an untrained layer.
 
@@ -44,9 +44,10 @@ class QuantizedLinear(nn.Linear):
             bias: Whether there is a bias.
             taps: How many outputs share a scale (`pqrnn.model.int8.expand_taps`).
             headroom: How many times larger dropout makes its inputs in training; they are not cut off then.
+            bits: Number of bits of a weight, 8 or 4.
         """
         super().__init__(inputs, outputs, bias)
-        self.kind, self.taps, self.headroom = kind, taps, headroom
+        self.kind, self.taps, self.headroom, self.bits = kind, taps, headroom, bits
         self.amax = nn.Parameter(torch.ones(())) if kind is ActivationRange.POSITIVE else None
         self.register_load_state_dict_pre_hook(rename_amax)
 
@@ -64,7 +65,12 @@ class QuantizedLinear(nn.Linear):
     def convert(self) -> IntegerLinear:
         """Return the layer in integers."""
         layer = IntegerLinear(
-            self.in_features, self.out_features, self.kind, bias=self.bias is not None, taps=self.taps
+            self.in_features,
+            self.out_features,
+            self.kind,
+            bias=self.bias is not None,
+            taps=self.taps,
+            bits=self.bits,
         )
         with torch.no_grad():
             scale = self._scale()
@@ -77,14 +83,14 @@ class QuantizedLinear(nn.Linear):
         return layer
 
     def _scale(self) -> Tensor:
-        """Scale of every output's weights, float32[N / taps]: the largest of them is 127."""
+        """Scale of every output's weights, float32[N / taps]: the largest of them is 127, or 7 in 4 bits."""
         amax = self.weight.detach().abs().amax(1)
         if self.taps > 1:
             amax = amax.reshape(2, self.taps, -1).amax(1).reshape(-1)
-        return shorten((amax / _WEIGHT_LEVELS).clamp(min=_SMALLEST_SCALE))
+        return shorten((amax / weight_levels(self.bits)).clamp(min=_SMALLEST_SCALE))
 
     def _round_weights(self, scale: Tensor) -> Tensor:
-        """Whole numbers, -127 to 127, in float32[N, K]."""
+        """Whole numbers, -127 to 127 (-7 to 7 in 4 bits), in float32[N, K]."""
         return _round(self.weight / expand_taps(scale, self.taps)[:, None], 0)
 
     def _amax(self) -> Tensor:
@@ -98,6 +104,11 @@ class QuantizedLinear(nn.Linear):
         if self.kind is ActivationRange.POSITIVE:
             scaled = scaled.clamp(max=self.kind.levels * (self.headroom if self.training else 1.0))
         return _round(scaled, self.kind.zero + 128)
+
+
+def weight_levels(bits: int) -> int:
+    """Return the largest weight of a number of bits; its negative is the least, so that both sides are alike."""
+    return int(2 ** (bits - 1)) - 1
 
 
 def shorten(value: Tensor) -> Tensor:
