@@ -1,10 +1,11 @@
-r"""Changes of a good package, and which step of the check catches each of them on this machine.
+r"""Changes of a good package, and which step of the check catches each of them, here or in an emulator.
 
     python -m benchmarks.mutations RUN --teacher TEACHER --data DATA --lang en
 
 The package is compiled for this machine, and the reference made, in a folder of the system's. Every change
 (`benchmarks.mutation_kinds`) is made to a copy, and `python -m runtime_py check --reference` judges it in a process of
-its own. Rows are kept in `results/robustness.json`.
+its own. With `--target` the code is for another machine, and `pqrnn check --reference --emulated` judges it. Rows are
+kept in `results/robustness.json`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from benchmarks.mutation_kinds import DECISIONS, DIGEST, MUTATIONS, NUMBERS, PACKAGE, SIGNATURE, TASK, Mutation, Subject
 from benchmarks.reference_texts import add_arguments, read_examples
 from benchmarks.results import keep_results, print_rows, tell_command
+from compile.lowering.buckets import make_buckets
 from compile.options import CompileOptions
 from compile.pipeline import compile_checkpoint
 from compile.support.errors import VerificationError
@@ -37,8 +40,9 @@ from runtime_py.parity.reference_file import save_reference
 
 NAME = "robustness"
 WORK = "mutations"
+HOST = "host"
 _CODES = {0: SIGNATURE, 1: PACKAGE, 2: DIGEST, 3: NUMBERS, 4: DECISIONS, 5: TASK}
-_SECONDS = 300.0
+_SECONDS = 1800.0
 Weights = dict[str, torch.Tensor]
 
 
@@ -68,19 +72,33 @@ def main() -> None:
     """Make the package and the reference, change, check, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser, texts=500)
+    parser.add_argument("--target", default=HOST, help="compile for it, and run it in its emulator (default: host)")
+    parser.add_argument("--bucket", type=int, nargs=2, metavar=("WORDS", "BYTES"), help="compile for this length alone")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds of the golden texts (default %(default)s)")
     arguments = parser.parse_args()
     examples = read_examples(arguments)
+    options = CompileOptions(buckets=make_buckets([arguments.bucket]) if arguments.bucket else None)
+    verdicts = []
     with tempfile.TemporaryDirectory(prefix="pqrnn-mutations-") as folder:
-        subject = make_subject(Path(folder), arguments.run, arguments.teacher, examples)
-        verdicts = [judge(subject, mutation, Path(folder) / "copy") for mutation in MUTATIONS]
+        subject = make_subject(
+            Path(folder),
+            arguments.run,
+            arguments.teacher,
+            examples,
+            lambda run, package: compile_checkpoint(run, package, [arguments.target], options),
+        )
+        for mutation in MUTATIONS:
+            verdicts.append(judge(subject, mutation, Path(folder) / "copy", arguments.repeats))
+            print(f"{len(verdicts)} of {len(MUTATIONS)}: {mutation.name}", file=sys.stderr)
     for verdict in verdicts:
         mark = " " if verdict.expected else "!"
         print(f"{mark} {verdict.mutation.name:50} {verdict.caught_by or 'not possible':12} {verdict.said[:100]}")
-    rows = describe(verdicts, arguments.run.name)
+    work = WORK if arguments.target == HOST else f"{WORK}, {arguments.target}"
+    rows = describe(verdicts, arguments.run.name, work)
     if arguments.only_print:
         print_rows(NAME, rows)
     else:
-        keep_results(NAME, rows, tell_command("benchmarks.mutations"), replace_works=[WORK])
+        keep_results(NAME, rows, tell_command("benchmarks.mutations"), replace_works=[work])
 
 
 def make_subject(
@@ -88,7 +106,7 @@ def make_subject(
     run: Path,
     teachers: Sequence[Path],
     examples: Sequence[Example],
-    compile_into: Callable[[Path, Path], object] | None = None,
+    compile_into: Callable[[Path, Path], object],
 ) -> Subject:
     """Compile a parser and changed forms of it, and make its reference.
 
@@ -97,11 +115,10 @@ def make_subject(
         run: Folder of the trained parser.
         teachers: Folders of what taught it.
         examples: Utterances of the reference.
-        compile_into: Compiles a run into a package, for this machine.
+        compile_into: Compiles a run into a package, for one target.
     """
-    build = compile_into or _compile
     package = folder / "good.pqrnn"
-    build(run, package)
+    compile_into(run, package)
     save_reference(
         folder / "good.reference",
         make_reference(run, teachers, examples, data="", split="", exact=min(64, len(examples))),
@@ -118,17 +135,13 @@ def make_subject(
         save_file({key: value.contiguous() for key, value in weights.items()}, changed / WEIGHTS)
         other = folder / f"{changed.name}.pqrnn"
         try:
-            build(changed, other)
+            compile_into(changed, other)
             modules[name] = other / open_package(other).variant(target).path
         except VerificationError as error:  # answers that are all but constant have no errors to judge by
             if error.folder is None:
                 raise
             modules[name] = next(error.folder.rglob("module.vmfb"))
     return Subject(package, target, folder / "good.reference", modules, tuple(find_needles(run)))
-
-
-def _compile(run: Path, package: Path) -> None:
-    compile_checkpoint(run, package, ["host"], CompileOptions())
 
 
 def find_needles(run: Path) -> list[bytes]:
@@ -141,14 +154,18 @@ def find_needles(run: Path) -> list[bytes]:
     ]
 
 
-def judge(subject: Subject, mutation: Mutation, copy: Path) -> Verdict:
-    """Make a change, and check what became of it in a process of its own."""
+def judge(subject: Subject, mutation: Mutation, copy: Path, repeats: int = 3) -> Verdict:
+    """Make a change, and check what became of it in a process of its own: here, or in an emulator of the target."""
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(subject.package, copy)
     if not mutation.apply(subject, copy):
         return Verdict(mutation, "", "")
-    command = fresh_command(
-        "runtime_py.cli", "check", str(copy), "--variant", subject.target, "--reference", str(subject.reference)
+    checking = ("check", str(copy), "--variant", subject.target, "--reference", str(subject.reference))
+    emulated = ("--emulated", "--time-limit", str(_SECONDS), "--repeats", str(repeats))
+    command = (
+        fresh_command("runtime_py.cli", *checking)
+        if subject.target == HOST
+        else [sys.executable, "-m", "pqrnn", *checking, *emulated]
     )
     finished = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
     said = finished.stderr.decode("utf-8", "replace").strip().splitlines()
@@ -163,7 +180,7 @@ def judge(subject: Subject, mutation: Mutation, copy: Path) -> Verdict:
     return Verdict(mutation, caught_by, said[0] if said else "", also)
 
 
-def describe(verdicts: Sequence[Verdict], peer: str) -> list[ResultRow]:
+def describe(verdicts: Sequence[Verdict], peer: str, work: str = WORK) -> list[ResultRow]:
     """Return the rows of a run: what was caught of what a check can catch, by which step, and what it cannot."""
     made = [verdict for verdict in verdicts if verdict.caught_by]
     beyond = [verdict for verdict in made if SIGNATURE in verdict.mutation.caught_by]
@@ -171,7 +188,7 @@ def describe(verdicts: Sequence[Verdict], peer: str) -> list[ResultRow]:
     caught = [verdict for verdict in within if verdict.expected]
     rows = [
         ResultRow(
-            work=WORK,
+            work=work,
             metric="caught",
             value=len(caught),
             n=len(within),
@@ -182,10 +199,10 @@ def describe(verdicts: Sequence[Verdict], peer: str) -> list[ResultRow]:
     for step in dict.fromkeys(verdict.caught_by for verdict in caught):
         named = [verdict.mutation.name for verdict in caught if verdict.caught_by == step]
         rows.append(
-            ResultRow(work=WORK, metric=f"caught by {step}", value=len(named), peer=peer, note="; ".join(named))
+            ResultRow(work=work, metric=f"caught by {step}", value=len(named), peer=peer, note="; ".join(named))
         )
     named = [verdict.mutation.name for verdict in beyond]
-    rows.append(ResultRow(work=WORK, metric="left to a signature", value=len(named), peer=peer, note="; ".join(named)))
+    rows.append(ResultRow(work=work, metric="left to a signature", value=len(named), peer=peer, note="; ".join(named)))
     return rows
 
 
