@@ -1,4 +1,4 @@
-"""Modules compiled for this machine as `pqrnn compile` does it, for shapes that no package has."""
+"""Modules compiled as `pqrnn compile` does it, for shapes that no package has."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 
-def compile_entries(model: ParserModel, batches: Mapping[int, tuple[Bucket, ...]]) -> Path:
-    """Compile a parser for this machine.
+def compile_entries(model: ParserModel, batches: Mapping[int, tuple[Bucket, ...]], target: str = "host") -> Path:
+    """Compile a parser.
 
     Args:
         model: The parser, with its norms folded in.
         batches: For each number of texts in a call, the buckets whose entries take so many.
+        target: Name of the target; by default this machine.
 
     Returns:
         The path of the module, which is kept below `.peers` for the same code and flags.
@@ -36,7 +37,7 @@ def compile_entries(model: ParserModel, batches: Mapping[int, tuple[Bucket, ...]
     Raises:
         CompileError: A stage failed.
     """
-    (plan,), failures = plan_targets([registry().get("host")], registry())
+    (plan,), failures = plan_targets([registry().get(target)], registry())
     if failures:
         raise next(iter(failures.values()))
     plan = plan.with_kernels(has_products(model))

@@ -7,6 +7,10 @@ five. The compiler's own products of float32 are near what a core can do, but fo
 words pays for 16. Kernels multiply the rows of words only, and read each weight from distant memory once: 0.6 of the
 time (AVX-512), 0.66 (AVX2).
 
+Weights of 4 bits lie two in a byte, in the module as in memory, and are taken apart in registers: half the bytes, and
+where there is no dot product of 8 bits fewer instructions, too. The integers are those of PyTorch, in every family
+(`families`). The layers of a parser may have different numbers of bits. Without a family weights are int8 as before.
+
 How a kernel gets into a package; each step can be run and tested by itself:
 
 1. `families`: which kernels a target gets follows from the features that it declares, never from the machine that
@@ -25,8 +29,8 @@ How a kernel gets into a package; each step can be run and tested by itself:
    packed when a package is loaded.
 
 Kernels are written with `mlir_builder` (lines of MLIR), `arithmetic`, `memory`, `tiling` (how a product is cut up),
-`microkernel`, `tile` and `narrow_tiles` (its inner loop), `product` (a product inside a kernel) and `kernel` (the code
-as the compiler takes it).
+`microkernel`, `tile`, `narrow_tiles`, `chunk_tiles` (its inner loop), `product` (a product inside a kernel) and `kernel`
+(the code as the compiler takes it).
 
 `pqrnn compile --no-kernels` leaves out steps 2 and 4. Targets without any of this (32-bit ARM, RISC-V, GPUs) always do.
 """

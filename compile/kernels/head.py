@@ -8,7 +8,8 @@ adds nothing to the word before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from compile.kernels.arithmetic import Float32Vectors
 from compile.kernels.families import InstructionFamily
@@ -22,7 +23,9 @@ from compile.kernels.tile import Operands
 _LOWEST = -3.0e38
 
 
-def head_kernel(name: str, family: InstructionFamily, sizes: HeadSizes) -> Kernel:
+def head_kernel(
+    name: str, family: InstructionFamily, sizes: HeadSizes, bits: Mapping[str, int] = MappingProxyType({})
+) -> Kernel:
     """Return the kernel of a head.
 
     It reads the last layer's outputs as int8 and float32[texts * words, width], the mask float32[texts * words], and
@@ -30,15 +33,21 @@ def head_kernel(name: str, family: InstructionFamily, sizes: HeadSizes) -> Kerne
     scales and biases, one after the other, each filled up to whole blocks. It writes the logits of the intent
     float32[texts, intents] and those of the tags float32[texts * words, tags]. For a family of float32 there are no
     int8 inputs, and of offsets, scales and biases only the last.
+
+    Args:
+        name: Name of the function that runs the kernel.
+        family: Instruction family of the products.
+        sizes: Shape of the head.
+        bits: Number of bits of the weights of each product, where they are not 8.
     """
-    return _Head(family, sizes).write(name)
+    return _Head(family, sizes, bits).write(name)
 
 
 class _Head:
     """The kernel while it is being written: its buffers, and one method for each step."""
 
-    def __init__(self, family: InstructionFamily, sizes: HeadSizes) -> None:
-        self.family, self.sizes, self.lanes = family, sizes, family.lanes
+    def __init__(self, family: InstructionFamily, sizes: HeadSizes, bits: Mapping[str, int]) -> None:
+        self.family, self.sizes, self.lanes, self.bits = family, sizes, family.lanes, bits
         self.code = Code()
         self.vectors = Float32Vectors(self.code, family)
         texts, rows, wide = sizes.texts, sizes.texts * sizes.words, round_up(sizes.tags, family.lanes)
@@ -83,7 +92,8 @@ class _Head:
 
     def _operands(self, name: str, left: Buffer) -> Operands:
         depth, columns = self.products[name]
-        return Operands(self.family, left, f"%{name}_weights", depth, -(-columns // self.lanes))
+        form = self.family.in_bits(self.bits.get(name, 8))
+        return Operands(form, left, f"%{name}_weights", depth, -(-columns // self.lanes))
 
     def _multiply(
         self, name: str, left: Buffer, rows: int, end: Callable[[Callable[[Value, Value], Value]], Ending], row: Value

@@ -12,6 +12,7 @@ from torch.nn import functional
 from compile.kernels.families import find_family
 from compile.kernels.head_sizes import PRODUCTS, HeadSizes, read_sizes
 from compile.kernels.operators import define_operator, product_f32, round_signed, scaled_product
+from compile.kernels.packing import family_of
 
 
 def _head_shape(states_i8: Tensor, states: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
@@ -69,7 +70,7 @@ def head(
         float32[B, intents] and float32[B * T, labels], logits.
     """
     kind = find_family(family)
-    sizes = read_sizes(states.shape, intent.shape, kind, (words, intents, labels, rounds))
+    sizes = read_sizes(states.shape, intent.shape, family_of(intent, family), (words, intents, labels, rounds))
     products, spans = sizes.products(kind.lanes), sizes.spans(kind.lanes)
     packed = dict(zip(PRODUCTS, (pool, intent, tags, pooled, neighbours), strict=True))
 

@@ -75,11 +75,11 @@ def read_sizes(
     Args:
         states: Shape of the last layer's outputs, [texts * words, width].
         intent: Shape of the intent's packed weights.
-        family: Instruction family that the weights are packed for.
+        family: Instruction family that the intent's weights are packed for.
         numbers: Words of a text, intent labels, tag labels, rounds of refinement.
     """
     (rows, width), (words, intents, tags, rounds) = states, numbers
-    return HeadSizes(rows // words, words, width, intents, tags, intent[1] * family.depth >= 2 * width, rounds)
+    return HeadSizes(rows // words, words, width, intents, tags, intent[1] * family.run >= 2 * width, rounds)
 
 
 def round_up(size: int, step: int) -> int:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from compile.kernels.families import InstructionFamily, Kernels
 from compile.kernels.head import head_kernel
-from compile.kernels.head_sizes import read_sizes
+from compile.kernels.head_sizes import PRODUCTS, read_sizes
 from compile.kernels.kernel import Kernel, write_executable
 from compile.kernels.layer import layer_kernel
 from compile.kernels.operators import F32_SUFFIX, NAMESPACE
@@ -42,8 +42,13 @@ class TensorType:
 
     @property
     def builtin(self) -> str:
-        """The compiler's own type of the tensor; the importer writes si8, the compiler has i8."""
-        return f"tensor<{'x'.join([*map(str, self.shape), self.element.removeprefix('s')])}>"
+        """The compiler's own type of the tensor; the importer writes si8 and ui8, the compiler has i8."""
+        return f"tensor<{'x'.join([*map(str, self.shape), self.element.lstrip('su')])}>"
+
+    @property
+    def bits(self) -> int:
+        """Number of bits of packed weights of integers (`compile.kernels.packing.pack_weights`)."""
+        return 4 if self.element == "ui8" else 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,35 +70,40 @@ class _Call:
             raise ImportStageError(f"{self.name}: {self.kernels.name} has no such products")
         return family
 
+    @property
+    def form(self) -> InstructionFamily:
+        """The family in the form for the operator's weights, which are its second tensor."""
+        return self.family.in_bits(self.reads[1].bits)
+
 
 def _integer(call: _Call) -> Kernel:
     rows, depth = call.reads[0].shape
-    return product_kernel(call.name, call.family, rows, depth, *call.numbers)
+    return product_kernel(call.name, call.form, rows, depth, *call.numbers)
 
 
 def _scaled(call: _Call) -> Kernel:
     rows, depth = call.reads[0].shape
-    return scaled_kernel(call.name, call.family, rows, depth, *call.numbers)
+    return scaled_kernel(call.name, call.form, rows, depth, *call.numbers)
 
 
 def _rectified(call: _Call) -> Kernel:
     (rows, depth), (texts,) = call.reads[0].shape, call.reads[-1].shape
-    return rectified_kernel(call.name, call.family, texts, rows // texts, depth, *call.numbers)
+    return rectified_kernel(call.name, call.form, texts, rows // texts, depth, *call.numbers)
 
 
 def _layer(call: _Call) -> Kernel:
     rows, depth = call.reads[0].shape
     words, state, taps = call.numbers
-    return layer_kernel(call.name, call.family, rows // words, words, depth, state, taps)
+    return layer_kernel(call.name, call.form, rows // words, words, depth, state, taps)
 
 
 def _head(call: _Call) -> Kernel:
-    # The intent's weights follow the outputs of the last layer, in one type or two, mask, counts and the pooling's.
-    return head_kernel(
-        call.name,
-        call.family,
-        read_sizes(call.reads[0].shape, call.reads[4 if call.float32 else 5].shape, call.family, call.numbers),
-    )
+    # The packed weights follow the outputs of the last layer, in one type or two, mask and counts.
+    first = 3 if call.float32 else 4
+    weights = dict(zip(PRODUCTS, call.reads[first : first + len(PRODUCTS)], strict=True))
+    intent = weights["intent"]
+    sizes = read_sizes(call.reads[0].shape, intent.shape, call.family.in_bits(intent.bits), call.numbers)
+    return head_kernel(call.name, call.family, sizes, {name: packed.bits for name, packed in weights.items()})
 
 
 def _projection(call: _Call) -> Kernel:
@@ -236,7 +246,8 @@ def _replace(operation: ir.Operation, kernels: Kernels) -> Kernel:
     numbers = [number for value in operation.operands for number in _numbers(value)]
     shapes = "_".join("x".join(map(str, tensor.shape)) for tensor in (reads[0], reads[-1], *results))
     # The same name is the same kernel: every size that a kernel depends on is in it.
-    unique = "_".join([name, shapes, *map(str, numbers)])
+    packed = [f"b{number}" for number, tensor in enumerate(reads) if tensor.bits == 4]
+    unique = "_".join([name, shapes, *map(str, numbers), *packed])
     kernel = _MAKERS[name](_Call(kernels, unique, name.endswith(F32_SUFFIX), reads, results, numbers))
     with ir.InsertionPoint(operation), operation.location:
         given = [_create("torch_c.to_builtin_tensor", [tensor.builtin], [value])[0] for value, tensor in operands]

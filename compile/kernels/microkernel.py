@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product as pairs
 
+from compile.kernels.chunk_tiles import ChunkedColumnTile, ChunkedMultiplyAddTile
 from compile.kernels.families import InstructionFamily
 from compile.kernels.kernel import Buffer
 from compile.kernels.memory import load_vector, store_vector
 from compile.kernels.mlir_builder import Code, Value, vector_of
 from compile.kernels.narrow_tiles import ColumnTile, MultiplyAddTile
-from compile.kernels.tile import Operands, Starts, Tile
+from compile.kernels.tile import Operands, Starts, Step, Tile
 
 
 def multiply_tile(
@@ -31,14 +32,19 @@ def multiply_tile(
         The sums, vectors as in `starts`, by position in `rows` and in `blocks`.
     """
     kind = _choose_tile(operands.family)
-    if kind is ColumnTile and len(blocks) > 1:
-        return _multiply_by_block(code, operands, rows, blocks, starts)
+    if issubclass(kind, ColumnTile) and len(blocks) > 1:
+        return _multiply_by_block(code, kind, operands, rows, blocks, starts)
     tile = kind(code, operands, rows, blocks, ahead)
     return tile.finish(tile.loop(tile.begin(starts)))
 
 
 def _multiply_by_block(
-    code: Code, operands: Operands, rows: Sequence[Value], blocks: Sequence[Value], starts: Starts
+    code: Code,
+    kind: type[Tile],
+    operands: Operands,
+    rows: Sequence[Value],
+    blocks: Sequence[Value],
+    starts: Starts,
 ) -> dict[tuple[int, int], Value]:
     """Add the sums of a tile one block after the other, with one piece of code; the blocks follow each other."""
     lanes = operands.family.lanes
@@ -47,18 +53,18 @@ def _multiply_by_block(
     zero = code.constant(f"dense<0> : {vector_of(lanes, operands.family.total)}")
 
     def multiply(number: Value, _: Sequence[Value]) -> tuple[()]:
-        tile = ColumnTile(code, operands, rows, [code.add(blocks[0], number)], 0)
+        tile = kind(code, operands, rows, [code.add(blocks[0], number)], 0)
         sums = tile.finish(tile.loop(tile.begin({(row, 0): zero for row in range(len(rows))})))
         for (row, _block), value in sums.items():
             store_vector(code, value, kept, (number, code.index(row), code.index(0)), lanes, lanes)
         return ()
 
     code.repeat(0, len(blocks), 1, (), multiply)
-    kind = vector_of(lanes, operands.family.total)
+    vector = vector_of(lanes, operands.family.total)
     results = {}
     for row, block in pairs(range(len(rows)), range(len(blocks))):
         sums = load_vector(code, kept, (code.index(block), code.index(row), code.index(0)), lanes)
-        results[row, block] = code.value(f"arith.addi {starts[row, block]}, {sums} : {kind}")
+        results[row, block] = code.value(f"arith.addi {starts[row, block]}, {sums} : {vector}")
     return results
 
 
@@ -66,6 +72,8 @@ def _choose_tile(family: InstructionFamily) -> type[Tile]:
     if family.float32:
         return _Float32Tile
     if family.narrow:
+        if family.bits == 4:
+            return ChunkedColumnTile if family.pair == 1 else ChunkedMultiplyAddTile
         return ColumnTile if family.pair == 1 else MultiplyAddTile
     return _PairedTile if family.name == "i8mm" else Tile
 
@@ -118,12 +126,11 @@ class _PairedTile(Tile):
                 )
                 for one, other in self.couples
             ]
-            sums = self._dot(self.code.add(first, self.code.index(half)), sums, left)
+            sums = self._dot(self._step_after(first, half), sums, left)
         return sums
 
-    def _step(self, column: Value, sums: list[Value]) -> list[Value]:
-        loaded = [self._load(row, column, 8) for row in self.rows]
-        return self._dot(self._count(column), sums, self._join(loaded))
+    def _left(self, column: Value) -> list[Value]:
+        return self._join([self._load(row, column, 8) for row in self.rows])
 
     def _join(self, rows: list[Value]) -> list[Value]:
         picks = ", ".join(map(str, range(16)))
@@ -133,7 +140,7 @@ class _PairedTile(Tile):
             for one, other in couples
         ]
 
-    def _dot(self, step: Value, sums: list[Value], left: list[Value]) -> list[Value]:
+    def _dot(self, step: Step, sums: list[Value], left: list[Value]) -> list[Value]:
         weights = [self._weights(step, block, part) for block in self.blocks for part in (0, 1)]
         return [
             self._multiply(total, one, other) for total, (one, other) in zip(sums, pairs(left, weights), strict=True)
@@ -162,13 +169,15 @@ class _Float32Tile(Tile):
                 self.code.value(f"vector.shuffle {value}, {value} [{picks}] : {self.sums}, {self.sums}")
                 for value in loaded
             ]
-            sums = self._dot(self.code.add(column, self.code.index(lane)), sums, left)
+            sums = self._dot(self._step_after(column, lane), sums, left)
         return sums
 
-    def _step(self, column: Value, sums: list[Value]) -> list[Value]:
+    def _count(self, column: Value) -> Value:
+        return column
+
+    def _left(self, column: Value) -> list[Value]:
         ones = [self._load_f32(row, column, 1) for row in self.rows]
-        left = [self.code.value(f"vector.broadcast {one} : vector<1xf32> to {self.sums}") for one in ones]
-        return self._dot(column, sums, left)
+        return [self.code.value(f"vector.broadcast {one} : vector<1xf32> to {self.sums}") for one in ones]
 
     def _load_f32(self, row: Value, column: Value, size: int) -> Value:
         return self.code.value(

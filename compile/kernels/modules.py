@@ -33,7 +33,7 @@ class PackedLinear(nn.Module):
 
     Attributes:
         columns: Number of columns in the kernel's order, without those that fill up the last block.
-        weights: Packed weights, int8 or float32.
+        weights: Packed weights, int8 or float32; uint8 with two weights of 4 bits in each byte.
         offsets: int32[blocks * lanes], the values that sums start from.
         scale: float32[blocks * lanes], the factors of the sums.
         bias: float32[blocks * lanes], added to the scaled sums.
@@ -64,17 +64,18 @@ class PackedLinear(nn.Module):
         weight = functional.pad(arrange(plain), (0, 0, 0, max(depth - plain.shape[0], 0)))
         self.columns = weight.shape[1]
         width = -(-self.columns // family.lanes) * family.lanes
+        form = family.in_bits(linear.bits if isinstance(linear, IntegerLinear) else 8)
 
         def lay(value: Tensor) -> Tensor:
             return functional.pad(arrange(value[None])[0], (0, width - self.columns))
 
-        self.register_buffer("weights", pack_weights(weight, family))
+        self.register_buffer("weights", pack_weights(weight, form))
         self.register_buffer(
             "bias", lay(linear.bias.detach() if linear.bias is not None else torch.zeros(plain.shape[1]))
         )
         if isinstance(linear, IntegerLinear):
-            self.register_buffer("offsets", offset_sums(weight, family) + lay(linear.offset))
-            self.register_buffer("scale", lay(linear.factor))
+            self.register_buffer("offsets", offset_sums(weight, form) + form.factor * lay(linear.offset))
+            self.register_buffer("scale", lay(linear.factor) / form.factor)  # exact: a power of two
 
 
 class KernelLinear(nn.Module):
@@ -129,9 +130,8 @@ class KernelLayer(nn.Module):
         self.register_buffer("bias", arrange(layer.bias.detach()[None], 1)[0])
         if isinstance(self.linear, IntegerLinear):
             # The taps of a gate have one scale, and are added before it.
-            self.register_buffer(
-                "scale", arrange(self.linear.factor.reshape(2, layer.kernel, -1)[:, 0].reshape(1, -1), 1)[0]
-            )
+            scale = self.linear.factor.reshape(2, layer.kernel, -1)[:, 0] / family.in_bits(self.linear.bits).factor
+            self.register_buffer("scale", arrange(scale.reshape(1, -1), 1)[0])
 
     def advance(self, left: Tensor, mask: Tensor, counts: Tensor, words: int) -> tuple[Tensor, Tensor]:
         """Return the outputs of the layer, as the next layer's inputs and as float32.

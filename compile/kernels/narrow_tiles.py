@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from itertools import product as pairs
 
-from compile.kernels.mlir_builder import Value, vector_of
-from compile.kernels.tile import Starts, Tile
+from compile.kernels.mlir_builder import Value
+from compile.kernels.tile import Starts, Step, Tile
 
 _SIGN = {4: "llvm.x86.ssse3.psign.b.128", 8: "llvm.x86.avx2.psign.b"}
 _MULTIPLY = {4: "llvm.x86.ssse3.pmadd.ub.sw.128", 8: "llvm.x86.avx2.pmadd.ub.sw"}
@@ -24,7 +24,7 @@ class MultiplyAddTile(Tile):
     multiplying there (`vpmaddwd`) takes 1.08 times as long.
     """
 
-    def _dot(self, step: Value, sums: list[Value], left: list[Value]) -> list[Value]:
+    def _dot(self, step: Step, sums: list[Value], left: list[Value]) -> list[Value]:
         weights = [self._weights(step, block) for block in self.blocks]
         sizes = [self._call(_SIGN, self.bytes, value, value) for value in left]  # -128 becomes 128, as unsigned
         factors = list(zip(left, sizes, strict=True))
@@ -35,14 +35,19 @@ class MultiplyAddTile(Tile):
 
     def _multiply_signed(self, total: Value, signs: Value, sizes: Value, weights: Value) -> Value:
         signed = self._call(_SIGN, self.bytes, weights, signs)
-        two = self._call(_MULTIPLY, self._halves, sizes, signed, self.bytes)
+        return self._add_widened(total, self._multiply_bytes(sizes, signed))
+
+    def _multiply_bytes(self, unsigned: Value, signed: Value) -> Value:
+        """Return the sums of two products each, in 16 bits."""
+        return self._call(_MULTIPLY, self._halves, unsigned, signed, self.bytes)
+
+    def _add_halves(self, total: Value, two: Value) -> Value:
+        return self.code.value(f"arith.addi {total}, {two} : {self._halves}")
+
+    def _add_widened(self, total: Value, two: Value) -> Value:
         ones = self.code.constant(f"dense<1> : {self._halves}")
         four = self._call(_WIDEN, self.sums, two, ones, self._halves)
         return self.code.value(f"arith.addi {total}, {four} : {self.sums}")
-
-    @property
-    def _halves(self) -> str:
-        return vector_of(2 * self.family.lanes, "i16")
 
     def _call(self, names: dict[int, str], kind: str, one: Value, other: Value, given: str = "") -> Value:
         kinds = f"({given or kind}, {given or kind}) -> {kind}"
@@ -75,13 +80,13 @@ class ColumnTile(Tile):
         kinds = f"({self.sums}, {self.sums}) -> {self.sums}"
         return self.code.value(f'llvm.call_intrinsic "{_JOIN_PAIRS}"({one}, {other}) : {kinds}')
 
-    def _step(self, column: Value, sums: list[Value]) -> list[Value]:
-        return self._dot(self._count(column), sums, [self._load(row, column, 16) for row in self.rows])
+    def _left(self, column: Value) -> list[Value]:
+        return [self._load(row, column, 16) for row in self.rows]
 
     def _join(self, rows: list[Value]) -> list[Value]:
         return rows
 
-    def _dot(self, step: Value, sums: list[Value], left: list[Value]) -> list[Value]:
+    def _dot(self, step: Step, sums: list[Value], left: list[Value]) -> list[Value]:
         columns = [self._weights(step, block, part) for block in self.blocks for part in range(self.family.lanes)]
         right = [self._widen(value) for value in columns]
         return [
@@ -103,6 +108,9 @@ class ColumnTile(Tile):
             self.code.value(f"arith.muli {one}, {other} : vector<8xi16>")
             for one, other in zip(left, right, strict=True)
         )
-        two = self.code.value(f"arith.addi {low}, {high} : vector<8xi16>")
-        four = self.code.value(f'llvm.call_intrinsic "{_ADD_PAIRS}"({two}) : (vector<8xi16>) -> {self.sums}')
+        return self._add_pairs(total, self.code.value(f"arith.addi {low}, {high} : {self._halves}"))
+
+    def _add_pairs(self, total: Value, two: Value) -> Value:
+        """Add pairs of sums in 16 bits to sums in 32."""
+        four = self.code.value(f'llvm.call_intrinsic "{_ADD_PAIRS}"({two}) : ({self._halves}) -> {self.sums}')
         return self.code.value(f"arith.addi {total}, {four} : {self.sums}")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from compile.kernels.families import find_family
-from compile.kernels.packing import unpack_weights
+from compile.kernels.packing import family_of, unpack_weights
 from pqrnn.features.projection import Projection
 from pqrnn.model.int8 import multiply
 from pqrnn.model.recurrence import recur_by_loop
@@ -56,7 +56,8 @@ def scaled_product(
 
     Args:
         left: int8[M, K].
-        weights: int8[blocks, steps, lanes * depth], packed.
+        weights: int8[blocks, steps, lanes * depth], packed; uint8 of half as many steps for weights of 4 bits, as
+            which they are multiplied (`compile.kernels.packing.unpack_weights`).
         offsets: int32[blocks * lanes], the values that sums start from in the kernel
             (`compile.kernels.packing.offset_sums`, and zero points).
         scale: float32[blocks * lanes], the factors of the sums.
@@ -83,7 +84,7 @@ def integer_product(left: Tensor, weights: Tensor, offsets: Tensor, columns: int
 
 
 def _sums(left: Tensor, weights: Tensor, offsets: Tensor, columns: int, family: str) -> Tensor:
-    kind = find_family(family)
+    kind = family_of(weights, family)
     plain = unpack_weights(weights, left.shape[1], columns, kind)
     shifted = offsets[:columns]
     if kind.unsigned:  # the kernel adds 128 to the left side; here nothing does

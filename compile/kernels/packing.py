@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from compile.kernels.families import InstructionFamily
+from compile.kernels.families import InstructionFamily, find_family
 
 ZERO_POINT = 128
 
@@ -16,30 +16,52 @@ def pack_weights(weights: Tensor, family: InstructionFamily) -> Tensor:
 
     Args:
         weights: int8[K, N], or float32 for a family of float32.
-        family: Instruction family whose order is wanted.
+        family: Instruction family whose order is wanted, in the form for as many bits as the weights have.
 
     Returns:
         Packed weights of the same type, [blocks, steps, lanes * depth], filled up with zeros. A step of a block is what
         is multiplied at a time, `pair` columns of `depth` rows one after the other. Multiplying with the zeros changes
-        no sum, so a tail needs no other code.
+        no sum, so a tail needs no other code. Weights of 4 bits are uint8, by which operators tell them from others:
+        the lower halves of the bytes are a step, and the upper halves are the next, so that there is half the number of
+        steps.
 
     Raises:
-        ValueError: A weight is -128, and the family cannot add the products of such weights.
+        ValueError: A weight is beyond what the family multiplies.
     """
-    if not family.float32 and int(weights.min()) < family.least:
-        raise ValueError(f"a weight is -128, expected -127 to 127: {family.name} adds products in 16 bits")
+    if not family.float32 and not family.least <= int(weights.min()) <= int(weights.max()) <= family.most:
+        wrong = int(weights.min()) if int(weights.min()) < family.least else int(weights.max())
+        reason = f"{family.name} adds products in 16 bits" if family.bits == 8 else "weights have 4 bits"
+        raise ValueError(f"a weight is {wrong}, expected {family.least} to {family.most}: {reason}")
     depth, columns = weights.shape
-    steps, blocks = -(-depth // family.depth), -(-columns // family.lanes)
+    rows, blocks = -(-depth // family.run), -(-columns // family.lanes)
+    steps = rows * family.steps
     filled = functional.pad(weights, (0, blocks * family.lanes - columns, 0, steps * family.depth - depth))
     parts = filled.reshape(steps, family.depth, blocks, family.lanes // family.pair, family.pair)
-    return parts.permute(2, 0, 3, 4, 1).reshape(blocks, steps, family.lanes * family.depth).contiguous()
+    laid = parts.permute(2, 0, 3, 4, 1).reshape(blocks, steps, family.lanes * family.depth).contiguous()
+    if family.bits == 8:
+        return laid
+    low, high = ((laid[:, half::2].to(torch.int32) + _shift(family)) & 15 for half in (0, 1))
+    return (low | high << 4).to(torch.uint8)
 
 
 def unpack_weights(packed: Tensor, depth: int, columns: int, family: InstructionFamily) -> Tensor:
-    """Return the weights [depth, columns] again."""
+    """Return the weights [depth, columns] as they are multiplied: `family.factor` times what they are."""
+    if family.bits == 4:
+        halves = torch.stack([packed & 15, packed >> 4], 2).flatten(1, 2).to(torch.int32)
+        packed = (((halves + 8 - _shift(family)) & 15) - 8).mul(family.factor).to(torch.int8)
     blocks, steps, _ = packed.shape
     parts = packed.reshape(blocks, steps, family.lanes // family.pair, family.pair, family.depth)
     return parts.permute(1, 4, 0, 2, 3).reshape(steps * family.depth, blocks * family.lanes)[:depth, :columns]
+
+
+def _shift(family: InstructionFamily) -> int:
+    """Return what is added to weights of 4 bits: 8 where they are the unsigned side of an instruction."""
+    return 8 if family.narrow and family.architecture == "x86_64" else 0
+
+
+def family_of(packed: Tensor, name: str) -> InstructionFamily:
+    """Return the form of a family that weights have been packed for."""
+    return find_family(name).in_bits(4 if packed.dtype is torch.uint8 else 8)
 
 
 def offset_sums(weights: Tensor, family: InstructionFamily) -> Tensor:
@@ -47,12 +69,12 @@ def offset_sums(weights: Tensor, family: InstructionFamily) -> Tensor:
 
     A family that takes the left side as unsigned adds 128 to it, so the sums start from `-128 sum(w)`:
     `sum((x + 128) w) - 128 sum(w) = sum(x w)`, exact in int32 for up to 2^31 / (255 * 128) = 65,793 rows of weights.
-    Other families start from zero.
+    Other families start from zero. Sums of weights of 4 bits are `family.factor` times as large.
     """
     columns = weights.shape[1]
     width = -(-columns // family.lanes) * family.lanes
     sums = (
-        -ZERO_POINT * weights.to(torch.int32).sum(0, dtype=torch.int32)
+        -ZERO_POINT * family.factor * weights.to(torch.int32).sum(0, dtype=torch.int32)
         if family.unsigned
         else torch.zeros(columns, dtype=torch.int32)
     )

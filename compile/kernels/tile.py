@@ -18,7 +18,8 @@ class Operands:
     Attributes:
         family: Instruction family.
         left: Left side, int8 or float32[rows, columns].
-        weights: Name of the packed weights, int8 or float32[blocks, steps, lanes * family.depth].
+        weights: Name of the packed weights, int8 or float32[blocks, steps, lanes * family.depth]; in 4 bits there are
+            half as many steps.
         depth: Number of columns of the left side that are multiplied; its memory may have more.
         blocks: Number of blocks of the weights.
     """
@@ -34,7 +35,7 @@ class Operands:
         """The packed weights as a buffer."""
         return Buffer(
             self.weights,
-            (self.blocks, -(-self.depth // self.family.depth), self.family.lanes * self.family.depth),
+            (self.blocks, -(-self.depth // self.family.run), self.family.lanes * self.family.depth),
             self.family.element,
         )
 
@@ -50,6 +51,19 @@ _INTRINSICS = {
     "dotprod": "llvm.aarch64.neon.sdot.v4i32.v16i8",
     "i8mm": "llvm.aarch64.neon.smmla.v4i32.v16i8",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The weights that are multiplied at a time.
+
+    Attributes:
+        index: Index of their bytes in a block.
+        half: In 4 bits, 0 for the lower halves of the bytes and 1 for the upper ones.
+    """
+
+    index: Value
+    half: int = 0
 
 
 class Tile:
@@ -70,6 +84,7 @@ class Tile:
         self.rows, self.blocks = list(rows), list(blocks)
         self.sums = vector_of(self.family.lanes, self.family.total)
         self.bytes = vector_of(self.family.lanes * 4, "i8")
+        self._halves = vector_of(self.family.lanes * 2, "i16")
 
     def begin(self, starts: Starts) -> list[Value]:
         """Return the accumulators that the loop begins with."""
@@ -85,25 +100,28 @@ class Tile:
         It goes in whole vectors of the left side where the instruction can multiply by one lane, then in steps, and
         last over the bytes that are left.
         """
-        depth, wide = self.operands.depth, self._wide()
-        carried = self._carry(sums)
-        done = depth // wide * wide
-        sums = self.code.repeat(0, done, wide, carried, self._wide_step)
-        whole = depth // self.family.depth * self.family.depth
-        sums = self.code.repeat(done, whole, self.family.depth, self._carry(sums), self._step)
-        return (
-            self._dot(self.code.index(whole // self.family.depth), sums, self._rest(whole)) if whole < depth else sums
-        )
+        depth, wide, step = self.operands.depth, self._wide(), self.family.depth
+        done, whole = depth // wide * wide, depth // step * step
+        sums = self.code.repeat(0, done, wide, self._carry(sums), self._wide_step)
+        if self.family.bits == 8:
+            sums = self.code.repeat(done, whole, step, self._carry(sums), self._step)
+        else:  # which half of the bytes has to be known here; there are at most three steps
+            for column in range(done, whole, step):
+                sums = self._dot(self._step_at(column), sums, self._left(self.code.index(column)))
+        return self._dot(self._step_at(whole), sums, self._rest(whole)) if whole < depth else sums
 
     def _carry(self, sums: list[Value]) -> list[tuple[Value, str]]:
         return [(value, self.sums) for value in sums]
 
     def _wide(self) -> int:
-        return 16 if self.family.name == "dotprod" else self.family.depth
+        return 16 if self.family.name == "dotprod" else self.family.run
 
     def _wide_step(self, column: Value, sums: list[Value]) -> list[Value]:
-        if self._wide() == self.family.depth:
-            return self._step(column, sums)
+        if self._wide() == self.family.run:
+            for number in range(self.family.steps):
+                left = self._left(self.code.add(column, self.code.index(number * self.family.depth)))
+                sums = self._dot(self._step_after(self._count(column), number), sums, left)
+            return sums
         # One load of 16 bytes a row, of which the instruction itself picks 4: LLVM makes `sdot v, v, v.4b[lane]` of a
         # splat lane.
         loaded = [self._load(row, column, 16) for row in self.rows]
@@ -116,19 +134,21 @@ class Tile:
                 )
                 for value in words
             ]
-            sums = self._dot(
-                self.code.add(first, self.code.index(lane)), sums, [self._as_bytes(value) for value in left]
-            )
+            sums = self._dot(self._step_after(first, lane), sums, [self._as_bytes(value) for value in left])
         return sums
 
     def _step(self, column: Value, sums: list[Value]) -> list[Value]:
-        left = [
+        left = self._left(column)
+        return self._dot(Step(self._count(column)), sums, left)
+
+    def _left(self, column: Value) -> list[Value]:
+        """Return what a step multiplies of the left side."""
+        return [
             self._spread(
                 self.code.value(f"vector.bitcast {self._load(row, column, 4)} : vector<4xi8> to vector<1xi32>")
             )
             for row in self.rows
         ]
-        return self._dot(self._count(column), sums, left)
 
     def _rest(self, column: int) -> list[Value]:
         """Put the last bytes of each row together; the bytes after them belong to the next row, or lie outside."""
@@ -170,28 +190,52 @@ class Tile:
         )
 
     def _count(self, column: Value) -> Value:
-        """Return the number of the step that begins at a column of the left side."""
-        return self.code.value(f"arith.divui {column}, {self.code.index(self.family.depth)} : index")
+        """Return the index of the weights for a column of the left side where such weights begin."""
+        return self.code.value(f"arith.divui {column}, {self.code.index(self.family.run)} : index")
 
-    def _weights(self, step: Value, block: Value, part: int = 0) -> Value:
-        size = self.family.pair * self.family.depth
-        start = self.code.index(part * size)
-        return self.code.value(
-            f"vector.load {self.operands.weights}[{block}, {step}, {start}] : {self.operands.packed.memory}, "
-            f"vector<{size}x{self.family.element}>"
+    def _step_after(self, first: Value, number: int) -> Step:
+        """Return the step a number of steps after the first one of some weights."""
+        index, half = divmod(number, self.family.steps)
+        return Step(self.code.add(first, self.code.index(index)), half)
+
+    def _step_at(self, column: int) -> Step:
+        """Return the step that begins at a column of the left side."""
+        return self._step_after(
+            self.code.index(column // self.family.run), column // self.family.depth % self.family.steps
         )
 
-    def _dot(self, step: Value, sums: list[Value], left: list[Value]) -> list[Value]:
+    def _weights(self, step: Step, block: Value, part: int = 0) -> Value:
+        size = self.family.pair * self.family.depth
+        start = self.code.index(part * size)
+        memory, kind = self.operands.packed.memory, vector_of(size, self.family.element)
+        loaded = self.code.value(
+            f"vector.load {self.operands.weights}[{block}, {step.index}, {start}] : {memory}, {kind}"
+        )
+        return loaded if self.family.bits == 8 else self._take_half(loaded, step.half, kind)
+
+    def _take_half(self, both: Value, half: int, kind: str) -> Value:
+        """Return one of two weights in each byte, as the upper half of a byte: 16 times the weight."""
+        if half:
+            return self.code.value(f"arith.andi {both}, {self.code.constant(f'dense<-16> : {kind}')} : {kind}")
+        return self.code.value(f"arith.shli {both}, {self.code.constant(f'dense<4> : {kind}')} : {kind}")
+
+    def _dot(self, step: Step, sums: list[Value], left: list[Value]) -> list[Value]:
+        if step.half == 0 and self.family.bits == 4:  # the weights of both steps are loaded once, after this
+            self._prefetch(step)
         weights = [self._weights(step, block) for block in self.blocks]
+        if self.family.bits == 8:
+            self._prefetch(step)
+        return [
+            self._multiply(total, one, other) for total, (one, other) in zip(sums, pairs(left, weights), strict=True)
+        ]
+
+    def _prefetch(self, step: Step) -> None:
         for block in self.blocks if self.ahead else ():
-            indices = f"{self.code.add(block, self.code.index(self.ahead))}, {step}, {self.code.index(0)}"
+            indices = f"{self.code.add(block, self.code.index(self.ahead))}, {step.index}, {self.code.index(0)}"
             self.code.line(
                 f"memref.prefetch {self.operands.weights}[{indices}], read, locality<2>, data : "
                 f"{self.operands.packed.memory}"
             )
-        return [
-            self._multiply(total, one, other) for total, (one, other) in zip(sums, pairs(left, weights), strict=True)
-        ]
 
     def _multiply(self, total: Value, left: Value, right: Value) -> Value:
         if self.family.name == "dotprod":  # whose second factor may be a lane of a register

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -130,15 +130,18 @@ class Case:
 
 
 def product_case(family: InstructionFamily, shape: tuple[int, int, int]) -> Case:
-    """A product of numbers from -128 to 127, of which many are the extremes."""
+    """A product of numbers from -128 to 127, or of weights of 4 bits, of which many are the extremes."""
     rows, depth, columns = shape
     generator = np.random.default_rng(rows * 1_000_003 + depth * 1009 + columns)
-    left, right = (_extreme(generator, size) for size in ((rows, depth), (depth, columns)))
-    right = np.maximum(right, np.int8(family.least))
+    left = _extreme(generator, (rows, depth))
+    if family.bits == 8:
+        right = np.maximum(_extreme(generator, (depth, columns)), np.int8(family.least))
+    else:
+        right = _extreme(generator, (depth, columns), -7, 7)
     weights = torch.from_numpy(right)
     kernel = product_kernel(f"product_{rows}_{depth}_{columns}", family, rows, depth, columns)
     inputs = (left, pack_weights(weights, family).numpy(), offset_sums(weights, family).numpy())
-    return Case(kernel, inputs, (left.astype(np.int32) @ right.astype(np.int32),))
+    return Case(kernel, inputs, (left.astype(np.int32) @ right.astype(np.int32) * family.factor,))
 
 
 def product_f32_case(family: InstructionFamily, shape: tuple[int, int, int]) -> tuple[Case, NDArray[Any]]:
@@ -160,9 +163,21 @@ def product_f32_case(family: InstructionFamily, shape: tuple[int, int, int]) -> 
     )
 
 
-def _extreme(generator: np.random.Generator, size: Sequence[int]) -> NDArray[np.int8]:
-    plain = generator.integers(-128, 128, size)
-    return np.where(generator.random(size) < 0.3, generator.choice([-128, 127], size), plain).astype(np.int8)
+def _extreme(
+    generator: np.random.Generator, size: Sequence[int], least: int = -128, most: int = 127
+) -> NDArray[np.int8]:
+    plain = generator.integers(least, most + 1, size)
+    return np.where(generator.random(size) < 0.3, generator.choice([least, most], size), plain).astype(np.int8)
+
+
+def to_four_bits(linear: IntegerLinear) -> IntegerLinear:
+    """Give a layer weights of 4 bits, as large as its own."""
+    with torch.no_grad():
+        linear.weight.copy_(torch.round(linear.weight.float() * (7 / 127)))
+        linear.scale.mul_(127 / 7)
+        linear.bits = 4
+        linear.derive()
+    return linear
 
 
 def make_layer(width: int, state: int, taps: int) -> QrnnLayer:
@@ -191,7 +206,10 @@ def set_weights(linear: IntegerLinear) -> IntegerLinear:
 def layer_case(family: InstructionFamily, texts: int, shape: tuple[int, int, int, int]) -> Case:
     """A layer over texts of different lengths; what is wanted is what its operator says."""
     words, width, state, taps = shape
-    layer = KernelLayer(make_layer(width, state, taps), family)
+    plain = make_layer(width, state, taps)
+    if family.bits == 4:
+        to_four_bits(cast(IntegerLinear, plain.product))
+    layer = KernelLayer(plain, family)
     counts = _counts(texts, words)
     mask, left = _rows(counts, words, width)
     tensors = (left, layer.packed.weights, layer.packed.offsets, layer.scale, layer.bias, mask, counts)
@@ -265,6 +283,8 @@ def rectified_case(family: InstructionFamily, texts: int, shape: tuple[int, int,
     words, depth, columns = shape
     torch.manual_seed(words + depth + columns)
     linear = set_weights(IntegerLinear(depth, columns, ActivationRange.INTEGERS))
+    if family.bits == 4:
+        to_four_bits(linear)
     packed = PackedLinear(linear, family)
     counts = _counts(texts, words)
     mask, _ = _rows(counts, words, depth)
@@ -275,7 +295,10 @@ def rectified_case(family: InstructionFamily, texts: int, shape: tuple[int, int,
 
 
 def head_case(family: InstructionFamily, sizes: HeadSizes) -> Case:
-    """A head over texts of different lengths, of which the first has no word at all."""
+    """A head over texts of different lengths, of which the first has no word at all.
+
+    For weights of 4 bits the pooling's keep 8: layers may differ.
+    """
     torch.manual_seed(sizes.words)
     counts = _counts(sizes.texts, sizes.words)
     counts[0] = 0
@@ -288,11 +311,15 @@ def head_case(family: InstructionFamily, sizes: HeadSizes) -> Case:
     }
     linears["neighbours"].weight[sizes.tags :] = 0  # rows that only fill up
     linears["neighbours"].derive()
+    narrow = PRODUCTS[1:] if family.bits == 4 else ()
+    for name in narrow:
+        to_four_bits(linears[name])
     packed = [PackedLinear(linears[name], family) for name in PRODUCTS]
     rows = [torch.cat([each.get_buffer(part) for each in packed]) for part in ("offsets", "scale", "bias")]
     tensors = (short, short.float() / 127.0, mask, counts, *(each.weights for each in packed), *rows)
     numbers = (sizes.words, sizes.intents, sizes.tags, sizes.rounds)
-    kernel = head_kernel(f"head_{'_'.join(map(str, numbers))}_{sizes.texts}_{int(sizes.peaks)}", family, sizes)
+    title = f"head_{'_'.join(map(str, numbers))}_{sizes.texts}_{int(sizes.peaks)}"
+    kernel = head_kernel(title, family.in_bits(8), sizes, dict.fromkeys(narrow, 4))
     return _case(kernel, tensors, torch.ops.pqrnn.head(*tensors, *numbers, family.name), counts, sizes.words)
 
 
