@@ -16,7 +16,7 @@ def pack_nibbles(weights: Tensor) -> Tensor:
     Raises:
         ValueError: A weight is not among -7 to 7.
     """
-    if weights.numel() and int(weights.abs().amax()) > _NONE - 1:
+    if bool(((weights <= -_NONE) | (weights >= _NONE)).any()):
         raise ValueError("a weight of 4 bits is a number from -7 to 7")
     halves = torch.nn.functional.pad(weights, (0, weights.shape[1] % 2)).to(torch.uint8) & 15
     return halves[:, 0::2] | (halves[:, 1::2] << 4)

@@ -141,6 +141,11 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
         return self.projection.features + 3 * self.context
 
     @property
+    def weights(self) -> str:
+        """What a weight is, for tables: `float32`, `int8` or `4 bits`."""
+        return self.precision if self.weight_bits == 8 else f"{self.weight_bits} bits"
+
+    @property
     def states(self) -> int:
         """Width of the words' last hidden states."""
         return 2 * self.state if self.network == "qrnn" else self.transformer.width
