@@ -58,19 +58,21 @@ def watch_moments(model: nn.Module, layers: Mapping[str, QuantizedLinear]) -> It
 
 
 @torch.no_grad()
-def round_layer(layer: QuantizedLinear, moments: Tensor) -> None:
+def round_layer(layer: QuantizedLinear, moments: Tensor, *, pass_on: bool = True) -> None:
     """Choose the scales of a layer of few bits, and round its weights to multiples of them.
 
     Args:
         layer: The layer, its weights those of float32.
         moments: Second moments of its inputs, as `watch_moments` gives them.
+        pass_on: Whether weights make up for the errors of others; else each is rounded to the nearest.
     """
     levels = weight_levels(layer.bits)
     scales, rounded = [], []
     for rows, moment in zip(_split_gates(layer.weight, layer.taps), moments, strict=True):
         scale = choose_scale(rows, moment.diagonal(), levels)
         scales.append(scale)
-        rounded.append(compensate(rows, scale, moment, levels) * scale[:, None])
+        whole = compensate(rows, scale, moment, levels) if pass_on else _nearest(rows, scale, levels)
+        rounded.append(whole * scale[:, None])
     layer.take_scale(torch.cat(scales))
     layer.weight.copy_(_join_gates(torch.stack(rounded), layer.taps))
 
