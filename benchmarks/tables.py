@@ -296,6 +296,23 @@ def render_real_life() -> str:
     )
 
 
+def render_few_bits() -> str:
+    """Render development scores by bits of a weight and way of rounding, and how far from float32 each is."""
+    results = load_results("few_bits")
+    rows = []
+    for work in list_works(results):
+        for peer in dict.fromkeys(row.peer for row in results.rows if row.work == work):
+            scores = [f"{require_row(results, work, metric, peer).value:.2%}" for metric in ("exact match", "slot f1")]
+            apart = [
+                f"{1e3 * require_row(results, work, f'divergence of {part}', peer).value:.1f}"
+                for part in ("intents", "tags")
+            ]
+            size = require_row(results, work, "bytes", peer).value
+            rows.append([work, peer, f"{size / 1e6:.2f}", *scores, *apart])
+    head = ("parser", "weights", "MB", "exact match", "slot F1", "intents: millinats off", "tags: millinats off")
+    return table(head, rows) + describe_source(results)
+
+
 def render_unseen_pairs() -> str:
     """Render the scores under each decision where training lacks pairs of intent and slot."""
     results = load_results("unseen_pairs")
@@ -312,6 +329,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "quality": render_quality,
     "real_life": render_real_life,
     "unseen_pairs": render_unseen_pairs,
+    "few_bits": render_few_bits,
     "latency": render_latency,
     "size": render_size,
     "ablations": render_ablations,

@@ -79,7 +79,7 @@ def _describe_model(
     model = manifest.model
     facts = {
         "parameters": str(model.parameters),
-        "precision": model.precision,
+        "precision": model.described_precision,
         "revision of the training code": model.revision,
         "sha256 of the weights": model.checkpoint,
         "sha256 of the training data": model.data_fingerprint,

@@ -153,7 +153,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     intents, tags = len(facts.labels.intents), len(facts.labels.tags)
     try:
         check_shape(facts.config)
-        check_enough(folder / WEIGHTS, count_weights(facts.config, intents, tags))
+        check_enough(folder / WEIGHTS, count_weights(facts.config, intents, tags) * facts.config.weight_bits // 8)
         model = ParserModel(facts.config, intents, tags)
     except ValueError as error:
         raise CheckpointError(f"{folder / FACTS}: {shorten(error)}") from error
@@ -169,7 +169,11 @@ def load_weights(folder: Path, model: Network) -> None:
     Raises:
         CheckpointError: the file is missing, damaged, or does not fit.
     """
-    model.load_state_dict(load_tensors(folder / WEIGHTS, model.state_dict()))
+    tensors = load_tensors(folder / WEIGHTS, model.stored())
+    try:
+        model.restore(tensors)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / WEIGHTS}: {error}; copy it again") from error
 
 
 def digest_weights(folder: Path) -> str:

@@ -5,7 +5,7 @@ This is the end of quantization after training, or where training in 8 bits star
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,35 +16,42 @@ from torch import Tensor
 
 from pqrnn.checkpoint import Checkpoint, read_revision, save_checkpoint
 from pqrnn.data.examples import Example
+from pqrnn.dataset.collate import pad_words
 from pqrnn.dataset.segmented import segment_examples
 from pqrnn.errors import QuantizationError
 from pqrnn.evaluation.calibrating import refit_calibration
 from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.prediction import compute_logits
 from pqrnn.features.word_table import WordFeatures
+from pqrnn.model.int8 import widen_weights
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.qat import QuantizedLinear
+from pqrnn.model.rounding import round_layer, watch_moments
 from pqrnn.recipes.settings import ModelConfig
 from pqrnn.run_folder import FACTS
 
 _BATCH = 4096
+_TEXTS = 4096  # that say how the inputs of layers lie
+_TEXTS_AT_ONCE = 128
 
 
-def int8_config(config: ModelConfig) -> ModelConfig:
-    """Return the shape of the parser in 8 bits that is made of one in float32."""
-    return msgspec.structs.replace(config, precision="int8", norm="none")
+def int8_config(config: ModelConfig, bits: int = 8) -> ModelConfig:
+    """Return the shape of the parser in 8 bits, its weights in so many, that is made of one in float32."""
+    return msgspec.structs.replace(config, precision="int8", norm="none", weight_bits=bits)
 
 
-def prepare_qat(model: ParserModel, training: Sequence[Example]) -> ParserModel:
+def prepare_qat(model: ParserModel, training: Sequence[Example], bits: int = 8) -> ParserModel:
     """Return a parser in 8 bits, for training, with the weights of one in float32.
 
     Only one range has to be measured: that of the bottleneck, which depends on nothing but the word. All others are
-    bounds of the functions themselves.
+    bounds of the functions themselves. Weights of 4 bits are rounded so that what the layers say of the training
+    utterances changes least (`pqrnn.model.rounding`).
 
     Args:
         model: The parser in float32.
         training: The utterances that it was trained on; the largest output of the bottleneck over their words is the
             end of its range.
+        bits: Number of bits of a weight, 8 or 4.
 
     Raises:
         QuantizationError: the parser is in 8 bits already, or is a transformer.
@@ -57,14 +64,39 @@ def prepare_qat(model: ParserModel, training: Sequence[Example]) -> ParserModel:
         raise QuantizationError("this parser is in 8 bits already: quantize the one that was trained in float32")
     folded = model.folded()
     config = folded.config
-    quantized = ParserModel(int8_config(config), folded.intent.out_features, folded.tags.out_features)
+    quantized = ParserModel(int8_config(config, bits), folded.intent.out_features, folded.tags.out_features)
     weights = folded.state_dict()
     amax = calibrate(folded, training)
-    for name, module in quantized.named_modules():
-        if isinstance(module, QuantizedLinear) and module.amax is not None:
+    layers = {name: module for name, module in quantized.named_modules() if isinstance(module, QuantizedLinear)}
+    for name, layer in layers.items():
+        if layer.amax is not None:
             weights[f"{name}.amax"] = amax
+        if layer.log_scale is not None:
+            weights[f"{name}.log_scale"] = layer.log_scale.detach()
     quantized.load_state_dict(weights)
+    if bits < 8:
+        moments = measure_moments(folded, training, layers)
+        for name, layer in layers.items():
+            if name in moments:
+                round_layer(layer, moments[name])
+            else:
+                layer.take_scale(layer.largest_scale())
     return quantized
+
+
+@torch.inference_mode()
+def measure_moments(
+    folded: ParserModel, training: Sequence[Example], layers: Mapping[str, QuantizedLinear]
+) -> dict[str, Tensor]:
+    """Return the second moments of the inputs of layers over at most 4,096 of the training utterances, by name."""
+    words = [text for text in segment_examples(training, folded.config.projection.version).words if text]
+    words = words[:: max(1, len(words) // _TEXTS)][:_TEXTS]
+    table = folded.make_table()
+    table.index(dict.fromkeys(chain.from_iterable(words)))
+    with watch_moments(folded, layers) as moments:
+        for part in (words[first : first + _TEXTS_AT_ONCE] for first in range(0, len(words), _TEXTS_AT_ONCE)):
+            folded.encode_words(table, *pad_words([table.index(text) for text in part]))
+    return moments
 
 
 @torch.inference_mode()
@@ -83,7 +115,11 @@ def calibrate(folded: ParserModel, training: Sequence[Example]) -> Tensor:
 
 
 def quantize_checkpoint(
-    checkpoint: Checkpoint, training: Sequence[Example], development: Sequence[Example], folder: Path
+    checkpoint: Checkpoint,
+    training: Sequence[Example],
+    development: Sequence[Example],
+    folder: Path,
+    bits: int = 8,
 ) -> dict[str, Any]:
     """Quantize a trained parser as it is, and write it.
 
@@ -92,6 +128,7 @@ def quantize_checkpoint(
         training: Utterances that it was trained on.
         development: Utterances that it is scored on.
         folder: Folder that the new checkpoint is written to.
+        bits: Number of bits of a weight, 8 or 4.
 
     Returns:
         Its scores on the development set, as in a checkpoint.
@@ -103,9 +140,9 @@ def quantize_checkpoint(
         raise QuantizationError(
             f"{folder}: holds a trained parser; choose another --out, or --restart to throw it away"
         )
-    quantized = prepare_qat(checkpoint.model, training)
+    quantized = prepare_qat(checkpoint.model, training, bits)
     labels = checkpoint.facts.labels
-    answers = compute_logits(quantized.folded(), [example.text for example in development])
+    answers = compute_logits(widen_weights(quantized.folded()), [example.text for example in development])
     scores = evaluate_predictions(development, answers, labels.decoder()).scores
     facts = msgspec.structs.replace(
         checkpoint.facts,

@@ -63,23 +63,23 @@ def load_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
 
 
 def check_enough(path: Path, least: int) -> None:
-    """Refuse a file that holds fewer numbers than a network has, before the network takes memory.
+    """Refuse a file that holds less than a network has, before the network takes memory.
 
     Args:
         path: The file.
-        least: Numbers that the network has at least.
+        least: Bytes that the weights of the network take at least.
 
     Raises:
-        CheckpointError: The file cannot be read, or holds fewer numbers.
+        CheckpointError: The file cannot be read, or holds less.
     """
     try:
         size = check_regular(path, LARGEST_WEIGHTS)
         read_header(path, size)
     except _UNREADABLE as error:
         raise _refuse(path, error) from error
-    if least > size:  # a number takes a byte at least
+    if least > size:
         raise CheckpointError(
-            f"{path}: {size:,} bytes for at least {least:,} numbers that its facts describe; copy it again"
+            f"{path}: {size:,} bytes, and the weights that its facts describe take {least:,} at least; copy it again"
         )
 
 

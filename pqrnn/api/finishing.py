@@ -75,7 +75,7 @@ def quantize(
     if list_labels(loaded.training).outputs() != checkpoint.facts.labels.outputs():
         raise QuantizationError(f"{data}: not the data that {run} was trained on: other intents or slots")
     if settings.epochs:
-        prepared = prepare_qat(checkpoint.model, loaded.training)
+        prepared = prepare_qat(checkpoint.model, loaded.training, settings.bits)
         return run_training(
             out,
             loaded,
@@ -91,7 +91,7 @@ def quantize(
         )
     if restart:
         discard(out)
-    metrics = quantize_checkpoint(checkpoint, loaded.training, loaded.development, out)
+    metrics = quantize_checkpoint(checkpoint, loaded.training, loaded.development, out, settings.bits)
     return TrainingOutcome(out, metrics, "done")
 
 

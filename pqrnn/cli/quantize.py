@@ -29,7 +29,9 @@ _EPILOG = """Examples:
 
 `pqrnn quantize runs/en --data mtop:DATA/mtop/spans --lang en --out runs/en-int8`
 
-`pqrnn quantize runs/en --data mtop:DATA/mtop/spans --lang en --lessons runs/en/lessons --epochs 3 -o runs/en-int8`"""
+`pqrnn quantize runs/en --data mtop:DATA/mtop/spans --lang en --lessons runs/en/lessons --epochs 3 -o runs/en-int8`
+
+`pqrnn quantize runs/en --data mtop:DATA/mtop/spans --lang en --bits 4 -o runs/en-4bit`"""
 
 
 @app.command("quantise", hidden=True)
@@ -60,8 +62,9 @@ def quantize(
     """Turn a trained parser into one in 8 bits: a quarter of the bytes, and faster.
 
     Weights and activations become int8, sums int32: what is evaluated, compiled and shipped computes in integers. Give
-    the data that the parser was trained on: they say how large activations become. With `--epochs` the parser goes on
-    learning under the roundings of 8 bits, with the settings of its own training.
+    the data that the parser was trained on: they say how large activations become. With `--bits 4` weights have 4 bits,
+    two in a byte, rounded so that what each layer says of these data changes least. With `--epochs` the parser goes on
+    learning under its roundings, with the settings of its own training.
     """
     require_extra("train", "torch", "safetensors", "matplotlib")
     import pqrnn

@@ -1,4 +1,4 @@
-"""The linear layers of a parser: in float32, or learning with the roundings of 8 bits."""
+"""The linear layers of a parser: in float32, or learning with the roundings of 8 or 4 bits."""
 
 from __future__ import annotations
 
@@ -24,4 +24,5 @@ def make_linear(
     """
     if config.precision == "float32":
         return nn.Linear(inputs, outputs, bias)
-    return QuantizedLinear(inputs, outputs, kind, bias=bias, taps=taps, headroom=1.0 / (1.0 - config.dropout))
+    headroom = 1.0 / (1.0 - config.dropout)
+    return QuantizedLinear(inputs, outputs, kind, bias=bias, taps=taps, headroom=headroom, bits=config.weight_bits)

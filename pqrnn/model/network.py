@@ -6,7 +6,7 @@ Student and teacher learn in the same loop, from the same words, for the same la
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
@@ -69,6 +69,14 @@ class Network(nn.Module, ABC):
     def stored(self) -> dict[str, Tensor]:
         """Return what a checkpoint of the network holds."""
         return self.state_dict()
+
+    def restore(self, stored: Mapping[str, Tensor]) -> None:
+        """Take what a checkpoint holds.
+
+        Raises:
+            ValueError: They are no weights of this network; names, types and shapes are those of `stored`.
+        """
+        self.load_state_dict(stored)
 
     @abstractmethod
     def parameters_count(self) -> int:

@@ -8,6 +8,7 @@ QRNN layers there may be transformer layers (`pqrnn.model.transformer`); everyth
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import NamedTuple, cast
 
 import torch
@@ -20,6 +21,7 @@ from pqrnn.model.batch_norm import MaskedBatchNorm, fold_into_linear
 from pqrnn.model.int8 import ActivationRange, IntegerLinear
 from pqrnn.model.linear import make_linear
 from pqrnn.model.network import Encoding, Network, WordTable
+from pqrnn.model.nibbles import pack_nibbles, unpack_nibbles
 from pqrnn.model.qat import QuantizedLinear
 from pqrnn.model.qrnn import QrnnLayer, widen
 from pqrnn.model.shape import check_shape
@@ -219,12 +221,36 @@ class ParserModel(Network):
         return model
 
     def stored(self) -> dict[str, Tensor]:
-        """Return what a checkpoint holds: of a parser in 8 bits the integers, and scales and biases in float16."""
+        """Return what a checkpoint holds: of a parser in 8 bits the integers, and scales and biases in float16.
+
+        Weights of 4 bits lie two in a byte.
+        """
         if self.config.precision == "float32":
             return self.state_dict()
+        model = self.folded()
+        weights = {
+            name: value.half() if value.is_floating_point() else value for name, value in model.state_dict().items()
+        }
+        for name in model._packed():
+            weights[name] = pack_nibbles(weights[name])
+        return weights
+
+    def restore(self, stored: Mapping[str, Tensor]) -> None:
+        """Take what a checkpoint holds; this parser is folded where it is in 8 bits."""
+        weights = dict(stored)
+        for name, layer in self._packed().items():
+            try:
+                weights[name] = unpack_nibbles(weights[name], layer.weight.shape[1])
+            except ValueError as error:
+                raise ValueError(f"{name} {error}") from error
+        self.load_state_dict(weights)
+
+    def _packed(self) -> dict[str, IntegerLinear]:
+        """Return the layers whose weights lie two in a byte on disk, by the names of those weights."""
         return {
-            name: value.half() if value.is_floating_point() else value
-            for name, value in self.folded().state_dict().items()
+            f"{name}.weight": module
+            for name, module in self.named_modules()
+            if isinstance(module, IntegerLinear) and module.bits == 4
         }
 
     def parameters_count(self) -> int:

@@ -1,11 +1,13 @@
 """Quantization-aware training of a linear layer.
 
-It learns with the very numbers that it will have in 8 bits, and becomes `pqrnn.model.int8.IntegerLinear`.
+It learns with the very numbers that it will have in 8 bits, or in 8 with weights of 4, and becomes
+`pqrnn.model.int8.IntegerLinear`.
 
 Weights and activations are rounded as they will be, but held as whole numbers in float32, whose products and sums are
 exact below 2^24: what a model in training says is bit for bit what its integer form says. Gradients pass roundings as
 if they were not there (Bengio et al. 2013, arXiv:1308.3432); the end of a measured range is learned with the weights
-(Esser et al. 2020, arXiv:1902.08153).
+(Esser et al. 2020, arXiv:1902.08153), and so are the scales of weights of 4 bits: with 15 values, cutting off the few
+largest weights and telling the others apart is better than reaching every one of them.
 """
 
 from __future__ import annotations
@@ -18,11 +20,16 @@ from torch.nn import functional
 
 from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps, rename_amax
 
-_SMALLEST_SCALE = 2.0**-14  # smaller ones lose digits in float16
+SMALLEST_SCALE = 2.0**-14  # smaller ones lose digits in float16
 
 
 class QuantizedLinear(nn.Linear):
-    """`nn.Linear` whose input and weights have 8 bits: float32[..., K] to float32[..., N]."""
+    """`nn.Linear` whose input and weights have 8 bits, or 8 and 4: float32[..., K] to float32[..., N].
+
+    Attributes:
+        log_scale: Logarithms of the scales of weights of 4 bits, float32[N / taps]; None in 8 bits, where the largest
+            weight of each output says its scale.
+    """
 
     def __init__(
         self,
@@ -49,6 +56,10 @@ class QuantizedLinear(nn.Linear):
         super().__init__(inputs, outputs, bias)
         self.kind, self.taps, self.headroom, self.bits = kind, taps, headroom, bits
         self.amax = nn.Parameter(torch.ones(())) if kind is ActivationRange.POSITIVE else None
+        self.log_scale: nn.Parameter | None = None
+        if bits < 8:
+            self.log_scale = nn.Parameter(torch.zeros(outputs // taps))
+            self.take_scale(self.largest_scale())
         self.register_load_state_dict_pre_hook(rename_amax)
 
     def forward(self, value: Tensor) -> Tensor:
@@ -82,16 +93,32 @@ class QuantizedLinear(nn.Linear):
             layer.derive()
         return layer
 
-    def _scale(self) -> Tensor:
-        """Scale of every output's weights, float32[N / taps]: the largest of them is 127, or 7 in 4 bits."""
+    def largest_scale(self) -> Tensor:
+        """Return the scale with which the largest weight of every output is 127, or 7 in 4 bits: float32[N / taps]."""
         amax = self.weight.detach().abs().amax(1)
         if self.taps > 1:
             amax = amax.reshape(2, self.taps, -1).amax(1).reshape(-1)
-        return shorten((amax / weight_levels(self.bits)).clamp(min=_SMALLEST_SCALE))
+        return shorten((amax / weight_levels(self.bits)).clamp(min=SMALLEST_SCALE))
+
+    def take_scale(self, scale: Tensor) -> None:
+        """Set the scales of weights of 4 bits, float32[N / taps]: numbers that float16 holds."""
+        assert self.log_scale is not None
+        with torch.no_grad():
+            self.log_scale.copy_(scale.log())
+
+    def _scale(self) -> Tensor:
+        """Scale of every output's weights, float32[N / taps]."""
+        if self.log_scale is None:
+            return self.largest_scale()
+        return shorten(self.log_scale.exp().clamp(min=SMALLEST_SCALE))
 
     def _round_weights(self, scale: Tensor) -> Tensor:
         """Whole numbers, -127 to 127 (-7 to 7 in 4 bits), in float32[N, K]."""
-        return _round(self.weight / expand_taps(scale, self.taps)[:, None], 0)
+        steps = self.weight / expand_taps(scale, self.taps)[:, None]
+        if self.log_scale is not None:  # a scale of its own may cut off weights
+            levels = weight_levels(self.bits)
+            steps = steps.clamp(-levels, levels)
+        return _round(steps, 0)
 
     def _amax(self) -> Tensor:
         return torch.ones(()) if self.amax is None else shorten(self.amax)

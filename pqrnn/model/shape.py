@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pqrnn.recipes.settings import ModelConfig
+from pqrnn.recipes.settings import WEIGHT_BITS, ModelConfig
 
 NETWORKS = ("qrnn", "transformer")
 _OF_QRNN = ("state", "kernel", "zoneout")
@@ -22,6 +22,13 @@ def check_shape(config: ModelConfig) -> None:
         raise ValueError(f"precision must be 'float32' or 'int8', not {config.precision!r}")
     if config.precision == "int8" and config.norm != "none":
         raise ValueError("a parser in int8 has no norm: it is worked into the weights before they are quantized")
+    if config.weight_bits not in WEIGHT_BITS:
+        raise ValueError(f"weight_bits must be 8 or 4, not {config.weight_bits}")
+    if config.precision == "float32" and config.weight_bits != 8:
+        raise ValueError(
+            f"weight_bits = {config.weight_bits} is a setting of precision 'int8': train in 'float32', and "
+            "`pqrnn quantize --bits` goes on from there"
+        )
     if not 0 <= 2 * config.context <= config.projection.word_features:
         raise ValueError(
             f"context must be at most half of the word features: {config.context}, {config.projection.word_features}"

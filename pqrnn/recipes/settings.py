@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 PROJECTION_VERSION = 2
+WEIGHT_BITS = (8, 4)  # of a weight in int8
 PROJECTION_VERSIONS = (1, 2)  # those that can be computed
 AUTO = "auto"
 
@@ -130,11 +131,19 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
     precision: Annotated[
         str, option("Precision of the shipped parser, `float32` or `int8`; `pqrnn quantize` sets it.")
     ] = "float32"
+    weight_bits: Annotated[
+        int, option("Bits of a weight in int8, 8 or 4; `pqrnn quantize --bits` sets it, activations keep 8.")
+    ] = 8
 
     @property
     def features(self) -> int:
         """Inputs of the bottleneck per word."""
         return self.projection.features + 3 * self.context
+
+    @property
+    def weights(self) -> str:
+        """What a weight is, for tables: `float32`, `int8` or `4 bits`."""
+        return self.precision if self.weight_bits == 8 else f"{self.weight_bits} bits"
 
     @property
     def states(self) -> int:
@@ -348,14 +357,21 @@ class DistillationConfig(Settings, frozen=True, kw_only=True):
 
 
 class QuantizationConfig(Settings, frozen=True, kw_only=True):
-    """How a trained parser becomes one in 8 bits."""
+    """How a trained parser becomes one in 8 bits, or one whose weights have 4."""
 
+    bits: Annotated[
+        int,
+        option(
+            "Bits of a weight, 8 or 4: with 4 the parser takes half the bytes; activations have 8 bits either way.",
+            "--bits",
+        ),
+    ] = 8
     epochs: Annotated[
         int,
         Meta(ge=0),
         option(
-            "Passes over the training data in which the parser learns under the roundings of 8 bits; 0 quantizes it as "
-            "it is, in seconds.",
+            "Passes over the training data in which the parser learns under the roundings that it will have; 0 "
+            "quantizes it as it is, in seconds.",
             "--epochs",
         ),
     ] = 0
@@ -364,6 +380,15 @@ class QuantizationConfig(Settings, frozen=True, kw_only=True):
     ] = 3e-4
     seed: Annotated[int | None, option("Seed of everything random; by default that of the run.", "--seed")] = None
     threads: Annotated[int, Meta(ge=0), option("CPU threads; 0 leaves PyTorch's default.", "--threads")] = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers of bits that no kernel reads.
+
+        Raises:
+            ValueError: With the numbers that there are.
+        """
+        if self.bits not in WEIGHT_BITS:
+            raise ValueError(f"bits must be 8 or 4, not {self.bits}")
 
 
 class CompileConfig(Settings, frozen=True, kw_only=True):

@@ -66,7 +66,7 @@ class RunSettings(NamedTuple):
         """Return the SHA-256 of all that decides the result."""
         shape = msgspec.to_builtins(self.model)
         decisive = [
-            add_retired_options(drop_transformer(shape)) if isinstance(self.model, ModelConfig) else shape,
+            add_retired_options(drop_absent(drop_transformer(shape))) if isinstance(self.model, ModelConfig) else shape,
             drop_absent({name: value for name, value in msgspec.to_builtins(self.config).items() if name != "threads"}),
             self.data["train"],
             self.data["dev"],

@@ -109,7 +109,7 @@ def add_parser(
             licence=strictest_licence(list(sets.values())),
             data=tuple(sets),
             parameters=checkpoint.model.parameters_count(),
-            precision=facts.config.precision,
+            precision=facts.config.weights,
             work=work,
             figures=figures,
             files=files,

@@ -40,7 +40,7 @@ class ZooEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         licence: Licence of the weights.
         data: Names of the data sets (`pqrnn.zoo.data_sets`) that it learned from.
         parameters: Number of parameters of the model as it ships.
-        precision: Precision of the weights, "int8" or "float32".
+        precision: Precision of the weights, "int8", "4 bits" or "float32".
         work: Name under which its own figures are kept.
         figures: Kept results, its own and its teacher's.
         files: Files of the checkpoint.

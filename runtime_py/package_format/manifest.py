@@ -78,6 +78,11 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     metrics: dict[str, Any] = {}
     checkpoint: Text = ""
 
+    @property
+    def described_precision(self) -> str:
+        """The precision, and how many bits a weight has where it has fewer, for people."""
+        return f"{self.precision}, weights of 4 bits" if self.config.get("weight_bits") == 4 else self.precision
+
 
 class Tokenizer(Struct, frozen=True, forbid_unknown_fields=True):
     """How words are cut into the subwords that a package with a pre-trained encoder reads (schema 1.5).

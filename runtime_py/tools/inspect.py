@@ -89,7 +89,7 @@ class PackageFacts(Struct, frozen=True):
         created: Time when it was made (UTC).
         producer: Versions of what made it.
         parameters: Number of trained numbers in the model.
-        precision: Precision of the weights.
+        precision: Precision of the products, and how many bits a weight has where it has fewer.
         revision: Git commit of the code that trained it.
         data_fingerprint: SHA-256 of the training data.
         metrics: Scores on the development split.
@@ -156,7 +156,7 @@ def inspect_package(path: str | Path) -> PackageFacts:
         created=manifest.created,
         producer=manifest.producer,
         parameters=manifest.model.parameters,
-        precision=manifest.model.precision,
+        precision=manifest.model.described_precision,
         revision=manifest.model.revision,
         data_fingerprint=manifest.model.data_fingerprint,
         metrics=manifest.model.metrics,

@@ -101,12 +101,39 @@ def test_after_learning_with_the_settings_of_its_own_training(run: Path, data: P
     assert json.loads(scored.stdout)["exact_match"]["value"] == _dev(out)  # from bytes, in integers: what training said
 
 
-@pytest.mark.parametrize("kills", [[1], [2, 5]])
+def test_in_4_bits_as_it_is_and_after_learning(run: Path, data: Path, tmp_path: Path) -> None:
+    plain, learned, whole = tmp_path / "plain", tmp_path / "learned", tmp_path / "int8"
+    assert _quantize(run, data, whole).exit_code == 0
+    done = _quantize(run, data, plain, "--bits", "4")
+    assert done.exit_code == 0, done.output
+    assert _dev(plain) >= _dev(run) - 0.05
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (plain, whole)]
+    assert sizes[0] < 0.7 * sizes[1]  # so small a parser is half header, biases and scales
+    done = _quantize(run, data, learned, "--bits", "4", "--epochs", "2", "--learning-rate", "1e-3", "--json")
+    assert done.exit_code == 0, done.output
+    assert _dev(learned) >= _dev(plain)
+    for folder in (plain, learned):
+        checkpoint = load_checkpoint(folder)
+        assert (checkpoint.facts.config.precision, checkpoint.facts.config.weight_bits) == ("int8", 4)
+        assert {value.dtype for value in load_file(folder / "model.safetensors").values()} == {
+            torch.uint8,
+            torch.float16,
+        }
+        # A weight that the scales cut off is the largest that there is.
+        assert max(int(m.weight.abs().max()) for m in checkpoint.model.modules() if isinstance(m, IntegerLinear)) == 7
+    scored = CliRunner().invoke(app, ["evaluate", str(learned), "--data", str(data), "--split", "all", "--json"])
+    assert scored.exit_code == 0, scored.output
+    assert json.loads(scored.stdout)["exact_match"]["value"] == _dev(learned)
+    shown = CliRunner().invoke(app, ["recipe", "show", str(learned)])
+    assert "bits = 4" in shown.output
+
+
+@pytest.mark.parametrize(("kills", "bits"), [([1], 8), ([2, 5], 8), ([2, 5], 4)])
 def test_learning_resumes_after_kills_to_the_same_integers(
-    run: Path, tmp_path: Path, kills: list[int], monkeypatch: pytest.MonkeyPatch
+    run: Path, tmp_path: Path, kills: list[int], bits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "_SAVE_SECONDS", 0.0)
-    prepared = prepare_qat(load_checkpoint(run).model, make_rooms())
+    prepared = prepare_qat(load_checkpoint(run).model, make_rooms(), bits)
     config = TrainingConfig(epochs=2, batch=8, learning_rate=1e-3, patience=0)
 
     def learn(name: str, **more: Any) -> None:
@@ -158,6 +185,10 @@ def test_what_makes_no_sense_is_said_in_a_sentence(run: Path, data: Path, tmp_pa
     assert _quantize(run, data, tmp_path / "c").exit_code == 0
     assert "in 8 bits already" in str(_quantize(tmp_path / "c", data, tmp_path / "d").exception)
     assert not (tmp_path / "a").exists()
+    refused = _quantize(run, data, tmp_path / "e", "--bits", "3")
+    assert refused.exit_code != 0
+    assert "bits must be 8 or 4, not 3" in f"{refused.output} {refused.exception}"
+    assert not (tmp_path / "e").exists()
 
 
 def test_learning_never_ends_with_less_than_it_began_with(run: Path, tmp_path: Path) -> None:

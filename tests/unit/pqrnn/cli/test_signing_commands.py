@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from makers.runtime_fakes import fake_manifest, fake_variant, write_fake
 from typer.testing import CliRunner
@@ -75,6 +76,19 @@ def test_inspect_says_who_signed(package: Path, tmp_path: Path, monkeypatch: pyt
     (package / "golden" / "golden.npz").write_bytes(b"x")
     assert "NOT VERIFIED" in shown()
     assert inspect_package(package).digest == open_package(package).manifest.digest
+
+
+def test_inspect_says_how_many_bits_weights_have(tmp_path: Path) -> None:
+    for bits, said in (
+        (4, ", int8, weights of 4 bits, revision"),
+        (8, ", int8, revision"),
+        ("many", ", int8, revision"),
+    ):
+        made = fake_manifest(fake_variant("linux-x86_64-v3"))
+        model = msgspec.structs.replace(made.model, precision="int8", config={"weight_bits": bits})
+        write_fake(tmp_path / f"{bits}.pqrnn", msgspec.structs.replace(made, model=model))
+        rows = inspect_tables(inspect_package(tmp_path / f"{bits}.pqrnn"))[0].rows
+        assert said in dict(row[:2] for row in rows)["model"]
 
 
 def test_a_whole_bundle_keeps_signatures_and_a_part_says_that_it_lost_them(package: Path, tmp_path: Path) -> None:

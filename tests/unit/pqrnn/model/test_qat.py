@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from makers.trained import pretend_trained
 from oracles.effort import examples
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -58,8 +59,8 @@ def make_float(seed: int = 0, **options: Any) -> ParserModel:
     return pretend_trained(model)
 
 
-def make_quantized(seed: int = 0, **options: Any) -> ParserModel:
-    return prepare_qat(make_float(seed, **options), TRAINING).eval()
+def make_quantized(seed: int = 0, bits: int = 8, **options: Any) -> ParserModel:
+    return prepare_qat(make_float(seed, **options), TRAINING, bits).eval()
 
 
 def parse(model: ParserModel, texts: list[str], words: int = 32, size: int = 128) -> ParserOutputs:
@@ -105,16 +106,19 @@ def test_products_are_exact_whatever_the_shape(rows: int, depth: int, columns: i
 
 @pytest.mark.parametrize("kind", list(ActivationRange))
 @pytest.mark.parametrize("taps", [1, 2, 3])
-def test_a_layer_says_the_same_bits_in_training_and_in_integers(kind: ActivationRange, taps: int) -> None:
+@pytest.mark.parametrize("bits", [8, 4])
+def test_a_layer_says_the_same_bits_in_training_and_in_integers(kind: ActivationRange, taps: int, bits: int) -> None:
     torch.manual_seed(1)
-    layer = QuantizedLinear(40, 2 * taps * 6, kind, taps=taps).eval()
+    layer = QuantizedLinear(40, 2 * taps * 6, kind, taps=taps, bits=bits).eval()
+    if layer.log_scale is not None:
+        layer.log_scale.data += torch.randn_like(layer.log_scale)  # some weights are cut off
     if layer.amax is not None:
         layer.amax.data.fill_(0.9)  # some inputs are cut off
     value = draw(kind, 5, 9, 40)
     frozen = layer.convert()
     assert frozen.weight.dtype == torch.int8
     assert frozen.weight.shape == (40, layer.out_features)
-    assert frozen.weight.abs().max() == 127
+    assert frozen.weight.abs().max() == (127 if bits == 8 else 7)
     with torch.inference_mode():
         assert torch.equal(layer(value), frozen(value))
 
@@ -232,10 +236,26 @@ def test_dropout_does_not_push_activations_over_the_end() -> None:
     assert torch.equal(layer.eval()(value), layer(torch.ones(1, 24)))
 
 
+def test_the_scale_of_4_bits_is_learned_from_what_it_cuts_off_and_what_it_rounds() -> None:
+    """As LSQ has it: a weight that is cut off pulls by 7, another one by its rounding."""
+    layer = QuantizedLinear(3, 1, ActivationRange.INTEGERS, bias=False, bits=4)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[0.55, -2.0, 0.08]]))
+    layer.take_scale(torch.tensor([0.125]))
+    value = torch.tensor([[1.0, 2.0, 4.0]])
+    layer(value).sum().backward()
+    assert layer.log_scale is not None
+    assert layer.log_scale.grad is not None
+    by_scale = 1.0 * (4 - 0.55 / 0.125) + 2.0 * -7 + 4.0 * (1 - 0.08 / 0.125)
+    assert layer.log_scale.grad.item() == pytest.approx(0.125 * by_scale, rel=1e-4)
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.tolist() == [pytest.approx([1.0, 0.0, 4.0])]
+
+
 # The whole parser.
 
 
-@pytest.mark.parametrize("options", VARIANTS, ids=str)
+@pytest.mark.parametrize("options", [*VARIANTS, {"bits": 4}, {"bits": 4, "kernel": 3, "context": 16}], ids=str)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_parser_says_the_same_bits_in_training_and_in_integers(options: dict[str, Any], seed: int) -> None:
     model = make_quantized(seed, **options)
@@ -253,6 +273,23 @@ def test_a_parser_in_8_bits_says_nearly_what_it_said(options: dict[str, Any]) ->
     before, after = make_float(**options), make_quantized(**options)
     for found, wanted in zip(parse(after.folded(), TEXTS)[:2], parse(before, TEXTS)[:2], strict=True):
         assert 0 < (found - wanted).abs().mean() < 0.02 * wanted.std()
+
+
+def test_weights_chosen_by_texts_say_more_of_what_was_said_than_those_that_reach_the_largest() -> None:
+    apart: dict[str, float] = {"chosen": 0.0, "largest": 0.0}
+    for seed in range(3):
+        before = parse(make_float(seed), TEXTS)
+        chosen, largest = make_quantized(seed, 4), make_quantized(seed, 8)
+        for layer in largest.modules():
+            if isinstance(layer, QuantizedLinear):
+                layer.bits, layer.log_scale = 4, torch.nn.Parameter(torch.zeros(layer.out_features // layer.taps))
+                layer.take_scale(layer.largest_scale())
+        for name, model in (("chosen", chosen), ("largest", largest)):
+            apart[name] += sum(
+                float((found - wanted).square().sum())
+                for found, wanted in zip(parse(model.folded(), TEXTS)[:2], before[:2], strict=True)
+            )
+    assert apart["chosen"] < 0.7 * apart["largest"]
 
 
 def test_other_rows_of_a_batch_change_nothing() -> None:
@@ -306,6 +343,10 @@ def test_what_cannot_be_quantized_is_refused() -> None:
         ParserModel(msgspec.structs.replace(make_float().config, precision="int8"), INTENTS, TAGS)
     with pytest.raises(ValueError, match="'float32' or 'int8', not 'int4'"):
         ParserModel(ModelConfig(precision="int4", norm="none"), INTENTS, TAGS)
+    with pytest.raises(ValueError, match="weight_bits must be 8 or 4, not 3"):
+        ParserModel(ModelConfig(precision="int8", norm="none", weight_bits=3), INTENTS, TAGS)
+    with pytest.raises(ValueError, match="weight_bits = 4 is a setting of precision 'int8'"):
+        ParserModel(ModelConfig(weight_bits=4), INTENTS, TAGS)
 
 
 # On disk.
@@ -343,6 +384,55 @@ def test_a_checkpoint_holds_integers_and_comes_back_the_same(options: dict[str, 
     assert (tmp_path / "again" / "model.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("options", [{}, {"kernel": 3}, {"refinements": 0}], ids=str)
+def test_a_checkpoint_of_4_bits_holds_two_weights_a_byte_and_comes_back_the_same(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    model = make_quantized(bits=4, **options)
+    save_checkpoint(tmp_path, model, facts_of(model.config))
+    stored = load_file(tmp_path / "model.safetensors")
+    assert {value.dtype for value in stored.values()} == {torch.uint8, torch.float16}
+    packed = sum(value.numel() for value in stored.values() if value.dtype == torch.uint8)
+    assert packed < 0.54 * model.parameters_count()
+    loaded = load_checkpoint(tmp_path).model
+    layers = [layer for layer in loaded.modules() if isinstance(layer, IntegerLinear)]
+    assert {(layer.bits, layer.weight.dtype) for layer in layers} == {(4, torch.int8)}
+    assert loaded.parameters_count() == model.parameters_count()
+    for found, wanted in zip(parse(loaded, TEXTS), parse(model, TEXTS), strict=True):
+        assert torch.equal(found, wanted)
+    save_checkpoint(tmp_path / "again", loaded, facts_of(loaded.config))
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("intent.weight", lambda weight: weight.fill_(0x08), r"intent\.weight holds -8, and a weight of 4 bits"),
+        ("intent.weight", lambda weight: weight.fill_(0x11), r"intent\.weight holds more than the 5 weights of a row"),
+        ("intent.weight", lambda weight: weight[:, :2].contiguous(), r"intent\.weight is U8\[48, 2\].*U8\[48, 3\]"),
+        ("pool.weight", lambda weight: weight.to(torch.int8), r"pool\.weight is I8\[24, 1\].*U8\[24, 1\]"),
+    ],
+)
+def test_what_is_no_packing_is_refused(
+    name: str, change: Callable[[Tensor], Tensor], said: str, tmp_path: Path
+) -> None:
+    model = make_quantized(bits=4)
+    save_checkpoint(tmp_path, model, facts_of(model.config))
+    stored = load_file(tmp_path / "model.safetensors")
+    stored[name] = change(stored[name].clone())
+    save_file(stored, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors: {said}"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(("bits", "said"), [(8, 4), (4, 8)])
+def test_facts_that_say_other_bits_than_the_weights_have_are_refused(bits: int, said: int, tmp_path: Path) -> None:
+    model = make_quantized(bits=bits)
+    save_checkpoint(tmp_path, model, facts_of(msgspec.structs.replace(model.config, weight_bits=said)))
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: .* its facts describe"):
+        load_checkpoint(tmp_path)
+
+
 def test_weights_of_another_precision_are_refused(tmp_path: Path) -> None:
     model = make_float()
     save_checkpoint(tmp_path, model, facts_of(int8_config(model.config)))
@@ -359,11 +449,26 @@ def test_checkpoints_from_before_there_was_a_precision_are_float32(tmp_path: Pat
     assert load_facts(tmp_path).config == model.config
 
 
+def test_checkpoints_from_before_there_were_4_bits_have_8(tmp_path: Path) -> None:
+    model = make_quantized()
+    save_checkpoint(tmp_path, model, facts_of(model.config))
+    text = (tmp_path / "checkpoint.json").read_text()
+    assert '"weight_bits": 8' in text
+    (tmp_path / "checkpoint.json").write_text(text.replace(',\n  "weight_bits": 8', ""))
+    loaded = load_checkpoint(tmp_path)
+    assert loaded.facts.config == model.config
+    assert {layer.bits for layer in loaded.model.modules() if isinstance(layer, IntegerLinear)} == {8}
+
+
 def test_the_default_parser_fits_two_million_bytes(tmp_path: Path) -> None:
     model = ParserModel(int8_config(ModelConfig()), 113, 149)
     save_checkpoint(tmp_path, model, facts_of(model.config))
     assert model.parameters_count() == 1_985_529
     assert (tmp_path / "model.safetensors").stat().st_size <= 2_000_000
+    few = ParserModel(int8_config(ModelConfig(), 4), 113, 149)
+    save_checkpoint(tmp_path, few, facts_of(few.config))
+    assert few.parameters_count() == 1_985_529
+    assert (tmp_path / "model.safetensors").stat().st_size <= 1_010_000
 
 
 def test_weights_of_before_that_call_amax_largest_still_load() -> None:

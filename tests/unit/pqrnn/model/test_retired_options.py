@@ -50,3 +50,5 @@ def test_settings_are_written_as_an_earlier_version_wrote_them() -> None:
 def test_options_that_do_nothing_leave_fingerprints_of_before() -> None:
     assert drop_absent({"swap": 0.0, "restyle": 0.0}) == {"swap": 0.0}
     assert drop_absent({"swap": 0.0, "restyle": 0.1}) == {"swap": 0.0, "restyle": 0.1}
+    assert drop_absent({"precision": "int8", "weight_bits": 8}) == {"precision": "int8"}
+    assert drop_absent({"precision": "int8", "weight_bits": 4}) == {"precision": "int8", "weight_bits": 4}

@@ -11,8 +11,10 @@ from makers.forks import run_pqrnn
 from makers.runs import write_run
 from makers.small import TEXTS
 
-from pqrnn.checkpoint import load_checkpoint
+from pqrnn.checkpoint import load_checkpoint, save_checkpoint
+from pqrnn.data.examples import Example
 from pqrnn.errors import ZooError
+from pqrnn.quantization import prepare_qat
 from pqrnn.run_folder import FACTS, WEIGHTS
 from pqrnn.zoo import adding
 from pqrnn.zoo.adding import add_parser
@@ -105,6 +107,16 @@ def test_a_parser_is_found_with_its_card(run: Path, shelf: Path, results: Path) 
     assert "12.34%" not in card
     assert f"{found.entry.bytes:,}" in card
     assert all(set(row) <= {"work", "metric", "value", "low", "high", "n", "note"} for row in _rows(found.folder))
+
+
+def test_a_parser_of_4_bits_says_so(run: Path, shelf: Path, tmp_path: Path) -> None:
+    facts = load_checkpoint(run).facts
+    few = prepare_qat(load_checkpoint(run).model, [Example(text, "") for text in TEXTS], 4)
+    save_checkpoint(tmp_path / "few", few, msgspec.structs.replace(facts, config=few.config))
+    added = add_parser(tmp_path / "few", shelf, "few", data=["mtop"], story=STORY)
+    assert added.entry.precision == "4 bits"
+    assert " numbers, 4 bits |" in (added.folder / CARD).read_text()
+    assert load_checkpoint(added.folder).facts.config == few.config
 
 
 def _rows(folder: Path) -> list[dict[str, object]]:
