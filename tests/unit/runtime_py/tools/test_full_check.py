@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -183,6 +184,12 @@ def test_one_wrong_replay_in_a_hundred_is_found_on_a_gpu(path: Path, turn: int, 
     assert not parity.passed
     assert parity.not_deterministic == 1
     assert check_parser(_Parser(path, GPU, 0, 1.0)).passed  # type: ignore[arg-type]
+
+
+def test_a_gpu_in_software_is_asked_as_often_as_was_said(path: Path) -> None:
+    parser: Any = _Parser(path, dataclasses.replace(GPU, software=True), 0, 1.0)
+    assert check_parser(parser, 2).passed
+    assert set(parser.calls.values()) == {2}
 
 
 @pytest.mark.parametrize(("change", "fault"), [(0.0, "all_zero"), (float("nan"), "not_finite")])
