@@ -22,6 +22,7 @@ def test_the_largest_sums_are_exact(depth: int) -> None:
     found = multiply(left.float(), weights.float())
     assert found.dtype == torch.int32
     assert found[0, :2].tolist() == [128 * 127 * depth, -128 * 127 * depth]
+    assert torch.equal(found.long(), left.long() @ weights.long())
     assert torch.equal(found, multiply(left, weights))
 
 
