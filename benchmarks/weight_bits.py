@@ -74,9 +74,9 @@ def main() -> None:
             print(f"{target}: this machine cannot run it")
             continue
         modules = {bits: compile_entries(model, {1: _BUCKETS}, target) for bits, model in models.items()}
-        work, note = f"{arguments.name}, {target}", describe_kernels(described, True)
+        work = f"{arguments.name}, {target}"
         for bits, module in modules.items():
-            size = module.stat().st_size
+            size, note = module.stat().st_size, describe_kernels(described, True, int(bits.split()[0]))
             rows.append(ResultRow(work=work, metric="module", value=size, unit="bytes", peer=bits, note=note))
         if target in EMULATED:
             rows += count(work, modules, text, EMULATED[target])

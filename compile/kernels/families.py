@@ -46,6 +46,7 @@ class InstructionFamily:
         fused: Whether the processor multiplies and adds float32 in one instruction. Without it a fused product would
             be a call into a library, number by number.
         bits: Number of bits of a weight of integers, 8 or 4.
+        products_in_4: `products` for weights of 4 bits, where it is another number.
     """
 
     name: str
@@ -62,6 +63,7 @@ class InstructionFamily:
     narrow: bool = False
     fused: bool = True
     bits: int = 8
+    products_in_4: float | None = None
 
     @property
     def element(self) -> str:
@@ -118,6 +120,10 @@ class InstructionFamily:
         """Return the form of the family for weights of a number of bits; a family of float32 has only one."""
         return self if self.float32 or bits == self.bits else replace(self, bits=bits)
 
+    def products_with(self, bits: int) -> float:
+        """Return the number of products for each instruction of the inner loop with weights of a number of bits."""
+        return self.products_in_4 if bits == 4 and self.products_in_4 is not None else self.products
+
 
 # In the order in which they are preferred.
 FAMILIES = (
@@ -156,6 +162,7 @@ FAMILIES = (
         registers=16,
         keeps=False,
         products=8,
+        products_in_4=32 / 2.25,  # two instructions, and two more once a chunk
         narrow=True,
     ),
     InstructionFamily(
@@ -169,6 +176,7 @@ FAMILIES = (
         registers=16,
         keeps=False,
         products=4,
+        products_in_4=16 / 2.25,
         narrow=True,
         fused=False,
     ),
@@ -208,6 +216,7 @@ FAMILIES = (
         registers=32,
         keeps=True,
         products=16 / 3,
+        products_in_4=16 / (2 + 1 / 16),
         narrow=True,
     ),
 )
@@ -318,12 +327,13 @@ def choose_kernels(triple: str, features: Iterable[str], integers: bool) -> Kern
     return Kernels(lanes, choose_family(triple, declared, not integers))
 
 
-def describe_kernels(target: Target, integers: bool) -> str:
+def describe_kernels(target: Target, integers: bool, bits: int = 8) -> str:
     """Say in words what multiplies on a target, and what to expect of it.
 
     Args:
         target: The target.
         integers: Whether the parser multiplies integers (int8) instead of float32.
+        bits: Number of bits of a weight of integers.
     """
     if target.family != "cpu":
         return "the compiler's own code" + (", which holds int8 as float32: four bytes a weight" if integers else "")
@@ -331,10 +341,13 @@ def describe_kernels(target: Target, integers: bool) -> str:
         return "own kernels if this machine has the instructions: `pqrnn doctor` says what it has"
     kernels = choose_kernels(target.triple, target.features, integers)
     if kernels is None or kernels.family is None:
-        return "the compiler's own code, operation by operation: some 170 launches a text"
+        size = ", a byte a weight" if integers and bits == 4 else ""
+        return f"the compiler's own code, operation by operation: some 170 launches a text{size}"
     family = kernels.family
+    size = ", two weights a byte" if integers and bits == 4 else ""
     fused = "" if family.fused or integers else ", without a fused multiply-add"
-    return f"own kernels ({family.name}): 5 launches a text, {family.products:.3g} products an instruction{fused}"
+    products = f"{family.products_with(bits):.3g} products an instruction"
+    return f"own kernels ({family.name}): 5 launches a text, {products}{size}{fused}"
 
 
 def advise_precision(target: Target) -> str:

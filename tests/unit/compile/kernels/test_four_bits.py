@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from makers.int8 import make_four_bits, make_int8
 from makers.kernels import SHAPES, make_layer, set_weights, to_four_bits
 
-from compile.kernels.families import FAMILIES, FAMILIES_F32, InstructionFamily, Kernels
+from compile.kernels.families import FAMILIES, FAMILIES_F32, InstructionFamily, Kernels, describe_kernels
 from compile.kernels.head_sizes import PRODUCTS
 from compile.kernels.layer import layer_kernel
 from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, with_kernels
@@ -21,6 +21,7 @@ from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.int8 import ActivationRange, IntegerLinear, multiply
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.qrnn import QrnnLayer
+from targets import registry
 
 FAMILY = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 
@@ -124,6 +125,19 @@ def test_a_parser_answers_as_with_the_same_weights_in_8_bits(family: Instruction
         for one, other, plain in zip(four(text, 8), eight(text, 8), folded(text, 8), strict=True):
             assert torch.equal(one, other)
             assert (one - plain).abs().max() < 2e-5
+
+
+def test_a_target_says_what_weights_of_4_bits_are_there() -> None:
+    expected = {
+        "raspberry-pi-4": "own kernels (smlal): 5 launches a text, 7.76 products an instruction, two weights a byte",
+        "linux-x86_64-v3": "own kernels (maddubs256): 5 launches a text, 14.2 products an instruction, two weights",
+        "linux-x86_64-vnni": "64 products an instruction, two weights a byte",
+        "linux-riscv64-v": "some 170 launches a text, a byte a weight",
+        "vulkan": "four bytes a weight",
+    }
+    for name, wanted in expected.items():
+        assert wanted in describe_kernels(registry().get(name), True, 4), name
+        assert "two weights" not in describe_kernels(registry().get(name), True)
 
 
 def test_kernels_of_4_bits_use_the_instructions_that_they_should() -> None:

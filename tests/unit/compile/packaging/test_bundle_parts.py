@@ -187,20 +187,24 @@ def test_the_note_says_what_was_proved_where(package: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("precision", "dispatches", "expected"),
+    ("precision", "bits", "dispatches", "expected"),
     [
-        ("int8", 5, "in int8: own kernels (smlal): 5 launches a text, 5.33 products an instruction"),
-        ("float32", 5, "in float32: own kernels (neon): 5 launches a text, 4 products an instruction"),
-        ("int8", 170, "in int8: the compiler's own code, some 170 launches a text"),  # compiled with --no-kernels
+        ("int8", 8, 5, "in int8: own kernels (smlal): 5 launches a text, 5.33 products an instruction"),
+        ("float32", 8, 5, "in float32: own kernels (neon): 5 launches a text, 4 products an instruction"),
+        ("int8", 8, 170, "in int8: the compiler's own code, some 170 launches a text"),  # compiled with --no-kernels
+        ("int8", 4, 5, "in int8 with weights of 4 bits: own kernels (smlal): 5 launches a text, 7.76 products an"),
+        ("int8", 4, 170, "in int8 with weights of 4 bits: the compiler's own code, some 170 launches a text"),
     ],
 )
-def test_the_note_says_what_to_expect(precision: str, dispatches: int, expected: str, package: Path) -> None:
+def test_the_note_says_what_to_expect(precision: str, bits: int, dispatches: int, expected: str, package: Path) -> None:
     manifest = open_package(package).manifest
     (variant,) = [variant for variant in manifest.variants if variant.target == "raspberry-pi-4"]
     changed = msgspec.structs.replace(
         manifest,
         buckets=manifest.buckets[:1],
-        model=msgspec.structs.replace(manifest.model, precision=precision),
+        model=msgspec.structs.replace(
+            manifest.model, precision=precision, config=manifest.model.config | {"weight_bits": bits}
+        ),
         variants=(msgspec.structs.replace(variant, dispatches=dispatches),),
     )
     note = " ".join(board_note(changed, "home.pqrnn", "wheel.whl", "conformance.json").split())
