@@ -30,7 +30,7 @@ from pqrnn.dataset.segmented import segment_examples
 from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.prediction import Prediction, compute_logits
 from pqrnn.evaluation.results import ResultRow
-from pqrnn.model.int8 import IntegerLinear, widen_weights
+from pqrnn.model.int8 import IntegerLinear
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.qat import QuantizedLinear
 from pqrnn.model.rounding import round_layer
@@ -64,7 +64,7 @@ def main() -> None:
     if arguments.learned is not None:
         ways[f"4 bits, {LEARNED}"] = load_checkpoint(arguments.learned).model
     for name, model in ways.items():
-        answers = compute_logits(widen_weights(model.folded()), [example.text for example in development])
+        answers = compute_logits(model.folded(), [example.text for example in development])
         found = score(arguments.work, name, model, answers, wanted, development, decoder)
         print(name, {row.metric: round(row.value, 4) for row in found}, flush=True)
         rows += found

@@ -23,7 +23,6 @@ from pqrnn.evaluation.calibrating import refit_calibration
 from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.prediction import compute_logits
 from pqrnn.features.word_table import WordFeatures
-from pqrnn.model.int8 import widen_weights
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.qat import QuantizedLinear
 from pqrnn.model.rounding import round_layer, watch_moments
@@ -142,7 +141,7 @@ def quantize_checkpoint(
         )
     quantized = prepare_qat(checkpoint.model, training, bits)
     labels = checkpoint.facts.labels
-    answers = compute_logits(widen_weights(quantized.folded()), [example.text for example in development])
+    answers = compute_logits(quantized.folded(), [example.text for example in development])
     scores = evaluate_predictions(development, answers, labels.decoder()).scores
     facts = msgspec.structs.replace(
         checkpoint.facts,
