@@ -53,14 +53,16 @@ def prepare_qat(model: ParserModel, training: Sequence[Example], bits: int = 8) 
         bits: Number of bits of a weight, 8 or 4.
 
     Raises:
-        QuantizationError: the parser is in 8 bits already, or is a transformer.
+        QuantizationError: the parser is in 8 or 4 bits already, or is a transformer.
     """
     if not model.is_recurrent:
         raise QuantizationError(
             "this parser is a transformer, which has no form in 8 bits yet: compile it in float32 as it is"
         )
     if model.config.precision != "float32":
-        raise QuantizationError("this parser is in 8 bits already: quantize the one that was trained in float32")
+        raise QuantizationError(
+            f"this parser is in {model.config.weight_bits} bits already: quantize the one that was trained in float32"
+        )
     folded = model.folded()
     config = folded.config
     quantized = ParserModel(int8_config(config, bits), folded.intent.out_features, folded.tags.out_features)
