@@ -30,7 +30,7 @@ from pqrnn.dataset.segmented import segment_examples
 from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.prediction import Prediction, compute_logits
 from pqrnn.evaluation.results import ResultRow
-from pqrnn.model.int8 import IntegerLinear, widen_weights
+from pqrnn.model.int8 import IntegerLinear
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.qat import QuantizedLinear
 from pqrnn.model.rounding import round_layer
@@ -39,7 +39,12 @@ from runtime_py.decode.decoder import Decoder
 
 NAME = "few_bits"
 LARGEST, CHOSEN, PASSED_ON = "scale of the largest weight", "chosen scale", "chosen scale, errors passed on"
-WAYS = [(8, LARGEST), (4, LARGEST), (4, CHOSEN), (4, PASSED_ON), (3, LARGEST), (3, PASSED_ON)]
+MIXED = {"bottleneck in 8": ("bottleneck",), "heads in 8": ("pool", "intent", "tags", "tags_from_pool", "neighbours")}
+WAYS = [
+    *((8, LARGEST), (4, LARGEST), (4, CHOSEN), (4, PASSED_ON)),
+    *((4, f"{PASSED_ON}, {mixed}") for mixed in MIXED),
+    *((3, LARGEST), (3, PASSED_ON)),
+]
 LEARNED = "learned"
 
 
@@ -64,7 +69,7 @@ def main() -> None:
     if arguments.learned is not None:
         ways[f"4 bits, {LEARNED}"] = load_checkpoint(arguments.learned).model
     for name, model in ways.items():
-        answers = compute_logits(widen_weights(model.folded()), [example.text for example in development])
+        answers = compute_logits(model.folded(), [example.text for example in development])
         found = score(arguments.work, name, model, answers, wanted, development, decoder)
         print(name, {row.metric: round(row.value, 4) for row in found}, flush=True)
         rows += found
@@ -89,12 +94,13 @@ def with_bits(whole: ParserModel, moments: dict[str, Tensor], bits: int, way: st
         way: How they are rounded, one of this module's names.
     """
     model = copy.deepcopy(whole)
+    kept = next((names for mixed, names in MIXED.items() if way.endswith(mixed)), ())
     for name, layer in model.named_modules():
-        if isinstance(layer, QuantizedLinear) and bits < 8:
+        if isinstance(layer, QuantizedLinear) and bits < 8 and name not in kept:
             layer.bits, layer.log_scale = bits, nn.Parameter(torch.zeros(layer.out_features // layer.taps))
             layer.take_scale(layer.largest_scale())
             if way != LARGEST:
-                round_layer(layer, moments[name], pass_on=way == PASSED_ON)
+                round_layer(layer, moments[name], pass_on=way.startswith(PASSED_ON))
     return model
 
 

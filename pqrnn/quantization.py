@@ -23,7 +23,6 @@ from pqrnn.evaluation.calibrating import refit_calibration
 from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.prediction import compute_logits
 from pqrnn.features.word_table import WordFeatures
-from pqrnn.model.int8 import widen_weights
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.qat import QuantizedLinear
 from pqrnn.model.rounding import round_layer, watch_moments
@@ -54,14 +53,16 @@ def prepare_qat(model: ParserModel, training: Sequence[Example], bits: int = 8) 
         bits: Number of bits of a weight, 8 or 4.
 
     Raises:
-        QuantizationError: the parser is in 8 bits already, or is a transformer.
+        QuantizationError: the parser is in 8 or 4 bits already, or is a transformer.
     """
     if not model.is_recurrent:
         raise QuantizationError(
             "this parser is a transformer, which has no form in 8 bits yet: compile it in float32 as it is"
         )
     if model.config.precision != "float32":
-        raise QuantizationError("this parser is in 8 bits already: quantize the one that was trained in float32")
+        raise QuantizationError(
+            f"this parser is in {model.config.weight_bits} bits already: quantize the one that was trained in float32"
+        )
     folded = model.folded()
     config = folded.config
     quantized = ParserModel(int8_config(config, bits), folded.intent.out_features, folded.tags.out_features)
@@ -142,7 +143,7 @@ def quantize_checkpoint(
         )
     quantized = prepare_qat(checkpoint.model, training, bits)
     labels = checkpoint.facts.labels
-    answers = compute_logits(widen_weights(quantized.folded()), [example.text for example in development])
+    answers = compute_logits(quantized.folded(), [example.text for example in development])
     scores = evaluate_predictions(development, answers, labels.decoder()).scores
     facts = msgspec.structs.replace(
         checkpoint.facts,

@@ -9,14 +9,11 @@ import msgspec
 from msgspec import Meta
 
 from pqrnn.recipes.encoder_settings import DistillEncoderRecipe
+from pqrnn.recipes.finishing_settings import CompileConfig, GoalConfig, ParityConfig, QuantizationConfig
 from pqrnn.recipes.settings import (
     AUTO,
-    CompileConfig,
     DistillationConfig,
-    GoalConfig,
     ModelConfig,
-    ParityConfig,
-    QuantizationConfig,
     Settings,
     Share,
     TeacherConfig,

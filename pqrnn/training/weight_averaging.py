@@ -86,8 +86,8 @@ def average_checkpoints(folders: Sequence[Path], development: Sequence[Example],
 def _check(folder: Path, parser: Checkpoint, other_folder: Path, other: Checkpoint) -> None:
     if parser.facts.config.precision != "float32":
         raise AveragingError(
-            f"{folder}: in 8 bits, and the mean of roundings is none: average the parsers that were trained in "
-            "float32, then quantize"
+            f"{folder}: in {parser.facts.config.weight_bits} bits, and the mean of roundings is none: average the "
+            "parsers that were trained in float32, then quantize"
         )
     if parser.facts.labels.outputs() != other.facts.labels.outputs():
         raise AveragingError(f"{folder}: was trained for other labels than {other_folder}")

@@ -341,6 +341,8 @@ def test_the_range_of_the_bottleneck_is_that_of_the_training_words() -> None:
 def test_what_cannot_be_quantized_is_refused() -> None:
     with pytest.raises(QuantizationError, match="in 8 bits already"):
         prepare_qat(make_quantized(), TRAINING)
+    with pytest.raises(QuantizationError, match="in 4 bits already"):
+        prepare_qat(make_quantized(bits=4), TRAINING)
     with pytest.raises(ValueError, match="no norm"):
         ParserModel(msgspec.structs.replace(make_float().config, precision="int8"), INTENTS, TAGS)
     with pytest.raises(ValueError, match="'float32' or 'int8', not 'int4'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from makers.int8 import make_int8
@@ -9,8 +10,10 @@ from makers.small import BUCKETS, TEXTS, make_model
 from torch import Tensor
 
 from compile.lowering.export import export_entries
+from pqrnn.evaluation import prediction
 from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.int8 import IntegerLinear, multiply, widen_weights
+from pqrnn.model.parser import ParserModel
 
 
 @pytest.mark.parametrize("depth", [1, 1024, 1025, 3000])
@@ -38,6 +41,25 @@ def test_a_parser_says_the_same_bits() -> None:
     assert {layer.weight.dtype for layer in model.modules() if isinstance(layer, IntegerLinear)} == {
         torch.int8
     }  # the model is left as it is
+
+
+def test_many_texts_are_answered_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many are multiplied in float32, which is many times quicker; no bit of an answer depends on their number."""
+    model = make_int8(2).folded()
+    widened: list[ParserModel] = []
+
+    def widen(given: ParserModel) -> ParserModel:
+        widened.append(given)
+        return widen_weights(given)
+
+    monkeypatch.setattr(prediction, "widen_weights", widen)
+    few = prediction.compute_logits(model, TEXTS)
+    assert not widened
+    many = prediction.compute_logits(model, [*TEXTS] * (1 + 128 // len(TEXTS)))
+    assert widened == [model]
+    for one, other in zip(few, many, strict=False):
+        for found, wanted in zip(other, one, strict=True):
+            assert np.array_equal(found, wanted)
 
 
 @pytest.mark.slow
