@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from pqrnn.quantization import prepare_qat, quantize_checkpoint
 from pqrnn.recipes.extend_settings import ExtendRecipe
 from pqrnn.recipes.files import write_recipe
 from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TrainingConfig, TransformerConfig
+from pqrnn.training import artifacts
 from pqrnn.training.reporting import TrainingReporter
 from pqrnn.training.trainer import train
 from runtime_py.decode.labels import Labels
@@ -44,7 +46,8 @@ _QUICK = pqrnn.change(
     {
         "training.epochs": 2,
         "training.batch": 4,
-        "training.learning_rate": 2e-3,
+        "training.learning_rate": 4e-3,
+        "training.misspell": 0.0,
         "training.restyle": 0.0,
         "transfer.variants": 1,
         "extension.new_share": 0.3,
@@ -56,7 +59,7 @@ _NEW_ONLY = pqrnn.change(_QUICK, {"extension.learns": "new", "training.epochs": 
 def _make_blinds() -> list[Example]:
     """One new intent, one slot that is known and one that is new and sorts before it."""
     made = []
-    for room in ROOMS[:4]:
+    for room in ("kitchen", "hall", "cellar", "garage"):
         for amount in ("halfway", "fully"):
             text = f"lower the {room} blinds {amount}"
             first, second = text.index(room), text.index(amount)
@@ -65,12 +68,20 @@ def _make_blinds() -> list[Example]:
     return made
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _without_curves() -> Iterator[None]:
+    """Drawing takes longer than all that is learned here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artifacts, "plot_curves", lambda log, path: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A parser in float32, and its data, which it names, beside it."""
     folder = tmp_path_factory.mktemp("run")
     write_jsonl(make_rooms(), folder / "rooms.jsonl")
-    config = TrainingConfig(epochs=4, batch=4, learning_rate=1e-2, patience=0, swap=0.3, misspell=0.0, seed=3)
+    config = TrainingConfig(epochs=4, batch=2, learning_rate=1e-2, patience=0, misspell=0.0, restyle=0.0)
     source = {"spec": str(folder / "rooms.jsonl"), "locale": ""}
     train(folder / "float", make_rooms(), make_rooms(), _MODEL, config, source=source)
     return folder / "float"
@@ -154,7 +165,7 @@ def test_int8_parser_learns_and_keeps_what_it_knew(int8: Path, blinds: str, tmp_
     assert after.labels.tags == (*before.labels.tags, "B-amount", "I-amount")
     assert after.config.precision == "int8"
     assert _right(out, make_rooms()) >= _right(int8, make_rooms()) - 0.03
-    assert _right(out, _make_blinds()) >= 0.8
+    assert _right(out, _make_blinds()) >= 0.8, _answers(out, _make_blinds())
     found = json.loads(done.stdout)["metrics"]["extension"]
     assert found["old_texts"] == "gold labels"
     assert found["new"]["value"] == _right(out, _make_blinds())  # too few rows to hold any out
