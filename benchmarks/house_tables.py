@@ -1,4 +1,4 @@
-"""Tables of what an assistant needs: Home Assistant's sentences beside its own matching, scores and scope, new commands."""
+"""Tables of what an assistant needs: Home Assistant's sentences, scores and scope, new commands."""
 
 from __future__ import annotations
 
@@ -81,4 +81,8 @@ def render_extending() -> str:
     return table(["parser, sentences learned", *_EXTENDED], rows) + describe_source(results)
 
 
-HOUSE: Mapping[str, Callable[[], str]] = {"home_assistant": render_home_assistant, "scores": render_scores, "extending": render_extending}
+HOUSE: Mapping[str, Callable[[], str]] = {
+    "home_assistant": render_home_assistant,
+    "scores": render_scores,
+    "extending": render_extending,
+}

@@ -34,7 +34,7 @@ class ExtensionConfig(Settings, frozen=True, kw_only=True):
         int,
         Meta(ge=1),
         option("Old texts that are learned again, at most; an even part of more is taken.", "--old-texts"),
-    ] = 2500
+    ] = 2000
     new_share: Annotated[
         Share,
         option(
@@ -62,8 +62,8 @@ class ExtendRecipe(Settings, frozen=True, kw_only=True):
     transfer: TransferConfig = TransferConfig(variants=2)
     distillation: DistillationConfig = DistillationConfig()
     training: TrainingConfig = TrainingConfig(
-        epochs=6,
-        learning_rate=3e-4,
+        epochs=4,
+        learning_rate=5e-4,
         warmup=50,
         weight_decay=0.0,
         smoothing=0.0,

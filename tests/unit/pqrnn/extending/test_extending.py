@@ -49,6 +49,7 @@ _QUICK = pqrnn.change(
         "training.learning_rate": 4e-3,
         "training.misspell": 0.0,
         "training.restyle": 0.0,
+        "training.precision": "float32",
         "transfer.variants": 1,
         "extension.new_share": 0.3,
     },
