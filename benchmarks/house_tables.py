@@ -1,4 +1,4 @@
-"""Tables of what an assistant needs: Home Assistant's sentences beside its own matching, scores and scope."""
+"""Tables of what an assistant needs: Home Assistant's sentences, scores and scope, new commands."""
 
 from __future__ import annotations
 
@@ -61,4 +61,28 @@ def render_scores() -> str:
     return table(["parser", *_SCORES], rows) + describe_source(results)
 
 
-HOUSE: Mapping[str, Callable[[], str]] = {"home_assistant": render_home_assistant, "scores": render_scores}
+_EXTENDED = (
+    "old exact match before",
+    "old exact match lost",
+    "new sentences right",
+    "new sentences with other values right",
+    "processor time",
+)
+
+
+def render_extending() -> str:
+    """Render what parsers lost and learned when they were extended."""
+    results = load_results("extending")
+    rows = []
+    for work in dict.fromkeys(row.work for row in results.rows):
+        found = [require_row(results, work, metric) for metric in _EXTENDED]
+        cells = [f"{row.value:.2f} {row.unit}" if row.unit else f"{row.value:.1%}" for row in found]
+        rows.append([work, *cells])
+    return table(["parser, sentences learned", *_EXTENDED], rows) + describe_source(results)
+
+
+HOUSE: Mapping[str, Callable[[], str]] = {
+    "home_assistant": render_home_assistant,
+    "scores": render_scores,
+    "extending": render_extending,
+}

@@ -24,7 +24,8 @@ README = ROOT / "README.md"
 RESULTS_PAGE = FOLDER / "README.md"
 OVERVIEW = FOLDER / "overview.svg"
 SERVICE_PAGE = ROOT / "runtime_py" / "service" / "README.md"
-PAGES = (README, RESULTS_PAGE, SERVICE_PAGE)
+EXTENDING_PAGE = ROOT / "pqrnn" / "extending" / "README.md"
+PAGES = (README, RESULTS_PAGE, SERVICE_PAGE, EXTENDING_PAGE)
 
 _TABLE = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FIGURE = re.compile(r"(<!-- figure: ([\w ]+) -->)[^\n]*?(<!-- end -->)")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         distill,
         distill_encoder,
         evaluate,
+        extend,
         finetune,
         load_checkpoint,
         quantize,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pqrnn.building.build import build
     from pqrnn.errors import PqrnnError
     from pqrnn.recipes.encoder_settings import DistillEncoderRecipe
+    from pqrnn.recipes.extend_settings import ExtendRecipe
     from pqrnn.recipes.fields import change
     from pqrnn.recipes.files import read_recipe
     from pqrnn.recipes.recipes import BuildRecipe, DistillRecipe, FinetuneRecipe, QuantizeRecipe, TrainRecipe
@@ -36,6 +38,7 @@ _EXPORTS = {
     "BuildRecipe": "pqrnn.recipes.recipes",
     "DistillEncoderRecipe": "pqrnn.recipes.encoder_settings",
     "DistillRecipe": "pqrnn.recipes.recipes",
+    "ExtendRecipe": "pqrnn.recipes.extend_settings",
     "FinetuneRecipe": "pqrnn.recipes.recipes",
     "PqrnnError": "pqrnn.errors",
     "QuantizeRecipe": "pqrnn.recipes.recipes",
@@ -48,6 +51,7 @@ _EXPORTS = {
     "distill": "pqrnn.api",
     "distill_encoder": "pqrnn.api",
     "evaluate": "pqrnn.api",
+    "extend": "pqrnn.api",
     "finetune": "pqrnn.api",
     "load_checkpoint": "pqrnn.api",
     "quantize": "pqrnn.api",
@@ -59,6 +63,7 @@ __all__ = [
     "BuildRecipe",
     "DistillEncoderRecipe",
     "DistillRecipe",
+    "ExtendRecipe",
     "FinetuneRecipe",
     "PqrnnError",
     "QuantizeRecipe",
@@ -71,6 +76,7 @@ __all__ = [
     "distill",
     "distill_encoder",
     "evaluate",
+    "extend",
     "finetune",
     "load_checkpoint",
     "quantize",

@@ -79,6 +79,10 @@ class QuantizationError(PqrnnError):
     """A parser cannot be quantized."""
 
 
+class ExtensionError(PqrnnError):
+    """A parser cannot learn further commands, or not these."""
+
+
 class CalibrationError(PqrnnError):
     """A calibration cannot be fitted, or does not fit its parser."""
 

@@ -7,6 +7,7 @@ PyTorch is imported when a function runs.
 
 from pqrnn.api.calibrating import calibrate
 from pqrnn.api.encoders import distill_encoder
+from pqrnn.api.extending import extend
 from pqrnn.api.finishing import average, compile, evaluate, load_checkpoint, quantize
 from pqrnn.api.learning import distill, finetune, train
 from pqrnn.api.runs import PathLike
@@ -19,6 +20,7 @@ __all__ = [
     "distill",
     "distill_encoder",
     "evaluate",
+    "extend",
     "finetune",
     "load_checkpoint",
     "quantize",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pqrnn.evaluation.evaluate import Evaluation
     from pqrnn.recipes.settings import TrainingConfig
     from pqrnn.training.reporting import TrainingOutcome, TrainingReporter
+    from runtime_py.decode.labels import Labels
 
 
 def quantize(
@@ -72,7 +73,7 @@ def quantize(
         raise QuantizationError("--finish ends a run that learns: give the --epochs that it was begun with")
     checkpoint = load_checkpoint(run)
     loaded = load_data(data, dev, lang, dev_share, reporter, checkpoint.facts.config.projection.version)
-    if list_labels(loaded.training).outputs() != checkpoint.facts.labels.outputs():
+    if not _are_labels_of(checkpoint, list_labels(loaded.training), learned=bool(settings.epochs)):
         raise QuantizationError(f"{data}: not the data that {run} was trained on: other intents or slots")
     if settings.epochs:
         prepared = prepare_qat(checkpoint.model, loaded.training, settings.bits)
@@ -192,6 +193,17 @@ def compile(
 
     options = CompileOptions(replace=replace, batch=batch)
     return compile_checkpoint(Path(run), Path(out), targets, options, on_progress=on_progress)
+
+
+def _are_labels_of(checkpoint: Checkpoint, found: Labels, *, learned: bool) -> bool:
+    """Say whether data have the labels of a parser.
+
+    An extended parser has them in another order; its data may be learned from by `extend` alone.
+    """
+    labels = checkpoint.facts.labels
+    if learned or "extended" not in checkpoint.facts.data:
+        return found.outputs() == labels.outputs()
+    return set(found.intents) <= set(labels.intents) and set(found.tags) <= set(labels.tags)
 
 
 def _shorten_training(

@@ -11,7 +11,7 @@ import typer
 
 _PANEL = "How the data are read"
 # Parameters of commands that are specifications of data, and those that are lists of them.
-_SPECS, _LISTS = ("data", "dev"), ("unlabelled",)
+_SPECS, _LISTS = ("data", "dev"), ("unlabelled", "old_data")
 
 SkipBadRowsOption = Annotated[
     bool,

@@ -46,8 +46,8 @@ def show(
     name: Annotated[
         str,
         typer.Argument(
-            help="A verb (`train`, `finetune`, `distill`, `quantize`, `build`), a recipe that comes with pqrnn, a TOML "
-            "file of `pqrnn build`, the folder of a run, or a parser of the zoo."
+            help="A verb (`train`, `finetune`, `distill`, `extend`, `quantize`, `build`), a recipe that comes with "
+            "pqrnn, a TOML file of `pqrnn build`, the folder of a run, or a parser of the zoo."
         ),
     ],
     plain: Annotated[bool, typer.Option("--plain", help="Without a comment above each setting.")] = False,

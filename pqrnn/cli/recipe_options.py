@@ -21,6 +21,7 @@ _PANELS = {
     "teacher": "Teacher",
     "objective": "What is learned of the teacher",
     "student": "Student",
+    "extension": "New and old",
     "transfer": "Texts that the teachers answer",
     "distillation": "Labels against answers",
     "training": "Training",

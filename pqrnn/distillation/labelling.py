@@ -80,6 +80,7 @@ def answer(
     table = teacher.make_table()
     intents, tags, related = ([torch.zeros(0)] * len(texts) for _ in range(3))
     order = sorted(range(len(texts)), key=lambda index: len(texts[index].words))
+    table.index(dict.fromkeys(word for text in texts for word in text.words))  # at once: a growing table is copied
     encoded = [table.index(text.words) for text in texts]
     with torch.inference_mode():
         for first in range(0, len(order), _BATCH):

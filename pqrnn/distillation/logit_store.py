@@ -248,6 +248,13 @@ def read_logits(folder: Path) -> LogitStore:
     return LogitStore(index, texts, torch.cat(intents), torch.cat(tags), torch.cat(relations))
 
 
+def discard_lessons(folder: Path) -> None:
+    """Remove what `write_logits` writes, and nothing else."""
+    for path in (folder / INDEX, *folder.glob("*.safetensors")):
+        if path.name == INDEX or _SHARD_NAME.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
 def _begin(folder: Path, index: StoreIndex) -> tuple[StoreIndex, list[int]]:
     """Return the index of a folder and the numbers of the shards that are missing or damaged.
 

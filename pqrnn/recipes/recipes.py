@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from pqrnn.recipes.encoder_settings import DistillEncoderRecipe
+from pqrnn.recipes.extend_settings import ExtendRecipe
 from pqrnn.recipes.finishing_settings import CompileConfig, GoalConfig, ParityConfig, QuantizationConfig
 from pqrnn.recipes.settings import (
     AUTO,
@@ -161,6 +162,7 @@ VERBS: dict[str, msgspec.Struct] = {
     "build": BuildRecipe(),
     "distill": DistillRecipe(),
     "distill-encoder": DistillEncoderRecipe(),
+    "extend": ExtendRecipe(),
     "finetune": FinetuneRecipe(),
     "quantize": QuantizeRecipe(),
     "train": TrainRecipe(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -98,10 +98,21 @@ class RunArtifacts:
         metrics: dict[str, Any],
         dataset: EncodedDataset,
         early: bool,
-    ) -> None:
-        """Write the checkpoint, and remove the state. `early`: whether a person ended the run before its last epoch."""
+        complete: Callable[[Facts[Any], Network], Facts[Any]] | None = None,
+    ) -> dict[str, Any]:
+        """Write the checkpoint, remove the state, and return the scores that were written.
+
+        Args:
+            settings: What the run is about.
+            progress: Where it ended.
+            labels: Labels of the parser.
+            metrics: Its development scores.
+            dataset: The training utterances.
+            early: Whether a person ended the run before its last epoch.
+            complete: Changes the facts before they are written (`pqrnn.training.continuation`).
+        """
         if not is_leader():
-            return
+            return metrics
         facts: Facts[Any] = Facts(
             config=settings.model,
             labels=labels,
@@ -120,9 +131,12 @@ class RunArtifacts:
             golden_texts=_choose_golden(dataset, settings.config.seed),
         )
         assert isinstance(self.best, Network)
+        if complete is not None:
+            facts = complete(facts, self.best)
         with self._writing():
             save_checkpoint(self._folder, self.best, facts)
         (self._folder / STATE).unlink()
+        return facts.metrics
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

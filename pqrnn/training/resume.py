@@ -58,13 +58,14 @@ class TrainingState(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         """Say whether the score has not improved for `patience` epochs; a patience of 0 never ends."""
         return bool(patience) and self.epoch - self.improved_epoch >= patience
 
-    def end_epoch(self, scores: dict[str, Any], steps: int, rate: float) -> bool:
+    def end_epoch(self, scores: dict[str, Any], steps: int, rate: float, *, always: bool = False) -> bool:
         """Count an epoch and append its record to the log.
 
         Args:
             scores: Development scores after it.
             steps: Steps of an epoch.
             rate: Learning rate of its last step.
+            always: Whether its weights are kept whatever epochs before were like.
 
         Returns:
             Whether no epoch before was better, so that its weights are to be kept.
@@ -83,7 +84,7 @@ class TrainingState(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         score = choosing_score(scores)
         if score > self.best:
             self.improved_epoch = self.epoch
-        if score < self.best:
+        if score < self.best and not always:
             return False
         self.best, self.best_epoch = score, self.epoch  # of equals the later one: it has seen more
         return True

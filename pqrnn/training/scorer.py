@@ -11,6 +11,7 @@ from pqrnn.augmentation.restyling import Restyler
 from pqrnn.dataset.collate import collate
 from pqrnn.dataset.encoded import EncodedDataset, EncodedUtterance
 from pqrnn.distributed import broadcast, is_leader
+from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.frame_weights import decide_on
 from pqrnn.evaluation.frames import frame_of_example
 from pqrnn.evaluation.metrics import score_frames
@@ -44,9 +45,24 @@ class Scorer:
     """
 
     def __init__(
-        self, dataset: EncodedDataset, labels: Labels, table: WordTable, rewritten: Sequence[EncodedUtterance] = ()
+        self,
+        dataset: EncodedDataset,
+        labels: Labels,
+        table: WordTable,
+        rewritten: Sequence[EncodedUtterance] = (),
+        *,
+        weighed: bool = False,
     ) -> None:
-        """Keep what is scored on; `rewritten` are rewritten utterances of it, none where a run learns none."""
+        """Keep what is scored on.
+
+        Args:
+            dataset: The development set.
+            labels: Labels that decisions are made with.
+            table: Words of the networks.
+            rewritten: Rewritten utterances of the development set, none where a run learns none.
+            weighed: Whether the weights of the frames in `labels` stay, if there are any.
+        """
+        self._weighed = weighed and bool(labels.frame_weights)
         self.dataset, self.labels, self.decoder, self._table = dataset, labels, labels.decoder(), table
         self._gold = [frame_of_example(example) for example in dataset.examples]
         self._rewritten = sorted(rewritten, key=lambda row: len(row.words))
@@ -83,5 +99,9 @@ class Scorer:
         if not is_leader() or network is None:
             return broadcast((self.labels, {}))
         answers = compute_encoded_logits(network, self.dataset, self._table)
-        labels, scores = decide_on(self.labels, self.dataset.examples, answers)
+        if self._weighed:
+            labels = self.labels
+            scores = evaluate_predictions(self.dataset.examples, answers, labels.decoder()).scores
+        else:
+            labels, scores = decide_on(self.labels, self.dataset.examples, answers)
         return broadcast((labels, {"dev": scores.as_dict()}))

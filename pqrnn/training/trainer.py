@@ -33,6 +33,7 @@ from pqrnn.seeding import make_random
 from pqrnn.training.artifacts import RunArtifacts, adopt_settings, check_finishable, discard, find_finished
 from pqrnn.training.batches import TrainingBatches
 from pqrnn.training.config import learning_rate
+from pqrnn.training.continuation import Continuation
 from pqrnn.training.reporting import TrainingOutcome, TrainingReporter
 from pqrnn.training.resume import TrainingState
 from pqrnn.training.run_settings import RunSettings, hash_weights
@@ -54,6 +55,7 @@ def train(
     *,
     objective: DistillationObjective | None = None,
     initial: Mapping[str, Tensor] | None = None,
+    continuation: Continuation | None = None,
     source: dict[str, Any] | None = None,
     record: Mapping[str, Any] | None = None,
     restart: bool = False,
@@ -72,6 +74,7 @@ def train(
         objective: A teacher's answers about the same training utterances; without them only the labels are learned.
         initial: Weights to start from, as the network's `state_dict`, and to end with if nothing that is learned is as
             good on the development set; without them they are drawn from the seed.
+        continuation: What is taken over from the parser that `initial` comes from, where further labels are learned.
         source: Where the data came from, kept in the checkpoint.
         record: What else the checkpoint keeps of how it was made, such as the recipe; it does not decide the result.
         restart: Whether an earlier run in `folder` is thrown away.
@@ -95,13 +98,15 @@ def train(
     segmented = segment_examples(training, projection.version)
     development = segment_examples(development, projection.version)
     data = {**(source or {}), "train": fingerprint_examples(training), "dev": fingerprint_examples(development)}
-    labels = None
+    labels = None if continuation is None else continuation.labels
     if objective is not None:
         data["lessons"] = objective.store.digest
-        labels = list_labels(segmented)
+        labels = labels or list_labels(segmented)
         objective.check(len(training), labels)
     if initial is not None:
         data["initial"] = hash_weights(initial)
+    if continuation is not None and continuation.masks is not None:
+        data["initial"] += ", of which new labels learn"
     settings = RunSettings(model_config, config, data, objective, record or {})
     if restart and is_leader():
         discard(folder)
@@ -111,7 +116,7 @@ def train(
         return TrainingOutcome(folder, finished.metrics, "was finished")
     if finish:
         check_finishable(folder)
-    run = _Run(settings, labels or list_labels(segmented), segmented, development, initial)
+    run = _Run(settings, labels or list_labels(segmented), segmented, development, initial, continuation)
     progress = TrainingState(settings=settings.fingerprint(), described=settings.describe())
     return run.finish(folder, progress, reporter or TrainingReporter(), stop_after, finish)
 
@@ -126,13 +131,17 @@ class _Run:
         training: SegmentedExamples,
         development: Sequence[Example],
         initial: Mapping[str, Tensor] | None,
+        continuation: Continuation | None,
     ) -> None:
         config, objective = settings.config, settings.objective
-        self.settings, self.labels, self.has_start = settings, labels, initial is not None
+        self.settings, self.labels, self.continuation = settings, labels, continuation
+        self.has_start = initial is not None and continuation is None
         torch.manual_seed(config.seed)
         model = make_network(settings.model, labels)
         if initial is not None:
             _start_from(model, initial)
+        if continuation is not None:
+            continuation.freeze(model)
         self.table = model.make_table()
         with torch.inference_mode():
             self.dataset = encode_examples(training, self.table, labels.intents, labels.tags)
@@ -152,7 +161,7 @@ class _Run:
         )
         self.total = self.batches.per_epoch * config.epochs
         self.step = TrainingStep(model, self.table, config, self.total, objective)
-        self.scorer = Scorer(held_out, labels, self.table, rewritten)
+        self.scorer = Scorer(held_out, labels, self.table, rewritten, weighed=continuation is not None)
 
     def finish(
         self,
@@ -187,7 +196,9 @@ class _Run:
             all_done = progress.epoch == self.settings.config.epochs
             labels, metrics = self.scorer.choose(artifacts.best if isinstance(artifacts.best, Network) else None)
             reporter.note(_describe_weights(labels))
-            artifacts.finish(self.settings, progress, labels, metrics, self.dataset, early and not all_done)
+            complete = None if self.continuation is None else self.continuation.complete
+            early = early and not all_done
+            metrics = artifacts.finish(self.settings, progress, labels, metrics, self.dataset, early, complete)
         ended = "done" if all_done else "ended early" if early else "early stop"
         return TrainingOutcome(folder, metrics, ended)
 
@@ -237,7 +248,7 @@ class _Run:
         scores = self.scorer(self.step.average)
         rate = learning_rate(self.settings.config, progress.step - 1, self.total)
         with signals.hold():
-            if progress.end_epoch(scores, self.batches.per_epoch, rate):
+            if progress.end_epoch(scores, self.batches.per_epoch, rate, always=self.continuation is not None):
                 artifacts.keep(self.step.average)
             artifacts.write_log(progress.log)
 

@@ -46,6 +46,7 @@ _VERBS = (
     "evaluate",
     "export",
     "export-c",
+    "extend",
     "finetune",
     "inspect",
     "keygen",

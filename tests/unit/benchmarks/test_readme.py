@@ -40,7 +40,7 @@ _PAGES = sorted(
         ),
         *(
             ROOT / f"pqrnn/{folder}/README.md"
-            for folder in ("data", "data/home_control", "distillation", "encoders", "training", "zoo")
+            for folder in ("data", "data/home_control", "distillation", "encoders", "extending", "training", "zoo")
         ),
     ]
 )
