@@ -50,6 +50,9 @@ FIGURES: dict[str, Figure] = {
     "one parser of six": Figure(
         "quality", "mtop six languages average, projection 2, int8, one parser", "exact match", ".1%"
     ),
+    "six languages in 4 bits": Figure(
+        "quality", "mtop six languages average, projection 2, 4 bits", "exact match", ".1%"
+    ),
     "clinc150": Figure("quality", "clinc150 supervised int8", "exact match", ".1%"),
     "clinc150 in scope": Figure("quality", "clinc150 supervised int8", "in-scope accuracy", ".1%"),
     "clinc150 auroc": Figure("quality", "clinc150 supervised int8", "out-of-scope AUROC", ".1%"),
@@ -92,8 +95,9 @@ def _count_target_flips() -> str:
 
 
 def _count_targets(executed: bool) -> str:
+    """Count targets, of which some have rows of two precisions."""
     rows = [row for row in load_results("targets").rows if row.metric == "executed"]
-    return str(sum(bool(row.value) for row in rows) if executed else len(rows))
+    return str(len({row.work.rpartition(", ")[2] for row in rows if row.value or not executed}))
 
 
 COUNTS: dict[str, Callable[[], str]] = {
