@@ -93,7 +93,7 @@ def test_a_size_that_nobody_trains_is_refused_at_once(run: Path, name: str, said
 def test_more_numbers_than_the_file_has_are_refused_before_they_are_made(run: Path) -> None:
     content = (run / FACTS).read_text().replace(" ", "").replace("\n", "")
     (run / FACTS).write_text(content.replace('"state":8', '"state":16000'))
-    with pytest.raises(CheckpointError, match=r"bytes for at least [\d,]+ numbers"):
+    with pytest.raises(CheckpointError, match=r"weights that its facts describe take [\d,]+ at least"):
         load_checkpoint(run)
 
 
