@@ -7,8 +7,8 @@ The new command is one that no data set has: the speed of a fan, with two new sl
 from so many sentences, drawn from the grammar, with the settings that `pqrnn extend` has by itself. What old commands
 lose is measured on the development split with its gold labels; a negative loss is a gain. *New sentences right* are
 others of the same grammar, *with other values* such whose devices and speeds no learned sentence has. Minutes are of
-the processor, all of the call. `--without` extends without the old data, where nothing but new labels learns. Rows are kept
-in `results/extending.json`.
+the processor, all of the call. `--without` extends without the old data, where nothing but new labels learns. Rows are
+kept in `results/extending.json`.
 """
 
 from __future__ import annotations
