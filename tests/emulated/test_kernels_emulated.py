@@ -79,6 +79,17 @@ def test_products_are_exact_for_every_tail(
 
 
 @ARM
+def test_products_of_weights_of_4_bits_are_exact(
+    name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path
+) -> None:
+    runner, form = emulated("qemu-aarch64", cpu), find_family(name).in_bits(4)
+    cases = [product_case(form, shape) for shape in ((3, 9, 5), (4, 67, 45), (2, 2050, 7))]
+    module = compile_kernels([case.kernel for case in cases], TARGETS[name], tmp_path)
+    for case in cases:
+        np.testing.assert_array_equal(_run(runner, module, case, tmp_path)[0], case.wanted[0], err_msg=case.function)
+
+
+@ARM
 def test_layers_and_heads_say_what_their_operators_say(
     name: str, cpu: str, emulated: Callable[..., Runner], tmp_path: Path
 ) -> None:

@@ -244,7 +244,7 @@ def test_goes_on_after_a_stop_to_the_same_integers(int8: Path, blinds: str, tmp_
 
 
 def test_float32_parser_can_be_extended_twice_and_quantized(run: Path, blinds: str, tmp_path: Path) -> None:
-    recipe = pqrnn.change(_QUICK, {"training.epochs": 1})
+    recipe = pqrnn.change(_QUICK, {"training.epochs": 1, "training.batch": 32})
     pqrnn.extend(run, blinds, tmp_path / "one", recipe=recipe)
     more = tmp_path / "more.jsonl"
     write_jsonl([Example(f"open the {room} door", "door", (), "en") for room in ROOMS[:3]], more)
