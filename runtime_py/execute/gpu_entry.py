@@ -13,6 +13,7 @@ import iree.runtime as rt
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_py.device.polling import let_pollers_give_way, list_threads
 from runtime_py.device.vulkan import VulkanDevice
 from runtime_py.errors import BINDING_ERRORS, DeviceError
 from runtime_py.execute.entry import TYPES, EntryFunction, Outputs, map_buffer
@@ -88,12 +89,16 @@ def release_all() -> None:
 
 
 def open_gpu(gpu: VulkanDevice) -> Any:
-    """Open a GPU and return the runtime's device.
+    """Open a GPU and return the runtime's device; threads that poll for one in software give way to others.
 
     Raises:
         DeviceError: The driver does not open it.
     """
+    before = list_threads()
     try:
-        return rt.get_driver(VULKAN).create_device(gpu.number)
+        device = rt.get_driver(VULKAN).create_device(gpu.number)
     except BINDING_ERRORS as error:
         raise DeviceError(f"the GPU {gpu.name} cannot be opened ({error}).") from error
+    if gpu.software:
+        let_pollers_give_way(before)
+    return device
