@@ -97,7 +97,7 @@ def _count_target_flips() -> str:
 def _count_targets(executed: bool) -> str:
     """Count targets, of which some have rows of two precisions."""
     rows = [row for row in load_results("targets").rows if row.metric == "executed"]
-    return str(len({row.work.rpartition(", ")[2] for row in rows if row.value or not executed}))
+    return str(len({row.work.partition(", ")[2] for row in rows if row.value or not executed}))
 
 
 COUNTS: dict[str, Callable[[], str]] = {
