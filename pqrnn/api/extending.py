@@ -75,7 +75,7 @@ def extend(
     from pqrnn.extending.labels import extend_labels
     from pqrnn.extending.lessons import write_lessons
     from pqrnn.extending.material import gather_material, take_evenly
-    from pqrnn.extending.weights import grow_weights
+    from pqrnn.extending.weights import grow_weights, scale_new_rows
     from pqrnn.model.int8 import widen_weights
     from pqrnn.training.config import resolve_precision
     from pqrnn.training.continuation import Continuation
@@ -113,6 +113,7 @@ def extend(
         additions.labels,
         grown.weights,
     )
+    scale_new_rows(grown)
     end = ExtensionEnd(checkpoint, teacher, material, new, outside)
     lessons = out / "lessons"
     if restart:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import msgspec
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from pqrnn.errors import ExtensionError
 from pqrnn.model.int8 import IntegerLinear, expand_taps
 from pqrnn.model.parser import ParserModel
+from pqrnn.model.qat import SMALLEST_SCALE, shorten, weight_levels
 from pqrnn.recipes.settings import ModelConfig
 from runtime_py.decode.labels import Labels
 
 _UNSAID = 20.0  # logits that a label without weights is below the least likely one
+_SCALES = ".log_scale"
 _HEADS = {"intent": "intents", "tags": "tags", "tags_from_pool": "tags"}
 
 
@@ -55,11 +59,14 @@ def grow_weights(model: ParserModel, before: Labels, after: Labels) -> GrownWeig
     weights = dequantize(folded)
     grown = ParserModel(config, len(after.intents), len(after.tags))
     new: dict[str, Tensor] = {}
+    shapes = {name: value.shape for name, value in grown.state_dict().items()}
     for head, labels in _HEADS.items():
         count = len(getattr(before, labels))
         for name in (f"{head}.weight", f"{head}.bias"):
             if name in weights:
-                weights[name], new[name] = _append_rows(weights[name], grown.state_dict()[name].shape, count)
+                weights[name], new[name] = _append_rows(weights[name], shapes[name], count)
+        if (name := f"{head}{_SCALES}") in weights:
+            weights[name] = functional.pad(weights[name], (0, shapes[name][0] - count), value=math.log(SMALLEST_SCALE))
     if grown.neighbours is not None:
         old, wanted = len(before.tags), len(after.tags)
         shape = grown.neighbours.weight.shape
@@ -70,14 +77,28 @@ def grow_weights(model: ParserModel, before: Labels, after: Labels) -> GrownWeig
             ]
             mask[side * wanted + old : (side + 1) * wanted] = 1.0
         weights["neighbours.weight"], new["neighbours.weight"] = matrix, mask
+        if (name := f"neighbours{_SCALES}") in weights:
+            sides = weights[name].reshape(2, old)
+            weights[name] = functional.pad(sides, (0, wanted - old), value=math.log(SMALLEST_SCALE)).reshape(-1)
     return GrownWeights(config, weights, {name: mask for name, mask in new.items() if bool(mask.any())})
+
+
+def scale_new_rows(grown: GrownWeights) -> None:
+    """Set the scales of new rows in place, once these have their first weights; in 8 bits there are none to set."""
+    levels = weight_levels(grown.config.weight_bits)
+    for name, scales in grown.weights.items():
+        mask = grown.new.get(name.removesuffix(_SCALES) + ".weight") if name.endswith(_SCALES) else None
+        if mask is not None:
+            rows = mask.bool().any(1)
+            largest = grown.weights[name.removesuffix(_SCALES) + ".weight"][rows].abs().amax(1)
+            scales[rows] = shorten((largest / levels).clamp(min=SMALLEST_SCALE)).log()
 
 
 def dequantize(folded: ParserModel) -> dict[str, Tensor]:
     """Return the weights of a folded parser for training, by the names of one that learns.
 
-    Those of one in 8 bits are its whole numbers times their scales: rounded again they are the same whole numbers,
-    since the largest of each output is 127.
+    Those of one in integers are its whole numbers times their scales: rounded again they are the same whole numbers,
+    since in 8 bits the largest of each output is 127, and in 4 bits the scales are weights, too.
     """
     weights: dict[str, Tensor] = {
         name: value.float() if value.is_floating_point() else value for name, value in folded.state_dict().items()
@@ -86,6 +107,8 @@ def dequantize(folded: ParserModel) -> dict[str, Tensor]:
         if isinstance(layer, IntegerLinear):
             scale = expand_taps(weights.pop(f"{name}.scale"), layer.taps)
             weights[f"{name}.weight"] = (weights[f"{name}.weight"].float() * scale).t().contiguous()
+            if layer.bits < 8:
+                weights[f"{name}{_SCALES}"] = layer.scale.log()
     return weights
 
 

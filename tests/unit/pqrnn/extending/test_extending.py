@@ -96,6 +96,13 @@ def int8(run: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def four(run: Path) -> Path:
+    folder = run.parent / "four"
+    quantize_checkpoint(load_checkpoint(run), make_rooms(), make_rooms(), folder, 4)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def blinds(run: Path) -> str:
     path = run.parent / "blinds.jsonl"
     write_jsonl(_make_blinds(), path)
@@ -113,9 +120,9 @@ def _right(folder: Path, examples: list[Example]) -> float:
     return sum(one == other for one, other in zip(_answers(folder, examples), gold, strict=True)) / len(examples)
 
 
-@pytest.mark.parametrize("kind", ["float", "int8"])
-def test_old_logits_stay_as_they_are_when_heads_grow(run: Path, int8: Path, kind: str) -> None:
-    checkpoint = load_checkpoint(run if kind == "float" else int8)
+@pytest.mark.parametrize("kind", ["float", "int8", "four"])
+def test_old_logits_stay_as_they_are_when_heads_grow(run: Path, int8: Path, four: Path, kind: str) -> None:
+    checkpoint = load_checkpoint({"float": run, "int8": int8, "four": four}[kind])
     before = checkpoint.facts.labels
     labels = extend_labels(before, _make_blinds()).labels
     grown = grow_weights(checkpoint.model, before, labels)
@@ -126,7 +133,7 @@ def test_old_logits_stay_as_they_are_when_heads_grow(run: Path, int8: Path, kind
         compute_logits(checkpoint.model.folded(), texts), compute_logits(model.folded(), texts), strict=True
     ):
         intents, tags = now.intent[: len(before.intents)], now.tags[:, : len(before.tags)]
-        if kind == "int8":
+        if kind != "float":
             assert (intents == was.intent).all()
         assert intents == pytest.approx(was.intent, abs=1e-4)
         assert tags == pytest.approx(was.tags, abs=1e-3)
@@ -177,6 +184,16 @@ def test_int8_parser_learns_and_keeps_what_it_knew(int8: Path, blinds: str, tmp_
     assert after.labels.frame_weights == before.labels.frame_weights
     shown = CliRunner().invoke(app, ["recipe", "show", str(out)])
     assert shown.exit_code == 0 and "new_share = 0.3" in shown.output
+
+
+def test_parser_of_4_bits_stays_one(four: Path, blinds: str, tmp_path: Path) -> None:
+    pqrnn.extend(four, blinds, tmp_path / "out", old_data=[str(four.parent / "rooms.jsonl")], recipe=_QUICK)
+    checkpoint = load_checkpoint(tmp_path / "out")
+    assert checkpoint.facts.config.weight_bits == 4
+    assert checkpoint.facts.labels.intents[-1] == "blinds"
+    assert _right(tmp_path / "out", make_rooms()) >= _right(four, make_rooms()) - 0.1
+    rows = checkpoint.model.folded().intent.weight[:, -1]
+    assert int(rows.abs().max()) == 7  # the new row's scale fits its weights
 
 
 def test_only_new_rows_learn_where_nothing_old_is_at_hand(int8: Path, blinds: str, tmp_path: Path) -> None:
