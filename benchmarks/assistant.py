@@ -36,7 +36,6 @@ from pqrnn.evaluation.calibrating import are_right
 from pqrnn.evaluation.metrics import area_under_curve, calibration_error
 from pqrnn.evaluation.prediction import Prediction, compute_logits, decide
 from pqrnn.evaluation.results import ResultRow
-from pqrnn.model.int8 import widen_weights
 from pqrnn.zoo.adding import recalibrate
 from pqrnn.zoo.shelf import SHIPPED
 from runtime_py.commands import find_cuts, split_commands
@@ -167,7 +166,7 @@ def measure_scores(name: str, folder: Path, shelf: Path | None) -> list[ResultRo
         if shelf is not None:
             recalibrate(shelf / name, calibration, list(sources))
         checkpoint = load_checkpoint(run)
-    model, labels = widen_weights(checkpoint.model), checkpoint.facts.labels
+    model, labels = checkpoint.model, checkpoint.facts.labels
     decoder = labels.decoder(calibration)
     examples = load_examples(str(folder / work.data), split="test", locale=work.language)
     answers = compute_logits(model, [example.text for example in examples])
@@ -192,7 +191,7 @@ def measure_several(name: str, folder: Path) -> list[ResultRow]:
     """Return how often joined test utterances are cut where they were joined, and single ones by mistake."""
     work = WORKS[name]
     checkpoint = load_checkpoint(SHIPPED / name)
-    model, decoder = widen_weights(checkpoint.model), checkpoint.facts.labels.decoder(checkpoint.facts.calibration)
+    model, decoder = checkpoint.model, checkpoint.facts.labels.decoder(checkpoint.facts.calibration)
     examples = load_examples(str(folder / work.data), split="test", locale=work.language)
     random = np.random.default_rng(0)
     joined, cuts = [], []
@@ -228,7 +227,7 @@ def measure_names(name: str) -> list[ResultRow]:
     decoder = labels.decoder(checkpoint.facts.calibration)
     wanted = [(text.format(each), f"SL:{slot}", each) for text, slot in NAMING[name] for each in NAMES]
     texts = [text for text, _, _ in wanted]
-    answers = compute_logits(widen_weights(checkpoint.model), texts)
+    answers = compute_logits(checkpoint.model, texts)
     known = KnownNames({"CONTACT": NAMES, "RECIPIENT": NAMES}, labels.tags)
     favoured = [
         answer._replace(tags=known.favour(answer.tags, answer.spans, text.encode()))

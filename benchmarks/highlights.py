@@ -53,6 +53,7 @@ FIGURES: dict[str, Figure] = {
     "six languages in 4 bits": Figure(
         "quality", "mtop six languages average, projection 2, 4 bits", "exact match", ".1%"
     ),
+    "MB in 4 bits": Figure("quality", "mtop-en, projection 2, 4 bits", "weights", ".2f", scale=1e-6),
     "clinc150": Figure("quality", "clinc150 supervised int8", "exact match", ".1%"),
     "clinc150 in scope": Figure("quality", "clinc150 supervised int8", "in-scope accuracy", ".1%"),
     "clinc150 auroc": Figure("quality", "clinc150 supervised int8", "out-of-scope AUROC", ".1%"),

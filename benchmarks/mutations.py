@@ -42,7 +42,8 @@ NAME = "robustness"
 WORK = "mutations"
 HOST = "host"
 _CODES = {0: SIGNATURE, 1: PACKAGE, 2: DIGEST, 3: NUMBERS, 4: DECISIONS, 5: TASK}
-_SECONDS = 1800.0
+_SECONDS = 300.0
+_SECONDS_EMULATED = 1800.0
 Weights = dict[str, torch.Tensor]
 
 
@@ -161,13 +162,15 @@ def judge(subject: Subject, mutation: Mutation, copy: Path, repeats: int = 3) ->
     if not mutation.apply(subject, copy):
         return Verdict(mutation, "", "")
     checking = ("check", str(copy), "--variant", subject.target, "--reference", str(subject.reference))
-    emulated = ("--emulated", "--time-limit", str(_SECONDS), "--repeats", str(repeats))
+    emulated = ("--emulated", "--time-limit", str(_SECONDS_EMULATED), "--repeats", str(repeats))
     command = (
         fresh_command("runtime_py.cli", *checking)
         if subject.target == HOST
         else [sys.executable, "-m", "pqrnn", *checking, *emulated]
     )
-    finished = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
+    finished = subprocess.run(
+        command, capture_output=True, timeout=_SECONDS if subject.target == HOST else _SECONDS_EMULATED, check=False
+    )
     said = finished.stderr.decode("utf-8", "replace").strip().splitlines()
     caught_by = _CODES.get(finished.returncode, "crash") if finished.returncode >= 0 else "crash"
     if any("Traceback" in line for line in said):

@@ -25,7 +25,8 @@ RESULTS_PAGE = FOLDER / "README.md"
 OVERVIEW = FOLDER / "overview.svg"
 SERVICE_PAGE = ROOT / "runtime_py" / "service" / "README.md"
 EXTENDING_PAGE = ROOT / "pqrnn" / "extending" / "README.md"
-PAGES = (README, RESULTS_PAGE, SERVICE_PAGE, EXTENDING_PAGE)
+DISTILLATION_PAGE = ROOT / "pqrnn" / "distillation" / "README.md"
+PAGES = (README, RESULTS_PAGE, SERVICE_PAGE, EXTENDING_PAGE, DISTILLATION_PAGE)
 
 _TABLE = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FIGURE = re.compile(r"(<!-- figure: ([\w ]+) -->)[^\n]*?(<!-- end -->)")

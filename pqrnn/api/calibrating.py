@@ -52,7 +52,6 @@ def calibrate(
     from pqrnn.data.training_data import load_training_data
     from pqrnn.evaluation.calibrating import fit_calibration
     from pqrnn.evaluation.prediction import compute_logits
-    from pqrnn.model.int8 import widen_weights
     from pqrnn.zoo.shelf import ENTRY
 
     run = Path(run)
@@ -62,7 +61,7 @@ def calibrate(
     examples = load_training_data(data, dev=dev, lang=lang, dev_share=dev_share).development
     texts = [text for spec in out_of_scope for text in load_outside(spec, lang)]
     known = {example.text for example in examples}
-    model = widen_weights(checkpoint.model)  # the same sums, quicker in PyTorch
+    model = checkpoint.model
     calibration = fit_calibration(
         checkpoint.facts.labels,
         examples,

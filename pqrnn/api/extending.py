@@ -76,7 +76,6 @@ def extend(
     from pqrnn.extending.lessons import write_lessons
     from pqrnn.extending.material import gather_material, take_evenly
     from pqrnn.extending.weights import grow_weights, scale_new_rows
-    from pqrnn.model.int8 import widen_weights
     from pqrnn.training.config import resolve_precision
     from pqrnn.training.continuation import Continuation
 
@@ -103,7 +102,7 @@ def extend(
             reporter.note(text)
     old = take_evenly(material.old, max(settings.old_texts, len(new)))
     times = max(1, round(len(old) * settings.new_share / (1.0 - settings.new_share) / len(new)))
-    teacher = widen_weights(checkpoint.model)  # the same sums, quicker in PyTorch
+    teacher = checkpoint.model
     answered = answer_texts(teacher, facts.labels, old)
     training = segment_examples([*answered, *list(new) * times], version)
     guess_new_rows(

@@ -16,7 +16,6 @@ from pqrnn.evaluation.metrics import Frame
 from pqrnn.features.projection import Projection
 from pqrnn.features.segmentation import group_texts, segment_texts
 from pqrnn.features.utf8 import pack_texts
-from pqrnn.model.int8 import widen_weights
 from pqrnn.model.network import Network, WordTable
 from pqrnn.model.parser import ParserModel
 from pqrnn.recipes.settings import ProjectionConfig
@@ -48,17 +47,8 @@ def compute_logits(model: Network, texts: Sequence[str | bytes]) -> list[Predict
     """
     raw = [encode_text(text)[1] for text in texts]
     with torch.inference_mode():
-        answers = (
-            _logits_of_bytes(_quicken(model, raw), raw)
-            if isinstance(model, ParserModel)
-            else _logits_of_words(model, raw)
-        )
+        answers = _logits_of_bytes(model, raw) if isinstance(model, ParserModel) else _logits_of_words(model, raw)
     return [answers[row] for row in range(len(texts))]
-
-
-def _quicken(model: ParserModel, raw: Sequence[bytes]) -> ParserModel:
-    """Return a parser that says the very same: PyTorch multiplies its integers many times quicker in float32."""
-    return widen_weights(model) if len(raw) >= _BATCH else model
 
 
 def _logits_of_bytes(model: ParserModel, raw: Sequence[bytes]) -> dict[int, Prediction]:

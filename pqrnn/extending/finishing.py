@@ -15,7 +15,6 @@ from pqrnn.evaluation.calibrating import LEAST, LEAST_OUTSIDE, fit_calibration
 from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.prediction import Prediction, compute_logits, predict_texts
 from pqrnn.extending.material import Material
-from pqrnn.model.int8 import widen_weights
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
 from pqrnn.run_folder import GOLDEN_TEXTS
@@ -80,7 +79,7 @@ class ExtensionEnd:
             network: The network that is kept.
         """
         assert isinstance(network, ParserModel)
-        model = widen_weights(network.folded())
+        model = network.folded()
         before, labels = self._before.facts, made.labels
         answers = compute_logits(model, [row.text for row in self.development])
         count = len(self._old)

@@ -31,7 +31,7 @@ def guess_new_rows(
     """Fill the rows of new labels in place.
 
     Args:
-        model: The parser as it is, in evaluation mode; in 8 bits with widened weights.
+        model: The parser as it is, in evaluation mode.
         examples: Old texts with its answers, and new rows.
         before: Labels that it has.
         after: All labels, those first.

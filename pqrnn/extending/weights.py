@@ -13,7 +13,7 @@ from torch.nn import functional
 from pqrnn.errors import ExtensionError
 from pqrnn.model.int8 import IntegerLinear, expand_taps
 from pqrnn.model.parser import ParserModel
-from pqrnn.model.qat import SMALLEST_SCALE, shorten, weight_levels
+from pqrnn.model.qat import SMALLEST_SCALE, hold_scale, weight_levels
 from pqrnn.recipes.settings import ModelConfig
 from runtime_py.decode.labels import Labels
 
@@ -91,7 +91,7 @@ def scale_new_rows(grown: GrownWeights) -> None:
         if mask is not None:
             rows = mask.bool().any(1)
             largest = grown.weights[name.removesuffix(_SCALES) + ".weight"][rows].abs().amax(1)
-            scales[rows] = shorten((largest / levels).clamp(min=SMALLEST_SCALE)).log()
+            scales[rows] = hold_scale(largest / levels).log()
 
 
 def dequantize(folded: ParserModel) -> dict[str, Tensor]:

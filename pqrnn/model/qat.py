@@ -98,7 +98,7 @@ class QuantizedLinear(nn.Linear):
         amax = self.weight.detach().abs().amax(1)
         if self.taps > 1:
             amax = amax.reshape(2, self.taps, -1).amax(1).reshape(-1)
-        return shorten((amax / weight_levels(self.bits)).clamp(min=SMALLEST_SCALE))
+        return hold_scale(amax / weight_levels(self.bits))
 
     def take_scale(self, scale: Tensor) -> None:
         """Set the scales of weights of 4 bits, float32[N / taps]: numbers that float16 holds."""
@@ -110,7 +110,7 @@ class QuantizedLinear(nn.Linear):
         """Scale of every output's weights, float32[N / taps]."""
         if self.log_scale is None:
             return self.largest_scale()
-        return shorten(self.log_scale.exp().clamp(min=SMALLEST_SCALE))
+        return hold_scale(self.log_scale.exp())
 
     def _round_weights(self, scale: Tensor) -> Tensor:
         """Whole numbers, -127 to 127 (-7 to 7 in 4 bits), in float32[N, K]."""
@@ -136,6 +136,11 @@ class QuantizedLinear(nn.Linear):
 def weight_levels(bits: int) -> int:
     """Return the largest weight of a number of bits; its negative is the least, so that both sides are alike."""
     return int(2 ** (bits - 1)) - 1
+
+
+def hold_scale(value: Tensor) -> Tensor:
+    """Return scales as a checkpoint holds them: numbers of float16, and none so small that it loses digits there."""
+    return shorten(value.clamp(min=SMALLEST_SCALE))
 
 
 def shorten(value: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pqrnn.model.qat import SMALLEST_SCALE, QuantizedLinear, shorten, weight_levels
+from pqrnn.model.qat import QuantizedLinear, hold_scale, weight_levels
 
 _SHARES = [(20 - step) / 20 for step in range(14)]  # of the largest weight: 1 to 0.35
 _DAMPING = 0.01  # of the mean second moment, so that rare inputs do not carry the errors of all others
@@ -89,7 +89,7 @@ def choose_scale(rows: Tensor, power: Tensor, levels: int) -> Tensor:
     best = torch.full_like(amax, torch.inf)
     chosen = torch.ones_like(amax)
     for share in _SHARES:
-        scale = shorten((amax * (share / levels)).clamp(min=SMALLEST_SCALE))
+        scale = hold_scale(amax * (share / levels))
         error = (rows - _nearest(rows, scale, levels) * scale[:, None]).square() @ power
         chosen, best = torch.where(error < best, scale, chosen), torch.minimum(error, best)
     return chosen

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import iree.runtime as rt
 import numpy as np
 import pytest
 from makers.int8 import make_four_bits
@@ -22,6 +20,7 @@ from makers.kernels import (
     product_case,
     rectified_case,
 )
+from makers.modules import load_module, run_function
 
 from compile.kernels.families import FAMILIES, InstructionFamily, choose_kernels, find_family
 from compile.kernels.linking import link_kernels
@@ -49,17 +48,6 @@ def _runs_here(family: InstructionFamily) -> bool:
     return target.triple.startswith(machine.architecture) and not missing_features(sorted(target.features), machine)
 
 
-def _load(path: Path) -> Any:
-    context = rt.SystemContext(config=rt.Config("local-sync"))
-    context.add_vm_module(rt.VmModule.copy_buffer(context.instance, path.read_bytes()))
-    return next(module for name, module in context.modules.items() if name != "hal")
-
-
-def _run(module: Any, name: str, inputs: Sequence[Any]) -> list[np.ndarray]:
-    found = module[name](*inputs)
-    return [each.to_host().copy() for each in (found if isinstance(found, list | tuple) else [found])]
-
-
 @pytest.mark.parametrize(
     "family",
     [
@@ -81,20 +69,20 @@ def test_kernels_are_exact(family: InstructionFamily, tmp_path: Path) -> None:
     )
     if find_objdump() is not None:
         assert find_calls_in_loops(path.read_bytes()) == []
-    module = _load(path)
+    module = load_module(path)
     for case in products:
         _expect_equal(module, case)
     for levels, cases in ((127.0, layers), (100.0, rectified)):
         for case in cases:
-            (short, rounded), (real, wanted) = case.pairs(_run(module, case.function, case.inputs))
+            (short, rounded), (real, wanted) = case.pairs(run_function(module, case.function, case.inputs))
             check_reals(real, wanted, levels, short, rounded)
     for case in heads:
-        for found, wanted in case.pairs(_run(module, case.function, case.inputs)):
+        for found, wanted in case.pairs(run_function(module, case.function, case.inputs)):
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-5)
 
 
 def _expect_equal(module: Any, case: Case) -> None:
-    for found, wanted in zip(_run(module, case.function, case.inputs), case.wanted, strict=True):
+    for found, wanted in zip(run_function(module, case.function, case.inputs), case.wanted, strict=True):
         np.testing.assert_array_equal(found, wanted, err_msg=case.function)
 
 
@@ -122,7 +110,7 @@ def test_products_of_processors_that_are_not_here_are_exact_but_for_the_instruct
 ) -> None:
     monkeypatch.setattr(Tile, "_multiply", _multiply_plainly)
     cases = [product_case(find_family(name).in_bits(4), shape) for shape in ((3, 9, 5), (2, 84, 20))]
-    module = _load(compile_kernels([case.kernel for case in cases], "linux-x86_64-v2", tmp_path))
+    module = load_module(compile_kernels([case.kernel for case in cases], "linux-x86_64-v2", tmp_path))
     for case in cases:
         _expect_equal(module, case)
 
@@ -143,10 +131,10 @@ def test_a_parser_is_that_of_pytorch_and_half_as_large(parser: ParserModel, tmp_
     operators = import_programs(export_entries(model, buckets), tmp_path / "operators.mlirbc")
     linked = link_kernels(operators, tmp_path / "linked.mlirbc", kernels, processor.resolved)
     code = compile_module(linked, tmp_path / "kernels.vmfb", (*flags, *STRIP_FLAGS)).path
-    module = _load(code)
+    module = load_module(code)
     for text in ("wake me at seven", "", "मुझे सात बजे जगाना", "play some jazz in the kitchen please"):
         packed = pack_texts([text.encode()], 64)
-        intent, tags, spans, count = _run(module, buckets[0].entry, [packed.numpy()])
+        intent, tags, spans, count = run_function(module, buckets[0].entry, [packed.numpy()])
         wanted, plain = model(packed, 8), parser(packed, 8)
         words = int(count.reshape(-1)[0])
         assert np.array_equal(spans, wanted.spans.numpy())

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import iree.runtime as rt
 import numpy as np
 import pytest
 import torch
@@ -39,6 +38,7 @@ from makers.kernels import (
     rectified_f32_case,
     set_weights,
 )
+from makers.modules import load_module, run_function
 from makers.small import BUCKETS, LABELS, TEXTS, make_model
 from oracles.effort import examples
 from oracles.texts import DAMAGE, PIECES, byte_texts
@@ -98,24 +98,12 @@ def _expect_no_calls(path: Path) -> None:
         assert find_calls_in_loops(path.read_bytes()) == []
 
 
-def _load(path: Path) -> Any:
-    context = rt.SystemContext(config=rt.Config("local-sync"))
-    context.add_vm_module(rt.VmModule.copy_buffer(context.instance, path.read_bytes()))
-    return next(module for name, module in context.modules.items() if name != "hal")
-
-
-def _run(module: Any, name: str, inputs: Sequence[Any]) -> list[np.ndarray]:
-    """Return copies of the results: a slice of what `to_host` returns does not keep the device's memory."""
-    found = module[name](*inputs)
-    return [each.to_host().copy() for each in (found if isinstance(found, list | tuple) else [found])]
-
-
 @HERE
 def test_products_are_exact_for_every_tail(family: InstructionFamily, tmp_path: Path) -> None:
     cases = [product_case(family, shape) for shape in SHAPES]
-    module = _load(compile_kernels([case.kernel for case in cases], TARGETS[family.name], tmp_path))
+    module = load_module(compile_kernels([case.kernel for case in cases], TARGETS[family.name], tmp_path))
     for case in cases:
-        for found, wanted in zip(_run(module, case.function, case.inputs), case.wanted, strict=True):
+        for found, wanted in zip(run_function(module, case.function, case.inputs), case.wanted, strict=True):
             np.testing.assert_array_equal(found, wanted, err_msg=case.function)
 
 
@@ -130,14 +118,14 @@ def test_layers_and_heads_say_what_their_operators_say(family: InstructionFamily
     heads = [head_case(family, sizes) for sizes in HEADS if sizes.fits(family.lanes)]
     path = compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], TARGETS[family.name], tmp_path)
     _expect_no_calls(path)
-    module = _load(path)
+    module = load_module(path)
     for levels, cases in ((127.0, layers), (100.0, rectified)):
         for case in cases:
-            (short, rounded), (real, wanted) = case.pairs(_run(module, case.function, case.inputs))
+            (short, rounded), (real, wanted) = case.pairs(run_function(module, case.function, case.inputs))
             check_reals(real, wanted, levels, short, rounded)
     assert len(heads) > 2
     for case in heads:
-        for found, wanted in case.pairs(_run(module, case.function, case.inputs)):
+        for found, wanted in case.pairs(run_function(module, case.function, case.inputs)):
             assert np.abs(wanted).max() > 0.3
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-5, err_msg=case.function)
 
@@ -153,9 +141,9 @@ def test_real_products_are_near_float64_for_every_tail(family: InstructionFamily
         ),
     ]
     cases = [product_f32_case(family, shape) for shape in shapes]
-    module = _load(compile_kernels([case.kernel for case, _ in cases], TARGETS_F32[family.name], tmp_path))
+    module = load_module(compile_kernels([case.kernel for case, _ in cases], TARGETS_F32[family.name], tmp_path))
     for case, bound in cases:
-        (found,) = _run(module, case.function, case.inputs)
+        (found,) = run_function(module, case.function, case.inputs)
         assert np.all(abs(found - case.wanted[0]) <= bound), case.function
 
 
@@ -170,11 +158,11 @@ def test_real_layers_and_heads_are_near_float64(family: InstructionFamily, tmp_p
     assert len(heads) > 2
     path = compile_kernels([case.kernel for case in (*layers, *rectified, *heads)], TARGETS_F32[family.name], tmp_path)
     _expect_no_calls(path)
-    module = _load(path)
+    module = load_module(path)
     for near, cases in ((2e-6, layers), (2e-6, rectified), (2e-5, heads)):
         assert sum(abs(each).max() > 0.2 for case in cases for each in case.wanted) > 2
         for case in cases:
-            for found, wanted in case.pairs(_run(module, case.function, case.inputs)):
+            for found, wanted in case.pairs(run_function(module, case.function, case.inputs)):
                 np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=near, err_msg=case.function)
 
 
@@ -188,7 +176,7 @@ class _Projections:
         ]
         path = compile_kernels(kernels, TARGETS_F32[family.name], folder)
         _expect_no_calls(path)
-        self.module = _load(path)
+        self.module = load_module(path)
 
     def check(self, texts: Sequence[bytes]) -> None:
         """Compare with PyTorch, in groups; texts are cut off where they are too long."""
@@ -197,7 +185,7 @@ class _Projections:
                 group = [text[: sizes.size] for text in texts[begin : begin + sizes.texts]]
                 group += [b""] * (sizes.texts - len(group))
                 packed = pack_texts(group, sizes.size).numpy()
-                found = _run(
+                found = run_function(
                     self.module, f"run_projection_{number}", (packed, *projection_inputs(Projection(sizes.config)))
                 )
                 features, *rest = project(sizes, group)
@@ -298,10 +286,10 @@ def test_a_module_with_kernels_has_the_integers_of_one_without(family: Instructi
     imported[1] = link_kernels(
         imported[1], tmp_path / "kernels.mlirbc", Kernels(family.lanes, family), processor.resolved
     )
-    stock, kernels = (_load(compile_module(path, path.with_suffix(".vmfb"), flags).path) for path in imported)
+    stock, kernels = (load_module(compile_module(path, path.with_suffix(".vmfb"), flags).path) for path in imported)
     for number in rows:
         value = np.random.default_rng(number).integers(-128, 128, (number, 40), dtype=np.int8)
-        found, wanted = (_run(module, f"run_{number}", [value]) for module in (kernels, stock))
+        found, wanted = (run_function(module, f"run_{number}", [value]) for module in (kernels, stock))
         np.testing.assert_array_equal(found[0], wanted[0])
         np.testing.assert_array_equal(found[1], wanted[1])
         np.testing.assert_allclose(
