@@ -6,6 +6,8 @@ part of what is measured.
 
 # ruff: noqa: E402
 
+from __future__ import annotations
+
 import sys
 import time
 
