@@ -24,6 +24,7 @@ from runtime_py.native.parser import NativeParser
 
 OURS = "ours, bytes to logits"
 NATIVE, NATIVE_IN_PYTHON = "ours, native, bytes to parse", "ours, native, text to parse in Python"
+NATIVE_4_BITS = "ours, native, 4 bits, bytes to parse"
 JOINED = 32
 _TRIES = 60
 
@@ -69,7 +70,7 @@ class Contender:
     @property
     def decides(self) -> bool:
         """Whether a call gives a parse, and no logits."""
-        return self.name in (NATIVE, NATIVE_IN_PYTHON)
+        return self.name in (NATIVE, NATIVE_IN_PYTHON, NATIVE_4_BITS)
 
     @property
     def microseconds(self) -> npt.NDArray[np.float64]:
@@ -130,6 +131,8 @@ def make_contenders(
         contenders.append(_ours(f"{OURS}, int8", "int8", Path(arguments.int8[1]), texts))
     if arguments.native:
         contenders += _native(arguments.native, texts)
+    if arguments.native_4_bits:
+        contenders.append(_native_call(NATIVE_4_BITS, arguments.native_4_bits, texts))
     folder = PEERS / "graphs" / digest_weights(arguments.run)
     absent: dict[str, str] = {}
     for peer in all_peers():
@@ -171,17 +174,20 @@ def _ours(name: str, precision: str, package: Path, texts: Texts) -> Contender:
 
 def _native(folder: Path, texts: Texts) -> list[Contender]:
     """Return the call of the library alone, and that of Python's parser over it."""
-    call, path = open_native_call(folder)
+    call = _native_call(NATIVE, folder, texts)
     parser = NativeParser.load(folder, on_long="truncate")
     decoded = [text.decode() for text in texts.raw]
-    note = f"the whole parse, {parser.variant.target}"
-    size = path.stat().st_size
+    start = (starts.NATIVE, folder)
     return [
-        Contender(NATIVE, "int8", lambda index: call(texts.raw[index]), None, size, note=note),
-        Contender(
-            NATIVE_IN_PYTHON, "int8", lambda index: parser(decoded[index]), (starts.NATIVE, folder), size, note=note
-        ),
+        call,
+        Contender(NATIVE_IN_PYTHON, "int8", lambda index: parser(decoded[index]), start, call.size, note=call.note),
     ]
+
+
+def _native_call(name: str, folder: Path, texts: Texts) -> Contender:
+    call, path = open_native_call(folder)
+    note = f"the whole parse, {path.parent.name}"
+    return Contender(name, "int8", lambda index: call(texts.raw[index]), None, path.stat().st_size, note=note)
 
 
 def _peer(peer: Peer, model: ParserModel, texts: Texts, folder: Path) -> Contender:

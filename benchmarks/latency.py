@@ -20,7 +20,8 @@ There are three ways to take rounds, and all are reported, since they answer dif
   every few minutes, meets this one. It is measured on some of the utterances, evenly chosen.
 
 With `--native` the library of `pqrnn native` is there, too, as a call from C that gives the whole parse, and as
-Python's parser over it.
+Python's parser over it; with `--native-4-bits` that of the same parser with weights of 4 bits, which reads half as
+much.
 
 The roofline is the shortest time that this machine allows: the encoder's multiply-adds for exactly the words that are
 there at the measured peak of the data type (`benchmarks.machine`), or one reading of the weights, whichever takes
@@ -28,8 +29,8 @@ longer. The text part counts as no work at all. How long reading takes depends o
 held against a block of their size that is read over and over; in turn and cold against such a block that is read once
 among the others, as if it were one more contender.
 
-Rows are kept in `results/latency.json` under the works "f32, NAME", "int8, NAME", "int8 native, NAME" and "machine";
-every raw time in `results/latency-NAME.npz`.
+Rows are kept in `results/latency.json` under the works "f32, NAME", "int8, NAME", "int8 native, NAME", "4 bits native,
+NAME" and "machine"; every raw time in `results/latency-NAME.npz`.
 """
 
 from __future__ import annotations
@@ -234,6 +235,9 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("package", type=Path, help="the package compiled from it for this machine")
     parser.add_argument("--int8", nargs=2, metavar=("RUN", "PACKAGE"), help="the same parser in int8, and its package")
     parser.add_argument("--native", type=Path, metavar="DIR", help="the parser in int8 as a library (`pqrnn native`)")
+    parser.add_argument(
+        "--native-4-bits", type=Path, metavar="DIR", help="the library of the parser with weights of 4 bits"
+    )
     parser.add_argument(
         "--teacher", type=Path, metavar="RUN", help="folder of a teacher, to be compiled and measured, too"
     )

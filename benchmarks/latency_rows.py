@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import starts as fresh
-from benchmarks.contenders import JOINED, NATIVE, NATIVE_IN_PYTHON, Contender, Texts
+from benchmarks.contenders import JOINED, NATIVE, NATIVE_4_BITS, NATIVE_IN_PYTHON, Contender, Texts
 from benchmarks.machine import Limits, has_tiles
 from benchmarks.peers.encoder import count_products
 from pqrnn.evaluation.results import ResultRow
@@ -245,16 +245,21 @@ def _compare(
         IN_TURN: {contender.name: contender.microseconds_in_turn[real] for contender in shown},
         COLD: {contender.name: contender.microseconds_cold for contender in shown},
     }
-    native = next((contender for contender in shown if contender.name == NATIVE), None)
+    natives = {
+        contender.name: (contender, work.replace(precision, natively, 1))
+        for name, natively in ((NATIVE, f"{precision} native"), (NATIVE_4_BITS, "4 bits native"))
+        for contender in shown
+        if contender.name == name
+    }
     rows = []
     for how, times in regimes.items():
         rows += _ratio_rows(work, how, ours, rivals, times)
-        if native:
-            alone = work.replace(precision, f"{precision} native", 1)
-            rows += _ratio_rows(alone, how, native, rivals, times)
+        for contender, alone in natives.values():
+            rows += _ratio_rows(alone, how, contender, rivals, times)
+        if NATIVE_IN_PYTHON in times:
             rows.append(
                 ResultRow(
-                    work=alone,
+                    work=work.replace(precision, f"{precision} native", 1),
                     metric=f"text to parse in Python against the call alone{how}",
                     value=round(float(np.median(times[NATIVE_IN_PYTHON] / times[NATIVE])), 4),
                     n=len(times[NATIVE]),

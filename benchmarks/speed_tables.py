@@ -72,7 +72,8 @@ def _latency_rows(results: ResultFile, work: str) -> list[list[str]]:
     blank = [""] * len(_SHOWN_WORDS)
     function = f"{alone.peer}: the compiled function alone"
     rows.append([work, function, f"{alone.value:.0f}", *blank, share, *[""] * 8])
-    for other in (work, work.replace(",", " native,", 1)):
+    name = work.partition(",")[2]
+    for other in (work, *((f"{form} native,{name}" for form in ("int8", "4 bits")) if work.startswith("int8") else ())):
         ratios = [find_row(results, other, f"ratio to best peer{order}") for order in ("", ", in turn", ", cold")]
         if ratios[0] is not None:
             shown = [f"**{ratio.value:.2f}**" if ratio else "" for ratio in ratios]
