@@ -11,16 +11,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import starts
+from benchmarks.native_call import open_native_call
 from benchmarks.peers import all_peers
 from benchmarks.peers.encoder import digest_weights, project_texts
 from benchmarks.peers.peer import PEERS, Features, Peer
 from benchmarks.peers.peer import Call as PeerCall
-from benchmarks.starts import PACKAGE
 from pqrnn.data.loader import load_examples
 from pqrnn.model.parser import ParserModel
 from runtime_py import Parser
+from runtime_py.native.parser import NativeParser
 
 OURS = "ours, bytes to logits"
+NATIVE, NATIVE_IN_PYTHON = "ours, native, bytes to parse", "ours, native, text to parse in Python"
+NATIVE_4_BITS = "ours, native, 4 bits, bytes to parse"
 JOINED = 32
 _TRIES = 60
 
@@ -42,6 +46,7 @@ class Contender:
         note: What is measured, in words.
         samples: Seconds of calls in a row, [rounds, texts].
         samples_in_turn: Seconds of calls in turn with all others, [rounds, texts].
+        samples_cold: Seconds of calls with emptied caches, [rounds, some of the texts].
         cpu: Seconds of processor time for each call, in a row.
     """
 
@@ -54,12 +59,18 @@ class Contender:
     note: str = "encoder alone, from features"
     samples: Seconds = field(default_factory=lambda: np.zeros((0, 0)))
     samples_in_turn: Seconds = field(default_factory=lambda: np.zeros((0, 0)))
+    samples_cold: Seconds = field(default_factory=lambda: np.zeros((0, 0)))
     cpu: float = 0.0
 
     @property
     def ours(self) -> bool:
         """Whether it is this project's parser."""
         return self.name.startswith("ours")
+
+    @property
+    def decides(self) -> bool:
+        """Whether a call gives a parse, and no logits."""
+        return self.name in (NATIVE, NATIVE_IN_PYTHON, NATIVE_4_BITS)
 
     @property
     def microseconds(self) -> npt.NDArray[np.float64]:
@@ -70,6 +81,11 @@ class Contender:
     def microseconds_in_turn(self) -> npt.NDArray[np.float64]:
         """Median over the rounds for every text, in turn."""
         return np.median(self.samples_in_turn, axis=0) * 1e6
+
+    @property
+    def microseconds_cold(self) -> npt.NDArray[np.float64]:
+        """Median over the rounds for some of the texts, with emptied caches."""
+        return np.median(self.samples_cold, axis=0) * 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +129,10 @@ def make_contenders(
     contenders = [_ours(OURS, "f32", arguments.package, texts)]
     if arguments.int8:
         contenders.append(_ours(f"{OURS}, int8", "int8", Path(arguments.int8[1]), texts))
+    if arguments.native:
+        contenders += _native(arguments.native, texts)
+    if arguments.native_4_bits:
+        contenders.append(_native_call(NATIVE_4_BITS, arguments.native_4_bits, texts))
     folder = PEERS / "graphs" / digest_weights(arguments.run)
     absent: dict[str, str] = {}
     for peer in all_peers():
@@ -145,11 +165,29 @@ def _ours(name: str, precision: str, package: Path, texts: Texts) -> Contender:
         name,
         precision,
         lambda index: parser.logits(texts.raw[index]),
-        (PACKAGE, package),
+        (starts.PACKAGE, package),
         size,
         version,
         f"bytes to logits, {parser.variant.target}",
     )
+
+
+def _native(folder: Path, texts: Texts) -> list[Contender]:
+    """Return the call of the library alone, and that of Python's parser over it."""
+    call = _native_call(NATIVE, folder, texts)
+    parser = NativeParser.load(folder, on_long="truncate")
+    decoded = [text.decode() for text in texts.raw]
+    start = (starts.NATIVE, folder)
+    return [
+        call,
+        Contender(NATIVE_IN_PYTHON, "int8", lambda index: parser(decoded[index]), start, call.size, note=call.note),
+    ]
+
+
+def _native_call(name: str, folder: Path, texts: Texts) -> Contender:
+    call, path = open_native_call(folder)
+    note = f"the whole parse, {path.parent.name}"
+    return Contender(name, "int8", lambda index: call(texts.raw[index]), None, path.stat().st_size, note=note)
 
 
 def _peer(peer: Peer, model: ParserModel, texts: Texts, folder: Path) -> Contender:

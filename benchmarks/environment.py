@@ -20,13 +20,13 @@ _PACKAGES = (
     "litert-torch",
     "numpy",
 )
-_FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "asimd", "asimddp", "i8mm", "sve")
+_X86_FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+_FLAGS = (*_X86_FLAGS, "asimd", "asimddp", "i8mm", "sve")
 
 
 def describe_environment() -> dict[str, Any]:
     """Return processor, memory, system, load and versions, as far as the system tells."""
-    facts = _read_cpu()
-    flags = (facts.get("flags") or facts.get("Features") or "").split()
+    facts, flags = _read_cpu(), cpu_flags()
     return {
         "cpu": facts.get("model name") or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
@@ -37,6 +37,12 @@ def describe_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: installed for name in _PACKAGES if (installed := _version(name))},
     }
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return the names of the processor's features as Linux gives them; none elsewhere."""
+    facts = _read_cpu()
+    return frozenset((facts.get("flags") or facts.get("Features") or "").split())
 
 
 def _read_cpu() -> dict[str, str]:

@@ -8,23 +8,29 @@ each utterance, in the form and setting that is fastest around that length (`ben
 utterance is its median over the rounds, the reported figure the median over the utterances. MTOP has hardly an
 utterance of 32 words, so pairs of utterances that have 16 each, joined, stand for those.
 
-There are two ways to take rounds, and both are reported, since they answer different questions:
+There are three ways to take rounds, and all are reported, since they answer different questions:
 
 - in a row: in every round each contender, in an order drawn anew, answers all utterances, one after another. Code and
   weights are where the call before left them. This is how runtimes are compared elsewhere, and a server or a batch job
   runs so;
 - in turn: in every round every contender answers an utterance before the next one comes, in an order drawn anew each
   time. Each finds its code and weights pushed out of the fast caches by all the others, as in a program that does much
-  between two calls.
+  between two calls;
+- cold: before every single call a block larger than the last cache is rewritten. A voice assistant, which is spoken to
+  every few minutes, meets this one. It is measured on some of the utterances, evenly chosen.
+
+With `--native` the library of `pqrnn native` is there, too, as a call from C that gives the whole parse, and as
+Python's parser over it; with `--native-4-bits` that of the same parser with weights of 4 bits, which reads half as
+much.
 
 The roofline is the shortest time that this machine allows: the encoder's multiply-adds for exactly the words that are
 there at the measured peak of the data type (`benchmarks.machine`), or one reading of the weights, whichever takes
 longer. The text part counts as no work at all. How long reading takes depends on where the weights are: in a row is
-held against a block of their size that is read over and over; in turn against such a block that is read once in every
-turn, as if it were one more contender.
+held against a block of their size that is read over and over; in turn and cold against such a block that is read once
+among the others, as if it were one more contender.
 
-Rows are kept in `results/latency.json` under the works "f32, NAME", "int8, NAME" and "machine"; every raw time in
-`results/latency-NAME.npz`.
+Rows are kept in `results/latency.json` under the works "f32, NAME", "int8, NAME", "int8 native, NAME", "4 bits native,
+NAME" and "machine"; every raw time in `results/latency-NAME.npz`.
 """
 
 from __future__ import annotations
@@ -38,6 +44,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmarks.cold_caches import make_emptier
 from benchmarks.contenders import OURS, Call, Contender, Seconds, Texts, make_contenders, read_texts
 from benchmarks.latency_rows import Measured, machine_rows, make_rows, start_rows
 from benchmarks.machine import measure_limits, read_block
@@ -48,6 +55,7 @@ from runtime_py import Parser
 
 READING = "reading"
 _WARM_UPS = 2
+_COLD_TEXTS = 60
 
 
 def main() -> None:
@@ -69,24 +77,29 @@ def main() -> None:
     matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
     reads = {f"{READING} {precision}": read_block(matrices * size) for precision, size in (("f32", 4), ("int8", 1))}
     calls = {contender.name: contender.call for contender in contenders}
-    in_turn = time_in_turn(
-        calls | {name: lambda _, read=read: read() for name, read in reads.items()}, len(texts.raw), arguments.rounds
-    )
+    readers = {name: lambda _, read=read: read() for name, read in reads.items()}
+    in_turn = time_in_turn(calls | readers, len(texts.raw), arguments.rounds)
     in_a_row = time_in_a_row(calls, len(texts.raw), arguments.rounds)
+    chosen = np.unique(np.linspace(0, texts.real - 1, _COLD_TEXTS).astype(int))
+    cold = time_cold(calls | readers, chosen.tolist(), arguments.rounds)
     for contender in contenders:
         contender.samples, contender.samples_in_turn = in_a_row[contender.name], in_turn[contender.name]
+        contender.samples_cold = cold[contender.name]
         contender.cpu = measure_cpu(contender.call, texts.real)
     alone = {
         contender.precision: np.median(measure_alone(contender, texts, arguments.rounds), axis=0)
         for contender in contenders
-        if contender.ours
+        if contender.ours and not contender.decides
     }
     limits = {precision: measure_limits(matrices * size) for precision, size in (("f32", 4), ("int8", 1))}
     rows = machine_rows(limits)
     for precision in ("f32", "int8"):
         if any(contender.ours and contender.precision == precision for contender in contenders):
-            read = np.median(in_turn[f"{READING} {precision}"], axis=0)
-            measured = Measured(texts, model, limits[precision], read, alone[precision], agreement, absent)
+            reading = f"{READING} {precision}"
+            read, read_cold = np.median(in_turn[reading], axis=0), float(np.median(cold[reading]))
+            measured = Measured(
+                texts, model, limits[precision], read, read_cold, chosen, alone[precision], agreement, absent
+            )
             rows += make_rows(f"{precision}, {arguments.name}", precision, contenders, measured)
     if arguments.starts:
         rows += start_rows(arguments.name, contenders, texts, arguments.starts)
@@ -95,7 +108,9 @@ def main() -> None:
     if arguments.keep:
         keep_samples(
             f"latency-{arguments.name}",
-            in_a_row | {f"{name}, in turn": samples for name, samples in in_turn.items()},
+            in_a_row
+            | {f"{name}, in turn": samples for name, samples in in_turn.items()}
+            | {f"{name}, cold": samples for name, samples in cold.items()},
             counts,
         )
         works = sorted({row.work for row in rows})
@@ -138,6 +153,21 @@ def time_in_a_row(calls: Mapping[str, Call], count: int, rounds: int) -> dict[st
     return samples
 
 
+def time_cold(calls: Mapping[str, Call], indices: Sequence[int], rounds: int) -> dict[str, Seconds]:
+    """Return the seconds of every call on the texts with those indices, each with emptied caches.
+
+    Their order is drawn for every text of every round, and is the same in every run.
+    """
+    samples = {name: np.zeros((rounds, len(indices))) for name in calls}
+    names, generator, empty = list(calls), np.random.default_rng(0), make_emptier()
+    for turn in range(rounds):
+        for column, index in enumerate(indices):
+            for position in generator.permutation(len(names)).tolist():
+                empty()
+                samples[names[position]][turn, column] = _time(calls[names[position]], index)
+    return samples
+
+
 def _time(call: Call, index: int) -> float:
     start = time.perf_counter()
     call(index)
@@ -176,7 +206,7 @@ def _check_agreement(contenders: Sequence[Contender], texts: Texts) -> dict[str,
     """
     indices = range(0, len(texts.raw), max(1, len(texts.raw) // 200))
     reference = next((contender for contender in contenders if contender.name == OURS), None)
-    equal = {contender.name: 0 for contender in contenders if "teacher" not in contender.name}
+    equal = {contender.name: 0 for contender in contenders if "teacher" not in contender.name and not contender.decides}
     for index in indices:
         wanted = _answer(reference, index)
         for contender in contenders:
@@ -204,6 +234,10 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("run", type=Path, help="folder of a parser trained in float32, whose weights the peers run")
     parser.add_argument("package", type=Path, help="the package compiled from it for this machine")
     parser.add_argument("--int8", nargs=2, metavar=("RUN", "PACKAGE"), help="the same parser in int8, and its package")
+    parser.add_argument("--native", type=Path, metavar="DIR", help="the parser in int8 as a library (`pqrnn native`)")
+    parser.add_argument(
+        "--native-4-bits", type=Path, metavar="DIR", help="the library of the parser with weights of 4 bits"
+    )
     parser.add_argument(
         "--teacher", type=Path, metavar="RUN", help="folder of a teacher, to be compiled and measured, too"
     )

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.contenders import JOINED, Contender, Texts
-from benchmarks.machine import Limits
+from benchmarks import starts as fresh
+from benchmarks.contenders import JOINED, NATIVE, NATIVE_4_BITS, NATIVE_IN_PYTHON, Contender, Texts
+from benchmarks.machine import Limits, has_tiles
 from benchmarks.peers.encoder import count_products
-from benchmarks.starts import PACKAGE, measure_start
 from pqrnn.evaluation.results import ResultRow
 from pqrnn.model.parser import ParserModel
 
 SHOWN = (4, 8, 12, 16, 32)
-IN_TURN = ", in turn"
+IN_TURN, COLD = ", in turn", ", cold"
 
 
 def machine_rows(limits: Mapping[str, Limits]) -> list[ResultRow]:
@@ -30,14 +30,14 @@ def machine_rows(limits: Mapping[str, Limits]) -> list[ResultRow]:
             metric="multiply-adds in float32",
             value=_round(any_.float32 / 1e9),
             unit="G/s",
-            note="one thread, best of PyTorch's products, or a quarter of those in int8",
+            note="one thread, best of PyTorch's products" + ("" if has_tiles() else ", or a quarter of those in int8"),
         ),
         ResultRow(
             work="machine",
             metric="multiply-adds in int8",
             value=_round(any_.int8 / 1e9),
             unit="G/s",
-            note="one thread, best of PyTorch's products",
+            note="one thread, best of PyTorch's products" + (", in tiles (AMX)" if has_tiles() else ""),
         ),
         ResultRow(work="machine", metric="bandwidth of memory", value=_round(any_.far / 1e9), unit="GB/s"),
     ]
@@ -62,6 +62,8 @@ class Measured:
         model: The parser whose encoder runs.
         limits: Limits of this machine for weights of this precision.
         read: Seconds of reading the weights in turn with the contenders, [texts].
+        read_cold: Seconds of reading the weights with emptied caches.
+        cold: Indices of the texts that were parsed with emptied caches.
         alone: Seconds of our compiled function alone, texts in a row, [texts].
         agreement: For each contender, the share of decisions that are those of float32.
         absent: For each peer that was not measured, why.
@@ -71,6 +73,8 @@ class Measured:
     model: ParserModel
     limits: Limits
     read: npt.NDArray[np.float64]
+    read_cold: float
+    cold: npt.NDArray[np.int64]
     alone: npt.NDArray[np.float64]
     agreement: Mapping[str, float]
     absent: Mapping[str, str]
@@ -127,6 +131,16 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
                 peer=contender.name,
             )
         )
+        rows.append(
+            ResultRow(
+                work=work,
+                metric=f"median{COLD}",
+                value=_round(np.median(contender.microseconds_cold)),
+                unit="us",
+                n=len(measured.cold),
+                peer=contender.name,
+            )
+        )
         for words in SHOWN:
             chosen = counts == words
             if chosen.any():
@@ -168,7 +182,7 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
     for name, reason in measured.absent.items():
         if ("int8" in name) == (precision == "int8"):
             rows.append(ResultRow(work=work, metric="not measured", value=0, peer=name, note=reason))
-    ours = next(contender for contender in shown if contender.ours)
+    ours = next(contender for contender in shown if contender.ours and not contender.decides)
     alone = measured.alone * 1e6
     rows.append(
         ResultRow(
@@ -187,18 +201,16 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
         f"roofline{IN_TURN}": shortest_in_turn,
         f"reading the weights{IN_TURN}": measured.read * 1e6,
     }
+    limits_in = {metric: times[real] for metric, times in limits_in.items()}
+    limits_in[f"roofline{COLD}"] = np.maximum(computing[measured.cold], measured.read_cold) * 1e6
+    limits_in[f"reading the weights{COLD}"] = np.full(len(measured.cold), measured.read_cold * 1e6)
     for metric, times in limits_in.items():
         rows.append(
-            ResultRow(work=work, metric=metric, value=_round(np.median(times[real])), unit="us", n=n, note=note)
+            ResultRow(work=work, metric=metric, value=_round(np.median(times)), unit="us", n=len(times), note=note)
         )
     rivals = [contender for contender in shown if contender.name in agreement and not contender.ours]
     if rivals:
-        rows += _ratio_rows(
-            work, "", ours, rivals, {contender.name: contender.microseconds[real] for contender in shown}
-        )
-        rows += _ratio_rows(
-            work, IN_TURN, ours, rivals, {contender.name: contender.microseconds_in_turn[real] for contender in shown}
-        )
+        rows += _compare(work, precision, ours, rivals, shown, real)
     rows.append(
         ResultRow(
             work=work,
@@ -219,6 +231,44 @@ def make_rows(work: str, precision: str, contenders: Sequence[Contender], measur
     return rows
 
 
+def _compare(
+    work: str,
+    precision: str,
+    ours: Contender,
+    rivals: Sequence[Contender],
+    shown: Sequence[Contender],
+    real: npt.NDArray[np.bool_],
+) -> list[ResultRow]:
+    """Return rows about our times over those of the best rival, of package and native library, in the three regimes."""
+    regimes = {
+        "": {contender.name: contender.microseconds[real] for contender in shown},
+        IN_TURN: {contender.name: contender.microseconds_in_turn[real] for contender in shown},
+        COLD: {contender.name: contender.microseconds_cold for contender in shown},
+    }
+    natives = {
+        contender.name: (contender, work.replace(precision, natively, 1))
+        for name, natively in ((NATIVE, f"{precision} native"), (NATIVE_4_BITS, "4 bits native"))
+        for contender in shown
+        if contender.name == name
+    }
+    rows = []
+    for how, times in regimes.items():
+        rows += _ratio_rows(work, how, ours, rivals, times)
+        for contender, alone in natives.values():
+            rows += _ratio_rows(alone, how, contender, rivals, times)
+        if NATIVE_IN_PYTHON in times:
+            rows.append(
+                ResultRow(
+                    work=work.replace(precision, f"{precision} native", 1),
+                    metric=f"text to parse in Python against the call alone{how}",
+                    value=round(float(np.median(times[NATIVE_IN_PYTHON] / times[NATIVE])), 4),
+                    n=len(times[NATIVE]),
+                    note="median of pairs",
+                )
+            )
+    return rows
+
+
 def _ratio_rows(
     work: str, how: str, ours: Contender, rivals: Sequence[Contender], times: Mapping[str, npt.NDArray[np.float64]]
 ) -> list[ResultRow]:
@@ -226,7 +276,7 @@ def _ratio_rows(
     best = min(rivals, key=lambda contender: float(np.median(times[contender.name])))
     mine, its = times[ours.name], times[best.name]
     ratios = {"": float(np.median(mine) / np.median(its)), ", median of pairs": float(np.median(mine / its))}
-    note = "medians; bytes to logits over the encoder alone"
+    note = f"medians; bytes to {'parse' if ours.decides else 'logits'} over the encoder alone"
     return [
         ResultRow(
             work=work,
@@ -273,11 +323,11 @@ def start_rows(name: str, contenders: Sequence[Contender], texts: Texts, starts:
                 continue
             kind, path = contender.start
             given = texts.raw[0].decode()
-            if kind != PACKAGE:
+            if kind not in (fresh.PACKAGE, fresh.NATIVE):
                 words = min(set(texts.counts.tolist()), key=lambda count: abs(count - usual))
                 given = str(Path(folder, "features.npy"))
                 np.save(given, next(features for features in texts.features if features.shape[1] == words))
-            start = measure_start(kind, path, given, starts)
+            start = fresh.measure_start(kind, path, given, starts)
             work = f"{contender.precision}, {name}"
             figures = {
                 "process start to first answer": (start.first_answer * 1e3, "ms"),

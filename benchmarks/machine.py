@@ -4,8 +4,9 @@ The peak of a data type is the best that any implementation here reaches on prod
 nothing but multiply-adds and small enough for the caches; PyTorch brings oneDNN and MKL. In float32 these do not use
 the widest instructions on every processor that has them; a quarter of the peak in int8 is the limit where that is more,
 since the instruction for int8 multiplies four times as many numbers as the one for float32, in registers of the same
-width. Bandwidth is that of reading a block as large as the weights again and again (what a parser does), and of reading
-far more than any cache holds.
+width. That does not hold where int8 has tiles of its own (AMX): there both limits are what was measured. Bandwidth is
+that of reading a block as large as the weights again and again (what a parser does), and of reading far more than any
+cache holds.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+
+from benchmarks.environment import cpu_flags
 
 _SECONDS = 1.0
 _FLOAT_SIZES = ((256, 256, 256), (384, 384, 384), (512, 512, 512), (768, 768, 768), (64, 512, 2048))
@@ -54,12 +57,17 @@ def measure_limits(weight_bytes: int) -> Limits:
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # quantized tensors are to go from PyTorch
-            integers = _peak(_integer_products)
-            return Limits(
-                max(_peak(_float_products), integers / 4), integers, _bandwidth(weight_bytes), _bandwidth(_FAR)
-            )
+            integers, floats = _peak(_integer_products), _peak(_float_products)
+            if not has_tiles():
+                floats = max(floats, integers / 4)
+            return Limits(floats, integers, _bandwidth(weight_bytes), _bandwidth(_FAR))
     finally:
         torch.set_num_threads(threads)
+
+
+def has_tiles() -> bool:
+    """Return whether this processor multiplies int8 in tiles (AMX), many times as fast as in its registers."""
+    return "amx_int8" in cpu_flags()
 
 
 def _peak(products: Callable[[int, int, int], list[Callable[[], object]]]) -> float:

@@ -22,8 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-
+from benchmarks.cold_caches import make_emptier
 from benchmarks.results import merge_results, tell_command
 from compile.verify.golden import TRICKY
 from pqrnn.data.loader import load_examples
@@ -33,7 +32,6 @@ from runtime_py.native.parser import NativeParser
 from runtime_py.parser import Parser
 
 _STARTS, _HOT, _COLD = 7, 300, 50
-_EMPTYING = 96 << 20  # bytes, more than the last-level cache of most machines
 _START = """\
 import json, sys, time
 begin = time.perf_counter()
@@ -125,11 +123,11 @@ def _time_calls(work: str, native: NativeParser, packaged: Parser, texts: list[s
     """Return medians of ratios of calls, hot and cold, of both in turn."""
     chosen = texts[:: max(len(texts) // _HOT, 1)][:_HOT]
     hot = {"native": [_hot(native, text) for text in chosen], "package": [_hot(packaged, text) for text in chosen]}
-    emptying = np.zeros(_EMPTYING, np.uint8)
+    empty = make_emptier()
     cold: dict[str, list[float]] = {"native": [], "package": []}
     for text in chosen[:_COLD]:
         for name, parser in (("native", native), ("package", packaged)):
-            emptying += 1
+            empty()
             cold[name].append(_once(parser, text))
     rows = []
     for regime, times in (("hot", hot), ("cold", cold)):

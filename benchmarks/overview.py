@@ -94,7 +94,7 @@ def _draw_output() -> list[str]:
 def _draw_figures() -> list[str]:
     figures = (
         (f"{render_figure('package MB')} MB", "the whole package, int8"),
-        (f"{render_figure('int8 us')} µs", "a call, one core of a server"),
+        (f"{render_figure('native us')} µs", "a call, one core of a server"),
         (
             render_figure("exact match"),
             f"exact match on MTOP English; teacher, {render_figure('teacher M')} M: "

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = "package"
+PACKAGE, NATIVE = "package", "native"
 _STARTS = 7
 
 
@@ -51,13 +51,14 @@ def measure_start(kind: str, path: Path, given: str, starts: int = _STARTS) -> S
     """Start fresh processes one after the other.
 
     Args:
-        kind: `PACKAGE` or the name of a peer.
+        kind: `PACKAGE`, `NATIVE` for a folder of native libraries, or the name of a peer.
         path: The package or the peer's file.
-        given: A text for a package, the path of features for a peer.
+        given: A text for a parser, the path of features for a peer.
         starts: Number of processes.
     """
-    if kind == PACKAGE:
-        command = [sys.executable, str(Path(__file__).with_name("bare_start.py")), str(ROOT), str(path), given]
+    if kind in (PACKAGE, NATIVE):
+        program = str(Path(__file__).with_name("bare_start.py"))
+        command = [sys.executable, program, str(ROOT), str(path), given, *([NATIVE] if kind == NATIVE else [])]
     else:
         command = [sys.executable, "-m", "benchmarks.starts", kind, str(path), given]
     measured = []

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from benchmarks.proof_tables import render_parity, render_robustness
 from benchmarks.results import ResultFile, load_results
+from benchmarks.speed_tables import render_kernels, render_latency, render_weight_bits, render_x86_levels
 from benchmarks.table_parts import describe_source, find_row, interval, list_works, require_row, table
 
-_SHOWN_WORDS = (4, 8, 12, 16, 32)
 DATA_SETS = {
     "mtop-en": "MTOP English",
     "mtop-es": "MTOP Spanish",
@@ -81,77 +81,6 @@ def _millions(results: ResultFile, work: str, metric: str, unit: str) -> str:
 def _flips(results: ResultFile, work: str) -> str:
     intents, slots = (find_row(results, work, metric) for metric in ("intent flips", "slot flips"))
     return "" if intents is None or slots is None else f"{intents.value:.0f} + {slots.value:.0f} of {intents.n:,}"
-
-
-def render_latency() -> str:
-    """Render times beside peers, how near they are to what the machine allows, and what a start costs.
-
-    What was not measured is left blank.
-    """
-    results = load_results("latency")
-    rows: list[list[str]] = []
-    for work in list_works(results):
-        if find_row(results, work, "ratio to best peer"):
-            rows += _latency_rows(results, work)
-    words = [f"{count} words" if count == _SHOWN_WORDS[0] else str(count) for count in _SHOWN_WORDS]
-    head = (
-        "work",
-        "median us a call",
-        "all",
-        *words,
-        "of the roofline",
-        "all, in turn",
-        "of the roofline",
-        "processor us",
-        "start to answer, ms",
-        "load, ms",
-        "peak MB",
-        "file MB",
-    )
-    return table(head, rows) + describe_source(results)
-
-
-def _latency_rows(results: ResultFile, work: str) -> list[list[str]]:
-    rows = []
-    for row in results.rows:
-        if row.work != work or row.metric != "median":
-            continue
-
-        def show(metric: str, form: str = ".0f", scale: float = 1.0, peer: str = row.peer) -> str:
-            figure = find_row(results, work, metric, peer)
-            return "" if figure is None else format(figure.value * scale, form)
-
-        rows.append(
-            [
-                work,
-                row.peer,
-                f"**{row.value:.0f}**",
-                *(show(f"median at {count} words") for count in _SHOWN_WORDS),
-                show("share of the roofline", ".0%"),
-                show("median, in turn"),
-                show("share of the roofline, in turn", ".0%"),
-                show("processor time a call"),
-                show("process start to first answer"),
-                show("fresh process: load", ".1f"),
-                show("fresh process: peak memory", ".0f", 1e-6),
-                show("file", ".2f", 1e-6),
-            ]
-        )
-    alone = require_row(results, work, "median of the compiled call alone")
-    ratio, in_turn = (require_row(results, work, f"ratio to best peer{order}") for order in ("", ", in turn"))
-    share = _share_of_roofline(results, work)
-    blank = [""] * len(_SHOWN_WORDS)
-    function = f"{alone.peer}: the compiled function alone"
-    return [
-        *rows,
-        [work, function, f"{alone.value:.0f}", *blank, share, *[""] * 7],
-        [work, f"ours / {ratio.peer}", f"**{ratio.value:.2f}**", *blank, "", f"**{in_turn.value:.2f}**", *[""] * 6],
-    ]
-
-
-def _share_of_roofline(results: ResultFile, work: str) -> str:
-    row = find_row(results, work, "share of the roofline, compiled call alone")
-    return "" if row is None else f"{row.value:.0%}"
 
 
 def render_size() -> str:
@@ -262,21 +191,6 @@ def render_growth() -> str:
     return table(head, rows) + pictures + describe_source(results)
 
 
-def render_kernels() -> str:
-    """Render integer matrix products: our kernels beside the compiler's own code, by rows of the left matrix."""
-    results = load_results("kernels")
-    counts = sorted({int(row.metric.split()[0]) for row in results.rows if " rows, " in row.metric})
-    rows = []
-    for work in (work for work in list_works(results) if "," in work):
-        for peer in dict.fromkeys(row.peer for row in results.rows if row.work == work):
-            figure = "speed" if find_row(results, work, f"{counts[0]} rows, speed", peer) else "instructions"
-            cells = [find_row(results, work, f"{count} rows, {figure}", peer) for count in counts]
-            unit = "GOP/s" if figure == "speed" else figure
-            rows.append([work, peer, unit, *("" if cell is None else f"{cell.value:,.0f}" for cell in cells)])
-    head = ("instructions, depth x columns", "code", "unit", f"{counts[0]} rows", *map(str, counts[1:]))
-    return table(head, rows) + describe_source(results)
-
-
 def render_real_life() -> str:
     """Render the points of exact match that texts cost where they are written as people and recognisers write them."""
     results = load_results("real_life")
@@ -331,6 +245,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "unseen_pairs": render_unseen_pairs,
     "few_bits": render_few_bits,
     "latency": render_latency,
+    "latency 2026 11 22": lambda: render_latency("latency_2026_11_22"),
+    "weight_bits": render_weight_bits,
+    "x86_levels": render_x86_levels,
     "size": render_size,
     "ablations": render_ablations,
     "targets": render_targets,

@@ -186,7 +186,8 @@ def count_words(work: str, package: Path, manifest: Manifest, variant: Variant, 
     with tempfile.TemporaryDirectory(prefix="pqrnn-targets-") as folder:
         arguments = benchmark_arguments(Path(folder), package / variant.path, variant, bucket, text)
         counted = count_instructions(arguments, machine.name.split(", ", 1)[1])
-    kernels = describe_kernels(registry().get(variant.target), manifest.model.precision == "int8")
+    model = manifest.model
+    kernels = describe_kernels(registry().get(variant.target), model.precision == "int8", model.weight_bits)
     return [ResultRow(work=work, metric=f"instructions, {_WORDS} words", value=counted.code, note=kernels)]
 
 

@@ -14,14 +14,13 @@ from __future__ import annotations
 import argparse
 import copy
 import tempfile
-import time
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 
 from benchmarks.calls import Call
+from benchmarks.interleaved import compare, time_entries
 from benchmarks.modules import compile_entries
 from benchmarks.results import keep_results, print_rows, tell_command
 from compile.emulation.counting import CountError, count_instructions
@@ -40,8 +39,6 @@ from targets import registry
 NATIVE = ("linux-x86_64-v2", "linux-x86_64-v3", "linux-x86_64-avxvnni", "linux-x86_64-vnni")
 EMULATED = {"raspberry-pi-4": "cortex-a72", "raspberry-pi-5": "cortex-a76", "linux-aarch64-i8mm": "max,sve=off"}
 _WORDS, _BUCKETS = 8, make_buckets([(64, 512)])
-_IN_A_ROW = 20  # calls
-_EMPTYING = 1 << 28  # bytes that are written between cold calls
 
 
 def cut_weights(model: ParserModel) -> ParserModel:
@@ -113,36 +110,12 @@ def count(work: str, modules: dict[str, Path], text: bytes, cpu: str) -> list[Re
 
 def measure(work: str, calls: dict[str, EntryFunction], text: bytes, rounds: int) -> list[ResultRow]:
     """Return rows with the median over rounds of the ratio of the calls' times, in a row and cold."""
-    emptying = np.zeros(_EMPTYING, np.uint8)
-    row: dict[str, list[float]] = {bits: [] for bits in calls}
-    cold: dict[str, list[float]] = {bits: [] for bits in calls}
-    for _ in range(rounds):
-        for bits, entry in calls.items():
-            row[bits].append(min(_time(entry, text) for _ in range(_IN_A_ROW)))
-        for bits, entry in calls.items():
-            emptying += 1
-            cold[bits].append(_time(entry, text))
     rows = []
-    for regime, times in (("in a row", row), ("cold", cold)):
-        ratio = median(four / eight for four, eight in zip(times["4 bits"], times["8 bits"], strict=True))
-        middles = ", ".join(f"{bits}: {1e6 * median(seconds):.0f} us" for bits, seconds in times.items())
-        rows.append(
-            ResultRow(
-                work=work,
-                metric=f"time against 8 bits, {regime}",
-                value=round(ratio, 3),
-                n=rounds,
-                peer="4 bits",
-                note=middles,
-            )
-        )
+    for regime, times in time_entries(calls, text, rounds).items():
+        ratio, note = compare(times, "4 bits", "8 bits")
+        metric = f"time against 8 bits, {regime}"
+        rows.append(ResultRow(work=work, metric=metric, value=ratio, n=rounds, peer="4 bits", note=note))
     return rows
-
-
-def _time(entry: EntryFunction, text: bytes) -> float:
-    start = time.perf_counter()
-    entry.run(text)
-    return time.perf_counter() - start
 
 
 def _read_arguments() -> argparse.Namespace:

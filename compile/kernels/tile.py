@@ -41,6 +41,7 @@ class Operands:
 
 
 _LINE = 64  # bytes of a cache line
+_ROWS = 8  # the memory for raised rows has a multiple of so many
 
 Starts = Mapping[tuple[int, int], Value]
 
@@ -85,6 +86,7 @@ class Tile:
         self.sums = vector_of(self.family.lanes, self.family.total)
         self.bytes = vector_of(self.family.lanes * 4, "i8")
         self._halves = vector_of(self.family.lanes * 2, "i16")
+        self._raised: Buffer | None = None
 
     def begin(self, starts: Starts) -> list[Value]:
         """Return the accumulators that the loop begins with."""
@@ -101,6 +103,8 @@ class Tile:
         last over the bytes that are left.
         """
         depth, wide, step = self.operands.depth, self._wide(), self.family.depth
+        if self.family.unsigned:
+            self._raised = self._raise_rows()
         done, whole = depth // wide * wide, depth // step * step
         sums = self.code.repeat(0, done, wide, self._carry(sums), self._wide_step)
         if self.family.bits == 8:
@@ -109,6 +113,30 @@ class Tile:
             for column in range(done, whole, step):
                 sums = self._dot(self._step_at(column), sums, self._left(self.code.index(column)))
         return self._dot(self._step_at(whole), sums, self._rest(whole)) if whole < depth else sums
+
+    def _raise_rows(self) -> Buffer:
+        """Write the rows with 128 added to every number, and return where they lie.
+
+        It is done once before the loop, in whole vectors, so that a step needs no more than a load that spreads four
+        bytes: spread from a general register they would take the port that the products take (AVX-512).
+        """
+        depth, size = self.operands.depth, self.family.lanes * 4
+        shape = (-(-len(self.rows) // _ROWS) * _ROWS, depth)
+        raised = Buffer(self.code.share(shape, "i8"), shape, "i8")
+        wide = depth // size * size
+
+        def write(column: Value, size: int) -> tuple[()]:
+            kind = vector_of(size, "i8")
+            flip = self.code.constant(f"dense<-128> : {kind}")  # plus 128, modulo 256
+            for number, row in enumerate(self.rows):
+                value = self.code.value(f"arith.xori {self._load(row, column, size)}, {flip} : {kind}")
+                indices = f"{self.code.index(number)}, {column}"
+                self.code.line(f"vector.store {value}, {raised.name}[{indices}] : {raised.memory}, {kind}")
+            return ()
+
+        self.code.repeat(0, wide, size, (), lambda column, _: write(column, size))
+        self.code.repeat(wide, depth // 4 * 4, 4, (), lambda column, _: write(column, 4))
+        return raised
 
     def _carry(self, sums: list[Value]) -> list[tuple[Value, str]]:
         return [(value, self.sums) for value in sums]
@@ -143,12 +171,19 @@ class Tile:
 
     def _left(self, column: Value) -> list[Value]:
         """Return what a step multiplies of the left side."""
-        return [
-            self._spread(
-                self.code.value(f"vector.bitcast {self._load(row, column, 4)} : vector<4xi8> to vector<1xi32>")
-            )
-            for row in self.rows
-        ]
+        raised = self._raised
+        loads = (
+            [self._load(row, column, 4) for row in self.rows]
+            if raised is None
+            else [
+                self.code.value(
+                    f"vector.load {raised.name}[{self.code.index(number)}, {column}] : {raised.memory}, vector<4xi8>"
+                )
+                for number in range(len(self.rows))
+            ]
+        )
+        words = [self.code.value(f"vector.bitcast {value} : vector<4xi8> to vector<1xi32>") for value in loads]
+        return [self._spread(word, raise_it=raised is None) for word in words]
 
     def _rest(self, column: int) -> list[Value]:
         """Put the last bytes of each row together; the bytes after them belong to the next row, or lie outside."""
@@ -171,10 +206,10 @@ class Tile:
             self._spread(self.code.value(f"vector.bitcast {value} : vector<4xi8> to vector<1xi32>")) for value in rows
         ]
 
-    def _spread(self, word: Value) -> Value:
-        """Put four bytes into every lane."""
+    def _spread(self, word: Value, raise_it: bool = True) -> Value:
+        """Put four bytes into every lane, plus 128 where the instruction takes them as unsigned."""
         spread = self.code.value(f"vector.broadcast {word} : vector<1xi32> to {self.sums}")
-        if self.family.unsigned:
+        if self.family.unsigned and raise_it:
             flip = self.code.constant(
                 f"dense<{0x80808080 - (1 << 32)}> : {self.sums}"
             )  # plus 128, modulo 256, in every byte

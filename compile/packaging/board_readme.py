@@ -146,7 +146,7 @@ def _facts(variant: Variant, manifest: Manifest) -> Iterator[str]:
 
 def _expectation(variant: Variant, manifest: Manifest, target: Target) -> str:
     """Say what multiplies in a variant, by what was compiled: kernels can be left out (`--no-kernels`)."""
-    integers, bits = manifest.model.precision == "int8", manifest.model.config.get("weight_bits", 8)
+    integers, bits = manifest.model.precision == "int8", manifest.model.weight_bits
     precision = manifest.model.precision + (f" with weights of {bits} bits" if integers and bits != 8 else "")
     launches = (variant.dispatches or 0) / len(manifest.buckets)
     if target.family == "cpu" and launches > _MOST_LAUNCHES:

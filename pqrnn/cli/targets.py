@@ -164,6 +164,7 @@ def _facts(target: Target) -> list[tuple[str, str]]:
         ("features", " ".join(target.features)),
         ("needs", target.needs),
         ("int8", "" if target.refused else describe_kernels(target, True)),
+        ("4 bits", "" if target.refused else describe_kernels(target, True, 4)),
         ("float32", "" if target.refused else describe_kernels(target, False)),
         ("choose", "" if target.refused else advise_precision(target)),
         ("proof", "" if target.refused else f"{target.tier}: {TIERS[target.tier]}"),

@@ -107,12 +107,22 @@ static inline int32_t pqrnn_choose(const pqrnn_package_t *package, size_t bytes,
   return chosen;
 }
 
-// Returns the first of the largest numbers.
+// Returns the first of the largest numbers. Eight maxima are kept side by side, for vectors: one alone waits for each comparison.
 static inline int32_t pqrnn_largest(const float *values, int32_t count) {
-  int32_t best = 0;
-  for (int32_t i = 1; i < count; ++i) {
-    if (values[i] > values[best]) best = i;
+  enum { LANES = 8 };
+  float most[LANES];
+  int32_t at = 0;
+  if (values[0] != values[0]) return 0;  // nothing is larger than NaN
+  for (int32_t i = 0; i < LANES; ++i) most[i] = values[0];
+  for (; at + LANES <= count; at += LANES) {
+    for (int32_t i = 0; i < LANES; ++i) most[i] = values[at + i] > most[i] ? values[at + i] : most[i];
   }
+  for (; at < count; ++at) most[0] = values[at] > most[0] ? values[at] : most[0];
+  for (int32_t half = LANES / 2; half > 0; half /= 2) {
+    for (int32_t i = 0; i < half; ++i) most[i] = most[i + half] > most[i] ? most[i + half] : most[i];
+  }
+  int32_t best = 0;
+  while (values[best] != most[0]) ++best;
   return best;
 }
 
@@ -421,7 +431,7 @@ static inline int32_t pqrnn_decide(const pqrnn_package_t *package, const pqrnn_o
   value += pqrnn_prior(package, plain, tags, words);
   behind -= package->slot_count;
   int32_t best = plain, *found = (int32_t *)(behind - (words + 1));
-  const pqrnn_losses_t losses = pqrnn_bound_losses(package, outputs, words, (double *)behind);
+  pqrnn_losses_t losses = {NULL, NULL, 0};  // made where they are first asked for, which most texts never do
   for (int32_t next = -1; (next = pqrnn_next_intent(package, outputs, &limits, next, 1)) >= 0;) {
     if (limits.most + pqrnn_bound(package, outputs, &limits, next, 1) <= value) break;
     const double logit = (double)outputs->intent[next];
@@ -437,6 +447,7 @@ static inline int32_t pqrnn_decide(const pqrnn_package_t *package, const pqrnn_o
         const pqrnn_known_t *known = package->known + at;
         if (limits.most + logit + known->bonus <= value) break;
         const int16_t *slots = package->known_slots + known->first;
+        if (!losses.present) losses = pqrnn_bound_losses(package, outputs, words, (double *)behind);
         if (limits.most - pqrnn_loss(&losses, slots, known->count) + logit + known->bonus <= value) {
           if (!pqrnn_take(&left, 1)) return best;
           continue;

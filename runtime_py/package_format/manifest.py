@@ -79,9 +79,14 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
     checkpoint: Text = ""
 
     @property
+    def weight_bits(self) -> int:
+        """How many bits a weight of a matrix has: 32, 8 or 4."""
+        return int(self.config.get("weight_bits", 8)) if self.precision == "int8" else 32
+
+    @property
     def described_precision(self) -> str:
         """The precision, and how many bits a weight has where it has fewer, for people."""
-        return f"{self.precision}, weights of 4 bits" if self.config.get("weight_bits") == 4 else self.precision
+        return f"{self.precision}, weights of 4 bits" if self.weight_bits == 4 else self.precision
 
 
 class Tokenizer(Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,10 +9,12 @@ import pytest
 import torch
 from makers.small import CONFIG, make_model
 
-from benchmarks import samples
+from benchmarks import latency, samples
+from benchmarks.cold_caches import last_level_bytes, make_emptier
 from benchmarks.contenders import fastest
 from benchmarks.growth import fit_exponent, join_texts
-from benchmarks.latency import time_in_a_row, time_in_turn
+from benchmarks.interleaved import compare
+from benchmarks.latency import time_cold, time_in_a_row, time_in_turn
 from benchmarks.machine import Limits, measure_limits
 from benchmarks.peers import all_peers, find_peer
 from benchmarks.peers.encoder import Encoder, count_products, make_example, project_texts
@@ -102,6 +104,30 @@ def test_in_a_row_each_answers_all_texts_before_the_next() -> None:
     rounds = [tuple(turn[0][0] for turn in turns[index : index + 3]) for index in range(0, len(turns), 3)]
     assert all(sorted(each) == ["a", "b", "c"] for each in rounds)
     assert len(set(rounds)) > 1
+
+
+def test_caches_are_emptied_before_every_cold_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(latency, "make_emptier", lambda: lambda: order.append("empty"))
+    found = time_cold({name: lambda index, name=name: order.append(f"{name}{index}") for name in "ab"}, [3, 9], 2)
+    assert all(times.shape == (2, 2) and (times > 0).all() for times in found.values())
+    assert order[::2] == ["empty"] * 8
+    assert sorted(order[1::2]) == sorted(["a3", "b3", "a9", "b9"] * 2)
+
+
+def test_the_last_cache_is_the_largest_that_is_named(tmp_path: Path) -> None:
+    for index, size in enumerate(("48K", "2048K", "300M")):
+        (tmp_path / f"index{index}").mkdir()
+        (tmp_path / f"index{index}" / "size").write_text(f"{size}\n")
+    assert last_level_bytes(tmp_path) == 300 << 20
+    assert last_level_bytes(tmp_path / "none") == 0
+    make_emptier(1 << 20)()
+
+
+def test_calls_are_compared_round_by_round() -> None:
+    ratio, note = compare({"slow": [3e-6, 30e-6, 4e-6], "fast": [1e-6, 10e-6, 2e-6]}, "slow", "fast")
+    assert ratio == 3.0
+    assert note == "fast: 2 us, slow: 4 us"
 
 
 def test_the_fastest_is_found() -> None:
