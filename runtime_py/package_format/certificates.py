@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from runtime_py.atomic_files import write_atomic
 from runtime_py.errors import CertificateError
 from runtime_py.package_format.decisions import digest_labels
-from runtime_py.package_format.manifest import CERTIFICATES_NAME, Certificate, Manifest, Parity, Variant
+from runtime_py.package_format.manifest import CERTIFICATES_NAME, Certificate, Manifest, NativeLibrary, Parity, Variant
 from runtime_py.package_format.package import Package, open_package
 
 _MOST = 64  # certificates of a variant
@@ -38,7 +38,7 @@ class _Added(Struct, frozen=True, forbid_unknown_fields=True):
     variants: dict[str, _OfVariant] = {}
 
 
-def why_unfit(manifest: Manifest, variant: Variant, certificate: Certificate) -> str:
+def why_unfit(manifest: Manifest, variant: Variant | NativeLibrary, certificate: Certificate) -> str:
     """Return what a certificate was made for that a variant of a package is not; empty if it fits."""
     pairs = [
         ("module", certificate.artifact, manifest.files[variant.path].sha256),
@@ -48,7 +48,7 @@ def why_unfit(manifest: Manifest, variant: Variant, certificate: Certificate) ->
     return ", ".join(what for what, made_for, here in pairs if made_for != here)
 
 
-def find_misfits(manifest: Manifest, variant: Variant) -> list[str]:
+def find_misfits(manifest: Manifest, variant: Variant | NativeLibrary) -> list[str]:
     """Say which certificates of a variant were made for something else; empty if none was."""
     return [
         f"a certificate of {certificate.checked} ({certificate.emulator or certificate.machine}) was made for other "
@@ -64,7 +64,7 @@ def fitting_certificates(manifest: Manifest, variant: Variant) -> list[Certifica
 
 
 def certify_replay(
-    manifest: Manifest, variant: Variant, parity: Parity, *, architecture: str, made_by: str
+    manifest: Manifest, variant: Variant | NativeLibrary, parity: Parity, *, architecture: str, made_by: str
 ) -> Certificate:
     """Return the certificate of a replay of the golden vectors that passed.
 
@@ -99,8 +99,9 @@ def certify_replay(
 
 def describe_versions(runtime: str) -> dict[str, str]:
     """Return the versions of what runs a package in this process; `runtime` as in `Parity.runtime`."""
+    name, _, version = runtime.partition(", ")[0].partition(" ")
     return {
-        "iree": runtime.partition(", ")[0].removeprefix("iree "),
+        name: version,
         "numpy": np.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",

@@ -11,7 +11,7 @@ from makers.runtime_fakes import fake_golden, fake_manifest, write_fake
 
 from runtime_py.errors import DigestError, PackageError, SchemaError
 from runtime_py.package_format.golden import join_golden, load_golden, save_golden
-from runtime_py.package_format.manifest import MANIFEST_NAME
+from runtime_py.package_format.manifest_bytes import MANIFEST_NAME
 from runtime_py.package_format.package import collect_files, new_package, open_package, seal
 
 CODE = "variants/host/module.vmfb"
@@ -116,7 +116,7 @@ def test_what_is_no_file_is_not_opened(path: Path, make: Callable[[Path], None])
 def test_what_was_read_stays_when_the_file_is_written_over(
     path: Path, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime_py.package_format.package.LARGEST_READ", limit)
+    monkeypatch.setattr("runtime_py.package_format.listed_file.LARGEST_READ", limit)
     content = open_package(path).read_file(CODE)
     with (path / CODE).open("r+b") as stream:  # as `cp` does: the same file, cut to nothing first
         stream.truncate(0)
