@@ -1,7 +1,9 @@
 """The smallest program that parses, which is what an application on a device pays for.
 
+    python benchmarks/bare_start.py . home.pqrnn "wake me at seven" native
+
 `benchmarks.starts` runs it by itself, so that nothing else is imported; the imports are in the middle, since they are
-part of what is measured.
+part of what is measured. The engine is that of `Parser.load`; what only it needs is imported by the load.
 """
 
 # ruff: noqa: E402
@@ -11,14 +13,14 @@ import time
 
 begin = time.perf_counter()
 sys.path.insert(0, sys.argv[1])
-from runtime_py.parser import Parser
+from runtime_py import Parser
 
 imported = time.perf_counter()
 from runtime_py.tools.memory import peak_bytes, resident_bytes
 
 before = resident_bytes()
 start = time.perf_counter()
-parser = Parser.load(sys.argv[2])
+parser = Parser.load(sys.argv[2], engine=(sys.argv[4:] or ["auto"])[0])  # type: ignore[call-overload]
 loaded = time.perf_counter()
 parser(sys.argv[3])
 first = time.perf_counter()

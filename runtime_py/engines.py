@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from abc import ABCMeta, abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from runtime_py.errors import DeviceError, PackageError, ParserError, UnsupportedTargetError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runtime_py.native.package_parser import PackagedNativeParser
     from runtime_py.native.parser import NativeParser
     from runtime_py.parser import Parser as PackageParser
@@ -41,6 +42,10 @@ class Parser(metaclass=ABCMeta):
     def load(
         cls, path: str | Path, *, engine: Literal["native"], **settings: Any
     ) -> NativeParser | PackagedNativeParser: ...
+
+    @overload
+    @classmethod
+    def load(cls, path: str | Path, *, engine: Engine, **settings: Any) -> Any: ...
 
     @classmethod
     def load(cls, path: str | Path, *, engine: Engine = "auto", **settings: Any) -> Any:

@@ -128,6 +128,10 @@ class LibraryParser:
             self._run(raw)
             return self._library.list_intents("rank", most)
 
+    def call_only(self, raw: bytes) -> int:
+        """Call the library and leave its answer unread, for measuring; return its code."""
+        return int(self._parse(self._library.handle, raw, len(raw), self._flags, self._reference))
+
     def close(self) -> None:
         """Give the memory back; further calls raise. Closing twice is fine."""
         with self._lock:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
 _SYSTEMS = {"linux": ("linux", "host"), "darwin": ("apple",), "win32": ("windows",)}
@@ -14,7 +15,7 @@ class _ForMachine(Protocol):
     def triple(self) -> str: ...
 
     @property
-    def features(self) -> tuple[str, ...]: ...
+    def features(self) -> Sequence[str]: ...
 
 
 Library = TypeVar("Library", bound=_ForMachine)
@@ -22,9 +23,12 @@ Library = TypeVar("Library", bound=_ForMachine)
 
 def this_architecture() -> str:
     """Return the architecture of this process's machine, as triples spell it."""
-    import platform
+    if hasattr(os, "uname"):
+        machine = os.uname().machine
+    else:  # Windows
+        import platform
 
-    machine = platform.machine()
+        machine = platform.machine()
     return {"amd64": "x86_64", "arm64": "aarch64", "armv8l": "armv7l"}.get(machine.lower(), machine)
 
 

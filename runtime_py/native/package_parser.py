@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from ctypes import string_at
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 from runtime_py.assistant import Assistant
@@ -23,6 +22,8 @@ from runtime_py.native.packaged import NativePart, PackagedLibrary, place_librar
 from runtime_py.trust.requirement import required_keys
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runtime_py.decode.answers import Parse
     from runtime_py.decode.decoder import Decoder
     from runtime_py.decode.rejection import Rejection
@@ -60,7 +61,6 @@ class PackagedNativeParser(LibraryParser, Assistant):
     ) -> None:
         """Take an open library, and the arguments of `load`."""
         super().__init__(library, part.words, part.bytes, arguments["on_long"])
-        self.path = Path(arguments["path"])
         self.selection = NativeSelection(chosen, reason)
         self._part, self._arguments = part, arguments
         self._package: Package | None = None
@@ -123,7 +123,7 @@ class PackagedNativeParser(LibraryParser, Assistant):
             "require_signature": keys,
             "min_score": min_score,
         }
-        folder = Path(path)
+        folder = os.fspath(path)
         part = _read_part(folder, keys)
         if if_best and part.batch > 1:
             raise UnsupportedTargetError(
@@ -131,7 +131,7 @@ class PackagedNativeParser(LibraryParser, Assistant):
             )
         refused: list[str] = []
         for candidate in _choose(part, variant):
-            where = str(folder / candidate.path)
+            where = os.path.join(folder, candidate.path)
             placed = place_library(folder, candidate, verify or bool(keys))
             try:
                 library = Library(placed, candidate.prefix, where, "compile")
@@ -157,6 +157,13 @@ class PackagedNativeParser(LibraryParser, Assistant):
         if name in _OF_IREE:
             raise AttributeError(f"{name}: a native parser has no such thing; load the package with engine='iree'.")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def path(self) -> Path:
+        """The package directory."""
+        from pathlib import Path
+
+        return Path(self._arguments["path"])
 
     @property
     def name(self) -> str:
@@ -258,7 +265,7 @@ def _load_again(kind: type[PackagedNativeParser], arguments: dict[str, Any]) -> 
     return kind.load(**arguments)
 
 
-def _read_part(folder: Path, keys: Sequence[Path]) -> NativePart:
+def _read_part(folder: str, keys: Sequence[Path]) -> NativePart:
     """Read the native part of a package that is signed as demanded.
 
     Raises:

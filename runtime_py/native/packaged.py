@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from runtime_py.bounded_files import check_extent
@@ -24,6 +23,7 @@ from runtime_py.package_format.manifest_bytes import (
 )
 
 _NONE = re.compile(rb'"libraries":\s*\[\s*\]')
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _WORD = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 
@@ -65,7 +65,7 @@ class NativePart(NamedTuple):
         manifest_sha256: SHA-256 of the whole file that this was read from.
     """
 
-    folder: Path
+    folder: str
     name: str
     intents: tuple[str, ...]
     words: int
@@ -75,7 +75,7 @@ class NativePart(NamedTuple):
     manifest_sha256: str
 
 
-def read_native_part(folder: Path) -> NativePart | None:
+def read_native_part(folder: str | os.PathLike[str]) -> NativePart | None:
     """Return what a package says of native libraries; None where it has none, as before schema 1.8.
 
     Raises:
@@ -86,12 +86,14 @@ def read_native_part(folder: Path) -> NativePart | None:
     data = read_manifest_bytes(folder)
     if b'"libraries"' not in data or _NONE.search(data):
         return None
-    where = str(folder / MANIFEST_NAME)
+    where = os.path.join(folder, MANIFEST_NAME)
     try:
         document = json.loads(check_extent(data))
         check_schema(document["schema"], where)
         stated = document["digest"]
-        part = _read(folder, document, hashlib.sha256(data).hexdigest())
+        if not _DIGEST.fullmatch(stated):
+            raise ValueError(f"digest {stated!r}")
+        part = _read(os.fspath(folder), document, hashlib.sha256(data).hexdigest())
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise SchemaError(f"{where}: damaged ({error!r}). Copy or compile the package again.") from error
     if digest_manifest(data, stated) != stated:
@@ -102,7 +104,7 @@ def read_native_part(folder: Path) -> NativePart | None:
     return part
 
 
-def _read(folder: Path, document: dict[str, Any], sha256: str) -> NativePart:
+def _read(folder: str, document: dict[str, Any], sha256: str) -> NativePart:
     last = document["buckets"][-1]
     libraries = []
     for entry in document["libraries"]:
@@ -139,7 +141,7 @@ def _read(folder: Path, document: dict[str, Any], sha256: str) -> NativePart:
 _loaded: dict[str, str] = {}  # by SHA-256, the path under which a library was loaded into this process
 
 
-def place_library(folder: Path, library: PackagedLibrary, verify: bool) -> str:
+def place_library(folder: str | os.PathLike[str], library: PackagedLibrary, verify: bool) -> str:
     """Return a path that the system can load a library from: where it can, of the very bytes that were verified.
 
     Under Linux these are in memory, under a name that nobody else can write to, and equal libraries share it; elsewhere
@@ -150,7 +152,7 @@ def place_library(folder: Path, library: PackagedLibrary, verify: bool) -> str:
     """
     with read_listed(folder, library.path, library.sha256, library.bytes, verify) as content:
         if not hasattr(os, "memfd_create") or not verify:
-            return os.path.abspath(folder / library.path)
+            return os.path.abspath(os.path.join(folder, library.path))
         if library.sha256 not in _loaded:
             # Never closed: the loader remembers libraries by their paths, and another one must not get this path.
             descriptor = os.memfd_create(os.path.basename(library.path))

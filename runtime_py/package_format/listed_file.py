@@ -7,7 +7,6 @@ import errno
 import hashlib
 import mmap
 import os
-from pathlib import Path
 from typing import BinaryIO
 
 from runtime_py.errors import DigestError, PackageError
@@ -18,20 +17,20 @@ _OWN_MEMORY = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, 
 LARGEST_READ = 64 << 20  # bytes; larger files are mapped: several processes then share the memory
 
 
-def find_listed(folder: Path, name: str) -> Path:
+def find_listed(folder: str | os.PathLike[str], name: str) -> str:
     """Return the path of a file that a manifest lists, which may be a link; its content is not verified.
 
     Raises:
         PackageError: It does not exist.
     """
-    path = folder / name
+    path = os.path.join(folder, name)
     if not is_file(path):
-        link = f"is a link to {os.readlink(path)}, which is missing or no file" if path.is_symlink() else "missing"
+        link = f"is a link to {os.readlink(path)}, which is missing or no file" if os.path.islink(path) else "missing"
         raise PackageError(f"{path}: {link}. The package was copied in part: copy all of {folder} again.")
     return path
 
 
-def read_listed(folder: Path, name: str, sha256: str, size: int, verify: bool = True) -> mmap.mmap:
+def read_listed(folder: str | os.PathLike[str], name: str, sha256: str, size: int, verify: bool = True) -> mmap.mmap:
     """Read a file into memory of its own, which begins at a page; what becomes of the file later changes nothing.
 
     Files of more than `LARGEST_READ` bytes are mapped instead, and have to stay as they are while they are used.
@@ -48,13 +47,13 @@ def read_listed(folder: Path, name: str, sha256: str, size: int, verify: bool = 
         DigestError: Its size or content is not what the manifest says.
     """
     path = find_listed(folder, name)
-    if not verify and not path.resolve().is_relative_to(folder.resolve()):
+    if not verify and not os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), "")):
         raise PackageError(
             f"{path}: is a link that leads out of the package, and what is behind it is not verified. "
             "Load the package with verify=True."
         )
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb") as stream:
             found = os.fstat(stream.fileno()).st_size
             if found == size > 0:
                 content = _read_whole(stream, found)

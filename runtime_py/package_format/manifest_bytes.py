@@ -5,8 +5,9 @@ The standard library is all that is imported: a native parser reads a manifest w
 
 import errno
 import hashlib
+import os
 import re
-from pathlib import Path
+import stat
 
 from runtime_py.bounded_files import read_bounded, shorten
 from runtime_py.errors import PackageError, SchemaError
@@ -16,22 +17,23 @@ MANIFEST_NAME = "manifest.json"
 NO_DIGEST = "0" * 64  # stands in a manifest while its digest is computed
 FIRST_WITH_DIGEST = (1, 6)
 _LARGEST = 16 << 20
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)
 _SCHEMA_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z")
 
 
-def read_manifest_bytes(folder: Path) -> bytes:
+def read_manifest_bytes(folder: str | os.PathLike[str]) -> bytes:
     """Return the content of a package's manifest.
 
     Raises:
         PackageError: There is no package, or its manifest cannot be read or is too large.
     """
-    path = folder / MANIFEST_NAME
+    path = os.path.join(folder, MANIFEST_NAME)
     if not is_file(path):
         what = (
             "is no package: it has no manifest.json"
-            if folder.is_dir()
+            if os.path.isdir(folder)
             else "is a file, not a package directory"
-            if folder.exists()
+            if os.path.exists(folder)
             else "does not exist"
         )
         raise PackageError(f"{folder}: {what}. A package is the directory that 'pqrnn compile' writes.")
@@ -45,15 +47,19 @@ def read_manifest_bytes(folder: Path) -> bytes:
         raise PackageError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
 
 
-def is_file(path: Path) -> bool:
+def is_file(path: str) -> bool:
     """Return whether there is a file, or a link to one.
 
     Raises:
         PackageError: This user may not look.
     """
     try:
-        return path.is_file()
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except ValueError:  # a zero byte in the name
+        return False
     except OSError as error:
+        if error.errno in _NOTHING_THERE:
+            return False
         raise PackageError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
 
 

@@ -57,7 +57,7 @@ class Package:
         """
         if name not in self.manifest.files:
             raise PackageError(f"{self.path}: the manifest lists no file {name!r}.")
-        return find_listed(self.path, name)
+        return Path(find_listed(self.path, name))
 
     def read_file(self, name: str, verify: bool = True) -> mmap.mmap:
         """Read a file into memory of its own, which begins at a page; what becomes of the file later changes nothing.

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -141,14 +142,14 @@ def test_a_file_that_is_cut_while_it_is_read_is_an_error(path: Path, monkeypatch
 
 @pytest.mark.parametrize("what", ["", "variants"])
 def test_a_folder_that_may_not_be_searched_is_named(path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    package, is_file = open_package(path), Path.is_file
+    package, stat = open_package(path), os.stat
 
-    def refuse(file: Path) -> bool:  # root may search everything
-        if file.is_relative_to(path / what):
+    def refuse(file: Any, **settings: Any) -> os.stat_result:  # root may search everything
+        if Path(file).is_relative_to(path / what):
             raise PermissionError(13, "Permission denied")
-        return is_file(file)
+        return stat(file, **settings)
 
-    monkeypatch.setattr(Path, "is_file", refuse)
+    monkeypatch.setattr(os, "stat", refuse)
     with pytest.raises(PackageError, match=r"cannot be read \(Permission denied\)"):
         package.read_file(CODE) if what else open_package(path)
 
