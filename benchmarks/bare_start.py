@@ -1,37 +1,26 @@
 """The smallest program that parses, which is what an application on a device pays for.
 
+    python benchmarks/bare_start.py . home.pqrnn "wake me at seven" native
+
 `benchmarks.starts` runs it by itself, so that nothing else is imported; the imports are in the middle, since they are
-part of what is measured.
+part of what is measured. The engine is that of `Parser.load`; what only it needs is imported by the load.
 """
 
 # ruff: noqa: E402
 
-from __future__ import annotations
-
 import sys
 import time
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 begin = time.perf_counter()
 sys.path.insert(0, sys.argv[1])
-if len(sys.argv) > 4:  # a folder of native libraries
-    from runtime_py.native.parser import NativeParser
-
-    load: Any = NativeParser.load
-else:
-    from runtime_py.parser import Parser
-
-    load = Parser.load
+from runtime_py import Parser
 
 imported = time.perf_counter()
 from runtime_py.tools.memory import peak_bytes, resident_bytes
 
 before = resident_bytes()
 start = time.perf_counter()
-parser = load(sys.argv[2])
+parser = Parser.load(sys.argv[2], engine=(sys.argv[4:] or ["auto"])[0])  # type: ignore[call-overload]
 loaded = time.perf_counter()
 parser(sys.argv[3])
 first = time.perf_counter()

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import starts
-from benchmarks.native_call import open_native_call
 from benchmarks.peers import all_peers
 from benchmarks.peers.encoder import digest_weights, project_texts
 from benchmarks.peers.peer import PEERS, Features, Peer
@@ -132,7 +131,7 @@ def make_contenders(
     if arguments.native:
         contenders += _native(arguments.native, texts)
     if arguments.native_4_bits:
-        contenders.append(_native_call(NATIVE_4_BITS, arguments.native_4_bits, texts))
+        contenders.append(_native_4_bits(arguments.native_4_bits, texts))
     folder = PEERS / "graphs" / digest_weights(arguments.run)
     absent: dict[str, str] = {}
     for peer in all_peers():
@@ -174,20 +173,23 @@ def _ours(name: str, precision: str, package: Path, texts: Texts) -> Contender:
 
 def _native(folder: Path, texts: Texts) -> list[Contender]:
     """Return the call of the library alone, and that of Python's parser over it."""
-    call = _native_call(NATIVE, folder, texts)
-    parser = NativeParser.load(folder, on_long="truncate")
+    parser, size, note = _open_native(folder)
     decoded = [text.decode() for text in texts.raw]
+    call = Contender(NATIVE, "int8", lambda index: parser.call_only(texts.raw[index]), None, size, note=note)
     start = (starts.NATIVE, folder)
-    return [
-        call,
-        Contender(NATIVE_IN_PYTHON, "int8", lambda index: parser(decoded[index]), start, call.size, note=call.note),
-    ]
+    return [call, Contender(NATIVE_IN_PYTHON, "int8", lambda index: parser(decoded[index]), start, size, note=note)]
 
 
-def _native_call(name: str, folder: Path, texts: Texts) -> Contender:
-    call, path = open_native_call(folder)
-    note = f"the whole parse, {path.parent.name}"
-    return Contender(name, "int8", lambda index: call(texts.raw[index]), None, path.stat().st_size, note=note)
+def _native_4_bits(folder: Path, texts: Texts) -> Contender:
+    parser, size, note = _open_native(folder)
+    return Contender(NATIVE_4_BITS, "int8", lambda index: parser.call_only(texts.raw[index]), None, size, note=note)
+
+
+def _open_native(folder: Path) -> tuple[NativeParser, int, str]:
+    """Return the parser of a folder of native libraries, the size of its library, and what a call does."""
+    parser = NativeParser.load(folder, on_long="truncate")
+    size = (folder / str(parser.variant.library)).stat().st_size
+    return parser, size, f"the whole parse, {parser.variant.target}"
 
 
 def _peer(peer: Peer, model: ParserModel, texts: Texts, folder: Path) -> Contender:

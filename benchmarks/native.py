@@ -2,11 +2,13 @@
 
     pqrnn compile mtop-en --out mtop-en.pqrnn && pqrnn native mtop-en --out mtop-en-native
     python -m benchmarks.native mtop-en-native --package mtop-en.pqrnn --data ../shared/data/mtop/spans --lang en
+    python -m benchmarks.native mtop-en.pqrnn --package mtop-en.pqrnn --data ...   # of `pqrnn compile --native`
 
 Both answer every utterance of the test split and texts that are no commands, and decisions are compared bit for bit:
 intent, slots, words, truncation, and what is rejected at the recommended threshold where the parser has a calibration;
 scores by their largest relative difference. Times are of `Parser.load(...)(text)` in Python for both, call by call in
-turn, so that what else runs on the machine meets both, and only their ratios are kept; *cold* empties the caches before
+turn, so that what else runs on the machine meets both, and only their ratios are kept; *the native call* is the C
+function alone, called through ctypes with bytes at hand; *cold* empties the caches before
 every call with a stream over more than the last-level cache. Rows are kept in `results/native.json`.
 """
 
@@ -20,7 +22,7 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.cold_caches import make_emptier
 from benchmarks.results import merge_results, tell_command
@@ -28,15 +30,19 @@ from compile.verify.golden import TRICKY
 from pqrnn.data.loader import load_examples
 from pqrnn.evaluation.results import ResultRow
 from runtime_py.decode.rejection import MinScore
+from runtime_py.native.manifest import MARK
+from runtime_py.native.package_parser import PackagedNativeParser
 from runtime_py.native.parser import NativeParser
 from runtime_py.parser import Parser
+
+AnyNative = NativeParser | PackagedNativeParser
 
 _STARTS, _HOT, _COLD = 7, 300, 50
 _START = """\
 import json, sys, time
 begin = time.perf_counter()
 from runtime_py import Parser
-parser = Parser.load(sys.argv[1])
+parser = Parser.load(sys.argv[1], engine=sys.argv[3])
 parser(sys.argv[2])
 took = time.perf_counter() - begin
 from runtime_py.tools.memory import peak_bytes
@@ -51,24 +57,22 @@ def main() -> None:
     packaged = Parser.load(arguments.package, on_long="truncate")
     least: MinScore | None = "recommended" if packaged.manifest.calibration is not None else None
     packaged.close()
-    native = NativeParser.load(arguments.native, on_long="truncate", min_score=least)
-    work = f"{native.manifest.name}, {native.variant.target}"
-    variant = native.variant
-    assert variant.library is not None
+    native, facts = _open_native(arguments.native, least)
+    work = f"{facts.name}, {native.variant.target}"
     rows = [
         ResultRow(
             work=work,
             metric="bytes",
-            value=variant.files[variant.library].bytes,
+            value=facts.bytes,
             unit="bytes",
             note="shared library, with weights and labels",
         ),
         ResultRow(
             work=work,
             metric="memory beside weights",
-            value=variant.memory,
+            value=facts.memory,
             unit="bytes",
-            note=f"of an open parser, for {variant.words} words; besides a stack of up to 128 KiB",
+            note=f"of an open parser, for {facts.words} words; besides a stack of up to 128 KiB",
         ),
     ]
     packaged = Parser.load(arguments.package, on_long="truncate", min_score=least)
@@ -104,6 +108,26 @@ def main() -> None:
         merge_results("native", rows, tell_command("benchmarks.native"))
 
 
+class _Facts(NamedTuple):
+    name: str
+    bytes: int
+    memory: int
+    words: int
+
+
+def _open_native(path: Path, least: MinScore | None) -> tuple[AnyNative, _Facts]:
+    """Load a folder of native libraries, or the native library of a package."""
+    if (path / MARK).is_file():
+        alone = NativeParser.load(path, on_long="truncate", min_score=least)
+        variant = alone.variant
+        size = variant.files[str(variant.library)].bytes
+        return alone, _Facts(alone.manifest.name, size, variant.memory, variant.words)
+    parser = PackagedNativeParser.load(path, on_long="truncate", min_score=least)
+    library = parser.package.library(parser.variant.target)
+    size = parser.manifest.files[library.path].bytes
+    return parser, _Facts(parser.name, size, library.memory, parser.manifest.buckets[-1].words)
+
+
 def _decision(parse: Any) -> tuple[Any, ...]:
     slots = tuple((slot.label, slot.text, slot.start, slot.end) for slot in parse.slots)
     return parse.intent, slots, parse.text, parse.truncated, parse.words, parse.outcome
@@ -119,17 +143,27 @@ def _apart(one: Any, other: Any) -> float:
     )
 
 
-def _time_calls(work: str, native: NativeParser, packaged: Parser, texts: list[str]) -> list[ResultRow]:
+def _time_calls(work: str, native: AnyNative, packaged: Parser, texts: list[str]) -> list[ResultRow]:
     """Return medians of ratios of calls, hot and cold, of both in turn."""
     chosen = texts[:: max(len(texts) // _HOT, 1)][:_HOT]
     hot = {"native": [_hot(native, text) for text in chosen], "package": [_hot(packaged, text) for text in chosen]}
+    bare = [_hot(native.call_only, text.encode()) for text in chosen]
     empty = make_emptier()
     cold: dict[str, list[float]] = {"native": [], "package": []}
     for text in chosen[:_COLD]:
         for name, parser in (("native", native), ("package", packaged)):
             empty()
             cold[name].append(_once(parser, text))
-    rows = []
+    over = [one / other for one, other in zip(hot["native"], bare, strict=True)]
+    print(f"the native call, hot: {1e6 * median(bare):.1f} us")
+    rows = [
+        ResultRow(
+            work=work,
+            metric="text to parse in Python against the native call, hot",
+            value=round(median(over), 3),
+            n=len(over),
+        )
+    ]
     for regime, times in (("hot", hot), ("cold", cold)):
         ratios = [one / other for one, other in zip(times["native"], times["package"], strict=True)]
         print(f"{regime}: " + ", ".join(f"{name} {1e6 * median(seconds):.0f} us" for name, seconds in times.items()))
@@ -144,11 +178,11 @@ def _time_calls(work: str, native: NativeParser, packaged: Parser, texts: list[s
     return rows
 
 
-def _hot(parser: Any, text: str) -> float:
+def _hot(parser: Any, text: str | bytes) -> float:
     return min(_once(parser, text) for _ in range(5))
 
 
-def _once(parser: Any, text: str) -> float:
+def _once(parser: Any, text: str | bytes) -> float:
     begin = time.perf_counter()
     parser(text)
     return time.perf_counter() - begin
@@ -159,8 +193,8 @@ def _time_starts(work: str, native: Path, package: Path, text: str) -> list[Resu
     seconds: dict[str, list[float]] = {"native": [], "package": []}
     peaks: dict[str, int] = {}
     for _ in range(_STARTS):
-        for name, path in (("native", native), ("package", package)):
-            command = [sys.executable, "-c", _START, os.path.abspath(path), text]
+        for name, path, engine in (("native", native, "native"), ("package", package, "iree")):
+            command = [sys.executable, "-c", _START, os.path.abspath(path), text, engine]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             took, peaks[name] = json.loads(done.stdout)
             seconds[name].append(took)
@@ -181,7 +215,7 @@ def _time_starts(work: str, native: Path, package: Path, text: str) -> list[Resu
 
 def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("native", type=Path, help="folder of `pqrnn native`")
+    parser.add_argument("native", type=Path, help="folder of `pqrnn native`, or package with a library")
     parser.add_argument("--package", type=Path, required=True, help="package of the same parser")
     parser.add_argument("--data", required=True, help="labelled utterances with a test split, as for `pqrnn train`")
     parser.add_argument("--lang", help="only this language")

@@ -23,6 +23,7 @@ class CompileOptions:
         kernels: Whether targets that have the instructions get this project's own kernels (`compile.kernels`).
         batch: Number of texts in a call of the second entry that every bucket gets, for servers
             (`Parser.parse_batch`); 1 for no second entry.
+        native: Whether every processor with a system gets a native library beside its module (`compile.native`).
         timeout: Seconds that one run of the compiler may take.
 
     Raises:
@@ -35,6 +36,7 @@ class CompileOptions:
     cache: bool = True
     kernels: bool = True
     batch: int = 1
+    native: bool = False
     timeout: float = DEFAULT_TIMEOUT
 
     def __post_init__(self) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from compile.imports import Importer, form_of, identify
 from compile.lowering.buckets import FINE_STEP, STEP, choose_buckets
-from compile.lowering.cache import Cache
+from compile.lowering.cache import find_cache
 from compile.lowering.iree_compile import Statistics
 from compile.options import DEFAULT_OPTIONS, CompileOptions
 from compile.plan import Plan, check_destination, choose_targets, plan_targets, usable_cores
@@ -21,13 +21,13 @@ from compile.support.progress import STAGES, Progress, Reporter
 from compile.support.reproduction import clear_evidence, failure_folder, keep_evidence
 from compile.support.scratch import scratch_folder
 from compile.support.stopwatch import Stopwatch
-from runtime_py.cache import check_private, module_folder
-from runtime_py.errors import CacheError, PackageError
+from runtime_py.errors import PackageError
 from runtime_py.package_format.manifest import Bucket, Manifest, Variant
 from targets import Registry, Target, registry
 
 if TYPE_CHECKING:
     from compile.build import Builder
+    from compile.native.libraries import ProvedLibrary
     from compile.preview import Preview
     from compile.subwords.program import SubwordParser, SubwordSource
     from compile.variant import ProvedVariant
@@ -142,14 +142,6 @@ class _Prepared:
     identity: tuple[str, ...] = ()
 
 
-def _find_cache() -> tuple[Cache | None, str]:
-    """Return the cache of compiled modules, or why there is none."""
-    try:
-        return Cache(check_private(module_folder())), ""
-    except CacheError as error:
-        return None, f"what was compiled is not kept: {error}"
-
-
 class _Compilation:
     """One run of the stages, with its destination, its listener and the time that each stage took."""
 
@@ -160,7 +152,7 @@ class _Compilation:
         self.options = options
         self.known = known
         self.jobs = options.jobs or usable_cores()
-        self.cache, self.uncached = _find_cache() if options.cache else (None, "")
+        self.cache, self.uncached = find_cache() if options.cache else (None, "")
         self.report = Reporter(on_progress)
         self.stopwatch = Stopwatch()
 
@@ -174,14 +166,15 @@ class _Compilation:
                 golden = self._golden(prepared)
                 mlir = self._import(prepared, folder)
                 builder = self._build(prepared, golden, mlir, folder)
-                failures = unreadable | prepared.failures | builder.failures
+                libraries, unbuilt = self._build_libraries(prepared, builder.proved, golden, folder)
+                failures = unreadable | prepared.failures | builder.failures | unbuilt
                 clear_evidence(kept)
                 for name, error in failures.items():
                     keep_evidence(error, kept / name)
                 if not builder.proved:
                     raise _join_failures(failures)
                 proved = [builder.proved[plan.target.id] for plan in prepared.plans if plan.target.id in builder.proved]
-                manifest = self._write(prepared, proved, golden)
+                manifest = self._write(prepared, proved, libraries, golden)
         return CompileOutcome(
             package=self.out,
             manifest=manifest,
@@ -235,6 +228,10 @@ class _Compilation:
             from compile.subwords.program import is_finetuned
             from pqrnn.checkpoint import digest_weights, load_checkpoint
 
+            if self.options.native:
+                from compile.native.libraries import find_compilers
+
+                find_compilers([plan.target for plan in plans])  # that there is none is said before minutes of work
             if is_finetuned(source):
                 return self._prepare_subwords(source, plans, failures)
             checkpoint, weights = load_checkpoint(source), digest_weights(source)
@@ -254,6 +251,8 @@ class _Compilation:
         from compile.subwords.program import choose_subword_buckets, load_source
         from pqrnn.checkpoint import digest_weights
 
+        if self.options.native:
+            raise PlanError(f"{source}: a parser of subwords has no native form (--native); distil a parser from it")
         gpus = [plan.target.id for plan in plans if plan.target.vulkan is not None]
         if gpus or self.options.batch > 1:
             what = f"for {', '.join(gpus)}" if gpus else f"for {self.options.batch} texts at once (--batch)"
@@ -327,7 +326,34 @@ class _Compilation:
         builder.run(modules)
         return builder
 
-    def _write(self, prepared: _Prepared, proved: Sequence[ProvedVariant], golden: GoldenSet) -> Manifest:
+    def _build_libraries(
+        self, prepared: _Prepared, proved: Iterable[str], golden: GoldenSet, folder: Path
+    ) -> tuple[list[ProvedLibrary], dict[str, CompileError]]:
+        if not self.options.native:
+            return [], {}
+        from compile.native.libraries import build_libraries
+        from compile.native.pipeline import NativeBuild, NativeOptions
+
+        build = NativeBuild(
+            cast("Checkpoint", prepared.checkpoint),  # `_prepare_subwords` refuses these
+            cast("ParserModel", prepared.model),
+            self.out.name.removesuffix(".pqrnn"),
+            NativeOptions(prepared.buckets, kernels=self.options.kernels, timeout=self.options.timeout),
+            self.known,
+            lambda step: self.report.step("package", f"native library: {step}"),
+            golden,
+        )
+        targets = [plan.target for plan in prepared.plans if plan.target.id in proved]
+        with self.stopwatch.measure("package"):
+            return build_libraries(build, targets, self._describe(prepared, golden), golden, folder)
+
+    def _write(
+        self,
+        prepared: _Prepared,
+        proved: Sequence[ProvedVariant],
+        libraries: Sequence[ProvedLibrary],
+        golden: GoldenSet,
+    ) -> Manifest:
         """Put the package together beside its destination, and let it take the destination's name."""
         from compile.packaging.writer import PackageWriter
         from compile.subwords.program import files_of
@@ -339,6 +365,8 @@ class _Compilation:
                 writer = PackageWriter(staging, describe, golden, files)
                 for item in proved:
                     writer.add_variant(item.variant, item.compiled.path)
+                for library in libraries:
+                    writer.add_library(library.library, library.file)
                 writer.finish()
                 return open_package(staging).manifest
         except PackageError as error:
@@ -353,6 +381,9 @@ class _Compilation:
             for target in targets
             if target.development
         ]
+        lacking = [target.id for target in targets if target.family != "cpu"] if self.options.native else []
+        if lacking:
+            notes.append(f"{', '.join(lacking)}: a native library is code for a processor, and this is none")
         if problem := self.cache.problem if self.cache is not None else self.uncached:
             notes.append(problem)
         return tuple(notes)

@@ -87,6 +87,7 @@ def _describe_model(
         "intents": str(len(manifest.labels.intents)),
         "tags": str(len(manifest.labels.tags)),
         "variants": ", ".join(variant.target for variant in manifest.variants),
+        "native libraries": ", ".join(library.target for library in manifest.libraries),
     }
     metrics: list[dict[str, Any]] = [
         {"type": name, "value": f"{value:.6g}", "slice": "development split"}

@@ -19,10 +19,11 @@ from pqrnn.recipes.settings import ModelConfig
 from pqrnn.run_folder import ENCODER, FACTS, STATE, WEIGHTS
 from pqrnn.weight_files import LARGEST_WEIGHTS, check_enough, load_tensors
 from runtime_py.atomic_files import write_atomic
-from runtime_py.bounded_files import JSON_ERRORS, check_extent, check_regular, is_deeper, read_bounded, shorten
+from runtime_py.bounded_files import check_extent, check_regular, is_deeper, read_bounded, shorten
 from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.labels import Labels
 from runtime_py.errors import SchemaError
+from runtime_py.json_errors import JSON_ERRORS
 from runtime_py.package_format.manifest_codec import check_calibration, check_labels
 
 FORMAT = 1

@@ -1,17 +1,19 @@
 """What a parser does for an assistant beyond parsing one text as one command."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, cast
 
-from runtime_py.commands import split_commands
 from runtime_py.decode.answers import Parse, encode_text
-from runtime_py.decode.tags import TagScheme
 from runtime_py.errors import CalibrationMissingError
-from runtime_py.package_format.manifest import Manifest
 
+# What a start that only parses does without is imported where it is used, the manifest's decoder among it.
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime, tzinfo
+
+    from runtime_py.package_format.manifest import Manifest
     from runtime_py.parser import Parser
     from runtime_py.streaming import Partial
     from runtime_py.values.parsing import Texts, ValueParser, Values
@@ -25,6 +27,11 @@ class Assistant(ABC):
     @abstractmethod
     def manifest(self) -> Manifest:
         """The package's manifest."""
+
+    @property
+    def name(self) -> str:
+        """Name of the package, for people."""
+        return self.manifest.name
 
     @abstractmethod
     def __call__(self, text: str | bytes, *, alternatives: int = 0) -> Parse:
@@ -49,14 +56,20 @@ class Assistant(ABC):
             InputTooLongError: The sentence does not fit and the policy is ``error``.
             ParserClosedError: The parser was closed.
         """
-        if self.manifest.calibration is None:
-            raise CalibrationMissingError(
-                f"{self.manifest.name}: has no calibration, and without one a sentence cannot be told from two. "
-                "Calibrate the parser (`pqrnn calibrate`) and compile it again."
-            )
-        return split_commands(encode_text(text)[0], lambda part: self(part, alternatives=alternatives))
+        from runtime_py.commands import split_commands
 
-    def partial(self, text: str) -> "Partial":
+        def parse(part: str) -> Parse:
+            found = self(part, alternatives=alternatives)
+            if not found.calibrated:
+                raise CalibrationMissingError(
+                    f"{self.name}: has no calibration, and without one a sentence cannot be told from two. "
+                    "Calibrate the parser (`pqrnn calibrate`) and compile it again."
+                )
+            return found
+
+        return split_commands(encode_text(text)[0], parse)
+
+    def partial(self, text: str) -> Partial:
         """Say what is already certain of the beginning of a text: which intents can still win, and whether one has won.
 
         Ask again with each text that a recogniser of speech has so far; nothing is remembered in between. It is a rule
@@ -73,14 +86,14 @@ class Assistant(ABC):
 
     def with_values(
         self,
-        values: "Values | None" = None,
+        values: Values | None = None,
         *,
-        texts: "Texts | None" = None,
-        normalise: "bool | Mapping[str, Kind | None]" = False,
+        texts: Texts | None = None,
+        normalise: bool | Mapping[str, Kind | None] = False,
         locale: str = "",
         now: datetime | Callable[[], datetime] | None = None,
         zone: str | tzinfo | None = None,
-    ) -> "ValueParser":
+    ) -> ValueParser:
         """Return a parser whose slots say what they stand for; this one stays as it is.
 
         With names, a slot's text is resolved to one of them as it is written, folded (case, accents, marks and spaces
@@ -107,13 +120,14 @@ class Assistant(ABC):
             ValuesError: The parser has no such slot, names are no texts, the language cannot be read or is not known,
                 or a library is missing.
         """
+        from runtime_py.decode.tags import TagScheme
         from runtime_py.values.parsing import ValueParser, choose_kinds, make_normaliser
 
         kinds = choose_kinds(normalise, TagScheme(self.manifest.labels.tags).slots)
-        normaliser = None if normalise is False else make_normaliser(locale, self.manifest.name, now, zone)
+        normaliser = None if normalise is False else make_normaliser(locale, self.name, now, zone)
         return ValueParser(self._plain, values or {}, normaliser=normaliser, kinds=kinds, texts=texts)
 
     @property
-    def _plain(self) -> "Parser":
+    def _plain(self) -> Parser:
         """The parser without names: itself, but for one that has names."""
         return cast("Parser", self)

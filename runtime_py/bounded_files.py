@@ -4,11 +4,7 @@ import errno
 import os
 import stat
 
-import msgspec
-
-# What reading JSON may raise: deep nesting and invalid UTF-8 are no errors of msgspec's own.
-MOST_VALUES = 200_000  # the largest package of ours has some 20,000
-JSON_ERRORS = (msgspec.MsgspecError, UnicodeError, RecursionError)
+MOST_VALUES = 200_000  # of a document in JSON; the largest package of ours has some 20,000
 
 
 def read_bounded(path: str | os.PathLike[str], largest: int, *, pipes: bool = False) -> bytes:

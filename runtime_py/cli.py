@@ -96,6 +96,12 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         help="what to run on; `gpu` falls back to the processor and says so (default auto)",
     )
     parse.add_argument(
+        "--engine",
+        choices=("auto", "iree", "native"),
+        default="auto",
+        help="what runs it: IREE's runtime, the package's native library, or by default the library where it runs",
+    )
+    parse.add_argument(
         "--min-score",
         type=_share,
         metavar="P",
@@ -124,6 +130,9 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "--max-drop", type=float, metavar="SHARE", help="most that exact match may be below the teacher's"
     )
     check.add_argument("--recipe", metavar="FILE", help="a TOML file with these goals in its table [parity]")
+    check.add_argument(
+        "--native", action="store_true", help="check the native library that runs here, and not a compiled module"
+    )
     check.add_argument("--certify", action="store_true", help="add what was measured to the package, if all is right")
     check.add_argument(
         "--time-limit", type=_seconds, default=600.0, metavar="S", help="of code on a GPU, which may hang (default 600)"
@@ -239,13 +248,14 @@ def _seconds(text: str) -> float:
 
 
 def _parse(options: argparse.Namespace) -> int:
-    from runtime_py.parser import Parser
+    from runtime_py.engines import Parser
     from runtime_py.streams import texts_to_parse
     from runtime_py.tools.parse_texts import parse_texts
     from runtime_py.values.files import add_values
 
     with Parser.load(
         options.package,
+        engine=options.engine,
         variant=options.variant,
         device=options.device,
         on_long="truncate" if options.truncate else "error",
@@ -280,6 +290,7 @@ def _check(options: argparse.Namespace) -> int:
         read_goals(options.recipe, **goals),
         options.certify,
         options.time_limit,
+        native=options.native,
     )
     if options.json:
         write_line(json_text(full_check_document(result)))

@@ -17,7 +17,7 @@ from compile.kernels import head_operators, operators  # noqa: F401  they define
 from compile.kernels.families import InstructionFamily, Kernels
 from compile.kernels.head_sizes import DEPTH_STEP, PRODUCTS, HeadSizes
 from compile.kernels.layer import GATES
-from compile.kernels.packing import offset_sums, pack_table, pack_weights
+from compile.kernels.packing import PackedTable, offset_sums, pack_table, pack_weights
 from pqrnn.features.projection import Projection, Words
 from pqrnn.model.int8 import ActivationRange, IntegerLinear
 from pqrnn.model.parser import ParserModel, ParserOutputs, add_context
@@ -177,7 +177,7 @@ class KernelLayer(nn.Module):
         return outputs.reshape(batch, words, -1)
 
 
-_TABLES = ("blocks", "numbers", "entries", "folds")
+_TABLES = (*PackedTable._fields, "folds")
 
 
 class KernelProjection(nn.Module):

@@ -104,22 +104,23 @@ def product_f32(left: Tensor, weights: Tensor, bias: Tensor, columns: int, famil
 
 
 def _projection_shape(text: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    _, words, word_features, ngram_features, *_, float32, _ = rest[5:]
+    _, words, word_features, ngram_features, *_, float32, _ = rest[6:]
     rows = text.shape[0] * words
     features = text.new_empty((rows, word_features + ngram_features), dtype=torch.float32 if float32 else torch.int8)
     return features, text.new_empty(rows, dtype=torch.float32), text.new_empty((rows, 2)), text.new_empty(text.shape[0])
 
 
 @define_operator(
-    "projection(Tensor text, Tensor blocks, Tensor numbers, Tensor entries, Tensor folds, Tensor seeds, int version, "
-    "int words, int word_features, int ngram_features, int[] ngrams, int lanes, int float32, int rest) "
+    "projection(Tensor text, Tensor pages, Tensor ranges, Tensor blocks, Tensor entries, Tensor folds, Tensor seeds, "
+    "int version, int words, int word_features, int ngram_features, int[] ngrams, int lanes, int float32, int rest) "
     "-> (Tensor, Tensor, Tensor, Tensor)",
     _projection_shape,
 )
 def projection(
     text: Tensor,
+    pages: Tensor,
+    ranges: Tensor,
     blocks: Tensor,
-    numbers: Tensor,
     entries: Tensor,
     folds: Tensor,
     seeds: Tensor,
@@ -136,9 +137,10 @@ def projection(
 
     Args:
         text: int32[B, N / 4], the bytes of the texts.
-        blocks: int8 or int16[n], the first part of the table of code points (`compile.kernels.packing.pack_table`).
-        numbers: int8 or int16[m], the second part of the table.
-        entries: int32[e], the third part of the table.
+        pages: int8[p], the first part of the table of code points (`compile.kernels.packing.PackedTable`).
+        ranges: int16[n], the second part of the table.
+        blocks: int16[m], the third part of the table.
+        entries: int32[e], the fourth part of the table.
         folds: int32[3 * rows], what else code points are folded to (`pqrnn.features.unicode_table`).
         seeds: int32[features / 16], those of the word features and then those of the n-gram features.
         version: Version of the projection.

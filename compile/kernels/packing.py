@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -81,29 +85,64 @@ def offset_sums(weights: Tensor, family: InstructionFamily) -> Tensor:
     return functional.pad(sums, (0, width - columns))
 
 
-def pack_table(stage1: Tensor, stage2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Make the table of code points (`pqrnn.features.unicode_table`) smaller, since few entries differ.
+class PackedTable(NamedTuple):
+    """The table of code points in four stages, for kernels.
+
+    A code point is cut into `high`, `RANGE_BITS` of `middle`, `BLOCK_BITS` of `low` and `ENTRY_BITS` of `last`, and its
+    entry is found by `page = pages[high]`, `range = ranges[page, middle]`, `block = blocks[range, low]`,
+    `entries[block, last]`. Numbers are unsigned. What code points need that come first lies first, so that a text in a
+    script touches few lines of the cache.
+
+    Attributes:
+        pages: uint8 as int8.
+        ranges: uint16 as int16, rows of `2**RANGE_BITS`.
+        blocks: uint16 as int16, rows of `2**BLOCK_BITS`.
+        entries: int32, rows of `2**ENTRY_BITS` (`pqrnn.features.unicode_table`).
+    """
+
+    pages: Tensor
+    ranges: Tensor
+    blocks: Tensor
+    entries: Tensor
+
+
+RANGE_BITS, BLOCK_BITS, ENTRY_BITS = 5, 3, 2  # of all the smallest for the table of version 2
+_PAGES, _MOST = 256, 32_768
+
+
+def pack_table(stage1: Tensor, stage2: Tensor) -> PackedTable:
+    """Make the table of code points (`pqrnn.features.unicode_table`) smaller: equal rows are stored once.
 
     Args:
         stage1: int32[n, 1], the number of the block of every range of code points.
         stage2: int32[m, 1], the entries of all blocks.
 
-    Returns:
-        Numbers of blocks uint8[n] as int8, numbers of entries uint8[m] as int8, and the distinct entries int32[e].
-        Where there are more than 256 blocks or distinct entries, both kinds of numbers are int16.
-
     Raises:
-        ValueError: There are more than 32,768 blocks, or more than 32,768 entries that differ.
+        ValueError: There are too many rows that differ for the numbers of them.
     """
-    entries, numbers = torch.unique(stage2, return_inverse=True)
-    largest = max(int(stage1.max()), len(entries) - 1)
-    if largest > torch.iinfo(torch.int16).max:
+    # The rows of both stages, in the order in which code points need them; all that differs is among them.
+    first, places = _number_rows(stage1.reshape(-1, 1).numpy())
+    rows = stage2.reshape(int(stage1.max()) + 1, -1).numpy()[first.reshape(-1)]
+    entries, numbers = _number_rows(rows.reshape(-1, 1 << ENTRY_BITS))
+    blocks, numbers = _number_rows(numbers.reshape(-1, 1 << BLOCK_BITS))
+    ranges, pages = _number_rows(numbers.reshape(len(rows), -1)[places].reshape(-1, 1 << RANGE_BITS))
+    if len(ranges) > _PAGES or max(len(blocks), len(entries)) > _MOST:
         raise ValueError(
-            f"{int(stage1.max()) + 1} blocks and {len(entries)} different entries, expected at most 32,768 of each"
+            f"{len(ranges)}, {len(blocks)} and {len(entries)} different rows of the table of code points, expected at "
+            f"most {_PAGES} of the first and {_MOST:,} of the others"
         )
+    return PackedTable(
+        torch.from_numpy(pages.astype(np.uint8).view(np.int8)),
+        torch.from_numpy(ranges.astype(np.int16).reshape(-1)),
+        torch.from_numpy(blocks.astype(np.int16).reshape(-1)),
+        torch.from_numpy(entries.astype(np.int32).reshape(-1)),
+    )
 
-    def narrow(values: Tensor) -> Tensor:
-        flat = values.reshape(-1)
-        return flat.to(torch.uint8).view(torch.int8) if largest < 256 else flat.to(torch.int16)
 
-    return narrow(stage1), narrow(numbers), entries
+def _number_rows(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the distinct rows in the order in which they come first, and for each row its number among them."""
+    distinct, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return distinct[order], rank[inverse.reshape(-1)]

@@ -46,8 +46,8 @@ class TextSizes:
 def projection_kernel(name: str, lanes: int, sizes: TextSizes, tables: Sequence[int]) -> Kernel:
     """Return the kernel of a projection.
 
-    It reads texts int32[texts, size / 4], the three parts of the table of code points
-    (`compile.kernels.packing.pack_table`), the folds int32[3 * rows] as one array, and the seeds of both kinds of
+    It reads texts int32[texts, size / 4], the four parts of the table of code points
+    (`compile.kernels.packing.PackedTable`), the folds int32[3 * rows] as one array, and the seeds of both kinds of
     features as one int32[features / 16]. It writes features int8 (or float32)[texts * words, features], the mask
     float32[texts * words], which is one where a word is, spans int32[texts * words, 2], and the number of words
     int32[texts]. Rows past a text's words are left as they are, but for the first, or are zeros (`TextSizes.rest`).
@@ -56,7 +56,7 @@ def projection_kernel(name: str, lanes: int, sizes: TextSizes, tables: Sequence[
         name: Name of the function that runs the kernel.
         lanes: 32-bit numbers in a vector register of the target.
         sizes: Shape of the projection.
-        tables: Lengths of the three parts of the table of code points, and of the folds.
+        tables: Lengths of the four parts of the table of code points, and of the folds.
     """
     return _Projection(lanes, sizes, tables).write(name)
 
@@ -75,8 +75,7 @@ class _Projection:
         self.code = Code()
         self.one = Int32Values(self.code)
         self.text = Buffer("%text", (sizes.texts, sizes.size // 4), "i32", seen=("i8", (sizes.texts, sizes.size)))
-        narrow = "i8" if config.version == 1 else "i16"
-        kinds = [("%blocks", narrow), ("%numbers", narrow), ("%entries", "i32"), ("%folds", "i32")]
+        kinds = [("%pages", "i8"), ("%ranges", "i16"), ("%blocks", "i16"), ("%entries", "i32"), ("%folds", "i32")]
         self.tables = [Buffer(table, (size,), element) for (table, element), size in zip(kinds, tables, strict=True)]
         self.seeds = Buffer("%seeds", (sum(self.hashes),), "i32")
         self.features = Buffer("%features", (rows, config.features), "f32" if sizes.float32 else "i8")

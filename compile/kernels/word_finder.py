@@ -10,10 +10,11 @@ from compile.kernels.hangul import HangulComposer
 from compile.kernels.kernel import Buffer
 from compile.kernels.memory import allocate_array, load_element, store_element, to_index, to_number
 from compile.kernels.mlir_builder import Code, Value
+from compile.kernels.packing import BLOCK_BITS, ENTRY_BITS, RANGE_BITS
 from compile.kernels.utf8_decoder import MARGIN, Utf8Decoder
 from pqrnn.features.characters import FULL_STOP
 from pqrnn.features.hashing import ACCENT_SALT, CHARACTER_SALT, MULTIPLIER
-from pqrnn.features.unicode_table import BLOCK_BITS, CLASS_BITS, FOLD_BITS, LONGEST_FOLD, BreakClass
+from pqrnn.features.unicode_table import CLASS_BITS, FOLD_BITS, LONGEST_FOLD, BreakClass
 
 
 class _Character(NamedTuple):
@@ -80,7 +81,7 @@ class WordFinder:
         Args:
             code: Function that the walk is written into.
             decoder: Decoder of the text.
-            tables: The parts of the table of code points, and from version 2 on the folds.
+            tables: The four parts of the table of code points, and the folds.
             words: Number of words that are kept.
             version: Version of the projection.
         """
@@ -184,16 +185,24 @@ class WordFinder:
         return self._one.do("addi", point, self._one.do("shrsi", entry, CLASS_BITS + FOLD_BITS))
 
     def _entry(self, point: Value) -> Value:
-        """Add the lookup of a code point in the table."""
-        one, code, (blocks, numbers, entries, *_) = self._one, self._code, self._tables
+        """Add the lookup of a code point in the table (`compile.kernels.packing.PackedTable`)."""
+        one, code, (*stages, entries, _) = self._one, self._code, self._tables
 
         def look(table: Buffer, number: Value) -> Value:
             value = self._load(table, to_index(code, number))
             return code.value(f"arith.extui {value} : {table.element} to i32")
 
-        block = look(blocks, one.do("shrui", point, BLOCK_BITS))
-        number = one.do("addi", one.do("muli", block, 1 << BLOCK_BITS), one.do("andi", point, (1 << BLOCK_BITS) - 1))
-        return self._load(entries, to_index(code, look(numbers, number)))
+        def inside(number: Value, low: int, bits: int) -> Value:
+            """Add the index of the element that the given bits of the code point choose, of those of a number."""
+            chosen = one.do("andi", one.do("shrui", point, low) if low else point, (1 << bits) - 1)
+            return one.do("addi", one.do("muli", number, 1 << bits), chosen)
+
+        low = RANGE_BITS + BLOCK_BITS + ENTRY_BITS
+        number = one.do("shrui", point, low)
+        for stage, bits in zip(stages, (RANGE_BITS, BLOCK_BITS, ENTRY_BITS), strict=True):
+            low -= bits
+            number = inside(look(stage, number), low, bits)
+        return self._load(entries, to_index(code, number))
 
     def _goes_on(self, character: _Character, old: _State) -> Value:
         """Add the rules that say whether a character goes on with a word."""
@@ -270,7 +279,7 @@ class WordFinder:
 
     def _folds(self, row: Value, column: int) -> Value:
         index = self._one.do("addi", self._one.do("muli", row, LONGEST_FOLD), column)
-        return self._load(self._tables[3], to_index(self._code, index))
+        return self._load(self._tables[-1], to_index(self._code, index))
 
     def _hash(self, point: Value) -> Value:
         one = self._one

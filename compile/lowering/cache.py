@@ -21,7 +21,7 @@ import msgspec
 
 from compile.lowering.iree_compile import Compiled, Statistics
 from runtime_py.atomic_files import write_atomic
-from runtime_py.cache import check_private, is_own, make_private
+from runtime_py.cache import check_private, is_own, make_private, module_folder
 from runtime_py.errors import CacheError
 
 FORMAT = 2
@@ -202,3 +202,11 @@ def _describe(content: bytes, key: str, compiler: str, compiled: Compiled | None
     seconds = compiled.seconds if compiled is not None else 0.0
     statistics = compiled.statistics if compiled is not None else None
     return Record(_digest(content), len(content), seconds, statistics, compiler, flags, key)
+
+
+def find_cache() -> tuple[Cache | None, str]:
+    """Return the cache of compiled modules, or why there is none."""
+    try:
+        return Cache(check_private(module_folder())), ""
+    except CacheError as error:
+        return None, f"what was compiled is not kept: {error}"

@@ -71,6 +71,10 @@ def build_native(
     options = ["-std=gnu11", "-O2", "-g0", "-fvisibility=hidden", *_WARNINGS, f"-I{sources.folder}"]
     options += ["-DPQRNN_FREESTANDING", "-msimd128", "-ffreestanding"] if web else []
     options += ["-fPIC"] if hosted and compiler.system != "windows" else []
+    # Nothing is ever unwound through C without exceptions; the tables for that would be loaded with every parser.
+    options += (
+        ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"] if compiler.system in ("linux", "android") else []
+    )
     objects = [kernels]
     for source in sources.compiled:
         made = sources.folder / f"{source.stem}.o"

@@ -115,7 +115,7 @@ def build_native_parsers(
     compilers = [find_compiler(target, options.libc) for target in chosen]  # before minutes of work
     try:
         with new_directory(out, "native parser", MARK, options.replace) as staging:
-            build = _Build(checkpoint, options, everything, on_progress)
+            build = read_checkpoint(checkpoint, options, everything, on_progress)
             built = [build.run(target, compiler, staging) for target, compiler in zip(chosen, compilers, strict=True)]
             write_manifest(staging, build.describe([parser.variant for parser in built]))
             return built
@@ -126,27 +126,66 @@ def build_native_parsers(
         raise
 
 
-class _Build:
+def read_checkpoint(source: Path, options: NativeOptions, known: Registry, tell: Callable[[str], None]) -> NativeBuild:
+    """Return the build of a trained parser, with nothing built yet.
+
+    Raises:
+        PlanError: It is an encoder that reads subwords.
+        CheckpointError: The checkpoint cannot be read.
+    """
+    from compile.subwords.program import is_finetuned
+    from pqrnn.checkpoint import load_checkpoint
+
+    if is_finetuned(source):
+        raise PlanError(f"{source}: an encoder that reads subwords has no native form; distil a parser from it")
+    tell(f"checkpoint {source}")
+    checkpoint = load_checkpoint(source)
+    return NativeBuild(checkpoint, checkpoint.model.folded(), source.name, options, known, tell)
+
+
+class NativeBuild:
     """What all targets have in common: the checkpoint, and golden texts by their buckets."""
 
-    def __init__(self, source: Path, options: NativeOptions, known: Registry, tell: Callable[[str], None]) -> None:
-        from compile.kernels.modules import has_products
-        from compile.subwords.program import is_finetuned
-        from pqrnn.checkpoint import load_checkpoint
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        model: ParserModel,
+        name: str,
+        options: NativeOptions,
+        known: Registry,
+        tell: Callable[[str], None],
+        golden: GoldenSet | None = None,
+    ) -> None:
+        """Build nothing yet.
 
-        if is_finetuned(source):
-            raise PlanError(f"{source}: an encoder that reads subwords has no native form; distil a parser from it")
-        tell(f"checkpoint {source}")
-        self.options, self.known, self.tell, self.name = options, known, tell, source.name
-        self.checkpoint: Checkpoint = load_checkpoint(source)
-        self.model: ParserModel = self.checkpoint.model.folded()
-        self.integers = has_products(self.model)
+        Args:
+            checkpoint: The trained parser.
+            model: The model as it is compiled, with its norms folded.
+            name: Name of the parser, for people.
+            options: Settings of the build.
+            known: Registry of targets.
+            tell: Called at every step with what is done next.
+            golden: Texts with PyTorch's answers in the buckets of the options; by default they are made.
+        """
+        from compile.kernels.modules import has_products
+
+        self.checkpoint, self.model, self.name = checkpoint, model, name
+        self.options, self.known, self.tell = options, known, tell
+        self.integers = has_products(model)
         self._golden: dict[tuple[Bucket, ...], GoldenSet] = {}
+        if golden is not None and options.buckets is not None:
+            self._golden[tuple(options.buckets)] = golden
 
     def describe(self, variants: Sequence[NativeVariant]) -> NativeManifest:
+        """Return the description of a folder with the given libraries."""
         return NativeManifest(name=self.name, prefix=prefix_of(self.name), variants=tuple(variants))
 
     def run(self, target: Target, compiler: NativeCompiler, staging: Path) -> NativeParser:
+        """Build libraries for a target into a folder of that name in `staging`, and prove them where that can be.
+
+        Raises:
+            CompileError: A stage failed; its class says which.
+        """
         with scratch_folder("native") as scratch:
             sources, kernels, plan, buckets, memory = self._write(target, scratch)
             folder = staging / target.id

@@ -32,6 +32,7 @@ _SHOWN = 3
 SCORE_BOUND = 1e-6  # relative: scores are those of Python's doubles, summed in another order
 _TINY = 1e-300
 _WRONG_PROCESSOR = 3  # exit code of c/host.c
+THIS_MACHINE = "this machine"  # as `find_machine` calls it
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ def _for_development(variant: Variant) -> bool:
 
 
 def trim_package(package: Package, variants: Sequence[Variant], destination: Path) -> Package:
-    """Copy a package without the modules of the other variants; where there are none, with all that lies beside.
+    """Copy a package without the code of the other variants; where there are none, with all that lies beside.
 
     Raises:
         DigestError: A file changed while it was copied.
@@ -206,13 +206,18 @@ def trim_package(package: Package, variants: Sequence[Variant], destination: Pat
         return _copy_whole(package, destination)
     package = with_certificates(package)
     variants = [package.variant(variant.target) for variant in variants]
+    kept = {variant.target for variant in variants}
+    libraries = [library for library in package.manifest.libraries if library.target in kept]
     dropped = {variant.path for variant in package.manifest.variants} - {variant.path for variant in variants}
+    dropped |= {library.path for library in package.manifest.libraries if library not in libraries}
     with new_package(destination) as directory:
         for name in package.manifest.files:
             if name not in dropped:
                 (directory / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(package.file(name), directory / name)
-        sealed = seal(directory, msgspec.structs.replace(package.manifest, variants=list(variants)))
+        sealed = seal(
+            directory, msgspec.structs.replace(package.manifest, variants=list(variants), libraries=libraries)
+        )
         changed = [name for name, entry in sealed.files.items() if entry != package.manifest.files[name]]
         if changed:
             raise DigestError(f"{package.path}: {', '.join(changed)} changed while it was copied. Try again.")

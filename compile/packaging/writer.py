@@ -10,16 +10,16 @@ from pathlib import Path
 import msgspec
 
 from compile.verify.golden import GoldenSet
-from runtime_py.package_format.certificates import certify_replay
+from runtime_py.package_format.certificates import Code, certify_replay
 from runtime_py.package_format.decisions import describe_decisions, save_decisions
 from runtime_py.package_format.file_entry import describe_file
 from runtime_py.package_format.golden import save_golden
-from runtime_py.package_format.manifest import ANY, Manifest, Variant
+from runtime_py.package_format.manifest import ANY, Manifest, NativeLibrary, Variant
 from runtime_py.package_format.package import collect_files, seal
 
 
 class PackageWriter:
-    """Fills an empty directory with compiled modules, golden vectors and, last, the manifest.
+    """Fills an empty directory with compiled modules, native libraries, golden vectors and, last, the manifest.
 
     Modules with equal bytes are stored once: the later variants refer to the file of the first.
     """
@@ -45,6 +45,7 @@ class PackageWriter:
         self._files = files or {}
         self._paths: dict[str, str] = {}  # by SHA-256 of a module
         self._variants: list[Variant] = []
+        self._libraries: list[NativeLibrary] = []
 
     def add_variant(self, variant: Variant, module: Path) -> None:
         """Copy a compiled module into the package.
@@ -61,6 +62,13 @@ class PackageWriter:
             destination.write_bytes(content)
         self._variants.append(msgspec.structs.replace(variant, path=path))
 
+    def add_library(self, library: NativeLibrary, file: Path) -> None:
+        """Copy a native library into the package, to the path that its description says."""
+        destination = self._directory / library.path
+        destination.parent.mkdir(parents=True)
+        destination.write_bytes(file.read_bytes())
+        self._libraries.append(library)
+
     def finish(self) -> Manifest:
         """Write the golden vectors and the manifest, with the digest of every file.
 
@@ -70,7 +78,7 @@ class PackageWriter:
         Raises:
             PackageError: The golden vectors or the manifest contradict themselves.
         """
-        manifest = self._describe(self._variants)
+        manifest = msgspec.structs.replace(self._describe(self._variants), libraries=self._libraries)
         for name, content in self._files.items():
             (self._directory / name).parent.mkdir(parents=True, exist_ok=True)
             (self._directory / name).write_bytes(content)
@@ -82,12 +90,15 @@ class PackageWriter:
             described = describe_decisions(manifest, vectors, describe_file(path).sha256)
             save_decisions(self._directory / manifest.golden.decisions, described)
         sealed = msgspec.structs.replace(manifest, files=collect_files(self._directory))
-        return seal(
-            self._directory, msgspec.structs.replace(sealed, variants=[_certify(sealed, v) for v in sealed.variants])
+        certified = msgspec.structs.replace(
+            sealed,
+            variants=[_certify(sealed, variant) for variant in sealed.variants],
+            libraries=[_certify(sealed, library) for library in sealed.libraries],
         )
+        return seal(self._directory, certified)
 
 
-def _certify(manifest: Manifest, variant: Variant) -> Variant:
+def _certify(manifest: Manifest, variant: Code) -> Code:
     """Return a variant that was run with the certificate of that, as long as it passed."""
     if variant.parity is None or not variant.parity.passed:
         return variant

@@ -171,6 +171,7 @@ def compile(
     *,
     replace: bool = False,
     batch: int = 1,
+    native: bool = False,
     on_progress: Callable[[Any], None] = lambda step: None,
 ) -> CompileOutcome:
     """Compile a trained parser into a package, and prove that the package answers like PyTorch.
@@ -181,6 +182,7 @@ def compile(
         targets: What is compiled for; "host" is this machine only, "all" every target that can leave it.
         replace: Replace a package that is there.
         batch: Also compile functions for this many texts at once.
+        native: Also put a native library for each processor into the package, which parses without IREE and NumPy.
         on_progress: Is told of every step (`compile.support.progress.Progress`).
 
     Raises:
@@ -191,7 +193,7 @@ def compile(
     from compile.options import CompileOptions
     from compile.pipeline import compile_checkpoint
 
-    options = CompileOptions(replace=replace, batch=batch)
+    options = CompileOptions(replace=replace, batch=batch, native=native)
     return compile_checkpoint(Path(run), Path(out), targets, options, on_progress=on_progress)
 
 

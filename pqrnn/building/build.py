@@ -27,7 +27,7 @@ from pqrnn.data.unlabelled import load_unlabelled
 from pqrnn.errors import BuildError
 from pqrnn.recipes.recipes import BuildRecipe, recipe_of_round
 from pqrnn.run_folder import FACTS, WEIGHTS
-from runtime_py.package_format.manifest import MANIFEST_NAME
+from runtime_py.package_format.manifest_bytes import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from pqrnn.training.reporting import TrainingOutcome

@@ -12,7 +12,8 @@ import msgspec
 from pqrnn.errors import BuildError
 from pqrnn.recipes.differences import name_differences
 from runtime_py.atomic_files import write_atomic
-from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
+from runtime_py.bounded_files import read_bounded, shorten
+from runtime_py.json_errors import JSON_ERRORS
 
 STATE = "build.json"
 FORMAT = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -16,6 +16,7 @@ from pqrnn.errors import PqrnnError
 
 if TYPE_CHECKING:
     from runtime_py.device.gpu_selftest import Elsewhere
+    from runtime_py.engines import Engine
 
 
 @app.command(
@@ -78,6 +79,10 @@ def check(
             "--emulated", help="Run the code of --variant in an emulator of its machine (`make emulators`), not here."
         ),
     ] = False,
+    native: Annotated[
+        bool,
+        typer.Option("--native", help="Check the native library that runs here, and not a compiled module."),
+    ] = False,
     variant: VariantOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -95,6 +100,8 @@ def check(
 
     if run is not None and data is None:
         raise PqrnnError("--run compares decisions over texts: name them with --data")
+    if native and emulated:
+        raise PqrnnError("--native runs on this machine, and --emulated on another: choose one")
     if emulated and (variant is None or data is not None):
         raise PqrnnError("--emulated runs the code of one --variant, and judges it by --reference, not by --data")
     goals = read_goals(recipe, min_retention=min_retention, max_flips=max_flips, max_drop=max_drop)
@@ -102,11 +109,12 @@ def check(
         raise PqrnnError("goals of parity are judged on a reference file: name it with --reference")
     package, run = find_package(package), find_run(run) if run is not None else None
     machine = _find_emulator(package, variant or "") if emulated else None
-    result = check_fully(package, variant, repeats, reference, goals, certify, time_limit, machine)
+    result = check_fully(package, variant, repeats, reference, goals, certify, time_limit, machine, native=native)
     document, table = full_check_document(result), check_table(result.golden, result.certificate is not None)
     failures = list(result.failures)
     if data is not None:
-        more, rows, wrong = _check_data(package, variant, data, lang, split, goal, run)
+        engine: Engine = "native" if native else "iree"
+        more, rows, wrong = _check_data(package, engine, variant, data, lang, split, goal, run)
         document |= more
         table.rows.extend(rows)
         failures += wrong
@@ -132,14 +140,21 @@ def _find_emulator(package: Path, variant: str) -> Elsewhere:
 
 
 def _check_data(
-    package: Path, variant: str | None, data: str, lang: str | None, split: str, goal: float, run: Path | None
+    package: Path,
+    engine: Engine,
+    variant: str | None,
+    data: str,
+    lang: str | None,
+    split: str,
+    goal: float,
+    run: Path | None,
 ) -> tuple[dict[str, Any], list[tuple[str, str, str]], list[str]]:
     """Score a package on labelled utterances, and compare its decisions with those of a run.
 
     Returns:
         Parts of the JSON document, rows of the table, and what is wrong.
     """
-    scored = _score(package, variant, data, lang, split)
+    scored = _score(package, engine, variant, data, lang, split)
     document: dict[str, Any] = {"scores": scored}
     rows = [
         (
@@ -153,7 +168,7 @@ def _check_data(
     if scored["exact_match"]["value"] < goal:
         failures.append(f"exact match {scored['exact_match']['value']:.2%} is below the goal of {goal:.2%}")
     if run is not None:
-        decisions = _compare(package, variant, run, data, lang, split)
+        decisions = _compare(package, engine, variant, run, data, lang, split)
         document["decisions"] = decisions
         row, wrong = _tell_decisions(decisions, run)
         rows.append(row)
@@ -175,19 +190,23 @@ def _tell_decisions(decisions: dict[str, Any], run: Path) -> tuple[tuple[str, st
     return row, [f"decisions differ from PyTorch: {named}"]
 
 
-def _score(package: Path, variant: str | None, data: str, lang: str | None, split: str) -> dict[str, dict[str, float]]:
+def _score(
+    package: Path, engine: Engine, variant: str | None, data: str, lang: str | None, split: str
+) -> dict[str, dict[str, float]]:
     from pqrnn.data.loader import load_examples
     from pqrnn.evaluation.frames import frame_of_example, frame_of_parse
     from pqrnn.evaluation.metrics import score_frames
     from runtime_py import Parser
 
     examples = load_examples(data, split=split, locale=lang)
-    with Parser.load(package, variant=variant, on_long="truncate") as parser:
+    with Parser.load(package, engine=engine, variant=variant, on_long="truncate") as parser:
         frames = [frame_of_parse(parser(example.text)) for example in examples]
     return score_frames([frame_of_example(example) for example in examples], frames).as_dict()
 
 
-def _compare(package: Path, variant: str | None, run: Path, data: str, lang: str | None, split: str) -> dict[str, Any]:
+def _compare(
+    package: Path, engine: Engine, variant: str | None, run: Path, data: str, lang: str | None, split: str
+) -> dict[str, Any]:
     require_extra("compile", "torch", "safetensors")
     from compile.subwords.program import load_compiled
     from compile.verify.parity import compare_decisions
@@ -200,8 +219,8 @@ def _compare(package: Path, variant: str | None, run: Path, data: str, lang: str
     if differences := describe_differences(labels, checkpoint.facts.labels, "the package", str(run)):
         return {"equal": False, "labels": differences}
     texts = [example.text for example in load_examples(data, split=split, locale=lang)]
-    with Parser.load(package, variant=variant, on_long="truncate") as parser:
-        found = compare_decisions(checkpoint, parser, texts)
+    with Parser.load(package, engine=engine, variant=variant, on_long="truncate") as parser:
+        found = compare_decisions(checkpoint, cast(Any, parser), texts)  # of either engine
     return {
         "texts": len(texts),
         "intent_flips": found.intent_flips,

@@ -71,6 +71,13 @@ def compile_run(
             help="Also compile functions for this many texts at once, for servers: `Parser.parse_batch` uses them.",
         ),
     ] = 1,
+    native: Annotated[
+        bool,
+        typer.Option(
+            "--native",
+            help="Also put a native library for each processor into the package: it parses without IREE and NumPy.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done, with the exact commands, and write nothing.")
     ] = False,
@@ -83,7 +90,7 @@ def compile_run(
     from compile.pipeline import compile_checkpoint, preview_compilation
 
     targets = target or ["host"]
-    options = CompileOptions(replace=replace, jobs=jobs, cache=cache, kernels=kernels, batch=batch)
+    options = CompileOptions(replace=replace, jobs=jobs, cache=cache, kernels=kernels, batch=batch, native=native)
     if dry_run:
         with show_progress(json) as tell:
             preview = preview_compilation(run, out, targets, options, on_progress=tell)
@@ -142,6 +149,15 @@ def _show_outcome(outcome: CompileOutcome) -> None:
         rows.append(
             (variant.target, f"{manifest.files[variant.path].bytes:,}", str(counts.dispatches), seconds, verdict)
         )
+    for library in manifest.libraries:
+        proof = library.parity
+        where = (proof.emulator or proof.machine) if proof is not None else ""
+        verdict = (
+            f"answers like PyTorch on {proof.texts} texts, run on {where}"
+            if proof is not None
+            else f"unverified: {library.unverified_reason}"
+        )
+        rows.append((f"{library.target}, native", f"{manifest.files[library.path].bytes:,}", "", "", verdict))
     total = sum(entry.bytes for entry in manifest.files.values())
     title = (
         f"{outcome.package}: {len(manifest.buckets)} length buckets, {total:,} bytes in all (equal code is stored once)"

@@ -34,6 +34,14 @@ VariantOption = Annotated[
     str | None, typer.Option("--variant", help="A variant of the package by name; by default the best that runs here.")
 ]
 
+EngineOption = Annotated[
+    Literal["auto", "iree", "native"],
+    typer.Option(
+        "--engine",
+        help="What runs it: IREE's runtime, the package's `native` library, or by default the library where it runs.",
+    ),
+]
+
 DeviceOption = Annotated[
     Literal["auto", "cpu", "gpu"],
     typer.Option(

@@ -9,7 +9,7 @@ import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.locate import find_package
-from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, VariantOption, read_share
+from pqrnn.cli.options import DeviceOption, EngineOption, JsonOption, PackageArgument, VariantOption, read_share
 
 
 @app.command(
@@ -24,6 +24,7 @@ def parse(
     ] = None,
     variant: VariantOption = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = "auto",
     truncate: Annotated[
         bool,
         typer.Option(
@@ -91,6 +92,7 @@ def parse(
 
     with Parser.load(
         find_package(package),
+        engine=engine,
         variant=variant,
         device=device,
         on_long="truncate" if truncate else "error",

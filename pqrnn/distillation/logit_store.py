@@ -23,9 +23,10 @@ from torch import Tensor
 from pqrnn.distributed import all_gather, broadcast, is_leader, process_rank, world_size
 from pqrnn.errors import TeacherError
 from runtime_py.atomic_files import write_atomic
-from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
+from runtime_py.bounded_files import read_bounded, shorten
 from runtime_py.decode.labels import Labels
 from runtime_py.errors import SchemaError
+from runtime_py.json_errors import JSON_ERRORS
 from runtime_py.package_format.manifest_codec import check_labels
 
 INDEX = "lessons.json"

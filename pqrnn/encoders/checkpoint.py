@@ -19,7 +19,8 @@ from pqrnn.recipes.settings import ModelConfig
 from pqrnn.run_folder import ENCODER, LOG, STATE, WEIGHTS
 from pqrnn.weight_files import load_any_tensors
 from runtime_py.atomic_files import write_atomic
-from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
+from runtime_py.bounded_files import read_bounded, shorten
+from runtime_py.json_errors import JSON_ERRORS
 
 FORMAT = 1
 HEAD = "state/language_head.safetensors"

@@ -15,7 +15,8 @@ from pqrnn.errors import TrainingError
 from pqrnn.training.scores import choosing_score
 from pqrnn.weight_files import LARGEST_WEIGHTS, read_header
 from runtime_py.atomic_files import write_atomic
-from runtime_py.bounded_files import JSON_ERRORS, check_regular, shorten
+from runtime_py.bounded_files import check_regular, shorten
+from runtime_py.json_errors import JSON_ERRORS
 
 _HEAD = "progress"
 

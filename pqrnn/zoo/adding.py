@@ -22,8 +22,9 @@ from pqrnn.zoo.card import Story, render_card, update_scores
 from pqrnn.zoo.data_sets import choose_data_sets, strictest_licence
 from pqrnn.zoo.shelf import CARD, ENTRY, Shelved, ZooEntry, is_name, read_entry
 from runtime_py.atomic_files import replace_directory, write_atomic
-from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
+from runtime_py.bounded_files import read_bounded, shorten
 from runtime_py.decode.calibration import Calibration
+from runtime_py.json_errors import JSON_ERRORS
 from runtime_py.package_format.file_entry import describe_file
 
 LIMIT = 2_000_000  # bytes of weights

@@ -19,7 +19,8 @@ import msgspec
 from pqrnn.errors import ZooError
 from pqrnn.evaluation.results import ResultRow
 from pqrnn.zoo.shipped import ENTRIES
-from runtime_py.bounded_files import JSON_ERRORS, read_bounded, shorten
+from runtime_py.bounded_files import read_bounded, shorten
+from runtime_py.json_errors import JSON_ERRORS
 from runtime_py.package_format.file_entry import FileEntry, describe_file
 
 FORMAT = 1

@@ -57,7 +57,7 @@ static inline void pqrnn_print_answer(FILE *file, const pqrnn_package_t *package
   float sum = 0;  // softmax; the intent's logit is the largest, or near it
   for (int32_t i = 0; i < package->intent_count; ++i) sum += expf(outputs->intent[i] - outputs->intent[best]);
   fprintf(file, "{\"id\":%ld,\"intent\":", id);
-  pqrnn_print_name(file, package->intents[best]);
+  pqrnn_print_name(file, pqrnn_intent(package, best));
   fprintf(file, ",\"score\":%.6g,\"slots\":", (double)(1 / sum));
   pqrnn_slot_t slot;
   const char *separator = "[";

@@ -28,10 +28,11 @@ typedef struct {
   const char *entry;
 } pqrnn_bucket_t;
 
-// Slots that an intent came with in training: slots[first, first + count), growing, and what they add to the logits.
+// Slots that an intent came with in training: known_slots[first, first + count), growing, and what they add to the logits, which many have in common:
+// bonuses[bonus].
 typedef struct {
-  double bonus;
-  int32_t first, count;
+  uint32_t bonus;
+  uint32_t first : 28, count : 4;
 } pqrnn_known_t;
 
 // What a host has to know of a package; `pqrnn conformance PACKAGE --header package.h` writes it.
@@ -39,11 +40,13 @@ typedef struct {
   int32_t abi;
   int32_t bucket_count, intent_count, tag_count, slot_count;
   const pqrnn_bucket_t *buckets;  // they grow
-  const char *const *intents;
-  const char *const *tags;  // "O", "B-label", "I-label", "B2-label" (begins two code points before the end of its word)
+  const char *names;        // of intents and tags, one after the other; by offsets, since pointers would have to be set when a library is loaded
+  const uint32_t *intents;  // [intent_count]: where the name of each is
+  const uint32_t *tags;     // [tag_count]: "O", "B-label", "I-label", "B2-label" (begins two code points before the end of its word)
   const int16_t *slots;     // [tag_count]: the slot that a tag belongs to, -1 for "O"
-  const uint8_t *frames;    // [intent_count][slot_count]: 1 where the slot goes with the intent; NULL where every slot goes with every intent
+  const uint8_t *frames;    // for each intent bits, lowest first, in whole bytes: 1 where the slot goes with it; NULL where every slot goes with every intent
   const pqrnn_known_t *known;     // of each intent, the largest bonus first; NULL where parses are not weighed by that
+  const double *bonuses;
   const int16_t *known_slots;
   const int32_t *known_of;  // [intent_count + 1]: those of an intent are known[known_of[intent], known_of[intent + 1])
   const double *unseen;     // [intent_count]: the bonus of any other slots
@@ -135,9 +138,18 @@ typedef struct {
 // Returns the label of a tag that is not "O": what stands behind its first dash.
 static inline const char *pqrnn_label(const char *tag) { return strchr(tag, '-') + 1; }
 
+// Return the name of an intent or of a tag.
+static inline const char *pqrnn_intent(const pqrnn_package_t *package, int32_t intent) { return package->names + package->intents[intent]; }
+
+static inline const char *pqrnn_tag(const pqrnn_package_t *package, int32_t tag) { return package->names + package->tags[tag]; }
+
+// Returns what slots that an intent came with add to the logits.
+static inline double pqrnn_bonus(const pqrnn_package_t *package, const pqrnn_known_t *known) { return package->bonuses[known->bonus]; }
+
 // Returns whether a slot goes with an intent.
 static inline int pqrnn_goes(const pqrnn_package_t *package, int32_t intent, int32_t slot) {
-  return !package->frames || package->frames[(size_t)intent * (size_t)package->slot_count + (size_t)slot];
+  const size_t bytes = ((size_t)package->slot_count + 7) / 8;
+  return !package->frames || package->frames[(size_t)intent * bytes + (size_t)slot / 8] >> slot % 8 & 1;
 }
 
 // Returns whether words with these tags make sense: every slot has a beginning, and goes with the intent.
@@ -147,7 +159,7 @@ static inline int pqrnn_is_frame(const pqrnn_package_t *package, int32_t intent,
     const int32_t slot = package->slots[tags[word]];
     if (slot >= 0) {
       if (!pqrnn_goes(package, intent, slot)) return 0;
-      if (slot != before && package->tags[tags[word]][0] == 'I') return 0;
+      if (slot != before && pqrnn_tag(package, tags[word])[0] == 'I') return 0;
     }
     before = slot;
   }
@@ -222,7 +234,7 @@ static inline pqrnn_losses_t pqrnn_bound_losses(const pqrnn_package_t *package, 
     for (int32_t tag = 0; tag < package->tag_count; ++tag) {
       const int32_t slot = package->slots[tag];
       const double loss = (double)row[largest] - (double)row[tag];
-      if (slot >= 0 && package->tags[tag][0] == 'B' && loss < losses.present[slot]) losses.present[slot] = loss;
+      if (slot >= 0 && pqrnn_tag(package, tag)[0] == 'B' && loss < losses.present[slot]) losses.present[slot] = loss;
       if (tag != largest && loss < second) second = loss;
     }
     if (package->tag_count == 1) second = 0;
@@ -257,7 +269,7 @@ static inline double pqrnn_viterbi(const pqrnn_package_t *package, const pqrnn_o
     for (int goes_on = 0; goes_on < 2; ++goes_on) {  // beginnings first: of equals they are taken
       for (int32_t tag = 0; tag < package->tag_count; ++tag) {
         const int32_t slot = package->slots[tag];
-        if (slot < 0 || (package->tags[tag][0] == 'I') != goes_on) continue;
+        if (slot < 0 || (pqrnn_tag(package, tag)[0] == 'I') != goes_on) continue;
         if (!pqrnn_may_be(package, limits, intent, slot)) continue;
         const double cost = goes_on || pqrnn_goes(package, intent, slot) ? 0 : package->penalty;
         const double sum = before[goes_on ? slot : slots].sum - cost + (double)row[tag];
@@ -286,7 +298,7 @@ static inline void pqrnn_viterbi_path(const pqrnn_package_t *package, const pqrn
       tags[word - 1] = outside;
     } else {
       tags[word - 1] = row[slot].tag;
-      if (package->tags[row[slot].tag][0] != 'I') slot = slots;
+      if (pqrnn_tag(package, row[slot].tag)[0] != 'I') slot = slots;
     }
   }
 }
@@ -297,7 +309,7 @@ static inline double pqrnn_bound(const pqrnn_package_t *package, const pqrnn_out
   if (logit < limits->least) return -INFINITY;
   if (!weighed) return logit;
   const int32_t first = package->known_of[intent];
-  return logit + (first < package->known_of[intent + 1] ? package->known[first].bonus : package->unseen[intent]);
+  return logit + (first < package->known_of[intent + 1] ? pqrnn_bonus(package, package->known + first) : package->unseen[intent]);
 }
 
 // Finds the next intent in the order of `pqrnn_bound`: from the largest down, of equals the first; `last` is the one before, -1 at the start. Returns -1 after
@@ -317,18 +329,18 @@ static inline int32_t pqrnn_next_intent(const pqrnn_package_t *package, const pq
 // Returns the prior of tagged words: what their slots add to the logits.
 static inline double pqrnn_prior(const pqrnn_package_t *package, int32_t intent, const int32_t *tags, int32_t words) {
   int32_t count = 0;
-  for (int32_t word = 0; word < words; ++word) count += package->tags[tags[word]][0] == 'B';
+  for (int32_t word = 0; word < words; ++word) count += pqrnn_tag(package, tags[word])[0] == 'B';
   for (int32_t at = package->known_of[intent]; at < package->known_of[intent + 1]; ++at) {
     const pqrnn_known_t *known = package->known + at;
     const int16_t *slots = package->known_slots + known->first;
-    int32_t right = count == known->count;
+    int32_t right = count == (int32_t)known->count;
     for (int32_t i = 0; i < count && right; ++i) {  // as many of this slot among the words as in the frame
       int32_t own = 0, wanted = 0;
-      for (int32_t word = 0; word < words; ++word) own += package->tags[tags[word]][0] == 'B' && package->slots[tags[word]] == slots[i];
+      for (int32_t word = 0; word < words; ++word) own += pqrnn_tag(package, tags[word])[0] == 'B' && package->slots[tags[word]] == slots[i];
       for (int32_t other = 0; other < count; ++other) wanted += slots[other] == slots[i];
       right = own == wanted;
     }
-    if (right) return known->bonus;
+    if (right) return pqrnn_bonus(package, known);
   }
   return package->unseen[intent];
 }
@@ -356,7 +368,7 @@ static inline double pqrnn_viterbi_with_counts(const pqrnn_package_t *package, c
       for (int32_t kind = 0; kind < width; ++kind) own[kind].sum = -INFINITY, own[kind].tag = -1;
       for (int goes_on = 0; goes_on < 2; ++goes_on) {  // beginnings first: of equals they are taken
         for (int32_t tag = 0; tag < package->tag_count; ++tag) {
-          if (package->slots[tag] < 0 || (package->tags[tag][0] == 'I') != goes_on) continue;
+          if (package->slots[tag] < 0 || (pqrnn_tag(package, tag)[0] == 'I') != goes_on) continue;
           for (int32_t kind = 0; kind < kinds; ++kind) {
             if (slots[first[kind]] != package->slots[tag] || state % strides[kind + 1] < strides[kind]) continue;
             const double sum = (goes_on ? before[state * width + kind].sum : before[(state - strides[kind]) * width + kinds].sum) + (double)row[tag];
@@ -382,7 +394,7 @@ static inline double pqrnn_viterbi_with_counts(const pqrnn_package_t *package, c
       while (package->slots[tags[word - 1]] >= 0) ++tags[word - 1];
     } else {
       tags[word - 1] = row[kind].tag;
-      if (package->tags[row[kind].tag][0] != 'I') state -= strides[kind], kind = -1;
+      if (pqrnn_tag(package, row[kind].tag)[0] != 'I') state -= strides[kind], kind = -1;
     }
   }
   return sum;
@@ -445,15 +457,15 @@ static inline int32_t pqrnn_decide(const pqrnn_package_t *package, const pqrnn_o
         sum += pqrnn_prior(package, next, found, words);
       } else {
         const pqrnn_known_t *known = package->known + at;
-        if (limits.most + logit + known->bonus <= value) break;
+        if (limits.most + logit + pqrnn_bonus(package, known) <= value) break;
         const int16_t *slots = package->known_slots + known->first;
         if (!losses.present) losses = pqrnn_bound_losses(package, outputs, words, (double *)behind);
-        if (limits.most - pqrnn_loss(&losses, slots, known->count) + logit + known->bonus <= value) {
+        if (limits.most - pqrnn_loss(&losses, slots, known->count) + logit + pqrnn_bonus(package, known) <= value) {
           if (!pqrnn_take(&left, 1)) return best;
           continue;
         }
         if (!pqrnn_take(&left, pqrnn_counts_cost(words, slots, known->count))) return best;
-        sum = pqrnn_viterbi_with_counts(package, outputs, words, slots, known->count, ends, found) + logit + known->bonus;
+        sum = pqrnn_viterbi_with_counts(package, outputs, words, slots, known->count, ends, found) + logit + pqrnn_bonus(package, known);
       }
       if (sum > value) {
         value = sum;
@@ -480,7 +492,7 @@ static inline int pqrnn_next_slot(const pqrnn_package_t *package, const int32_t 
                                   int32_t *word, pqrnn_slot_t *slot) {
   while (*word < words && package->slots[tags[*word]] < 0) ++*word;
   if (*word >= words) return 0;
-  const char *tag = package->tags[tags[*word]];
+  const char *tag = pqrnn_tag(package, tags[*word]);
   const int32_t number = package->slots[tags[*word]];
   slot->label = pqrnn_label(tag);
   slot->start = spans[2 * *word];
@@ -488,7 +500,7 @@ static inline int pqrnn_next_slot(const pqrnn_package_t *package, const int32_t 
   do {
     slot->end = spans[2 * *word + 1];
     ++*word;
-  } while (*word < words && package->slots[tags[*word]] == number && package->tags[tags[*word]][0] == 'I');
+  } while (*word < words && package->slots[tags[*word]] == number && pqrnn_tag(package, tags[*word])[0] == 'I');
   return 1;
 }
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from runtime_py.decode.record import Record
 
 if TYPE_CHECKING:
     from runtime_py.values.names import Value
@@ -15,8 +16,7 @@ Outcome = Literal["parsed", "rejected"]
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Record, uncompared=("score",)):
     """One slot of a parse: ``text`` is ``Parse.text[start:end]``.
 
     Attributes:
@@ -30,12 +30,31 @@ class Slot:
             other slots.
     """
 
+    __slots__ = ("end", "label", "score", "start", "text", "value")
     label: str
     text: str
     start: int
     end: int
-    score: float | None = field(default=None, compare=False)
-    value: Value | Normalised | None = None
+    score: float | None
+    value: Value | Normalised | None
+
+    def __init__(
+        self,
+        label: str,
+        text: str,
+        start: int,
+        end: int,
+        score: float | None = None,
+        value: Value | Normalised | None = None,
+    ) -> None:
+        """Set the fields."""
+        set_label, set_text, set_start, set_end, set_score, set_value = Slot.setters
+        set_label(self, label)
+        set_text(self, text)
+        set_start(self, start)
+        set_end(self, end)
+        set_score(self, score)
+        set_value(self, value)
 
     def __repr__(self) -> str:
         """Show the fields in order, without their names."""
@@ -51,8 +70,7 @@ class Slot:
         return said
 
 
-@dataclass(frozen=True, slots=True)
-class Alternative:
+class Alternative(Record):
     """One of the intents that a text may have.
 
     Attributes:
@@ -60,16 +78,22 @@ class Alternative:
         score: Probability of the intent, whatever its slots; those of all intents together are 1.
     """
 
+    __slots__ = ("intent", "score")
     intent: str
     score: float
+
+    def __init__(self, intent: str, score: float) -> None:
+        """Set the fields."""
+        set_intent, set_score = Alternative.setters
+        set_intent(self, intent)
+        set_score(self, score)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, ready for JSON."""
         return {"intent": self.intent, "score": self.score}
 
 
-@dataclass(frozen=True, slots=True)
-class Parse:
+class Parse(Record):
     """The meaning of a text: its intent and its slots.
 
     Attributes:
@@ -87,17 +111,70 @@ class Parse:
         offset: Where ``text`` begins in the sentence that `Parser.parse_all` was given, in code points.
     """
 
+    __slots__ = (
+        "alternatives",
+        "calibrated",
+        "in_scope",
+        "intent",
+        "offset",
+        "outcome",
+        "score",
+        "slots",
+        "text",
+        "truncated",
+        "words",
+    )
     intent: str
     score: float
     slots: tuple[Slot, ...]
     text: str
     truncated: bool
     words: int
-    calibrated: bool = False
-    in_scope: float | None = None
-    outcome: Outcome = "parsed"
-    alternatives: tuple[Alternative, ...] = ()
-    offset: int = 0
+    calibrated: bool
+    in_scope: float | None
+    outcome: Outcome
+    alternatives: tuple[Alternative, ...]
+    offset: int
+
+    def __init__(
+        self,
+        intent: str,
+        score: float,
+        slots: tuple[Slot, ...],
+        text: str,
+        truncated: bool,
+        words: int,
+        calibrated: bool = False,
+        in_scope: float | None = None,
+        outcome: Outcome = "parsed",
+        alternatives: tuple[Alternative, ...] = (),
+        offset: int = 0,
+    ) -> None:
+        """Set the fields."""
+        (
+            set_intent,
+            set_score,
+            set_slots,
+            set_text,
+            set_truncated,
+            set_words,
+            set_calibrated,
+            set_in_scope,
+            set_outcome,
+            set_alternatives,
+            set_offset,
+        ) = Parse.setters
+        set_intent(self, intent)
+        set_score(self, score)
+        set_slots(self, slots)
+        set_text(self, text)
+        set_truncated(self, truncated)
+        set_words(self, words)
+        set_calibrated(self, calibrated)
+        set_in_scope(self, in_scope)
+        set_outcome(self, outcome)
+        set_alternatives(self, alternatives)
+        set_offset(self, offset)
 
     def __repr__(self) -> str:
         """Show what a person wants to see first; the text and the word count are left out."""

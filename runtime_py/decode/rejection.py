@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from runtime_py.decode.answers import Parse
@@ -30,6 +29,8 @@ class Rejection(NamedTuple):
         in_scope = 1.0 if parse.in_scope is None else parse.in_scope
         if parse.score >= self.min_score and in_scope >= self.min_in_scope:
             return parse
+        from dataclasses import replace  # a native parser starts without it
+
         return replace(parse, outcome="rejected")
 
 

@@ -236,6 +236,12 @@ def cpu_name(cpuinfo: str) -> str:
     return match[1].strip() if match else ""
 
 
+def describe_processor() -> str:
+    """Return what this machine's processor is called, for people; the runtime is not asked."""
+    cpuinfo = _read(Path("/proc/cpuinfo")).decode("utf-8", "replace")
+    return cpu_name(cpuinfo) or platform.processor() or normal_architecture(platform.machine())
+
+
 def _probed_features() -> frozenset[str]:
     """Ask the ``iree-cpuinfo`` that comes with the runtime, as on macOS and Windows."""
     import iree._runtime_libs

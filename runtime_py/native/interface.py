@@ -9,6 +9,9 @@ CALIBRATED_SINCE = 0x10001  # version 1.1: calibrated scores, least scores, alte
 TOO_LONG, WRONG_PROCESSOR, NO_CALIBRATION = 1, 4, 7
 TRUNCATE = 1
 RECOMMENDED = -1.0
+# The same two structures for `struct`, in this machine's own layout.
+ANSWER_FORMAT = "@I5id5Pd2iP"
+SLOT_FORMAT = "@P4i"
 
 
 class AnswerSlot(ctypes.Structure):

@@ -7,7 +7,7 @@ stays what it was, and so do its signatures.
 import dataclasses
 import platform
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,12 +16,15 @@ from msgspec import Meta, Struct
 from runtime_py.atomic_files import write_atomic
 from runtime_py.errors import CertificateError
 from runtime_py.package_format.decisions import digest_labels
-from runtime_py.package_format.manifest import CERTIFICATES_NAME, Certificate, Manifest, Parity, Variant
+from runtime_py.package_format.manifest import CERTIFICATES_NAME, Certificate, Manifest, NativeLibrary, Parity, Variant
 from runtime_py.package_format.package import Package, open_package
 
 _MOST = 64  # certificates of a variant
 _LARGEST = 16 << 20  # bytes
 _ADVICE = "Delete it, and check the package with --certify again."
+
+
+Code = TypeVar("Code", Variant, NativeLibrary)
 
 
 class _OfVariant(Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,9 +39,10 @@ class _Added(Struct, frozen=True, forbid_unknown_fields=True):
 
     format: Annotated[int, Meta(ge=1, le=1)] = 1
     variants: dict[str, _OfVariant] = {}
+    libraries: dict[str, _OfVariant] = {}
 
 
-def why_unfit(manifest: Manifest, variant: Variant, certificate: Certificate) -> str:
+def why_unfit(manifest: Manifest, variant: Variant | NativeLibrary, certificate: Certificate) -> str:
     """Return what a certificate was made for that a variant of a package is not; empty if it fits."""
     pairs = [
         ("module", certificate.artifact, manifest.files[variant.path].sha256),
@@ -48,7 +52,7 @@ def why_unfit(manifest: Manifest, variant: Variant, certificate: Certificate) ->
     return ", ".join(what for what, made_for, here in pairs if made_for != here)
 
 
-def find_misfits(manifest: Manifest, variant: Variant) -> list[str]:
+def find_misfits(manifest: Manifest, variant: Variant | NativeLibrary) -> list[str]:
     """Say which certificates of a variant were made for something else; empty if none was."""
     return [
         f"a certificate of {certificate.checked} ({certificate.emulator or certificate.machine}) was made for other "
@@ -58,13 +62,13 @@ def find_misfits(manifest: Manifest, variant: Variant) -> list[str]:
     ]
 
 
-def fitting_certificates(manifest: Manifest, variant: Variant) -> list[Certificate]:
+def fitting_certificates(manifest: Manifest, variant: Variant | NativeLibrary) -> list[Certificate]:
     """Return the certificates of a variant that were made for just this module, these labels and vectors."""
     return [found for found in variant.certificates if not why_unfit(manifest, variant, found)]
 
 
 def certify_replay(
-    manifest: Manifest, variant: Variant, parity: Parity, *, architecture: str, made_by: str
+    manifest: Manifest, variant: Variant | NativeLibrary, parity: Parity, *, architecture: str, made_by: str
 ) -> Certificate:
     """Return the certificate of a replay of the golden vectors that passed.
 
@@ -99,15 +103,18 @@ def certify_replay(
 
 def describe_versions(runtime: str) -> dict[str, str]:
     """Return the versions of what runs a package in this process; `runtime` as in `Parity.runtime`."""
+    name, _, version = runtime.partition(", ")[0].partition(" ")
     return {
-        "iree": runtime.partition(", ")[0].removeprefix("iree "),
+        name: version,
         "numpy": np.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
     }
 
 
-def add_certificate(path: str | Path, target: str, certificate: Certificate, parity: Parity | None = None) -> Package:
+def add_certificate(
+    path: str | Path, target: str, certificate: Certificate, parity: Parity | None = None, *, native: bool = False
+) -> Package:
     """Add a certificate to a variant of a package, in one step, and without a change of its manifest or signatures.
 
     It goes into `certificates.json`, and replaces an earlier one there of the same machine, device, emulator and
@@ -118,6 +125,7 @@ def add_certificate(path: str | Path, target: str, certificate: Certificate, par
         target: Name of the variant.
         certificate: What was measured.
         parity: Outcome of the golden vectors that it was made of.
+        native: Whether it is of the native library of that name, and not of the variant.
 
     Returns:
         The package with all of its certificates, as `with_certificates` gives it.
@@ -128,7 +136,7 @@ def add_certificate(path: str | Path, target: str, certificate: Certificate, par
         PackageError: There is no such package or variant.
     """
     package = open_package(path)
-    variant = package.variant(target)
+    variant = package.library(target) if native else package.variant(target)
     if what := why_unfit(package.manifest, variant, certificate):
         raise CertificateError(
             f"{path}: the certificate was made for other {what} than variant {target} has; check this package itself."
@@ -138,12 +146,16 @@ def add_certificate(path: str | Path, target: str, certificate: Certificate, par
         return one.machine, one.device, one.emulator, one.reference
 
     added = _read_added(package.path)
-    before = added.variants.get(target, _OfVariant())
+    named = added.libraries if native else added.variants
+    before = named.get(target, _OfVariant())
     others = [one for one in before.certificates if place(one) != place(certificate)]
     kept = _OfVariant([*others, certificate][-_MOST:], before.parity)
     if variant.parity is None and parity is not None:
         kept = msgspec.structs.replace(kept, parity=parity)
-    document = msgspec.structs.replace(added, variants=added.variants | {target: kept})
+    more = named | {target: kept}
+    document = (
+        msgspec.structs.replace(added, libraries=more) if native else msgspec.structs.replace(added, variants=more)
+    )
     file = package.path / CERTIFICATES_NAME
     try:
         write_atomic(file, msgspec.json.format(msgspec.json.encode(document, order="deterministic"), indent=2) + b"\n")
@@ -160,20 +172,20 @@ def with_certificates(package: Package) -> Package:
     Raises:
         CertificateError: The file cannot be read.
     """
-    added = _read_added(package.path).variants
-    variants = [
-        msgspec.structs.replace(variant, certificates=[*variant.certificates, *more.certificates])
-        if (more := added.get(variant.target)) is not None
-        else variant
-        for variant in package.manifest.variants
-    ]
-    variants = [
-        msgspec.structs.replace(variant, parity=more.parity, unverified_reason=None)
-        if (more := added.get(variant.target)) is not None and variant.parity is None and more.parity is not None
-        else variant
-        for variant in variants
-    ]
-    return dataclasses.replace(package, manifest=msgspec.structs.replace(package.manifest, variants=variants))
+    added, none = _read_added(package.path), _OfVariant()
+    manifest = msgspec.structs.replace(
+        package.manifest,
+        variants=[_with_added(each, added.variants.get(each.target, none)) for each in package.manifest.variants],
+        libraries=[_with_added(each, added.libraries.get(each.target, none)) for each in package.manifest.libraries],
+    )
+    return dataclasses.replace(package, manifest=manifest)
+
+
+def _with_added(variant: Code, more: _OfVariant) -> Code:
+    variant = msgspec.structs.replace(variant, certificates=[*variant.certificates, *more.certificates])
+    if variant.parity is None and more.parity is not None:
+        variant = msgspec.structs.replace(variant, parity=more.parity, unverified_reason=None)
+    return variant
 
 
 def _read_added(path: Path) -> _Added:

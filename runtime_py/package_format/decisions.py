@@ -15,10 +15,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from runtime_py.atomic_files import write_atomic
-from runtime_py.bounded_files import JSON_ERRORS, check_extent, read_bounded, shorten
+from runtime_py.bounded_files import check_extent, read_bounded, shorten
 from runtime_py.decode.decoder import Decoder, place_run
 from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.errors import PackageError
+from runtime_py.json_errors import JSON_ERRORS
 from runtime_py.package_format.file_entry import Sha256
 from runtime_py.package_format.golden import GoldenVectors
 from runtime_py.package_format.manifest import Bucket, Manifest, Model

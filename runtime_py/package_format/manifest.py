@@ -1,4 +1,4 @@
-"""The manifest of a package, schema 1.7: what a reader has to know before it loads code.
+"""The manifest of a package, schema 1.8: what a reader has to know before it loads code.
 
 A package is a directory ``NAME.pqrnn`` with ``manifest.json``, one compiled module per variant and the golden
 vectors. The format version (``schema``) is apart from the version of the project: another major version is refused, a
@@ -14,15 +14,15 @@ from msgspec import Meta, Struct
 from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.package_format.file_entry import END, FileEntry, Sha256
+from runtime_py.package_format.manifest_bytes import MANIFEST_NAME, SCHEMA
 
-SCHEMA = "1.7"
 ABI = 1
-MANIFEST_NAME = "manifest.json"
 SIGNATURES = "signatures"  # folder of the detached signatures of a package
 CERTIFICATES_NAME = "certificates.json"  # certificates that were added after a package was made
 NOT_LISTED = (MANIFEST_NAME, CERTIFICATES_NAME, SIGNATURES)  # of a package; no manifest lists them, nor what is in them
 ANY = "any"  # as triple and cpu: the code is for no processor in particular
 VULKAN = "vulkan"  # as device
+NATIVE = "native"  # as device: a library of its own, without a runtime
 
 PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"  # of the name of a file or a target
 # Bounds of what a manifest may say: far above anything that is made, and small enough to be believed.
@@ -38,6 +38,9 @@ Seconds = Annotated[float, Meta(ge=0, le=1e10)]
 Texts = Annotated[int, Meta(ge=1, le=1 << 24)]
 Words = Annotated[int, Meta(ge=0, le=1 << 28)]
 TokenId = Annotated[int, Meta(ge=0, le=_LARGEST_ID)]
+Features = Annotated[
+    list[Annotated[str, Meta(max_length=200, pattern=rf"^[a-z0-9][a-z0-9._-]*{END}")]], Meta(max_length=_MOST_FLAGS)
+]
 Entry = Annotated[str, Meta(max_length=200, pattern=rf"^[A-Za-z_][A-Za-z0-9_]*{END}")]
 
 
@@ -284,10 +287,7 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     device: Name
     triple: Name
     cpu: Name
-    features: Annotated[
-        list[Annotated[str, Meta(max_length=200, pattern=rf"^[a-z0-9][a-z0-9._-]*{END}")]],
-        Meta(max_length=_MOST_FLAGS),
-    ]
+    features: Features
     path: Name
     flags: Annotated[list[Text], Meta(max_length=_MOST_FLAGS)]
     compile_seconds: Seconds
@@ -297,6 +297,43 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True):
     dispatches: Annotated[int, Meta(ge=0, le=1 << 24)] | None = None
     development: bool = False
     certificates: Annotated[list[Certificate], Meta(max_length=_MOST_FLAGS)] = []
+
+
+class NativeLibrary(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A library that is the whole parser for one processor, weights and labels included (schema 1.8).
+
+    It needs no runtime, and is used instead of a compiled module where it runs (`runtime_py.engines`).
+
+    Attributes:
+        target: Name of the target; a variant of the same name is for the same processor.
+        triple: LLVM's target triple, with the system whose libraries it is loaded by.
+        features: CPU features in LLVM's spelling without a plus sign, which it asks the processor for.
+        path: Name of the file.
+        prefix: Prefix of its public functions (`compile.native.header`).
+        memory: Bytes that an open parser works in.
+        weights: Bytes of the weights in it.
+        parity: Outcome of the replay that proves it; null for code that nobody has run yet.
+        unverified_reason: Why nobody has run it.
+        development: Whether it is code for the very machine that compiled it, which is not to be shipped.
+        certificates: What was measured of it, on which machines.
+    """
+
+    target: Annotated[str, Meta(max_length=200, pattern=rf"^{PART}{END}")]
+    triple: Name
+    features: Features
+    path: Name
+    prefix: Entry
+    memory: Count
+    weights: Count
+    parity: Parity | None
+    unverified_reason: Text | None = None
+    development: bool = False
+    certificates: Annotated[list[Certificate], Meta(max_length=_MOST_FLAGS)] = []
+
+    @property
+    def device(self) -> str:
+        """What runs it."""
+        return NATIVE
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -323,6 +360,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             on subwords.
         calibration: What turns logits into probabilities; null where none was fitted, as before schema 1.7: a score is
             then the softmax probability of the intent.
+        libraries: Native libraries, at most one for each target; none before schema 1.8.
     """
 
     schema: str = SCHEMA
@@ -340,6 +378,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     batch: Annotated[int, Meta(ge=1, le=MOST_BATCH)] = 1
     tokenizer: Tokenizer | None = None
     calibration: Calibration | None = None
+    libraries: Annotated[list[NativeLibrary], Meta(max_length=_MOST_VARIANTS)] = []
 
 
 def json_schema() -> dict[str, Any]:

@@ -9,27 +9,32 @@ from itertools import pairwise
 import msgspec
 from msgspec import Struct
 
-from runtime_py.bounded_files import JSON_ERRORS, check_extent, is_deeper, shorten
+from runtime_py.bounded_files import check_extent, is_deeper, shorten
 from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import split_tag
 from runtime_py.errors import DigestError, SchemaError
+from runtime_py.json_errors import JSON_ERRORS
 from runtime_py.package_format.manifest import (
     ABI,
-    MANIFEST_NAME,
     MOST_INPUT,
     NOT_LISTED,
     PART,
-    SCHEMA,
     VULKAN,
     Bucket,
     Manifest,
 )
+from runtime_py.package_format.manifest_bytes import (
+    FIRST_WITH_DIGEST,
+    MANIFEST_NAME,
+    NO_DIGEST,
+    SCHEMA,
+    check_schema,
+    digest_manifest,
+    version_numbers,
+)
 
 _RELATIVE_NAME = re.compile(rf"{PART}(/{PART})*\Z")
-_NO_DIGEST = "0" * 64  # stands in a manifest while its digest is computed
-_FIRST_WITH_DIGEST = (1, 6)
-_SCHEMA_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\Z")
 _WINDOWS_DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
 )
@@ -75,19 +80,9 @@ def decode_manifest(data: bytes, where: str = MANIFEST_NAME) -> Manifest:
     return manifest
 
 
-def digest_manifest(data: bytes, stated: str) -> str:
-    """Return the digest of a manifest: SHA-256 of its bytes, with zeros for the digest that it states.
-
-    Args:
-        data: The content of ``manifest.json``.
-        stated: The digest that stands in it.
-    """
-    return hashlib.sha256(data.replace(f'"{stated}"'.encode(), f'"{_NO_DIGEST}"'.encode(), 1)).hexdigest()
-
-
 def _check_digest(manifest: Manifest, data: bytes, where: str) -> None:
     if not manifest.digest:
-        if _numbers(manifest.schema) >= _FIRST_WITH_DIGEST:
+        if version_numbers(manifest.schema) >= FIRST_WITH_DIGEST:
             raise SchemaError(
                 f"{where}: has no digest of its own, as format {manifest.schema} demands. Compile the package again."
             )
@@ -100,10 +95,6 @@ def _check_digest(manifest: Manifest, data: bytes, where: str) -> None:
         )
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
-
-
 def encode_manifest(manifest: Manifest) -> bytes:
     """Return the manifest as indented JSON with a line feed at its end; equal manifests give equal bytes.
 
@@ -113,36 +104,10 @@ def encode_manifest(manifest: Manifest) -> bytes:
         SchemaError: The manifest contradicts itself, or holds a number that JSON cannot hold.
     """
     check_manifest(manifest, MANIFEST_NAME)
-    current = msgspec.structs.replace(manifest, schema=SCHEMA, digest=_NO_DIGEST)
+    current = msgspec.structs.replace(manifest, schema=SCHEMA, digest=NO_DIGEST)
     data = msgspec.json.format(msgspec.json.encode(current, order="deterministic"), indent=2) + b"\n"
     # The digest stands before everything that could hold such a text, too.
-    return data.replace(f'"{_NO_DIGEST}"'.encode(), f'"{hashlib.sha256(data).hexdigest()}"'.encode(), 1)
-
-
-def check_schema(version: str, where: str = MANIFEST_NAME) -> None:
-    """Refuse a manifest of another major or of a newer minor version.
-
-    Raises:
-        SchemaError: With what to install, or to do, to read this package.
-    """
-    match = _SCHEMA_VERSION.match(version)
-    if match is None:
-        raise SchemaError(
-            f"{where}: schema is {shorten(version)!r}, expected 'major.minor' such as {SCHEMA!r}. "
-            "Compile the package again."
-        )
-    major, minor = int(match[1]), int(match[2])
-    own_major, own_minor = _numbers(SCHEMA)
-    if major < own_major:
-        raise SchemaError(
-            f"{where}: the package has format {version}, this runtime reads {SCHEMA}. "
-            "Compile the package again with this version of pqrnn."
-        )
-    if (major, minor) > (own_major, own_minor):
-        raise SchemaError(
-            f"{where}: the package has format {version}, this runtime reads up to {SCHEMA}. "
-            "Install a newer one: pip install --upgrade pqrnn"
-        )
+    return data.replace(f'"{NO_DIGEST}"'.encode(), f'"{hashlib.sha256(data).hexdigest()}"'.encode(), 1)
 
 
 def check_relative_name(name: str, where: str) -> None:
@@ -182,6 +147,7 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
     _check_buckets(manifest.buckets, manifest.batch, where)
     _check_files(manifest, where)
     _check_variants(manifest, where)
+    _check_libraries(manifest, where)
     if manifest.tokenizer is not None and manifest.batch > 1:
         raise SchemaError(f"{where}: functions for several texts at once, which packages with a tokenizer have not.")
     _check_finite(msgspec.to_builtins(manifest), where)
@@ -197,7 +163,8 @@ def _check_files(manifest: Manifest, where: str) -> None:
             )
     decisions = [] if manifest.golden.decisions is None else [manifest.golden.decisions]
     tokenizer = [manifest.tokenizer.path] if manifest.tokenizer is not None else []
-    for name in (manifest.golden.path, *decisions, *tokenizer, *(variant.path for variant in manifest.variants)):
+    code = [variant.path for variant in manifest.variants] + [library.path for library in manifest.libraries]
+    for name in (manifest.golden.path, *decisions, *tokenizer, *code):
         if name not in manifest.files:
             raise SchemaError(
                 f"{where}: refers to {shorten(name)!r}, which is not listed under files. Compile the package again."
@@ -214,6 +181,13 @@ def _check_variants(manifest: Manifest, where: str) -> None:
                 f"{where}: variant {variant.target} is for a {variant.device} device; "
                 f"what it needs of Vulkan is given for {VULKAN} only."
             )
+
+
+def _check_libraries(manifest: Manifest, where: str) -> None:
+    _check_unique([library.target for library in manifest.libraries], "library", where)
+    for library in manifest.libraries:
+        if library.parity is None and not library.unverified_reason:
+            raise SchemaError(f"{where}: library {library.target} has neither parity numbers nor an unverified_reason.")
 
 
 def check_labels(labels: Labels, where: str) -> None:

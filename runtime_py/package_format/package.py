@@ -6,7 +6,6 @@ another folder, as in caches that keep files by their digest, wherever its conte
 the manifest that were read have to be signed (`runtime_py.trust`), so that every file is that is verified by it.
 """
 
-import errno
 import hashlib
 import mmap
 import os
@@ -14,15 +13,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from runtime_py.atomic_files import final_name, replace_directory, write_atomic
-from runtime_py.bounded_files import read_bounded
 from runtime_py.errors import DigestError, PackageError
 from runtime_py.package_format.file_entry import FileEntry, describe_file
-from runtime_py.package_format.manifest import MANIFEST_NAME, NOT_LISTED, Manifest, Variant
+from runtime_py.package_format.listed_file import find_listed, read_listed
+from runtime_py.package_format.manifest import NOT_LISTED, Manifest, NativeLibrary, Variant
+from runtime_py.package_format.manifest_bytes import MANIFEST_NAME, read_manifest_bytes
 from runtime_py.package_format.manifest_codec import check_relative_name, decode_manifest, encode_manifest
 
 if TYPE_CHECKING:
@@ -30,11 +30,7 @@ if TYPE_CHECKING:
     from runtime_py.package_format.golden import GoldenVectors
 
 # What only writing and checking need is imported there: a start that parses is quicker without.
-_LARGEST_MANIFEST = 16 << 20
-# Windows knows no flags, and memory without a file is the process's own there.
-_OWN_MEMORY = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
 LARGEST_PART = 256 << 20  # bytes of golden vectors, decisions or a tokenizer
-LARGEST_READ = 64 << 20  # bytes; larger files are mapped: several processes then share the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +57,7 @@ class Package:
         """
         if name not in self.manifest.files:
             raise PackageError(f"{self.path}: the manifest lists no file {name!r}.")
-        path = self.path / name
-        if not _is_file(path):
-            link = f"is a link to {os.readlink(path)}, which is missing or no file" if path.is_symlink() else "missing"
-            raise PackageError(f"{path}: {link}. The package was copied in part: copy all of {self.path} again.")
-        return path
+        return Path(find_listed(self.path, name))
 
     def read_file(self, name: str, verify: bool = True) -> mmap.mmap:
         """Read a file into memory of its own, which begins at a page; what becomes of the file later changes nothing.
@@ -81,33 +73,10 @@ class Package:
             PackageError: The file is missing, cannot be read, or is a link out of the package that is not verified.
             DigestError: Its size or content is not what the manifest says.
         """
-        verify = verify or bool(self.signers)
-        path = self.file(name)
-        if not verify and not path.resolve().is_relative_to(self.path.resolve()):
-            raise PackageError(
-                f"{path}: is a link that leads out of the package, and what is behind it is not verified. "
-                "Load the package with verify=True."
-            )
+        if name not in self.manifest.files:
+            raise PackageError(f"{self.path}: the manifest lists no file {name!r}.")
         entry = self.manifest.files[name]
-        try:
-            with path.open("rb") as stream:
-                size = os.fstat(stream.fileno()).st_size
-                if size == entry.bytes > 0:
-                    content = _read_whole(stream, size)
-        except OSError as error:
-            raise PackageError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
-        if size != entry.bytes or size == 0:
-            raise DigestError(
-                f"{path}: has {size} bytes, the manifest says {entry.bytes}. Copy or compile the package again."
-            )
-        if verify:
-            digest = hashlib.sha256(content).hexdigest()
-            if digest != entry.sha256:
-                content.close()
-                raise DigestError(
-                    f"{path}: SHA-256 is {digest}, the manifest says {entry.sha256}. Copy or compile the package again."
-                )
-        return content
+        return read_listed(self.path, name, entry.sha256, entry.bytes, verify or bool(self.signers))
 
     def verify(self) -> None:
         """Compare size and SHA-256 of every file with the manifest.
@@ -179,6 +148,18 @@ class Package:
         known = ", ".join(variant.target for variant in self.manifest.variants) or "none"
         raise PackageError(f"{self.path}: no variant {target!r}; the package has: {known}.")
 
+    def library(self, target: str) -> NativeLibrary:
+        """Return the native library for a target.
+
+        Raises:
+            PackageError: There is none; the message lists those there are.
+        """
+        for library in self.manifest.libraries:
+            if library.target == target:
+                return library
+        known = ", ".join(library.target for library in self.manifest.libraries) or "none"
+        raise PackageError(f"{self.path}: no native library {target!r}; the package has: {known}.")
+
 
 def open_package(
     path: str | Path, verify: bool = False, keys: Sequence[str | Path] = (), every: bool = False
@@ -198,26 +179,8 @@ def open_package(
         KeyFileError: A key cannot be used.
     """
     path = Path(path)
-    manifest_path = path / MANIFEST_NAME
-    if not _is_file(manifest_path):
-        what = (
-            "is no package: it has no manifest.json"
-            if path.is_dir()
-            else "is a file, not a package directory"
-            if path.exists()
-            else "does not exist"
-        )
-        raise PackageError(f"{path}: {what}. A package is the directory that 'pqrnn compile' writes.")
-    try:
-        data = read_bounded(manifest_path, _LARGEST_MANIFEST)
-    except OSError as error:
-        if error.errno == errno.EFBIG:
-            raise PackageError(
-                f"{manifest_path}: is larger than {_LARGEST_MANIFEST >> 20} MiB and cannot be a manifest. "
-                "Compile the package again."
-            ) from error
-        raise PackageError(f"{manifest_path}: cannot be read ({error.strerror}). Check its permissions.") from error
-    package = Package(path, decode_manifest(data, str(manifest_path)), hashlib.sha256(data).hexdigest())
+    data = read_manifest_bytes(path)
+    package = Package(path, decode_manifest(data, str(path / MANIFEST_NAME)), hashlib.sha256(data).hexdigest())
     if keys:
         from runtime_py.trust.signatures import check_signatures
 
@@ -225,32 +188,6 @@ def open_package(
     if verify or keys:
         package.verify()
     return package
-
-
-def _is_file(path: Path) -> bool:
-    """Return whether there is a file, or a link to one.
-
-    Raises:
-        PackageError: This user may not look.
-    """
-    try:
-        return path.is_file()
-    except OSError as error:
-        raise PackageError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
-
-
-def _read_whole(stream: BinaryIO, size: int) -> mmap.mmap:
-    """Return a file's content in memory that a module can be used in: it has to begin at a multiple of 64."""
-    if size > LARGEST_READ:
-        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    content = mmap.mmap(-1, size, **_OWN_MEMORY)
-    read = 0
-    with memoryview(content) as memory:
-        while read < size and (more := stream.readinto(memory[read:])):  # type: ignore[attr-defined]
-            read += more
-    if read < size:
-        raise OSError(errno.EIO, "it became shorter while it was read")
-    return content
 
 
 def find_unlisted(package: Package) -> list[str]:

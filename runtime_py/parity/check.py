@@ -14,9 +14,10 @@ from runtime_py.decode.answers import Parse, encode_text
 from runtime_py.decode.decoder import Decoder
 from runtime_py.errors import ReferenceFileError
 from runtime_py.execute.logits import Logits
+from runtime_py.native.package_parser import PackagedNativeParser
 from runtime_py.package_format.certificates import certify_replay
 from runtime_py.package_format.label_differences import describe_differences
-from runtime_py.package_format.manifest import Certificate, Manifest, Parity, Variant
+from runtime_py.package_format.manifest import Certificate, Manifest, NativeLibrary, Parity, Variant
 from runtime_py.parity.goals import ParityGoals
 from runtime_py.parity.metrics import Frame, frame_of_parse
 from runtime_py.parity.reference_file import Reference
@@ -121,7 +122,7 @@ def check_fit(manifest: Manifest, reference: Reference, where: str) -> list[str]
 
 
 def check_reference(
-    parser: Parser, reference: Reference, where: str, goals: ParityGoals | None = None
+    parser: Parser | PackagedNativeParser, reference: Reference, where: str, goals: ParityGoals | None = None
 ) -> tuple[ParityReport, list[Frame]]:
     """Answer the texts of a reference with a loaded package, and judge the answers.
 
@@ -224,7 +225,7 @@ def _show(frame: Frame) -> Shown:
 
 def certify(
     manifest: Manifest,
-    variant: Variant,
+    variant: Variant | NativeLibrary,
     parity: Parity,
     architecture: str,
     report: ParityReport | None = None,

@@ -23,9 +23,10 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from runtime_py.bounded_files import JSON_ERRORS, check_extent, read_bounded, shorten
+from runtime_py.bounded_files import check_extent, read_bounded, shorten
 from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.errors import ReferenceFileError, SchemaError
+from runtime_py.json_errors import JSON_ERRORS
 from runtime_py.package_format.arrays import LARGEST, read_archive, write_archive
 from runtime_py.package_format.golden import (
     GoldenVectors,

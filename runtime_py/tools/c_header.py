@@ -61,34 +61,40 @@ def package_tables(labels: Labels, buckets: Sequence[Bucket], abi: int) -> list[
     rows = [f"{{{bucket.words}, {bucket.bytes}, {_literal(bucket.entry)}}}" for bucket in buckets]
     scheme = TagScheme(labels.tags)
     slots = scheme.slots
-    frames = (", ".join(str(int(slot in frame)) for slot in range(len(slots))) for frame in labels.frames)
+    frames = (_bits(frame, len(slots)) for frame in labels.frames)
+    names, starts = _pool([*labels.intents, *labels.tags])
     weights = labels.frame_weights or FrameWeights()
     search = Frames(scheme, labels.frames, labels.frame_counts, weights)
     known = list(chain.from_iterable(search.known))
     offsets = accumulate((len(frame.slots) for frame in known), initial=0)
-    listed = [f"{{{frame.bonus!r}, {first}, {len(frame.slots)}}}" for frame, first in zip(known, offsets, strict=False)]
+    bonuses = {bonus: number for number, bonus in enumerate(dict.fromkeys(frame.bonus for frame in known))}
+    listed = [
+        f"{{{bonuses[frame.bonus]}, {first}, {len(frame.slots)}}}" for frame, first in zip(known, offsets, strict=False)
+    ]
     prior = [  # C has no empty arrays
         _array("pqrnn_known_t pqrnn_known", listed or ["{0, 0, 0}"]),
+        _array("double pqrnn_bonuses", map(repr, bonuses) if bonuses else ["0"]),
         _array("int16_t pqrnn_known_slots", [str(slot) for frame in known for slot in frame.slots] or ["0"]),
         _array("int32_t pqrnn_known_of", map(str, accumulate(map(len, search.known), initial=0))),
         _array("double pqrnn_unseen", map(repr, search.unseen)),
     ]
     has_frames, has_prior = bool(labels.frames and slots), bool(labels.frame_counts and weights.prior)
     prior_fields = (
-        f"pqrnn_known, pqrnn_known_slots, pqrnn_known_of, pqrnn_unseen, {_widest(search)}"
+        f"pqrnn_known, pqrnn_bonuses, pqrnn_known_slots, pqrnn_known_of, pqrnn_unseen, {_widest(search)}"
         if has_prior
-        else "NULL, NULL, NULL, NULL, 0"
+        else "NULL, NULL, NULL, NULL, NULL, 0"
     )
     return [
         _array("pqrnn_bucket_t pqrnn_buckets", rows),
-        _array("char *const pqrnn_intents", map(_literal, labels.intents)),
-        _array("char *const pqrnn_tags", map(_literal, labels.tags)),
+        names,
+        _array("uint32_t pqrnn_intents", map(str, starts[: len(labels.intents)])),
+        _array("uint32_t pqrnn_tags", map(str, starts[len(labels.intents) :])),
         _array("int16_t pqrnn_slots", (str(slots.index(label) if label else -1) for label in scheme.labels)),
         *([_array("uint8_t pqrnn_frames", frames)] if has_frames else []),
         *(prior if has_prior else []),
         "static const pqrnn_package_t pqrnn_package = {",
         f"    {abi}, {len(buckets)}, {len(labels.intents)}, {len(labels.tags)}, {len(slots)}, "
-        "pqrnn_buckets, pqrnn_intents, pqrnn_tags, pqrnn_slots,",
+        "pqrnn_buckets, pqrnn_names, pqrnn_intents, pqrnn_tags, pqrnn_slots,",
         f"    {'pqrnn_frames' if has_frames else 'NULL'},",
         f"    {prior_fields}, {_limit(weights.penalty)}, {_limit(weights.margin)}}};",
     ]
@@ -136,6 +142,21 @@ def _widest(frames: Frames) -> int:
     return max(
         math.prod(slots.count(slot) + 1 for slot in set(slots)) * (len(set(slots)) + 1) for slots in [(), *known]
     )
+
+
+def _bits(frame: Sequence[int], slots: int) -> str:
+    """Return the row of an intent in the table of frames: a bit for each slot, lowest first, in whole bytes."""
+    row = bytearray((slots + 7) // 8)
+    for slot in frame:
+        row[slot // 8] |= 1 << slot % 8
+    return ", ".join(map(str, row))
+
+
+def _pool(names: Sequence[str]) -> tuple[str, list[int]]:
+    """Return the definition of names one after the other, each with a zero behind it, and where each begins."""
+    sizes = [len(name.encode()) + 1 for name in names]
+    pieces = "".join(f'    {_literal(name)[:-1]}\\000"\n' for name in names)
+    return f"static const char pqrnn_names[] =\n{pieces.rstrip()};", list(accumulate(sizes, initial=0))[:-1]
 
 
 def _limit(number: float | None) -> str:

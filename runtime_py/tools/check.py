@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from runtime_py.device.preflight import this_machine
+from runtime_py.device.preflight import describe_processor, this_machine
 from runtime_py.execute.logits import Logits
+from runtime_py.native.package_parser import PackagedNativeParser
 from runtime_py.package_format.certificates import find_misfits, with_certificates
 from runtime_py.package_format.decisions import GoldenDecisions, find_contradictions
 from runtime_py.package_format.golden import GoldenVectors
@@ -22,6 +23,8 @@ from runtime_py.package_format.margins import DecisionMargin, smallest_gap
 from runtime_py.package_format.package import open_package
 from runtime_py.parser import Parser
 from runtime_py.tools.comparison import Comparison, Deviation
+
+AnyParser = Parser | PackagedNativeParser
 
 SOAK = 100  # replays of a text on a GPU
 _SOAKED = 3  # texts beside the shortest that are replayed so often
@@ -50,7 +53,7 @@ class CheckResult(Struct, frozen=True):
         return self.parity.passed
 
 
-def replay_rounds(parser: Parser, texts: Sequence[bytes], repeats: int) -> list[list[Logits]]:
+def replay_rounds(parser: AnyParser, texts: Sequence[bytes], repeats: int) -> list[list[Logits]]:
     """Answer texts in rounds, so that every text follows another one each time and leftovers of one would show.
 
     Returns:
@@ -64,7 +67,7 @@ def replay_rounds(parser: Parser, texts: Sequence[bytes], repeats: int) -> list[
     return [[outputs[index] for outputs in rounds] for index in range(len(texts))]
 
 
-def check_parser(parser: Parser, repeats: int = 3) -> CheckResult:
+def check_parser(parser: AnyParser, repeats: int = 3) -> CheckResult:
     """Replay the golden vectors of a loaded package.
 
     A package with functions for several texts at once answers the set through these, too. On a GPU, some texts are
@@ -95,26 +98,28 @@ def check_parser(parser: Parser, repeats: int = 3) -> CheckResult:
     if parser.batch > 1:
         for index, logits in enumerate(parser.logits_batch(golden.texts)):
             batched.add(index, [logits])
-    machine = this_machine()
-    parity = comparison.parity(
-        repeats,
-        machine.cpu or machine.architecture,
-        f"iree {machine.runtime}, {parser.device}",
-        gpu.title if gpu is not None and gpu.software else "",
-    )
+    parity = comparison.parity(repeats, *_describe_run(parser), gpu.title if gpu is not None and gpu.software else "")
+    package, target = with_certificates(parser.package), parser.variant.target
+    ran = package.library(target) if isinstance(parser, PackagedNativeParser) else package.variant(target)
     wrong = [
         *find_inconsistencies(parser.manifest, golden, decisions),
-        *find_misfits(parser.manifest, with_certificates(parser.package).variant(parser.variant.target)),
+        *find_misfits(parser.manifest, ran),
         *(f"{parser.batch} texts at once: {failure}" for failure in batched.failures()),
     ]
     if wrong:
         parity = msgspec.structs.replace(parity, passed=False, failures=[*wrong, *parity.failures])
-    return CheckResult(
-        str(parser.package.path), parser.variant.target, parser.selection.reason, parity, comparison.worst()
-    )
+    return CheckResult(str(parser.package.path), target, parser.selection.reason, parity, comparison.worst())
 
 
-def _soak(parser: Parser, texts: Sequence[bytes], replays: int) -> dict[int, list[Logits]]:
+def _describe_run(parser: AnyParser) -> tuple[str, str]:
+    """Return the machine that runs a parser, and what runs its code."""
+    if isinstance(parser, PackagedNativeParser):
+        return describe_processor(), f"native {parser.abi}"
+    machine = this_machine()
+    return machine.cpu or machine.architecture, f"iree {machine.runtime}, {parser.device}"
+
+
+def _soak(parser: AnyParser, texts: Sequence[bytes], replays: int) -> dict[int, list[Logits]]:
     """Answer a few texts, spread over all lengths, again and again."""
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     chosen = sorted({order[round(part * (len(order) - 1) / _SOAKED)] for part in range(_SOAKED + 1)})
@@ -169,7 +174,9 @@ def _loose_bounds(manifest: Manifest, golden: GoldenVectors) -> list[str]:
     return found
 
 
-def check_package(path: str | Path, variant: str | None = None, repeats: int = 3, threads: int = 1) -> CheckResult:
+def check_package(
+    path: str | Path, variant: str | None = None, repeats: int = 3, threads: int = 1, *, native: bool = False
+) -> CheckResult:
     """Load a package, verify all its digests, and replay its golden vectors.
 
     Args:
@@ -177,11 +184,13 @@ def check_package(path: str | Path, variant: str | None = None, repeats: int = 3
         variant: Name of a variant; by default the one that fits this machine best.
         repeats: Number of rounds, at least 1.
         threads: Number of threads, as `Parser.load` takes it.
+        native: Whether to run a native library of the package, and not a variant.
 
     Raises:
         ParserError: The package cannot be loaded or run; that the answers are wrong is no error but ``passed`` being
             false.
     """
     open_package(path, verify=True)
-    with Parser.load(path, variant=variant, threads=threads) as parser:
+    kind: type[AnyParser] = PackagedNativeParser if native else Parser
+    with kind.load(path, variant=variant, threads=threads) as parser:
         return check_parser(parser, repeats)

@@ -13,11 +13,12 @@ import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType
 from numpy.typing import NDArray
 
-from runtime_py.bounded_files import JSON_ERRORS, shorten
+from runtime_py.bounded_files import shorten
 from runtime_py.decode.decoder import Decoder, cut_text, place_run
 from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.labels import Count, FrameCount, Name
 from runtime_py.errors import ConformanceError
+from runtime_py.json_errors import JSON_ERRORS
 from runtime_py.package_format.file_entry import FileEntry
 from runtime_py.package_format.golden import GoldenVectors
 from runtime_py.package_format.manifest import ABI, Bucket, Manifest

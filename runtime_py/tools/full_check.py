@@ -6,6 +6,7 @@ reaches a call that waits for one. So is code for another machine, by an emulato
 
 from __future__ import annotations
 
+import platform
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +15,10 @@ import msgspec
 from msgspec import Struct
 
 from runtime_py.device.gpu_selftest import Elsewhere, run_replay
-from runtime_py.device.preflight import check_runtime, this_machine
+from runtime_py.device.preflight import check_runtime, normal_architecture, this_machine
 from runtime_py.device.selection import Selection, select_variant
 from runtime_py.execute.logits import Logits
+from runtime_py.native.package_parser import PackagedNativeParser
 from runtime_py.package_format.certificates import add_certificate
 from runtime_py.package_format.golden import GoldenVectors
 from runtime_py.package_format.manifest import VULKAN, Certificate, Manifest, Parity
@@ -70,6 +72,8 @@ def check_fully(
     certified: bool = False,
     seconds: float = SECONDS,
     machine: Elsewhere | None = None,
+    *,
+    native: bool = False,
 ) -> FullCheck:
     """Check a package on this machine, or on another one that this one can run programs on.
 
@@ -82,6 +86,7 @@ def check_fully(
         certified: Whether to add a certificate to the package if everything passes.
         seconds: Time after which code on a GPU or on another machine counts as hung.
         machine: The other machine, which needs the name of a variant; None for this one.
+        native: Whether to run a native library of the package on this machine, and not a variant.
 
     Raises:
         ReferenceFileError: The reference file cannot be read, or is of another parser.
@@ -89,6 +94,8 @@ def check_fully(
     """
     package = open_package(path, verify=True)
     expected = read_checked(reference, package.manifest) if reference is not None else None
+    if native:
+        return _check_native(path, variant, repeats, expected, str(reference), goals, certified)
     architecture = this_machine().architecture
     if machine is not None:
         selection = Selection(package.variant(variant or ""), {}, f"runs on {machine.name}")
@@ -109,6 +116,29 @@ def check_fully(
         return checked
     certificate = certify(package.manifest, selection.variant, golden.parity, architecture, checked.parity, goals)
     add_certificate(path, golden.target, certificate, golden.parity)
+    return msgspec.structs.replace(checked, certificate=certificate)
+
+
+def _check_native(
+    path: str | Path,
+    target: str | None,
+    repeats: int,
+    expected: Reference | None,
+    where: str,
+    goals: ParityGoals | None,
+    certified: bool,
+) -> FullCheck:
+    with PackagedNativeParser.load(path, variant=target, on_long="truncate") as parser:
+        golden = check_parser(parser, repeats)
+        outcome = check_reference(parser, expected, where, goals) if expected is not None else None
+        library = parser.package.library(parser.variant.target)
+        manifest = parser.manifest
+    checked = FullCheck(golden) if outcome is None else FullCheck(golden, outcome[0], None, outcome[1])
+    if not certified or checked.exit_code:
+        return checked
+    architecture = normal_architecture(platform.machine())
+    certificate = certify(manifest, library, golden.parity, architecture, checked.parity, goals)
+    add_certificate(path, golden.target, certificate, golden.parity, native=True)
     return msgspec.structs.replace(checked, certificate=certificate)
 
 

@@ -1,18 +1,22 @@
 """Facts of a package, for people and for scripts, without running it."""
 
+import sys
 from pathlib import Path
 
 from msgspec import Struct
 
 from runtime_py.decode.tags import TagScheme
-from runtime_py.device.preflight import this_machine, why_not
+from runtime_py.device.preflight import missing_features, this_machine, why_not
 from runtime_py.device.selection import Selection, select_variant
 from runtime_py.errors import PackageError, UnsupportedTargetError
+from runtime_py.native.machine import choose_fitting
 from runtime_py.package_format.certificates import find_misfits, fitting_certificates, with_certificates
 from runtime_py.package_format.manifest import (
     MANIFEST_NAME,
     Bucket,
     Certificate,
+    Manifest,
+    NativeLibrary,
     Parity,
     Producer,
     Variant,
@@ -27,7 +31,8 @@ class PartSize(Struct, frozen=True):
     """Size of one part of a package.
 
     Attributes:
-        part: The part: ``manifest``, ``golden vectors``, ``golden decisions``, ``variant NAME`` or ``other``.
+        part: The part: ``manifest``, ``golden vectors``, ``golden decisions``, ``variant NAME``, ``native library
+            NAME`` or ``other``.
         bytes: Its size.
     """
 
@@ -77,6 +82,40 @@ class VariantFacts(Struct, frozen=True):
     misfits: list[str]
 
 
+class LibraryFacts(Struct, frozen=True):
+    """A native library.
+
+    Attributes:
+        target: Name of the target.
+        triple: LLVM triple of the target.
+        features: CPU features that the code needs.
+        bytes: Size of the file, weights and labels included.
+        memory: Bytes that an open parser works in.
+        weights: Bytes of the weights.
+        verified: Whether it was run and answered as PyTorch does.
+        unverified_reason: Why nobody has run it.
+        parity: Outcome of the replay that proves it.
+        runs_here: Whether this machine can run it.
+        why_not: Why it cannot; null where it can.
+        certificates: What was measured of just this library with these labels, on which machines.
+        misfits: Certificates that were made for something else, in words; they count for nothing.
+    """
+
+    target: str
+    triple: str
+    features: list[str]
+    bytes: int
+    memory: int
+    weights: int
+    verified: bool
+    unverified_reason: str | None
+    parity: Parity | None
+    runs_here: bool
+    why_not: str | None
+    certificates: list[Certificate]
+    misfits: list[str]
+
+
 class PackageFacts(Struct, frozen=True):
     """A package at a glance.
 
@@ -98,7 +137,8 @@ class PackageFacts(Struct, frozen=True):
         slot_labels: Names of the slots.
         buckets: Length buckets.
         variants: The variants.
-        choice: Which variant is taken on this machine and why; empty where none runs.
+        libraries: The native libraries.
+        choice: Which library or variant is taken on this machine and why; empty where none runs.
         parts: Sizes of its parts.
         total_bytes: Size of the package.
         golden_texts: Number of texts in the golden vectors.
@@ -126,6 +166,7 @@ class PackageFacts(Struct, frozen=True):
     slot_labels: list[str]
     buckets: list[Bucket]
     variants: list[VariantFacts]
+    libraries: list[LibraryFacts]
     choice: str
     parts: list[PartSize]
     total_bytes: int
@@ -147,6 +188,7 @@ def inspect_package(path: str | Path) -> PackageFacts:
     manifest = package.manifest
     parts = measure_parts(package)
     chosen = _chosen(package)
+    libraries = [_library_facts(package, library) for library in manifest.libraries]
     return PackageFacts(
         path=str(package.path),
         name=manifest.name,
@@ -165,7 +207,8 @@ def inspect_package(path: str | Path) -> PackageFacts:
         slot_labels=TagScheme(manifest.labels.tags).slots,
         buckets=manifest.buckets,
         variants=[_variant_facts(package, variant, chosen) for variant in manifest.variants],
-        choice=chosen.reason if chosen is not None else "",
+        libraries=libraries,
+        choice=_describe_choice(manifest, libraries, chosen),
         parts=parts,
         total_bytes=sum(part.bytes for part in parts),
         golden_texts=manifest.golden.texts,
@@ -186,6 +229,7 @@ def measure_parts(package: Package) -> list[PartSize]:
     for variant in manifest.variants:
         shared = owners.get(variant.path)
         owners[variant.path] = f"{shared}, {variant.target}" if shared else f"variant {variant.target}"
+    owners |= {library.path: f"native library {library.target}" for library in manifest.libraries}
     sizes = {"manifest": (package.path / MANIFEST_NAME).stat().st_size}
     for name, entry in manifest.files.items():
         owner = owners.get(name, "other")
@@ -223,7 +267,41 @@ def _variant_facts(package: Package, variant: Variant, chosen: Selection | None)
     )
 
 
-def is_verified(package: Package, variant: Variant) -> bool:
+def _library_facts(package: Package, library: NativeLibrary) -> LibraryFacts:
+    machine = this_machine()
+    reason = None
+    if not choose_fitting([library]):
+        reason = f"it is for {library.triple}, this machine is {machine.architecture} under {sys.platform}"
+    elif missing := missing_features(library.features, machine):
+        reason = f"this CPU lacks {', '.join(missing)}"
+    return LibraryFacts(
+        target=library.target,
+        triple=library.triple,
+        features=library.features,
+        bytes=package.manifest.files[library.path].bytes,
+        memory=library.memory,
+        weights=library.weights,
+        verified=is_verified(package, library),
+        unverified_reason=library.unverified_reason,
+        parity=library.parity,
+        runs_here=reason is None,
+        why_not=reason,
+        certificates=fitting_certificates(package.manifest, library),
+        misfits=find_misfits(package.manifest, library),
+    )
+
+
+def _describe_choice(manifest: Manifest, libraries: list[LibraryFacts], chosen: Selection | None) -> str:
+    """Return what `runtime_py.Parser.load` takes here."""
+    able = choose_fitting(
+        each for each in libraries if each.runs_here and each.parity is not None and each.parity.passed
+    )
+    if able and manifest.batch == 1:
+        return f"{able[0].target}: its native library, which needs no runtime"
+    return chosen.reason if chosen is not None else ""
+
+
+def is_verified(package: Package, variant: Variant | NativeLibrary) -> bool:
     """Return whether a variant is proved: by a certificate that fits, or in a package that knows none by its replay."""
     if variant.parity is not None and not variant.parity.passed:
         return False

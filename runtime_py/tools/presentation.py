@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runtime_py.tools.bench import BenchResult
     from runtime_py.tools.check import CheckResult
     from runtime_py.tools.full_check import FullCheck
-    from runtime_py.tools.inspect import PackageFacts, VariantFacts
+    from runtime_py.tools.inspect import LibraryFacts, PackageFacts, VariantFacts
     from runtime_py.trust.signatures import Signed
 
 
@@ -173,8 +173,25 @@ def inspect_tables(facts: "PackageFacts") -> list[Table]:
     return [
         Table(facts.path, ("fact", "value"), rows),
         Table("variants", ("target", "triple", "bytes", "verified", "runs here"), variants),
+        *_library_tables(facts),
         *_certificate_tables(facts),
     ]
+
+
+def _library_tables(facts: "PackageFacts") -> list[Table]:
+    rows: list[tuple[str, ...]] = [
+        (
+            library.target,
+            library.triple,
+            f"{library.bytes:,}",
+            f"{library.memory:,}",
+            _verified(library),
+            "yes" if library.runs_here else f"no: {library.why_not}",
+        )
+        for library in facts.libraries
+    ]
+    columns = ("target", "triple", "bytes", "memory", "verified", "runs here")
+    return [Table("native libraries", columns, rows)] if rows else []
 
 
 def signature_text(signed: "Signed") -> str:
@@ -216,7 +233,7 @@ def _quality(figures: dict[str, float]) -> str:
     return ", ".join(parts)
 
 
-def _verified(variant: "VariantFacts") -> str:
+def _verified(variant: "VariantFacts | LibraryFacts") -> str:
     if not variant.verified:
         return f"no: {variant.unverified_reason or 'it failed its check'}"
     return f"yes, in {variant.parity.emulator}" if variant.parity is not None and variant.parity.emulator else "yes"

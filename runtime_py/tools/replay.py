@@ -1,13 +1,14 @@
 """The program that shows what a variant answers on this machine, in an emulator, or as the self-test of a GPU.
 
     python -m runtime_py.tools.replay PACKAGE --target TARGET [--repeats 3] [--texts IN.npz] [--entries] [--out OUT.npz]
-    [--no-preflight]
+    [--no-preflight] [--native]
 
 It replays the golden vectors and writes the outcome to standard output as one JSON document (`Replay`), whether the
 answers are right or not. With ``--texts``, ``OUT.npz`` gets the answers to these texts as users get them; with
 ``--entries`` those of every entry to every text that it can hold, of these texts or else of the golden ones. The exit
 code is 0 when everything ran, and 3 with the reason on standard error when the package cannot be run.
 ``--no-preflight`` loads code also where something that it needs is missing, to see what becomes of it.
+``--native`` runs the native library for the target instead of the compiled module; it has no entries.
 """
 
 import argparse
@@ -25,11 +26,12 @@ from runtime_py.decode.labels import Labels
 from runtime_py.device.preflight import this_machine
 from runtime_py.errors import ParserError
 from runtime_py.execute.entry import EntryFunction
+from runtime_py.native.package_parser import PackagedNativeParser
 from runtime_py.package_format.golden import join_golden
 from runtime_py.package_format.manifest import Parity
 from runtime_py.parser import Parser
 from runtime_py.tools.answers import AnswerSheet, EntryAnswers, load_texts, save_answers
-from runtime_py.tools.check import check_parser
+from runtime_py.tools.check import AnyParser, check_parser
 from runtime_py.tools.comparison import Deviation
 
 CANNOT_RUN = 3
@@ -71,6 +73,7 @@ def main(arguments: Sequence[str]) -> int:
             options.entries,
             options.out,
             options.preflight,
+            options.native,
         )
     except ParserError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
@@ -95,7 +98,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         action="store_false",
         help="run code also where something is missing that it needs",
     )
+    parser.add_argument("--native", action="store_true", help="run the native library for the target")
     options = parser.parse_args(arguments)
+    if options.native and options.entries:
+        parser.error("--entries asks functions that a native library lacks")
     if (options.texts is not None or options.entries) != (options.out is not None):
         parser.error("--out goes together with --texts or --entries")
     return options
@@ -109,6 +115,7 @@ def run(
     entries: bool = False,
     out: Path | None = None,
     preflight: bool = True,
+    native: bool = False,
 ) -> Replay:
     """Replay the golden vectors of a package; the arguments are those of the command line.
 
@@ -119,7 +126,8 @@ def run(
     with warnings.catch_warnings():
         if not preflight:
             warnings.simplefilter("ignore")
-        parser = Parser.load(package, variant=target, on_long="truncate", strict=preflight, self_test=False)
+        kind: type[AnyParser] = PackagedNativeParser if native else Parser
+        parser = kind.load(package, variant=target, on_long="truncate", strict=preflight, self_test=False)
     loaded = time.perf_counter()
     with parser:
         result = check_parser(parser, repeats)
@@ -139,7 +147,7 @@ def run(
         )
 
 
-def collect(parser: Parser, texts: Sequence[bytes], whole: bool = True, entries: bool = True) -> AnswerSheet:
+def collect(parser: AnyParser, texts: Sequence[bytes], whole: bool = True, entries: bool = True) -> AnswerSheet:
     """Answer texts.
 
     Args:

@@ -1,8 +1,13 @@
 """Which keys have to have signed a package before its code is loaded. It imports nothing: most starts ask for none."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VARIABLE = "PQRNN_REQUIRE_SIGNATURE"
 
@@ -16,8 +21,12 @@ def required_keys(wanted: str | Path | Sequence[str | Path] | None = None) -> tu
     """
     if wanted is None:
         wanted = [each for each in os.environ.get(VARIABLE, "").split(os.pathsep) if each]
-    elif isinstance(wanted, str | Path):
+    elif isinstance(wanted, str | os.PathLike):
         wanted = [wanted]
+    if not wanted:
+        return ()
+    from pathlib import Path
+
     return tuple(Path(os.path.abspath(each)) for each in wanted)
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from runtime_py.bounded_files import JSON_ERRORS, read_bounded
+from runtime_py.bounded_files import read_bounded
 from runtime_py.errors import ValuesError
+from runtime_py.json_errors import JSON_ERRORS
 from runtime_py.values.readings import Kind
 
 if TYPE_CHECKING:

@@ -272,7 +272,7 @@ def test_what_is_no_such_folder_is_refused(folder: Path, tmp_path: Path) -> None
         Parser.load(copy, engine="gpu")  # type: ignore[call-overload]
     with pytest.raises(PackageError, match="a folder of native libraries"):
         Parser.load(copy, engine="iree")
-    with pytest.raises(PackageError, match=r"native\.json: cannot be read"):
+    with pytest.raises(PackageError, match="is no package"):
         Parser.load(tmp_path, engine="native")
     library = copy / document["variants"][0]["library"]
     library.write_bytes(library.read_bytes()[:-1] + b"?")

@@ -111,7 +111,7 @@ def test_a_parser_without_calibration_is_as_before(plain: Path) -> None:
 
 def test_a_library_of_the_first_interface_says_what_it_lacks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with NativeParser.load(folder) as parser:
-        monkeypatch.setattr(parser, "_abi", 0x10000)
+        monkeypatch.setattr(parser._library, "abi", 0x10000)
         with pytest.raises(PackageError, match=r"interface 1\.0 has no alternatives\. Build it again"):
             parser("a", alternatives=1)
 

@@ -8,7 +8,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.tiny_module import BUCKETS, FLAGS, INTENTS, TAGS, module_text, oracle
+from msgspec.structs import replace
+
+from benchmarks.tiny_module import BUCKETS, FLAGS, INTENTS, TAGS, module_text, oracle, write_package
 from compile.lowering.iree_compile import target_flags
 from compile.native.building import build_native
 from compile.native.toolchains import NativeCompiler, find_compiler
@@ -21,7 +23,9 @@ from runtime_py.decode.calibration import Calibration, RightModel, ScopeModel, S
 from runtime_py.decode.decoder import cut_text
 from runtime_py.decode.frame_weights import FrameWeights
 from runtime_py.decode.labels import Labels
-from runtime_py.native.manifest import LibraryFile, NativeManifest, NativeVariant, write_manifest
+from runtime_py.native.manifest import LibraryFile, NativeManifest, NativeVariant, read_manifest, write_manifest
+from runtime_py.package_format.manifest import NativeLibrary
+from runtime_py.package_format.package import new_package, open_package, seal
 from targets import registry
 
 # Frames and counts, so that the search has something to weigh; a name that C might take for something else.
@@ -132,4 +136,48 @@ def _build(folder: Path, sources: Sources, kernels: Path, chosen: NativeCompiler
     return folder
 
 
-__all__ = ["BUCKETS", "CALIBRATION", "LABELS", "NAME", "build_tiny", "build_web", "compiler", "expect", "write_tiny"]
+def build_package(destination: Path, scratch: Path, code: bytes, **changes: object) -> Path:
+    """Write a package as `pqrnn compile --native` does, with the tiny module and the tiny library for this machine.
+
+    Args:
+        destination: The package.
+        scratch: Folder for what is built.
+        code: The compiled module.
+        changes: Fields of the description of the library that are to be others.
+    """
+    folder = build_tiny(scratch / "library", scratch / "sources")
+    (built,) = read_manifest(folder).variants
+    write_package(scratch / "plain.pqrnn", code)
+    before = open_package(scratch / "plain.pqrnn")
+    library = NativeLibrary(
+        target="generic",
+        triple=built.triple,
+        features=[],
+        path="native/generic/libtiny_one.so",
+        prefix="tiny_one",
+        memory=0,
+        weights=0,
+        parity=None,
+        unverified_reason="a test",
+    )
+    with new_package(destination) as directory:
+        shutil.copytree(before.path, directory, dirs_exist_ok=True)
+        (directory / library.path).parent.mkdir(parents=True)
+        shutil.copyfile(folder / str(built.library), directory / library.path)
+        manifest = replace(before.manifest, labels=LABELS, libraries=[replace(library, **changes)])
+        seal(directory, manifest)
+    return destination
+
+
+__all__ = [
+    "BUCKETS",
+    "CALIBRATION",
+    "LABELS",
+    "NAME",
+    "build_package",
+    "build_tiny",
+    "build_web",
+    "compiler",
+    "expect",
+    "write_tiny",
+]

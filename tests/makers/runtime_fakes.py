@@ -8,7 +8,7 @@ import numpy as np
 
 from runtime_py.decode.labels import Labels
 from runtime_py.package_format.golden import GoldenVectors, join_golden, save_golden
-from runtime_py.package_format.manifest import Bucket, Golden, Manifest, Model, Parity, Producer, Variant
+from runtime_py.package_format.manifest import Bucket, Golden, Manifest, Model, NativeLibrary, Parity, Producer, Variant
 from runtime_py.package_format.manifest_codec import digest_manifest
 from runtime_py.package_format.package import seal
 
@@ -31,6 +31,21 @@ def fake_variant(target: str = "host", **changes: object) -> Variant:
         "unverified_reason": "not run",
     }
     return Variant(**(fields | changes))  # type: ignore[arg-type]
+
+
+def fake_library(target: str = "host", **changes: object) -> NativeLibrary:
+    """A library for x86-64 with AVX2 that has passed its check."""
+    fields: dict[str, object] = {
+        "target": target,
+        "triple": "x86_64-unknown-linux-gnu",
+        "features": ["avx2", "fma"],
+        "path": f"native/{target}/libfake.so",
+        "prefix": "fake",
+        "memory": 1000,
+        "weights": 2000,
+        "parity": fake_parity(True),
+    }
+    return NativeLibrary(**(fields | changes))  # type: ignore[arg-type]
 
 
 def fake_parity(passed: bool) -> Parity:
@@ -94,7 +109,7 @@ def write_fake(directory: Path, manifest: Manifest | None = None) -> Manifest:
     manifest = manifest or fake_manifest()
     (directory / "golden").mkdir(parents=True)
     save_golden(directory / "golden" / "golden.npz", fake_golden())
-    for variant in manifest.variants:
+    for variant in (*manifest.variants, *manifest.libraries):
         path = directory / variant.path
         path.parent.mkdir(parents=True)
         path.write_bytes(b"no code " * 100 + variant.target.encode())

@@ -51,10 +51,10 @@ PQRNN_EXPORT int32_t PQRNN_NATIVE(intents)(void) { return pqrnn_package.intent_c
 PQRNN_EXPORT int32_t PQRNN_NATIVE(tags)(void) { return pqrnn_package.tag_count; }
 
 PQRNN_EXPORT const char *PQRNN_NATIVE(intent_name)(int32_t intent) {
-  return intent >= 0 && intent < pqrnn_package.intent_count ? pqrnn_intents[intent] : NULL;
+  return intent >= 0 && intent < pqrnn_package.intent_count ? pqrnn_intent(&pqrnn_package, intent) : NULL;
 }
 
-PQRNN_EXPORT const char *PQRNN_NATIVE(tag_name)(int32_t tag) { return tag >= 0 && tag < pqrnn_package.tag_count ? pqrnn_tags[tag] : NULL; }
+PQRNN_EXPORT const char *PQRNN_NATIVE(tag_name)(int32_t tag) { return tag >= 0 && tag < pqrnn_package.tag_count ? pqrnn_tag(&pqrnn_package, tag) : NULL; }
 
 PQRNN_EXPORT const char *PQRNN_NATIVE(message)(int status) {
   switch (status) {
@@ -231,7 +231,7 @@ PQRNN_EXPORT int PQRNN_NATIVE(parse)(parser_type *parser, const char *text, size
   answer->slot_count = count;
   answer->read = (int32_t)size;
   answer->score = confidence.score;
-  answer->intent_name = pqrnn_intents[best];
+  answer->intent_name = pqrnn_intent(&pqrnn_package, best);
   answer->slots = parser->slots;
   if (answer->size >= offsetof(pqrnn_answer_t, in_scope)) {  // a host that was built with the header of version 1.0
     answer->intent_logits = outputs.intent;
@@ -273,7 +273,7 @@ static int32_t rank_intents(const parser_type *parser, pqrnn_ranked_t *ranked, i
     if (count < most) ++count;
   }
   for (int32_t at = 0; at < count; ++at) {
-    ranked[at].name = pqrnn_intents[ranked[at].intent];
+    ranked[at].name = pqrnn_intent(&pqrnn_package, ranked[at].intent);
     ranked[at].score = softmax(parser->intent, ranked[at].intent, calibration ? calibration->temperature : 1);
   }
   return count;

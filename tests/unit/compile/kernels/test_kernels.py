@@ -48,12 +48,20 @@ from compile.kernels.modules import (
     has_products,
     with_kernels,
 )
-from compile.kernels.packing import offset_sums, pack_table, pack_weights, unpack_weights
+from compile.kernels.packing import (
+    BLOCK_BITS,
+    ENTRY_BITS,
+    RANGE_BITS,
+    offset_sums,
+    pack_table,
+    pack_weights,
+    unpack_weights,
+)
 from compile.kernels.product_kernels import product_kernel
 from compile.kernels.tiling import choose_height, choose_shape, choose_tiling, runs
 from pqrnn.features import projection as projection_module
 from pqrnn.features.projection import Projection
-from pqrnn.features.unicode_table import BLOCK_BITS, load_unicode_table
+from pqrnn.features.unicode_table import load_unicode_table
 from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.int8 import ActivationRange, IntegerLinear, multiply
 from pqrnn.model.parser import ParserModel
@@ -323,16 +331,22 @@ def test_a_parser_with_kernels_answers_as_before(
 @pytest.mark.parametrize("version", PROJECTION_VERSIONS)
 def test_a_packed_table_says_the_same_of_every_code_point(version: int) -> None:
     reader = Projection(msgspec.structs.replace(CONFIG.projection, version=version)).reader
-    blocks, numbers, entries = pack_table(reader.stage1, reader.stage2)
-    assert blocks.nbytes + numbers.nbytes + entries.nbytes < (reader.stage1.nbytes + reader.stage2.nbytes) / 1.6
-    narrow = torch.uint8 if version == 1 else torch.int16
-    assert blocks.dtype == numbers.dtype == (torch.int8 if version == 1 else torch.int16)
-    code = torch.arange(0x110000)
-    index = blocks.view(narrow)[code >> BLOCK_BITS].long() * (1 << BLOCK_BITS) + code % (1 << BLOCK_BITS)
-    found = entries[numbers.view(narrow)[index].long()].numpy()
+    table = pack_table(reader.stage1, reader.stage2)
+    assert [part.dtype for part in table] == [torch.int8, torch.int16, torch.int16, torch.int32]
+    assert sum(part.nbytes for part in table) < (reader.stage1.nbytes + reader.stage2.nbytes) / 3.3
+    pages, ranges, blocks = (part.numpy().view(kind).astype(int) for part, kind in zip(table, "BHH", strict=False))
+    code = np.arange(0x110000)
+    number = pages[code >> RANGE_BITS + BLOCK_BITS + ENTRY_BITS]
+    number = ranges[(number << RANGE_BITS) + (code >> BLOCK_BITS + ENTRY_BITS) % (1 << RANGE_BITS)]
+    number = blocks[(number << BLOCK_BITS) + (code >> ENTRY_BITS) % (1 << BLOCK_BITS)]
+    found = table.entries.numpy()[(number << ENTRY_BITS) + code % (1 << ENTRY_BITS)]
     assert np.array_equal(found, load_unicode_table(version).entries())
-    with pytest.raises(ValueError, match="40000 different entries"):
-        pack_table(reader.stage1, torch.arange(40000, dtype=torch.int32)[:, None])
+    # ASCII is found in the first lines of each part.
+    assert blocks[: 128 >> ENTRY_BITS].max() < 128 >> ENTRY_BITS
+    assert ranges[: 128 >> ENTRY_BITS + BLOCK_BITS].max() < 128 >> ENTRY_BITS + BLOCK_BITS
+    with pytest.raises(ValueError, match="40001 different rows"):
+        entries = torch.arange(8704 * 128) // 4
+        pack_table(torch.arange(8704, dtype=torch.int32)[:, None], entries.clamp(max=40000)[:, None])
 
 
 def test_the_page_about_features_says_what_the_tables_hold() -> None:
@@ -343,7 +357,7 @@ def test_the_page_about_features_says_what_the_tables_hold() -> None:
         parts = (*pack_table(reader.stage1, reader.stage2), reader.folds)
         sizes.append(sum(part.nbytes for part in parts))
     assert f"takes {sizes[1] / 1000:.0f} kB (that of version 1: {sizes[0] / 1000:.0f} kB)" in page
-    assert f"{len(parts[2]):,} distinct entries and {len(reader.folds)} folds" in page
+    assert f"{len(np.unique(parts[3])):,} distinct entries and {len(reader.folds)} folds" in page
 
 
 def test_a_parser_without_a_family_gets_the_projection() -> None:

@@ -183,7 +183,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 def test_without_a_folder_it_is_compiled_without_a_cache_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from compile.pipeline import _find_cache
+    from compile.lowering.cache import find_cache
 
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
@@ -191,10 +191,10 @@ def test_without_a_folder_it_is_compiled_without_a_cache_and_said(monkeypatch: p
     for name in ("PQRNN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", no_home)
-    cache, problem = _find_cache()
+    cache, problem = find_cache()
     assert cache is None
     assert "$PQRNN_CACHE" in problem
     monkeypatch.setenv("PQRNN_CACHE", "/x")
-    cache, problem = _find_cache()
+    cache, problem = find_cache()
     assert cache is not None
     assert (cache.folder, problem) == (Path("/x"), "")

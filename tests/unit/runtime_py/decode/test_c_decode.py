@@ -39,7 +39,7 @@ int32_t slots(const uint8_t *text, const int32_t *tags, const int32_t *spans, in
   int32_t count = 0;
   for (int32_t word = 0; pqrnn_next_slot(&pqrnn_package, tags, spans, text, words, &word, &slot); ++count) {
     int32_t label = 0;
-    while (label == 0 || strcmp(pqrnn_label(pqrnn_tags[label]), slot.label) != 0) ++label;
+    while (label == 0 || strcmp(pqrnn_label(pqrnn_tag(&pqrnn_package, label)), slot.label) != 0) ++label;
     found[3 * count] = label, found[3 * count + 1] = slot.start, found[3 * count + 2] = slot.end;
   }
   return count;
@@ -52,7 +52,7 @@ int32_t decide(const float *intent, const float *logits, int32_t words, int32_t 
   pqrnn_end_t ends[1024];
   return pqrnn_ends(&package, words) > 1024 ? -1 : pqrnn_decide(&package, &outputs, words, ends, tags);
 }
-const char *tag(int32_t number) { return pqrnn_tags[number]; }
+const char *tag(int32_t number) { return pqrnn_tag(&pqrnn_package, number); }
 """
 
 # Bytes near the limits of UTF-8's table, where ill-formed sequences differ in length.

@@ -61,7 +61,7 @@ def test_anything_else_is_no_manifest(data: bytes) -> None:
     ("version", "match"),
     [
         ("2.0", "pip install --upgrade"),
-        ("1.8", "pip install --upgrade"),
+        ("1.9", "pip install --upgrade"),
         ("0.9", "Compile the package again"),
         ("1", "major.minor"),
         ("1.0.0", "major.minor"),
@@ -75,7 +75,7 @@ def test_other_format_versions_are_refused_with_what_to_do(document: dict[str, A
 
 def test_the_gate_takes_this_version_and_older_minors(monkeypatch: pytest.MonkeyPatch) -> None:
     check_schema(SCHEMA)
-    monkeypatch.setattr("runtime_py.package_format.manifest_codec.SCHEMA", "1.3")
+    monkeypatch.setattr("runtime_py.package_format.manifest_bytes.SCHEMA", "1.3")
     check_schema("1.2")
     with pytest.raises(SchemaError):
         check_schema("1.4")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,7 +12,7 @@ from makers.runtime_fakes import fake_golden, fake_manifest, write_fake
 
 from runtime_py.errors import DigestError, PackageError, SchemaError
 from runtime_py.package_format.golden import join_golden, load_golden, save_golden
-from runtime_py.package_format.manifest import MANIFEST_NAME
+from runtime_py.package_format.manifest_bytes import MANIFEST_NAME
 from runtime_py.package_format.package import collect_files, new_package, open_package, seal
 
 CODE = "variants/host/module.vmfb"
@@ -116,7 +117,7 @@ def test_what_is_no_file_is_not_opened(path: Path, make: Callable[[Path], None])
 def test_what_was_read_stays_when_the_file_is_written_over(
     path: Path, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime_py.package_format.package.LARGEST_READ", limit)
+    monkeypatch.setattr("runtime_py.package_format.listed_file.LARGEST_READ", limit)
     content = open_package(path).read_file(CODE)
     with (path / CODE).open("r+b") as stream:  # as `cp` does: the same file, cut to nothing first
         stream.truncate(0)
@@ -141,14 +142,14 @@ def test_a_file_that_is_cut_while_it_is_read_is_an_error(path: Path, monkeypatch
 
 @pytest.mark.parametrize("what", ["", "variants"])
 def test_a_folder_that_may_not_be_searched_is_named(path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    package, is_file = open_package(path), Path.is_file
+    package, stat = open_package(path), os.stat
 
-    def refuse(file: Path) -> bool:  # root may search everything
-        if file.is_relative_to(path / what):
+    def refuse(file: Any, **settings: Any) -> os.stat_result:  # root may search everything
+        if Path(file).is_relative_to(path / what):
             raise PermissionError(13, "Permission denied")
-        return is_file(file)
+        return stat(file, **settings)
 
-    monkeypatch.setattr(Path, "is_file", refuse)
+    monkeypatch.setattr(os, "stat", refuse)
     with pytest.raises(PackageError, match=r"cannot be read \(Permission denied\)"):
         package.read_file(CODE) if what else open_package(path)
 

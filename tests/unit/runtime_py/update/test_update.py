@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from makers.runtime_fakes import fake_manifest, fake_parity, write_fake
 
 from runtime_py.errors import PackageError, ParserError, SchemaError, SignatureError, UpdateError
-from runtime_py.package_format.manifest import MANIFEST_NAME
+from runtime_py.package_format.manifest_bytes import MANIFEST_NAME
 from runtime_py.package_format.package import open_package, seal
 from runtime_py.trust.keys import make_keys
 from runtime_py.trust.requirement import VARIABLE
