@@ -20,6 +20,7 @@ from pqrnn.distillation.subwords import WordTokens
 from pqrnn.distillation.teacher import TeacherModel
 from pqrnn.features.projection import Projection
 from pqrnn.features.segmentation import segment_texts
+from pqrnn.model.length_config import LengthConfig
 from pqrnn.model.network import Encoding, Network, WordTable
 from pqrnn.recipes.settings import TeacherConfig
 from runtime_py.package_format.manifest import Bucket, Tokenizer
@@ -55,9 +56,11 @@ class SubwordParser(Network):
         """Return an empty table of subwords."""
         return self.teacher.make_table()
 
-    def encode_words(self, table: WordTable, words: Tensor, mask: Tensor) -> Encoding:
+    def encode_words(
+        self, table: WordTable, words: Tensor, mask: Tensor, lengths: LengthConfig | None = None
+    ) -> Encoding:
         """Encode utterances given as rows of the table, as in training."""
-        return self.teacher.encode_words(table, words, mask)
+        return self.teacher.encode_words(table, words, mask, lengths)
 
     def parameters_count(self) -> int:
         """Return how many numbers the encoder and the heads have."""

@@ -14,6 +14,7 @@ from pqrnn.distillation.pretrained import load_encoder
 from pqrnn.distillation.romanization import romanise
 from pqrnn.distillation.subwords import WordTokens
 from pqrnn.features.projection import Projection
+from pqrnn.model.length_config import LengthConfig
 from pqrnn.model.network import Encoding, Network, WordTable
 from pqrnn.recipes.settings import ProjectionConfig, TeacherConfig
 
@@ -46,8 +47,12 @@ class TeacherModel(Network):
         """Return an empty table of subwords."""
         return WordTokens(self.tokenizer, romanise if self.config.romanise else None)
 
-    def encode_words(self, table: WordTable, words: Tensor, mask: Tensor) -> Encoding:
+    def encode_words(
+        self, table: WordTable, words: Tensor, mask: Tensor, lengths: LengthConfig | None = None
+    ) -> Encoding:
         """Encode utterances, int64[B, W] rows of the table."""
+        if lengths is not None:
+            raise ValueError(f"a length configuration ({lengths.describe()}) of a pre-trained encoder: there is none")
         counts = mask[..., 0].sum(1).long().tolist()
         rows = [row[:count] for row, count in zip(words.tolist(), counts, strict=True)]
         batch = cast(WordTokens, table).collate(rows, self.longest)

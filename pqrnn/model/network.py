@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor, nn
 
 from pqrnn.features.projection import Projection
+from pqrnn.model.length_config import LengthConfig
 
 
 class Encoding(NamedTuple):
@@ -52,14 +53,25 @@ class Network(nn.Module, ABC):
     def make_table(self) -> WordTable:
         """Return an empty table."""
 
+    @property
+    def adaptive_layers(self) -> int:
+        """Number of layers that a length configuration is about; 0 for a network that always reads all words."""
+        return 0
+
     @abstractmethod
-    def encode_words(self, table: WordTable, words: Tensor, mask: Tensor) -> Encoding:
+    def encode_words(
+        self, table: WordTable, words: Tensor, mask: Tensor, lengths: LengthConfig | None = None
+    ) -> Encoding:
         """Encode utterances given as rows of the table.
 
         Args:
             table: Table of `make_table`.
             words: Rows of the table, int64[B, W].
             mask: One where a word is, float32[B, W, 1].
+            lengths: How many words each layer passes on; None for all.
+
+        Raises:
+            ValueError: There is no such length configuration of this network.
         """
 
     def rate_scale(self, name: str) -> float:
