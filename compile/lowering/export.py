@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from compile.kernels.modules import KernelParser
+    from pqrnn.model.length_config import LengthConfig
     from pqrnn.model.parser import ParserModel
 
 
@@ -27,20 +28,22 @@ class TextEntry(nn.Module):
     All entries hold the same model, so they share its weights.
     """
 
-    def __init__(self, model: ParserModel | KernelParser, words: int) -> None:
+    def __init__(self, model: ParserModel | KernelParser, words: int, lengths: LengthConfig | None = None) -> None:
         """Wrap a model.
 
         Args:
             model: The parser, with its norms folded.
             words: Number of word rows of the results.
+            lengths: How many words each layer of a transformer passes on; None for all.
         """
         super().__init__()
         self.model = model
         self.words = words
+        self.lengths = () if lengths is None else (lengths,)
 
     def forward(self, text: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what `ParserModel.forward` does."""
-        intent, tags, spans, count = self.model(text, self.words)
+        intent, tags, spans, count = self.model(text, self.words, *self.lengths)
         return intent, tags, spans, count
 
 
