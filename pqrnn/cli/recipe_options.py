@@ -25,6 +25,7 @@ _PANELS = {
     "transfer": "Texts that the teachers answer",
     "distillation": "Labels against answers",
     "training": "Training",
+    "adaptive": "Parts for budgets of work",
     "quantization": "Quantization",
 }
 

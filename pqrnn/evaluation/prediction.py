@@ -16,6 +16,7 @@ from pqrnn.evaluation.metrics import Frame
 from pqrnn.features.projection import Projection
 from pqrnn.features.segmentation import group_texts, segment_texts
 from pqrnn.features.utf8 import pack_texts
+from pqrnn.model.length_config import LengthConfig
 from pqrnn.model.network import Network, WordTable
 from pqrnn.model.parser import ParserModel
 from pqrnn.recipes.settings import ProjectionConfig
@@ -96,17 +97,21 @@ def decide(decoder: Decoder, texts: Sequence[str | bytes], answers: Sequence[Pre
     ]
 
 
-def predict_encoded(model: Network, decoder: Decoder, dataset: EncodedDataset, table: WordTable) -> list[Frame]:
-    """Return the frames of a data set from words looked up.
+def predict_encoded(
+    model: Network, decoder: Decoder, dataset: EncodedDataset, table: WordTable, lengths: LengthConfig | None = None
+) -> list[Frame]:
+    """Return the frames of a data set from words looked up, by all of a network or by a part.
 
     The answers are those of `predict_texts`, and quicker: for the development split at every epoch.
     """
-    answers = compute_encoded_logits(model, dataset, table)
+    answers = compute_encoded_logits(model, dataset, table, lengths)
     return [frame_of_parse(parse) for parse in decide(decoder, [each.text for each in dataset.examples], answers)]
 
 
-def compute_encoded_logits(model: Network, dataset: EncodedDataset, table: WordTable) -> list[Prediction]:
-    """Return the outputs for the texts of a data set from words looked up."""
+def compute_encoded_logits(
+    model: Network, dataset: EncodedDataset, table: WordTable, lengths: LengthConfig | None = None
+) -> list[Prediction]:
+    """Return the outputs for the texts of a data set from words looked up, by all of a network or by a part."""
     utterances = dataset.utterances
     answers: dict[int, Prediction] = {}
     order = sorted(range(len(utterances)), key=lambda index: len(utterances[index].words))
@@ -114,7 +119,7 @@ def compute_encoded_logits(model: Network, dataset: EncodedDataset, table: WordT
         for first in range(0, len(order), _BATCH):
             indices = order[first : first + _BATCH]
             batch = collate([utterances[index] for index in indices])
-            encoding = model.encode_words(table, batch.words, batch.mask)
+            encoding = model.encode_words(table, batch.words, batch.mask, lengths)
             for row, index in enumerate(indices):
                 spans = np.array(dataset.spans[index], np.int32).reshape(-1, 2)
                 answers[index] = Prediction(
