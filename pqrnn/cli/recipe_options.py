@@ -27,6 +27,7 @@ _PANELS = {
     "training": "Training",
     "adaptive": "Parts for budgets of work",
     "quantization": "Quantization",
+    "search": "Search",
 }
 
 

@@ -7,6 +7,7 @@ so that neither the bucket that a text runs in nor the texts beside it change it
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import msgspec
@@ -63,6 +64,11 @@ def check_lengths(lengths: LengthConfig, layers: int) -> None:
     for layer in skipped:
         if kept[layer] != (kept[layer - 1] if layer else WHOLE):
             raise ValueError(f"layer {layer} is left out and drops words: {list(kept)}")
+
+
+def least_share(before: int, drop: float) -> int:
+    """Return the smallest percent of a text's words that may follow on another one, where a layer drops a share."""
+    return max(1, math.ceil(round(before * (1.0 - drop), 6)))
 
 
 def count_kept(words: int, share: int) -> int:

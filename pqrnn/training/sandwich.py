@@ -9,14 +9,13 @@ the whole network's distribution, as everywhere in distillation.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable
 
 from torch import Tensor
 
 from pqrnn.errors import TrainingError
-from pqrnn.model.length_config import WHOLE, LengthConfig, full_config
+from pqrnn.model.length_config import WHOLE, LengthConfig, full_config, least_share
 from pqrnn.model.losses import Totals, distillation_loss
 from pqrnn.model.network import Encoding, Network
 from pqrnn.recipes.settings import AdaptiveConfig, TrainingConfig
@@ -26,16 +25,11 @@ _TEMPERATURE = 1.0
 Encode = Callable[[LengthConfig], Encoding]
 
 
-def least_share(before: int, config: AdaptiveConfig) -> int:
-    """Return the smallest percent of a text's words that may follow on another one."""
-    return max(1, math.ceil(round(before * (1.0 - config.length_drop), 6)))
-
-
 def smallest_lengths(layers: int, config: AdaptiveConfig) -> LengthConfig:
     """Return the part whose every layer drops as many words as it may; no layer is left out."""
     shares = [WHOLE]
     for _ in range(layers):
-        shares.append(least_share(shares[-1], config))
+        shares.append(least_share(shares[-1], config.length_drop))
     return LengthConfig(tuple(shares[1:]))
 
 
@@ -55,7 +49,7 @@ def sample_lengths(layers: int, config: AdaptiveConfig, rng: random.Random) -> L
     shares, before = [], WHOLE
     for layer in range(layers):
         if layer not in skipped:
-            before = rng.randint(least_share(before, config), before)
+            before = rng.randint(least_share(before, config.length_drop), before)
         shares.append(before)
     return LengthConfig(tuple(shares), tuple(skipped))
 
