@@ -23,6 +23,7 @@ class CompileOptions:
         kernels: Whether targets that have the instructions get this project's own kernels (`compile.kernels`).
         batch: Number of texts in a call of the second entry that every bucket gets, for servers
             (`Parser.parse_batch`); 1 for no second entry.
+        budgets: Whether parts of a transformer that `pqrnn budget` found get functions of their own.
         timeout: Seconds that one run of the compiler may take.
 
     Raises:
@@ -35,6 +36,7 @@ class CompileOptions:
     cache: bool = True
     kernels: bool = True
     batch: int = 1
+    budgets: bool = True
     timeout: float = DEFAULT_TIMEOUT
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from pqrnn.model.length_config import FEWEST, WHOLE, count_kept
@@ -30,6 +30,14 @@ class Selection(NamedTuple):
     indices: Tensor
     ranks: Tensor
     mask: Tensor
+
+
+class Significance(nn.Module):
+    """`measure_significance` as a module without weights, whose outputs a hook can see."""
+
+    def forward(self, attention: Tensor, mask: Tensor) -> Tensor:
+        """Return how much attention each word receives."""
+        return measure_significance(attention, mask)
 
 
 def measure_significance(attention: Tensor, mask: Tensor) -> Tensor:

@@ -190,7 +190,7 @@ class AdaptiveConfig(Settings, frozen=True, kw_only=True):
         bool,
         option(
             "Also train the parts of a transformer that drop words and layers, so that one parser serves any budget of "
-            "work (`pqrnn budgets`).",
+            "work (`pqrnn budget`).",
             "--adaptive",
         ),
     ] = False

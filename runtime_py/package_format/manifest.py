@@ -1,4 +1,4 @@
-"""The manifest of a package, schema 1.7: what a reader has to know before it loads code.
+"""The manifest of a package, schema 1.8: what a reader has to know before it loads code.
 
 A package is a directory ``NAME.pqrnn`` with ``manifest.json``, one compiled module per variant and the golden
 vectors. The format version (``schema``) is apart from the version of the project: another major version is refused, a
@@ -15,7 +15,7 @@ from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.labels import Count, Labels, Name
 from runtime_py.package_format.file_entry import END, FileEntry, Sha256
 
-SCHEMA = "1.7"
+SCHEMA = "1.8"
 ABI = 1
 MANIFEST_NAME = "manifest.json"
 SIGNATURES = "signatures"  # folder of the detached signatures of a package
@@ -30,6 +30,7 @@ MOST_WORDS, MOST_BYTES = 16_384, 1 << 20  # of a length bucket
 MOST_BATCH = 1024
 MOST_INPUT = 16 << 20  # bytes of the inputs of all functions together, which are allocated when a package is loaded
 _MOST_BUCKETS, _MOST_VARIANTS, _MOST_FILES, _MOST_FLAGS = 64, 1024, 16_384, 1024
+_MOST_BUDGETS = 32
 _LARGEST_ID = (1 << 31) - 1
 
 Text = Annotated[str, Meta(max_length=1 << 16)]
@@ -122,6 +123,10 @@ class Bucket(Struct, frozen=True, forbid_unknown_fields=True):
         """Name of the function for several texts at once, in packages that have them."""
         return f"{self.entry}_batch"
 
+    def of_part(self, name: str) -> "Bucket":
+        """Return the bucket with the function that a part of the network serves it by."""
+        return Bucket(self.words, self.bytes, f"{self.entry}_{name}")
+
 
 class Golden(Struct, frozen=True, forbid_unknown_fields=True):
     """The self-test vectors, and how far a logit may be from them on any device; integers have to be equal.
@@ -143,6 +148,31 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True):
     tolerance: Annotated[float, Meta(gt=0)]
     basis: Text = ""
     decisions: Name | None = None
+
+
+class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One part of the network, which answers with less work by functions of its own (schema 1.8).
+
+    The function of a bucket is ``<entry>_<name>``, for several texts ``<entry>_<name>_batch``; those of the whole
+    network are the buckets' own. All share the weights of one module.
+
+    Attributes:
+        name: Name of the part.
+        macs: Multiplications of the matrix products for a text, as a mean over the training texts in their buckets.
+        share: The same as a share of the whole network's.
+        exact_match: Exact match on the development split, as a fraction of 1.
+        kept: Percent of a text's words that each layer passes on.
+        skipped: Layers that are left out, counted from 0.
+        golden: Its self-test vectors; null for the whole network, whose are those of the manifest.
+    """
+
+    name: Annotated[str, Meta(max_length=64, pattern=rf"^[a-z][a-z0-9_]*{END}")]
+    macs: Annotated[int, Meta(ge=1, le=1 << 60)]
+    share: Annotated[float, Meta(gt=0.0, le=1.0)]
+    exact_match: Annotated[float, Meta(ge=0.0, le=1.0)]
+    kept: Annotated[list[Annotated[int, Meta(ge=1, le=100)]], Meta(max_length=64)]
+    skipped: Annotated[list[Annotated[int, Meta(ge=0, le=63)]], Meta(max_length=64)] = []
+    golden: Golden | None = None
 
 
 class Parity(Struct, frozen=True, forbid_unknown_fields=True):
@@ -318,6 +348,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             on subwords.
         calibration: What turns logits into probabilities; null where none was fitted, as before schema 1.7: a score is
             then the softmax probability of the intent.
+        budgets: Parts of the network with functions of their own, by rising cost, the whole network last; empty where
+            there is only that, as before schema 1.8.
     """
 
     schema: str = SCHEMA
@@ -335,6 +367,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     batch: Annotated[int, Meta(ge=1, le=MOST_BATCH)] = 1
     tokenizer: Tokenizer | None = None
     calibration: Calibration | None = None
+    budgets: Annotated[list[Budget], Meta(max_length=_MOST_BUDGETS)] = []
 
 
 def json_schema() -> dict[str, Any]:

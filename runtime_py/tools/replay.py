@@ -1,7 +1,7 @@
 """The program that shows what a variant answers on this machine, in an emulator, or as the self-test of a GPU.
 
     python -m runtime_py.tools.replay PACKAGE --target TARGET [--repeats 3] [--texts IN.npz] [--entries] [--out OUT.npz]
-    [--no-preflight]
+    [--budget NAME] [--no-preflight]
 
 It replays the golden vectors and writes the outcome to standard output as one JSON document (`Replay`), whether the
 answers are right or not. With ``--texts``, ``OUT.npz`` gets the answers to these texts as users get them; with
@@ -71,6 +71,7 @@ def main(arguments: Sequence[str]) -> int:
             options.entries,
             options.out,
             options.preflight,
+            options.budget,
         )
     except ParserError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
@@ -89,6 +90,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--texts", type=Path, help="an archive with texts to answer as well")
     parser.add_argument("--entries", action="store_true", help="also answer with every entry by itself")
     parser.add_argument("--out", type=Path, help="where the answers go")
+    parser.add_argument("--budget", help="the part of the network that answers, by name")
     parser.add_argument(
         "--no-preflight",
         dest="preflight",
@@ -109,6 +111,7 @@ def run(
     entries: bool = False,
     out: Path | None = None,
     preflight: bool = True,
+    budget: str | None = None,
 ) -> Replay:
     """Replay the golden vectors of a package; the arguments are those of the command line.
 
@@ -119,7 +122,9 @@ def run(
     with warnings.catch_warnings():
         if not preflight:
             warnings.simplefilter("ignore")
-        parser = Parser.load(package, variant=target, on_long="truncate", strict=preflight, self_test=False)
+        parser = Parser.load(
+            package, variant=target, on_long="truncate", strict=preflight, self_test=False, budget=budget
+        )
     loaded = time.perf_counter()
     with parser:
         result = check_parser(parser, repeats)

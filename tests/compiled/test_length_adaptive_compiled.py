@@ -1,60 +1,140 @@
-"""Transformers that drop words, compiled for a processor: they choose the words that PyTorch chooses."""
+"""Transformers that drop words, compiled: one package with a part for each budget, which answer as PyTorch does."""
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from makers.small import compile_for, cpu_flags
+from makers.small import LABELS, TEXTS
 from makers.trained import pretend_trained
 
-from compile.lowering.export import TextEntry, trace
-from compile.lowering.import_mlir import import_programs
-from pqrnn.features.utf8 import pack_texts
-from pqrnn.model.length_config import LengthConfig
+from compile.lowering.buckets import make_buckets
+from compile.options import CompileOptions
+from compile.pipeline import CompileOutcome, compile_checkpoint
+from pqrnn.checkpoint import Facts, load_checkpoint, save_checkpoint
+from pqrnn.evaluation.prediction import compute_logits
+from pqrnn.model.budget import Budget
+from pqrnn.model.length_config import LengthConfig, full_config
+from pqrnn.model.macs import count_macs
 from pqrnn.model.parser import ParserModel
 from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TransformerConfig
-from runtime_py.execute.session import Session
-from runtime_py.package_format.manifest import Bucket
+from runtime_py import Parser
+from runtime_py.errors import BudgetMissingError
+from runtime_py.tools.check import check_parser
 
 CONFIG = ModelConfig(
     network="transformer",
-    projection=ProjectionConfig(word_features=64, ngram_features=64),
-    bottleneck=16,
-    layers=3,
+    projection=ProjectionConfig(word_features=256, ngram_features=256),
+    bottleneck=64,
+    layers=2,
     transformer=TransformerConfig(width=16, heads=2, ffn=24, reach=4),
 )
-LENGTHS = LengthConfig((60, 60, 30), (1,))
-BUCKET = Bucket(words=16, bytes=96, entry="parse_16")
-TEXTS = [
-    b"",
-    b"stop",
-    b"wake me at seven",
-    b"play some jazz in the kitchen please, and then turn the lights off",
-    "मुझे सात बजे जगाना".encode(),
-    "ปลุกฉันตอนเจ็ดโมง".encode(),
-]
+BUCKETS = make_buckets([(16, 120)])
+PARTS = (LengthConfig((60, 60), (1,)), LengthConfig((60, 30)))
+LENGTHS = [(4, 16, 10), (9, 44, 20)]
 
 
 @pytest.fixture(scope="module")
-def model() -> ParserModel:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
     torch.manual_seed(0)
-    return pretend_trained(ParserModel(CONFIG, 4, 5)).folded()
+    model = pretend_trained(ParserModel(CONFIG, len(LABELS.intents), len(LABELS.tags)))
+    with torch.no_grad():
+        for head in (model.intent, model.tags):
+            head.weight.mul_(5.0)
+    budgets = [
+        Budget(lengths=lengths, macs=1 + number, share=0.3 + 0.3 * number, exact_match=0.5 + 0.1 * number, utterances=9)
+        for number, lengths in enumerate((*PARTS, full_config(2)))
+    ]
+    facts = Facts(
+        config=CONFIG,
+        labels=LABELS,
+        data={},
+        revision="abc",
+        training={},
+        metrics={"dev": {}},
+        lengths=LENGTHS,
+        golden_texts=TEXTS,
+        budgets=budgets,
+    )
+    save_checkpoint(folder, model, facts)
+    return folder
 
 
-def test_one_configuration_lowers_and_answers_as_pytorch(model: ParserModel, tmp_path: Path) -> None:
-    example = (torch.zeros((1, BUCKET.bytes // 4), dtype=torch.int32),)
-    program = trace(TextEntry(model, BUCKET.words, LENGTHS).eval(), example, BUCKET.entry, "16 words")
-    code = compile_for(import_programs({BUCKET.entry: program}, tmp_path / "module.mlirbc"), *cpu_flags("host"))
-    entry = Session(code, [BUCKET], 4, 5).entries[0]
-    for text in TEXTS:
-        found = entry.run(text)
-        with torch.inference_mode():
-            wanted = model(pack_texts([text], BUCKET.bytes), BUCKET.words, LENGTHS)
-            whole = model(pack_texts([text], BUCKET.bytes), BUCKET.words)
-        assert found.count == int(wanted.word_count[0])
-        np.testing.assert_allclose(found.intent, wanted.intent[0].numpy(), rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose(found.tags, wanted.tags[0, : found.count].numpy(), rtol=1e-4, atol=1e-4)
-        assert (found.count > 0) == (float((wanted.intent - whole.intent).abs().max()) > 1e-3)
+@pytest.fixture(scope="module")
+def outcome(run: Path, tmp_path_factory: pytest.TempPathFactory) -> CompileOutcome:
+    out = tmp_path_factory.mktemp("packages") / "small.pqrnn"
+    return compile_checkpoint(run, out, ["host"], CompileOptions(buckets=BUCKETS))
+
+
+def test_the_manifest_states_what_each_part_costs(outcome: CompileOutcome) -> None:
+    budgets = outcome.manifest.budgets
+    sizes = len(LABELS.intents), len(LABELS.tags)
+    for budget, lengths in zip(budgets, (*PARTS, None), strict=True):
+        assert budget.macs == count_macs(CONFIG, *sizes, BUCKETS[0].words, lengths)
+        assert budget.share == pytest.approx(budget.macs / budgets[-1].macs, abs=1e-4)
+    assert [(budget.kept, budget.skipped) for budget in budgets[:2]] == [([60, 60], [1]), ([60, 30], [])]
+    assert budgets[-1].name == "whole" and budgets[0].name == f"part{round(1000 * budgets[0].macs / budgets[-1].macs)}"
+
+
+def test_weights_are_in_the_module_once(outcome: CompileOutcome) -> None:
+    model = ParserModel(CONFIG, len(LABELS.intents), len(LABELS.tags))
+    weights = 4 * sum(parameter.numel() for parameter in model.parameters())
+    tables = sum(table.numel() * table.element_size() for table in model.buffers())
+    assert tables < 1.5 * weights  # so that a second copy of the weights would show
+    assert outcome.statistics["host"].constant_bytes < weights + tables
+
+
+def test_every_budget_answers_as_pytorch_and_passes_its_own_vectors(run: Path, outcome: CompileOutcome) -> None:
+    model = load_checkpoint(run).model
+    texts = [*TEXTS, "", "stop", "wake me up tomorrow at seven thirty and play some jazz"]
+    logits: list[np.ndarray] = []
+    for number, lengths in enumerate((*PARTS, None)):
+        name = outcome.manifest.budgets[number].name
+        with Parser.load(outcome.package, budget=name) as parser:
+            assert parser.budget is not None and parser.budget.name == name
+            assert check_parser(parser).passed
+            found = [parser.logits(text) for text in texts]
+        for mine, its in zip(found, compute_logits(model, texts, lengths), strict=True):
+            np.testing.assert_allclose(mine.intent, its.intent, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(mine.tags, its.tags, rtol=1e-4, atol=1e-4)
+        logits.append(np.concatenate([each.intent for each in found]))
+    for first in range(3):
+        for second in range(first):
+            assert np.abs(logits[first] - logits[second]).max() > 1e-2
+
+
+def test_a_budget_may_be_chosen_for_each_call(outcome: CompileOutcome) -> None:
+    small, middle, whole = outcome.manifest.budgets
+    text = "wake me up tomorrow at seven thirty and play some jazz"
+    with Parser.load(outcome.package) as parser, Parser.load(outcome.package, budget=small.share) as cheap:
+        assert parser.budgets == [small, middle, whole]
+        np.testing.assert_array_equal(cheap.logits(text).intent, parser.logits(text, budget=small.name).intent)
+        np.testing.assert_array_equal(parser.logits(text).intent, parser.logits(text, budget=1.0).intent)
+        for budget, name in ((middle.macs, middle.name), (middle.share, middle.name), (whole.macs - 1, middle.name)):
+            np.testing.assert_array_equal(
+                parser.logits(text, budget=budget).intent, parser.logits(text, budget=name).intent
+            )
+        assert parser(text, budget=small.name) == cheap(text) == cheap.parse_batch([text])[0]
+        assert parser.parse_batch([text], budget=middle.name) == [parser(text, budget=middle.name)]
+        assert cheap.logits(text, budget="whole").intent.tolist() == parser.logits(text).intent.tolist()
+        again = pickle.loads(pickle.dumps(cheap))
+        assert again.budget == small
+        again.close()
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"), [(0.01, "no part costs at most 1%"), (5, "5 MACs"), ("big", "no budget 'big'")]
+)
+def test_what_no_part_can_do_is_refused_before_code_is_loaded(
+    outcome: CompileOutcome, budget: float | str, said: str
+) -> None:
+    with pytest.raises(BudgetMissingError, match=f"{said}.*it has: part"):
+        Parser.load(outcome.package, budget=budget)
+    with Parser.load(outcome.package) as parser, pytest.raises(BudgetMissingError, match=said):
+        parser("stop", budget=budget)
+    with pytest.raises(ValueError, match="expected a share"):
+        Parser.load(outcome.package, budget=-1)

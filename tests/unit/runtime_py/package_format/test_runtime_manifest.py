@@ -61,7 +61,7 @@ def test_anything_else_is_no_manifest(data: bytes) -> None:
     ("version", "match"),
     [
         ("2.0", "pip install --upgrade"),
-        ("1.8", "pip install --upgrade"),
+        ("1.9", "pip install --upgrade"),
         ("0.9", "Compile the package again"),
         ("1", "major.minor"),
         ("1.0.0", "major.minor"),
