@@ -13,6 +13,14 @@ BudgetChoice = float | str
 """A share of the whole network's MACs up to 1, more than 1 as a number of MACs, or the name of a budget."""
 
 
+def read_budget(text: str) -> BudgetChoice:
+    """Return what a person wrote: a number where it is one, else a name."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def choose_budget(budgets: Sequence[Budget], wanted: BudgetChoice, where: str = "the package") -> Budget:
     """Return the most accurate part that costs at most so much; of equals the cheapest.
 

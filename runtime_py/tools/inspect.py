@@ -12,6 +12,7 @@ from runtime_py.package_format.certificates import find_misfits, fitting_certifi
 from runtime_py.package_format.manifest import (
     MANIFEST_NAME,
     Bucket,
+    Budget,
     Certificate,
     Parity,
     Producer,
@@ -107,6 +108,7 @@ class PackageFacts(Struct, frozen=True):
         damaged: Files that are missing or not what the manifest says, with the reason.
         unlisted: Files that the manifest does not list.
         signatures: Who signed it; verified where the key is one of $PQRNN_REQUIRE_SIGNATURE.
+        budgets: Parts of the network that serve budgets, the whole one last; empty where there is only that.
     """
 
     path: str
@@ -135,6 +137,7 @@ class PackageFacts(Struct, frozen=True):
     damaged: list[str]
     unlisted: list[str]
     signatures: list[Signed]
+    budgets: list[Budget] = []
 
 
 def inspect_package(path: str | Path) -> PackageFacts:
@@ -174,6 +177,7 @@ def inspect_package(path: str | Path) -> PackageFacts:
         damaged=_damaged(package),
         unlisted=find_unlisted(package),
         signatures=describe_signatures(package, required_keys()),
+        budgets=manifest.budgets,
     )
 
 
@@ -183,6 +187,11 @@ def measure_parts(package: Package) -> list[PartSize]:
     owners = {manifest.golden.path: "golden vectors"}
     if manifest.golden.decisions is not None:
         owners[manifest.golden.decisions] = "golden decisions"
+    for part in (budget.golden for budget in manifest.budgets):
+        if part is not None:
+            owners[part.path] = "golden vectors"
+            if part.decisions is not None:
+                owners[part.decisions] = "golden decisions"
     for variant in manifest.variants:
         shared = owners.get(variant.path)
         owners[variant.path] = f"{shared}, {variant.target}" if shared else f"variant {variant.target}"

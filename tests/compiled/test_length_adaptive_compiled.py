@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import pytest
 import torch
 from makers.small import LABELS, TEXTS
 from makers.trained import pretend_trained
+from typer.testing import CliRunner
 
 from compile.lowering.buckets import make_buckets
 from compile.options import CompileOptions
 from compile.pipeline import CompileOutcome, compile_checkpoint
 from pqrnn.checkpoint import Facts, load_checkpoint, save_checkpoint
+from pqrnn.cli.running import app
 from pqrnn.evaluation.prediction import compute_logits
 from pqrnn.model.budget import Budget
 from pqrnn.model.length_config import LengthConfig, full_config
@@ -22,8 +25,11 @@ from pqrnn.model.macs import count_macs
 from pqrnn.model.parser import ParserModel
 from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TransformerConfig
 from runtime_py import Parser
+from runtime_py.cli import main
 from runtime_py.errors import BudgetMissingError
 from runtime_py.tools.check import check_parser
+from runtime_py.tools.inspect import inspect_package
+from runtime_py.tools.presentation import inspect_tables
 
 CONFIG = ModelConfig(
     network="transformer",
@@ -138,3 +144,22 @@ def test_what_no_part_can_do_is_refused_before_code_is_loaded(
         parser("stop", budget=budget)
     with pytest.raises(ValueError, match="expected a share"):
         Parser.load(outcome.package, budget=-1)
+
+
+def test_both_command_lines_take_a_budget_and_show_what_there_is(
+    outcome: CompileOutcome, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, small = "wake me up tomorrow at seven thirty and play some jazz", outcome.manifest.budgets[0]
+    with Parser.load(outcome.package, budget=small.name) as parser:
+        wanted = parser(text)
+    for budget in (small.name, str(small.share), str(small.macs)):
+        result = CliRunner().invoke(app, ["parse", str(outcome.package), text, "--json", "--budget", budget])
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.output)["score"] == pytest.approx(wanted.score)
+        assert main(["parse", str(outcome.package), text, "--json", "--budget", budget]) == 0
+        assert json.loads(capsys.readouterr().out)["score"] == pytest.approx(wanted.score)
+    facts = inspect_package(outcome.package)
+    assert facts.budgets == outcome.manifest.budgets
+    assert "other" not in {part.part for part in facts.parts}
+    shown = [value for table in inspect_tables(facts) for name, value, *_ in table.rows if name == "budgets"]
+    assert len(shown) == 1 and small.name in shown[0] and "exact match 50.0%" in shown[0]
