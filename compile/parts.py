@@ -11,6 +11,7 @@ from runtime_py.package_format.manifest import Bucket, Budget, Golden
 if TYPE_CHECKING:
     from pqrnn.checkpoint import Facts
     from pqrnn.model.length_config import LengthConfig
+    from pqrnn.model.network import Network
 
 WHOLE = "whole"
 
@@ -44,20 +45,21 @@ class Part(NamedTuple):
         )
 
 
-def choose_parts(facts: Facts[Any], buckets: Sequence[Bucket]) -> dict[str, Part]:
+def choose_parts(network: Network, facts: Facts[Any], buckets: Sequence[Bucket]) -> dict[str, Part]:
     """Return the parts of a checkpoint's budgets that are worth functions of their own, by name and rising cost.
 
     The whole network is the last one; nothing is returned where there is no other. A part that costs no less than a
     better one does in these buckets is left out. A name is the share of the whole network's MACs in thousandths.
 
     Args:
+        network: The network.
         facts: Those of the checkpoint.
         buckets: Length buckets of the package.
     """
     if not facts.budgets:
         return {}
-    sizes, rows = (len(facts.labels.intents), len(facts.labels.tags)), _rows_of_texts(facts.lengths, buckets)
-    costs = [round(mean_macs(facts.config, *sizes, rows.items(), each.lengths)) for each in facts.budgets]
+    rows = _rows_of_texts(facts.lengths, buckets)
+    costs = [round(mean_macs(network.count_macs, rows.items(), each.lengths)) for each in facts.budgets]
     whole = max(costs)
     found: dict[str, Part] = {}
     best = -1.0

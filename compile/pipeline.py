@@ -225,7 +225,7 @@ class _Compilation:
             buckets = self._choose_buckets(checkpoint, model, plans)
         exports = len({form_of(plan) for plan in plans})
         self.report.expect((len(buckets) + 1) * exports - 2)  # one of each is expected already
-        parts = choose_parts(checkpoint.facts, buckets) if self.options.budgets else {}
+        parts = choose_parts(model, checkpoint.facts, buckets) if self.options.budgets else {}
         return Prepared(checkpoint, weights, model, buckets, plans, failures, identify(source, weights), parts)
 
     def _prepare_subwords(self, source: Path, plans: list[Plan], failures: dict[str, CompileError]) -> Prepared:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,11 +15,12 @@ from pqrnn.recipes.budget_settings import BudgetRecipe
 from pqrnn.recipes.recipes import settings_in
 
 if TYPE_CHECKING:
-    from pqrnn.checkpoint import Checkpoint
+    from pqrnn.checkpoint import Facts
     from pqrnn.data.examples import Example
     from pqrnn.evaluation.budget_search import Space
     from pqrnn.model.budget import Budget
     from pqrnn.model.length_config import LengthConfig
+    from pqrnn.model.network import Network
 
 
 def budget(
@@ -55,31 +56,36 @@ def budget(
         DataError: There are no such data, or a file is wrong.
         BudgetError: The network has no parts, or `run` is a parser of the zoo and there is no `out`.
     """
-    from pqrnn.checkpoint import load_checkpoint, save_checkpoint, save_facts
+    from pqrnn.checkpoint import save_checkpoint, save_facts
     from pqrnn.data.training_data import load_training_data
+    from pqrnn.distillation.loading import load_teacher
     from pqrnn.zoo.shelf import ENTRY
 
     recipe, run = recipe or BudgetRecipe(), Path(run)
     if out is None and (run / ENTRY).is_file():
         raise BudgetError(f"{run}: a parser of the zoo, which stays as it is: name a folder for a copy with --out")
-    checkpoint = load_checkpoint(run)
-    if not checkpoint.model.adaptive_layers:
+    network, known = load_teacher(run)
+    if not network.adaptive_layers:
         raise BudgetError(
-            f"{run}: a {checkpoint.facts.config.network.upper()}, which reads every word in every layer, so it has one "
-            "budget: train one with --network transformer --adaptive"
+            f"{run}: its network reads every word in every layer, so it has one budget: train one with --network "
+            "transformer --adaptive, or fine-tune an encoder of BERT's family with --adaptive"
         )
     examples = load_training_data(data, dev=dev, lang=lang, dev_share=dev_share).development
-    found = _find(checkpoint, examples, recipe, on_generation)
-    facts = msgspec.structs.replace(checkpoint.facts, budgets=found)
+    found = _find(network, known, examples, recipe, on_generation)
+    facts = msgspec.structs.replace(known, budgets=found)
     if out is None:
         save_facts(run, facts)
     else:
-        save_checkpoint(Path(out), checkpoint.model, facts)
+        save_checkpoint(Path(out), network, facts)
     return found
 
 
 def _find(
-    checkpoint: Checkpoint, examples: Sequence[Example], recipe: BudgetRecipe, on_generation: Callable[[int, int], None]
+    model: Network,
+    facts: Facts[Any],
+    examples: Sequence[Example],
+    recipe: BudgetRecipe,
+    on_generation: Callable[[int, int], None],
 ) -> list[Budget]:
     import torch
 
@@ -93,15 +99,15 @@ def _find(
     from pqrnn.model.macs import mean_macs
     from pqrnn.seeding import make_random
 
-    model, facts = checkpoint.model, checkpoint.facts
     labels, table = facts.labels, model.make_table()
     with torch.inference_mode():
         dataset = encode_examples(examples, table, labels.intents, labels.tags)
     gold, decoder = [frame_of_example(example) for example in dataset.examples], labels.decoder()
     counts: dict[int, int] = {}
     for utterance in dataset.utterances:
-        counts[len(utterance.words)] = counts.get(len(utterance.words), 0) + 1
-    cost = partial(mean_macs, facts.config, len(labels.intents), len(labels.tags), list(counts.items()))
+        units = model.count_units(table, utterance.words)
+        counts[units] = counts.get(units, 0) + 1
+    cost = partial(mean_macs, model.count_macs, list(counts.items()))
     measured: dict[Hashable, float] = {}
 
     def quality(lengths: LengthConfig) -> float:
@@ -114,7 +120,7 @@ def _find(
 
     config = recipe.search
     front = search_front(
-        _space(checkpoint, recipe), cost, quality, config, make_random(config.seed, "budgets", 0), on_generation
+        _space(model, facts, recipe), cost, quality, config, make_random(config.seed, "budgets", 0), on_generation
     )
     whole = full_config(model.adaptive_layers)
     limit = cost(whole)
@@ -132,13 +138,13 @@ def _find(
     ]
 
 
-def _space(checkpoint: Checkpoint, recipe: BudgetRecipe) -> Space:
+def _space(model: Network, facts: Facts[Any], recipe: BudgetRecipe) -> Space:
     """Return the parts within the bounds of the recipe, or of the parser's own training."""
     from pqrnn.evaluation.budget_search import Space
     from pqrnn.model.length_config import least_share
     from pqrnn.recipes.settings import TrainingConfig
 
-    trained = settings_in(checkpoint.facts.training, TrainingConfig).adaptive
+    trained = settings_in(facts.training, TrainingConfig).adaptive
     drop = trained.length_drop if recipe.search.length_drop is None else recipe.search.length_drop
     skip = recipe.search.skip and (not trained.enabled or trained.layer_drop > 0.0)
-    return Space(checkpoint.model.adaptive_layers, partial(least_share, drop=drop), skip)
+    return Space(model.adaptive_layers, partial(least_share, drop=drop), skip)

@@ -21,6 +21,7 @@ from pqrnn.model.batch_norm import MaskedBatchNorm, fold_into_linear
 from pqrnn.model.int8 import ActivationRange, IntegerLinear
 from pqrnn.model.length_config import LengthConfig, check_lengths
 from pqrnn.model.linear import make_linear
+from pqrnn.model.macs import count_macs
 from pqrnn.model.network import Encoding, Network, WordTable
 from pqrnn.model.nibbles import pack_nibbles, unpack_nibbles
 from pqrnn.model.qat import QuantizedLinear
@@ -117,6 +118,12 @@ class ParserModel(Network):
     def adaptive_layers(self) -> int:
         """Number of layers that a length configuration is about; 0 for a QRNN, which has to read every word."""
         return 0 if self.is_recurrent else len(self.layers)
+
+    def count_macs(self, units: int, lengths: LengthConfig | None = None) -> int:
+        """Return the MACs of a text of so many words."""
+        if self.is_recurrent:
+            return super().count_macs(units, lengths)
+        return count_macs(self.config, len(self.intent.weight), len(self.tags.weight), units, lengths)
 
     def forward(self, text: Tensor, words: int, lengths: LengthConfig | None = None) -> ParserOutputs:
         """Parse int32[B, N/4] (`pqrnn.features.utf8.pack_texts`), the first `words` words of each text.

@@ -9,7 +9,7 @@ text has no limit, and neighbours are told apart from the first layer on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,15 @@ class SomeWords(NamedTuple):
     value: Tensor
     mask: Tensor
     positions: Tensor | None = None
+
+
+class AdaptiveLayer(Protocol):
+    """A layer that can pass on fewer words than it gets."""
+
+    def forward_some(
+        self, words: SomeWords, total: Tensor, share: int, rows: int
+    ) -> tuple[SomeWords, tuple[Tensor, Selection] | None]:
+        """Encode words of which only some go on (`TransformerLayer.forward_some`)."""
 
 
 class TransformerLayer(nn.Module):
@@ -169,7 +178,7 @@ class TransformerLayer(nn.Module):
         return functional.dropout(value, self.dropout, self.training)
 
 
-def run_layers(layers: Sequence[TransformerLayer], value: Tensor, mask: Tensor, lengths: LengthConfig) -> Tensor:
+def run_layers(layers: Sequence[AdaptiveLayer], value: Tensor, mask: Tensor, lengths: LengthConfig) -> Tensor:
     """Encode words as a length configuration says, and give every word the last state that it had.
 
     Args:

@@ -75,7 +75,7 @@ class Sandwich:
         if not self._layers:
             raise TrainingError(
                 "--adaptive trains parts of a transformer that drop words, and this network has none: it reads every "
-                "word in every layer; choose --network transformer"
+                "word in every layer; choose --network transformer, or an encoder of BERT's family"
             )
         self.smallest = smallest_lengths(self._layers, config.adaptive)
 

@@ -123,7 +123,7 @@ def test_the_same_seed_stores_the_same(run: Path, data: Path, tmp_path: Path) ->
 
 def test_a_qrnn_has_one_budget_and_the_zoo_stays_as_it_is(data: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "run")
-    with pytest.raises(BudgetError, match=r"QRNN.*--network transformer --adaptive"):
+    with pytest.raises(BudgetError, match=r"one budget.*--network transformer --adaptive"):
         pqrnn.budget(tmp_path / "run", str(data))
     with pytest.raises(BudgetError, match=r"zoo.*--out"):
         pqrnn.budget(SHIPPED / "snips-en", str(data))

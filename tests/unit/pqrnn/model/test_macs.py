@@ -45,8 +45,15 @@ def test_they_are_those_that_pytorch_counts(words: int, lengths: LengthConfig | 
 
 def test_the_mean_is_over_texts_not_over_lengths() -> None:
     config = make_config()
+    model = ParserModel(config, INTENTS, TAGS)
     short, long = (count_macs(config, INTENTS, TAGS, words) for words in (2, 9))
-    assert mean_macs(config, INTENTS, TAGS, [(2, 3), (9, 1)]) == (3 * short + long) / 4
+    assert mean_macs(model.count_macs, [(2, 3), (9, 1)], None) == (3 * short + long) / 4
+
+
+def test_a_qrnn_has_none_to_compare() -> None:
+    model = ParserModel(ModelConfig(), INTENTS, TAGS)
+    with pytest.raises(ValueError, match="no parts"):
+        model.count_macs(9)
 
 
 def test_fewer_words_and_fewer_layers_are_less_work() -> None:
