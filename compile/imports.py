@@ -116,7 +116,7 @@ class Importer:
             self.report.step("export", f"{bucket.entry} ({bucket.bytes} bytes)")
 
         if isinstance(self.model, SubwordParser):
-            return export_subwords(self.model, self.buckets, tell)
+            return export_subwords(self.model, self.buckets, tell, self.parts)
         kernels, wide = form
         model: ParserModel | KernelParser
         if kernels is not None:

@@ -240,7 +240,8 @@ class _Compilation:
         loaded = load_source(source)
         buckets = tuple(self.options.buckets or choose_subword_buckets(loaded.model, loaded.facts))
         plans = [dataclasses.replace(plan, integers=False) for plan in plans]
-        return Prepared(loaded, digest_weights(source), loaded.model, buckets, plans, failures)
+        parts = choose_parts(loaded.model, loaded.facts, buckets) if self.options.budgets else {}
+        return Prepared(loaded, digest_weights(source), loaded.model, buckets, plans, failures, parts=parts)
 
     def _choose_buckets(self, checkpoint: Checkpoint, model: ParserModel, plans: Sequence[Plan]) -> tuple[Bucket, ...]:
         from compile.kernels.modules import counts_words, has_products

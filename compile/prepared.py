@@ -49,5 +49,5 @@ class Prepared:
         from compile.verify.reference import Oracle
 
         if isinstance(self.model, SubwordParser):
-            return SubwordOracle(self.model, self.buckets)
+            return SubwordOracle(self.model, self.buckets, lengths)
         return Oracle(self.model, self.buckets, lengths)

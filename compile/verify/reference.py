@@ -16,10 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from compile.verify.choices import watch_choices
+from compile.verify.choices import smallest_choice
 from compile.verify.roundings import DRAWS, Roundings, Watch
 from pqrnn.evaluation.prediction import Prediction
 from pqrnn.features.utf8 import pack_texts
+from pqrnn.model.word_selection import watch_choices
 from runtime_py.package_format.margins import smallest_gap
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Oracle:
             mask = (torch.arange(bucket.words) < count[:, None]).float()[..., None]
             with SummedInOrder():
                 ordered = self._encode(self._model, features, mask)
-            with self._roundings.record() as roundings, watch_choices(self._exact, self._lengths) as choices:
+            with self._roundings.record() as roundings, watch_choices() as choices:
                 exact = self._encode(self._exact, features.double(), mask.double())
             with self._roundings.compare(roundings):
                 self._encode(self._model, features, mask)
@@ -144,8 +145,7 @@ class Oracle:
             Prediction(pair[0][0].numpy(), pair[1][0, :words].numpy(), positions)
             for pair in ((intent, tags), tuple(ordered), tuple(exact))
         )
-        gap = min((choice.gap(words) for choice in choices), default=math.inf)
-        return Reference(text, single, in_order, double, roundings, choice_gap=gap)
+        return Reference(text, single, in_order, double, roundings, choice_gap=smallest_choice(choices, words))
 
     def _encode(self, model: ParserModel, features: Tensor, mask: Tensor) -> Encoding:
         return model.encode(model.embed(features), mask, scan=True, lengths=self._lengths)

@@ -19,9 +19,9 @@ from pqrnn.model.length_config import WHOLE, LengthConfig, count_kept
 from pqrnn.model.qrnn import widen
 from pqrnn.model.word_selection import (
     Selection,
-    Significance,
     drops_nothing,
     gather_rows,
+    measure_significance,
     restore_words,
     select_words,
 )
@@ -79,7 +79,6 @@ class TransformerLayer(nn.Module):
         self.ffn_norm = nn.LayerNorm(shape.width)
         self.grow = nn.Linear(shape.width, shape.ffn)
         self.shrink = nn.Linear(shape.ffn, shape.width)
-        self.significance = Significance()
         for linear in (self.product, self.mix, self.grow, self.shrink):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
@@ -117,7 +116,7 @@ class TransformerLayer(nn.Module):
             return words._replace(
                 value=self._feed(value + self._drop(self.mix_values(attention, relatives)), mask)
             ), None
-        selection = select_words(self.significance(attention, mask), total, share, rows)
+        selection = select_words(measure_significance(attention, mask), total, share, rows)
         asking = gather_rows(attention.transpose(1, 2).flatten(2), selection.indices)
         asking = asking.unflatten(2, (self.heads, -1)).transpose(1, 2)
         chosen = gather_rows(value, selection.indices)

@@ -6,11 +6,13 @@ rank is the number of words before it, so ties go to the word that comes first, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from pqrnn.model.length_config import FEWEST, WHOLE, count_kept
@@ -32,12 +34,30 @@ class Selection(NamedTuple):
     mask: Tensor
 
 
-class Significance(nn.Module):
-    """`measure_significance` as a module without weights, whose outputs a hook can see."""
+class Choice(NamedTuple):
+    """What words were chosen from.
 
-    def forward(self, attention: Tensor, mask: Tensor) -> Tensor:
-        """Return how much attention each word receives."""
-        return measure_significance(attention, mask)
+    Attributes:
+        share: Percent of the words of each text that go on.
+        significance: Significance of the words that were left, float[B, W], -1 for padding.
+    """
+
+    share: int
+    significance: Tensor
+
+
+_choices: ContextVar[list[Choice] | None] = ContextVar("choices", default=None)
+
+
+@contextmanager
+def watch_choices() -> Iterator[list[Choice]]:
+    """Collect what words are chosen from while the block lasts: on a close call devices may choose others."""
+    seen: list[Choice] = []
+    token = _choices.set(seen)
+    try:
+        yield seen
+    finally:
+        _choices.reset(token)
 
 
 def measure_significance(attention: Tensor, mask: Tensor) -> Tensor:
@@ -73,6 +93,8 @@ def select_words(significance: Tensor, words: Tensor, share: int, rows: int) -> 
         share: Percent of these that go on.
         rows: Rows of the result: at least what `share` leaves of the longest text.
     """
+    if (seen := _choices.get()) is not None:
+        seen.append(Choice(share, significance))
     ranks = rank_words(significance)
     row = torch.arange(rows, dtype=torch.int32, device=ranks.device)
     position = torch.arange(ranks.shape[1], dtype=torch.int32, device=ranks.device)
