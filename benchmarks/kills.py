@@ -45,8 +45,8 @@ from pqrnn.zoo.card import Story
 from pqrnn.zoo.shelf import read_entry
 from runtime_py.errors import ParserError
 from runtime_py.package_format.certificates import add_certificate, certify_replay, with_certificates
-from runtime_py.package_format.manifest import Parity
 from runtime_py.package_format.package import new_package, open_package, seal
+from runtime_py.package_format.proofs import Parity
 from runtime_py.parity.reference_file import load_reference, save_reference
 
 WORK = "kills"

@@ -67,12 +67,14 @@ class Inputs:
         buckets: Length buckets of the package.
         manifest: Returns the manifest of a package with the given variants.
         files: Further files of the package, by their names in it.
+        golden_of_parts: Golden texts of parts of the network that have functions of their own, by name.
     """
 
     golden: GoldenSet
     buckets: tuple[Bucket, ...]
     manifest: Callable[[Sequence[Variant]], Manifest]
     files: Mapping[str, bytes] = field(default_factory=dict)
+    golden_of_parts: Mapping[str, GoldenSet] = field(default_factory=dict)
 
 
 class Builder:
@@ -179,6 +181,7 @@ class Builder:
                         name, "verify", f"on {runner}" if runner else "by looking at the code"
                     ),
                     inputs.files,
+                    inputs.golden_of_parts,
                 )
             except CompileError as error:
                 self._fail(plan, error)

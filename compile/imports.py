@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from compile.kernels.families import Kernels
     from compile.kernels.modules import KernelParser
     from compile.subwords.program import SubwordParser
+    from pqrnn.model.length_config import LengthConfig
     from pqrnn.model.parser import ParserModel
 
 _ROOT = Path(__file__).parent.parent
@@ -47,6 +48,7 @@ class Importer:
         kept: Cache of imported modules, or None.
         report: Is told the steps.
         stopwatch: Measures them.
+        parts: Parts of a transformer that get entries of their own, by name.
     """
 
     model: ParserModel | SubwordParser
@@ -58,6 +60,7 @@ class Importer:
     kept: Cache | None
     report: Reporter
     stopwatch: Stopwatch
+    parts: Mapping[str, LengthConfig] = field(default_factory=dict)
 
     def run(self) -> dict[str, Path]:
         """Return the MLIR files by name.
@@ -113,14 +116,14 @@ class Importer:
             self.report.step("export", f"{bucket.entry} ({bucket.bytes} bytes)")
 
         if isinstance(self.model, SubwordParser):
-            return export_subwords(self.model, self.buckets, tell)
+            return export_subwords(self.model, self.buckets, tell, self.parts)
         kernels, wide = form
         model: ParserModel | KernelParser
         if kernels is not None:
             model = with_kernels(self.model, kernels)
         else:
             model = widen_weights(self.model) if wide else self.model
-        return export_entries(model, self.buckets, tell, self.batch)
+        return export_entries(model, self.buckets, tell, self.batch, self.parts)
 
     def _fetch(self, form: tuple[Kernels | None, bool], names: Sequence[str]) -> dict[str, Path]:
         """Return what was imported before, or nothing where a file is missing."""
@@ -142,6 +145,7 @@ class Importer:
         kernels, wide = form
         lanes, family = (kernels.lanes, kernels.name) if kernels is not None else (0, "")
         parts = [*self.identity, *_describe_code(), lanes, family, wide, name == ARM, self.batch]
+        parts += [[name, lengths] for name, lengths in self.parts.items()]
         parts += [[bucket.words, bucket.bytes, bucket.entry] for bucket in self.buckets]
         return hashlib.sha256(msgspec.json.encode(["import", *parts])).hexdigest()
 

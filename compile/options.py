@@ -24,6 +24,7 @@ class CompileOptions:
         batch: Number of texts in a call of the second entry that every bucket gets, for servers
             (`Parser.parse_batch`); 1 for no second entry.
         native: Whether every processor with a system gets a native library beside its module (`compile.native`).
+        budgets: Whether parts of a transformer that `pqrnn budget` found get functions of their own.
         timeout: Seconds that one run of the compiler may take.
 
     Raises:
@@ -37,6 +38,7 @@ class CompileOptions:
     kernels: bool = True
     batch: int = 1
     native: bool = False
+    budgets: bool = True
     timeout: float = DEFAULT_TIMEOUT
 
     def __post_init__(self) -> None:

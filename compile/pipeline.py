@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,9 @@ from compile.lowering.buckets import FINE_STEP, STEP, choose_buckets
 from compile.lowering.cache import find_cache
 from compile.lowering.iree_compile import Statistics
 from compile.options import DEFAULT_OPTIONS, CompileOptions
+from compile.parts import choose_parts, smaller_parts
 from compile.plan import Plan, check_destination, choose_targets, plan_targets, usable_cores
+from compile.prepared import Prepared
 from compile.support.errors import CompileError, PackagingError, PlanError, TargetsError
 from compile.support.process import tool_group
 from compile.support.progress import STAGES, Progress, Reporter
@@ -29,11 +31,12 @@ if TYPE_CHECKING:
     from compile.build import Builder
     from compile.native.libraries import ProvedLibrary
     from compile.preview import Preview
-    from compile.subwords.program import SubwordParser, SubwordSource
     from compile.variant import ProvedVariant
     from compile.verify.golden import GoldenSet
     from pqrnn.checkpoint import Checkpoint
     from pqrnn.model.parser import ParserModel
+
+    _Goldens = tuple[GoldenSet, Mapping[str, GoldenSet]]  # of the whole network and of its parts
 
 __all__ = ["STAGES", "CompileOptions", "CompileOutcome", "Progress", "compile_checkpoint", "preview_compilation"]
 
@@ -119,29 +122,6 @@ def preview_compilation(
     return _Compilation(out, options, known or registry(), on_progress).preview(checkpoint, targets)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """The checkpoint and the plans, before any target is compiled.
-
-    Attributes:
-        checkpoint: The trained parser.
-        weights: SHA-256 of the file of its weights.
-        model: The model as it is compiled, with its norms folded; or a fine-tuned encoder.
-        buckets: Length buckets, one entry each.
-        plans: Targets to compile for.
-        failures: Targets that the compiler does not accept, and why.
-        identity: Digests of what the model was read from (`compile.imports.identify`).
-    """
-
-    checkpoint: Checkpoint | SubwordSource
-    weights: str
-    model: ParserModel | SubwordParser
-    buckets: tuple[Bucket, ...]
-    plans: list[Plan]
-    failures: dict[str, CompileError]
-    identity: tuple[str, ...] = ()
-
-
 class _Compilation:
     """One run of the stages, with its destination, its listener and the time that each stage took."""
 
@@ -163,10 +143,10 @@ class _Compilation:
         with self._evidence_of_stages(kept):
             prepared = self._prepare(source, targets)
             with scratch_folder("compile") as folder:
-                golden = self._golden(prepared)
+                golden, of_parts = self._golden(prepared)
                 mlir = self._import(prepared, folder)
-                builder = self._build(prepared, golden, mlir, folder)
-                libraries, unbuilt = self._build_libraries(prepared, builder.proved, golden, folder)
+                builder = self._build(prepared, golden, of_parts, mlir, folder)
+                libraries, unbuilt = self._build_libraries(prepared, builder.proved, (golden, of_parts), folder)
                 failures = unreadable | prepared.failures | builder.failures | unbuilt
                 clear_evidence(kept)
                 for name, error in failures.items():
@@ -174,7 +154,7 @@ class _Compilation:
                 if not builder.proved:
                     raise _join_failures(failures)
                 proved = [builder.proved[plan.target.id] for plan in prepared.plans if plan.target.id in builder.proved]
-                manifest = self._write(prepared, proved, libraries, golden)
+                manifest = self._write(prepared, proved, libraries, golden, of_parts)
         return CompileOutcome(
             package=self.out,
             manifest=manifest,
@@ -217,7 +197,7 @@ class _Compilation:
                 keep_evidence(error, kept / error.stage)
             raise
 
-    def _prepare(self, source: Path, targets: Sequence[Target]) -> _Prepared:
+    def _prepare(self, source: Path, targets: Sequence[Target]) -> Prepared:
         with self._stage("plan", "targets"), tool_group():
             plans, failures = plan_targets(targets, self.known, self.jobs)
         if not plans:
@@ -244,9 +224,10 @@ class _Compilation:
             buckets = self._choose_buckets(checkpoint, model, plans)
         exports = len({form_of(plan) for plan in plans})
         self.report.expect((len(buckets) + 1) * exports - 2)  # one of each is expected already
-        return _Prepared(checkpoint, weights, model, buckets, plans, failures, identify(source, weights))
+        parts = choose_parts(model, checkpoint.facts, buckets) if self.options.budgets else {}
+        return Prepared(checkpoint, weights, model, buckets, plans, failures, identify(source, weights), parts)
 
-    def _prepare_subwords(self, source: Path, plans: list[Plan], failures: dict[str, CompileError]) -> _Prepared:
+    def _prepare_subwords(self, source: Path, plans: list[Plan], failures: dict[str, CompileError]) -> Prepared:
         """Prepare a fine-tuned encoder, which has no kernels, and whose tokenizer needs a processor."""
         from compile.subwords.program import choose_subword_buckets, load_source
         from pqrnn.checkpoint import digest_weights
@@ -260,7 +241,8 @@ class _Compilation:
         loaded = load_source(source)
         buckets = tuple(self.options.buckets or choose_subword_buckets(loaded.model, loaded.facts))
         plans = [dataclasses.replace(plan, integers=False) for plan in plans]
-        return _Prepared(loaded, digest_weights(source), loaded.model, buckets, plans, failures)
+        parts = choose_parts(loaded.model, loaded.facts, buckets) if self.options.budgets else {}
+        return Prepared(loaded, digest_weights(source), loaded.model, buckets, plans, failures, parts=parts)
 
     def _choose_buckets(self, checkpoint: Checkpoint, model: ParserModel, plans: Sequence[Plan]) -> tuple[Bucket, ...]:
         from compile.kernels.modules import counts_words, has_products
@@ -272,24 +254,20 @@ class _Compilation:
         fine = self.options.kernels and has_products(model)
         return choose_buckets(checkpoint.facts.lengths, step=FINE_STEP if fine else STEP)
 
-    def _golden(self, prepared: _Prepared) -> GoldenSet:
-        from compile.subwords.oracle import SubwordOracle
-        from compile.subwords.program import SubwordParser
+    def _golden(self, prepared: Prepared) -> tuple[GoldenSet, dict[str, GoldenSet]]:
+        """Return the golden texts of the whole network, and those of its parts by name."""
         from compile.verify.golden import make_golden
-        from compile.verify.reference import Oracle
 
-        model, buckets = prepared.model, prepared.buckets
-        oracle = SubwordOracle(model, buckets) if isinstance(model, SubwordParser) else Oracle(model, buckets)
-        texts = prepared.checkpoint.facts.golden_texts
+        facts = prepared.checkpoint.facts
+        texts = [text.encode("utf-8", "replace") for text in facts.golden_texts]
         with self._stage("golden", f"{len(texts)} texts of the training set, and tricky ones"):
-            return make_golden(
-                oracle,
-                [text.encode("utf-8", "replace") for text in texts],
-                buckets,
-                prepared.checkpoint.facts.labels,
+            whole, *of_parts = (
+                make_golden(prepared.oracle(lengths), texts, prepared.buckets, facts.labels)
+                for lengths in (None, *smaller_parts(prepared.parts).values())
             )
+        return whole, dict(zip(smaller_parts(prepared.parts), of_parts, strict=True))
 
-    def _import(self, prepared: _Prepared, folder: Path) -> dict[str, Path]:
+    def _import(self, prepared: Prepared, folder: Path) -> dict[str, Path]:
         """Return the MLIR files by name."""
         return Importer(
             model=prepared.model,
@@ -301,9 +279,12 @@ class _Compilation:
             kept=self.cache,
             report=self.report,
             stopwatch=self.stopwatch,
+            parts=smaller_parts(prepared.parts),
         ).run()
 
-    def _describe(self, prepared: _Prepared, golden: GoldenSet) -> Callable[[Sequence[Variant]], Manifest]:
+    def _describe(
+        self, prepared: Prepared, golden: GoldenSet, of_parts: Mapping[str, GoldenSet]
+    ) -> Callable[[Sequence[Variant]], Manifest]:
         from compile.packaging.manifest import describe_package
         from compile.subwords.program import SubwordParser
 
@@ -312,14 +293,32 @@ class _Compilation:
         facts, buckets, batch = prepared.checkpoint.facts, prepared.buckets, self.options.batch
         tokenizer = prepared.model.describe_tokenizer() if isinstance(prepared.model, SubwordParser) else None
         return lambda variants: describe_package(
-            name, facts, parameters, buckets, variants, golden, batch, prepared.weights, tokenizer
+            name,
+            facts,
+            parameters,
+            buckets,
+            variants,
+            golden,
+            batch,
+            prepared.weights,
+            tokenizer,
+            prepared.parts,
+            of_parts,
         )
 
-    def _build(self, prepared: _Prepared, golden: GoldenSet, mlir: dict[str, Path], folder: Path) -> Builder:
+    def _build(
+        self,
+        prepared: Prepared,
+        golden: GoldenSet,
+        of_parts: Mapping[str, GoldenSet],
+        mlir: dict[str, Path],
+        folder: Path,
+    ) -> Builder:
         from compile.build import Builder, Inputs, group_modules
         from compile.subwords.program import files_of
 
-        inputs = Inputs(golden, prepared.buckets, self._describe(prepared, golden), files_of(prepared.model))
+        describe = self._describe(prepared, golden, of_parts)
+        inputs = Inputs(golden, prepared.buckets, describe, files_of(prepared.model), of_parts)
         modules = group_modules(mlir, prepared.plans)
         self.report.expect_targets(plan.target.id for plan in prepared.plans)
         builder = Builder(inputs, folder, self.cache, self.jobs, self.options.timeout, self.report, self.stopwatch)
@@ -327,7 +326,7 @@ class _Compilation:
         return builder
 
     def _build_libraries(
-        self, prepared: _Prepared, proved: Iterable[str], golden: GoldenSet, folder: Path
+        self, prepared: Prepared, proved: Iterable[str], goldens: _Goldens, folder: Path
     ) -> tuple[list[ProvedLibrary], dict[str, CompileError]]:
         if not self.options.native:
             return [], {}
@@ -341,18 +340,19 @@ class _Compilation:
             NativeOptions(prepared.buckets, kernels=self.options.kernels, timeout=self.options.timeout),
             self.known,
             lambda step: self.report.step("package", f"native library: {step}"),
-            golden,
+            goldens[0],
         )
         targets = [plan.target for plan in prepared.plans if plan.target.id in proved]
         with self.stopwatch.measure("package"):
-            return build_libraries(build, targets, self._describe(prepared, golden), golden, folder)
+            return build_libraries(build, targets, self._describe(prepared, *goldens), goldens[0], folder)
 
     def _write(
         self,
-        prepared: _Prepared,
+        prepared: Prepared,
         proved: Sequence[ProvedVariant],
         libraries: Sequence[ProvedLibrary],
         golden: GoldenSet,
+        of_parts: Mapping[str, GoldenSet],
     ) -> Manifest:
         """Put the package together beside its destination, and let it take the destination's name."""
         from compile.packaging.writer import PackageWriter
@@ -361,8 +361,8 @@ class _Compilation:
 
         try:
             with self._stage("package", str(self.out)), new_package(self.out, self.options.replace) as staging:
-                describe, files = self._describe(prepared, golden), files_of(prepared.model)
-                writer = PackageWriter(staging, describe, golden, files)
+                describe, files = self._describe(prepared, golden, of_parts), files_of(prepared.model)
+                writer = PackageWriter(staging, describe, golden, files, of_parts)
                 for item in proved:
                     writer.add_variant(item.variant, item.compiled.path)
                 for library in libraries:

@@ -18,7 +18,8 @@ from compile.support.errors import VerificationError
 from compile.verify.golden import GoldenSet
 from compile.verify.replay import verify_variant
 from compile.verify.static_checks import INT64, check_machine_code, check_shaders, shader_features, uses_subgroups
-from runtime_py.package_format.manifest import Bucket, Manifest, Parity, Variant, VulkanNeeds
+from runtime_py.package_format.manifest import Bucket, Manifest, Variant, VulkanNeeds
+from runtime_py.package_format.proofs import Parity
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def prove_variant(
     folder: Path,
     on_runner: Callable[[str], None] = lambda _: None,
     files: Mapping[str, bytes] | None = None,
+    golden_of_parts: Mapping[str, GoldenSet] | None = None,
 ) -> ProvedVariant:
     """Run a module in a package of its own, or check it statically where nothing here can run it.
 
@@ -70,6 +72,7 @@ def prove_variant(
         folder: Empty folder; its content may be needed to examine a failure.
         on_runner: Called with the name of the machine or emulator before the module is run, or with an empty text.
         files: Further files of the package, by their names in it.
+        golden_of_parts: Golden texts of parts of the network that have functions of their own, by name.
 
     Raises:
         VerificationError: The module does not answer as PyTorch does, or could not run on its target.
@@ -84,11 +87,14 @@ def prove_variant(
         return ProvedVariant(msgspec.structs.replace(variant, unverified_reason=reason), compiled, "")
     on_runner(runner.name)
     package = folder / "package.pqrnn"
-    writer = PackageWriter(package, manifest, golden, files)
+    writer = PackageWriter(package, manifest, golden, files, golden_of_parts)
     writer.add_variant(variant, compiled.path)
     writer.finish()
     try:
         parity: Parity = verify_variant(package, variant.target, buckets, golden, runner)
+        for name, vectors in (golden_of_parts or {}).items():
+            of_part = [bucket.of_part(name) for bucket in buckets]
+            verify_variant(package, variant.target, of_part, vectors, runner, budget=name)
     except VerificationError as error:
         error.evidence |= compile_evidence(module, plan.flags) | _replay_evidence(package, variant, runner)
         raise

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pqrnn.api import (
         average,
+        budget,
         calibrate,
         compile,
         distill,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     )
     from pqrnn.building.build import build
     from pqrnn.errors import PqrnnError
+    from pqrnn.recipes.budget_settings import BudgetRecipe
     from pqrnn.recipes.encoder_settings import DistillEncoderRecipe
     from pqrnn.recipes.extend_settings import ExtendRecipe
     from pqrnn.recipes.fields import change
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from pqrnn.recipes.recipes import BuildRecipe, DistillRecipe, FinetuneRecipe, QuantizeRecipe, TrainRecipe
 
 _EXPORTS = {
+    "BudgetRecipe": "pqrnn.recipes.budget_settings",
     "BuildRecipe": "pqrnn.recipes.recipes",
     "DistillEncoderRecipe": "pqrnn.recipes.encoder_settings",
     "DistillRecipe": "pqrnn.recipes.recipes",
@@ -44,6 +47,7 @@ _EXPORTS = {
     "QuantizeRecipe": "pqrnn.recipes.recipes",
     "TrainRecipe": "pqrnn.recipes.recipes",
     "average": "pqrnn.api",
+    "budget": "pqrnn.api",
     "build": "pqrnn.building.build",
     "calibrate": "pqrnn.api",
     "change": "pqrnn.recipes.fields",
@@ -60,6 +64,7 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "BudgetRecipe",
     "BuildRecipe",
     "DistillEncoderRecipe",
     "DistillRecipe",
@@ -69,6 +74,7 @@ __all__ = [
     "QuantizeRecipe",
     "TrainRecipe",
     "average",
+    "budget",
     "build",
     "calibrate",
     "change",

@@ -11,6 +11,8 @@ import msgspec
 from safetensors.torch import save
 
 from pqrnn.errors import CheckpointError
+from pqrnn.model.budget import Budget
+from pqrnn.model.length_config import check_lengths
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.retired_options import drop_retired_options
@@ -48,6 +50,8 @@ class Facts(msgspec.Struct, Generic[Config], frozen=True, forbid_unknown_fields=
         lengths: [words, bytes, texts] over the training texts: how length buckets are chosen.
         golden_texts: Training texts that every compiled variant is checked with.
         calibration: What turns its logits into probabilities (`pqrnn calibrate`); None where none was fitted.
+        budgets: Parts of the network that serve smaller budgets, by rising cost, the whole network last
+            (`pqrnn budget`); empty where none were searched.
     """
 
     format: int = FORMAT
@@ -60,6 +64,7 @@ class Facts(msgspec.Struct, Generic[Config], frozen=True, forbid_unknown_fields=
     lengths: list[tuple[Length, Length, Length]]
     golden_texts: list[str]
     calibration: Calibration | None = None
+    budgets: list[Budget] = []
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -156,6 +161,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         check_shape(facts.config)
         check_enough(folder / WEIGHTS, count_weights(facts.config, intents, tags) * facts.config.weight_bits // 8)
         model = ParserModel(facts.config, intents, tags)
+        for each in facts.budgets:
+            check_lengths(each.lengths, model.adaptive_layers)
     except ValueError as error:
         raise CheckpointError(f"{folder / FACTS}: {shorten(error)}") from error
     if facts.config.precision == "int8":

@@ -83,6 +83,10 @@ class ExtensionError(PqrnnError):
     """A parser cannot learn further commands, or not these."""
 
 
+class BudgetError(PqrnnError):
+    """A parser has no parts that could serve smaller budgets, or they may not be stored with it."""
+
+
 class CalibrationError(PqrnnError):
     """A calibration cannot be fitted, or does not fit its parser."""
 

@@ -110,6 +110,12 @@ def _make_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     parse.add_argument(
         "--alternatives", type=_whole, default=0, metavar="K", help="also name the K most probable intents"
     )
+    parse.add_argument(
+        "--budget",
+        metavar="B",
+        help="what an answer may cost: a share of the whole network's multiplications up to 1, more as their number, "
+        "or the name of a budget",
+    )
     parse.add_argument("--all", action="store_true", help="a text may hold several commands: parse each of them")
     add_value_options(parse)
 
@@ -249,6 +255,7 @@ def _seconds(text: str) -> float:
 
 def _parse(options: argparse.Namespace) -> int:
     from runtime_py.engines import Parser
+    from runtime_py.package_format.budgets import read_budget
     from runtime_py.streams import texts_to_parse
     from runtime_py.tools.parse_texts import parse_texts
     from runtime_py.values.files import add_values
@@ -260,6 +267,7 @@ def _parse(options: argparse.Namespace) -> int:
         device=options.device,
         on_long="truncate" if options.truncate else "error",
         min_score=options.min_score,
+        budget=None if options.budget is None else read_budget(options.budget),
     ) as parser:
         told = add_values(
             parser,

@@ -55,7 +55,7 @@ class Parser(metaclass=ABCMeta):
         texts of the package as PyTorch does, on this machine or another: it decides alike, starts in a third of the
         time, and answers sooner (rows of ``native`` in `benchmarks/results`, which this order was chosen by; nothing is
         timed when a parser is loaded). It takes IREE for what only that can do: a GPU, several threads, a variant
-        by a name that no library has, ``strict=False``, and functions for several texts at once.
+        by a name that no library has, ``strict=False``, and functions for several texts at once or for budgets.
 
         Args:
             path: Folder of a package, or of native libraries.
@@ -103,6 +103,7 @@ def _suits_native(settings: dict[str, Any]) -> bool:
         settings.get("device", "auto") in ("auto", "cpu")
         and settings.get("threads", 1) == 1
         and settings.get("strict", True)
+        and settings.get("budget") is None
     )
 
 

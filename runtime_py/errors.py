@@ -39,6 +39,10 @@ class CalibrationMissingError(PackageError):
     """The package has no calibration, which is needed for what was asked of it."""
 
 
+class BudgetMissingError(PackageError):
+    """The package has no part of the network for the budget that was asked for."""
+
+
 class ValuesError(ParserError, ValueError):
     """Names that were given at run time are for no slot of the parser, or are no names."""
 

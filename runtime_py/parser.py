@@ -4,9 +4,8 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from threading import get_ident
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from runtime_py.assistant import Assistant
 from runtime_py.decode.answers import Parse, encode_text
@@ -14,17 +13,16 @@ from runtime_py.decode.decoder import cut_text
 from runtime_py.decode.rejection import MinScore, choose_rejection
 from runtime_py.device.preflight import check_code, check_runtime, this_machine
 from runtime_py.device.selection import Device, Selection, select_variant
-from runtime_py.errors import DeviceError, DeviceFallback, InputTooLongError, ParserClosedError
-from runtime_py.execute.entry import EntryFunction, choose_entry
+from runtime_py.errors import DeviceError, DeviceFallback, ParserClosedError
+from runtime_py.execute.bucket_runner import BucketRunner, OnLong
+from runtime_py.execute.entry import EntryFunction
 from runtime_py.execute.live_session import LiveSession
 from runtime_py.execute.logits import Logits
 from runtime_py.execute.session import Session
-from runtime_py.execute.word_count import guess_words
-from runtime_py.package_format.manifest import Manifest, Variant
+from runtime_py.package_format.budgets import BudgetChoice, choose_budget, package_of_part
+from runtime_py.package_format.manifest import Budget, Manifest, Variant
 from runtime_py.package_format.package import Package, open_package
 from runtime_py.trust.requirement import required_keys
-
-OnLong = Literal["error", "truncate"]
 
 
 class Parser(Assistant):
@@ -38,7 +36,16 @@ class Parser(Assistant):
     A process may be forked at any time: both processes go on with the parser, but a child of one on a GPU has to load
     its own (`ForkError`). A pickled parser is loaded anew from the same path, with the same arguments. When Python
     ends, open parsers are closed, and daemon threads that still parse end without a word.
+
+    Attributes:
+        package: The package, as the part of the network has it that was loaded for a budget.
+        selection: Which variant was taken, why, and why not the others.
+        threads: Threads that it runs on.
+        on_long: What happens to a text that does not fit.
+        budget: The part of the network that was loaded for a budget; None where none was asked for.
     """
+
+    budget: Budget | None
 
     def __init__(
         self,
@@ -56,7 +63,12 @@ class Parser(Assistant):
         self.on_long: OnLong = on_long
         self._session = session
         self._arguments = arguments
-        self._limit = package.manifest.buckets[-1].bytes
+        self._whole, self._runners = package, dict[BudgetChoice, BucketRunner]()
+        budget = arguments.get("budget")
+        self.budget = None if budget is None else self._choose_budget(budget)
+        self._runner = self._choose_runner(budget)
+        if self.budget is not None:
+            self.package = package_of_part(package, self.budget)
         self._decoder = package.manifest.labels.decoder(package.manifest.calibration)
         self._rejection = choose_rejection(arguments.get("min_score"), package.manifest.calibration, str(package.path))
 
@@ -74,6 +86,7 @@ class Parser(Assistant):
         self_test: bool = True,
         require_signature: str | Path | Sequence[str | Path] | None = None,
         min_score: MinScore | None = None,
+        budget: BudgetChoice | None = None,
     ) -> Self:
         """Load a package: check it against this machine, verify the digest of the code, then load the code.
 
@@ -104,10 +117,14 @@ class Parser(Assistant):
                 then, ``verify`` or not. By default those of $PQRNN_REQUIRE_SIGNATURE; none for an empty list.
             min_score: Parses with a smaller score are answered with ``outcome="rejected"``; ``recommended`` takes the
                 threshold of the package's calibration. By default nothing is rejected.
+            budget: What an answer may cost: a share of the whole network's multiplications up to 1, more than 1 as
+                their number, or the name of a budget. The most accurate part of the network within it answers. By
+                default the whole network does.
 
         Raises:
-            PackageError: The package is missing, damaged, of another format, (SignatureError) not signed so, or
-                (CalibrationMissingError) has no calibration that could recommend a threshold.
+            PackageError: The package is missing, damaged, of another format, (SignatureError) not signed so,
+                (CalibrationMissingError) has no calibration that could recommend a threshold, or (BudgetMissingError)
+                no part that costs so little.
             KeyFileError: A key cannot be used.
             UnsupportedTargetError: No variant runs on this machine, or (RuntimeMismatchError) not with the installed
                 runtime.
@@ -130,10 +147,13 @@ class Parser(Assistant):
             "self_test": self_test,
             "require_signature": (keys := required_keys(require_signature)),
             "min_score": min_score,
+            "budget": budget,
         }
         package = open_package(path, keys=keys)
         manifest, where = package.manifest, str(path)
         choose_rejection(min_score, manifest.calibration, where)  # what cannot be is said before code is loaded
+        if budget is not None:
+            choose_budget(manifest.budgets, budget, where)
         machine = this_machine()
         check_runtime(manifest, machine, where, strict)
         refused: dict[str, str] = {}
@@ -183,25 +203,51 @@ class Parser(Assistant):
             ParserClosedError: The parser was closed.
         """
         with self._session.lock:
-            return self._session.take()
+            self._session.take()
+            return self._runner.take()
 
-    def __call__(self, text: str | bytes, *, alternatives: int = 0) -> Parse:
+    @property
+    def budgets(self) -> list[Budget]:
+        """The parts of the network that ``budget`` can choose, the whole one last; empty where there is only that."""
+        return self._whole.manifest.budgets
+
+    def _choose_budget(self, budget: BudgetChoice) -> Budget:
+        return choose_budget(self.budgets, budget, str(self._whole.path))
+
+    def _choose_runner(self, budget: BudgetChoice | None) -> BucketRunner:
+        runner = None if budget is None else self._runners.get(budget)
+        if runner is None:
+            manifest, position = self._whole.manifest, 0
+            if budget is not None:
+                chosen = self._choose_budget(budget)
+                position = 0 if chosen.golden is None else manifest.budgets.index(chosen) + 1
+            runner = BucketRunner(self._session, manifest, self.on_long, position)
+            if budget is not None:
+                self._runners[budget] = runner
+        return runner
+
+    def __call__(self, text: str | bytes, *, alternatives: int = 0, budget: BudgetChoice | None = None) -> Parse:
         """Parse one text.
 
         Args:
             text: A string, or UTF-8 bytes. Invalid bytes read as U+FFFD; zero bytes separate words; an empty text has
                 an intent and no slots.
             alternatives: How many of the most probable intents to name, that of the parse first.
+            budget: What this call may cost, as for ``load``; by default what was said there.
 
         Raises:
             InputTooLongError: The text does not fit and the policy is ``error``.
+            BudgetMissingError: As for ``load``.
             ParserClosedError: The parser was closed.
         """
+        runner = self._runner if budget is None else self._choose_runner(budget)
         shown, raw = encode_text(text)
         with self._session.lock:
-            return self.decide_logits(shown, raw, self._run(shown, raw), alternatives)
+            return self.decide_logits(shown, raw, runner.run(shown, raw), alternatives)
 
-    def parse_batch(self, texts: Iterable[str | bytes], *, alternatives: int = 0) -> list[Parse]:
+    def parse_batch(
+        self, texts: Iterable[str | bytes], *, alternatives: int = 0, budget: BudgetChoice | None = None
+    ) -> list[Parse]:
         """Parse several texts; the results are in their order, and decide as single calls do.
 
         In a package that was compiled with ``--batch N``, N texts of one length bucket share a call, which is faster
@@ -210,18 +256,20 @@ class Parser(Assistant):
         Raises:
             InputTooLongError: As for one text; the message says which.
         """
+        runner = self._runner if budget is None else self._choose_runner(budget)
         encoded = [encode_text(text) for text in texts]
-        pairs = zip(encoded, self._logits_batch(encoded), strict=True)
+        pairs = zip(encoded, runner.logits_batch(encoded), strict=True)
         return [self.decide_logits(shown, raw, logits, alternatives) for (shown, raw), logits in pairs]
 
-    def logits(self, text: str | bytes) -> Logits:
+    def logits(self, text: str | bytes, *, budget: BudgetChoice | None = None) -> Logits:
         """Return the numbers behind a parse; raises as a call does."""
+        runner = self._runner if budget is None else self._choose_runner(budget)
         shown, raw = (None, text) if type(text) is bytes else encode_text(text)
-        return self._logits(shown, raw)
+        return runner.logits(shown, raw)
 
     def logits_batch(self, texts: Iterable[str | bytes]) -> list[Logits]:
         """Return the numbers behind `parse_batch`; raises as it does."""
-        return self._logits_batch([encode_text(text) for text in texts])
+        return self._runner.logits_batch([encode_text(text) for text in texts])
 
     @property
     def batch(self) -> int:
@@ -263,104 +311,19 @@ class Parser(Assistant):
             InputTooLongError: The text does not fit and the policy is ``error``.
         """
         shown, raw = encode_text(text)
-        words = self._logits(shown, raw).bucket
+        words = self._runner.logits(shown, raw).bucket
         index, entry = next((index, entry) for index, entry in enumerate(self.entries) if entry.words == words)
         return index, entry, cut_text(raw, entry.bytes)
 
     def needs_rerun(self, text: str | bytes) -> bool:
         """Return whether this text runs twice, since the guessed number of words chooses too small a bucket."""
         shown, raw = encode_text(text)
-        guessed = choose_entry(self.entries, len(raw), guess_words(shown, raw))
-        return len(raw) <= self._limit and guessed.words < self._logits(shown, raw).bucket
-
-    # What the compiled functions return lies in memory of the session, and goes with it: it is read, or copied,
-    # before the lock of the session is given back.
+        return self._runner.needs_rerun(self.entries, shown, raw, self._runner.logits(shown, raw).bucket)
 
     def decide_logits(self, shown: str, raw: bytes, logits: Logits, alternatives: int = 0) -> Parse:
         """Return what logits mean, of a text and its bytes (`encode_text`)."""
         intent, tags, spans, truncated, _ = logits
         return self._rejection.apply(self._decoder.parse(shown, raw, intent, tags, spans, truncated, alternatives))
-
-    def _logits(self, shown: str | None, raw: bytes) -> Logits:
-        with self._session.lock:
-            return self._run(shown, raw).copied()
-
-    def _run(self, shown: str | None, raw: bytes) -> Logits:
-        session, limit = self._session, self._limit
-        session.caller = get_ident()
-        entries = session.entries or session.take()
-        cut = len(raw) > limit
-        if cut:
-            if self.on_long == "error":
-                raise InputTooLongError(f"the text has {len(raw)} bytes, this package reads up to {limit}. {_ADVICE}")
-            raw = cut_text(raw, limit)
-        size = len(raw)
-        if cut or len(entries) == 1:
-            entry = entries[-1]
-        else:
-            words = guess_words(raw.decode("utf-8", "replace") if shown is None else shown, raw)
-            entry = choose_entry(entries, size, words)
-        outputs = entry.run(raw)
-        if outputs.count > entry.words:
-            larger = choose_entry(entries, size, outputs.count)
-            if larger is not entry:
-                entry = larger
-                outputs = entry.run(raw)
-        if (count := outputs.count) > entry.words:
-            if self.on_long == "error":
-                del outputs  # an error keeps the variables of the functions that it left
-                unit = "words" if self.manifest.tokenizer is None else "subwords"
-                raise InputTooLongError(
-                    f"the text has {count} {unit}, this package reads up to {entry.words}. {_ADVICE}"
-                )
-            cut = True
-        return Logits(outputs.intent, outputs.tags, outputs.spans, cut, entry.words)
-
-    def _logits_batch(self, encoded: list[tuple[str, bytes]]) -> list[Logits]:
-        logits: dict[int, Logits] = {}  # by index of the text
-        batch = self.batch
-        for bucket, group in self._group(encoded):
-            for first in range(0, len(group), batch):
-                indices = group[first : first + batch]
-                if 2 * len(indices) < batch:  # a call costs the same however many texts are in it
-                    break
-                with self._session.lock:
-                    results = self._run_batch(bucket, [encoded[index][1] for index in indices])
-                # The others have more words than was guessed, and run again by themselves.
-                logits |= {index: found for index, found in zip(indices, results, strict=True) if found is not None}
-        for index, (shown, raw) in enumerate(encoded):
-            if index not in logits:
-                try:
-                    logits[index] = self._logits(shown, raw)
-                except InputTooLongError as error:
-                    raise InputTooLongError(f"text {index} of the batch: {error}") from error
-        return [logits[index] for index in range(len(encoded))]
-
-    def _run_batch(self, bucket: int, raws: list[bytes]) -> list[Logits | None]:
-        self._session.take()
-        entry = self._session.batches[bucket]
-        return [
-            Logits(outputs.intent, outputs.tags, outputs.spans, False, entry.words).copied()
-            if outputs.count <= entry.words
-            else None
-            for outputs in entry.run_batch(raws)
-        ]
-
-    def _group(self, encoded: list[tuple[str, bytes]]) -> list[tuple[int, list[int]]]:
-        """Sort texts that are not too long by the bucket that is guessed for them.
-
-        Returns:
-            For each bucket, its index, and the indices of its texts.
-        """
-        groups: dict[int, list[int]] = {}
-        if self.batch > 1:
-            entries = self.entries
-            buckets = {entry.words: bucket for bucket, entry in enumerate(entries)}
-            for index, (shown, raw) in enumerate(encoded):
-                if len(raw) <= self._limit:
-                    bucket = buckets[choose_entry(entries, len(raw), guess_words(shown, raw)).words]
-                    groups.setdefault(bucket, []).append(index)
-        return list(groups.items())
 
 
 def _load_again(kind: type[Parser], arguments: dict[str, Any]) -> Parser:
@@ -388,11 +351,11 @@ def _open(
 
         subwords = read_subwords(package, manifest.tokenizer, verify)
 
+    parts = [budget.name for budget in manifest.budgets if budget.golden is not None]
+    buckets = [*manifest.buckets, *(bucket.of_part(name) for name in parts for bucket in manifest.buckets)]
+
     def open_session() -> Session:
         sizes = len(labels.intents), len(labels.tags)
-        return Session(code, manifest.buckets, *sizes, threads, where, manifest.batch, gpu, subwords=subwords)
+        return Session(code, buckets, *sizes, threads, where, manifest.batch, gpu, subwords=subwords)
 
     return LiveSession(open_session, on_gpu=gpu is not None)
-
-
-_ADVICE = "Shorten it, load the parser with on_long='truncate', or compile the package with a larger length bucket."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from compile.kernels.modules import KernelParser
+    from pqrnn.model.length_config import LengthConfig
     from pqrnn.model.parser import ParserModel
 
 
@@ -27,20 +28,22 @@ class TextEntry(nn.Module):
     All entries hold the same model, so they share its weights.
     """
 
-    def __init__(self, model: ParserModel | KernelParser, words: int) -> None:
+    def __init__(self, model: ParserModel | KernelParser, words: int, lengths: LengthConfig | None = None) -> None:
         """Wrap a model.
 
         Args:
             model: The parser, with its norms folded.
             words: Number of word rows of the results.
+            lengths: How many words each layer of a transformer passes on; None for all.
         """
         super().__init__()
         self.model = model
         self.words = words
+        self.lengths = () if lengths is None else (lengths,)
 
     def forward(self, text: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what `ParserModel.forward` does."""
-        intent, tags, spans, count = self.model(text, self.words)
+        intent, tags, spans, count = self.model(text, self.words, *self.lengths)
         return intent, tags, spans, count
 
 
@@ -74,6 +77,7 @@ def export_entries(
     buckets: Sequence[Bucket],
     on_entry: Callable[[Bucket], None] = lambda _: None,
     batch: int = 1,
+    parts: Mapping[str, LengthConfig] | None = None,
 ) -> dict[str, ExportedProgram]:
     """Trace the model for every bucket.
 
@@ -82,6 +86,7 @@ def export_entries(
         buckets: Shapes and names of the entries.
         on_entry: Called before each bucket.
         batch: Number of texts in a call of the second entry that every bucket gets; 1 for no second entry.
+        parts: Parts of a transformer that get entries of their own, by name (`Bucket.of_part`).
 
     Returns:
         Programs by name of the entry, of int32[B, bytes / 4] to intent float32[B, I], tags float32[B, words, L], spans
@@ -93,15 +98,19 @@ def export_entries(
     programs: dict[str, ExportedProgram] = {}
     for bucket in buckets:
         on_entry(bucket)
-        programs[bucket.entry] = _trace(model, bucket, 1)
-        if batch > 1:
-            programs[bucket.batched] = _trace(model, bucket, batch)
+        entries = [(bucket, None), *((bucket.of_part(name), lengths) for name, lengths in (parts or {}).items())]
+        for entry, lengths in entries:
+            programs[entry.entry] = _trace(model, entry, 1, lengths)
+            if batch > 1:
+                programs[entry.batched] = _trace(model, entry, batch, lengths)
     return programs
 
 
-def _trace(model: ParserModel | KernelParser, bucket: Bucket, batch: int) -> ExportedProgram:
+def _trace(
+    model: ParserModel | KernelParser, bucket: Bucket, batch: int, lengths: LengthConfig | None
+) -> ExportedProgram:
     example = torch.zeros((batch, bucket.bytes // 4), dtype=torch.int32)
-    return trace(TextEntry(model, bucket.words), (example,), bucket.entry, f"{bucket.words} words")
+    return trace(TextEntry(model, bucket.words, lengths), (example,), bucket.entry, f"{bucket.words} words")
 
 
 def trace(module: nn.Module, example: tuple[Tensor, ...], entry: str, what: str) -> ExportedProgram:

@@ -28,7 +28,8 @@ from compile.verify.golden import GoldenSet
 from compile.verify.replay import DEFAULT_TIMEOUT, read_replay
 from runtime_py.device.preflight import describe_processor
 from runtime_py.native.interface import ABI
-from runtime_py.package_format.manifest import Manifest, NativeLibrary, Parity, Variant
+from runtime_py.package_format.manifest import Manifest, NativeLibrary, Variant
+from runtime_py.package_format.proofs import Parity
 from runtime_py.trust.requirement import VARIABLE
 from targets import Target
 

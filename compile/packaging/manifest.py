@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from compile.parts import Part
 from compile.plan import Plan
 from compile.verify.golden import GoldenSet
 from runtime_py.package_format.decisions import DECISIONS_PATH
@@ -74,6 +75,8 @@ def describe_package(
     batch: int = 1,
     checkpoint: str = "",
     tokenizer: Tokenizer | None = None,
+    parts: Mapping[str, Part] | None = None,
+    golden_of_parts: Mapping[str, GoldenSet] | None = None,
 ) -> Manifest:
     """Describe a package; the digests of its files are filled in when it is sealed.
 
@@ -87,9 +90,10 @@ def describe_package(
         batch: Number of texts in a call of the entries for several texts; 1 if there are no such entries.
         checkpoint: SHA-256 of the weights.
         tokenizer: How words become subwords; None for a parser that reads bytes.
+        parts: Parts of the network with functions of their own, the whole one last, by name.
+        golden_of_parts: Golden vectors of those parts, without the whole one.
     """
-    bounds = golden.stored.tolerances
-    assert bounds is not None
+    vectors = golden_of_parts or {}
     return Manifest(
         name=name,
         created=_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -111,18 +115,33 @@ def describe_package(
         labels=facts.labels,
         buckets=list(buckets),
         variants=list(variants),
-        golden=Golden(
-            path=GOLDEN_PATH,
-            texts=len(golden.vectors),
-            words=len(golden.vectors.tags),
-            tolerance=float(bounds.max()),
-            basis=f"{golden.basis}; plus half a step of the stored logits, at most a sixteenth of that",
-            decisions=DECISIONS_PATH,
-        ),
+        golden=_describe_golden(golden, GOLDEN_PATH, DECISIONS_PATH),
         files={},
         batch=batch,
         tokenizer=tokenizer,
         calibration=facts.calibration,
+        budgets=[
+            part.describe(
+                name,
+                _describe_golden(vectors[name], f"golden/{name}.npz", f"golden/{name}.json")
+                if name in vectors
+                else None,
+            )
+            for name, part in (parts or {}).items()
+        ],
+    )
+
+
+def _describe_golden(golden: GoldenSet, path: str, decisions: str) -> Golden:
+    bounds = golden.stored.tolerances
+    assert bounds is not None
+    return Golden(
+        path=path,
+        texts=len(golden.vectors),
+        words=len(golden.vectors.tags),
+        tolerance=float(bounds.max()),
+        basis=f"{golden.basis}; plus half a step of the stored logits, at most a sixteenth of that",
+        decisions=decisions,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from compile.verify.golden import GoldenSet
+from runtime_py.package_format.budgets import manifest_of_part
 from runtime_py.package_format.certificates import Code, certify_replay
 from runtime_py.package_format.decisions import describe_decisions, save_decisions
 from runtime_py.package_format.file_entry import describe_file
@@ -30,6 +31,7 @@ class PackageWriter:
         describe: Callable[[Sequence[Variant]], Manifest],
         golden: GoldenSet,
         files: Mapping[str, bytes] | None = None,
+        golden_of_parts: Mapping[str, GoldenSet] | None = None,
     ) -> None:
         """Write nothing yet.
 
@@ -38,7 +40,9 @@ class PackageWriter:
             describe: Returns the manifest of a package with the given variants.
             golden: Texts and answers that the package checks itself with.
             files: Further files of the package, by their names in it.
+            golden_of_parts: The same for parts of the network that have functions of their own, by name.
         """
+        self._golden_of_parts = golden_of_parts or {}
         self._directory = directory
         self._describe = describe
         self._golden = golden
@@ -82,13 +86,9 @@ class PackageWriter:
         for name, content in self._files.items():
             (self._directory / name).parent.mkdir(parents=True, exist_ok=True)
             (self._directory / name).write_bytes(content)
-        path = self._directory / manifest.golden.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        vectors = self._golden.stored
-        save_golden(path, vectors)
-        if manifest.golden.decisions is not None:
-            described = describe_decisions(manifest, vectors, describe_file(path).sha256)
-            save_decisions(self._directory / manifest.golden.decisions, described)
+        self._write_golden(manifest, self._golden)
+        for budget in manifest.budgets[:-1]:
+            self._write_golden(manifest_of_part(manifest, budget), self._golden_of_parts[budget.name])
         sealed = msgspec.structs.replace(manifest, files=collect_files(self._directory))
         certified = msgspec.structs.replace(
             sealed,
@@ -96,6 +96,16 @@ class PackageWriter:
             libraries=[_certify(sealed, library) for library in sealed.libraries],
         )
         return seal(self._directory, certified)
+
+    def _write_golden(self, manifest: Manifest, golden: GoldenSet) -> None:
+        """Write the vectors that a manifest names, and what they mean."""
+        path = self._directory / manifest.golden.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        vectors = golden.stored
+        save_golden(path, vectors)
+        if manifest.golden.decisions is not None:
+            described = describe_decisions(manifest, vectors, describe_file(path).sha256)
+            save_decisions(self._directory / manifest.golden.decisions, described)
 
 
 def _certify(manifest: Manifest, variant: Code) -> Code:

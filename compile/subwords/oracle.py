@@ -10,23 +10,28 @@ import torch
 from torch import Tensor
 
 from compile.subwords.program import SubwordParser
+from compile.verify.choices import smallest_choice
 from compile.verify.reference import Reference, SummedInOrder
 from compile.verify.roundings import Roundings
 from pqrnn.evaluation.prediction import Prediction
 from pqrnn.features.utf8 import pack_texts
+from pqrnn.model.length_config import LengthConfig
+from pqrnn.model.word_selection import watch_choices
 from runtime_py.package_format.manifest import Bucket
 
 
 class SubwordOracle:
     """Gives PyTorch's answers: for parsers of subwords what `compile.verify.reference.Oracle` is."""
 
-    def __init__(self, model: SubwordParser, buckets: Sequence[Bucket]) -> None:
+    def __init__(self, model: SubwordParser, buckets: Sequence[Bucket], lengths: LengthConfig | None = None) -> None:
         """Keep a model and a copy of it in float64.
 
         Args:
             model: The parser.
             buckets: Buckets, in rising order of the subwords that they hold.
+            lengths: The part of the encoder that answers; None for all of it.
         """
+        self._lengths = lengths
         self._model, self._exact = model, copy.deepcopy(model).double()
         self._buckets = buckets
         self._table = model.make_table()
@@ -50,10 +55,11 @@ class SubwordOracle:
         tokens[0, : batch.tokens.shape[1]] = batch.tokens[0]
         length = torch.tensor([batch.tokens.shape[1]], dtype=torch.int32)
         with torch.inference_mode():
-            single = self._model(tokens, length)
+            single = self._model(tokens, length, self._lengths)
             with SummedInOrder():
-                ordered = self._model(tokens, length)
-            double = self._exact(tokens, length)
+                ordered = self._model(tokens, length, self._lengths)
+            with watch_choices() as choices:
+                double = self._exact(tokens, length, self._lengths)
         if not double[0].dtype == double[1].dtype == torch.float64:
             raise TypeError("the encoder turns float64 into another type on its way: there is no reference")
         starts = batch.starts[0, :count]
@@ -64,6 +70,7 @@ class SubwordOracle:
             _predict(double, starts, spans),
             Roundings(),
             needed,
+            smallest_choice(choices, int(length)),
         )
 
     def shift(self, reference: Reference, reach: dict[str, float]) -> float:

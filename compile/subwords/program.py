@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from compile.lowering.buckets import choose_buckets
 from compile.lowering.export import trace
 from compile.support.errors import PlanError
-from pqrnn.checkpoint import Checkpoint, Facts, load_checkpoint, load_weights, read_facts
-from pqrnn.distillation.loading import make_network
+from pqrnn.checkpoint import Checkpoint, Facts, load_checkpoint, read_facts
+from pqrnn.distillation.loading import load_teacher
 from pqrnn.distillation.subwords import WordTokens
 from pqrnn.distillation.teacher import TeacherModel
 from pqrnn.features.projection import Projection
 from pqrnn.features.segmentation import segment_texts
+from pqrnn.model.length_config import LengthConfig
 from pqrnn.model.network import Encoding, Network, WordTable
 from pqrnn.recipes.settings import TeacherConfig
 from runtime_py.package_format.manifest import Bucket, Tokenizer
@@ -46,18 +47,32 @@ class SubwordParser(Network):
         self.teacher.encoder.set_attn_implementation("eager")
         self.projection, self.longest = self.teacher.projection, self.teacher.longest
 
-    def forward(self, tokens: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn int32[B, T] subwords, of which `count`, int32[B], are of the text, into logits of intents and tags."""
+    def forward(self, tokens: Tensor, count: Tensor, lengths: LengthConfig | None = None) -> tuple[Tensor, Tensor]:
+        """Turn int32[B, T] subwords, of which `count`, int32[B], are of the text, into logits of intents and tags.
+
+        With `lengths`, by the part of the encoder that they name.
+        """
         positions = torch.arange(tokens.shape[1], dtype=torch.int32, device=tokens.device)
-        return self.teacher.encode_tokens(tokens, (positions < count[:, None]).to(torch.int32))
+        return self.teacher.encode_tokens(tokens, (positions < count[:, None]).to(torch.int32), lengths)
 
     def make_table(self) -> WordTokens:
         """Return an empty table of subwords."""
         return self.teacher.make_table()
 
-    def encode_words(self, table: WordTable, words: Tensor, mask: Tensor) -> Encoding:
+    def encode_words(
+        self, table: WordTable, words: Tensor, mask: Tensor, lengths: LengthConfig | None = None
+    ) -> Encoding:
         """Encode utterances given as rows of the table, as in training."""
-        return self.teacher.encode_words(table, words, mask)
+        return self.teacher.encode_words(table, words, mask, lengths)
+
+    @property
+    def adaptive_layers(self) -> int:
+        """Number of layers of an encoder of BERT's family; 0 for any other."""
+        return self.teacher.adaptive_layers
+
+    def count_macs(self, units: int, lengths: LengthConfig | None = None) -> int:
+        """Return the MACs of a text of so many subwords."""
+        return self.teacher.count_macs(units, lengths)
 
     def parameters_count(self) -> int:
         """Return how many numbers the encoder and the heads have."""
@@ -86,6 +101,17 @@ class _Words(nn.Module):
 
     def forward(self, text: Tensor) -> tuple[Tensor, Tensor]:
         return self.projection.segment(text, self.words)
+
+
+class _Part(nn.Module):
+    """Subwords to logits, by a part of an encoder."""
+
+    def __init__(self, model: SubwordParser, lengths: LengthConfig) -> None:
+        super().__init__()
+        self.model, self.lengths = model, lengths
+
+    def forward(self, tokens: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model(tokens, count, self.lengths)
 
 
 def files_of(model: nn.Module) -> dict[str, bytes]:
@@ -131,9 +157,8 @@ def load_source(folder: Path) -> SubwordSource:
             f"{folder}: spells words in Latin letters for its encoder (--romanize), which a package cannot do; distil "
             "a parser from it and compile that"
         )
-    teacher = make_network(facts.config, facts.labels)
+    teacher, facts = load_teacher(folder)
     assert isinstance(teacher, TeacherModel)
-    load_weights(folder, teacher)
     if not getattr(teacher.tokenizer, "is_fast", False):
         raise PlanError(
             f"{folder}: its tokenizer is none of the library tokenizers, which is what cuts words on a device; distil "
@@ -165,7 +190,10 @@ def _find(model: SubwordParser, texts: Sequence[bytes]) -> list[list[tuple[int, 
 
 
 def export_subwords(
-    model: SubwordParser, buckets: Sequence[Bucket], on_entry: Callable[[Bucket], None] = lambda _: None
+    model: SubwordParser,
+    buckets: Sequence[Bucket],
+    on_entry: Callable[[Bucket], None] = lambda _: None,
+    parts: Mapping[str, LengthConfig] | None = None,
 ) -> dict[str, ExportedProgram]:
     """Trace both programs for every bucket.
 
@@ -173,6 +201,7 @@ def export_subwords(
         model: The parser.
         buckets: Buckets, whose words are subwords.
         on_entry: Called before each bucket.
+        parts: Parts of the encoder that get programs of their own, by name.
 
     Raises:
         ExportError: PyTorch cannot trace one of them.
@@ -183,6 +212,10 @@ def export_subwords(
         text = torch.zeros((1, bucket.bytes // 4), dtype=torch.int32)
         tokens, count = torch.zeros((1, bucket.words), dtype=torch.int32), torch.ones(1, dtype=torch.int32)
         what = f"{bucket.words} subwords"
-        programs[f"{bucket.entry}_words"] = trace(_Words(model.projection, bucket.words), (text,), bucket.entry, what)
+        words = _Words(model.projection, bucket.words)
+        programs[f"{bucket.entry}_words"] = trace(words, (text,), bucket.entry, what)
         programs[bucket.entry] = trace(model, (tokens, count), bucket.entry, what)
+        for name, lengths in (parts or {}).items():
+            entry = bucket.of_part(name).entry
+            programs[entry] = trace(_Part(model, lengths).eval(), (tokens, count), entry, what)
     return programs

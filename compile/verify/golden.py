@@ -19,6 +19,7 @@ from runtime_py.package_format.manifest import Bucket
 from runtime_py.package_format.margins import DecisionMargin, smallest_gap
 
 STEPS = 8
+_UNSURE = 1e-4  # of sums of probabilities that are up to some hundred: float32 errs by a tenth of this
 _DRAWN = 2.0  # a draw turns half of the undecided roundings; a device may turn all
 
 # Each text is here because something has gone wrong with a similar one, in some tokenizer or on some device.
@@ -160,7 +161,8 @@ def answer_texts(oracle: Answerer, texts: Iterable[bytes], labels: Labels | None
     """
     with one_thread():
         answers = [oracle.answer(text) for text in texts]
-        fitting = [answer for answer in answers if answer is not None]
+        found = [answer for answer in answers if answer is not None]
+        fitting = [answer for answer in found if answer.choice_gap > _UNSURE]
         reach = measure_reach([item.roundings for item in fitting], TOLERATED)
         decided = [item.roundings.settled(reach) for item in fitting]
         shifts = [0.0 if settled else oracle.shift(item, reach) for item, settled in zip(fitting, decided, strict=True)]
@@ -178,7 +180,7 @@ def answer_texts(oracle: Answerer, texts: Iterable[bytes], labels: Labels | None
     kept = [index for index in range(len(fitting)) if _is_decided(stored, index, labels)]
     if not kept:
         raise VerificationError(
-            f"the parser is undecided about all {len(fitting)} texts that fit, so no answer could be told from a wrong "
+            f"the parser is undecided about all {len(found)} texts that fit, so no answer could be told from a wrong "
             "one: it has learned nothing, or too little"
         )
     references = tuple(fitting[index] for index in kept)
@@ -190,8 +192,8 @@ def answer_texts(oracle: Answerer, texts: Iterable[bytes], labels: Labels | None
         tuple(bounds[index] for index in kept),
         max((bounds[index] for index in kept), default=strict),
         basis,
-        len(answers) - len(fitting),
-        len(fitting) - len(kept),
+        len(answers) - len(found),
+        len(found) - len(kept),
     )
 
 

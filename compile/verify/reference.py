@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,15 +12,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from compile.verify.choices import smallest_choice
 from compile.verify.roundings import DRAWS, Roundings, Watch
 from pqrnn.evaluation.prediction import Prediction
 from pqrnn.features.utf8 import pack_texts
+from pqrnn.model.word_selection import watch_choices
 from runtime_py.package_format.margins import smallest_gap
 
 if TYPE_CHECKING:
+    from pqrnn.model.length_config import LengthConfig
+    from pqrnn.model.network import Encoding
     from pqrnn.model.parser import ParserModel
     from runtime_py.package_format.manifest import Bucket
 
@@ -36,6 +42,8 @@ class Reference:
         double: Answer computed in float64 from the same features, which are exact in all three.
         roundings: Distances of the roundings to 8 bits from going the other way; empty for a model in float32.
         subwords: Subwords of the text, for a parser that reads these; 0 for others.
+        choice_gap: Smallest difference in significance between a word that a part of a transformer keeps and one that
+            it drops, in float64; infinite where nothing is dropped.
     """
 
     text: bytes
@@ -44,6 +52,7 @@ class Reference:
     double: Prediction
     roundings: Roundings
     subwords: int = 0
+    choice_gap: float = math.inf
 
     @property
     def size(self) -> int:
@@ -86,13 +95,15 @@ class Oracle:
     An answer takes a few milliseconds: texts are computed one at a time, in the bucket that the device would choose.
     """
 
-    def __init__(self, model: ParserModel, buckets: Sequence[Bucket]) -> None:
+    def __init__(self, model: ParserModel, buckets: Sequence[Bucket], lengths: LengthConfig | None = None) -> None:
         """Keep a model and a copy of it in float64.
 
         Args:
             model: The parser, in evaluation mode.
             buckets: Length buckets, in rising order.
+            lengths: The part of a transformer that answers; None for all of it.
         """
+        self._lengths = lengths
         self._model = model
         self._exact = copy.deepcopy(model).double()
         self._buckets = buckets
@@ -114,15 +125,15 @@ class Oracle:
             return None
         packed = pack_texts([text], bucket.bytes)
         with torch.inference_mode():
-            intent, tags, spans, count = self._model(packed, bucket.words)
+            intent, tags, spans, count = self._model(packed, bucket.words, self._lengths)
             features = self._model.projection(packed, bucket.words)[0]
             mask = (torch.arange(bucket.words) < count[:, None]).float()[..., None]
             with SummedInOrder():
-                ordered = self._model.encode(self._model.embed(features), mask, scan=True)
-            with self._roundings.record() as roundings:
-                exact = self._exact.encode(self._exact.embed(features.double()), mask.double(), scan=True)
+                ordered = self._encode(self._model, features, mask)
+            with self._roundings.record() as roundings, watch_choices() as choices:
+                exact = self._encode(self._exact, features.double(), mask.double())
             with self._roundings.compare(roundings):
-                self._model.encode(self._model.embed(features), mask, scan=True)
+                self._encode(self._model, features, mask)
         if not exact.intent.dtype == exact.tags.dtype == torch.float64:
             raise TypeError(
                 "the model turns float64 into another type on its way, "
@@ -134,7 +145,10 @@ class Oracle:
             Prediction(pair[0][0].numpy(), pair[1][0, :words].numpy(), positions)
             for pair in ((intent, tags), tuple(ordered), tuple(exact))
         )
-        return Reference(text, single, in_order, double, roundings)
+        return Reference(text, single, in_order, double, roundings, choice_gap=smallest_choice(choices, words))
+
+    def _encode(self, model: ParserModel, features: Tensor, mask: Tensor) -> Encoding:
+        return model.encode(model.embed(features), mask, scan=True, lengths=self._lengths)
 
     def shift(self, reference: Reference, reach: dict[str, float]) -> float:
         """Return the largest change of a logit in float64 when undecided roundings to 8 bits go either way.
@@ -153,7 +167,7 @@ class Oracle:
             # All draws in one go, each a row of the batch.
             features, mask = (part.repeat(DRAWS, 1, 1) for part in (features.double(), mask))
             with self._roundings.disturb(reach, 0):
-                outputs = self._exact.encode(self._exact.embed(features), mask, scan=True)
+                outputs = self._encode(self._exact, features, mask)
         differences = (
             outputs.intent.numpy() - reference.double.intent,
             outputs.tags[:, :words].numpy() - reference.double.tags,

@@ -30,7 +30,8 @@ from compile.verify.golden import GoldenSet
 from compile.verify.reference import Prediction, Reference, flat_logits
 from compile.verify.tolerance import Numerics, compare_numerics
 from runtime_py.errors import PackageError
-from runtime_py.package_format.manifest import Bucket, Parity
+from runtime_py.package_format.manifest import Bucket
+from runtime_py.package_format.proofs import Parity
 from runtime_py.tools.answers import EntryAnswers, load_answers
 from runtime_py.tools.replay import CANNOT_RUN, Replay
 from runtime_py.trust.requirement import VARIABLE
@@ -58,6 +59,7 @@ def verify_variant(
     runner: Runner,
     repeats: int = 3,
     timeout: float = DEFAULT_TIMEOUT,
+    budget: str = "",
 ) -> Parity:
     """Run a variant of a sealed package, and judge its answers.
 
@@ -69,6 +71,7 @@ def verify_variant(
         runner: Machine or emulator to run the variant on.
         repeats: Number of times that the golden vectors are replayed through the parser.
         timeout: Seconds that the whole process may take.
+        budget: Part of the network that answers, by name; empty for all of it.
 
     Returns:
         The outcome for the manifest, with the errors of the entries beside it.
@@ -81,6 +84,7 @@ def verify_variant(
     with scratch_folder("verify") as folder:
         out = folder / "answers.npz"
         options: list[str | Path] = ["--target", target, "--repeats", str(repeats), "--entries", "--out", out]
+        options += ["--budget", budget] if budget else []
         command = [*runner.python, "-m", "runtime_py.tools.replay", package, *options]
         # What was just compiled has no signature yet, whatever this machine demands of others' packages.
         finished = run_tool(command, timeout, environment=runner.environment | {VARIABLE: ""})

@@ -5,6 +5,7 @@ that a stop at any time leaves whole, and goes on with the same call. Settings c
 PyTorch is imported when a function runs.
 """
 
+from pqrnn.api.budgeting import budget
 from pqrnn.api.calibrating import calibrate
 from pqrnn.api.encoders import distill_encoder
 from pqrnn.api.extending import extend
@@ -15,6 +16,7 @@ from pqrnn.api.runs import PathLike
 __all__ = [
     "PathLike",
     "average",
+    "budget",
     "calibrate",
     "compile",
     "distill",

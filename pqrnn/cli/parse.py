@@ -39,6 +39,14 @@ def parse(
             show_default=False,
         ),
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="What an answer may cost (`pqrnn budget`): a share of the whole network's multiplications up to 1, "
+            "more as their number, or the name of a budget. The most accurate part of the network within it answers.",
+            show_default=False,
+        ),
+    ] = None,
     alternatives: Annotated[int, typer.Option(min=0, help="Also name so many of the most probable intents.")] = 0,
     several: Annotated[
         bool, typer.Option("--all", help="A text may hold several commands, as `lights off and lock the door`.")
@@ -86,6 +94,7 @@ def parse(
     code is 2.
     """
     from runtime_py import Parser
+    from runtime_py.package_format.budgets import read_budget
     from runtime_py.streams import texts_to_parse
     from runtime_py.tools.parse_texts import parse_texts
     from runtime_py.values.files import add_values
@@ -97,6 +106,7 @@ def parse(
         device=device,
         on_long="truncate" if truncate else "error",
         min_score=read_share(min_score),
+        budget=None if budget is None else read_budget(budget),
     ) as parser:
         told = add_values(parser, path=values, normalise=normalise, locale=locale, zone=zone, now=now)
         code = parse_texts(told, texts_to_parse(text), json, alternatives, several)

@@ -25,7 +25,9 @@ _PANELS = {
     "transfer": "Texts that the teachers answer",
     "distillation": "Labels against answers",
     "training": "Training",
+    "adaptive": "Parts for budgets of work",
     "quantization": "Quantization",
+    "search": "Search",
 }
 
 

@@ -10,9 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from pqrnn.cli.output import make_console
 from pqrnn.training.reporting import TrainingReporter
-from pqrnn.training.scores import REWRITTEN
+from pqrnn.training.scores import REWRITTEN, SMALLEST
 from runtime_py.terminal import printable
 
+_ALSO = {REWRITTEN: "rewritten", SMALLEST: "smallest part"}  # scores that some runs have, and what they are called
 _LOG_SECONDS = 30.0  # between two lines in a log
 
 
@@ -81,7 +82,8 @@ class TrainingBar(TrainingReporter, AbstractContextManager[Any]):
         """Keep the score for the bar; print it where there is none."""
         dev = record["dev"]
         self._score = f"  dev exact match {dev['exact_match']['value']:.2%}"
-        also = f" (rewritten {dev[REWRITTEN]['value']:.2%})" if REWRITTEN in dev else ""
+        more = [f"{title} {dev[name]['value']:.2%}" for name, title in _ALSO.items() if name in dev]
+        also = f" ({', '.join(more)})" if more else ""
         if not self._draws:
             self.note(
                 f"epoch {record['epoch']}: loss {record['loss']:.3f}, "

@@ -11,6 +11,7 @@ from torch import Tensor
 from pqrnn.checkpoint import Facts, load_checkpoint, load_weights, read_facts
 from pqrnn.distillation.teacher import TeacherModel
 from pqrnn.errors import CheckpointError
+from pqrnn.model.length_config import check_lengths
 from pqrnn.model.network import Network
 from pqrnn.model.parser import ParserModel
 from pqrnn.recipes.settings import ModelConfig, TeacherConfig
@@ -71,5 +72,10 @@ def load_teacher(folder: Path) -> tuple[Network, Facts[Any]]:
         checkpoint = load_checkpoint(folder)
         return checkpoint.model, checkpoint.facts
     model = make_network(facts.config, facts.labels)
+    try:
+        for each in facts.budgets:
+            check_lengths(each.lengths, model.adaptive_layers)
+    except ValueError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
     load_weights(folder, model)
     return model.eval(), facts

@@ -10,9 +10,18 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from runtime_py.parity.metrics import Estimate, Frame, Scores, make_estimate, score_frames
+from runtime_py.parity.metrics import Estimate, Frame, Scores, count_frames, make_estimate, score_frames
 
-__all__ = ["Estimate", "Frame", "Scores", "area_under_curve", "calibration_error", "find_repeated", "score_frames"]
+__all__ = [
+    "Estimate",
+    "Frame",
+    "Scores",
+    "area_under_curve",
+    "calibration_error",
+    "count_frames",
+    "find_repeated",
+    "score_frames",
+]
 
 BINS = 15  # of the expected calibration error, as usual since Guo et al. 2017
 

@@ -16,6 +16,7 @@ from pqrnn.evaluation.metrics import Frame
 from pqrnn.features.projection import Projection
 from pqrnn.features.segmentation import group_texts, segment_texts
 from pqrnn.features.utf8 import pack_texts
+from pqrnn.model.length_config import LengthConfig
 from pqrnn.model.network import Network, WordTable
 from pqrnn.model.parser import ParserModel
 from pqrnn.recipes.settings import ProjectionConfig
@@ -39,31 +40,36 @@ class Prediction(NamedTuple):
     spans: NDArray[np.int32]
 
 
-def compute_logits(model: Network, texts: Sequence[str | bytes]) -> list[Prediction]:
-    """Return the outputs for texts, never cut.
+def compute_logits(
+    model: Network, texts: Sequence[str | bytes], lengths: LengthConfig | None = None
+) -> list[Prediction]:
+    """Return the outputs for texts, never cut, by all of a network or by a part.
 
     Those of a parser come from bytes, by the whole program; those of a teacher from its words. `model` must be in
     evaluation mode.
     """
     raw = [encode_text(text)[1] for text in texts]
     with torch.inference_mode():
-        answers = _logits_of_bytes(model, raw) if isinstance(model, ParserModel) else _logits_of_words(model, raw)
+        if isinstance(model, ParserModel):
+            answers = _logits_of_bytes(model, raw, lengths)
+        else:
+            answers = _logits_of_words(model, raw, lengths)
     return [answers[row] for row in range(len(texts))]
 
 
-def _logits_of_bytes(model: ParserModel, raw: Sequence[bytes]) -> dict[int, Prediction]:
+def _logits_of_bytes(model: ParserModel, raw: Sequence[bytes], lengths: LengthConfig | None) -> dict[int, Prediction]:
     answers = {}
     for size, indices in group_texts(raw):
         packed = pack_texts([raw[index] for index in indices], size)
         words = max(1, int(model.projection.segment(packed, 1)[1].max()))
-        intent, tags, spans, counts = model(packed, words)
+        intent, tags, spans, counts = model(packed, words, lengths)
         for row, index in enumerate(indices):
             count = int(counts[row])
             answers[index] = Prediction(intent[row].numpy(), tags[row, :count].numpy(), spans[row, :count].numpy())
     return answers
 
 
-def _logits_of_words(model: Network, raw: Sequence[bytes]) -> dict[int, Prediction]:
+def _logits_of_words(model: Network, raw: Sequence[bytes], lengths: LengthConfig | None) -> dict[int, Prediction]:
     spans_of_texts = segment_texts(Projection(ProjectionConfig()), raw)
     table = model.make_table()
     table.index(
@@ -76,7 +82,7 @@ def _logits_of_words(model: Network, raw: Sequence[bytes]) -> dict[int, Predicti
     answers = {}
     for first in range(0, len(order), _BATCH):
         indices = order[first : first + _BATCH]
-        encoding = model.encode_words(table, *pad_words([words[index] for index in indices]))
+        encoding = model.encode_words(table, *pad_words([words[index] for index in indices]), lengths)
         for row, index in enumerate(indices):
             spans = np.array(spans_of_texts[index], np.int32).reshape(-1, 2)
             answers[index] = Prediction(encoding.intent[row].numpy(), encoding.tags[row, : len(spans)].numpy(), spans)
@@ -96,17 +102,21 @@ def decide(decoder: Decoder, texts: Sequence[str | bytes], answers: Sequence[Pre
     ]
 
 
-def predict_encoded(model: Network, decoder: Decoder, dataset: EncodedDataset, table: WordTable) -> list[Frame]:
-    """Return the frames of a data set from words looked up.
+def predict_encoded(
+    model: Network, decoder: Decoder, dataset: EncodedDataset, table: WordTable, lengths: LengthConfig | None = None
+) -> list[Frame]:
+    """Return the frames of a data set from words looked up, by all of a network or by a part.
 
     The answers are those of `predict_texts`, and quicker: for the development split at every epoch.
     """
-    answers = compute_encoded_logits(model, dataset, table)
+    answers = compute_encoded_logits(model, dataset, table, lengths)
     return [frame_of_parse(parse) for parse in decide(decoder, [each.text for each in dataset.examples], answers)]
 
 
-def compute_encoded_logits(model: Network, dataset: EncodedDataset, table: WordTable) -> list[Prediction]:
-    """Return the outputs for the texts of a data set from words looked up."""
+def compute_encoded_logits(
+    model: Network, dataset: EncodedDataset, table: WordTable, lengths: LengthConfig | None = None
+) -> list[Prediction]:
+    """Return the outputs for the texts of a data set from words looked up, by all of a network or by a part."""
     utterances = dataset.utterances
     answers: dict[int, Prediction] = {}
     order = sorted(range(len(utterances)), key=lambda index: len(utterances[index].words))
@@ -114,7 +124,7 @@ def compute_encoded_logits(model: Network, dataset: EncodedDataset, table: WordT
         for first in range(0, len(order), _BATCH):
             indices = order[first : first + _BATCH]
             batch = collate([utterances[index] for index in indices])
-            encoding = model.encode_words(table, batch.words, batch.mask)
+            encoding = model.encode_words(table, batch.words, batch.mask, lengths)
             for row, index in enumerate(indices):
                 spans = np.array(dataset.spans[index], np.int32).reshape(-1, 2)
                 answers[index] = Prediction(

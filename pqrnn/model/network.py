@@ -6,12 +6,13 @@ Student and teacher learn in the same loop, from the same words, for the same la
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
 from pqrnn.features.projection import Projection
+from pqrnn.model.length_config import LengthConfig
 
 
 class Encoding(NamedTuple):
@@ -52,15 +53,42 @@ class Network(nn.Module, ABC):
     def make_table(self) -> WordTable:
         """Return an empty table."""
 
+    @property
+    def adaptive_layers(self) -> int:
+        """Number of layers that a length configuration is about; 0 for a network that always reads all words."""
+        return 0
+
     @abstractmethod
-    def encode_words(self, table: WordTable, words: Tensor, mask: Tensor) -> Encoding:
+    def encode_words(
+        self, table: WordTable, words: Tensor, mask: Tensor, lengths: LengthConfig | None = None
+    ) -> Encoding:
         """Encode utterances given as rows of the table.
 
         Args:
             table: Table of `make_table`.
             words: Rows of the table, int64[B, W].
             mask: One where a word is, float32[B, W, 1].
+            lengths: How many words each layer passes on; None for all.
+
+        Raises:
+            ValueError: There is no such length configuration of this network.
         """
+
+    def count_units(self, table: WordTable, words: Sequence[int]) -> int:
+        """Return how many rows the layers have for an utterance, given as rows of the table."""
+        return len(words)
+
+    def count_macs(self, units: int, lengths: LengthConfig | None = None) -> int:
+        """Return the multiplications of the matrix products for a text of so many rows (`pqrnn.model.macs`).
+
+        Args:
+            units: Rows of the layers.
+            lengths: How many of them each layer passes on; None for all.
+
+        Raises:
+            ValueError: The network has no parts whose work could be compared.
+        """
+        raise ValueError("this network reads every word in every layer, so it has no parts whose work is counted")
 
     def rate_scale(self, name: str) -> float:
         """Return how many times the learning rate a parameter learns with."""

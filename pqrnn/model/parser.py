@@ -8,7 +8,7 @@ QRNN layers there may be transformer layers (`pqrnn.model.transformer`); everyth
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -19,13 +19,15 @@ from pqrnn.features.projection import Projection
 from pqrnn.features.word_table import WordFeatures
 from pqrnn.model.batch_norm import MaskedBatchNorm, fold_into_linear
 from pqrnn.model.int8 import ActivationRange, IntegerLinear
+from pqrnn.model.length_config import LengthConfig, check_lengths
 from pqrnn.model.linear import make_linear
+from pqrnn.model.macs import count_macs
 from pqrnn.model.network import Encoding, Network, WordTable
 from pqrnn.model.nibbles import pack_nibbles, unpack_nibbles
 from pqrnn.model.qat import QuantizedLinear
 from pqrnn.model.qrnn import QrnnLayer, widen
 from pqrnn.model.shape import check_shape
-from pqrnn.model.transformer import HIDDEN, TransformerLayer
+from pqrnn.model.transformer import HIDDEN, TransformerLayer, run_layers
 from pqrnn.recipes.settings import ModelConfig
 
 
@@ -112,25 +114,41 @@ class ParserModel(Network):
         if self.neighbours is not None:
             nn.init.zeros_(self.neighbours.weight)
 
-    def forward(self, text: Tensor, words: int) -> ParserOutputs:
-        """Parse int32[B, N/4] (`pqrnn.features.utf8.pack_texts`), the first `words` words of each text."""
+    @property
+    def adaptive_layers(self) -> int:
+        """Number of layers that a length configuration is about; 0 for a QRNN, which has to read every word."""
+        return 0 if self.is_recurrent else len(self.layers)
+
+    def count_macs(self, units: int, lengths: LengthConfig | None = None) -> int:
+        """Return the MACs of a text of so many words."""
+        if self.is_recurrent:
+            return super().count_macs(units, lengths)
+        return count_macs(self.config, len(self.intent.weight), len(self.tags.weight), units, lengths)
+
+    def forward(self, text: Tensor, words: int, lengths: LengthConfig | None = None) -> ParserOutputs:
+        """Parse int32[B, N/4] (`pqrnn.features.utf8.pack_texts`), the first `words` words of each text.
+
+        With `lengths`, by the part of the network that they name.
+        """
         found = self.projection(text, words)
         mask = (torch.arange(words, dtype=torch.int32, device=text.device) < found.word_count[:, None]).float()[
             ..., None
         ]
-        encoding = self.encode(self.embed(found.features), mask, scan=True)
+        encoding = self.encode(self.embed(found.features), mask, scan=True, lengths=lengths)
         return ParserOutputs(encoding.intent, encoding.tags, found.spans, found.word_count)
 
     def make_table(self) -> WordFeatures:
         """Return an empty table of projected words."""
         return WordFeatures(self.projection)
 
-    def encode_words(self, table: WordTable, words: Tensor, mask: Tensor) -> Encoding:
+    def encode_words(
+        self, table: WordTable, words: Tensor, mask: Tensor, lengths: LengthConfig | None = None
+    ) -> Encoding:
         """Encode utterances, int64[B, W] rows of the table."""
         known = cast(WordFeatures, table)
-        if not self.config.context:
-            return self.encode(known.project(words, self.bottleneck), mask)  # of each distinct word once
-        return self.encode(self.embed(known.table[words] * mask), mask)
+        if not self.config.context:  # each distinct word is projected once
+            return self.encode(known.project(words, self.bottleneck), mask, lengths=lengths)
+        return self.encode(self.embed(known.table[words] * mask), mask, lengths=lengths)
 
     def embed(self, features: Tensor) -> Tensor:
         """Return the bottleneck's products, float32[B, W, bottleneck], of the words of texts.
@@ -140,13 +158,20 @@ class ParserModel(Network):
         product: Tensor = self.bottleneck(add_context(features, self.config.context))
         return product
 
-    def encode(self, value: Tensor, mask: Tensor, *, scan: bool = False) -> Encoding:
+    def encode(
+        self, value: Tensor, mask: Tensor, *, scan: bool = False, lengths: LengthConfig | None = None
+    ) -> Encoding:
         """Encode the bottleneck's products.
 
         Args:
             value: Products of `embed`, float32[B, W, bottleneck].
             mask: One where a word is, float32[B, W, 1].
             scan: Whether the recurrence is computed without a loop (`pqrnn.model.recurrence`).
+            lengths: How many words each transformer layer passes on; None for all. Words that were dropped have the
+                last state that they had.
+
+        Raises:
+            ValueError: There is no such length configuration of this network.
         """
         config = self.config
         value = widen(value)
@@ -157,8 +182,12 @@ class ParserModel(Network):
             value = value * torch.bernoulli(torch.full_like(mask, 1.0 - config.word_dropout))
         if self.entry is not None:
             value = widen(self.entry(self._drop(value))) * mask
-        for layer in self.layers:
-            value = layer(self._drop(value) if self.is_recurrent else value, mask, scan=scan)
+        if lengths is not None:
+            self._check_lengths(lengths)
+            value = run_layers(cast(Sequence[TransformerLayer], self.layers), value, mask, lengths)
+        else:
+            for layer in self.layers:
+                value = layer(self._drop(value) if self.is_recurrent else value, mask, scan=scan)
         if self.states_norm is not None:
             value = self.states_norm(value) * mask
         states, value = value, self._drop(value)
@@ -169,6 +198,13 @@ class ParserModel(Network):
             peaks = (value + (mask - 1.0) * (2.0 if self.is_recurrent else HIDDEN)).amax(1)
             pooled = torch.cat([pooled, peaks * mask[:, 0]], -1)  # and a text without words has none
         return Encoding(widen(self.intent(pooled)), self._refine(unary, mask), states)
+
+    def _check_lengths(self, lengths: LengthConfig) -> None:
+        if self.is_recurrent:
+            raise ValueError(
+                f"a length configuration ({lengths.describe()}) is for transformers: a QRNN has to read every word"
+            )
+        check_lengths(lengths, len(self.layers))
 
     def _pool(self, value: Tensor, mask: Tensor) -> Tensor:
         """Return the mean of the words' states, float32[B, W, width] to [B, width], weighed by attention."""

@@ -15,6 +15,7 @@ LAST_REVISION = "4179899"  # the last commit that has them
 _MODEL: dict[str, Any] = {"pool_heads": 1, "pool_inputs": False}
 _PROJECTION: dict[str, Any] = {"ngram_limit": 1}
 _ABSENT: dict[str, Any] = {"restyle": 0, "variant_restyle": 0, "weight_bits": 8}
+_SECTION = "adaptive"  # settings that do nothing unless they are enabled
 _OF_TRANSFORMERS = ("network", "transformer")
 
 
@@ -44,7 +45,11 @@ def drop_transformer(config: dict[str, Any]) -> dict[str, Any]:
 
 def drop_absent(settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings without options that earlier versions had not, where they mean what those versions did."""
-    return {name: value for name, value in settings.items() if name not in _ABSENT or value != _ABSENT[name]}
+    return {
+        name: value
+        for name, value in settings.items()
+        if (name not in _ABSENT or value != _ABSENT[name]) and (name != _SECTION or value["enabled"])
+    }
 
 
 def _drop(values: dict[str, Any], retired: dict[str, Any]) -> dict[str, Any]:

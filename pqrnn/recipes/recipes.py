@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
+from pqrnn.recipes.budget_settings import BudgetRecipe
 from pqrnn.recipes.encoder_settings import DistillEncoderRecipe
 from pqrnn.recipes.extend_settings import ExtendRecipe
 from pqrnn.recipes.finishing_settings import CompileConfig, GoalConfig, ParityConfig, QuantizationConfig
@@ -159,6 +160,7 @@ def with_relation_heads(recipe: DistillRecipe) -> DistillRecipe:
 
 
 VERBS: dict[str, msgspec.Struct] = {
+    "budget": BudgetRecipe(),
     "build": BuildRecipe(),
     "distill": DistillRecipe(),
     "distill-encoder": DistillEncoderRecipe(),

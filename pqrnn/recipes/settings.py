@@ -183,6 +183,30 @@ class TeacherConfig(Settings, frozen=True, kw_only=True):
     ] = False
 
 
+class AdaptiveConfig(Settings, frozen=True, kw_only=True):
+    """Training of a transformer's smaller parts beside the whole (arXiv:2010.07003), for budgets of work."""
+
+    enabled: Annotated[
+        bool,
+        option(
+            "Also train the parts of a transformer that drop words and layers, so that one parser serves any budget of "
+            "work (`pqrnn budget`).",
+            "--adaptive",
+        ),
+    ] = False
+    sandwich: Annotated[
+        int,
+        Meta(ge=0, le=64),
+        option("Parts drawn at random in each step, beside the whole network and the smallest part.", "--sandwich"),
+    ] = 2
+    length_drop: Annotated[Share, option("Largest share of the words left that a layer may drop.", "--length-drop")] = (
+        0.2
+    )
+    layer_drop: Annotated[
+        Share, option("Probability with which a part drawn at random leaves a layer out.", "--layer-drop")
+    ] = 0.2
+
+
 class TrainingConfig(Settings, frozen=True, kw_only=True):
     """One training run: optimizer, schedule, augmentation, and when it stops."""
 
@@ -246,6 +270,7 @@ class TrainingConfig(Settings, frozen=True, kw_only=True):
         ),
     ] = "float32"
     threads: Annotated[int, Meta(ge=0), option("CPU threads; 0 leaves PyTorch's default.", "--threads")] = 0
+    adaptive: AdaptiveConfig = AdaptiveConfig()
 
     def __post_init__(self) -> None:
         """Refuse what would be taken for something else.

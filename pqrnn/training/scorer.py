@@ -14,11 +14,12 @@ from pqrnn.distributed import broadcast, is_leader
 from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.frame_weights import decide_on
 from pqrnn.evaluation.frames import frame_of_example
-from pqrnn.evaluation.metrics import score_frames
+from pqrnn.evaluation.metrics import count_frames, score_frames
 from pqrnn.evaluation.prediction import compute_encoded_logits, predict_encoded
+from pqrnn.model.length_config import LengthConfig
 from pqrnn.model.network import Network, WordTable
 from pqrnn.seeding import make_random
-from pqrnn.training.scores import REWRITTEN
+from pqrnn.training.scores import REWRITTEN, SMALLEST
 from runtime_py.decode.labels import Labels
 
 _MOST = 1000  # rewritten texts
@@ -52,6 +53,7 @@ class Scorer:
         rewritten: Sequence[EncodedUtterance] = (),
         *,
         weighed: bool = False,
+        smallest: LengthConfig | None = None,
     ) -> None:
         """Keep what is scored on.
 
@@ -61,7 +63,9 @@ class Scorer:
             table: Words of the networks.
             rewritten: Rewritten utterances of the development set, none where a run learns none.
             weighed: Whether the weights of the frames in `labels` stay, if there are any.
+            smallest: The smallest part of the networks that learns beside them; None where none does.
         """
+        self._smallest = smallest
         self._weighed = weighed and bool(labels.frame_weights)
         self.dataset, self.labels, self.decoder, self._table = dataset, labels, labels.decoder(), table
         self._gold = [frame_of_example(example) for example in dataset.examples]
@@ -73,6 +77,10 @@ class Scorer:
             return broadcast({})
         frames = predict_encoded(network, self.decoder, self.dataset, self._table)
         scores: dict[str, Any] = score_frames(self._gold, frames).as_dict()
+        if self._smallest is not None:
+            frames = predict_encoded(network, self.decoder, self.dataset, self._table, self._smallest)
+            right = count_frames(self._gold, frames)[:, 0].mean()
+            scores[SMALLEST] = {"value": round(float(right), 6), "n": len(frames)}
         if self._rewritten:
             scores[REWRITTEN] = {"value": round(self._score_rewritten(network), 6), "n": len(self._rewritten)}
         return broadcast(scores)

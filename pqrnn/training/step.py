@@ -14,12 +14,14 @@ from pqrnn.dataset.encoded import EncodedUtterance
 from pqrnn.distillation.objective import DistillationObjective
 from pqrnn.distributed import all_reduce, average_gradients, broadcast_weights, share_items, world_size
 from pqrnn.errors import DivergenceError
+from pqrnn.model.length_config import LengthConfig
 from pqrnn.model.losses import Totals, joint_loss
-from pqrnn.model.network import Network, WordTable
+from pqrnn.model.network import Encoding, Network, WordTable
 from pqrnn.recipes.settings import TrainingConfig
 from pqrnn.training.config import learning_rate
 from pqrnn.training.optimizer import group_parameters, update_average
 from pqrnn.training.resume import TrainingState
+from pqrnn.training.sandwich import Sandwich
 
 
 class TrainingStep:
@@ -29,6 +31,7 @@ class TrainingStep:
         model: The network.
         average: The moving average of its weights, in evaluation mode.
         optimizer: AdamW.
+        sandwich: What smaller parts of the network add to the loss; None where the whole network alone learns.
     """
 
     def __init__(
@@ -47,6 +50,9 @@ class TrainingStep:
             config: Settings of the run.
             total: Steps of the whole run, for the learning rate.
             objective: A teacher's answers; without them the labels alone are learned.
+
+        Raises:
+            TrainingError: Smaller parts are to learn of a network that has none.
         """
         broadcast_weights(model)  # other machines may draw or load them otherwise
         self._config, self._total, self._objective = config, total, objective
@@ -55,6 +61,7 @@ class TrainingStep:
             group_parameters(model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
         )
         self._table = table
+        self.sandwich = Sandwich(model, config) if config.adaptive.enabled else None
 
     def __call__(self, number: int, utterances: Sequence[EncodedUtterance], progress: TrainingState) -> float:
         """Learn a batch, note it in `progress`, and return its loss.
@@ -76,13 +83,19 @@ class TrainingStep:
         rate = learning_rate(config, number, self._total)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-            encoding = self.model.encode_words(self._table, batch.words, batch.mask)
+
+        def encode(lengths: LengthConfig | None = None) -> Encoding:
+            with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+                return self.model.encode_words(self._table, batch.words, batch.mask, lengths)
+
+        encoding = encode()
         loss = joint_loss(
             encoding.intent, encoding.tags, batch.intents, batch.tags, config.smoothing, config.intent_weight, totals
         )
         if self._objective is not None:
             loss = self._objective.blend(loss, encoding, share.items, batch.mask, totals)
+        if self.sandwich is not None:
+            loss = self.sandwich.blend(loss, encoding, encode, number, batch.mask, totals)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         average_gradients(self.model)

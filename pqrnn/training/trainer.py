@@ -161,7 +161,14 @@ class _Run:
         )
         self.total = self.batches.per_epoch * config.epochs
         self.step = TrainingStep(model, self.table, config, self.total, objective)
-        self.scorer = Scorer(held_out, labels, self.table, rewritten, weighed=continuation is not None)
+        self.scorer = Scorer(
+            held_out,
+            labels,
+            self.table,
+            rewritten,
+            weighed=continuation is not None,
+            smallest=None if self.step.sandwich is None else self.step.sandwich.smallest,
+        )
 
     def finish(
         self,

@@ -25,8 +25,9 @@ from runtime_py.device.preflight import this_machine
 from runtime_py.device.vulkan import VulkanDevice
 from runtime_py.errors import CacheError
 from runtime_py.fresh_process import fresh_command
-from runtime_py.package_format.manifest import Parity, Variant
+from runtime_py.package_format.manifest import Variant
 from runtime_py.package_format.package import Package
+from runtime_py.package_format.proofs import Parity
 from runtime_py.trust.requirement import environment_of
 
 SECONDS = 180.0

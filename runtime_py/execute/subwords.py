@@ -129,10 +129,11 @@ class SubwordEntry(EntryFunction):
         super().__init__(device, context, module, bucket, intents, tags, where, batch)
         self._subwords = subwords
         self._shapes = ((1, intents), (1, bucket.words, tags))  # type: ignore[assignment]
-        name = f"{bucket.entry}_words"
-        find = module.lookup_function(name)
+        find = _find_words(module, bucket.entry)
         if find is None:
-            raise PackageError(f"{where}: the module exports no function {name!r}. Compile the package again.")
+            raise PackageError(
+                f"{where}: the module exports no function '{bucket.entry}_words'. Compile the package again."
+            )
         self._find, self._read = (find, self._arguments), rt.VmVariantList(2)
         arrays = []
         for length in (bucket.words, 1):
@@ -185,3 +186,19 @@ class SubwordEntry(EntryFunction):
         return Outputs(
             array(self._intents, FLOAT, get(0, view_type).map()), tags[self._starts], self._spans, self._needed
         )
+
+
+def _find_words(module: Any, entry: str) -> Any:
+    """Return the function that finds the words for an entry; a part of the network (`Bucket.of_part`) has the whole's.
+
+    Args:
+        module: The loaded module.
+        entry: Name of the entry.
+
+    Returns:
+        The function, None where there is none.
+    """
+    pieces = entry.split("_")
+    names = ("_".join(pieces[:count]) for count in range(len(pieces), 0, -1))
+    found = (module.lookup_function(f"{name}_words") for name in names)
+    return next((function for function in found if function is not None), None)

@@ -81,6 +81,7 @@ class PackagedNativeParser(LibraryParser, Assistant):
         self_test: bool = True,
         require_signature: str | Path | Sequence[str | Path] | None = None,
         min_score: MinScore | None = None,
+        budget: float | str | None = None,
         if_best: bool = False,
     ) -> Self:
         """Load a native library of a package: its manifest's digest, then the library's, are verified before it runs.
@@ -99,8 +100,9 @@ class PackagedNativeParser(LibraryParser, Assistant):
             self_test: Has no meaning here.
             require_signature: As there; it imports msgspec, NumPy and cryptography.
             min_score: As there.
-            if_best: Whether to refuse a package with functions for several texts at once, which the engine ``iree``
-                makes more of.
+            budget: None: a library is the whole network.
+            if_best: Whether to refuse a package with functions for several texts at once or for budgets, which the
+                engine ``iree`` makes more of.
 
         Raises:
             UnsupportedTargetError: The package has no library that runs on this machine.
@@ -113,6 +115,8 @@ class PackagedNativeParser(LibraryParser, Assistant):
             raise ValueError(
                 f"device {device!r} with {threads} threads: for a GPU or several threads take engine='iree'"
             )
+        if budget is not None:
+            raise ValueError(f"budget {budget!r}: a native library is the whole network; take engine='iree'")
         least = read_threshold(min_score)
         keys = required_keys(require_signature)
         arguments = {
@@ -125,10 +129,9 @@ class PackagedNativeParser(LibraryParser, Assistant):
         }
         folder = os.fspath(path)
         part = _read_part(folder, keys)
-        if if_best and part.batch > 1:
-            raise UnsupportedTargetError(
-                f"{folder}: has functions for several texts at once, which native code has not."
-            )
+        if if_best and (part.batch > 1 or part.budgets):
+            what = "several texts at once" if part.batch > 1 else "budgets"
+            raise UnsupportedTargetError(f"{folder}: has functions for {what}, which native code has not.")
         refused: list[str] = []
         for candidate in _choose(part, variant):
             where = os.path.join(folder, candidate.path)

@@ -61,6 +61,7 @@ class NativePart(NamedTuple):
         words: Number of words that are read at most.
         bytes: Number of bytes that are read at most.
         batch: Number of texts that share a call of the package's functions for several; 1 if there are none.
+        budgets: Number of budgets that its functions are for; 0 where they are the whole network alone.
         libraries: The libraries.
         manifest_sha256: SHA-256 of the whole file that this was read from.
     """
@@ -71,6 +72,7 @@ class NativePart(NamedTuple):
     words: int
     bytes: int
     batch: int
+    budgets: int
     libraries: tuple[PackagedLibrary, ...]
     manifest_sha256: str
 
@@ -133,6 +135,7 @@ def _read(folder: str, document: dict[str, Any], sha256: str) -> NativePart:
         int(last["words"]),
         int(last["bytes"]),
         int(document["batch"]),
+        len(document["budgets"]),
         tuple(libraries),
         sha256,
     )

@@ -16,8 +16,9 @@ from msgspec import Meta, Struct
 from runtime_py.atomic_files import write_atomic
 from runtime_py.errors import CertificateError
 from runtime_py.package_format.decisions import digest_labels
-from runtime_py.package_format.manifest import CERTIFICATES_NAME, Certificate, Manifest, NativeLibrary, Parity, Variant
+from runtime_py.package_format.manifest import CERTIFICATES_NAME, Manifest, NativeLibrary, Variant
 from runtime_py.package_format.package import Package, open_package
+from runtime_py.package_format.proofs import Certificate, Parity
 
 _MOST = 64  # certificates of a variant
 _LARGEST = 16 << 20  # bytes

@@ -13,6 +13,8 @@ from msgspec import Meta, Struct
 END = r"$(?!\n)"
 LARGEST_FILE = (1 << 31) - 1  # bytes; IREE's modules are no larger
 Sha256 = Annotated[str, Meta(pattern=rf"^[0-9a-f]{{64}}{END}")]
+Text = Annotated[str, Meta(max_length=1 << 16)]
+Positive = Annotated[int, Meta(ge=1, le=(1 << 31) - 1)]
 
 
 class FileEntry(Struct, frozen=True, forbid_unknown_fields=True):

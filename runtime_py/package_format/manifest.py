@@ -13,8 +13,9 @@ from msgspec import Meta, Struct
 
 from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.labels import Count, Labels, Name
-from runtime_py.package_format.file_entry import END, FileEntry, Sha256
+from runtime_py.package_format.file_entry import END, FileEntry, Text
 from runtime_py.package_format.manifest_bytes import MANIFEST_NAME, SCHEMA
+from runtime_py.package_format.proofs import Certificate, Parity
 
 ABI = 1
 SIGNATURES = "signatures"  # folder of the detached signatures of a package
@@ -30,10 +31,9 @@ MOST_WORDS, MOST_BYTES = 16_384, 1 << 20  # of a length bucket
 MOST_BATCH = 1024
 MOST_INPUT = 16 << 20  # bytes of the inputs of all functions together, which are allocated when a package is loaded
 _MOST_BUCKETS, _MOST_VARIANTS, _MOST_FILES, _MOST_FLAGS = 64, 1024, 16_384, 1024
+_MOST_BUDGETS = 32
 _LARGEST_ID = (1 << 31) - 1
 
-Text = Annotated[str, Meta(max_length=1 << 16)]
-Positive = Annotated[int, Meta(ge=1, le=(1 << 31) - 1)]
 Seconds = Annotated[float, Meta(ge=0, le=1e10)]
 Texts = Annotated[int, Meta(ge=1, le=1 << 24)]
 Words = Annotated[int, Meta(ge=0, le=1 << 28)]
@@ -130,6 +130,10 @@ class Bucket(Struct, frozen=True, forbid_unknown_fields=True):
         """Name of the function for several texts at once, in packages that have them."""
         return f"{self.entry}_batch"
 
+    def of_part(self, name: str) -> "Bucket":
+        """Return the bucket with the function that a part of the network serves it by."""
+        return Bucket(self.words, self.bytes, f"{self.entry}_{name}")
+
 
 class Golden(Struct, frozen=True, forbid_unknown_fields=True):
     """The self-test vectors, and how far a logit may be from them on any device; integers have to be equal.
@@ -153,95 +157,29 @@ class Golden(Struct, frozen=True, forbid_unknown_fields=True):
     decisions: Name | None = None
 
 
-class Parity(Struct, frozen=True, forbid_unknown_fields=True):
-    """Outcome of a replay of the golden vectors through one variant on a real or emulated device.
+class Budget(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One part of the network, which answers with less work by functions of its own (schema 1.8).
+
+    The function of a bucket is ``<entry>_<name>``, for several texts ``<entry>_<name>_batch``; those of the whole
+    network are the buckets' own. All share the weights of one module.
 
     Attributes:
-        passed: Whether every answer was right.
-        texts: Number of texts that were replayed.
-        words: Number of words in them.
-        repeats: How often each text was run.
-        tolerance: Largest absolute difference that was allowed of a logit.
-        intent_max_abs: Largest absolute difference of an intent's logit.
-        tags_max_abs: Largest absolute difference of a tag's logit.
-        intent_flips: Number of texts with another intent.
-        tag_flips: Number of words with another tag.
-        count_mismatches: Number of texts with another number of words.
-        span_mismatches: Number of words with other bytes.
-        not_finite: Number of logits that are infinite or no number.
-        all_zero: Number of outputs that hold nothing but zeros.
-        not_deterministic: Number of texts with other answers when they were run again.
-        machine: The machine that ran the code.
-        runtime: Version of the IREE runtime.
-        checked: Time of the replay (UTC).
-        failures: What was wrong, in words.
-        reference: Differences of other computations from the vectors, by name, for comparison.
-        emulator: The emulator and what it emulated; empty where ``machine`` itself ran the code.
-        decision_flips: Number of texts with another intent or other slots, by name; 0 before schema 1.5.
+        name: Name of the part.
+        macs: Multiplications of the matrix products for a text, as a mean over the training texts in their buckets.
+        share: The same as a share of the whole network's.
+        exact_match: Exact match on the development split, as a fraction of 1.
+        kept: Percent of a text's words that each layer passes on.
+        skipped: Layers that are left out, counted from 0.
+        golden: Its self-test vectors; null for the whole network, whose are those of the manifest.
     """
 
-    passed: bool
-    texts: Count
-    words: Count
-    repeats: Positive
-    tolerance: Annotated[float, Meta(gt=0)]
-    intent_max_abs: Annotated[float, Meta(ge=0)]
-    tags_max_abs: Annotated[float, Meta(ge=0)]
-    intent_flips: Count
-    tag_flips: Count
-    count_mismatches: Count
-    span_mismatches: Count
-    not_finite: Count
-    all_zero: Count
-    not_deterministic: Count
-    machine: Text
-    runtime: Text
-    checked: Text
-    failures: list[Text] = []
-    reference: dict[Text, float] = {}
-    emulator: Text = ""
-    decision_flips: Count = 0
-
-
-class Certificate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What was measured of a variant, on which machine, and for which files that holds.
-
-    It fits a package whose module, labels, frames and golden vectors have these digests
-    (`runtime_py.package_format.certificates`); anywhere else it says nothing.
-
-    Attributes:
-        artifact: SHA-256 of the variant's module.
-        labels: Digest of labels, frames and counts of frames (`runtime_py.package_format.decisions`).
-        golden: SHA-256 of the golden vectors.
-        made_by: What made it: ``build`` or ``check``.
-        checked: Time of the measurement (UTC).
-        machine: The machine that ran the code, for people.
-        architecture: Architecture of the process, which may be emulated.
-        device: The runtime's device, and the GPU with its driver if it is one.
-        emulator: The emulator and what it emulated; empty where the machine itself ran the code.
-        versions: Versions of what ran, by name.
-        texts: Number of texts that were answered, golden ones and those of the reference.
-        reference: SHA-256 of the reference file; empty where there was none.
-        data: Fingerprint of the labelled utterances in it; empty where there was none.
-        figures: What was measured, by name; shares are fractions of 1.
-        goals: The goals that were met, by name.
-    """
-
-    artifact: Sha256
-    labels: Sha256
-    golden: Sha256
-    made_by: Annotated[str, Meta(pattern=rf"^(build|check){END}")]
-    checked: Name
-    machine: Text
-    architecture: Name
-    device: Name
-    emulator: Text = ""
-    versions: dict[Text, Text]
-    texts: Positive
-    reference: Text = ""
-    data: Text = ""
-    figures: dict[Text, float] = {}
-    goals: dict[Text, float] = {}
+    name: Annotated[str, Meta(max_length=64, pattern=rf"^[a-z][a-z0-9_]*{END}")]
+    macs: Annotated[int, Meta(ge=1, le=1 << 60)]
+    share: Annotated[float, Meta(gt=0.0, le=1.0)]
+    exact_match: Annotated[float, Meta(ge=0.0, le=1.0)]
+    kept: Annotated[list[Annotated[int, Meta(ge=1, le=100)]], Meta(max_length=64)]
+    skipped: Annotated[list[Annotated[int, Meta(ge=0, le=63)]], Meta(max_length=64)] = []
+    golden: Golden | None = None
 
 
 class VulkanNeeds(Struct, frozen=True, forbid_unknown_fields=True):
@@ -361,6 +299,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         calibration: What turns logits into probabilities; null where none was fitted, as before schema 1.7: a score is
             then the softmax probability of the intent.
         libraries: Native libraries, at most one for each target; none before schema 1.8.
+        budgets: Parts of the network with functions of their own, by rising cost, the whole network last; empty where
+            there is only that, as before schema 1.8.
     """
 
     schema: str = SCHEMA
@@ -379,6 +319,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tokenizer: Tokenizer | None = None
     calibration: Calibration | None = None
     libraries: Annotated[list[NativeLibrary], Meta(max_length=_MOST_VARIANTS)] = []
+    budgets: Annotated[list[Budget], Meta(max_length=_MOST_BUDGETS)] = []
 
 
 def json_schema() -> dict[str, Any]:

@@ -15,15 +15,7 @@ from runtime_py.decode.labels import Labels
 from runtime_py.decode.tags import split_tag
 from runtime_py.errors import DigestError, SchemaError
 from runtime_py.json_errors import JSON_ERRORS
-from runtime_py.package_format.manifest import (
-    ABI,
-    MOST_INPUT,
-    NOT_LISTED,
-    PART,
-    VULKAN,
-    Bucket,
-    Manifest,
-)
+from runtime_py.package_format.manifest import ABI, MOST_INPUT, NOT_LISTED, PART, VULKAN, Bucket, Manifest
 from runtime_py.package_format.manifest_bytes import (
     FIRST_WITH_DIGEST,
     MANIFEST_NAME,
@@ -144,7 +136,8 @@ def check_manifest(manifest: Manifest, where: str = MANIFEST_NAME) -> None:
         raise SchemaError(f"{where}: is nested more than {_DEEPEST} deep. Compile the package again.")
     check_labels(manifest.labels, where)
     check_calibration(manifest.calibration, manifest.labels, where)
-    _check_buckets(manifest.buckets, manifest.batch, where)
+    _check_buckets(manifest.buckets, manifest.batch * max(len(manifest.budgets), 1), where)
+    _check_budgets(manifest, where)
     _check_files(manifest, where)
     _check_variants(manifest, where)
     _check_libraries(manifest, where)
@@ -163,6 +156,9 @@ def _check_files(manifest: Manifest, where: str) -> None:
             )
     decisions = [] if manifest.golden.decisions is None else [manifest.golden.decisions]
     tokenizer = [manifest.tokenizer.path] if manifest.tokenizer is not None else []
+    for part in (each.golden for each in manifest.budgets):
+        if part is not None:
+            decisions += [part.path, *([] if part.decisions is None else [part.decisions])]
     code = [variant.path for variant in manifest.variants] + [library.path for library in manifest.libraries]
     for name in (manifest.golden.path, *decisions, *tokenizer, *code):
         if name not in manifest.files:
@@ -256,7 +252,7 @@ def _check_frames(labels: Labels, slots: int, where: str) -> None:
         _check_unique([str(slots_seen) for _, *slots_seen in counts], f"frame of {intent!r}:", where)
 
 
-def _check_buckets(buckets: list[Bucket], batch: int, where: str) -> None:
+def _check_buckets(buckets: list[Bucket], calls: int, where: str) -> None:
     _check_unique([bucket.entry for bucket in buckets], "bucket entry", where)
     for small, large in pairwise(buckets):
         if not (small.words < large.words and small.bytes <= large.bytes):
@@ -264,11 +260,27 @@ def _check_buckets(buckets: list[Bucket], batch: int, where: str) -> None:
                 f"{where}: buckets have to grow in words and not shrink in bytes; "
                 f"{small.entry} comes before {large.entry}."
             )
-    taken = batch * sum(bucket.bytes for bucket in buckets)
+    taken = calls * sum(bucket.bytes for bucket in buckets)
     if taken > MOST_INPUT:
         raise SchemaError(
             f"{where}: its functions would take {taken:,} bytes of input, and a package takes at most {MOST_INPUT:,}. "
             "Compile it again with smaller buckets or a smaller batch."
+        )
+
+
+def _check_budgets(manifest: Manifest, where: str) -> None:
+    budgets = manifest.budgets
+    if not budgets:
+        return
+    _check_unique([budget.name for budget in budgets], "budget", where)
+    parts = [bucket.of_part(budget.name).entry for bucket in manifest.buckets for budget in budgets[:-1]]
+    _check_unique([*parts, *(bucket.entry for bucket in manifest.buckets)], "bucket entry", where)
+    if any(not small.macs < large.macs for small, large in pairwise(budgets)):
+        raise SchemaError(f"{where}: budgets have to grow in MACs. Compile the package again.")
+    if [budget.golden is None for budget in budgets] != [False] * (len(budgets) - 1) + [True]:
+        raise SchemaError(
+            f"{where}: the last budget is the whole network, and only that one has no golden vectors of its own. "
+            "Compile the package again."
         )
 
 

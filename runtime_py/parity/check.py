@@ -17,7 +17,8 @@ from runtime_py.execute.logits import Logits
 from runtime_py.native.package_parser import PackagedNativeParser
 from runtime_py.package_format.certificates import certify_replay
 from runtime_py.package_format.label_differences import describe_differences
-from runtime_py.package_format.manifest import Certificate, Manifest, NativeLibrary, Parity, Variant
+from runtime_py.package_format.manifest import Manifest, NativeLibrary, Variant
+from runtime_py.package_format.proofs import Certificate, Parity
 from runtime_py.parity.goals import ParityGoals
 from runtime_py.parity.metrics import Frame, frame_of_parse
 from runtime_py.parity.reference_file import Reference

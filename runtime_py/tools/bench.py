@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from runtime_py.device.preflight import this_machine
 from runtime_py.errors import DeviceError
+from runtime_py.execute.bucket_runner import OnLong
 from runtime_py.fresh_process import fresh_command
-from runtime_py.parser import OnLong, Parser
+from runtime_py.parser import Parser
 from runtime_py.tools.inspect import PartSize, measure_parts
 from runtime_py.tools.memory import peak_bytes, resident_bytes
 

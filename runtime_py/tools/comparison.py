@@ -16,7 +16,7 @@ from runtime_py.decode.decoder import Decoder
 from runtime_py.execute.logits import Logits
 from runtime_py.package_format.decisions import Decision, make_decision
 from runtime_py.package_format.golden import GoldenVectors
-from runtime_py.package_format.manifest import Parity
+from runtime_py.package_format.proofs import Parity
 
 _WORST = 5
 _FAULTS = (

@@ -21,8 +21,9 @@ from runtime_py.execute.logits import Logits
 from runtime_py.native.package_parser import PackagedNativeParser
 from runtime_py.package_format.certificates import add_certificate
 from runtime_py.package_format.golden import GoldenVectors
-from runtime_py.package_format.manifest import VULKAN, Certificate, Manifest, Parity
+from runtime_py.package_format.manifest import VULKAN, Manifest
 from runtime_py.package_format.package import Package, open_package
+from runtime_py.package_format.proofs import Certificate, Parity
 from runtime_py.parity.check import ParityReport, certify, check_reference, judge_answers, read_checked
 from runtime_py.parity.goals import ParityGoals
 from runtime_py.parity.metrics import Frame

@@ -14,15 +14,15 @@ from runtime_py.package_format.certificates import find_misfits, fitting_certifi
 from runtime_py.package_format.manifest import (
     MANIFEST_NAME,
     Bucket,
-    Certificate,
+    Budget,
     Manifest,
     NativeLibrary,
-    Parity,
     Producer,
     Variant,
     VulkanNeeds,
 )
 from runtime_py.package_format.package import Package, find_unlisted, open_package
+from runtime_py.package_format.proofs import Certificate, Parity
 from runtime_py.trust.requirement import required_keys
 from runtime_py.trust.signatures import Signed, describe_signatures
 
@@ -147,6 +147,7 @@ class PackageFacts(Struct, frozen=True):
         damaged: Files that are missing or not what the manifest says, with the reason.
         unlisted: Files that the manifest does not list.
         signatures: Who signed it; verified where the key is one of $PQRNN_REQUIRE_SIGNATURE.
+        budgets: Parts of the network that serve budgets, the whole one last; empty where there is only that.
     """
 
     path: str
@@ -176,6 +177,7 @@ class PackageFacts(Struct, frozen=True):
     damaged: list[str]
     unlisted: list[str]
     signatures: list[Signed]
+    budgets: list[Budget] = []
 
 
 def inspect_package(path: str | Path) -> PackageFacts:
@@ -217,6 +219,7 @@ def inspect_package(path: str | Path) -> PackageFacts:
         damaged=_damaged(package),
         unlisted=find_unlisted(package),
         signatures=describe_signatures(package, required_keys()),
+        budgets=manifest.budgets,
     )
 
 
@@ -226,6 +229,11 @@ def measure_parts(package: Package) -> list[PartSize]:
     owners = {manifest.golden.path: "golden vectors"}
     if manifest.golden.decisions is not None:
         owners[manifest.golden.decisions] = "golden decisions"
+    for part in (budget.golden for budget in manifest.budgets):
+        if part is not None:
+            owners[part.path] = "golden vectors"
+            if part.decisions is not None:
+                owners[part.decisions] = "golden decisions"
     for variant in manifest.variants:
         shared = owners.get(variant.path)
         owners[variant.path] = f"{shared}, {variant.target}" if shared else f"variant {variant.target}"

@@ -13,6 +13,7 @@ from runtime_py.terminal import printable, printable_json
 
 if TYPE_CHECKING:
     from runtime_py.decode.answers import Parse, Slot
+    from runtime_py.package_format.manifest import Budget
     from runtime_py.tools.bench import BenchResult
     from runtime_py.tools.check import CheckResult
     from runtime_py.tools.full_check import FullCheck
@@ -156,6 +157,7 @@ def inspect_tables(facts: "PackageFacts") -> list[Table]:
         ("model", f"{facts.parameters:,} parameters, {facts.precision}, revision {facts.revision[:12] or 'unknown'}"),
         ("labels", f"{len(facts.intents)} intents, {len(facts.slot_labels)} slots"),
         ("length buckets", ", ".join(f"{bucket.words} words in {bucket.bytes} bytes" for bucket in facts.buckets)),
+        *([("budgets", ", ".join(map(budget_text, facts.budgets)))] if facts.budgets else []),
         ("golden vectors", f"{facts.golden_texts} texts, {facts.golden_words} words, tolerance {facts.tolerance:.2e}"),
         ("taken here", facts.choice or "no variant runs on this machine"),
         ("size", f"{facts.total_bytes:,} bytes: " + ", ".join(f"{part.part} {part.bytes:,}" for part in facts.parts)),
@@ -192,6 +194,11 @@ def _library_tables(facts: "PackageFacts") -> list[Table]:
     ]
     columns = ("target", "triple", "bytes", "memory", "verified", "runs here")
     return [Table("native libraries", columns, rows)] if rows else []
+
+
+def budget_text(budget: "Budget") -> str:
+    """Return a part of the network for people: what it costs, and how good it is."""
+    return f"{budget.name} ({budget.share:.0%} of the multiplications, exact match {budget.exact_match:.1%})"
 
 
 def signature_text(signed: "Signed") -> str:

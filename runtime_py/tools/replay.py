@@ -1,7 +1,7 @@
 """The program that shows what a variant answers on this machine, in an emulator, or as the self-test of a GPU.
 
     python -m runtime_py.tools.replay PACKAGE --target TARGET [--repeats 3] [--texts IN.npz] [--entries] [--out OUT.npz]
-    [--no-preflight] [--native]
+    [--no-preflight] [--native] [--budget NAME]
 
 It replays the golden vectors and writes the outcome to standard output as one JSON document (`Replay`), whether the
 answers are right or not. With ``--texts``, ``OUT.npz`` gets the answers to these texts as users get them; with
@@ -28,7 +28,7 @@ from runtime_py.errors import ParserError
 from runtime_py.execute.entry import EntryFunction
 from runtime_py.native.package_parser import PackagedNativeParser
 from runtime_py.package_format.golden import join_golden
-from runtime_py.package_format.manifest import Parity
+from runtime_py.package_format.proofs import Parity
 from runtime_py.parser import Parser
 from runtime_py.tools.answers import AnswerSheet, EntryAnswers, load_texts, save_answers
 from runtime_py.tools.check import AnyParser, check_parser
@@ -74,6 +74,7 @@ def main(arguments: Sequence[str]) -> int:
             options.out,
             options.preflight,
             options.native,
+            options.budget,
         )
     except ParserError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
@@ -92,6 +93,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--texts", type=Path, help="an archive with texts to answer as well")
     parser.add_argument("--entries", action="store_true", help="also answer with every entry by itself")
     parser.add_argument("--out", type=Path, help="where the answers go")
+    parser.add_argument("--budget", help="the part of the network that answers, by name")
     parser.add_argument(
         "--no-preflight",
         dest="preflight",
@@ -116,6 +118,7 @@ def run(
     out: Path | None = None,
     preflight: bool = True,
     native: bool = False,
+    budget: str | None = None,
 ) -> Replay:
     """Replay the golden vectors of a package; the arguments are those of the command line.
 
@@ -127,7 +130,9 @@ def run(
         if not preflight:
             warnings.simplefilter("ignore")
         kind: type[AnyParser] = PackagedNativeParser if native else Parser
-        parser = kind.load(package, variant=target, on_long="truncate", strict=preflight, self_test=False)
+        parser = kind.load(
+            package, variant=target, on_long="truncate", strict=preflight, self_test=False, budget=budget
+        )
     loaded = time.perf_counter()
     with parser:
         result = check_parser(parser, repeats)

@@ -19,8 +19,9 @@ from runtime_py.device.gpu_selftest import run_replay
 from runtime_py.device.preflight import this_machine
 from runtime_py.device.selection import select_variant
 from runtime_py.errors import PackageError, SignatureError, UpdateError
-from runtime_py.package_format.manifest import MANIFEST_NAME, Parity
+from runtime_py.package_format.manifest import MANIFEST_NAME
 from runtime_py.package_format.package import Package, find_unlisted, open_package
+from runtime_py.package_format.proofs import Parity
 from runtime_py.trust.requirement import environment_of, required_keys
 from runtime_py.trust.signatures import signature_files
 from runtime_py.update.delta import describe_files, encode_delta, read_delta, rebuild

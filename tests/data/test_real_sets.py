@@ -6,14 +6,18 @@ import gzip
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from oracles import squad
 from seqeval.metrics.sequence_labeling import get_entities
 
 from pqrnn.data import Example, SlotSpan, available_splits, load_examples
 from pqrnn.data.alignment import Reason, normalise_slots, write_tags
 from pqrnn.data.loader import guess_format
+from pqrnn.questions.scoring import score_answers
+from pqrnn.questions.squad import read_squad
 
 pytestmark = pytest.mark.data
 
@@ -275,3 +279,22 @@ def test_slots_lie_in_their_texts(data_root: Path) -> None:
     assert len(rows) == sum(sum(counts) for (name, _), counts in ROWS.items() if name == "mtop/spans")
     assert all(0 <= slot.start < slot.end <= len(row.text) for row in rows for slot in row.slots)
     assert isinstance(rows[0].slots[0], SlotSpan)
+
+
+def test_questions_of_squad_are_those_of_the_official_file_and_answer_themselves(data_root: Path) -> None:
+    questions = read_squad(data_root / "squad" / "dev-v1.1.json.gz")
+    assert len(questions) == 10570
+    assert len({question.context for question in questions}) == 2067
+    first = {question.id: question.answers[0].text for question in questions}
+    assert score_answers(questions, first) == (1.0, 1.0, 10570, 0)
+
+
+def test_how_people_agree_on_squad_is_scored_as_the_rules_say_it_in_another_way(data_root: Path) -> None:
+    questions = [each for each in read_squad(data_root / "squad" / "dev-v1.1.json.gz")[::20] if len(each.answers) > 1]
+    others = [replace(each, answers=(each.answers[0], *each.answers[2:])) for each in questions]
+    second = {each.id: each.answers[1].text for each in questions}
+    found = score_answers(others, second)
+    pairs = [(second[each.id], [answer.text for answer in each.answers]) for each in others]
+    assert found.exact_match == pytest.approx(sum(squad.exact_match(*pair) for pair in pairs) / len(pairs))
+    assert found.f1 == pytest.approx(sum(squad.f1(*pair) for pair in pairs) / len(pairs))
+    assert 0.5 < found.exact_match < found.f1 < 1.0

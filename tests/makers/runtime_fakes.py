@@ -8,9 +8,10 @@ import numpy as np
 
 from runtime_py.decode.labels import Labels
 from runtime_py.package_format.golden import GoldenVectors, join_golden, save_golden
-from runtime_py.package_format.manifest import Bucket, Golden, Manifest, Model, NativeLibrary, Parity, Producer, Variant
+from runtime_py.package_format.manifest import Bucket, Golden, Manifest, Model, NativeLibrary, Producer, Variant
 from runtime_py.package_format.manifest_codec import digest_manifest
 from runtime_py.package_format.package import seal
+from runtime_py.package_format.proofs import Parity
 
 INTENTS = ["alarm", "music"]
 TAGS = ["O", "B-time", "I-time"]

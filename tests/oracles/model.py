@@ -31,20 +31,28 @@ class Config(Protocol):
     def pool_peaks(self) -> bool: ...
 
 
-def encode(weights: Mapping[str, Array], features: Array, config: Config) -> tuple[Array, Array]:
+def encode(
+    weights: Mapping[str, Array],
+    features: Array,
+    config: Config,
+    kept: tuple[int, ...] | None = None,
+    skipped: tuple[int, ...] = (),
+) -> tuple[Array, Array]:
     """Intent logits [I] and tag logits [words, L] of one text.
 
     Args:
         weights: a state dict in double precision; norms are applied where it has them.
         features: of the text's words, [words, F].
         config: of the network.
+        kept: percent of the text's words after each layer of a transformer; None for all.
+        skipped: layers of a transformer that are left out.
     """
     seen = [
         np.concatenate([word, _context(features, position, config.context)]) for position, word in enumerate(features)
     ]
     values = [np.maximum(_norm(weights, "bottleneck_norm", _linear(weights, "bottleneck", word)), 0.0) for word in seen]
     if config.network == "transformer":
-        values = transform(weights, values, config.layers, config.transformer)
+        values = transform(weights, values, config.layers, config.transformer, kept, skipped)
     else:
         for layer in range(config.layers):
             values = _layer(weights, f"layers.{layer}", values, config.kernel)

@@ -24,38 +24,63 @@ class Shape(Protocol):
     def reach(self) -> int: ...
 
 
-def transform(weights: Mapping[str, Array], values: list[Array], layers: int, shape: Shape) -> list[Array]:
-    """The states of the words of one text, from the rectified outputs of the bottleneck."""
+def transform(
+    weights: Mapping[str, Array],
+    values: list[Array],
+    layers: int,
+    shape: Shape,
+    kept: tuple[int, ...] | None = None,
+    skipped: tuple[int, ...] = (),
+) -> list[Array]:
+    """The states of the words of one text, from the rectified outputs of the bottleneck.
+
+    With `kept`, in percent of the text's words after each layer, words that got least attention are dropped after the
+    attention of a layer, and keep the state that they had before it; layers in `skipped` are left out.
+    """
     states = [_linear(weights, "entry", value) for value in values]
+    left = list(range(len(states)))
     for layer in range(layers):
+        if layer in skipped:
+            continue
         name = f"layers.{layer}"
-        mixed = _attend(weights, name, [_norm(weights, f"{name}.attention_norm", state) for state in states], shape)
-        states = [state + _linear(weights, f"{name}.mix", part) for state, part in zip(states, mixed, strict=True)]
-        inner = [_linear(weights, f"{name}.grow", _norm(weights, f"{name}.ffn_norm", state)) for state in states]
-        inner = [np.array([0.5 * x * (1.0 + math.erf(x / math.sqrt(2.0))) for x in part]) for part in inner]
-        states = [state + _linear(weights, f"{name}.shrink", part) for state, part in zip(states, inner, strict=True)]
+        inputs = {word: _norm(weights, f"{name}.attention_norm", states[word]) for word in left}
+        mixed, received = _attend(weights, name, inputs, shape)
+        if kept is not None:
+            room = max(2, math.ceil(kept[layer] * len(states) / 100 - 1e-9))
+            left = sorted(left, key=lambda word: (-received[word], word))[:room]
+        for word in left:
+            state = states[word] + _linear(weights, f"{name}.mix", mixed[word])
+            inner = _linear(weights, f"{name}.grow", _norm(weights, f"{name}.ffn_norm", state))
+            inner = np.array([0.5 * x * (1.0 + math.erf(x / math.sqrt(2.0))) for x in inner])
+            states[word] = state + _linear(weights, f"{name}.shrink", inner)
     return [_norm(weights, "states_norm", state) for state in states]
 
 
-def _attend(weights: Mapping[str, Array], name: str, inputs: list[Array], shape: Shape) -> list[Array]:
-    products = [np.split(_linear(weights, f"{name}.product", value), 3) for value in inputs]
+def _attend(
+    weights: Mapping[str, Array], name: str, inputs: Mapping[int, Array], shape: Shape
+) -> tuple[dict[int, Array], dict[int, float]]:
+    """What each word gets, and the sum of the attention that it receives; words by their position in the text."""
+    products = {word: np.split(_linear(weights, f"{name}.product", value), 3) for word, value in inputs.items()}
     size = shape.width // shape.heads
-    outputs = []
-    for here, (query, _, _) in enumerate(products):
+    outputs, received = {}, dict.fromkeys(inputs, 0.0)
+    for here, (query, _, _) in products.items():
         parts = []
         for head in range(shape.heads):
             span = slice(head * size, (head + 1) * size)
             logits = []
-            for there, (_, key, _) in enumerate(products):
+            for there, (_, key, _) in products.items():
                 distance = min(max(there - here, -shape.reach), shape.reach) + shape.reach
                 bias = weights[f"{name}.distances"][distance, head]
                 logits.append(float(query[span] @ key[span]) / math.sqrt(size) + bias)
             odds = np.exp(np.array(logits) - max(logits))
+            shares = odds / odds.sum()
             parts.append(
-                sum(share * value[span] for share, (_, _, value) in zip(odds / odds.sum(), products, strict=True))
+                sum(share * value[span] for share, (_, _, value) in zip(shares, products.values(), strict=True))
             )
-        outputs.append(np.concatenate(parts))
-    return outputs
+            for there, share in zip(products, shares, strict=True):
+                received[there] += float(share)
+        outputs[here] = np.concatenate(parts)
+    return outputs, received
 
 
 def _linear(weights: Mapping[str, Array], name: str, value: Array) -> Array:

@@ -31,6 +31,7 @@ _VERBS = (
     "average",
     "bench",
     "bom",
+    "budget",
     "build",
     "calibrate",
     "check",

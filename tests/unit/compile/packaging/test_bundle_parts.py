@@ -19,8 +19,8 @@ from compile.packaging.board_readme import board_note, why_no_wheel
 from compile.packaging.bundle import Bundle, deploy, pack
 from compile.support.errors import DeployError
 from runtime_py.errors import DigestError, PackageError
-from runtime_py.package_format.manifest import Parity
 from runtime_py.package_format.package import open_package
+from runtime_py.package_format.proofs import Parity
 from runtime_py.tools.conformance import decode_conformance
 
 _PI = {"triple": "aarch64-unknown-linux-gnu", "cpu": "generic", "features": []}

@@ -14,8 +14,9 @@ from makers.runtime_fakes import fake_manifest, fake_variant, manifest_bytes, wr
 from runtime_py.decode.labels import Labels
 from runtime_py.errors import SchemaError
 from runtime_py.package_format.file_entry import FileEntry
-from runtime_py.package_format.manifest import SCHEMA, Bucket, Manifest, Parity, VulkanNeeds, json_schema
+from runtime_py.package_format.manifest import SCHEMA, Bucket, Manifest, VulkanNeeds, json_schema
 from runtime_py.package_format.manifest_codec import check_relative_name, check_schema, decode_manifest, encode_manifest
+from runtime_py.package_format.proofs import Parity
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from makers.runtime_fakes import fake_golden
 
 from runtime_py.execute.logits import Logits
-from runtime_py.package_format.manifest import Parity
+from runtime_py.package_format.proofs import Parity
 from runtime_py.tools.comparison import Comparison, same_bits
 
 Change = Callable[[Logits], Logits]
