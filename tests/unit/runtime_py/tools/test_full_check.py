@@ -154,7 +154,7 @@ def test_another_machine_answers_by_its_own_python_and_is_named_in_the_certifica
 class _Parser:
     """Answers as the golden vectors say, but for one replay of one text."""
 
-    batch = 1
+    batch, budget = 1, None
 
     def __init__(self, path: Path, gpu: VulkanDevice | None, turn: int, change: float) -> None:
         self.package = open_package(path)
