@@ -15,6 +15,7 @@ from pqrnn.cli.output import print_json, require_extra, say, show_table
 
 if TYPE_CHECKING:
     from compile.native.pipeline import NativeParser
+    from runtime_py.native.manifest import NativeVariant
 
 
 @app.command(epilog="Example:  `pqrnn native mtop-en -t linux-x86_64-v3 -t linux-aarch64 --out mtop-en-native`")
@@ -90,7 +91,7 @@ def native(
         (
             parser.target.id,
             parser.variant.library or "static only",
-            f"{max(file.bytes for file in parser.variant.files.values()):,}",
+            f"{_size(parser.variant):,}",
             f"{parser.variant.memory:,}",
             f"like PyTorch on {parser.proof.texts} texts, on {parser.proof.machine}"
             if parser.proof.machine
@@ -105,6 +106,13 @@ def native(
     for parser in built:
         if parser.proof.reason:
             say(f"unverified: {parser.target.id}: {parser.proof.reason}", color="yellow", error=True)
+
+
+def _size(variant: NativeVariant) -> int:
+    """Return the bytes of the shared library, or of the static one where that is all."""
+    if variant.library is not None:
+        return variant.files[variant.library].bytes
+    return max(file.bytes for file in variant.files.values())
 
 
 def _show_memory(parser: NativeParser) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable
 from ctypes import string_at
-from struct import Struct
+from itertools import repeat
+from struct import Struct, unpack
 from threading import Lock
 from types import TracebackType
 from typing import Literal, Self
@@ -17,7 +18,7 @@ from runtime_py.native.library import Library
 
 OnLong = Literal["error", "truncate"]
 _ANSWER, _SLOT = Struct(ANSWER_FORMAT), Struct(SLOT_FORMAT)
-_read_answer, _read_slots, _slot_bytes = _ANSWER.unpack_from, _SLOT.iter_unpack, _SLOT.size
+_read_answer, _read_slots, _slot_bytes, _new = _ANSWER.unpack_from, _SLOT.iter_unpack, _SLOT.size, object.__new__
 
 
 class LibraryParser:
@@ -60,7 +61,9 @@ class LibraryParser:
         """
         shown, raw = encode_text(text)
         with self._lock:
-            self._run(raw)
+            status = self._parse(self._library.handle, raw, len(raw), self._flags, self._reference)
+            if status:
+                self._fail(status, raw)
             # All fields at once: reading them one by one through ctypes takes as long as a tenth of the call.
             (
                 _,
@@ -164,16 +167,27 @@ class LibraryParser:
             self._fail(status, raw)
 
     def _read_slots(self, shown: str, count: int, slots_at: int, scores_at: int) -> tuple[Slot, ...]:
-        scores = Struct(f"{count}d").unpack(string_at(scores_at, 8 * count)) if scores_at else (None,) * count
+        scores = unpack(f"{count}d", string_at(scores_at, 8 * count)) if scores_at else repeat(None)
         labels, slots = self._labels, []
-        for score, (name, _, _, first, last) in zip(
-            scores, _read_slots(string_at(slots_at, count * _slot_bytes)), strict=True
+        # Each slot is made as its `__init__` would, but without a call of that: they take most of the time beside the
+        # library's own.
+        set_label, set_text, set_start, set_end, set_score, set_value = Slot.setters
+        for (name, _, _, first, last), score in zip(
+            _read_slots(string_at(slots_at, count * _slot_bytes)), scores, strict=False
         ):
-            label = labels.get(name)
-            if label is None:
-                label = labels[name] = string_at(name).decode()
-            slots.append(Slot(label, shown[first:last], first, last, score))
+            slot = _new(Slot)
+            set_label(slot, labels.get(name) or self._name(name))
+            set_text(slot, shown[first:last])
+            set_start(slot, first)
+            set_end(slot, last)
+            set_score(slot, score)
+            set_value(slot, None)
+            slots.append(slot)
         return tuple(slots)
+
+    def _name(self, address: int) -> str:
+        label = self._labels[address] = string_at(address).decode()
+        return label
 
     def _fail(self, status: int, raw: bytes) -> None:
         if self._library.handle is None:

@@ -211,22 +211,24 @@ def signature_text(signed: "Signed") -> str:
 
 
 def _certificate_tables(facts: "PackageFacts") -> list[Table]:
-    """Return a table with a row for each certificate, and one for each variant that has none."""
+    """Return a table with a row for each certificate, and one for each variant or library that has none."""
     rows: list[tuple[str, ...]] = []
-    for variant in facts.variants:
+    named: list[tuple[str, VariantFacts | LibraryFacts]] = [(each.target, each) for each in facts.variants]
+    named += [(f"{each.target}, native", each) for each in facts.libraries]
+    for name, code in named:
         rows += [
             (
-                variant.target,
+                name,
                 f"{found.emulator or found.machine}, {found.device}",
                 f"{found.made_by}, {found.checked[:10]}",
                 f"{found.texts} texts, largest difference {found.figures.get('largest_difference', 0.0):.2e}",
                 _quality(found.figures),
             )
-            for found in variant.certificates
+            for found in code.certificates
         ]
-        rows += [(variant.target, "refused", "", misfit, "") for misfit in variant.misfits]
-        if not variant.certificates:
-            rows.append((variant.target, "unverified" if not variant.verified else "no certificate", "", "", ""))
+        rows += [(name, "refused", "", misfit, "") for misfit in code.misfits]
+        if not code.certificates:
+            rows.append((name, "unverified" if not code.verified else "no certificate", "", "", ""))
     columns = ("target", "where", "made by", "golden vectors", "against the teacher")
     return [Table("certificates", columns, rows)] if rows else []
 
