@@ -23,9 +23,11 @@ from makers.runtime_fakes import (
 )
 
 from compile.packaging.bundle import trim_package
-from runtime_py.errors import DigestError, PackageError, SchemaError
+from runtime_py.errors import DigestError, PackageError, SchemaError, UnsupportedTargetError
 from runtime_py.native.machine import choose_fitting
+from runtime_py.native.package_parser import PackagedNativeParser
 from runtime_py.native.packaged import NativePart, PackagedLibrary, place_library, read_native_part
+from runtime_py.package_format.manifest import Budget
 from runtime_py.package_format.manifest_codec import decode_manifest
 from runtime_py.package_format.package import open_package
 
@@ -77,6 +79,20 @@ def test_a_package_without_libraries_has_no_such_part(tmp_path: Path) -> None:
     assert read_native_part(tmp_path / "home.pqrnn") is None
     with pytest.raises(PackageError, match="does not exist"):
         read_native_part(tmp_path / "nowhere")
+
+
+def test_what_only_the_other_engine_can_do_is_left_to_it(tmp_path: Path) -> None:
+    manifest = msgspec.structs.replace(fake_manifest(fake_variant()), libraries=[fake_library()])
+    whole = Budget(name="whole", share=1.0, macs=100, exact_match=0.5, kept=[100, 100])
+    half = msgspec.structs.replace(whole, name="half", share=0.5, macs=50, golden=manifest.golden)
+    parts = [half, whole]
+    for changes, what in (({"batch": 4}, "several texts at once"), ({"budgets": parts}, "budgets")):
+        folder = tmp_path / what
+        write_fake(folder, msgspec.structs.replace(manifest, **changes))
+        with pytest.raises(UnsupportedTargetError, match=f"functions for {what}, which native code has not"):
+            PackagedNativeParser.load(folder, if_best=True)
+        with pytest.raises(ValueError, match="a native library is the whole network"):
+            PackagedNativeParser.load(folder, budget=0.5)
 
 
 def _set(*path: str | int, value: Any) -> Callable[[dict[str, Any]], None]:
