@@ -70,7 +70,8 @@ class FakeParser(Assistant):
             raise ZeroDivisionError("a mistake")
         slots = (Slot(self.slot, rest, len(first) + 1, len(text)),) if rest else ()
         score = 0.5 if rest == "unsure" else 0.3 if " and " in text else 0.9
-        return self.rejection.apply(Parse(first or "none", score, slots, text, False, len(text.split()), True))
+        words = len(text.split())
+        return self.rejection.apply(Parse(first or "none", score, slots, text, False, words, calibrated=True))
 
     def logits(self, text: str) -> Logits:
         """Each "wake" speaks for an alarm, and each "play" for music; no word has a tag."""
