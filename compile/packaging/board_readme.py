@@ -148,7 +148,7 @@ def _expectation(variant: Variant, manifest: Manifest, target: Target) -> str:
     """Say what multiplies in a variant, by what was compiled: kernels can be left out (`--no-kernels`)."""
     integers, bits = manifest.model.precision == "int8", manifest.model.weight_bits
     precision = manifest.model.precision + (f" with weights of {bits} bits" if integers and bits != 8 else "")
-    launches = (variant.dispatches or 0) / len(manifest.buckets)
+    launches = (variant.dispatches or 0) / (len(manifest.buckets) * max(len(manifest.budgets), 1))
     if target.family == "cpu" and launches > _MOST_LAUNCHES:
         return f"in {precision}: the compiler's own code, some {launches:.0f} launches a text"
     return f"in {precision}: {describe_kernels(target, integers, bits)}"

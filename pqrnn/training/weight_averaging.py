@@ -77,6 +77,7 @@ def average_checkpoints(folders: Sequence[Path], development: Sequence[Example],
         },
         metrics={"dev": scores.as_dict()},
         calibration=refit_calibration(facts.calibration, labels, development, answers),
+        budgets=[],  # were measured on other weights
     )
     out.mkdir(parents=True, exist_ok=True)
     save_checkpoint(out, model, facts)

@@ -16,8 +16,8 @@ from seqeval.metrics.sequence_labeling import get_entities
 from pqrnn.data import Example, SlotSpan, available_splits, load_examples
 from pqrnn.data.alignment import Reason, normalise_slots, write_tags
 from pqrnn.data.loader import guess_format
-from pqrnn.questions.scoring import score_answers
-from pqrnn.questions.squad import read_squad
+from pqrnn.data.questions.scoring import score_answers
+from pqrnn.data.questions.squad import read_squad
 
 pytestmark = pytest.mark.data
 

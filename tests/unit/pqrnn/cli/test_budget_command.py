@@ -26,6 +26,7 @@ from pqrnn.model.macs import count_macs
 from pqrnn.recipes.settings import AdaptiveConfig, ModelConfig, ProjectionConfig, TrainingConfig, TransformerConfig
 from pqrnn.run_folder import FACTS, WEIGHTS
 from pqrnn.training.trainer import train
+from pqrnn.training.weight_averaging import average_checkpoints
 from pqrnn.zoo.shelf import SHIPPED
 
 SMALL = ModelConfig(
@@ -119,6 +120,14 @@ def test_the_same_seed_stores_the_same(run: Path, data: Path, tmp_path: Path) ->
     )
     assert first == pqrnn.budget(run, str(data), recipe=recipe, out=tmp_path / "b")
     assert told == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_an_average_has_budgets_of_its_own_to_find(run: Path, data: Path, tmp_path: Path) -> None:
+    recipe = pqrnn.change(pqrnn.BudgetRecipe(), {"search.iterations": 0})
+    assert pqrnn.budget(run, str(data), recipe=recipe, out=tmp_path / "a")
+    average_checkpoints([tmp_path / "a", tmp_path / "a"], make_rooms(), tmp_path / "mean")
+    assert load_facts(tmp_path / "a").budgets
+    assert load_facts(tmp_path / "mean").budgets == []
 
 
 def test_a_qrnn_has_one_budget_and_the_zoo_stays_as_it_is(data: Path, tmp_path: Path) -> None:

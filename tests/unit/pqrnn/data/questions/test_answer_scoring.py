@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from oracles import squad
 from oracles.effort import examples
 
-from pqrnn.questions.scoring import match_exactly, normalise_answer, score_answers, score_words
-from pqrnn.questions.squad import Answer, Question
+from pqrnn.data.questions.scoring import match_exactly, normalise_answer, score_answers, score_words
+from pqrnn.data.questions.squad import Answer, Question
 
 PIECES = [
     "the",

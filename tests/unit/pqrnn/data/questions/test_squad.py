@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from pqrnn.data.questions.squad import Answer, Question, read_squad
 from pqrnn.errors import DataFormatError, DataNotFoundError
-from pqrnn.questions.squad import Answer, Question, read_squad
 
 CONTEXT = "In 2015 the 🦊 won."
 
