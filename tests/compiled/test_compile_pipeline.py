@@ -435,7 +435,7 @@ def test_what_was_exported_before_is_not_exported_again(
     )
     steps: list[list[str]] = []
 
-    def export(model: object, buckets: Sequence[Bucket], tell: Callable[[Bucket], None], batch: int) -> dict[str, Any]:
+    def export(model: object, buckets: Sequence[Bucket], tell: Callable[[Bucket], None], *_: object) -> dict[str, Any]:
         exported.append(model)
         for bucket in buckets:
             tell(bucket)
