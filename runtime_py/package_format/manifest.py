@@ -83,8 +83,10 @@ class Model(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def weight_bits(self) -> int:
-        """How many bits a weight of a matrix has: 32, 8 or 4."""
-        return int(self.config.get("weight_bits", 8)) if self.precision == "int8" else 32
+        """How many bits a weight of a matrix has: 32, 8 or 4; what else a manifest says of integers counts as 8."""
+        if self.precision != "int8":
+            return 32
+        return 4 if self.config.get("weight_bits") == 4 else 8
 
     @property
     def described_precision(self) -> str:

@@ -133,7 +133,7 @@ def test_the_smallest_bucket_that_fits_is_used(parser: Parser) -> None:
 def test_too_low_a_guess_costs_a_second_run_and_nothing_else(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
     text = b"a b c d e f g h i j k l m n o p"
     expected = parser.logits(text)
-    monkeypatch.setattr("runtime_py.parser.guess_words", lambda shown, raw: 0)
+    monkeypatch.setattr("runtime_py.execute.bucket_runner.guess_words", lambda shown, raw: 0)
     got = parser.logits(text)
     assert_right(got, text)
     assert got.bucket == expected.bucket == 16
@@ -142,7 +142,7 @@ def test_too_low_a_guess_costs_a_second_run_and_nothing_else(parser: Parser, mon
 
 
 def test_too_high_a_guess_changes_no_number(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime_py.parser.guess_words", lambda shown, raw: 1000)
+    monkeypatch.setattr("runtime_py.execute.bucket_runner.guess_words", lambda shown, raw: 1000)
     assert_right(parser.logits(b"a b"), b"a b")
 
 

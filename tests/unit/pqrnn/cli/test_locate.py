@@ -211,17 +211,17 @@ def test_check_compares_with_names_of_the_zoo(
     asked: list[object] = []
 
     def compare(*arguments: object) -> None:
-        asked.extend(arguments[:3])
+        asked.extend(arguments)
         raise PqrnnError("seen")
 
     result = SimpleNamespace(golden=None, parity=None, certificate=None, exit_code=0, failures=[])
-    monkeypatch.setattr("runtime_py.tools.full_check.check_fully", lambda *_: result)
+    monkeypatch.setattr("runtime_py.tools.full_check.check_fully", lambda *_, **__: result)
     monkeypatch.setattr("runtime_py.tools.presentation.check_table", lambda *_: SimpleNamespace(rows=[]))
     monkeypatch.setattr(check, "_score", lambda *_: {"exact_match": {"value": 1.0, "low": 1.0, "high": 1.0, "n": 1.0}})
     monkeypatch.setattr(check, "_compare", compare)
     with pytest.raises(PqrnnError, match="seen"):
         _run("check", _NAME, "--run", _NAME, "--data", "home:en")
-    assert asked[2] == find_parser(_NAME).folder
+    assert find_parser(_NAME).folder in asked
 
 
 def test_deploy_says_what_to_compile_first(tmp_path: Path) -> None:
