@@ -156,7 +156,7 @@ def make_contenders(
 
 
 def _ours(name: str, precision: str, package: Path, texts: Texts) -> Contender:
-    parser = Parser.load(package)
+    parser = Parser.load(package, engine="iree")
     parser.warmup()
     size = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
     version = parser.manifest.producer.iree_compiler

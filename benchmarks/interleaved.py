@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from statistics import median
 
+from benchmarks.calls import Call
 from benchmarks.cold_caches import make_emptier
+from compile.lowering.buckets import make_buckets
+from compile.target_bench.measure import fixed_text
+from runtime_py.decode.labels import Labels
 from runtime_py.execute.entry import EntryFunction
+from runtime_py.package_format.manifest import Bucket
+
+WORDS, BUCKETS = 8, make_buckets([(64, 512)])
 
 IN_A_ROW, COLD = "in a row", "cold"
 _CALLS = 20  # in a row
 
 Seconds = dict[str, list[float]]  # by name of the call, one of each round
+
+
+def eight_words() -> bytes:
+    """Return the text that the modules are called with."""
+    return fixed_text(Bucket(words=WORDS, bytes=BUCKETS[0].bytes, entry=BUCKETS[0].entry)).encode()
+
+
+def open_entry(module: Path, text: bytes, labels: Labels) -> EntryFunction:
+    """Return the function of a module that was compiled for `BUCKETS`, ready for a text."""
+    return Call(WORDS, str(module), BUCKETS[0], 1, [text], len(labels.intents), len(labels.tags)).open()
 
 
 def time_entries(calls: Mapping[str, EntryFunction], text: bytes, rounds: int) -> dict[str, Seconds]:

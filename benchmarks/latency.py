@@ -187,7 +187,7 @@ def measure_alone(contender: Contender, texts: Texts, rounds: int) -> Seconds:
     """Return the seconds of the compiled function alone, which finds the text in its buffer; texts in a row."""
     assert contender.start is not None
     alone = np.zeros((rounds, len(texts.raw)))
-    with Parser.load(contender.start[1]) as parser:
+    with Parser.load(contender.start[1], engine="iree") as parser:
         prepared = [parser.prepare(text) for text in texts.raw]
         for turn in range(rounds):
             for index, (_, entry, raw) in enumerate(prepared):

@@ -58,7 +58,7 @@ def measure_start(kind: str, path: Path, given: str, starts: int = _STARTS) -> S
     """
     if kind in (PACKAGE, NATIVE):
         program = str(Path(__file__).with_name("bare_start.py"))
-        command = [sys.executable, program, str(ROOT), str(path), given, *([NATIVE] if kind == NATIVE else [])]
+        command = [sys.executable, program, str(ROOT), str(path), given, "native" if kind == NATIVE else "iree"]
     else:
         command = [sys.executable, "-m", "benchmarks.starts", kind, str(path), given]
     measured = []

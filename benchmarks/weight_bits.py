@@ -19,26 +19,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.calls import Call
-from benchmarks.interleaved import compare, time_entries
+from benchmarks.interleaved import BUCKETS, WORDS, compare, eight_words, open_entry, time_entries
 from benchmarks.modules import compile_entries
 from benchmarks.results import keep_results, print_rows, tell_command
 from compile.emulation.counting import CountError, count_instructions
 from compile.kernels.families import describe_kernels
-from compile.lowering.buckets import make_buckets
-from compile.target_bench.measure import fixed_text
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.evaluation.results import ResultRow
 from pqrnn.model.int8 import IntegerLinear
 from pqrnn.model.parser import ParserModel
 from runtime_py.device.preflight import missing_features, this_machine
 from runtime_py.execute.entry import EntryFunction
-from runtime_py.package_format.manifest import Bucket
 from targets import registry
 
 NATIVE = ("linux-x86_64-v2", "linux-x86_64-v3", "linux-x86_64-avxvnni", "linux-x86_64-vnni")
 EMULATED = {"raspberry-pi-4": "cortex-a72", "raspberry-pi-5": "cortex-a76", "linux-aarch64-i8mm": "max,sve=off"}
-_WORDS, _BUCKETS = 8, make_buckets([(64, 512)])
 
 
 def cut_weights(model: ParserModel) -> ParserModel:
@@ -63,14 +58,14 @@ def main() -> None:
     if not any(isinstance(module, IntegerLinear) for module in eight.modules()):
         raise SystemExit(f"{arguments.run}: a parser of float32; quantize it first")
     labels = checkpoint.facts.labels
-    text = fixed_text(Bucket(words=_WORDS, bytes=_BUCKETS[0].bytes, entry=_BUCKETS[0].entry)).encode()
+    text = eight_words()
     rows: list[ResultRow] = []
     for target in arguments.target or [*NATIVE, *EMULATED]:
         described = registry().get(target)
         if target not in EMULATED and missing_features(sorted(described.features), this_machine()):
             print(f"{target}: this machine cannot run it")
             continue
-        modules = {bits: compile_entries(model, {1: _BUCKETS}, target) for bits, model in models.items()}
+        modules = {bits: compile_entries(model, {1: BUCKETS}, target) for bits, model in models.items()}
         work = f"{arguments.name}, {target}"
         for bits, module in modules.items():
             size, note = module.stat().st_size, describe_kernels(described, True, int(bits.split()[0]))
@@ -78,10 +73,7 @@ def main() -> None:
         if target in EMULATED:
             rows += count(work, modules, text, EMULATED[target])
         else:
-            calls = {
-                bits: Call(_WORDS, str(path), _BUCKETS[0], 1, [text], len(labels.intents), len(labels.tags)).open()
-                for bits, path in modules.items()
-            }
+            calls = {bits: open_entry(path, text, labels) for bits, path in modules.items()}
             rows += measure(work, calls, text, arguments.rounds)
         for row in rows[-4:]:
             print(f"  {row.work:36} {row.metric:24} {row.peer:8} {row.value:14,.3f} {row.unit}", flush=True)
@@ -94,16 +86,16 @@ def count(work: str, modules: dict[str, Path], text: bytes, cpu: str) -> list[Re
     """Return rows with the instructions of a call, counted in QEMU."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="pqrnn-bits-") as folder:
-        np.save(Path(folder, "text.npy"), np.frombuffer(text.ljust(_BUCKETS[0].bytes, b"\0"), "<i4").reshape(1, -1))
+        np.save(Path(folder, "text.npy"), np.frombuffer(text.ljust(BUCKETS[0].bytes, b"\0"), "<i4").reshape(1, -1))
         for bits, module in modules.items():
-            arguments = ["--device=local-sync", f"--module={module}", f"--function={_BUCKETS[0].entry}"]
+            arguments = ["--device=local-sync", f"--module={module}", f"--function={BUCKETS[0].entry}"]
             try:
                 counted = count_instructions([*arguments, f"--input=@{folder}/text.npy"], cpu)
             except CountError as error:
                 print(f"{work}: {error}")
                 return []
             rows.append(
-                ResultRow(work=work, metric=f"instructions, {_WORDS} words", value=counted.code, peer=bits, note=cpu)
+                ResultRow(work=work, metric=f"instructions, {WORDS} words", value=counted.code, peer=bits, note=cpu)
             )
     return rows
 

@@ -15,21 +15,16 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.calls import Call
-from benchmarks.interleaved import compare, time_entries
+from benchmarks.interleaved import BUCKETS, compare, eight_words, open_entry, time_entries
 from benchmarks.modules import compile_entries
 from benchmarks.results import keep_results, print_rows, tell_command
 from benchmarks.weight_bits import NATIVE, cut_weights
 from compile.kernels.families import describe_kernels
-from compile.lowering.buckets import make_buckets
-from compile.target_bench.measure import fixed_text
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.evaluation.results import ResultRow
 from runtime_py.device.preflight import missing_features, this_machine
-from runtime_py.package_format.manifest import Bucket
 from targets import registry
 
-_WORDS, _BUCKETS = 8, make_buckets([(64, 512)])
 _BASES = ("linux-x86_64-vnni", "linux-x86_64-avxvnni")
 
 
@@ -40,22 +35,11 @@ def main() -> None:
     checkpoint = load_checkpoint(arguments.run)
     eight = checkpoint.model.folded()
     labels = checkpoint.facts.labels
-    text = fixed_text(Bucket(words=_WORDS, bytes=_BUCKETS[0].bytes, entry=_BUCKETS[0].entry)).encode()
+    text = eight_words()
     levels = [name for name in NATIVE if not missing_features(sorted(registry().get(name).features), this_machine())]
     rows: list[ResultRow] = []
     for bits, model in ((8, eight), (4, cut_weights(eight))):
-        calls = {
-            level: Call(
-                _WORDS,
-                str(compile_entries(model, {1: _BUCKETS}, level)),
-                _BUCKETS[0],
-                1,
-                [text],
-                len(labels.intents),
-                len(labels.tags),
-            ).open()
-            for level in levels
-        }
+        calls = {level: open_entry(compile_entries(model, {1: BUCKETS}, level), text, labels) for level in levels}
         for regime, times in time_entries(calls, text, arguments.rounds).items():
             for base in (base for base in _BASES if base in levels):
                 for level in levels:

@@ -11,11 +11,11 @@ import msgspec
 
 from compile.verify.golden import GoldenSet
 from runtime_py.package_format.budgets import manifest_of_part
-from runtime_py.package_format.certificates import Code, certify_replay
+from runtime_py.package_format.certificates import certify_replay
 from runtime_py.package_format.decisions import describe_decisions, save_decisions
 from runtime_py.package_format.file_entry import describe_file
 from runtime_py.package_format.golden import save_golden
-from runtime_py.package_format.manifest import ANY, Manifest, NativeLibrary, Variant
+from runtime_py.package_format.manifest import ANY, Code, Manifest, NativeLibrary, Variant
 from runtime_py.package_format.package import collect_files, seal
 
 

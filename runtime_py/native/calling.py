@@ -61,9 +61,7 @@ class LibraryParser:
         """
         shown, raw = encode_text(text)
         with self._lock:
-            status = self._parse(self._library.handle, raw, len(raw), self._flags, self._reference)
-            if status:
-                self._fail(status, raw)
+            self._run(raw)
             # All fields at once: reading them one by one through ctypes takes as long as a tenth of the call.
             (
                 _,
@@ -162,8 +160,7 @@ class LibraryParser:
 
     def _run(self, raw: bytes) -> None:
         """Answer a text into the parser's own answer; the caller holds the lock."""
-        status = self._parse(self._library.handle, raw, len(raw), self._flags, self._reference)
-        if status:
+        if status := self.call_only(raw):
             self._fail(status, raw)
 
     def _read_slots(self, shown: str, count: int, slots_at: int, scores_at: int) -> tuple[Slot, ...]:

@@ -67,8 +67,7 @@ class Library:
             name.restype = ctypes.c_char_p
             self.intents = tuple(name(index).decode() for index in range(self.find("intents")()))
         except (OSError, AttributeError) as error:
-            again = "Build it again with `pqrnn native`" if built_by == "build" else "Compile the package again"
-            raise DeviceError(f"{where}: cannot be loaded ({error}). {again}.") from error
+            raise DeviceError(f"{where}: cannot be loaded ({error}). {self._advice()}") from error
 
     def find(self, name: str) -> Any:
         """Return a function of the library; AttributeError where it lacks that."""
@@ -84,7 +83,7 @@ class Library:
             PackageError: This is such a library.
         """
         if self.abi < CALIBRATED_SINCE:
-            raise PackageError(f"{self.where}: interface 1.0 has no {name}. Build it again with `pqrnn native`.")
+            raise PackageError(f"{self.where}: interface 1.0 has no {name}. {self._advice()}")
         return self.find(name)
 
     def set_min_score(self, least: float | None, where: str) -> None:
@@ -134,6 +133,9 @@ class Library:
         """Give the memory back, where Python still can."""
         if self.__dict__.get("handle") and not sys.is_finalizing():
             self.close()
+
+    def _advice(self) -> str:
+        return "Build it again with `pqrnn native`." if self.built_by == "build" else "Compile the package again."
 
     def _open(self) -> None:
         self.abi = int(self.find("abi")())

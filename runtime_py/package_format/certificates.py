@@ -7,7 +7,7 @@ stays what it was, and so do its signatures.
 import dataclasses
 import platform
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -16,16 +16,13 @@ from msgspec import Meta, Struct
 from runtime_py.atomic_files import write_atomic
 from runtime_py.errors import CertificateError
 from runtime_py.package_format.decisions import digest_labels
-from runtime_py.package_format.manifest import CERTIFICATES_NAME, Manifest, NativeLibrary, Variant
+from runtime_py.package_format.manifest import CERTIFICATES_NAME, Code, Manifest, NativeLibrary, Variant
 from runtime_py.package_format.package import Package, open_package
 from runtime_py.package_format.proofs import Certificate, Parity
 
 _MOST = 64  # certificates of a variant
 _LARGEST = 16 << 20  # bytes
 _ADVICE = "Delete it, and check the package with --certify again."
-
-
-Code = TypeVar("Code", Variant, NativeLibrary)
 
 
 class _OfVariant(Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ newer minor version too, because its unknown fields could change the meaning of 
 is read.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -274,6 +274,9 @@ class NativeLibrary(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def device(self) -> str:
         """What runs it."""
         return NATIVE
+
+
+Code = TypeVar("Code", Variant, NativeLibrary)  # what a package has for a target
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

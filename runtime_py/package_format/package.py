@@ -21,7 +21,7 @@ from runtime_py.atomic_files import final_name, replace_directory, write_atomic
 from runtime_py.errors import DigestError, PackageError
 from runtime_py.package_format.file_entry import FileEntry, describe_file
 from runtime_py.package_format.listed_file import find_listed, read_listed
-from runtime_py.package_format.manifest import NOT_LISTED, Manifest, NativeLibrary, Variant
+from runtime_py.package_format.manifest import NOT_LISTED, Code, Manifest, NativeLibrary, Variant
 from runtime_py.package_format.manifest_bytes import MANIFEST_NAME, read_manifest_bytes
 from runtime_py.package_format.manifest_codec import check_relative_name, decode_manifest, encode_manifest
 
@@ -142,11 +142,7 @@ class Package:
         Raises:
             PackageError: There is none; the message lists those there are.
         """
-        for variant in self.manifest.variants:
-            if variant.target == target:
-                return variant
-        known = ", ".join(variant.target for variant in self.manifest.variants) or "none"
-        raise PackageError(f"{self.path}: no variant {target!r}; the package has: {known}.")
+        return self._find(self.manifest.variants, "variant", target)
 
     def library(self, target: str) -> NativeLibrary:
         """Return the native library for a target.
@@ -154,11 +150,14 @@ class Package:
         Raises:
             PackageError: There is none; the message lists those there are.
         """
-        for library in self.manifest.libraries:
-            if library.target == target:
-                return library
-        known = ", ".join(library.target for library in self.manifest.libraries) or "none"
-        raise PackageError(f"{self.path}: no native library {target!r}; the package has: {known}.")
+        return self._find(self.manifest.libraries, "native library", target)
+
+    def _find(self, listed: Sequence[Code], kind: str, target: str) -> Code:
+        for code in listed:
+            if code.target == target:
+                return code
+        known = ", ".join(code.target for code in listed) or "none"
+        raise PackageError(f"{self.path}: no {kind} {target!r}; the package has: {known}.")
 
 
 def open_package(
