@@ -1,12 +1,15 @@
 """Utterances as they are really written, with their labels: what a parser must not mind.
 
-Every change is made character by character, so that the slots of the changed text are known exactly.
+Every change is made character by character, so that the slots of the changed text are known exactly. Where a change
+joins the word of a slot with its neighbour ("mom's" to "moms", "l'entrée" to "lentrée"), the slot is the joined word,
+as it is in training: a label stands for whole words. Utterances in which two slots would share a word are left out.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from typing import NamedTuple
 
 from pqrnn.augmentation.spelling import leave_accents
@@ -65,7 +68,10 @@ PERTURBATIONS = (
 
 
 def perturb(example: Example, perturbation: Perturbation) -> Example | None:
-    """Return the changed utterance, its slots where they are in it; None where the change changes nothing."""
+    """Return the changed utterance, its slots where they are in it.
+
+    Returns None where the change changes nothing, or joins words of two slots.
+    """
     if not perturbation.applies(example.text):
         return None
     pieces = [
@@ -77,8 +83,31 @@ def perturb(example: Example, perturbation: Perturbation) -> Example | None:
     if text == example.text:
         return None
     offsets = _sum_up(map(len, pieces))
-    slots = tuple(SlotSpan(slot.label, offsets[slot.start], offsets[slot.end]) for slot in example.slots)
+    gaps = {
+        index for at, piece in enumerate(pieces) if not piece for index in (at, at + 1)
+    }  # edges beside what is gone
+    slots = tuple(
+        SlotSpan(
+            slot.label,
+            _extend(text, offsets[slot.start], -1) if slot.start in gaps else offsets[slot.start],
+            _extend(text, offsets[slot.end], 1) if slot.end in gaps else offsets[slot.end],
+        )
+        for slot in example.slots
+    )
+    if any(one.start < other.end and other.start < one.end for one, other in combinations(slots, 2)):
+        return None
     return Example(text, example.intent, slots, example.locale, example.source)
+
+
+def _extend(text: str, edge: int, step: int) -> int:
+    """Return where the word ends that an edge of a slot lies in, to the right (``step`` 1) or to the left (-1)."""
+    while 0 < edge < len(text) and _is_of_word(text[edge - 1]) and _is_of_word(text[edge]):
+        edge += step
+    return edge
+
+
+def _is_of_word(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LMN"
 
 
 def _sum_up(lengths: Iterable[int]) -> list[int]:

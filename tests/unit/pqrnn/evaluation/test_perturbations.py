@@ -37,7 +37,11 @@ def change(name: str, text: str, value: str, locale: str = "de-DE") -> tuple[str
         ("decomposed", "for the kitchen", "kitchen", None),
         ("invisible mark", "in the kitchen", "kitchen", ("in the kitchen\u2069", "kitchen")),
         ("curly apostrophe", "mom's song", "mom", ("mom’s song", "mom")),
-        ("no apostrophe", "l'entrée ok", "entrée", ("lentrée ok", "entrée")),
+        ("no apostrophe", "l'entrée ok", "entrée", ("lentrée ok", "lentrée")),
+        ("no apostrophe", "my mom's song", "mom", ("my moms song", "moms")),
+        ("no apostrophe", "my mom's song", "mom'", ("my moms song", "moms")),
+        ("no apostrophe", "play 'jazz' now", "jazz", ("play jazz now", "jazz")),
+        ("no apostrophe", "मेरी माँ'की घंटी", "माँ", ("मेरी माँकी घंटी", "माँकी")),
         ("full width", "play jazz", "jazz", ("ｐｌａｙ　ｊａｚｚ", "ｊａｚｚ")),
         ("no accents", "éclaire l'entrée", "entrée", ("eclaire l'entree", "entree")),
         ("umlauts as two letters", "für die Küche", "Küche", ("fuer die Kueche", "Kueche")),
@@ -48,6 +52,13 @@ def test_texts_are_changed_and_slots_are_kept(
     name: str, text: str, value: str, expected: tuple[str, str] | None
 ) -> None:
     assert change(name, text, value) == expected
+
+
+def test_what_joins_words_of_two_slots_is_left_out() -> None:
+    text = "mom's song"
+    slots = (SlotSpan("a", 0, 3), SlotSpan("b", 4, 5))
+    assert perturb(Example(text, "x", slots, "en"), BY_NAME["no apostrophe"]) is None
+    assert perturb(Example(text, "x", slots, "en"), BY_NAME["upper case"]) is not None
 
 
 @examples(200)
