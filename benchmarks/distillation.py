@@ -33,7 +33,7 @@ from pqrnn.encoders.teachers import EncoderTeacher
 from pqrnn.encoders.texts import Corpus, load_texts, make_corpus
 from pqrnn.evaluation.results import ResultRow
 from pqrnn.recipes.encoder_settings import DistillEncoderRecipe
-from pqrnn.recipes.settings import TeacherConfig, TrainingConfig
+from pqrnn.recipes.settings import AUTO, TeacherConfig, TrainingConfig
 from pqrnn.run_folder import FACTS
 from pqrnn.seeding import make_random
 from pqrnn.training.reporting import TrainingReporter
@@ -102,7 +102,7 @@ def main() -> None:
     settings = {
         "training.steps": arguments.steps,
         "training.seed": arguments.seed,
-        "training.precision": "float32",
+        "training.precision": arguments.precision,
         "objective.head_steps": arguments.head_steps,
     }
     tasks = [read_task(text, arguments.lang, arguments.labels, arguments.seed) for text in arguments.task]
@@ -268,6 +268,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--shape", action="append", type=_read_shape, required=True, help="such as words:3x192")
     parser.add_argument("--objectives", nargs="+", choices=list(OBJECTIVES), default=list(OBJECTIVES))
     parser.add_argument("--steps", type=int, default=1000, help="steps of distillation, of 64 texts")
+    parser.add_argument("--precision", default=AUTO, help="of distillation: auto, bfloat16 or float32")
     parser.add_argument("--head-steps", type=int, default=300, help="steps in which the teacher learns to guess")
     parser.add_argument("--labels", type=int, default=1000, help="labelled utterances of every task")
     parser.add_argument("--epochs", type=int, default=15, help="passes over them")
