@@ -69,7 +69,7 @@ class Parser(metaclass=ABCMeta):
         """
         if engine not in ("auto", "iree", "native"):
             raise ValueError(f"engine is {engine!r}, expected 'auto', 'iree' or 'native'")
-        alone = os.path.isfile(os.path.join(path, _NATIVE))
+        alone = is_native_folder(path)
         if engine == "iree" and alone:
             raise PackageError(
                 f"{path}: a folder of native libraries; engine='iree' takes what `pqrnn compile` writes."
@@ -95,6 +95,11 @@ class Parser(metaclass=ABCMeta):
             raise UnsupportedTargetError(f"{refused} Nor is there {error.name}, which runs the rest.") from error
         Parser.register(PackageParser)
         return PackageParser.load(path, **settings)
+
+
+def is_native_folder(path: str | Path) -> bool:
+    """Return whether a folder is one of native libraries (`pqrnn native`), and not a package."""
+    return os.path.isfile(os.path.join(path, _NATIVE))
 
 
 def _suits_native(settings: dict[str, Any]) -> bool:

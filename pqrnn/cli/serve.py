@@ -9,7 +9,7 @@ import typer
 
 from pqrnn.cli.app import app
 from pqrnn.cli.locate import find_package
-from pqrnn.cli.options import DeviceOption, JsonOption, PackageArgument, VariantOption, read_share
+from pqrnn.cli.options import DeviceOption, EngineOption, JsonOption, PackageArgument, VariantOption, read_share
 
 QueueOption = Annotated[
     int, typer.Option("--queue", min=1, help="Most texts that wait in a process; more are refused at once.")
@@ -54,6 +54,7 @@ def serve(
     truncate: TruncateOption = False,
     variant: VariantOption = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = "auto",
     json: JsonOption = False,
 ) -> None:
     """Answer over HTTP with JSON, until Ctrl-C or SIGTERM.
@@ -69,6 +70,7 @@ def serve(
         package=str(find_package(package)),
         variant=variant,
         device=device,
+        engine=engine,
         truncate=truncate,
         min_score=read_share(min_score),
         queue=queue,
@@ -106,6 +108,7 @@ def wyoming(
     truncate: TruncateOption = False,
     variant: VariantOption = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = "auto",
     json: JsonOption = False,
 ) -> None:
     """Answer Home Assistant's Wyoming protocol, until Ctrl-C or SIGTERM.
@@ -128,6 +131,7 @@ def wyoming(
         package=found[0][1],
         variant=variant,
         device=device,
+        engine=engine,
         truncate=truncate,
         min_score=read_share(min_score),
         queue=queue,

@@ -5,28 +5,41 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from runtime_py.decode.answers import Parse
 from runtime_py.decode.tags import TagScheme
-from runtime_py.errors import InputTooLongError, ServiceBusyError
-from runtime_py.parser import Parser
+from runtime_py.engines import Parser, is_native_folder
+from runtime_py.errors import InputTooLongError, ServiceBusyError, ServiceError
 from runtime_py.service.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from runtime_py.native.package_parser import PackagedNativeParser
+    from runtime_py.parser import Parser as PackageParser
+
+    ServedParser = PackageParser | PackagedNativeParser
 
 Found = TypeVar("Found")
 Answer = Parse | InputTooLongError
 
 
-def load_parser(settings: ServiceSettings) -> Parser:
+def load_parser(settings: ServiceSettings) -> "ServedParser":
     """Load the package of a service, and run it once, so that nobody waits for its first call.
 
     Raises:
         ParserError: It cannot be loaded on this machine.
+        ServiceError: It is a folder of native libraries, which say less than a service is asked for.
     """
-    parser = Parser.load(
+    if is_native_folder(settings.package):
+        raise ServiceError(
+            f"{settings.package}: a folder of native libraries. Serve a package; one with libraries (`pqrnn compile "
+            "--native`) is run by them."
+        )
+    parser: ServedParser = Parser.load(
         settings.package,
+        engine=settings.engine,
         variant=settings.variant,
-        device=settings.device,  # type: ignore[arg-type]
+        device=settings.device,
         on_long="truncate" if settings.truncate else "error",
         min_score=settings.min_score,
     )
@@ -125,7 +138,7 @@ def _answer_each(
     return answers, time.perf_counter() - start
 
 
-def describe_package(parser: Parser) -> dict[str, Any]:
+def describe_package(parser: "ServedParser") -> dict[str, Any]:
     """Return what a client wants to know about a package."""
     manifest = parser.manifest
     return {

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -17,7 +17,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from runtime_py.errors import InputTooLongError, ParserError, ServiceBusyError
-from runtime_py.parser import Parser
 from runtime_py.service.answering import Answer, Answerer, Found, describe_package, load_parser
 from runtime_py.service.messages import (
     BatchRequest,
@@ -31,6 +30,9 @@ from runtime_py.service.metrics import CONTENT_TYPE_LATEST, Metrics
 from runtime_py.service.openapi import describe_service
 from runtime_py.service.settings import VARIABLE, ServiceSettings
 from runtime_py.streaming import HOLD, Partial
+
+if TYPE_CHECKING:
+    from runtime_py.service.answering import ServedParser
 
 _OPEN = ("/health", "/openapi.json")  # told without a token
 _CODES = {404: "no_such_path", 405: "wrong_method"}
@@ -49,7 +51,7 @@ class _Json(Response):
 class _Service:
     """The routes, and what they need."""
 
-    def __init__(self, parser: Parser, settings: ServiceSettings) -> None:
+    def __init__(self, parser: "ServedParser", settings: ServiceSettings) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.answerer = Answerer(parser, settings.queue)
@@ -202,7 +204,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
     return _Json(problem_document(code, said), error.status_code, error.headers)
 
 
-def create_app(parser: Parser, settings: ServiceSettings) -> Starlette:
+def create_app(parser: "ServedParser", settings: ServiceSettings) -> Starlette:
     """Return the application around a parser; the parser is closed when the application ends."""
     service = _Service(parser, settings)
 

@@ -62,6 +62,12 @@ def add_services(
             metavar="P",
             help="least score of what is not rejected, or the threshold that is `recommended` (default: nothing is)",
         )
+        verb.add_argument(
+            "--engine",
+            choices=("auto", "iree", "native"),
+            default="auto",
+            help="what runs it: IREE's runtime, the package's native library, or by default the library where it runs",
+        )
         verb.add_argument("--truncate", action="store_true", help="read what fits of a text that is too long")
 
 
@@ -79,6 +85,7 @@ def _serve(options: argparse.Namespace) -> int:
     settings = ServiceSettings(
         package=options.package,
         variant=options.variant,
+        engine=options.engine,
         truncate=options.truncate,
         min_score=options.min_score,
         queue=options.queue,
@@ -105,6 +112,7 @@ def _wyoming(options: argparse.Namespace) -> int:
     settings = ServiceSettings(
         package=packages[0][1],
         variant=options.variant,
+        engine=options.engine,
         truncate=options.truncate,
         min_score=options.min_score,
         queue=options.queue,

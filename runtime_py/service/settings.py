@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from runtime_py.engines import Engine
 from runtime_py.errors import ServiceError
 
 # How a worker process is told its settings: the server library starts it with nothing but the name of a function.
@@ -23,6 +24,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         package: Path of the package.
         variant: Name of a variant; None for the one that fits this machine best.
         device: ``auto``, ``cpu`` or ``gpu``.
+        engine: What runs the parser: ``iree``, the package's ``native`` library, or ``auto`` for the library where it
+            runs (`runtime_py.engines.Parser.load`).
         truncate: Whether a text that is too long is read as far as it fits, instead of being refused.
         min_score: Least score of a parse that is not rejected, or ``recommended`` for the threshold of the package.
         queue: Most texts that wait for the parser of a worker at a time; more are refused at once.
@@ -35,7 +38,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     package: str
     variant: str | None = None
-    device: str = "auto"
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    engine: Engine = "auto"
     truncate: bool = False
     min_score: float | Literal["recommended"] | None = None
     queue: int = 1024

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+from makers.native import build_package
+from makers.runtime_fakes import fake_parity
+from tiny_package import compile_module
+
+from runtime_py import Parser as AnyParser
+from runtime_py.errors import ServiceError
 from runtime_py.parser import Parser
+from runtime_py.service.answering import load_parser
+from runtime_py.service.settings import ServiceSettings
 
 _TEXT = "wake me up"
 
@@ -61,6 +71,25 @@ def test_a_service_answers_as_a_parser_does_and_ctrl_c_ends_it_well(tiny_path: P
         process, address = service
         assert _parse(address) == parser(_TEXT).to_dict()
         assert _end(process, signal.SIGINT) == ""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: apt-get install gcc libc6-dev")
+def test_a_library_of_the_package_serves_without_the_runtime_and_answers_alike(tmp_path: Path) -> None:
+    """A board with a native library needs no IREE for its services, either."""
+    package = build_package(
+        tmp_path / "home.pqrnn", tmp_path / "work", compile_module(), parity=fake_parity(True), unverified_reason=None
+    )
+    for engine, loaded in (("native", False), ("auto", False), ("iree", True)):
+        with AnyParser.load(package, engine=engine) as parser:
+            expected = parser(_TEXT).to_dict()
+        with _service("runtime_py", "serve", str(package), "--port", "0", "--engine", engine) as (process, address):
+            assert _parse(address) == expected
+            assert ("iree" in Path(f"/proc/{process.pid}/maps").read_text()) is loaded
+            assert _end(process, signal.SIGINT) == ""
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "native.json").write_text("{}")
+    with pytest.raises(ServiceError, match=r"alone: a folder of native libraries\. Serve a package"):
+        load_parser(ServiceSettings(package=str(tmp_path / "alone")))
 
 
 def test_a_worker_that_is_killed_is_replaced_and_figures_are_those_of_all(tiny_path: Path) -> None:
