@@ -219,6 +219,20 @@ FAMILIES = (
         products_in_4=16 / (2 + 1 / 16),
         narrow=True,
     ),
+    # Bytes become 16 bits as they are loaded; `i32x4.dot_i16x8_s` adds two products in 32.
+    InstructionFamily(
+        "dot128",
+        "wasm32",
+        frozenset({"simd128"}),
+        lanes=4,
+        depth=2,
+        pair=4,
+        unsigned=False,
+        registers=16,
+        keeps=True,
+        products=4,
+        fused=False,
+    ),
 )
 FAMILIES_F32 = (
     InstructionFamily(
@@ -274,6 +288,20 @@ FAMILIES_F32 = (
         products=4,
         float32=True,
     ),
+    InstructionFamily(
+        "simd128",
+        "wasm32",
+        frozenset({"simd128"}),
+        lanes=4,
+        depth=1,
+        pair=4,
+        unsigned=False,
+        registers=16,
+        keeps=True,
+        products=2,
+        float32=True,
+        fused=False,
+    ),
 )
 
 
@@ -319,7 +347,8 @@ def choose_kernels(triple: str, features: Iterable[str], integers: bool) -> Kern
         integers: Whether the parser multiplies integers.
     """
     declared = frozenset(features)
-    lanes = {"x86_64": 16 if "avx512f" in declared else 8 if "avx2" in declared else 4, "aarch64": 4}.get(
+    wide = 16 if "avx512f" in declared else 8 if "avx2" in declared else 4
+    lanes = {"x86_64": wide, "aarch64": 4, "wasm32": 4 if "simd128" in declared else None}.get(
         architecture_of(triple) or ""
     )
     if lanes is None:

@@ -1,6 +1,7 @@
-"""Tiles for processors without a dot product of 8 bits: products are added in 16 bits first, then in 32.
+"""Tiles for processors without a dot product of 8 bits.
 
-Two products of int8 and a weight that is not -128 are at most 2 x 128 x 127 = 32,512, so that 16 bits hold them.
+On x86-64 and ARM products are added in 16 bits first, then in 32. Two products of int8 and a weight that is not -128
+are at most 2 x 128 x 127 = 32,512, so that 16 bits hold them. In WebAssembly both sides become 16 bits.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ _MULTIPLY = {4: "llvm.x86.ssse3.pmadd.ub.sw.128", 8: "llvm.x86.avx2.pmadd.ub.sw"
 _WIDEN = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd"}
 _ADD_PAIRS = "llvm.aarch64.neon.saddlp.v4i32.v8i16"
 _JOIN_PAIRS = "llvm.aarch64.neon.addp.v4i32"
+_DOT_HALVES = "llvm.wasm.dot"
 
 
 class MultiplyAddTile(Tile):
@@ -114,3 +116,50 @@ class ColumnTile(Tile):
         """Add pairs of sums in 16 bits to sums in 32."""
         four = self.code.value(f'llvm.call_intrinsic "{_ADD_PAIRS}"({two}) : ({self._halves}) -> {self.sums}')
         return self.code.value(f"arith.addi {total}, {four} : {self.sums}")
+
+
+class WideningTile(Tile):
+    """Tiles of WebAssembly: its instruction multiplies numbers of 16 bits, and adds two products in 32.
+
+    A step is two rows of the weights. Weights become 16 bits as they are loaded (`v128.load8x8_s`), and so do eight
+    numbers of a row at a time, of which two at a time are put into every lane.
+    """
+
+    def _wide(self) -> int:
+        return 8
+
+    def _wide_step(self, column: Value, sums: list[Value]) -> list[Value]:
+        loaded = [self._widen(self._load(row, column, 8)) for row in self.rows]
+        words = [self.code.value(f"vector.bitcast {value} : {self._halves} to {self.sums}") for value in loaded]
+        first = self._count(column)
+        for lane in range(4):
+            picks = ", ".join([str(lane)] * 4)
+            left = [
+                self.code.value(f"vector.shuffle {value}, {value} [{picks}] : {self.sums}, {self.sums}")
+                for value in words
+            ]
+            sums = self._dot(self._step_after(first, lane), sums, [self._as_halves(value) for value in left])
+        return sums
+
+    def _left(self, column: Value) -> list[Value]:
+        return self._join([self._load(row, column, 2) for row in self.rows])
+
+    def _join(self, rows: list[Value]) -> list[Value]:
+        wide = [self.code.value(f"arith.extsi {value} : vector<2xi8> to vector<2xi16>") for value in rows]
+        words = [self.code.value(f"vector.bitcast {value} : vector<2xi16> to vector<1xi32>") for value in wide]
+        lanes = [self.code.value(f"vector.broadcast {word} : vector<1xi32> to {self.sums}") for word in words]
+        return [self._as_halves(value) for value in lanes]
+
+    def _as_halves(self, lanes: Value) -> Value:
+        return self.code.value(f"vector.bitcast {lanes} : {self.sums} to {self._halves}")
+
+    def _widen(self, value: Value) -> Value:
+        return self.code.value(f"arith.extsi {value} : vector<8xi8> to {self._halves}")
+
+    def _weights(self, step: Step, block: Value, part: int = 0) -> Value:
+        return self._widen(super()._weights(step, block, part))
+
+    def _multiply(self, total: Value, left: Value, right: Value) -> Value:
+        kinds = f"({self._halves}, {self._halves}) -> {self.sums}"
+        two = self.code.value(f'llvm.call_intrinsic "{_DOT_HALVES}"({left}, {right}) : {kinds}')
+        return self.code.value(f"arith.addi {total}, {two} : {self.sums}")
