@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.results import keep_results, tell_command
 from compile.emulation.counting import count_instructions
 from compile.emulation.runner import Runner, RunnerNotFoundError, find_runner
-from compile.kernels.families import describe_kernels
+from compile.kernels.advice import describe_kernels
 from compile.pipeline import compile_checkpoint
 from compile.plan import ALL, usable_cores
 from compile.support.process import run_tool

@@ -23,7 +23,7 @@ from benchmarks.interleaved import BUCKETS, WORDS, compare, eight_words, open_en
 from benchmarks.modules import compile_entries
 from benchmarks.results import keep_results, print_rows, tell_command
 from compile.emulation.counting import CountError, count_instructions
-from compile.kernels.families import describe_kernels
+from compile.kernels.advice import describe_kernels
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.evaluation.results import ResultRow
 from pqrnn.model.int8 import IntegerLinear

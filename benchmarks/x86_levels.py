@@ -19,7 +19,7 @@ from benchmarks.interleaved import BUCKETS, compare, eight_words, open_entry, ti
 from benchmarks.modules import compile_entries
 from benchmarks.results import keep_results, print_rows, tell_command
 from benchmarks.weight_bits import NATIVE, cut_weights
-from compile.kernels.families import describe_kernels
+from compile.kernels.advice import describe_kernels
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.evaluation.results import ResultRow
 from runtime_py.device.preflight import missing_features, this_machine

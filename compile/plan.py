@@ -49,7 +49,8 @@ class Plan:
     def mlir(self) -> str:
         """Name of the MLIR file that is compiled for the target.
 
-        Targets share one file, but for three cases. 32-bit ARM has its own (`compile.lowering.export.split_softmax`).
+        Targets share one file, but for three cases. 32-bit ARM and
+        WebAssembly have their own (`compile.lowering.export.split_softmax`).
         Products of integers on GPUs and in the interpreter have their own (`pqrnn.model.int8.widen_weights`), because
         many GPUs cannot store 8 bits, and the code for both is silently wrong. With kernels there is one file for each
         processor.
@@ -60,7 +61,7 @@ class Plan:
             )
         if self.integers and self.processor.triple == ANY:
             return WIDE
-        return ARM if architecture_of(self.processor.triple) == "arm" else USUAL
+        return ARM if architecture_of(self.processor.triple) in ("arm", "wasm32") else USUAL
 
     def with_kernels(self, integers: bool) -> Plan:
         """Return the plan with the kernels that its processor has instructions for (`compile.kernels`).

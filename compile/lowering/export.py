@@ -139,7 +139,7 @@ def trace(module: nn.Module, example: tuple[Tensor, ...], entry: str, what: str)
 
 
 def split_softmax(programs: dict[str, ExportedProgram]) -> dict[str, ExportedProgram]:
-    """Return the programs with every softmax taken apart, for 32-bit ARM.
+    """Return the programs with every softmax taken apart, for 32-bit ARM and WebAssembly.
 
     The compiler's own softmax takes the maximum that ignores NaN, for which that processor has no
     instruction: LLVM calls `fmaxf`, and a compiled module has no library to call. Other targets keep theirs, which is

@@ -6,7 +6,7 @@ import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from compile.kernels.families import describe_kernels
+from compile.kernels.advice import describe_kernels
 from runtime_py.package_format.manifest import Manifest, Variant
 from runtime_py.terminal import printable
 from targets import Target, registry

@@ -143,7 +143,7 @@ def _proof(target: Target) -> str:
 
 
 def _facts(target: Target) -> list[tuple[str, str]]:
-    from compile.kernels.families import advise_precision, describe_kernels
+    from compile.kernels.advice import advise_precision, describe_kernels
     from targets import TIERS
 
     facts = [("for", target.summary), ("family", target.family), ("base", target.base)]
@@ -158,15 +158,16 @@ def _facts(target: Target) -> list[tuple[str, str]]:
         code = target.vulkan
         lanes = f"code counts on {code.subgroup} lanes" if code.subgroup else "code runs with any number of lanes"
         facts.append(("GPU", f"{code.target}; {lanes}; {'may use' if code.int64 else 'uses no'} 64-bit integers"))
+    runs = not target.refused or target.standalone
     facts += [
         ("triple", target.triple),
         ("processor", target.cpu),
         ("features", " ".join(target.features)),
         ("needs", target.needs),
-        ("int8", "" if target.refused else describe_kernels(target, True)),
-        ("4 bits", "" if target.refused else describe_kernels(target, True, 4)),
-        ("float32", "" if target.refused else describe_kernels(target, False)),
-        ("choose", "" if target.refused else advise_precision(target)),
+        ("int8", describe_kernels(target, True) if runs else ""),
+        ("4 bits", describe_kernels(target, True, 4) if runs else ""),
+        ("float32", describe_kernels(target, False) if runs else ""),
+        ("choose", advise_precision(target) if runs else ""),
         ("proof", "" if target.refused else f"{target.tier}: {TIERS[target.tier]}"),
         (
             "emulators",

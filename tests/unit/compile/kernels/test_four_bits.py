@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from makers.int8 import make_four_bits, make_int8
 from makers.kernels import SHAPES, make_layer, set_weights, to_four_bits
 
-from compile.kernels.families import FAMILIES, FAMILIES_F32, InstructionFamily, Kernels, describe_kernels
+from compile.kernels.advice import describe_kernels
+from compile.kernels.families import FAMILIES, FAMILIES_F32, InstructionFamily, Kernels
 from compile.kernels.head_sizes import PRODUCTS
 from compile.kernels.layer import layer_kernel
 from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, with_kernels
@@ -149,6 +150,7 @@ def test_kernels_of_4_bits_use_the_instructions_that_they_should() -> None:
         "i8mm": {"aarch64.neon.smmla.v4i32.v16i8"},
         "dotprod": {"aarch64.neon.sdot.v4i32.v16i8"},
         "smlal": {"aarch64.neon.saddlp.v4i32.v8i16", "aarch64.neon.addp.v4i32"},
+        "dot128": {"wasm.dot"},
     }
     for family in FAMILIES:
         form = family.in_bits(4)

@@ -27,15 +27,14 @@ from makers.kernels import (
 from makers.small import CONFIG, LABELS, make_model
 from msgspec.structs import replace
 
+from compile.kernels.advice import advise_precision, describe_kernels
 from compile.kernels.families import (
     FAMILIES,
     FAMILIES_F32,
     InstructionFamily,
     Kernels,
-    advise_precision,
     choose_family,
     choose_kernels,
-    describe_kernels,
     find_family,
 )
 from compile.kernels.layer import layer_kernel
@@ -100,6 +99,7 @@ def test_every_processor_gets_vectors_as_wide_as_it_has() -> None:
         "linux-x86_64-vnni": 16,
         "linux-aarch64": 4,
         "linux-aarch64-i8mm": 4,
+        "webassembly": 4,
     }
     for name, lanes in wanted.items():
         target = known.get(name)
@@ -111,6 +111,7 @@ def test_every_processor_gets_vectors_as_wide_as_it_has() -> None:
         )
     for name in ("linux-armv7-neon", "linux-riscv64-v"):
         assert choose_kernels(known.get(name).triple, known.get(name).features, True) is None
+    assert choose_kernels("wasm32-unknown-unknown", [], True) is None
     assert choose_kernels("any", [], True) is None
     assert Kernels(8, None).name == "vectors256"
 
@@ -122,6 +123,7 @@ def test_a_target_says_what_multiplies_there_and_which_precision_to_choose() -> 
         "raspberry-pi-5": ("own kernels (dotprod)", "own kernels (neon)", "4 times as many"),
         "linux-x86_64-v3": ("own kernels (maddubs256)", "own kernels (fma256)", "1 times as many"),
         "linux-x86_64-v2": ("own kernels (maddubs128)", "without a fused multiply-add", "2 times as many"),
+        "webassembly": ("own kernels (dot128)", "without a fused multiply-add", "2 times as many"),
         "linux-riscv64-v": ("the compiler's own code, operation", "the compiler's own code, operation", "a quarter"),
         "vulkan": ("four bytes a weight", "the compiler's own code", "either"),
         "host": ("if this machine has", "if this machine has", "a quarter"),
@@ -209,6 +211,7 @@ def test_rows_are_cut_into_tiles_that_follow_each_other() -> None:
         "fma256": 4,
         "sse": 4,
         "neon": 7,
+        "simd128": 3,
     }
     with pytest.raises(ValueError, match="40 blocks"):
         choose_height(FAMILIES[0], 4, 40)
