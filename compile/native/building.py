@@ -69,11 +69,14 @@ def build_native(
     """
     web, hosted = compiler.system == "web", compiler.system not in ("web", "none")
     options = ["-std=gnu11", "-O2", "-g0", "-fvisibility=hidden", *_WARNINGS, f"-I{sources.folder}"]
-    options += ["-DPQRNN_FREESTANDING", "-msimd128", "-ffreestanding"] if web else []
+    options += ["-DPQRNN_FREESTANDING", "-ffreestanding"] if not hosted else []
+    options += ["-msimd128"] if web else ["-ffunction-sections"] if not hosted else []
     options += ["-fPIC"] if hosted and compiler.system != "windows" else []
     # Nothing is ever unwound through C without exceptions; the tables for that would be loaded with every parser.
     options += (
-        ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"] if compiler.system in ("linux", "android") else []
+        ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
+        if compiler.system in ("linux", "android", "none")
+        else []
     )
     objects = [kernels]
     for source in sources.compiled:

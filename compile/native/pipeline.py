@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from compile.lowering.buckets import FINE_STEP, STEP, choose_buckets
 from compile.lowering.iree_compile import DEFAULT_TIMEOUT, target_flags
 from compile.lowering.processor import resolve_processor
+from compile.native.arduino import write_arduino
 from compile.native.building import Built, build_native
 from compile.native.jvm import write_class
 from compile.native.memory import MemoryPart, list_memory
@@ -195,6 +196,8 @@ class NativeBuild:
             built = build_native(sources, kernels, compiler, folder, java=java)
             if compiler.system == "web":
                 write_npm(folder, sources, self.name)
+            elif compiler.system == "none":
+                built = write_arduino(folder, sources, built, self.name, target.cpu)
             shutil.copyfile(sources.header, staging / sources.header.name)
             write_module_map(staging, sources)
             if java:

@@ -25,13 +25,14 @@ from compile.verify.golden import GoldenSet
 from runtime_py.decode.calibration import Calibration
 from runtime_py.decode.decoder import place_run
 from runtime_py.decode.labels import Labels
-from targets import Target
+from targets import Target, registry
 
 _SECONDS = 3600.0
 _SHOWN = 3
 SCORE_BOUND = 1e-6  # relative: scores are those of Python's doubles, summed in another order
 _TINY = 1e-300
 _WRONG_PROCESSOR = 3  # exit code of c/host.c
+_STAND_IN = "linux-armv7-neon"  # runs what is written for microcontrollers of ARM
 THIS_MACHINE = "this machine"  # as `find_machine` calls it
 
 
@@ -82,6 +83,15 @@ def prove_native(
         # Zig links nothing statically with glibc, and the library itself is the same with either.
         host = find_compiler(target, "musl") if emulator and compiler.zig else compiler
         command = [*emulator, build_host(sources, built.static, host, bool(emulator))]
+    elif compiler.system == "none" and compiler.zig and built.static is not None:
+        # The instructions are those of a larger processor, too, on which a program under Linux calls the library.
+        linux = registry().get(_STAND_IN)
+        try:
+            machine, emulator = find_machine(linux, "max")
+        except ToolchainError as error:
+            return NativeProof("", error.message)
+        host = find_compiler(linux, "musl")
+        command = [*emulator, build_host(sources, built.static, host, True, bare=True)]
     else:
         return NativeProof("", f"nothing here runs programs for {target.triple}")
     texts, where = [reference.text for reference in golden.references], f"{target.id} on {machine}"
@@ -94,7 +104,9 @@ def prove_native(
     return NativeProof(machine, "", len(texts), largest, golden.tolerance)
 
 
-def build_host(sources: Sources, static: Path, compiler: NativeCompiler, emulated: bool = False) -> Path:
+def build_host(
+    sources: Sources, static: Path, compiler: NativeCompiler, emulated: bool = False, *, bare: bool = False
+) -> Path:
     """Build `c/host.c` with a parser, and return the program.
 
     Args:
@@ -102,6 +114,7 @@ def build_host(sources: Sources, static: Path, compiler: NativeCompiler, emulate
         static: Static library of the parser.
         compiler: C compiler for the target.
         emulated: Whether the program has to do without the libraries of the target's system.
+        bare: Whether the library is for a board without a system, and so allocates nothing.
 
     Raises:
         NativeError: The compiler fails or warns.
@@ -118,6 +131,7 @@ def build_host(sources: Sources, static: Path, compiler: NativeCompiler, emulate
         "-Wextra",
         "-Werror",
         f"-DPARSER={sources.prefix}",
+        *(["-DOPEN_IN"] if bare else []),
         f'-DHEADER="{sources.prefix}.h"',
         f"-I{sources.folder}",
         source,

@@ -84,7 +84,9 @@ def find_compiler(target: Target, libc: str = "") -> NativeCompiler:
         return NativeCompiler(chosen[0], tuple(chosen), _archiver(""), suffix, system)
     if find_spec("ziglang") is not None:
         zig = (sys.executable, "-m", "ziglang")
-        command = (*zig, "cc", "-target", _zig_target(target, libc), "-fno-sanitize=undefined")
+        command: tuple[str, ...] = (*zig, "cc", "-target", _zig_target(target, libc), "-fno-sanitize=undefined")
+        if system == "none":  # for zig a processor's name does not imply its floating-point unit
+            command = (*command, f"-mcpu={target.cpu.replace('-', '_')}+fp_armv8d16")
         # Zig keeps what it has built of C libraries, for the next time.
         kept = os.environ.get("ZIG_GLOBAL_CACHE_DIR", str(cache_folder() / "zig"))
         environment = {"ZIG_GLOBAL_CACHE_DIR": kept}
@@ -160,6 +162,7 @@ def _zig_target(target: Target, libc: str) -> str:
         "macos": f"{architecture}-macos",
         "windows": f"{architecture}-windows-gnu",
         "web": "wasm32-freestanding",
+        "none": "thumb-freestanding-eabihf" if target.triple.startswith("thumbv7em") else None,
     }.get(system)
     if name is None or (architecture is None and system != "web"):
         raise NoCompilerError(f"{target.id}: zig has no system for {target.triple}; name a C compiler in $PQRNN_CC")

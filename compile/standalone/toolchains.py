@@ -127,8 +127,12 @@ def find_toolchain(target: Target) -> Toolchain:
     return Toolchain(cross, compiler, machine=machine, command=command)
 
 
-def find_machine(target: Target) -> tuple[str, tuple[str, ...]]:
+def find_machine(target: Target, processor: str = "") -> tuple[str, tuple[str, ...]]:
     """Return the machine that runs programs for a target here, and the start of the command that runs one.
+
+    Args:
+        target: The target.
+        processor: QEMU's name of the processor; by default one that has the features of the target, and few others.
 
     Raises:
         ToolchainError: Neither this machine nor an emulator that is installed runs them.
@@ -136,7 +140,7 @@ def find_machine(target: Target) -> tuple[str, tuple[str, ...]]:
     architecture = _architecture(target)
     if architecture == platform.machine():
         return "this machine", ()
-    cpu = _processor(target, architecture)
+    cpu = processor or _processor(target, architecture)
     # The newest first: older ones know fewer processors.
     for qemu in reversed(list(locations.qemus(architecture))):
         if cpu.split(",")[0] in qemu.processors:

@@ -66,7 +66,12 @@ int main(int argc, char **argv) {
     if (strcmp(argv[first], "--recommended") == 0) least = PQRNN_NATIVE_RECOMMENDED;
   }
   struct NAMED(PARSER, parser) * parser;
+#ifdef OPEN_IN  // a library for a board without a system allocates nothing
+  void *memory = malloc(CALL(memory)());
+  int status = CALL(open_in)(memory, memory ? CALL(memory)() : 0, &parser);
+#else
   int status = CALL(open)(&parser);
+#endif
   if (status == PQRNN_NATIVE_OK) status = CALL(set_min_score)(parser, least);
   pqrnn_answer_t answer;
   memset(&answer, 0, sizeof answer);
@@ -93,6 +98,10 @@ int main(int argc, char **argv) {
     }
   }
   if (status) fprintf(stderr, "%s\n", CALL(message)(status));
+#ifdef OPEN_IN
+  free(memory);
+#else
   CALL(close)(parser);
+#endif
   return status == PQRNN_NATIVE_WRONG_PROCESSOR ? 3 : status ? 1 : 0;
 }
