@@ -21,6 +21,10 @@ from makers.small import LABELS as SMALL
 from tiny_package import oracle
 from typer.testing import CliRunner
 
+from benchmarks import native_fuzz
+from benchmarks.fuzzing.decode import find_compiler
+from benchmarks.native_fuzz import build_host as build_fuzzer
+from benchmarks.native_fuzz import feed
 from compile.native.building import build_native
 from compile.native.errors import NativeError, WrongProcessorError
 from compile.native.pipeline import build_native_parsers
@@ -245,6 +249,27 @@ def test_two_parsers_in_one_program(
     subprocess.run([*command, "-lm", "-o", "host"], cwd=tmp_path, check=True)
     done = subprocess.run(["./host"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_random_texts_touch_nothing_that_is_not_theirs(sources: tuple[Sources, Path], tmp_path: Path) -> None:
+    """A short run of `benchmarks.native_fuzz`, which has to notice a kernel that reads past its text, too."""
+    if (cc := find_compiler()) is None:
+        pytest.skip("no C compiler")
+    written, kernels = sources
+    for path in written.compiled:
+        assert path.name.startswith(written.prefix)
+    if kernels.parent != written.folder:
+        shutil.copyfile(kernels, written.folder / "kernels.o")
+    program, checked = build_fuzzer(tmp_path, written.folder, written.prefix, cc)
+    assert feed(program, 2000, 1) == (2000, "")
+    if checked:
+        wrong = tmp_path / "wrong.c"
+        code = native_fuzz.SOURCE.read_text("utf-8")
+        changed = code.replace("(parser, text, (int32_t)size,", "(parser, text + 1, (int32_t)size,")
+        assert changed != code
+        wrong.write_text(changed, "utf-8")
+        program, _ = build_fuzzer(tmp_path, written.folder, written.prefix, cc, wrong)
+        assert "heap-buffer-overflow" in feed(program, 50, 1)[1]
 
 
 def test_rust_calls_it_without_a_crate(folder: Path, tmp_path: Path) -> None:
