@@ -92,6 +92,7 @@ WORDS = (
 )  # words, width, state, taps
 
 
+@cache
 def processor_of(name: str) -> tuple[tuple[str, ...], Processor]:
     """Flags of a target, and what the compiler makes of them."""
     known = registry()
