@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from pqrnn.training.resume import TrainingState, read_progress
 from pqrnn.training.scores import choosing_score
 from pqrnn.training.signals import Signals
 from pqrnn.training.trainer import train
+from runtime_py.atomic_files import write_atomic
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +39,14 @@ _TRAIN, _DEV = make_rooms()[::2], make_rooms()[1::2]  # three steps an epoch
 
 def _train(folder: Path, config: TrainingConfig = _CONFIG, **options: Any) -> TrainingOutcome:
     return train(folder, _TRAIN, _DEV, _MODEL, config, **options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_curves() -> Iterator[None]:
+    """Drawing takes longer than all that is learned here; `test_trainer.py` draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artifacts, "plot_curves", lambda log, path: write_atomic(path, b"curves"))
+        yield
 
 
 @pytest.fixture(scope="module")
