@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from runtime_py.atomic_files import write_atomic
 from runtime_py.decode.labels import Labels
 
 _CHANGEABLE = ("training.epochs", "training.patience")
+_DRAW_SECONDS = 20.0  # drawing takes longer than an epoch of a small parser
 _OTHER = "; choose another --out, or --restart to throw it away"
 
 
@@ -42,6 +44,7 @@ class RunArtifacts:
     def __init__(self, folder: Path) -> None:
         """Make the folder where it does not exist."""
         self._folder = folder
+        self._drawn = time.monotonic()
         self.best: nn.Module | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -84,11 +87,13 @@ class RunArtifacts:
             raise DivergenceError(f"{self._folder}: {error}, so the run stops; {ways}") from error
 
     def write_log(self, log: list[dict[str, Any]]) -> None:
-        """Write log and learning curves."""
+        """Write the log, and the learning curves where nobody has drawn them for a while."""
         if is_leader():
             with self._writing():
                 write_atomic(self._folder / LOG, "".join(json.dumps(line) + "\n" for line in log).encode())
-                plot_curves(log, self._folder / CURVES)
+                if time.monotonic() - self._drawn >= _DRAW_SECONDS:
+                    plot_curves(log, self._folder / CURVES)
+                    self._drawn = time.monotonic()
 
     def finish(
         self,
@@ -100,7 +105,7 @@ class RunArtifacts:
         early: bool,
         complete: Callable[[Facts[Any], Network], Facts[Any]] | None = None,
     ) -> dict[str, Any]:
-        """Write the checkpoint, remove the state, and return the scores that were written.
+        """Write learning curves and checkpoint, remove the state, and return the scores that were written.
 
         Args:
             settings: What the run is about.
@@ -134,6 +139,8 @@ class RunArtifacts:
         if complete is not None:
             facts = complete(facts, self.best)
         with self._writing():
+            if progress.log:
+                plot_curves(progress.log, self._folder / CURVES)
             save_checkpoint(self._folder, self.best, facts)
         (self._folder / STATE).unlink()
         return facts.metrics

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from makers.packages import write_small_run
 from makers.small import BUCKETS, CONFIG, LABELS, TEXTS, make_model
 
 import compile.build
@@ -54,26 +55,26 @@ from runtime_py.package_format.certificates import fitting_certificates
 from runtime_py.package_format.manifest import Bucket
 from runtime_py.package_format.package import open_package
 from runtime_py.tools.check import check_package
-from targets import registry
+from targets import Registry, registry
+from targets.registry import Source, shipped_source
 
 HOST = target_flags(registry().get("host"), registry().family(registry().get("host")))
+# It has kernels, so that it is compiled in seconds, and no emulator.
+BOARD = """
+id = "board"
+summary = "a board that nothing here can be"
+family = "cpu"
+triple = "aarch64-unknown-linux-gnu"
+cpu = "generic"
+features = []
+needs = "Linux"
+tier = "compiled"
+"""
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "small"
-    facts = Facts(
-        config=CONFIG,
-        labels=LABELS,
-        data={"train": "sha256:0123"},
-        revision="0123abc",
-        training={},
-        metrics={"exact_match": 0.5},
-        lengths=[(4, 16, 10), (8, 40, 20)],
-        golden_texts=TEXTS,
-    )
-    save_checkpoint(folder, make_model(1), facts)
-    return folder
+    return write_small_run(tmp_path_factory.mktemp("runs") / "small")
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +84,16 @@ def steps() -> list[Progress]:
 
 @pytest.fixture(scope="module")
 def outcome(checkpoint: Path, steps: list[Progress], tmp_path_factory: pytest.TempPathFactory) -> CompileOutcome:
-    out = tmp_path_factory.mktemp("packages") / "small.pqrnn"
+    folder = tmp_path_factory.mktemp("packages")
+    (folder / "targets").mkdir()
+    (folder / "targets" / "board.toml").write_text(BOARD)
     return compile_checkpoint(
-        checkpoint, out, ["host", "linux-riscv64"], CompileOptions(buckets=BUCKETS), on_progress=steps.append
+        checkpoint,
+        folder / "small.pqrnn",
+        ["host", "board"],
+        CompileOptions(buckets=BUCKETS),
+        known=Registry([shipped_source(), Source("a test", "targets", lambda: folder / "targets")]),
+        on_progress=steps.append,
     )
 
 
@@ -114,7 +122,7 @@ def test_the_package_is_whole_and_says_what_it_is(outcome: CompileOutcome) -> No
         "sha256:0123",
     )
     assert manifest.producer.iree_compiler.startswith("3.")
-    assert [variant.target for variant in manifest.variants] == ["host", "linux-riscv64"]
+    assert [variant.target for variant in manifest.variants] == ["host", "board"]
     assert set(manifest.files) == {
         "golden/golden.npz",
         "golden/decisions.json",
@@ -141,13 +149,13 @@ def test_what_ran_here_has_its_numbers_and_what_did_not_says_why(outcome: Compil
     assert board.certificates == []
     assert host.features
     assert host.cpu != "host"
-    assert outcome.ran_on == {"host": "this machine", "linux-riscv64": ""}
+    assert outcome.ran_on == {"host": "this machine", "board": ""}
     assert board.parity is None
     reason = board.unverified_reason or ""
-    assert reason.startswith("compiled and checked statically (64-bit ELF for riscv64, no undefined symbols")
-    assert "never run, because nothing here can: this machine: it is for riscv64" in reason
+    assert reason.startswith("compiled and checked statically (64-bit ELF for aarch64, no undefined symbols")
+    assert "never run, because nothing here can: this machine: it is for aarch64" in reason
     assert [variant.dispatches for variant in outcome.manifest.variants] == [
-        outcome.statistics[name].dispatches for name in ("host", "linux-riscv64")
+        outcome.statistics[name].dispatches for name in ("host", "board")
     ]
 
 
@@ -170,7 +178,7 @@ def test_progress_goes_through_the_stages_to_its_end(outcome: CompileOutcome, st
     assert [step.done for step in steps] == sorted(step.done for step in steps)
     assert steps[-1].done == steps[-1].total - 1  # the last one begins, and then nothing is told any more
     assert set(outcome.seconds) == set(STAGES)
-    for name in ("host", "linux-riscv64"):
+    for name in ("host", "board"):
         assert [(step.stage, step.state) for step in steps if step.target == name] == [
             ("compile", "running"),
             ("verify", "running"),
@@ -232,20 +240,27 @@ def test_a_text_that_the_parser_cuts_counts_as_different(checkpoint: Path, outco
     assert not found.equal
 
 
-def test_two_compilations_give_the_same_bytes(checkpoint: Path, code: bytes, tmp_path: Path) -> None:
+def test_two_compilations_give_the_same_bytes(
+    checkpoint: Path, code: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another process, hash seed and folder make no difference, and no folder of this machine is named.
 
     Else the cache would find nothing.
     """
-    found = []
-    for name, seed in (("here", "1"), ("elsewhere", "7")):
+    for name in ("here", "elsewhere"):
         (tmp_path / name).mkdir()
-        command = [sys.executable, "-c", _IMPORT, str(checkpoint), "module.mlirbc"]
-        subprocess.run(
-            command, check=True, capture_output=True, cwd=tmp_path / name, env=os.environ | {"PYTHONHASHSEED": seed}
-        )
-        found.append((tmp_path / name / "module.mlirbc").read_bytes())
-    mlir, again = found
+    arguments = [str(checkpoint), "module.mlirbc"]
+    subprocess.run(
+        [sys.executable, "-c", _IMPORT, *arguments],
+        check=True,
+        capture_output=True,
+        cwd=tmp_path / "elsewhere",
+        env=os.environ | {"PYTHONHASHSEED": "7"},
+    )
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(sys, "argv", ["", *arguments])
+    exec(_IMPORT, {})
+    mlir, again = ((tmp_path / name / "module.mlirbc").read_bytes() for name in ("here", "elsewhere"))
     assert again == mlir
     assert compile_module(tmp_path / "here" / "module.mlirbc", tmp_path / "again.vmfb", HOST).path.read_bytes() == code
     assert b"compile/kernels/modules.py" in mlir  # where an operation comes from is said relative to the project
@@ -264,7 +279,8 @@ from compile.kernels.linking import link_kernels
 from compile.kernels.modules import with_kernels
 from compile.plan import plan_targets
 from pqrnn.checkpoint import load_checkpoint
-from targets import registry
+from targets import Registry, registry
+from targets.registry import Source, shipped_source
 model, out = load_checkpoint(Path(sys.argv[1])).model.folded(), Path(sys.argv[2])
 plan = plan_targets([registry().get("host")], registry())[0][0].with_kernels(False)
 programs = export_entries(with_kernels(model, plan.kernels), make_buckets([(4, 32), (16, 96)]))
@@ -499,6 +515,9 @@ def test_a_preview_says_what_would_be_done_and_writes_nothing(
     assert preview.mlir["module.mlirbc"].bytes == len("module {}")
     assert (preview.jobs, preview.buckets, list(preview.refused)) == (3, BUCKETS, [])
     assert "do not ship" in preview.notes[0]
+    for targets, more in ((["host", "raspberry-pi-4"], False), (["host", "linux-riscv64"], True)):
+        chosen = preview_compilation(checkpoint, out, targets, CompileOptions(replace=True)).buckets
+        assert (len(chosen) > 1) == more  # where one has no kernels, all get entries of several lengths
 
 
 @pytest.mark.usefixtures("compiled_before")

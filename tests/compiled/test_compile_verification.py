@@ -15,17 +15,8 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from makers.small import (
-    BUCKETS,
-    TEXTS,
-    answer_golden,
-    compile_for,
-    cpu_flags,
-    cpu_variant,
-    import_small,
-    make_model,
-    write_package,
-)
+from makers.packages import compile_small
+from makers.small import BUCKETS, TEXTS, answer_golden, cpu_variant, make_model, write_package
 
 from compile.emulation.runner import Runner, native_runner
 from compile.support.errors import VerificationError
@@ -45,9 +36,9 @@ def golden() -> GoldenSet:
 
 
 @pytest.fixture(scope="module")
-def code(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    module = import_small(make_model(1).folded(), tmp_path_factory.mktemp("module") / "module.mlirbc")
-    return compile_for(module, *cpu_flags("generic"))
+def code() -> bytes:
+    outcome = compile_small("float32")
+    return (outcome.package / outcome.manifest.variants[0].path).read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,8 @@ import iree.runtime as rt
 import pytest
 import torch
 from makers.int8 import make_int8
+from makers.packages import STOCK_BUCKETS, WIDE_BUCKETS, compile_small, write_small_run
 from makers.small import (
-    BUCKETS,
-    LABELS,
     TEXTS,
     answer_golden,
     compile_for,
@@ -36,11 +35,10 @@ from compile.support.errors import VerificationError
 from compile.verify.golden import TRICKY, GoldenSet
 from compile.verify.parity import compare_decisions
 from compile.verify.replay import judge_entries
-from pqrnn.checkpoint import Facts, load_checkpoint, save_checkpoint
+from pqrnn.checkpoint import load_checkpoint
 from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.int8 import IntegerLinear, multiply
 from pqrnn.model.parser import ParserModel
-from pqrnn.model.qat import QuantizedLinear
 from runtime_py import Parser
 from runtime_py.tools.answers import EntryAnswers
 from runtime_py.tools.replay import collect
@@ -56,24 +54,24 @@ def model() -> ParserModel:
 
 @pytest.fixture(scope="module")
 def golden(model: ParserModel) -> GoldenSet:
-    return answer_golden(model)
+    return answer_golden(model, STOCK_BUCKETS)
 
 
 @pytest.fixture(scope="module")
 def module(model: ParserModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return import_small(model, tmp_path_factory.mktemp("module") / "module.mlirbc")
+    return import_small(model, tmp_path_factory.mktemp("module") / "module.mlirbc", STOCK_BUCKETS)
 
 
 @pytest.fixture(scope="module")
 def entries(module: Path, golden: GoldenSet, tmp_path_factory: pytest.TempPathFactory) -> tuple[EntryAnswers, ...]:
     path = tmp_path_factory.mktemp("packages") / "small.pqrnn"
-    write_package(path, golden, [(cpu_variant(), compile_for(module, *CPU))])
+    write_package(path, golden, [(cpu_variant(), compile_for(module, *CPU))], STOCK_BUCKETS)
     with Parser.load(path) as parser:
         return collect(parser, golden.vectors.texts, whole=False).entries
 
 
 def test_it_answers_as_pytorch_does_in_integers(entries: tuple[EntryAnswers, ...], golden: GoldenSet) -> None:
-    numerics = judge_entries(entries, BUCKETS, golden)
+    numerics = judge_entries(entries, STOCK_BUCKETS, golden)
     assert numerics.samples > 500
     assert 0 < numerics.largest <= golden.settled_tolerance < 1e-4
 
@@ -86,7 +84,7 @@ def test_weights_that_are_off_by_one_step_are_found(entries: tuple[EntryAnswers,
     layer.weight[:, 0] += torch.where(layer.weight[:, 0] < 127, 1, -1).to(torch.int8)
     layer.derive()
     with pytest.raises(VerificationError, match="does not answer as PyTorch does"):
-        judge_entries(entries, BUCKETS, answer_golden(other))
+        judge_entries(entries, STOCK_BUCKETS, answer_golden(other, STOCK_BUCKETS))
 
 
 def test_another_rounding_is_found(entries: tuple[EntryAnswers, ...], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,17 +93,17 @@ def test_another_rounding_is_found(entries: tuple[EntryAnswers, ...], monkeypatc
         IntegerLinear, "shift", lambda layer, value: right(layer, value) - 0.25
     )  # up from three quarters
     with pytest.raises(VerificationError, match="does not answer as PyTorch does"):
-        judge_entries(entries, BUCKETS, answer_golden(make_int8(1).folded()))
+        judge_entries(entries, STOCK_BUCKETS, answer_golden(make_int8(1).folded(), STOCK_BUCKETS))
 
 
 class _Integers(nn.Module):
-    """The model, but what it gives are all activations in int8 and all sums in int32."""
+    """The model behind its text part, but what it gives are all activations in int8 and all sums in int32."""
 
-    def __init__(self, model: ParserModel, words: int) -> None:
+    def __init__(self, model: ParserModel) -> None:
         super().__init__()
-        self.model, self.words = model, words
+        self.model = model
 
-    def forward(self, text: Tensor) -> Tensor:
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         seen: list[Tensor] = []
 
         def see(layer: nn.Module, inputs: tuple[Tensor]) -> None:
@@ -121,19 +119,18 @@ class _Integers(nn.Module):
         hooks = [
             layer.register_forward_pre_hook(see) for layer in self.model.modules() if isinstance(layer, IntegerLinear)
         ]
-        self.model(text, self.words)
+        self.model.encode(self.model.embed(features), mask, scan=True)
         for hook in hooks:
             hook.remove()
         return torch.cat(seen)
 
 
-def test_every_integer_is_that_of_pytorch(golden: GoldenSet, tmp_path: Path) -> None:
+def test_every_integer_is_that_of_pytorch(model: ParserModel, golden: GoldenSet, tmp_path: Path) -> None:
     words, size = 8, 48
-    integers = _Integers(make_int8(1).folded(), words)
+    integers = _Integers(make_int8(1).folded())
+    example = (torch.zeros((1, words, model.config.features)), torch.zeros((1, words, 1)))
     with torch.no_grad():
-        traced = torch.export.export(
-            integers, (torch.zeros((1, size // 4), dtype=torch.int32),), strict=False
-        ).run_decompositions(decompositions())
+        traced = torch.export.export(integers, example, strict=False).run_decompositions(decompositions())
     source = import_programs({"integers": traced}, tmp_path / "integers.mlirbc")
     code = compile_module(source, tmp_path / "integers.vmfb", (*CPU, *STRIP_FLAGS)).path.read_bytes()
     context = rt.SystemContext(config=rt.Config("local-sync"))
@@ -142,12 +139,12 @@ def test_every_integer_is_that_of_pytorch(golden: GoldenSet, tmp_path: Path) -> 
     for reference, settled in zip(golden.references, golden.settled, strict=True):
         if not settled or len(reference.text) > size or len(reference.single.spans) > words:
             continue
-        packed = pack_texts([reference.text], size)
         with torch.inference_mode():
-            wanted = integers(packed)
-        assert torch.equal(
-            torch.from_numpy(context.modules.module["integers"](packed.numpy()).to_host().copy()), wanted
-        ), reference.text
+            features, _, count = model.projection(pack_texts([reference.text], size), words)
+            mask = (torch.arange(words) < count[:, None]).float()[..., None]
+            wanted = integers(features, mask)
+        found = context.modules.module["integers"](features.numpy(), mask.numpy()).to_host().copy()
+        assert torch.equal(torch.from_numpy(found), wanted), reference.text
         checked += len(reference.single.spans) > 0
     assert checked > 10
     assert wanted.numel() > 3000
@@ -167,41 +164,21 @@ def test_products_are_of_8_bits_in_the_compiler_too(module: Path, tmp_path: Path
     kinds = ["x".join(re.findall(r"x([a-z]+\d+)>", operands)) for operands in products]
     assert set(kinds) == {"i8xi8", "f32xf32"}
     dispatched = re.findall(r"flow\.dispatch @\S+::@\S*mmt4d_\S*_i8xi8xi32", flow.read_text())
-    assert len(dispatched) == PRODUCTS * len(BUCKETS)
+    assert len(dispatched) == PRODUCTS * len(STOCK_BUCKETS)
 
 
-def test_from_a_checkpoint_to_a_package(tmp_path: Path) -> None:
-    quantized = make_int8(1)
-    with torch.no_grad():  # far apart, so that no text is too undecided to be kept
-        for head in (quantized.intent, quantized.tags):
-            assert isinstance(head, QuantizedLinear)
-            head.bias.add_(torch.arange(float(head.out_features)).flip(0))
-    facts = Facts(
-        config=quantized.config,
-        labels=LABELS,
-        data={},
-        revision="0123abc",
-        training={},
-        metrics={},
-        lengths=[(4, 16, 10), (8, 40, 20)],
-        golden_texts=TEXTS,
-    )
-    save_checkpoint(tmp_path / "run", quantized, facts)
-    outcome = compile_checkpoint(
-        tmp_path / "run", tmp_path / "small.pqrnn", ["host", "vmvx"], CompileOptions(buckets=BUCKETS)
-    )
-    host, interpreted = outcome.manifest.variants
-    assert interpreted.parity is not None
-    assert interpreted.parity.passed
+def test_from_a_checkpoint_to_a_package() -> None:
+    outcome = compile_small("int8")
+    (host,) = outcome.manifest.variants
     assert outcome.manifest.model.precision == "int8"
     assert outcome.manifest.model.parameters == make_model(1).parameters_count()
     assert host.parity is not None
     assert host.parity.passed
     assert host.parity.texts > len(TRICKY) - 5
-    tables = 4 * sum(buffer.numel() for buffer in quantized.projection.buffers())
-    sums = 8 * sum(
-        layer.scale.numel() * layer.taps for layer in quantized.folded().modules() if isinstance(layer, IntegerLinear)
-    )
+    run = load_checkpoint(outcome.package.parent / "run")
+    folded = run.model.folded()
+    tables = 4 * sum(buffer.numel() for buffer in folded.projection.buffers())
+    sums = 8 * sum(layer.scale.numel() * layer.taps for layer in folded.modules() if isinstance(layer, IntegerLinear))
     constant = outcome.statistics["host"].constant_bytes
     # Weights are stored once for both entries, a byte each; columns are padded to the 16 that a processor takes at a
     # time.
@@ -210,7 +187,16 @@ def test_from_a_checkpoint_to_a_package(tmp_path: Path) -> None:
         <= constant
         < 1.15 * (outcome.manifest.model.parameters + tables) + sums + 60_000
     )
-    with Parser.load(outcome.package, variant="host") as parser:
-        found = compare_decisions(load_checkpoint(tmp_path / "run"), parser, TEXTS)
+    with Parser.load(outcome.package) as parser:
+        found = compare_decisions(run, parser, TEXTS)
     assert found.equal
     assert found.words > 10
+
+
+def test_integers_are_those_of_pytorch_in_the_interpreter(tmp_path: Path) -> None:
+    """Where there are no instructions for them, products of integers are computed in float32."""
+    run = write_small_run(tmp_path / "run", "int8", seed=8)
+    outcome = compile_checkpoint(run, tmp_path / "small.pqrnn", ["vmvx"], CompileOptions(buckets=WIDE_BUCKETS))
+    (interpreted,) = outcome.manifest.variants
+    assert interpreted.parity is not None
+    assert interpreted.parity.passed

@@ -14,6 +14,7 @@ from makers.forks import run_pqrnn
 from makers.runs import write_run
 from makers.small import LABELS, TEXTS, WORDS
 
+from compile.lowering.buckets import make_buckets
 from compile.options import CompileOptions
 from compile.pipeline import compile_checkpoint
 from compile.verify.make_reference import make_reference
@@ -52,7 +53,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("parity")
     for name, seed in (("student", 1), ("teacher", 2), ("other", 3)):
         write_run(folder / name, seed=seed)
-    compile_checkpoint(folder / "student", folder / "small.pqrnn", ["host"], CompileOptions(cache=True))
+    options = CompileOptions(buckets=make_buckets([(40, 128)]))  # as in `test_mutations`: compiled once for both
+    compile_checkpoint(folder / "student", folder / "small.pqrnn", ["host"], options)
     save_reference(folder / "home.reference", _make(folder, "teacher"))
     return folder
 

@@ -8,12 +8,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from makers.encoder import write_encoder
+from makers.finetuned import compile_finetuned
 from makers.rooms import make_rooms
 from typer.testing import CliRunner
 
-import pqrnn
-from compile.lowering.buckets import make_buckets
 from compile.options import CompileOptions
 from compile.pipeline import CompileOutcome, compile_checkpoint
 from compile.subwords.program import TOKENIZER, choose_subword_buckets, load_source
@@ -21,39 +19,19 @@ from compile.support.errors import PlanError
 from compile.verify.parity import compare_decisions
 from pqrnn.cli.running import app
 from pqrnn.data.loader import load_examples
-from pqrnn.data.writer import write_jsonl
-from pqrnn.recipes.recipes import FinetuneRecipe
 from runtime_py import Parser
 from runtime_py.errors import DigestError, InputTooLongError, PackageError
 from runtime_py.package_format.package import open_package
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny encoder, fine-tuned for a few steps."""
-    folder = tmp_path_factory.mktemp("teacher")
-    (folder / "encoder").mkdir()
-    write_encoder(folder / "encoder")
-    write_jsonl(make_rooms(), folder / "rooms.jsonl")
-    recipe = pqrnn.change(
-        FinetuneRecipe(),
-        {
-            "teacher.encoder": str(folder / "encoder"),
-            "training.epochs": 12,
-            "training.batch": 8,
-            "training.learning_rate": 3e-3,
-            "training.warmup": 0,
-        },
-    )
-    pqrnn.finetune(str(folder / "rooms.jsonl"), folder / "run", recipe=recipe, dev=str(folder / "rooms.jsonl"))
-    return folder / "run"
+def outcome() -> CompileOutcome:
+    return compile_finetuned()
 
 
 @pytest.fixture(scope="module")
-def outcome(run: Path, tmp_path_factory: pytest.TempPathFactory) -> CompileOutcome:
-    buckets = make_buckets([(12, 64), (36, 128)])
-    out = tmp_path_factory.mktemp("packages") / "small.pqrnn"
-    return compile_checkpoint(run, out, ["host"], CompileOptions(buckets=buckets))
+def run(outcome: CompileOutcome) -> Path:
+    return outcome.package.parent / "run"
 
 
 def test_the_package_declares_its_tokenizer_and_is_proved(outcome: CompileOutcome) -> None:

@@ -9,6 +9,7 @@ import torch
 from makers.small import LABELS, TEXTS
 from makers.trained import pretend_trained
 
+from compile.lowering.buckets import make_buckets
 from compile.options import CompileOptions
 from compile.pipeline import CompileOutcome, compile_checkpoint
 from compile.verify.parity import compare_decisions
@@ -52,7 +53,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def outcome(run: Path, tmp_path_factory: pytest.TempPathFactory) -> CompileOutcome:
     out = tmp_path_factory.mktemp("packages") / "small.pqrnn"
-    return compile_checkpoint(run, out, ["host"], CompileOptions(batch=4))
+    return compile_checkpoint(run, out, ["host"], CompileOptions(buckets=make_buckets([(64, 512)]), batch=4))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def _texts(spec: str) -> list[str]:
 def test_the_package_is_proved_against_the_golden_texts(outcome: CompileOutcome) -> None:
     assert not outcome.failures
     parity = outcome.manifest.variants[0].parity
-    assert parity is not None and parity.passed and parity.texts > 40
+    assert parity is not None and parity.passed and parity.texts > 35  # edges of one bucket among them
     assert (parity.intent_flips, parity.tag_flips) == (0, 0)
     assert outcome.manifest.model.config["network"] == "transformer"
 

@@ -6,40 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from makers.int8 import make_int8
-from makers.small import LABELS, TEXTS
+from makers.packages import WIDE_BUCKETS, write_small_run
 
 from compile.emulation.runner import Runner
-from compile.lowering.buckets import make_buckets
 from compile.options import CompileOptions
 from compile.pipeline import compile_checkpoint
-from pqrnn.checkpoint import Facts, save_checkpoint
-from pqrnn.model.qat import QuantizedLinear
-
-BUCKETS = make_buckets([(8, 64)])
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    model = make_int8(8)  # one of which no rounding is undecided: vectors are stored in coarser steps otherwise
-    with torch.no_grad():  # far apart, so that no text is too undecided to be kept
-        for head in (model.intent, model.tags):
-            assert isinstance(head, QuantizedLinear)
-            head.bias.add_(torch.arange(float(head.out_features)).flip(0))
-    facts = Facts(
-        config=model.config,
-        labels=LABELS,
-        data={},
-        revision="",
-        training={},
-        metrics={},
-        lengths=[(4, 16, 1)],
-        golden_texts=TEXTS,
-    )
-    save_checkpoint(folder, model, facts)
-    return folder
+    """A run of which no rounding is undecided: vectors are stored in coarser steps otherwise."""
+    return write_small_run(tmp_path_factory.mktemp("run"), "int8", seed=8)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +32,7 @@ def test_integers_are_those_of_pytorch_there_too(
     target: str, kind: str, cpu: str, lanes: int, run: Path, tmp_path: Path, emulated: Callable[..., Runner]
 ) -> None:
     emulated(kind, cpu, lanes)
-    outcome = compile_checkpoint(run, tmp_path / "small.pqrnn", [target], CompileOptions(buckets=BUCKETS))
+    outcome = compile_checkpoint(run, tmp_path / "small.pqrnn", [target], CompileOptions(buckets=WIDE_BUCKETS))
     (variant,) = outcome.manifest.variants
     assert variant.parity is not None
     assert variant.parity.passed

@@ -39,7 +39,6 @@ from compile.lowering.iree_compile import compile_module
 from compile.support.process import run_tool
 from compile.verify.loops import find_calls_in_loops
 from compile.verify.static_checks import check_machine_code, find_objdump
-from pqrnn.features.projection import Projection
 from pqrnn.features.utf8 import pack_texts
 
 ARM = pytest.mark.parametrize(
@@ -130,8 +129,8 @@ def test_projections_are_those_of_pytorch_to_the_last_bit(emulated: Callable[...
         ["réveille-moi à 7h 😀🇩🇪🇫🇷".encode(), "ปลุกฉันตอนเจ็ดโมง".encode()],
         [b"x" * 96, b"\xff\xfe broken \xe2\x82"],
     ):
-        inputs = (pack_texts(texts, sizes.size).numpy(), *projection_inputs(Projection(sizes.config)))
-        case = Case(kernel, inputs, project(sizes, texts))
+        inputs = (pack_texts(texts, sizes.size).numpy(), *projection_inputs(sizes))
+        case = Case(kernel, inputs, project(sizes, tuple(texts)))
         for found, wanted in case.pairs(_run(runner, module, case, tmp_path)):
             np.testing.assert_array_equal(found, wanted)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -91,6 +92,7 @@ WORDS = (
 )  # words, width, state, taps
 
 
+@cache
 def processor_of(name: str) -> tuple[tuple[str, ...], Processor]:
     """Flags of a target, and what the compiler makes of them."""
     known = registry()
@@ -364,8 +366,14 @@ def check_reals(
     assert middle.mean() < 0.02
 
 
-def projection_inputs(projection: Projection) -> tuple[NDArray[Any], ...]:
+@cache
+def _make_projection(config: ProjectionConfig) -> Projection:
+    return Projection(config)
+
+
+def projection_inputs(sizes: TextSizes) -> tuple[NDArray[Any], ...]:
     """What the projection's kernel reads beside texts."""
+    projection = _make_projection(sizes.config)
     seeds = torch.cat([projection.word_seeds, projection.ngram_seeds])
     return tuple(part.numpy() for part in (*_tables(projection), seeds))
 
@@ -377,13 +385,14 @@ def _tables(projection: Projection) -> tuple[torch.Tensor, ...]:
 
 def make_projection_kernel(name: str, lanes: int, sizes: TextSizes) -> Kernel:
     """The kernel with the tables that ship."""
-    projection = Projection(sizes.config)
+    projection = _make_projection(sizes.config)
     return projection_kernel(name, lanes, sizes, [len(part) for part in _tables(projection)])
 
 
-def project(sizes: TextSizes, texts: list[bytes]) -> tuple[NDArray[Any], ...]:
-    """What the kernel has to say of texts."""
-    found = Projection(sizes.config)(pack_texts(texts, sizes.size), sizes.words)
+@cache
+def project(sizes: TextSizes, texts: tuple[bytes, ...]) -> tuple[NDArray[Any], ...]:
+    """What the kernel has to say of texts; kernels for several machines are asked about the same texts."""
+    found = _make_projection(sizes.config)(pack_texts(texts, sizes.size), sizes.words)
     mask = np.arange(sizes.words) < found.word_count.numpy()[:, None]
     rows = sizes.texts * sizes.words
     return (

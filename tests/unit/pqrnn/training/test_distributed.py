@@ -59,6 +59,13 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("three")
+    _run(3, "train", folder)
+    return folder
+
+
 def _assert_same_run(folder: Path, other: Path) -> None:
     """The answers up to float32's rounding in another order of sums, and losses and scores of every epoch.
 
@@ -75,12 +82,10 @@ def _assert_same_run(folder: Path, other: Path) -> None:
         assert mine["dev"]["exact_match"]["value"] == pytest.approx(yours["dev"]["exact_match"]["value"], abs=0.07)
 
 
-@pytest.mark.parametrize("size", [3])
-def test_several_processes_learn_what_one_does(alone: Path, tmp_path: Path, size: int) -> None:
+def test_several_processes_learn_what_one_does(alone: Path, three: Path) -> None:
     """Also where the last batch has fewer utterances than there are processes: 46 in batches of 9 leave 1."""
-    _run(size, "train", tmp_path)
-    _assert_same_run(tmp_path, alone)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+    _assert_same_run(three, alone)
+    assert sorted(path.name for path in three.iterdir() if path.is_file()) == [
         "checkpoint.json",
         "curves.png",
         "log.jsonl",
@@ -99,15 +104,13 @@ def test_a_killed_team_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert (tmp_path / "parts" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize("size", [3])
-def test_a_team_of_which_one_is_told_to_stop_stops_after_the_same_step(tmp_path: Path, size: int) -> None:
+def test_a_team_of_which_one_is_told_to_stop_stops_after_the_same_step(three: Path, tmp_path: Path) -> None:
     """And goes on to the weights that it would have had: sums over three have the same order after a stop."""
-    _run(size, "train", tmp_path / "whole")
-    said = _run(size, "stopped", tmp_path / "parts")
-    assert sorted(re.findall(r"(\d) stopped after step (\d+)", said)) == [(str(rank), "5") for rank in range(size)]
-    _run(size, "train", tmp_path / "parts")
+    said = _run(3, "stopped", tmp_path)
+    assert sorted(re.findall(r"(\d) stopped after step (\d+)", said)) == [(str(rank), "5") for rank in range(3)]
+    _run(3, "train", tmp_path)
     for name in ("model.safetensors", "log.jsonl"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (three / name).read_bytes()
 
 
 def test_a_team_of_which_one_is_told_to_end_early_keeps_the_best_epoch(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from pqrnn.training.resume import TrainingState, read_progress
 from pqrnn.training.scores import choosing_score
 from pqrnn.training.signals import Signals
 from pqrnn.training.trainer import train
+from runtime_py.atomic_files import write_atomic
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +39,14 @@ _TRAIN, _DEV = make_rooms()[::2], make_rooms()[1::2]  # three steps an epoch
 
 def _train(folder: Path, config: TrainingConfig = _CONFIG, **options: Any) -> TrainingOutcome:
     return train(folder, _TRAIN, _DEV, _MODEL, config, **options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_curves() -> Iterator[None]:
+    """Drawing takes longer than all that is learned here; `test_trainer.py` draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artifacts, "plot_curves", lambda log, path: write_atomic(path, b"curves"))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +101,8 @@ def test_a_stop_at_any_moment_changes_nothing(
     finished: Path, tmp_path: Path, owner: Any, name: str, call: int, after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
+        if name == "plot_curves":
+            patch.setattr(artifacts, "_DRAW_SECONDS", 0.0)  # after every epoch, as where epochs take long
         _signal_at(patch, owner, name, call, signal.SIGINT, after)
         with pytest.raises(KeyboardInterrupt):
             _train(tmp_path)
@@ -365,11 +376,12 @@ def _rewrite_progress(folder: Path, change: Callable[[dict[str, Any]], object]) 
 def test_a_full_disk_is_said_with_the_folder_and_the_run_goes_on_afterwards(
     finished: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A picture is drawn at the end, as the checkpoint is written."""
     original, calls = getattr(artifacts, name), []
 
     def full(*arguments: Any) -> Any:
         calls.append(0)
-        if len(calls) == (1 if name == "save_checkpoint" else 2):
+        if len(calls) == (1 if name in ("save_checkpoint", "plot_curves") else 2):
             raise OSError(28, "No space left on device")
         return original(*arguments)
 

@@ -88,6 +88,8 @@ def test_ctrl_c_in_the_middle_of_a_change_waits_for_its_end(
             signal.raise_signal(signal.SIGINT)
         original(*arguments)
 
+    if name == "plot_curves":
+        monkeypatch.setattr(artifacts, "_DRAW_SECONDS", 0.0)  # after every epoch, as where epochs take long
     monkeypatch.setattr(module, name, interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, _CONFIG)
@@ -117,6 +119,18 @@ def test_learns_and_reads_back(tmp_path: Path) -> None:
     assert [json.loads(line)["epoch"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == list(
         range(1, 41)
     )
+
+
+@pytest.mark.parametrize(("seconds", "drawn"), [(0.0, [1, 2, 3, 3]), (1e9, [3])])
+def test_curves_are_drawn_now_and_then_and_at_the_end(
+    tmp_path: Path, seconds: float, drawn: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs: list[int] = []
+    monkeypatch.setattr(artifacts, "_DRAW_SECONDS", seconds)
+    monkeypatch.setattr(artifacts, "plot_curves", lambda log, path: epochs.append(len(log)))
+    config = TrainingConfig(**{**_settings(_CONFIG), "epochs": 3})
+    train(tmp_path, make_rooms()[::2], make_rooms()[1::2], _MODEL, config)
+    assert epochs == drawn
 
 
 def test_stops_early(tmp_path: Path) -> None:
