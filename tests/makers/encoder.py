@@ -16,8 +16,8 @@ _PIECES = [
 ]
 
 
-def write_encoder(folder: Path) -> Path:
-    """Write the encoder into a folder that exists, and return the folder."""
+def write_encoder(folder: Path, longest: int = 40) -> Path:
+    """Write the encoder into a folder that exists, and return the folder; it reads up to `longest` subwords."""
     (folder / "vocab.txt").write_text("\n".join(_PIECES))
     transformers.BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
     torch.manual_seed(0)
@@ -27,7 +27,7 @@ def write_encoder(folder: Path) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=40,
+        max_position_embeddings=longest,
     )
     transformers.BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder
