@@ -21,8 +21,10 @@ if TYPE_CHECKING:
         distill,
         distill_encoder,
         evaluate,
+        evaluate_questions,
         extend,
         finetune,
+        finetune_questions,
         load_checkpoint,
         quantize,
         train,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from pqrnn.recipes.extend_settings import ExtendRecipe
     from pqrnn.recipes.fields import change
     from pqrnn.recipes.files import read_recipe
+    from pqrnn.recipes.question_settings import FinetuneQuestionsRecipe
     from pqrnn.recipes.recipes import BuildRecipe, DistillRecipe, FinetuneRecipe, QuantizeRecipe, TrainRecipe
 
 _EXPORTS = {
@@ -42,6 +45,7 @@ _EXPORTS = {
     "DistillEncoderRecipe": "pqrnn.recipes.encoder_settings",
     "DistillRecipe": "pqrnn.recipes.recipes",
     "ExtendRecipe": "pqrnn.recipes.extend_settings",
+    "FinetuneQuestionsRecipe": "pqrnn.recipes.question_settings",
     "FinetuneRecipe": "pqrnn.recipes.recipes",
     "PqrnnError": "pqrnn.errors",
     "QuantizeRecipe": "pqrnn.recipes.recipes",
@@ -55,8 +59,10 @@ _EXPORTS = {
     "distill": "pqrnn.api",
     "distill_encoder": "pqrnn.api",
     "evaluate": "pqrnn.api",
+    "evaluate_questions": "pqrnn.api",
     "extend": "pqrnn.api",
     "finetune": "pqrnn.api",
+    "finetune_questions": "pqrnn.api",
     "load_checkpoint": "pqrnn.api",
     "quantize": "pqrnn.api",
     "read_recipe": "pqrnn.recipes.files",
@@ -69,6 +75,7 @@ __all__ = [
     "DistillEncoderRecipe",
     "DistillRecipe",
     "ExtendRecipe",
+    "FinetuneQuestionsRecipe",
     "FinetuneRecipe",
     "PqrnnError",
     "QuantizeRecipe",
@@ -82,8 +89,10 @@ __all__ = [
     "distill",
     "distill_encoder",
     "evaluate",
+    "evaluate_questions",
     "extend",
     "finetune",
+    "finetune_questions",
     "load_checkpoint",
     "quantize",
     "read_recipe",

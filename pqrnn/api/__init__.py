@@ -11,6 +11,7 @@ from pqrnn.api.encoders import distill_encoder
 from pqrnn.api.extending import extend
 from pqrnn.api.finishing import average, compile, evaluate, load_checkpoint, quantize
 from pqrnn.api.learning import distill, finetune, train
+from pqrnn.api.questions import evaluate_questions, finetune_questions
 from pqrnn.api.runs import PathLike
 
 __all__ = [
@@ -22,8 +23,10 @@ __all__ = [
     "distill",
     "distill_encoder",
     "evaluate",
+    "evaluate_questions",
     "extend",
     "finetune",
+    "finetune_questions",
     "load_checkpoint",
     "quantize",
     "train",

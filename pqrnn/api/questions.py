@@ -1,0 +1,121 @@
+"""Functions for models that answer questions from a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pqrnn.api.runs import PathLike
+from pqrnn.errors import DataError
+from pqrnn.recipes.question_settings import FinetuneQuestionsRecipe
+
+if TYPE_CHECKING:
+    from pqrnn.data.questions.scoring import AnswerScores
+    from pqrnn.data.questions.squad import Question
+    from pqrnn.model.length_config import LengthConfig
+    from pqrnn.questions.run import SpanOutcome
+    from pqrnn.training.reporting import TrainingReporter
+
+
+def finetune_questions(
+    data: PathLike,
+    out: PathLike,
+    *,
+    recipe: FinetuneQuestionsRecipe | None = None,
+    initial: PathLike | None = None,
+    restart: bool = False,
+    finish: bool = False,
+    reporter: TrainingReporter | None = None,
+) -> SpanOutcome:
+    """Fine-tune a pre-trained encoder so that it finds the answers to questions in texts.
+
+    Args:
+        data: A file of SQuAD 1.1, plain or gzip.
+        out: Folder for the model; an unfinished run in it is taken up again.
+        recipe: Settings; by default those of `pqrnn finetune-questions`.
+        initial: A model of the same encoder to go on from; by default the encoder with a new head.
+        restart: Throw away a run that is in `out`.
+        finish: End an unfinished run in `out` where it is.
+        reporter: Is told how the run goes.
+
+    Raises:
+        DataError: There are no such data, a file is wrong, or there is nothing to learn from.
+        TeacherError: The encoder cannot be loaded, or cannot answer questions.
+        CheckpointError: There is no model in `initial`.
+        TrainingError: `out` holds a run with other settings.
+    """
+    from pqrnn.data.questions.squad import read_squad
+    from pqrnn.distributed import join_process_group, world_size
+    from pqrnn.errors import TrainingError
+    from pqrnn.questions.run import run
+
+    join_process_group()
+    if world_size() > 1:
+        raise TrainingError("a model that answers questions is trained in one process: run it without torchrun")
+    questions = read_squad(data)
+    return run(
+        Path(out),
+        questions,
+        recipe or FinetuneQuestionsRecipe(),
+        source={"data": str(data), "questions": len(questions)},
+        initial=None if initial is None else Path(initial),
+        restart=restart,
+        finish=finish,
+        reporter=reporter,
+    )
+
+
+def evaluate_questions(
+    run: PathLike,
+    data: PathLike,
+    *,
+    lengths: Sequence[LengthConfig] = (),
+    sample: int = 0,
+    seed: int = 0,
+    precision: str = "float32",
+    on_window: Callable[[int, int], None] = lambda done, total: None,
+) -> list[AnswerScores]:
+    """Score a model's answers, in PyTorch.
+
+    Args:
+        run: Folder of the model.
+        data: A file of SQuAD 1.1.
+        lengths: Parts of the network that answer; by default all of it.
+        sample: How many questions are drawn; 0 for all.
+        seed: Seed of what is drawn.
+        precision: Precision of matrix products, "float32" or "bfloat16".
+        on_window: Is told of windows done, and of all, for each part anew.
+
+    Returns:
+        Exact match and F1, for each part.
+
+    Raises:
+        DataError: There are no such data, or a file is wrong.
+        CheckpointError: There is no such model.
+    """
+    from pqrnn.questions.checkpoint import load_span_model
+    from pqrnn.questions.evaluate import encode_questions, score_model
+
+    model, _ = load_span_model(Path(run))
+    encoded = encode_questions(model, draw_questions(data, sample, seed))
+    parts: Sequence[LengthConfig | None] = lengths or (None,)
+    return [score_model(model, encoded, part, precision=precision, on_window=on_window) for part in parts]
+
+
+def draw_questions(data: PathLike, sample: int, seed: int) -> list[Question]:
+    """Return the questions of a file in their order, or so many of them, drawn from the seed.
+
+    Raises:
+        DataError: There are no such data, a file is wrong, or it has fewer questions.
+    """
+    from pqrnn.data.questions.squad import read_squad
+    from pqrnn.seeding import make_random
+
+    questions = read_squad(data)
+    if sample > len(questions):
+        raise DataError(f"{data}: has {len(questions):,} questions, and {sample:,} are to be drawn")
+    if not sample:
+        return questions
+    chosen = make_random(seed, "questions", 0).sample(range(len(questions)), sample)
+    return [questions[number] for number in sorted(chosen)]
