@@ -7,8 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from pqrnn.recipes.settings import AUTO, AdaptiveConfig, Settings, Share, Weight, option
-from runtime_py.questions.pairs import LONGEST_QUESTION
-from runtime_py.questions.windows import LONGEST, LONGEST_ANSWER, STRIDE
+from runtime_py.questions.limits import LONGEST, LONGEST_ANSWER, LONGEST_QUESTION, STRIDE
 
 _Length = Meta(ge=1, le=1 << 14)
 
@@ -36,10 +35,7 @@ class SpanConfig(Settings, frozen=True, kw_only=True):
     ] = 5.0
     train_embeddings: Annotated[
         bool,
-        option(
-            "Train the embeddings of subwords as well; fixed ones keep what they know of words that the data lack.",
-            "--train-embeddings",
-        ),
+        option("Train the embeddings of subwords as well; fixed ones keep what they know of words that the data lack."),
     ] = False
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_py.questions.limits import LONGEST_ANSWER
 from runtime_py.questions.pairs import Pair
-from runtime_py.questions.windows import LONGEST_ANSWER, find_span
+from runtime_py.questions.windows import find_span
 
 
 @dataclass(frozen=True, slots=True)

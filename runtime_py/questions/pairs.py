@@ -11,10 +11,9 @@ from typing import Annotated, Any, NamedTuple
 from msgspec import Meta, Struct
 
 from runtime_py.errors import InputError, InputTooLongError
-from runtime_py.questions.windows import LONGEST, LONGEST_ANSWER, STRIDE, Window, cut_windows
+from runtime_py.questions.limits import LARGEST_CONTEXT, LONGEST, LONGEST_ANSWER, LONGEST_QUESTION, STRIDE
+from runtime_py.questions.windows import Window, cut_windows
 
-LONGEST_QUESTION = 64  # subwords
-LARGEST_CONTEXT = 1 << 20  # characters; some 2,000 windows
 _Ids = Annotated[tuple[Annotated[int, Meta(ge=0, lt=1 << 31)], ...], Meta(max_length=16)]
 _Length = Annotated[int, Meta(ge=1, le=1 << 14)]
 

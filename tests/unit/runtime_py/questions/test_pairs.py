@@ -11,7 +11,8 @@ from tokenizers.pre_tokenizers import Whitespace
 from runtime_py.errors import InputError, InputTooLongError, PackageError
 from runtime_py.package_format.tokenizer_file import load_tokenizer
 from runtime_py.questions.answers import context_logits, find_answer
-from runtime_py.questions.pairs import LARGEST_CONTEXT, PairLayout, PairReader, find_tokens
+from runtime_py.questions.limits import LARGEST_CONTEXT
+from runtime_py.questions.pairs import PairLayout, PairReader, find_tokens
 from runtime_py.questions.windows import Window
 
 WORDS = ["[UNK]", "who", "ran", "Ann", "Ben", "home", "é", "##s", "a"]
