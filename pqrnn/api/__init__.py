@@ -11,7 +11,7 @@ from pqrnn.api.encoders import distill_encoder
 from pqrnn.api.extending import extend
 from pqrnn.api.finishing import average, compile, evaluate, load_checkpoint, quantize
 from pqrnn.api.learning import distill, finetune, train
-from pqrnn.api.questions import evaluate_questions, finetune_questions
+from pqrnn.api.questions import compile_questions, evaluate_questions, finetune_questions
 from pqrnn.api.runs import PathLike
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "budget",
     "calibrate",
     "compile",
+    "compile_questions",
     "distill",
     "distill_encoder",
     "evaluate",

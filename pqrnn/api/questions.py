@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pqrnn.api.runs import PathLike
 from pqrnn.errors import DataError
 from pqrnn.recipes.question_settings import FinetuneQuestionsRecipe
 
 if TYPE_CHECKING:
+    from compile.questions.pipeline import AnswererOutcome
     from pqrnn.data.questions.scoring import AnswerScores
     from pqrnn.data.questions.squad import Question
     from pqrnn.model.length_config import LengthConfig
@@ -101,6 +102,37 @@ def evaluate_questions(
     encoded = encode_questions(model, draw_questions(data, sample, seed))
     parts: Sequence[LengthConfig | None] = lengths or (None,)
     return [score_model(model, encoded, part, precision=precision, on_window=on_window) for part in parts]
+
+
+def compile_questions(
+    run: PathLike,
+    out: PathLike,
+    targets: Sequence[str] = ("host",),
+    *,
+    windows: Sequence[int] | None = None,
+    replace: bool = False,
+    on_progress: Callable[[Any], None] = lambda step: None,
+) -> AnswererOutcome:
+    """Compile a model into a package that answers questions, and prove that it answers like PyTorch.
+
+    Args:
+        run: Folder of the model.
+        out: The package, a folder.
+        targets: What is compiled for; "host" is this machine only.
+        windows: Window lengths that get functions beside the longest; by default 128 and 256 subwords.
+        replace: Replace a package that is there.
+        on_progress: Is told of every step (`compile.support.progress.Progress`).
+
+    Raises:
+        CompileError: A stage failed; its class says which.
+        CheckpointError: The model cannot be read.
+        TargetError: A target is unknown.
+    """
+    from compile.options import CompileOptions
+    from compile.questions.pipeline import compile_answerer
+
+    options = CompileOptions(replace=replace)
+    return compile_answerer(Path(run), Path(out), targets, options, windows=windows, on_progress=on_progress)
 
 
 def draw_questions(data: PathLike, sample: int, seed: int) -> list[Question]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pqrnn.cli import (
     apply,
+    ask,
     average,
     bench,
     bom,
@@ -44,6 +45,7 @@ from pqrnn.cli import (
 
 __all__ = [
     "apply",
+    "ask",
     "average",
     "bench",
     "bom",

@@ -18,6 +18,7 @@ from pqrnn.errors import TeacherError
 from pqrnn.model.length_config import LengthConfig, check_lengths
 from pqrnn.model.losses import soft_loss
 from pqrnn.model.macs import count_layer_macs
+from pqrnn.model.qrnn import widen
 from pqrnn.model.transformer import HIDDEN
 from pqrnn.recipes.question_settings import SpanConfig
 from runtime_py.package_format.tokenizer_file import load_tokenizer
@@ -91,7 +92,7 @@ class SpanModel(nn.Module):
         else:
             check_lengths(lengths, self.layers)
             states = run_encoder(self.encoder, tokens, attention, lengths, types)
-        start, end = self.spans(self.dropout(states)).float().unbind(-1)
+        start, end = widen(self.spans(self.dropout(states))).unbind(-1)
         return SpanLogits(start, end)
 
     def make_reader(self) -> PairReader:

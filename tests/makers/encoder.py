@@ -16,18 +16,18 @@ _PIECES = [
 ]
 
 
-def write_encoder(folder: Path, longest: int = 40) -> Path:
-    """Write the encoder into a folder that exists, and return the folder; it reads up to `longest` subwords."""
+def write_encoder(folder: Path, layers: int = 2) -> Path:
+    """Write the encoder into a folder that exists, and return the folder."""
     (folder / "vocab.txt").write_text("\n".join(_PIECES))
     transformers.BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
     torch.manual_seed(0)
     config = transformers.BertConfig(
         vocab_size=len(_PIECES),
         hidden_size=32,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=longest,
+        max_position_embeddings=40,
     )
     transformers.BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder

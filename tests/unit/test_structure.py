@@ -28,6 +28,7 @@ _LOADING_NOTHING_HEAVY = ("runtime_py", "targets", "pqrnn.data", "pqrnn.evaluati
 
 _VERBS = (
     "apply",
+    "ask",
     "average",
     "bench",
     "bom",
