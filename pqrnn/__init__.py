@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pqrnn.api import (
         average,
         budget,
+        budget_questions,
         calibrate,
         compile,
         compile_questions,
@@ -53,6 +54,7 @@ _EXPORTS = {
     "TrainRecipe": "pqrnn.recipes.recipes",
     "average": "pqrnn.api",
     "budget": "pqrnn.api",
+    "budget_questions": "pqrnn.api",
     "build": "pqrnn.building.build",
     "calibrate": "pqrnn.api",
     "change": "pqrnn.recipes.fields",
@@ -84,6 +86,7 @@ __all__ = [
     "TrainRecipe",
     "average",
     "budget",
+    "budget_questions",
     "build",
     "calibrate",
     "change",

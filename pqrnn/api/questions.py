@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pqrnn.data.questions.scoring import AnswerScores
     from pqrnn.data.questions.squad import Question
     from pqrnn.model.length_config import LengthConfig
+    from pqrnn.questions.checkpoint import SpanBudget
     from pqrnn.questions.run import SpanOutcome
+    from pqrnn.recipes.budget_settings import BudgetRecipe
     from pqrnn.training.reporting import TrainingReporter
 
 
@@ -102,6 +104,77 @@ def evaluate_questions(
     encoded = encode_questions(model, draw_questions(data, sample, seed))
     parts: Sequence[LengthConfig | None] = lengths or (None,)
     return [score_model(model, encoded, part, precision=precision, on_window=on_window) for part in parts]
+
+
+def budget_questions(
+    run: PathLike,
+    data: PathLike,
+    *,
+    recipe: BudgetRecipe | None = None,
+    sample: int = 200,
+    on_generation: Callable[[int, int], None] = lambda done, total: None,
+) -> list[SpanBudget]:
+    """Find the parts of a model that are best for what they cost, and store them with it.
+
+    No weight changes. A package that is compiled from the model then answers within any of these budgets.
+
+    Args:
+        run: Folder of the model, best one trained with `adaptive`.
+        data: A file of SQuAD 1.1, other than that of the training; what is measured on it afterwards is a little too
+            good.
+        recipe: Settings of the search; by default those of `pqrnn budget-questions`.
+        sample: How many questions are drawn from its seed to measure F1 on; 0 for all.
+        on_generation: Is told of generations of the search done, and of all.
+
+    Returns:
+        The budgets, by rising cost; the last one is the whole network.
+
+    Raises:
+        CheckpointError: The model cannot be read.
+        DataError: There are no such data, or a file is wrong.
+    """
+    import msgspec
+
+    from pqrnn.evaluation.budget_search import find_best, make_space
+    from pqrnn.model.length_config import count_rows
+    from pqrnn.questions.checkpoint import SpanBudget, load_span_model, save_span_facts
+    from pqrnn.questions.evaluate import encode_questions, mean_window_macs, score_model
+    from pqrnn.recipes.budget_settings import BudgetRecipe
+
+    config = (recipe or BudgetRecipe()).search
+    model, facts = load_span_model(Path(run))
+    encoded = encode_questions(model, draw_questions(data, sample, config.seed))
+    counts = encoded.window_lengths()
+    measured: dict[Hashable, AnswerScores] = {}
+
+    def scores(lengths: LengthConfig) -> AnswerScores:
+        # Parts that keep as many subwords of every window are the same.
+        key = (lengths.skipped, *(count_rows(lengths, count) for count in sorted(set(counts))))
+        if key not in measured:
+            measured[key] = score_model(model, encoded, None if lengths.is_full else lengths)
+        return measured[key]
+
+    trained = msgspec.convert(facts.recipe, FinetuneQuestionsRecipe).training.adaptive
+    found = find_best(
+        make_space(model.layers, trained, config),
+        lambda lengths: mean_window_macs(model, counts, lengths),
+        lambda lengths: scores(lengths).f1,
+        config,
+        on_generation,
+    )
+    budgets = [
+        SpanBudget(
+            lengths=each.lengths,
+            macs=round(each.cost),
+            share=round(each.cost / found[-1].cost, 4),
+            exact_match=round(scores(each.lengths).exact_match, 6),
+            f1=round(each.quality, 6),
+            questions=len(encoded.questions),
+        )
+        for each in found
+    ]
+    save_span_facts(Path(run), msgspec.structs.replace(facts, budgets=budgets))
+    return budgets
 
 
 def compile_questions(

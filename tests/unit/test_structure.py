@@ -33,6 +33,7 @@ _VERBS = (
     "bench",
     "bom",
     "budget",
+    "budget-questions",
     "build",
     "calibrate",
     "check",

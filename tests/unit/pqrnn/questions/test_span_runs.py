@@ -16,6 +16,7 @@ from makers.questions import SHORT, make_questions, write_squad
 from typer.testing import CliRunner
 
 import pqrnn
+from pqrnn.api.questions import draw_questions
 from pqrnn.cli.running import app
 from pqrnn.data.questions.squad import Answer, Question
 from pqrnn.errors import CheckpointError, DataError, TrainingError
@@ -261,3 +262,22 @@ def test_the_commands(encoder: Path, tmp_path: Path) -> None:
     assert '"questions":7' in scored.stdout.replace(" ", "")
     refused = runner.invoke(app, ["evaluate-questions", str(out), "--data", str(data), "--sample", "99"])
     assert "has 40 questions, and 99 are to be drawn" in str(refused.exception)
+
+
+def test_budgets_are_found_and_stored(trained: Path, tmp_path: Path) -> None:
+    import shutil
+
+    run_folder = Path(shutil.copytree(trained, tmp_path / "run"))
+    data = write_squad(make_questions(12, seed=7), tmp_path / "letters.json")
+    options = ["--sample", "8", "--iterations", "1", "--population", "6", "--mutations", "3", "--crossovers", "3"]
+    command = ["budget-questions", str(run_folder), "--data", str(data), *options, "--length-drop", "0.7"]
+    done = CliRunner().invoke(app, [*command, "--json"])
+    assert done.exit_code == 0, done.output
+    model, facts = load_span_model(run_folder)
+    costs = [budget.macs for budget in facts.budgets]
+    assert len(costs) > 1 and costs == sorted(costs) and facts.budgets[-1].lengths == full_config(2)
+    encoded = encode_questions(model, draw_questions(data, 8, 0))
+    for budget in facts.budgets:
+        scores = score_model(model, encoded, budget.lengths)
+        assert (budget.f1, budget.exact_match, budget.questions) == pytest.approx((scores.f1, scores.exact_match, 8))
+        assert budget.macs == round(mean_window_macs(model, encoded.window_lengths(), budget.lengths))
