@@ -128,10 +128,12 @@ class PairReader:
 
     def _cut_context(self, context: str) -> tuple[Sequence[int], Sequence[tuple[int, int]]]:
         """Return ids and offsets of a context; those of the last one are kept, as many questions may be about it."""
-        if self._known[0] != context:
+        known = self._known
+        if known[0] != context:
             found = self._tokenizer.encode(context, add_special_tokens=False)
-            self._known = (context, found.ids, found.offsets)
-        return self._known[1], self._known[2]
+            known = (context, found.ids, found.offsets)
+            self._known = known  # in one step: another thread may be reading about another context
+        return known[1], known[2]
 
 
 def find_tokens(offsets: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:
