@@ -73,9 +73,14 @@ def main() -> None:
         budgets.insert(0, _budget(lengths, macs, cost, scores))
         rows += make_rows(f"{arguments.work}, {lengths.describe()}", scores, whole, macs, cost, arguments.seed)
         print(f"{lengths.describe():24} F1 {scores.f1.mean():.4f}, {macs / cost:.3f} of the MACs", flush=True)
+    tell_rows(rows, arguments.keep)
     if arguments.time:
-        rows += time_parts(model, facts, budgets, encoded, arguments.work, arguments.time)
-    if arguments.keep:
+        tell_rows(time_parts(model, facts, budgets, encoded, arguments.work, arguments.time), arguments.keep)
+
+
+def tell_rows(rows: Sequence[ResultRow], keep: bool) -> None:
+    """Keep rows, or print them."""
+    if keep:
         merge_results("length_adaptive", rows, tell_command("benchmarks.length_adaptive"), notes_tell_apart=False)
     else:
         print_rows("length_adaptive", rows)
