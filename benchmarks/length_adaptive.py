@@ -6,8 +6,9 @@ r"""Answers to questions within budgets of work: F1, exact match, MACs and time 
 RUN is a folder of `pqrnn finetune-questions`. Without `--drop` the parts are those that are stored with it
 (`pqrnn budget-questions`), else one for each share that every layer drops: nothing is chosen by what is measured here.
 Scores are PyTorch's in float32, on questions drawn from a seed or on all; the distance from the whole network has a
-paired bootstrap interval. With `--time` the network and its parts are compiled for this machine, and asked in turn with
-PyTorch, on one thread: what is compared is the time of the processor, so that other programs count as little as can be.
+paired bootstrap interval. With `--time N` nothing is scored: the network and its parts are compiled for this machine
+and answer N questions in turn with PyTorch, on one thread; what is compared is the time of the processor, so that other
+programs count as little as can be.
 """
 
 from __future__ import annotations
@@ -33,7 +34,13 @@ from pqrnn.data.questions.squad import Question
 from pqrnn.evaluation.results import ResultRow
 from pqrnn.model.length_config import LengthConfig, full_config
 from pqrnn.questions.checkpoint import SpanBudget, SpanFacts, load_span_model, save_span_model
-from pqrnn.questions.evaluate import EncodedQuestions, encode_questions, mean_window_macs, predict_answers
+from pqrnn.questions.evaluate import (
+    EncodedQuestions,
+    encode_questions,
+    mean_window_macs,
+    predict_answers,
+    predict_logits,
+)
 from pqrnn.questions.model import SpanModel
 from pqrnn.recipes.settings import AdaptiveConfig
 from pqrnn.training.sandwich import smallest_lengths
@@ -61,21 +68,29 @@ def main() -> None:
     torch.set_num_threads(1)
     model, facts = load_span_model(arguments.run)
     parts = choose_parts(model, facts, arguments.drop)
-    encoded = encode_questions(model, draw_questions(arguments.data, arguments.sample, arguments.seed))
-    cost = mean_window_macs(model, encoded.window_lengths())
+    questions = draw_questions(arguments.data, arguments.time or arguments.sample, arguments.seed)
+    encoded = encode_questions(model, questions)
+    if arguments.time:
+        tell_rows(time_parts(model, facts, parts, encoded, arguments.work), arguments.keep)
+    else:
+        tell_rows(score_parts(model, parts, encoded, arguments.work, arguments.seed), arguments.keep)
+
+
+def score_parts(
+    model: SpanModel, parts: Sequence[LengthConfig], encoded: EncodedQuestions, work: str, seed: int
+) -> list[ResultRow]:
+    """Return the rows of all parts, the whole network's first, which the others are compared with."""
+    counts = encoded.window_lengths()
+    cost = mean_window_macs(model, counts)
     rows: list[ResultRow] = []
-    budgets: list[SpanBudget] = []
     whole: Scores | None = None
-    for lengths in reversed(parts):  # the whole network first: the others are compared with it
+    for lengths in reversed(parts):
         scores = score(model, encoded, lengths)
         whole = whole or scores
-        macs = mean_window_macs(model, encoded.window_lengths(), lengths)
-        budgets.insert(0, _budget(lengths, macs, cost, scores))
-        rows += make_rows(f"{arguments.work}, {lengths.describe()}", scores, whole, macs, cost, arguments.seed)
+        macs = mean_window_macs(model, counts, lengths)
+        rows += make_rows(f"{work}, {lengths.describe()}", scores, whole, macs, cost, seed)
         print(f"{lengths.describe():24} F1 {scores.f1.mean():.4f}, {macs / cost:.3f} of the MACs", flush=True)
-    tell_rows(rows, arguments.keep)
-    if arguments.time:
-        tell_rows(time_parts(model, facts, budgets, encoded, arguments.work, arguments.time), arguments.keep)
+    return rows
 
 
 def tell_rows(rows: Sequence[ResultRow], keep: bool) -> None:
@@ -138,53 +153,43 @@ def _interval(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _budget(lengths: LengthConfig, macs: float, cost: float, scores: Scores) -> SpanBudget:
-    return SpanBudget(
-        lengths=lengths,
-        macs=round(macs),
-        share=macs / cost,
-        exact_match=float(scores.exact.mean()),
-        f1=float(scores.f1.mean()),
-        questions=len(scores.f1),
-    )
+def _budget(lengths: LengthConfig, macs: float, cost: float) -> SpanBudget:
+    """Return a part as packages have it; scores do not matter here."""
+    share = macs / cost
+    return SpanBudget(lengths=lengths, macs=round(macs), share=share, exact_match=0.0, f1=0.0, questions=1)
 
 
 def time_parts(
-    model: SpanModel,
-    facts: SpanFacts,
-    budgets: Sequence[SpanBudget],
-    encoded: EncodedQuestions,
-    work: str,
-    count: int,
+    model: SpanModel, facts: SpanFacts, parts: Sequence[LengthConfig], encoded: EncodedQuestions, work: str
 ) -> list[ResultRow]:
     """Compile the network with its parts, and return rows about their time and about answers that differ.
 
     Args:
         model: The model.
         facts: Its facts.
-        budgets: The parts, the whole network last.
+        parts: The parts, the whole network last.
         encoded: Questions that are asked.
         work: Name of the rows.
-        count: How many of them.
     """
-    asked = list(zip(encoded.questions, encoded.pairs, strict=True))[:count]
-    some = EncodedQuestions([question for question, _ in asked], [pair for _, pair in asked])
+    counts = encoded.window_lengths()
+    cost = mean_window_macs(model, counts)
+    budgets = [_budget(lengths, mean_window_macs(model, counts, lengths), cost) for lengths in parts]
+    asked = list(zip(encoded.questions, encoded.pairs, strict=True))
     rows: list[ResultRow] = []
     with TemporaryDirectory(prefix="length-adaptive-") as name:
         run, package = Path(name) / "run", Path(name) / "timed.pqrnn"
         run.mkdir()
-        save_span_model(run, model, msgspec.structs.replace(facts, budgets=list(budgets)))
+        save_span_model(run, model, msgspec.structs.replace(facts, budgets=budgets))
         compile_questions(run, package)
         with Answerer.load(package) as answerer:
             seconds: dict[str, list[float]] = {TORCH: [], **{part.name: [] for part in answerer.manifest.parts}}
             flips = dict.fromkeys(seconds, 0)
             wanted = {
-                part.name: predict_answers(model, some, None if budget.lengths.is_full else budget.lengths)
+                part.name: predict_answers(model, encoded, None if budget.lengths.is_full else budget.lengths)
                 for part, budget in zip(answerer.manifest.parts, budgets, strict=True)
             }
             for number, (question, pair) in enumerate(asked):
-                alone = EncodedQuestions([question], [pair])
-                seconds[TORCH].append(_time(partial(predict_answers, model, alone)))
+                seconds[TORCH].append(_time(partial(predict_logits, model, [pair])))
                 for part in answerer.manifest.parts:
                     seconds[part.name].append(_time(partial(answerer.logits, pair, budget=part.name)))
                     found = answerer(question.text, question.context, budget=part.name)
@@ -221,7 +226,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=0, help="questions that are drawn; 0 for all")
     parser.add_argument("--seed", type=int, default=0, help="seed of what is drawn")
     parser.add_argument("--drop", type=float, action="append", default=[], help="share that every layer drops")
-    parser.add_argument("--time", type=int, default=0, metavar="N", help="also compile, and time so many questions")
+    parser.add_argument("--time", type=int, default=0, metavar="N", help="compile, and time so many questions")
     parser.add_argument("--keep", action="store_true", help="keep the rows in benchmarks/results/length_adaptive.json")
     return parser.parse_args()
 
