@@ -28,7 +28,7 @@ from pqrnn.api.encoders import begin_with
 from pqrnn.data.examples import Example
 from pqrnn.data.loader import load_examples
 from pqrnn.encoders.checkpoint import is_encoder
-from pqrnn.encoders.run import Run, begin_run, describe_run
+from pqrnn.encoders.run import Run, describe_run
 from pqrnn.encoders.teachers import EncoderTeacher
 from pqrnn.encoders.texts import Corpus, load_texts, make_corpus
 from pqrnn.evaluation.results import ResultRow
@@ -38,6 +38,7 @@ from pqrnn.run_folder import FACTS
 from pqrnn.seeding import make_random
 from pqrnn.training.reporting import TrainingReporter
 from pqrnn.training.resume import TrainingState
+from pqrnn.training.step_loop import begin_run
 from pqrnn.training.trainer import train
 
 OBJECTIVES: dict[str, dict[str, Any]] = {

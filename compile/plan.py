@@ -74,7 +74,7 @@ class Plan:
         )
 
 
-def check_destination(out: Path, replace: bool) -> None:
+def check_destination(out: Path, replace: bool, mark: str = MANIFEST_NAME) -> None:
     """Refuse a destination where no package can be written, before minutes of work.
 
     Changes until the package is written are noticed then.
@@ -82,11 +82,12 @@ def check_destination(out: Path, replace: bool) -> None:
     Args:
         out: Directory of the package to be.
         replace: Whether a package at `out` may be replaced.
+        mark: Name of the file that tells such a package.
 
     Raises:
         PlanError: Something that may not be replaced exists at `out`, or its folder cannot be written to.
     """
-    if out.exists() and not (out / MANIFEST_NAME).is_file():
+    if out.exists() and not (out / mark).is_file():
         raise PlanError(f"{out}: exists and is no package, so it is not replaced. Choose another name")
     if out.exists() and not replace:
         raise PlanError(f"{out}: exists already. Choose another name, or say that it may be replaced (--replace)")

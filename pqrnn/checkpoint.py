@@ -18,7 +18,7 @@ from pqrnn.model.parser import ParserModel
 from pqrnn.model.retired_options import drop_retired_options
 from pqrnn.model.shape import check_shape, count_weights
 from pqrnn.recipes.settings import ModelConfig
-from pqrnn.run_folder import ENCODER, FACTS, STATE, WEIGHTS
+from pqrnn.run_folder import ENCODER, FACTS, QUESTIONS, STATE, WEIGHTS
 from pqrnn.weight_files import LARGEST_WEIGHTS, check_enough, load_tensors
 from runtime_py.atomic_files import write_atomic
 from runtime_py.bounded_files import check_extent, check_regular, is_deeper, read_bounded, shorten
@@ -113,17 +113,7 @@ def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
     """
     path = folder / FACTS
     if not path.is_file():
-        unfinished = (
-            " (a training run was begun here: run the same `pqrnn train` again to finish it)"
-            if (folder / STATE).parent.is_dir()
-            else ""
-        )
-        if (folder / ENCODER).is_file():
-            unfinished = (
-                f" but an encoder without a task: `pqrnn train --initial {folder}` makes a parser of one that reads "
-                f"words, `pqrnn finetune --encoder {folder}` of one that reads subwords"
-            )
-        raise CheckpointError(f"{folder}: no {FACTS} here, so this is no trained parser{unfinished}")
+        raise CheckpointError(f"{folder}: no {FACTS} here, so this is no trained parser{_tell_other(folder)}")
     try:
         content = msgspec.json.decode(check_extent(read_bounded(path, LARGEST_FACTS)))
         if is_deeper(content, _DEEPEST):
@@ -147,6 +137,20 @@ def read_facts(folder: Path, config: type[Config]) -> Facts[Config]:
     if facts.format != FORMAT:
         raise CheckpointError(f"{path}: format {facts.format}, and this version of pqrnn reads format {FORMAT}")
     return facts
+
+
+def _tell_other(folder: Path) -> str:
+    """Return what a folder without a trained parser holds instead, where that is known."""
+    if (folder / QUESTIONS).is_file():
+        return f" but a model that answers questions: `pqrnn compile {folder}` packs it, `pqrnn ask` asks the package"
+    if (folder / ENCODER).is_file():
+        return (
+            f" but an encoder without a task: `pqrnn train --initial {folder}` makes a parser of one that reads "
+            f"words, `pqrnn finetune --encoder {folder}` of one that reads subwords"
+        )
+    if (folder / STATE).parent.is_dir():
+        return " (a training run was begun here: run the same `pqrnn train` again to finish it)"
+    return ""
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

@@ -8,5 +8,6 @@ WEIGHTS = "model.safetensors"
 STATE = "state/training.safetensors"
 LOG = "log.jsonl"
 ENCODER = "encoder.json"  # of a distilled encoder, which is no parser yet
+QUESTIONS = "questions.json"  # of a model that answers questions, which is no parser
 CURVES = "curves.png"
 GOLDEN_TEXTS = 48  # texts that a checkpoint keeps for checking compiled code

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from runtime_py.engines import Parser
     from runtime_py.errors import DeviceFallback, ParserError
     from runtime_py.execute.logits import Logits
+    from runtime_py.questions.answerer import Answerer
+    from runtime_py.questions.answers import Answer
 
 _EXPORTS = {
     "Alternative": "runtime_py.decode.answers",
+    "Answer": "runtime_py.questions.answers",
+    "Answerer": "runtime_py.questions.answerer",
     "DeviceFallback": "runtime_py.errors",
     "Logits": "runtime_py.execute.logits",
     "Parse": "runtime_py.decode.answers",
@@ -34,7 +38,7 @@ _EXPORTS = {
     "Slot": "runtime_py.decode.answers",
 }
 
-__all__ = ["Alternative", "DeviceFallback", "Logits", "Parse", "Parser", "ParserError", "Slot"]
+__all__ = ["Alternative", "Answer", "Answerer", "DeviceFallback", "Logits", "Parse", "Parser", "ParserError", "Slot"]
 
 
 def __getattr__(name: str) -> Any:

@@ -96,13 +96,8 @@ def describe_package(
     vectors = golden_of_parts or {}
     return Manifest(
         name=name,
-        created=_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-        producer=Producer(
-            pqrnn=_version("pqrnn"),
-            iree_compiler=_version("iree-base-compiler"),
-            iree_turbine=_version("iree-turbine"),
-            torch=_version("torch"),
-        ),
+        created=describe_time(),
+        producer=describe_producer(),
         model=Model(
             parameters=parameters,
             precision=getattr(facts.config, "precision", "float32"),
@@ -145,10 +140,21 @@ def _describe_golden(golden: GoldenSet, path: str, decisions: str) -> Golden:
     )
 
 
-def _now() -> datetime:
-    """Return the time, or that of SOURCE_DATE_EPOCH for builds that have to be repeatable."""
+def describe_time() -> str:
+    """Return the time (UTC), or that of SOURCE_DATE_EPOCH for builds that have to be repeatable."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    time = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def describe_producer() -> Producer:
+    """Return the versions of what makes a package here."""
+    return Producer(
+        pqrnn=_version("pqrnn"),
+        iree_compiler=_version("iree-base-compiler"),
+        iree_turbine=_version("iree-turbine"),
+        torch=_version("torch"),
+    )
 
 
 def _version(distribution: str) -> str:

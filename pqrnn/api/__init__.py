@@ -11,19 +11,24 @@ from pqrnn.api.encoders import distill_encoder
 from pqrnn.api.extending import extend
 from pqrnn.api.finishing import average, compile, evaluate, load_checkpoint, quantize
 from pqrnn.api.learning import distill, finetune, train
+from pqrnn.api.questions import budget_questions, compile_questions, evaluate_questions, finetune_questions
 from pqrnn.api.runs import PathLike
 
 __all__ = [
     "PathLike",
     "average",
     "budget",
+    "budget_questions",
     "calibrate",
     "compile",
+    "compile_questions",
     "distill",
     "distill_encoder",
     "evaluate",
+    "evaluate_questions",
     "extend",
     "finetune",
+    "finetune_questions",
     "load_checkpoint",
     "quantize",
     "train",

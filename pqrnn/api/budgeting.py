@@ -17,7 +17,6 @@ from pqrnn.recipes.recipes import settings_in
 if TYPE_CHECKING:
     from pqrnn.checkpoint import Facts
     from pqrnn.data.examples import Example
-    from pqrnn.evaluation.budget_search import Space
     from pqrnn.model.budget import Budget
     from pqrnn.model.length_config import LengthConfig
     from pqrnn.model.network import Network
@@ -90,14 +89,14 @@ def _find(
     import torch
 
     from pqrnn.dataset.encoded import encode_examples
-    from pqrnn.evaluation.budget_search import Candidate, search_front, thin_front
+    from pqrnn.evaluation.budget_search import find_best, make_space
     from pqrnn.evaluation.frames import frame_of_example
     from pqrnn.evaluation.metrics import count_frames
     from pqrnn.evaluation.prediction import predict_encoded
     from pqrnn.model.budget import Budget
-    from pqrnn.model.length_config import count_rows, full_config
+    from pqrnn.model.length_config import count_rows
     from pqrnn.model.macs import mean_macs
-    from pqrnn.seeding import make_random
+    from pqrnn.recipes.settings import TrainingConfig
 
     labels, table = facts.labels, model.make_table()
     with torch.inference_mode():
@@ -118,14 +117,10 @@ def _find(
             measured[key] = float(count_frames(gold, frames)[:, 0].mean())
         return measured[key]
 
-    config = recipe.search
-    front = search_front(
-        _space(model, facts, recipe), cost, quality, config, make_random(config.seed, "budgets", 0), on_generation
-    )
-    whole = full_config(model.adaptive_layers)
-    limit = cost(whole)
-    smaller = [candidate for candidate in front if candidate.cost < limit]
-    chosen = thin_front(smaller, limit, config.most - 1) if config.most > 1 else []
+    trained = settings_in(facts.training, TrainingConfig).adaptive
+    space = make_space(model.adaptive_layers, trained, recipe.search)
+    found = find_best(space, cost, quality, recipe.search, on_generation)
+    limit = found[-1].cost
     return [
         Budget(
             lengths=candidate.lengths,
@@ -134,17 +129,5 @@ def _find(
             exact_match=round(candidate.quality, 6),
             utterances=len(gold),
         )
-        for candidate in (*chosen, Candidate(whole, limit, quality(whole)))
+        for candidate in found
     ]
-
-
-def _space(model: Network, facts: Facts[Any], recipe: BudgetRecipe) -> Space:
-    """Return the parts within the bounds of the recipe, or of the parser's own training."""
-    from pqrnn.evaluation.budget_search import Space
-    from pqrnn.model.length_config import least_share
-    from pqrnn.recipes.settings import TrainingConfig
-
-    trained = settings_in(facts.training, TrainingConfig).adaptive
-    drop = trained.length_drop if recipe.search.length_drop is None else recipe.search.length_drop
-    skip = recipe.search.skip and (not trained.enabled or trained.layer_drop > 0.0)
-    return Space(model.adaptive_layers, partial(least_share, drop=drop), skip)

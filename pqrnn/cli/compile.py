@@ -12,6 +12,7 @@ from pqrnn.cli.locate import find_run
 from pqrnn.cli.options import JsonOption, RunArgument
 from pqrnn.cli.output import print_json, require_extra, say, show_table
 from pqrnn.cli.progress import show_progress
+from pqrnn.run_folder import QUESTIONS
 
 if TYPE_CHECKING:
     from compile.pipeline import CompileOutcome
@@ -91,6 +92,12 @@ def compile_run(
 
     targets = target or ["host"]
     options = CompileOptions(replace=replace, jobs=jobs, cache=cache, kernels=kernels, batch=batch, native=native)
+    if (run / QUESTIONS).is_file():
+        if dry_run:
+            raise typer.BadParameter("there is no preview for a model that answers questions", param_hint="--dry-run")
+        from pqrnn.cli.compile_answerer import compile_and_tell
+
+        raise typer.Exit(compile_and_tell(run, out, targets, options, json))
     if dry_run:
         with show_progress(json) as tell:
             preview = preview_compilation(run, out, targets, options, on_progress=tell)

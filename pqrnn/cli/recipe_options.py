@@ -19,6 +19,7 @@ _PANELS = {
     "projection": "Shape of the parser",
     "transformer": "Shape of the parser",
     "teacher": "Teacher",
+    "spans": "Encoder and windows",
     "objective": "What is learned of the teacher",
     "student": "Student",
     "extension": "New and old",

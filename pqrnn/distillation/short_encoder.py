@@ -31,7 +31,9 @@ def count_layers(encoder: nn.Module) -> int:
     return len(layers)
 
 
-def run_encoder(encoder: nn.Module, tokens: Tensor, attention: Tensor, lengths: LengthConfig) -> Tensor:
+def run_encoder(
+    encoder: nn.Module, tokens: Tensor, attention: Tensor, lengths: LengthConfig, types: Tensor | None = None
+) -> Tensor:
     """Return the states of all subwords, float[B, T, d]; those that were dropped have the last state that they had.
 
     The first subword is never dropped.
@@ -41,9 +43,10 @@ def run_encoder(encoder: nn.Module, tokens: Tensor, attention: Tensor, lengths: 
         tokens: Ids of the subwords, integers [B, T].
         attention: One for a subword and zero for padding, integers [B, T].
         lengths: How many subwords each layer passes on.
+        types: Token types of the subwords, integers [B, T]; None for 0.
     """
     parts = cast(Any, encoder)
-    value = parts.embeddings(input_ids=tokens)
+    value = parts.embeddings(input_ids=tokens, token_type_ids=types)
     if hasattr(parts, "embeddings_project"):  # ELECTRA's narrow ones
         value = parts.embeddings_project(value)
     mask = attention[..., None].to(value.dtype)

@@ -57,7 +57,7 @@ class Reader:
         for step in range(first, last):
             if step // per_epoch != epoch:
                 epoch = step // per_epoch
-                batches = _order([len(text) for text in texts], size, make_random(seed, "epoch", epoch))
+                batches = order_batches([len(text) for text in texts], size, make_random(seed, "epoch", epoch))
             rng = make_random(seed, "step", step)
             torch.manual_seed(rng.getrandbits(48))
             yield step, self.read([texts[index] for index in batches[step % per_epoch]], rng)
@@ -69,8 +69,14 @@ class Reader:
             yield self.read(texts[first : first + size], make_random(0, "held out", first))
 
 
-def _order(lengths: Sequence[int], size: int, rng: random.Random) -> list[list[int]]:
-    """Return batches of texts of similar length in random order."""
+def order_batches(lengths: Sequence[int], size: int, rng: random.Random) -> list[list[int]]:
+    """Return batches of texts of similar length, as positions, in random order.
+
+    Args:
+        lengths: Lengths of the texts.
+        size: Texts of a batch.
+        rng: Generator.
+    """
     order = list(range(len(lengths)))
     rng.shuffle(order)
     batches = []

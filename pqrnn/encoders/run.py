@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -22,16 +20,15 @@ from pqrnn.encoders.learning import Lesson
 from pqrnn.encoders.students import Reading, Student, make_student
 from pqrnn.encoders.teachers import EncoderTeacher
 from pqrnn.encoders.texts import Corpus
-from pqrnn.errors import DivergenceError, TrainingError
-from pqrnn.recipes.differences import name_differences
+from pqrnn.errors import TrainingError
 from pqrnn.recipes.encoder_settings import DistillEncoderRecipe
 from pqrnn.recipes.settings import AUTO, TrainingConfig
 from pqrnn.run_folder import LOG, STATE
 from pqrnn.training.config import choose_precision, learning_rate
 from pqrnn.training.reporting import TrainingReporter
-from pqrnn.training.resume import TrainingState, load_state, read_progress, save_state
+from pqrnn.training.resume import TrainingState, load_state, save_state
 from pqrnn.training.run_settings import hash_weights
-from pqrnn.training.signals import Signals
+from pqrnn.training.step_loop import Duties, begin_run, encode_log, end_record, find_progress, run_steps, take_step
 from runtime_py.atomic_files import write_atomic
 
 _SAVE_SECONDS = 60.0
@@ -93,7 +90,7 @@ def run(
     found = find_facts(folder, fingerprint, described)
     if found is not None:
         return EncoderOutcome(folder, found, "was finished")
-    progress = _find_progress(folder, fingerprint, described, finish)
+    progress = find_progress(folder / STATE, folder, described, finish, DATA)
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
     reporter = reporter or TrainingReporter()
@@ -144,38 +141,23 @@ class Run:
 
     def learn(self, progress: TrainingState, finish: bool, stop_after: int | None) -> bool:
         """Run the steps that are left; say whether the run ended before the last of them."""
-        config, saved = self.recipe.training, time.monotonic()
+        config = self.recipe.training
         if progress.step:
             load_state(self.folder / STATE, {"lesson": self.lesson}, self.optimizer)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.reporter.start(config.steps, progress.step, self._tell())
         if finish:
             return progress.step < config.steps
-        every = max(config.steps // _RECORDS, 1)
-        steps = self.batches(progress.step)
-        with Signals() as signals:
-            try:
-                for step, reading in steps:
-                    with signals.hold():  # a step and its record are whole: the log of a run that goes on is the same
-                        loss = self.step(step, reading)
-                        progress.step, progress.loss_sum = step + 1, progress.loss_sum + loss
-                        if progress.step % every == 0 or progress.step == config.steps:
-                            self._record(progress)
-                    self.reporter.step(progress.step, loss)
-                    if stop_after is not None and progress.step >= stop_after:
-                        raise KeyboardInterrupt
-                    ends = signals.poll() or progress.step == config.steps
-                    # Also at the end: a kill while the encoder is being written leaves a run that can go on.
-                    if time.monotonic() - saved > _SAVE_SECONDS or ends:
-                        self._save(progress)
-                        saved = time.monotonic()
-                    if ends:
-                        break
-            except KeyboardInterrupt:
-                if stop_after is None:
-                    with signals.hold():
-                        self._save(progress)
-                raise
+        run_steps(
+            progress,
+            config.steps,
+            self.batches(progress.step),
+            Duties(self.step, lambda: self._record(progress), lambda: self._save(progress)),
+            self.reporter,
+            every=max(config.steps // _RECORDS, 1),
+            save_seconds=_SAVE_SECONDS,
+            stop_after=stop_after,
+        )
         return progress.step < config.steps
 
     def batches(self, first: int) -> Iterator[tuple[int, Reading]]:
@@ -195,23 +177,15 @@ class Run:
         """
         config = self.recipe.training
         self.lesson.train()
-        rate = learning_rate(self._schedule, number, config.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-            loss = self.lesson(reading)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = float(nn.utils.clip_grad_norm_(self.lesson.parameters(), config.clip))
-        value = float(loss.detach())
-        if not math.isfinite(value) or not math.isfinite(norm):
-            raise DivergenceError(
-                f"{self.folder}: step {number + 1}: the loss is {value}, its gradient {norm}, at a learning rate of "
-                f"{rate:.2g}, so the run stops; --restart with a lower --learning-rate (now {config.learning_rate:g}) "
-                "begins anew"
-            )
-        self.optimizer.step()
-        return value
+        return take_step(
+            lambda: self.lesson(reading),
+            self.lesson.parameters(),
+            self.optimizer,
+            rate=learning_rate(self._schedule, number, config.steps),
+            precision=config.precision,
+            clip=config.clip,
+            where=f"{self.folder}: step {number + 1}",
+        )
 
     def finish(
         self, progress: TrainingState, described: dict[str, Any], source: dict[str, Any], early: bool
@@ -243,17 +217,9 @@ class Run:
 
     def _record(self, progress: TrainingState) -> None:
         """Note how well the texts that are not learned are understood."""
-        before = progress.log[-1]["step"] if progress.log else 0
-        progress.log.append(
-            {
-                "step": progress.step,
-                "loss": round(progress.loss_sum / (progress.step - before), 7),
-                "held_out": round(self._held_out(), 7),
-            }
-        )
-        progress.loss_sum = 0.0
+        end_record(progress, held_out=round(self._held_out(), 7))
         try:
-            write_atomic(self.folder / LOG, "".join(json.dumps(line) + "\n" for line in progress.log).encode())
+            write_atomic(self.folder / LOG, encode_log(progress))
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -301,33 +267,6 @@ def describe_run(teacher: EncoderTeacher, corpus: Corpus, recipe: DistillEncoder
     tensors = {name: value.contiguous() for name, value in weights if not name.startswith("pooler.")}
     described = {"recipe": settings, "teacher": hash_weights(tensors), "texts": texts}
     return cast(dict[str, Any], json.loads(json.dumps(described)))  # as files have it: lists for tuples
-
-
-def begin_run(described: dict[str, Any]) -> TrainingState:
-    """Return where a run is before its first step, with the fingerprint of all that decides its result."""
-    fingerprint = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-    return TrainingState(settings=fingerprint, described=described)
-
-
-def _find_progress(folder: Path, fingerprint: str, described: dict[str, Any], finish: bool) -> TrainingState:
-    """Return where the unfinished run of a folder is, or the start of one.
-
-    Raises:
-        TrainingError: It has other settings, or there is nothing to finish.
-    """
-    state = folder / STATE
-    if not state.is_file():
-        if finish:
-            raise TrainingError(f"{folder}: holds no unfinished run, so there is nothing to --finish")
-        return begin_run(described)
-    progress = read_progress(state)
-    if progress.settings != fingerprint:
-        named = "; ".join(name_differences(progress.described or {}, described, DATA))
-        raise TrainingError(
-            f"{folder}: holds an unfinished run with other settings or data ({named}); choose another --out, or "
-            "--restart to throw it away"
-        )
-    return progress
 
 
 def _group(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

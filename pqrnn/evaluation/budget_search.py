@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from pqrnn.model.length_config import WHOLE, LengthConfig, full_config
+from pqrnn.model.length_config import WHOLE, LengthConfig, full_config, least_share
 from pqrnn.recipes.budget_settings import SearchConfig
+from pqrnn.recipes.settings import AdaptiveConfig
+from pqrnn.seeding import make_random
 
 Measure = Callable[[LengthConfig], float]
 
@@ -137,6 +140,43 @@ def search_front(
         measure([*changed, *crossed])
     on_generation(config.iterations, config.iterations)
     return pareto_front(known.values())
+
+
+def make_space(layers: int, trained: AdaptiveConfig, config: SearchConfig) -> Space:
+    """Return the parts within the bounds of a search, or of the network's own training where it names none.
+
+    Args:
+        layers: Layers of the network.
+        trained: How its parts were trained.
+        config: Settings of the search.
+    """
+    drop = trained.length_drop if config.length_drop is None else config.length_drop
+    skip = config.skip and (not trained.enabled or trained.layer_drop > 0.0)
+    return Space(layers, partial(least_share, drop=drop), skip)
+
+
+def find_best(
+    space: Space,
+    cost: Measure,
+    quality: Measure,
+    config: SearchConfig,
+    on_generation: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Candidate]:
+    """Return the few parts that serve budgets best, by rising cost, and last the whole network.
+
+    Args:
+        space: The parts.
+        cost: What a part costs.
+        quality: How good a part is; this takes the time.
+        config: Sizes of the search, its seed, and how many parts are kept.
+        on_generation: Is told of generations done, and of all.
+    """
+    front = search_front(space, cost, quality, config, make_random(config.seed, "budgets", 0), on_generation)
+    whole = full_config(space.layers)
+    limit = cost(whole)
+    smaller = [candidate for candidate in front if candidate.cost < limit]
+    chosen = thin_front(smaller, limit, config.most - 1) if config.most > 1 else []
+    return [*chosen, Candidate(whole, limit, quality(whole))]
 
 
 def thin_front(front: Sequence[Candidate], limit: float, most: int) -> list[Candidate]:

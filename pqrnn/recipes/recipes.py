@@ -12,6 +12,7 @@ from pqrnn.recipes.budget_settings import BudgetRecipe
 from pqrnn.recipes.encoder_settings import DistillEncoderRecipe
 from pqrnn.recipes.extend_settings import ExtendRecipe
 from pqrnn.recipes.finishing_settings import CompileConfig, GoalConfig, ParityConfig, QuantizationConfig
+from pqrnn.recipes.question_settings import FinetuneQuestionsRecipe
 from pqrnn.recipes.settings import (
     AUTO,
     DistillationConfig,
@@ -166,6 +167,7 @@ VERBS: dict[str, msgspec.Struct] = {
     "distill-encoder": DistillEncoderRecipe(),
     "extend": ExtendRecipe(),
     "finetune": FinetuneRecipe(),
+    "finetune-questions": FinetuneQuestionsRecipe(),
     "quantize": QuantizeRecipe(),
     "train": TrainRecipe(),
 }

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from pqrnn.model.network import Network
+
+class Learner(Protocol):
+    """A network whose weights may learn at rates of their own."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield its weights by name."""
+
+    def rate_scale(self, name: str) -> float:
+        """Return the learning rate of a weight, relative to the schedule's."""
 
 
-def group_parameters(model: Network, weight_decay: float) -> list[dict[str, Any]]:
+def group_parameters(model: Learner, weight_decay: float) -> list[dict[str, Any]]:
     """Return the optimiser's groups of trained parameters.
 
     Only matrices decay, and a group's rate is `scale` times the schedule's.

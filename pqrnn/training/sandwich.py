@@ -54,6 +54,21 @@ def sample_lengths(layers: int, config: AdaptiveConfig, rng: random.Random) -> L
     return LengthConfig(tuple(shares), tuple(skipped))
 
 
+def draw_parts(layers: int, config: AdaptiveConfig, seed: int, number: int) -> list[LengthConfig]:
+    """Return the parts that a step learns, the smallest first; the whole network is none of them.
+
+    Args:
+        layers: Layers of the network.
+        config: Bounds of the parts, and how many are drawn.
+        seed: Seed of the run.
+        number: Number of the step, from 0. All processes of a run draw the same.
+    """
+    rng = make_random(seed, "lengths", number)
+    drawn = [sample_lengths(layers, config, rng) for _ in range(config.sandwich)]
+    whole = full_config(layers)
+    return [part for part in (smallest_lengths(layers, config), *drawn) if part != whole]
+
+
 class Sandwich:
     """What the smaller parts add to the loss of a step.
 
@@ -80,16 +95,8 @@ class Sandwich:
         self.smallest = smallest_lengths(self._layers, config.adaptive)
 
     def draw(self, number: int) -> list[LengthConfig]:
-        """Return the parts that a step learns, the smallest first; the whole network is none of them.
-
-        Args:
-            number: Number of the step, from 0. All processes of a run draw the same.
-        """
-        rng = make_random(self._config.seed, "lengths", number)
-        adaptive = self._config.adaptive
-        drawn = [sample_lengths(self._layers, adaptive, rng) for _ in range(adaptive.sandwich)]
-        whole = full_config(self._layers)
-        return [part for part in (self.smallest, *drawn) if part != whole]
+        """Return the parts that a step learns (`draw_parts`)."""
+        return draw_parts(self._layers, self._config.adaptive, self._config.seed, number)
 
     def blend(self, loss: Tensor, whole: Encoding, encode: Encode, number: int, mask: Tensor, totals: Totals) -> Tensor:
         """Return the mean of the whole network's loss and of its parts' distances from it, float32[].

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime_py.device.machine_code import FOUND, find_features
 from runtime_py.errors import RuntimeMismatchError, UnsupportedTargetError
-from runtime_py.package_format.manifest import ANY, VULKAN, Manifest, Variant, VulkanNeeds
+from runtime_py.package_format.manifest import ANY, VULKAN, Manifest, Producer, Variant, VulkanNeeds
 
 if TYPE_CHECKING:
     from runtime_py.device.vulkan import VulkanDevice
@@ -340,7 +340,12 @@ def check_runtime(manifest: Manifest, machine: Machine, where: str = "package", 
     Raises:
         RuntimeMismatchError: They differ; the message says what to install.
     """
-    compiler = manifest.producer.iree_compiler
+    check_producer(manifest.producer, machine, where, strict)
+
+
+def check_producer(producer: Producer, machine: Machine, where: str = "package", strict: bool = True) -> None:
+    """Do what `check_runtime` does, with what a manifest says of who made the package."""
+    compiler = producer.iree_compiler
     if _release(compiler) == _release(machine.runtime):
         return
     message = (
@@ -350,7 +355,7 @@ def check_runtime(manifest: Manifest, machine: Machine, where: str = "package", 
     )
     if strict:
         raise RuntimeMismatchError(message)
-    warnings.warn(message, stacklevel=3)
+    warnings.warn(message, stacklevel=4)
 
 
 def _release(version: str) -> str:

@@ -30,6 +30,7 @@ class Session:
         batch: int = 1,
         gpu: "VulkanDevice | None" = None,
         subwords: "Subwords | None" = None,
+        kind: Callable[..., EntryFunction] | None = None,
     ) -> None:
         """Load the module.
 
@@ -45,13 +46,15 @@ class Session:
             batch: Number of texts of a call of the functions for several texts; 1 if the module has none.
             gpu: The Vulkan device to run on, or None for the CPU.
             subwords: Cuts the words of a module that reads subwords; None for one that reads bytes.
+            kind: Makes the functions of the buckets; by default those of parsers.
 
         Raises:
             DeviceError: The device cannot be opened, or the runtime refuses the module.
             PackageError: The module lacks a function.
         """
         self.where = where
-        self.device, kind = _open(gpu, threads)
+        self.device, usual = _open(gpu, threads)
+        kind = kind or usual
         if subwords is not None:
             from runtime_py.execute.subwords import SubwordEntry
 

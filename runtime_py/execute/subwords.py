@@ -15,6 +15,7 @@ from runtime_py.errors import BINDING_ERRORS, DeviceError, PackageError
 from runtime_py.execute.entry import FLOAT, INT, EntryFunction, Outputs, map_buffer
 from runtime_py.package_format.manifest import Bucket, Tokenizer
 from runtime_py.package_format.package import Package
+from runtime_py.package_format.tokenizer_file import load_tokenizer
 
 _KNOWN = 1 << 16  # words whose subwords are kept
 
@@ -33,22 +34,7 @@ class Subwords:
         Raises:
             PackageError: The library is not installed, or cannot read the file.
         """
-        try:
-            from tokenizers import Tokenizer as Library
-        except ImportError as error:
-            raise PackageError(
-                f"{where}: this package cuts words with the library tokenizers, which is not installed: "
-                "pip install tokenizers, or 'pqrnn[subwords]'"
-            ) from error
-        try:
-            self._tokenizer = Library.from_str(content.decode())
-        except Exception as error:  # the library raises nothing more particular
-            raise PackageError(
-                f"{where}: the installed tokenizers cannot read it ({error}). Install the version that the package was "
-                "made with, or a newer one."
-            ) from error
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = load_tokenizer(content, where)
         self.description = description
         self._first = [] if description.first is None else [description.first]
         self._last = [] if description.last is None else [description.last]

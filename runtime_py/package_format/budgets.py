@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -21,7 +22,30 @@ def read_budget(text: str) -> BudgetChoice:
         return text
 
 
-def choose_budget(budgets: Sequence[Budget], wanted: BudgetChoice, where: str = "the package") -> Budget:
+class Costed(Protocol):
+    """A part of a network with its cost and its quality, as `Budget` has them."""
+
+    @property
+    def name(self) -> str:
+        """Name of the part."""
+
+    @property
+    def macs(self) -> int:
+        """Multiplications."""
+
+    @property
+    def share(self) -> float:
+        """The same as a share of the whole network's."""
+
+    @property
+    def exact_match(self) -> float:
+        """Exact match on development data."""
+
+
+Offered = TypeVar("Offered", bound=Costed)
+
+
+def choose_budget(budgets: Sequence[Offered], wanted: BudgetChoice, where: str = "the package") -> Offered:
     """Return the most accurate part that costs at most so much; of equals the cheapest.
 
     Args:

@@ -14,6 +14,7 @@ from runtime_py.errors import PackageError, SchemaError
 
 SCHEMA = "1.8"
 MANIFEST_NAME = "manifest.json"
+ANSWERER = "answerer.json"  # in its place in a package that answers questions (`runtime_py.questions`)
 NO_DIGEST = "0" * 64  # stands in a manifest while its digest is computed
 FIRST_WITH_DIGEST = (1, 6)
 _LARGEST = 16 << 20
@@ -29,6 +30,8 @@ def read_manifest_bytes(folder: str | os.PathLike[str]) -> bytes:
     """
     path = os.path.join(folder, MANIFEST_NAME)
     if not is_file(path):
+        if is_file(os.path.join(folder, ANSWERER)):
+            raise PackageError(f"{folder}: answers questions from a text and is no parser. Use it with `pqrnn ask`.")
         what = (
             "is no package: it has no manifest.json"
             if os.path.isdir(folder)

@@ -16,7 +16,7 @@ _PIECES = [
 ]
 
 
-def write_encoder(folder: Path) -> Path:
+def write_encoder(folder: Path, layers: int = 2) -> Path:
     """Write the encoder into a folder that exists, and return the folder."""
     (folder / "vocab.txt").write_text("\n".join(_PIECES))
     transformers.BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
@@ -24,7 +24,7 @@ def write_encoder(folder: Path) -> Path:
     config = transformers.BertConfig(
         vocab_size=len(_PIECES),
         hidden_size=32,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=40,

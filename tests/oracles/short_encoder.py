@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +19,16 @@ def encode(
     heads: int,
     kept: tuple[int, ...],
     skipped: tuple[int, ...],
+    types: Sequence[int] = (),
 ) -> list[Array]:
     """The states of the subwords of one text; those that were dropped keep the last that they had."""
     states = []
     for position, token in enumerate(tokens):
+        kind = types[position] if types else 0
         total = weights["embeddings.word_embeddings.weight"][token]
         total = total + weights["embeddings.position_embeddings.weight"][position]
         states.append(
-            _norm(weights, "embeddings.LayerNorm", total + weights["embeddings.token_type_embeddings.weight"][0])
+            _norm(weights, "embeddings.LayerNorm", total + weights["embeddings.token_type_embeddings.weight"][kind])
         )
     left = list(range(len(tokens)))
     for layer in range(layers):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles.effort import examples
 
-from pqrnn.data.questions.windows import Span, Window, cut_windows, find_span, owners
+from runtime_py.questions.windows import Span, Window, cut_windows, find_span, owners
 
 
 @pytest.mark.parametrize(

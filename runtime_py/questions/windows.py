@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-LONGEST = 384  # tokens of a question, a window and what stands around them
-STRIDE = 128  # tokens from one window to the next
-LONGEST_ANSWER = 30  # tokens
+from runtime_py.questions.limits import LONGEST_ANSWER, STRIDE
 
 
 class Window(NamedTuple):
