@@ -279,8 +279,7 @@ from compile.kernels.linking import link_kernels
 from compile.kernels.modules import with_kernels
 from compile.plan import plan_targets
 from pqrnn.checkpoint import load_checkpoint
-from targets import Registry, registry
-from targets.registry import Source, shipped_source
+from targets import registry
 model, out = load_checkpoint(Path(sys.argv[1])).model.folded(), Path(sys.argv[2])
 plan = plan_targets([registry().get("host")], registry())[0][0].with_kernels(False)
 programs = export_entries(with_kernels(model, plan.kernels), make_buckets([(4, 32), (16, 96)]))
