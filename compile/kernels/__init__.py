@@ -32,5 +32,6 @@ Kernels are written with `mlir_builder` (lines of MLIR), `arithmetic`, `memory`,
 `microkernel`, `tile`, `narrow_tiles` and `chunk_tiles` (its inner loop), `product` (a product inside a kernel) and
 `kernel` (the code as the compiler takes it).
 
-`pqrnn compile --no-kernels` leaves out steps 2 and 4. Targets without any of this (32-bit ARM, RISC-V, GPUs) always do.
+`pqrnn compile --no-kernels` leaves out steps 2 and 4. Targets without any of this (RISC-V, GPUs, 32-bit ARM
+in float32) always do.
 """

@@ -218,6 +218,22 @@ FAMILIES = (
         products_in_4=16 / (2 + 1 / 16),
         narrow=True,
     ),
+    # 32-bit ARM: the same with half the registers, so that a row is multiplied at a time.
+    InstructionFamily(
+        "vmlal",
+        "arm",
+        frozenset({"neon"}),
+        lanes=4,
+        depth=16,
+        pair=1,
+        unsigned=False,
+        registers=16,
+        keeps=True,
+        products=16 / 3,
+        products_in_4=16 / (2 + 1 / 16),
+        narrow=True,
+        fused=False,
+    ),
     # Bytes become 16 bits as they are loaded; `i32x4.dot_i16x8_s` adds two products in 32.
     InstructionFamily(
         "dot128",
@@ -347,9 +363,12 @@ def choose_kernels(triple: str, features: Iterable[str], integers: bool) -> Kern
     """
     declared = frozenset(features)
     wide = 16 if "avx512f" in declared else 8 if "avx2" in declared else 4
-    lanes = {"x86_64": wide, "aarch64": 4, "wasm32": 4 if "simd128" in declared else None}.get(
-        architecture_of(triple) or ""
-    )
+    lanes = {
+        "x86_64": wide,
+        "aarch64": 4,
+        "arm": 4 if "neon" in declared and integers else None,
+        "wasm32": 4 if "simd128" in declared else None,
+    }.get(architecture_of(triple) or "")
     if lanes is None:
         return None
     return Kernels(lanes, choose_family(triple, declared, not integers))

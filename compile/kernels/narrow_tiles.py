@@ -14,7 +14,7 @@ from compile.kernels.tile import Starts, Step, Tile
 _SIGN = {4: "llvm.x86.ssse3.psign.b.128", 8: "llvm.x86.avx2.psign.b"}
 _MULTIPLY = {4: "llvm.x86.ssse3.pmadd.ub.sw.128", 8: "llvm.x86.avx2.pmadd.ub.sw"}
 _WIDEN = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd"}
-_ADD_PAIRS = "llvm.aarch64.neon.saddlp.v4i32.v8i16"
+_ADD_PAIRS = {"smlal": "llvm.aarch64.neon.saddlp.v4i32.v8i16", "vmlal": "llvm.arm.neon.vpaddls.v4i32.v8i16"}
 _JOIN_PAIRS = "llvm.aarch64.neon.addp.v4i32"
 _DOT_HALVES = "llvm.wasm.dot"
 
@@ -79,6 +79,12 @@ class ColumnTile(Tile):
         return results
 
     def _join_pairs(self, one: Value, other: Value) -> Value:
+        if self.family.architecture == "arm":  # whose instruction joins halves of registers only
+            even, odd = (
+                self.code.value(f"vector.shuffle {one}, {other} [{picks}] : {self.sums}, {self.sums}")
+                for picks in ("0, 2, 4, 6", "1, 3, 5, 7")
+            )
+            return self.code.value(f"arith.addi {even}, {odd} : {self.sums}")
         kinds = f"({self.sums}, {self.sums}) -> {self.sums}"
         return self.code.value(f'llvm.call_intrinsic "{_JOIN_PAIRS}"({one}, {other}) : {kinds}')
 
@@ -114,7 +120,8 @@ class ColumnTile(Tile):
 
     def _add_pairs(self, total: Value, two: Value) -> Value:
         """Add pairs of sums in 16 bits to sums in 32."""
-        four = self.code.value(f'llvm.call_intrinsic "{_ADD_PAIRS}"({two}) : ({self._halves}) -> {self.sums}')
+        name = _ADD_PAIRS[self.family.name]
+        four = self.code.value(f'llvm.call_intrinsic "{name}"({two}) : ({self._halves}) -> {self.sums}')
         return self.code.value(f"arith.addi {total}, {four} : {self.sums}")
 
 

@@ -150,6 +150,7 @@ def test_kernels_of_4_bits_use_the_instructions_that_they_should() -> None:
         "i8mm": {"aarch64.neon.smmla.v4i32.v16i8"},
         "dotprod": {"aarch64.neon.sdot.v4i32.v16i8"},
         "smlal": {"aarch64.neon.saddlp.v4i32.v8i16", "aarch64.neon.addp.v4i32"},
+        "vmlal": {"arm.neon.vpaddls.v4i32.v8i16"},
         "dot128": {"wasm.dot"},
     }
     for family in FAMILIES:

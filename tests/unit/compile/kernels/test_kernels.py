@@ -78,9 +78,12 @@ def test_targets_get_the_family_of_their_features_and_no_other() -> None:
         target = known.get(wanted)
         found = choose_family(target.triple, target.features)
         assert found is not None and found.name == name
-    for name in ("linux-armv7-neon", "linux-riscv64-v"):
-        target = known.get(name)
-        assert choose_family(target.triple, target.features) is None, name
+    riscv = known.get("linux-riscv64-v")
+    assert choose_family(riscv.triple, riscv.features) is None
+    for name in ("linux-armv7-neon", "linux-armv7-vfp3"):
+        arm = known.get(name)
+        family = choose_family(arm.triple, arm.features)
+        assert family is not None and family.name == "vmlal", name
     for name, wanted in TARGETS_F32.items():
         target = known.get(wanted)
         found = choose_family(target.triple, target.features, float32=True)
@@ -109,8 +112,10 @@ def test_every_processor_gets_vectors_as_wide_as_it_has() -> None:
         assert choose_kernels(target.triple, target.features, True) == Kernels(
             lanes, choose_family(target.triple, target.features)
         )
-    for name in ("linux-armv7-neon", "linux-riscv64-v"):
-        assert choose_kernels(known.get(name).triple, known.get(name).features, True) is None
+    arm, riscv = known.get("linux-armv7-neon"), known.get("linux-riscv64-v")
+    assert choose_kernels(arm.triple, arm.features, True) == Kernels(4, find_family("vmlal"))
+    assert choose_kernels(arm.triple, arm.features, False) is None  # the compiler's own code for float32
+    assert choose_kernels(riscv.triple, riscv.features, True) is None
     assert choose_kernels("wasm32-unknown-unknown", [], True) is None
     assert choose_kernels("any", [], True) is None
     assert Kernels(8, None).name == "vectors256"
@@ -123,6 +128,7 @@ def test_a_target_says_what_multiplies_there_and_which_precision_to_choose() -> 
         "raspberry-pi-5": ("own kernels (dotprod)", "own kernels (neon)", "4 times as many"),
         "linux-x86_64-v3": ("own kernels (maddubs256)", "own kernels (fma256)", "1 times as many"),
         "linux-x86_64-v2": ("own kernels (maddubs128)", "without a fused multiply-add", "2 times as many"),
+        "beaglebone-black": ("own kernels (vmlal): 5 launches", "the compiler's own code, operation", "a quarter"),
         "webassembly": ("own kernels (dot128)", "without a fused multiply-add", "2 times as many"),
         "linux-riscv64-v": ("the compiler's own code, operation", "the compiler's own code, operation", "a quarter"),
         "vulkan": ("four bytes a weight", "the compiler's own code", "either"),
@@ -193,7 +199,10 @@ def test_tiles_cover_everything_and_fit_into_the_registers(family: InstructionFa
     shape = choose_shape(family, rows, blocks)
     assert 1 <= shape.height <= rows and 1 <= shape.blocks <= blocks
     for height, width in [*((height, tiling.blocks) for height in tiling.rows), (shape.height, shape.blocks)]:
-        if family.name == "smlal":  # a block after the other: its sums, columns, rows, and products in 16 bits
+        if family.name in (
+            "smlal",
+            "vmlal",
+        ):  # a block after the other: its sums, columns, rows, and products in 16 bits
             assert 4 * height + 4 + height + 2 <= family.registers
             continue
         sums = (height + height % 2 if family.name == "i8mm" else height) * width
