@@ -44,12 +44,15 @@ TARGETS = {
     "dotprod": "linux-aarch64-dotprod",
     "i8mm": "linux-aarch64-i8mm",
     "smlal": "linux-aarch64",
+    "vmlal": "linux-armv7-vfp3",
+    "dot128": "webassembly",
 }
 TARGETS_F32 = {
     "fma512": "linux-x86_64-v4",
     "fma256": "linux-x86_64-v3",
     "sse": "linux-x86_64-v2",
     "neon": "linux-aarch64",
+    "simd128": "webassembly",
 }
 # Rows, depth, columns: one of each, tails of everything, whole tiles, several tiles of rows, and the extremes of int8
 # in great depth.

@@ -29,6 +29,7 @@ class Finder:
         if kind == "import" and module == name:
             signal.raise_signal(int(number))
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which is ignored, and so inherited, where tests run under nohup
 sys.meta_path.insert(0, Finder())
 if kind == "call":
     module, _, function = name.rpartition(".")
