@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from benchmarks.further_tables import render_distillation, render_length_adaptive, render_native
 from benchmarks.proof_tables import render_parity, render_robustness
 from benchmarks.results import ResultFile, load_results
 from benchmarks.speed_tables import render_kernels, render_latency, render_weight_bits, render_x86_levels
@@ -249,6 +250,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "weight_bits": render_weight_bits,
     "x86_levels": render_x86_levels,
     "size": render_size,
+    "native": render_native,
+    "distillation": render_distillation,
+    "length_adaptive": render_length_adaptive,
     "ablations": render_ablations,
     "targets": render_targets,
     "growth": render_growth,
