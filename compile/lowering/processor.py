@@ -71,6 +71,8 @@ def resolve_processor(target: Target, flags: tuple[str, ...]) -> Processor:
 
 
 def _check_cpu(target: Target, device: str, diagnostics: str) -> Processor:
+    if "-none-" in target.triple:  # a microcontroller is this one processor: nothing asks it for features
+        return Processor(target.triple, target.cpu, tuple(sorted(target.features)), device)
     attributes = dict(_ATTRIBUTE.findall(device))
     if "Resolution of CPU to CPU-features is not implemented" in diagnostics:
         # LLVM would use the features that it knows of, and nobody would learn which.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from makers.native import NAME, expect, write_tiny
+from makers.native_small import TOLERANCE, build_small
 
 from compile.native.arduino import write_arduino
 from compile.native.building import build_native
@@ -20,6 +21,43 @@ from compile.verify.golden import TRICKY
 from targets import registry
 
 pytestmark = pytest.mark.skipif(find_spec("ziglang") is None, reason="no zig: pip install 'pqrnn[native]'")
+
+
+# What the sketch asks of Arduino.
+_ARDUINO = """
+#include <stddef.h>
+#include <string>
+struct String {
+  std::string held;
+  const char *c_str() const { return held.c_str(); }
+  unsigned length() const { return held.size(); }
+  String substring(unsigned from, unsigned to) const { return {held.substr(from, to - from)}; }
+};
+struct {
+  void begin(long) {}
+  int available() { return 0; }
+  String readStringUntil(char) { return {}; }
+  void print(const char *) {}
+  void println(const char *) {}
+  void println(const String &) {}
+} Serial;
+"""
+
+
+def test_a_trained_parser_becomes_one_whose_sketch_compiles(tmp_path: Path) -> None:
+    made, _ = build_small(tmp_path, "cortex-m7", 8)
+    if not made.proof.machine:
+        pytest.skip(made.proof.reason)
+    assert made.proof.machine.startswith("qemu-arm ")
+    assert made.proof.largest < TOLERANCE[8]
+    folder = tmp_path / "native" / "cortex-m7"
+    assert set(made.variant.files) == {"cortex-m7/src/cortex-m7/libsmall.a"}
+    if (compiler := shutil.which("g++")) is not None:
+        sketch = tmp_path / "sketch.cpp"
+        sketch.write_text(_ARDUINO + (folder / "examples" / "Parse" / "Parse.ino").read_text("utf-8"), "utf-8")
+        command = [compiler, "-fsyntax-only", "-Wall", "-Werror", f"-I{folder / 'src'}", str(sketch)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_arduino_library_decides_as_python_does(tmp_path: Path) -> None:
