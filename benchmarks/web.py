@@ -45,22 +45,24 @@ def main() -> None:
     arguments = _read_arguments()
     if shutil.which(NODE) is None or not RUNTIME.is_dir():
         raise SystemExit(f"needs Node, and ONNX Runtime Web: npm install --prefix {PEERS.name}/web onnxruntime-web")
+    peers = (OnnxRuntime(), OnnxRuntimeInt8())
+    if reason := peers[0].why_absent():
+        raise SystemExit(f"the graphs cannot be written: {reason}")
+    manifest = read_manifest(arguments.native)
     model = load_checkpoint(arguments.run).model.eval().folded()
     texts = [example.text for example in load_examples(arguments.data, split="test", locale=arguments.lang)]
     features = project_texts(model, [text.encode() for text in texts])
     chosen = [index for index, array in enumerate(features) if array.shape[1] == WORDS][:TEXTS]
     if not chosen:
         raise SystemExit(f"{arguments.data}: no text of the test split has {WORDS} words")
-    variants = [
-        each for each in read_manifest(arguments.native).variants if each.target == "webassembly" and each.library
-    ]
+    variants = [each for each in manifest.variants if each.target == "webassembly" and each.library]
     if not variants:
         raise SystemExit(f"{arguments.native}: has no parser for webassembly (pqrnn native -t webassembly)")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         models = {
             f"{peer.name}, {form}": str(peer.convert(model, WORDS, form, folder).resolve())
-            for peer in (OnnxRuntime(), OnnxRuntimeInt8())
+            for peer in peers
             for form in peer.forms
         }
         np.concatenate([features[index] for index in chosen]).astype("<f4").tofile(folder / "features.bin")
@@ -80,7 +82,7 @@ def main() -> None:
             raise SystemExit(f"Node {finished.ending}: {finished.diagnostics}")
         times = {name: median(values) for name, values in json.loads(finished.output).items()}
     version = json.loads((RUNTIME / "package.json").read_text("utf-8"))["version"]
-    rows = make_rows(f"{read_manifest(arguments.native).name}, webassembly", times, len(chosen), version)
+    rows = make_rows(f"{manifest.name}, webassembly", times, len(chosen), version)
     rows.append(
         ResultRow(
             work=rows[0].work, metric="bytes", value=variants[0].files[str(variants[0].library)].bytes, unit="bytes"

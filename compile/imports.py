@@ -14,7 +14,7 @@ import msgspec
 
 from compile.lowering.cache import Cache
 from compile.lowering.iree_compile import compiler_version
-from compile.plan import ARM, WIDE, Plan
+from compile.plan import SPLIT, WIDE, Plan
 from compile.support.progress import Reporter
 from compile.support.stopwatch import Stopwatch
 from pqrnn.run_folder import FACTS
@@ -98,7 +98,7 @@ class Importer:
         self.report.step("import", f"{len(self.buckets)} entries{f' for {kernels.name}' if kernels else ''}")
         with self.stopwatch.measure("import"):
             paths = {
-                name: import_programs(split_softmax(programs) if name == ARM else programs, self.folder / name)
+                name: import_programs(split_softmax(programs) if name == SPLIT else programs, self.folder / name)
                 for name in names
             }
         if self.kept is not None and self.identity:
@@ -144,7 +144,7 @@ class Importer:
     def _key(self, form: tuple[Kernels | None, bool], name: str) -> str:
         kernels, wide = form
         lanes, family = (kernels.lanes, kernels.name) if kernels is not None else (0, "")
-        parts = [*self.identity, *_describe_code(), lanes, family, wide, name == ARM, self.batch]
+        parts = [*self.identity, *_describe_code(), lanes, family, wide, name == SPLIT, self.batch]
         parts += [[name, lengths] for name, lengths in self.parts.items()]
         parts += [[bucket.words, bucket.bytes, bucket.entry] for bucket in self.buckets]
         return hashlib.sha256(msgspec.json.encode(["import", *parts])).hexdigest()

@@ -22,7 +22,7 @@ from targets import Registry, Target, TargetError
 from targets.isa import architecture_of
 
 ALL = "all"
-USUAL, ARM, WIDE = "module.mlirbc", "module-arm.mlirbc", "module-wide.mlirbc"
+USUAL, SPLIT, WIDE = "module.mlirbc", "module-split.mlirbc", "module-wide.mlirbc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Plan:
             )
         if self.integers and self.processor.triple == ANY:
             return WIDE
-        return ARM if architecture_of(self.processor.triple) in ("arm", "wasm32") else USUAL
+        return SPLIT if architecture_of(self.processor.triple) in ("arm", "wasm32") else USUAL
 
     def with_kernels(self, integers: bool) -> Plan:
         """Return the plan with the kernels that its processor has instructions for (`compile.kernels`).

@@ -1,7 +1,7 @@
 // A host that parses texts of exactly their size on the heap, so that a sanitizer sees every byte read beyond one, and
 // checks what an answer says of its text. Standard input has texts, each a uint32 with its size and its bytes.
 //
-//   cc -fsanitize=address,undefined -DPARSER=home '-DHEADER="home.h"' -I. native_fuzz.c *.c kernels.o -o native_fuzz
+//   cc -fsanitize=address,undefined -DPARSER=home '-DHEADER="home.h"' -I. native_fuzz.c home*.c kernels.o -o native_fuzz
 
 #include HEADER
 

@@ -19,7 +19,7 @@ from compile.native.proof import NativeProof, prove_native
 from compile.native.toolchains import NativeCompiler, find_compiler
 from compile.native.web import write_npm
 from compile.native.writing import Sources, prefix_of, write_module_map, write_native
-from compile.plan import ARM, Plan
+from compile.plan import SPLIT, Plan
 from compile.standalone.export import compile_object, static_flags
 from compile.support.errors import CompileError, PackagingError, PlanError
 from compile.support.reproduction import keep_evidence
@@ -228,7 +228,7 @@ class NativeBuild:
         self.tell(f"export {target.id}")
         model = with_kernels(self.model, plan.kernels) if plan.kernels is not None else self.model
         programs = export_entries(model, buckets)
-        if plan.mlir == ARM:
+        if plan.mlir == SPLIT:
             programs = split_softmax(programs)
         module = import_programs(programs, scratch / "imported.mlirbc")
         if plan.kernels is not None:

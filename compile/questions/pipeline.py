@@ -16,7 +16,7 @@ from compile.lowering.import_mlir import import_programs
 from compile.lowering.iree_compile import Compiled, compile_module, compiler_version
 from compile.options import DEFAULT_OPTIONS, CompileOptions
 from compile.packaging.manifest import describe_producer, describe_time, describe_variant
-from compile.plan import ARM, Plan, check_destination, choose_targets, plan_targets
+from compile.plan import SPLIT, Plan, check_destination, choose_targets, plan_targets
 from compile.questions.program import choose_parts, choose_windows, export_windows, name_entries
 from compile.questions.proof import Expected, expect_answers, golden_questions, prove
 from compile.support.errors import CompileError, PackagingError, PlanError, TargetsError
@@ -168,7 +168,7 @@ def _import(made: _Made, folder: Path, report: Reporter) -> None:
     programs = export_windows(made.model, lengths, entries, lambda name: report.step("export", name))
     report.step("import", f"{len(entries)} functions")
     for name in sorted({plan.mlir for plan in made.plans}):
-        made.mlir[name] = import_programs(split_softmax(programs) if name == ARM else programs, folder / name)
+        made.mlir[name] = import_programs(split_softmax(programs) if name == SPLIT else programs, folder / name)
 
 
 def _build(

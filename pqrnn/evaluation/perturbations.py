@@ -83,9 +83,8 @@ def perturb(example: Example, perturbation: Perturbation) -> Example | None:
     if text == example.text:
         return None
     offsets = _sum_up(map(len, pieces))
-    gaps = {
-        index for at, piece in enumerate(pieces) if not piece for index in (at, at + 1)
-    }  # edges beside what is gone
+    # Edges of slots beside a character that is gone: what stood apart there may be one word now.
+    gaps = {edge for index, piece in enumerate(pieces) if not piece for edge in (index, index + 1)}
     slots = tuple(
         SlotSpan(
             slot.label,
