@@ -1,8 +1,9 @@
-"""A parser as WebAssembly beside ONNX Runtime Web in Node, on commands of eight words.
+"""A parser as WebAssembly beside ONNX Runtime Web, in Node and in Chromium, on commands of eight words.
 
     pqrnn native mtop-en -t webassembly --out runs/mtop-en-wasm
     python -m benchmarks.float_twin pqrnn/zoo/checkpoints/mtop-en --out runs/mtop-en-f32
     npm install --prefix .peers/web onnxruntime-web@1.30.0
+    apt-get install chromium
     python -m benchmarks.web runs/mtop-en-wasm --run runs/mtop-en-f32 --data ../shared/data/mtop/spans --lang en
 
 Ours goes from a text to intent and slots. ONNX Runtime Web gets the finished features, and its graph is that of the
@@ -16,13 +17,16 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
+from benchmarks.browser import BROWSER, ask_browser, browser_version
 from benchmarks.peers.encoder import project_texts
 from benchmarks.peers.onnx_runtime import OnnxRuntime, OnnxRuntimeInt8
 from benchmarks.peers.peer import PEERS
@@ -36,7 +40,7 @@ from runtime_py.native.manifest import read_manifest
 
 WORDS, TEXTS, ROUNDS = 8, 100, 30
 RUNTIME = PEERS / "web" / "node_modules" / "onnxruntime-web"
-_SCRIPT = Path(__file__).parent / "peers" / "web.mjs"
+_PEERS = Path(__file__).parent / "peers"
 _SECONDS = 600.0
 
 
@@ -61,7 +65,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         models = {
-            f"{peer.name}, {form}": str(peer.convert(model, WORDS, form, folder).resolve())
+            f"{peer.name}, {form}": str(peer.convert(model, WORDS, form, folder).relative_to(folder))
             for peer in peers
             for form in peer.forms
         }
@@ -71,36 +75,69 @@ def main() -> None:
             "runtime": str(RUNTIME),
             "models": models,
             "texts": [texts[index] for index in chosen],
-            "features": str(folder / "features.bin"),
+            "features": "features.bin",
             "words": WORDS,
             "size": model.config.projection.features,
             "rounds": arguments.rounds,
         }
         (folder / "request.json").write_text(json.dumps(request), "utf-8")
-        finished = run_tool([NODE, _SCRIPT, folder / "request.json"], _SECONDS)
-        if finished.code != 0:
-            raise SystemExit(f"Node {finished.ending}: {finished.diagnostics}")
-        times = {name: median(values) for name, values in json.loads(finished.output).items()}
+        times = {_node_version(): _time_in_node(folder)}
+        if BROWSER is None:
+            print("not in a browser: there is no Chromium here (apt-get install chromium)", file=sys.stderr)
+        else:
+            times[browser_version()] = _time_in_browser(folder, request)
     version = json.loads((RUNTIME / "package.json").read_text("utf-8"))["version"]
-    rows = make_rows(f"{manifest.name}, webassembly", times, len(chosen), version)
+    rows = [
+        row
+        for host, taken in times.items()
+        for row in make_rows(f"{manifest.name}, webassembly", host, taken, len(chosen), version)
+    ]
     rows.append(
         ResultRow(
             work=rows[0].work, metric="bytes", value=variants[0].files[str(variants[0].library)].bytes, unit="bytes"
         )
     )
-    for name, taken in sorted(times.items(), key=lambda item: item[1]):
-        print(f"{name:40} {taken:8.1f} us")
+    for host, taken in times.items():
+        for name, microseconds in sorted(taken.items(), key=lambda item: item[1]):
+            print(f"{host}: {name:40} {microseconds:8.1f} us")
     if arguments.no_keep:
         print_rows("native", rows)
     else:
         merge_results("native", rows, tell_command("benchmarks.web"))
 
 
-def make_rows(work: str, times: Mapping[str, float], count: int, version: str) -> list[ResultRow]:
+def _time_in_node(folder: Path) -> dict[str, float]:
+    """Return microseconds of a text by contender, from the folder of the request."""
+    finished = run_tool([NODE, _PEERS / "web.mjs", folder / "request.json"], _SECONDS, folder=folder)
+    if finished.code != 0:
+        raise SystemExit(f"Node {finished.ending}: {finished.diagnostics}")
+    return {name: median(values) for name, values in json.loads(finished.output).items()}
+
+
+def _node_version() -> str:
+    return f"Node {run_tool([NODE, '--version'], _SECONDS).output.strip().removeprefix('v')}"
+
+
+def _time_in_browser(folder: Path, request: Mapping[str, Any]) -> dict[str, float]:
+    """Return microseconds of a text by contender, in Chromium."""
+    folders = {
+        "peers": _PEERS,
+        "request": folder,
+        "parser": Path(request["parser"]),
+        "runtime": Path(request["runtime"]),
+    }
+    answer = ask_browser(folders, "peers/web.html", _SECONDS)
+    if "error" in answer:
+        raise SystemExit(f"Chromium: {answer['error']}")
+    return {name: median(values) for name, values in answer["times"].items()}
+
+
+def make_rows(work: str, host: str, times: Mapping[str, float], count: int, version: str) -> list[ResultRow]:
     """Return our time as a share of the best time of ONNX Runtime Web, in float32 and in int8.
 
     Args:
         work: The parser.
+        host: What ran both, and its version, as "Node 20.20.2".
         times: Microseconds of a text, by contender: "ours", and a peer with its form.
         count: Number of texts.
         version: Version of onnxruntime-web.
@@ -111,10 +148,10 @@ def make_rows(work: str, times: Mapping[str, float], count: int, version: str) -
         rows.append(
             ResultRow(
                 work=work,
-                metric=f"{WORDS} words in Node against {peer.replace('Runtime', 'Runtime Web')}",
+                metric=f"{WORDS} words in {host.split()[0]} against {peer.replace('Runtime', 'Runtime Web')}",
                 value=round(times["ours"] / times[best], 3),
                 n=count,
-                note=f"text to parse; onnxruntime-web {version} has the encoder alone ({best.partition(', ')[2]})",
+                note=f"text to parse; onnxruntime-web {version}: the encoder ({best.partition(', ')[2]}); {host}",
             )
         )
     return rows
