@@ -6,9 +6,9 @@ r"""Every target: compiled from one checkpoint, run on this machine or in its em
 The package is compiled for all targets where it does not exist yet: half a minute of a processor core for each kind of
 code. Each variant answers the same texts: every n-th test utterance, and the golden texts in other scripts, emoji and
 invalid bytes. No time of the code is kept: most of what runs here is emulated. On 64-bit ARM the instructions of a text
-of 8 words are counted, and everywhere the seconds that all texts took are kept, as what a proof costs. What has no
-runner is compiled, checked statically and listed as not executed; the architectures that IREE has no runtime for run as
-plain C instead. Rows are kept in `results/targets.json`.
+of 8 words are counted and priced (`energy.py`), and everywhere the seconds that all texts took are kept, as what a
+proof costs. What has no runner is compiled, checked statically and listed as not executed; the architectures that IREE
+has no runtime for run as plain C instead. Rows are kept in `results/targets.json`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks.energy import call_energy
 from benchmarks.results import keep_results, tell_command
 from compile.emulation.counting import count_instructions
 from compile.emulation.runner import Runner, RunnerNotFoundError, find_runner
@@ -35,14 +36,13 @@ from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.loader import load_examples
 from pqrnn.evaluation.prediction import Prediction, compute_logits
 from pqrnn.evaluation.results import ResultRow
-from runtime_py.package_format.manifest import Bucket, Manifest, Variant
+from runtime_py.package_format.manifest import Bucket, Manifest, Model, Variant
 from runtime_py.package_format.package import open_package
 from runtime_py.tools.answers import load_answers, save_texts
 from targets import registry
 
 _TIMEOUT = 3600.0
 _WORDS = 8
-_PRECISIONS = {"float32": "f32", "int8": "int8"}
 
 
 def main() -> None:
@@ -93,7 +93,7 @@ def main() -> None:
     rows: list[ResultRow] = []
     for variant in manifest.variants:
         if variant.target in machines:
-            work, machine = f"{_PRECISIONS[manifest.model.precision]}, {variant.target}", machines[variant.target]
+            work, machine = f"{name_weights(manifest.model)}, {variant.target}", machines[variant.target]
             rows += describe_artifact(work, manifest, variant)
             if isinstance(machine, Runner):
                 rows += describe_decisions(work, outcomes[variant.target], machine.name, len(texts))
@@ -105,6 +105,13 @@ def main() -> None:
                 rows.append(ResultRow(work=work, metric="executed", value=0, note=variant.unverified_reason or machine))
     if arguments.keep:
         keep_results("targets", rows, tell_command("benchmarks.targets"), replace_works={row.work for row in rows})
+
+
+def name_weights(model: Model) -> str:
+    """Return what rows call the weights of a model: "f32", "int8" or "4 bits"."""
+    if model.precision == "float32":
+        return "f32"
+    return "int8" if model.weight_bits == 8 else f"{model.weight_bits} bits"
 
 
 def find_machine(variant: Variant) -> Runner | str:
@@ -178,7 +185,7 @@ def describe_decisions(work: str, decisions: Decisions, machine: str, count: int
 
 
 def count_words(work: str, package: Path, manifest: Manifest, variant: Variant, machine: Runner) -> list[ResultRow]:
-    """Return a row with the instructions that a text of 8 words takes, where they can be counted."""
+    """Return the instructions that a text of 8 words takes, and a proxy for its energy, where they can be counted."""
     if not machine.name.startswith("qemu-aarch64"):
         return []
     bucket = next(bucket for bucket in manifest.buckets if bucket.words >= _WORDS)
@@ -188,7 +195,19 @@ def count_words(work: str, package: Path, manifest: Manifest, variant: Variant, 
         counted = count_instructions(arguments, machine.name.split(", ", 1)[1])
     model = manifest.model
     kernels = describe_kernels(registry().get(variant.target), model.precision == "int8", model.weight_bits)
-    return [ResultRow(work=work, metric=f"instructions, {_WORDS} words", value=counted.code, note=kernels)]
+    rows = [ResultRow(work=work, metric=f"instructions, {_WORDS} words", value=counted.code, note=kernels)]
+    for regime in ("hot", "cold"):
+        energy = call_energy(counted.code, manifest.files[variant.path].bytes, cold=regime == "cold")
+        rows.append(
+            ResultRow(
+                work=work,
+                metric=f"energy proxy, {_WORDS} words, {regime}",
+                value=round(energy, 1),
+                unit="uJ",
+                note="instructions and bytes at the prices of 45 nm; no measurement",
+            )
+        )
+    return rows
 
 
 def _read_arguments() -> argparse.Namespace:
