@@ -164,7 +164,7 @@ def _show_outcome(outcome: BuildOutcome, json: bool) -> None:
             }
         )
         return
-    from pqrnn.cli.build_bar import format_seconds
+    from pqrnn.cli.progress import format_seconds
 
     rows = [
         (

@@ -9,7 +9,7 @@ from typing import Any
 from pqrnn.building.plan import Stage
 from pqrnn.building.reporting import BuildReporter
 from pqrnn.building.state import StageResult
-from pqrnn.cli.progress import show_progress
+from pqrnn.cli.progress import format_seconds, show_progress
 from pqrnn.cli.training_bar import TrainingBar
 
 
@@ -89,8 +89,3 @@ def describe_result(result: StageResult) -> str:
     if result.seconds:
         parts.append(format_seconds(result.seconds))
     return ", ".join(parts)
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration as "45 s" or "12 min"."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from compile.support.progress import Progress
-from pqrnn.cli import training_bar
+from pqrnn.cli import progress, training_bar
 from pqrnn.cli.build_bar import BuildBar
 from pqrnn.cli.progress import show_progress
 from pqrnn.cli.training_bar import TrainingBar
@@ -61,14 +61,25 @@ def test_a_quiet_verb_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_log_tells_of_every_step_of_a_compilation(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_tells_of_every_step_of_a_compilation(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count(step=30.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     with show_progress(quiet=False) as tell:
-        tell(Progress("plan", "targets", 0, 4))
-        tell(Progress("export", "parse_16 \x1b[2J[bold]", 1, 4))
-        tell(Progress("compile", "", 2, 4, "host"))
-        tell(Progress("verify", "from the cache", 4, 4, "host", "done"))
+        tell(Progress("plan", "targets", 0, 8))
+        tell(Progress("export", "parse_16 \x1b[2J[bold]", 1, 8))
+        tell(Progress("compile", "", 2, 8, "host"))
+        tell(Progress("compile", "with host", 2, 8, "vulkan"))
+        tell(Progress("verify", "on this machine", 3, 8, "host"))
+        tell(Progress("verify", "from the cache", 4, 8, "host", "done"))
+        tell(Progress("verify", "differs", 8, 8, "vulkan", "failed"))
     assert capsys.readouterr().err.splitlines() == [
         "plan targets",
         "export parse_16 \\x1b[2J[bold]",
-        "host: verify done from the cache",
+        "host: compile  [2 of 8]",
+        "vulkan: compile with host  [2 of 8]",
+        "host: verify on this machine  [3 of 8, about 2 min left]",  # a step took 30 s, and five are left
+        "host: verify done from the cache  [4 of 8, about 2 min left]",  # two took 60 s, and four are left
+        "vulkan: verify failed differs  [8 of 8]",
     ]
