@@ -12,6 +12,7 @@ import hashlib
 import json
 import mmap
 import sys
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -90,6 +91,18 @@ def flags() -> list[str]:
             value = ask(leaf, subleaf)[register]
             names |= {name for bit, name in bits.items() if value >> bit & 1}
     return sorted(names)
+
+
+def feature_bits(names: Collection[str]) -> dict[tuple[int, int, int], int]:
+    """Return the bits of features by CPUID's leaf, subleaf and register (0 to 3: EAX to EDX).
+
+    Raises:
+        ValueError: A feature has no known bit.
+    """
+    if unknown := set(names).difference(*(bits.values() for bits in _BITS.values())):
+        raise ValueError(f"no known bit of CPUID: {', '.join(sorted(unknown))}")
+    found = {where: sum(1 << bit for bit, name in bits.items() if name in names) for where, bits in _BITS.items()}
+    return {where: mask for where, mask in found.items() if mask}
 
 
 @cache
