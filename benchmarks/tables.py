@@ -147,6 +147,7 @@ def render_targets() -> str:
         size, seconds, dispatches = (
             require_row(results, work, metric).value for metric in ("artifact", "compile", "dispatches")
         )
+        counted, proof = (find_row(results, work, metric) for metric in ("instructions, 8 words", "proof"))
         rows.append(
             [
                 work,
@@ -156,6 +157,8 @@ def render_targets() -> str:
                 f"{size / 1e6:.2f}",
                 f"{seconds:.0f}",
                 f"{dispatches:.0f}",
+                "" if counted is None else f"{counted.value / 1e6:.2f}",
+                "" if proof is None else f"{proof.value:.0f}",
             ]
         )
     head = (
@@ -166,6 +169,8 @@ def render_targets() -> str:
         "MB",
         "compiled in s",
         "dispatches",
+        "million instructions, 8 words",
+        "proved in s",
     )
     return table(head, rows) + describe_source(results)
 

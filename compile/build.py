@@ -1,4 +1,4 @@
-"""Stages 3 and 4 for all targets at a time: compile every distinct module once, and verify it for each target.
+"""Stages 3 and 4 for all targets at a time: compile every distinct module once, and prove it on each kind of machine.
 
 The work is done by processes that the threads of this one wait for: compilers, emulators, and the interpreters that
 replay golden vectors.
@@ -6,6 +6,7 @@ replay golden vectors.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
@@ -21,7 +22,7 @@ from compile.support.errors import CompileError
 from compile.support.process import tool_group
 from compile.support.progress import Reporter
 from compile.support.stopwatch import Stopwatch
-from compile.variant import ProvedVariant, prove_variant
+from compile.variant import ProvedVariant, adopt_proof, identify_proof, prove_variant
 from compile.verify.golden import GoldenSet
 from runtime_py.package_format.manifest import Bucket, Manifest, Variant
 
@@ -77,6 +78,14 @@ class Inputs:
     golden_of_parts: Mapping[str, GoldenSet] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A target that gets the outcome of a proof."""
+
+    plan: Plan
+    compiled: Compiled
+
+
 class Builder:
     """Compiles and verifies targets in threads.
 
@@ -115,6 +124,9 @@ class Builder:
         self._stopwatch = stopwatch
         self.proved: dict[str, ProvedVariant] = {}
         self.failures: dict[str, CompileError] = {}
+        self._lock = threading.Lock()
+        # Outcomes of proofs by what they are of; those under way have the list of the targets that wait for them.
+        self._outcomes: dict[tuple[str, str], ProvedVariant | CompileError | list[_Waiting]] = {}
 
     def run(self, modules: Sequence[Module]) -> None:
         """Compile and verify all modules.
@@ -164,12 +176,28 @@ class Builder:
             return compiled
 
     def _prove(self, plan: Plan, compiled: Compiled, mlir: Path) -> None:
+        """Prove a target, or take over what became of the same code on the same kind of machine."""
+        key = identify_proof(plan, compiled) or (plan.target.id, "")
+        with self._lock:
+            known = self._outcomes.setdefault(key, [])
+            if isinstance(known, list):
+                known.append(_Waiting(plan, compiled))
+                if len(known) > 1:
+                    return
+        outcome = known if not isinstance(known, list) else self._run_proof(plan, compiled, mlir)
+        with self._lock:
+            waiting = known if isinstance(known, list) else [_Waiting(plan, compiled)]
+            self._outcomes[key] = outcome
+        for each in waiting:
+            self._settle(each, outcome)
+
+    def _run_proof(self, plan: Plan, compiled: Compiled, mlir: Path) -> ProvedVariant | CompileError:
         name, inputs = plan.target.id, self._inputs
         folder = self._folder / f"{name}.proof"
         folder.mkdir()
         with self._stopwatch.measure("verify"):
             try:
-                self.proved[name] = prove_variant(
+                return prove_variant(
                     plan,
                     compiled,
                     inputs.manifest,
@@ -184,9 +212,19 @@ class Builder:
                     inputs.golden_of_parts,
                 )
             except CompileError as error:
-                self._fail(plan, error)
-            else:
-                self._reporter.target(name, "verify", "from the cache" if compiled.cached else "", "done")
+                return error
+
+    def _settle(self, waiting: _Waiting, outcome: ProvedVariant | CompileError) -> None:
+        plan, compiled = waiting.plan, waiting.compiled
+        name = plan.target.id
+        if isinstance(outcome, CompileError):
+            self._fail(plan, copy(outcome))
+            return
+        first = outcome.variant.target
+        self.proved[name] = outcome if first == name else adopt_proof(plan, compiled, outcome)
+        same = f"with {first}, which has the same code" if first != name else ""
+        cached = "from the cache" if compiled.cached else ""
+        self._reporter.target(name, "verify", ", ".join(filter(None, (same, cached))), "done")
 
     def _fail(self, plan: Plan, error: CompileError) -> None:
         self.failures[plan.target.id] = error

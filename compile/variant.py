@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from compile.verify.replay import verify_variant
 from compile.verify.static_checks import INT64, check_machine_code, check_shaders, shader_features, uses_subgroups
 from runtime_py.package_format.manifest import Bucket, Manifest, Variant, VulkanNeeds
 from runtime_py.package_format.proofs import Parity
+
+_REPEATS = 3  # rounds of the golden texts on a processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,23 @@ def describe_code(plan: Plan, compiled: Compiled) -> Variant:
         lanes = plan.target.vulkan.subgroup if uses_subgroups(code) else 0
         needs = VulkanNeeds(lanes, INT64 in used, sorted(used - {INT64}))
     return describe_variant(plan, compiled.seconds, compiled.statistics.dispatches, needs)
+
+
+def identify_proof(plan: Plan, compiled: Compiled) -> tuple[str, str] | None:
+    """Return what a proof is of, the SHA-256 of the code and the machine that runs it; None where nothing here does."""
+    try:
+        runner = find_runner(plan.target, describe_code(plan, compiled))
+    except RunnerNotFoundError:
+        return None
+    return hashlib.sha256(compiled.path.read_bytes()).hexdigest(), runner.name
+
+
+def adopt_proof(plan: Plan, compiled: Compiled, proved: ProvedVariant) -> ProvedVariant:
+    """Return the variant of a target whose code, and machine to run it, are those of a variant that passed."""
+    variant = msgspec.structs.replace(
+        describe_code(plan, compiled), parity=proved.variant.parity, unverified_reason=proved.variant.unverified_reason
+    )
+    return ProvedVariant(variant, compiled, proved.runner)
 
 
 def prove_variant(
@@ -91,7 +111,9 @@ def prove_variant(
     writer.add_variant(variant, compiled.path)
     writer.finish()
     try:
-        parity: Parity = verify_variant(package, variant.target, buckets, golden, runner)
+        # What runs slowly is a program itself, and repeats itself: it is asked once, and by every entry once more.
+        repeats = 1 if runner.emulated or plan.target.family != "cpu" else _REPEATS
+        parity: Parity = verify_variant(package, variant.target, buckets, golden, runner, repeats)
         for name, vectors in (golden_of_parts or {}).items():
             of_part = [bucket.of_part(name) for bucket in buckets]
             verify_variant(package, variant.target, of_part, vectors, runner, budget=name)
