@@ -18,7 +18,14 @@ from compile.plan import Plan
 from compile.support.errors import VerificationError
 from compile.verify.golden import GoldenSet
 from compile.verify.replay import verify_variant
-from compile.verify.static_checks import INT64, check_machine_code, check_shaders, shader_features, uses_subgroups
+from compile.verify.static_checks import (
+    INT64,
+    check_machine_code,
+    check_pages,
+    check_shaders,
+    shader_features,
+    uses_subgroups,
+)
 from runtime_py.package_format.manifest import Bucket, Manifest, Variant, VulkanNeeds
 from runtime_py.package_format.proofs import Parity
 
@@ -98,6 +105,8 @@ def prove_variant(
         VerificationError: The module does not answer as PyTorch does, or could not run on its target.
     """
     variant = describe_code(plan, compiled)
+    if plan.target.family == "cpu":
+        check_pages(compiled.path.read_bytes(), plan.processor)
     try:
         runner = find_runner(plan.target, variant)
     except RunnerNotFoundError as error:

@@ -20,6 +20,9 @@ _SPIRV = b"\x03\x02\x23\x07"
 _CAPABILITY = 17
 # Offsets in the file header, form of a section header, and of a symbol, for 32 and 64 bits.
 _HEADER = {32: (32, "<IIHHHHH"), 64: (40, "<QIHHHHH")}
+# Offset and form of the place of the program headers, their form, and the offset of their size and number.
+_PROGRAM = {32: (28, ("<I", "<IIIIIIII"), 42), 64: (32, ("<Q", "<IIQQQQQQ"), 54)}
+_LOAD = 1
 _SECTION = {32: "<IIIIIIIIII", 64: "<IIQQQQIIQQ"}
 _SYMBOL = {32: ("<IIIBBH", 0, 5), 64: ("<IBBHQQ", 0, 3)}
 
@@ -35,6 +38,7 @@ class Elf:
         flags: Flags of the file header; their meaning depends on the architecture.
         undefined: Symbols that another file would have to define.
         attributes: The compiler's own statement of what the code needs, by tag; empty where the architecture has none.
+        alignment: The smallest alignment of a part that is loaded, in bytes: the largest page that the file suits.
         content: Bytes of the file.
     """
 
@@ -44,6 +48,7 @@ class Elf:
     flags: int
     undefined: tuple[str, ...]
     attributes: dict[int, int | str]
+    alignment: int
     content: bytes
 
     def without_attributes(self) -> bytes:
@@ -100,7 +105,7 @@ def _read_elf(code: bytes, start: int) -> Elf:
     bits, little = 32 * code[start + 4], code[start + 5] == 1
     machine = int.from_bytes(code[start + 18 : start + 20], "little" if little else "big")
     if not little:
-        return Elf(bits, little, machine, 0, (), {}, code[start : start + 64])
+        return Elf(bits, little, machine, 0, (), {}, 0, code[start : start + 64])
     offset, form = _HEADER[bits]
     table, flags, _, _, _, size, count = struct.unpack_from(form, code, start + offset)
     content = code[start : start + table + size * count]
@@ -116,7 +121,8 @@ def _read_elf(code: bytes, start: int) -> Elf:
             undefined += _undefined(part, content[names[4] : names[4] + names[5]], bits)
         elif header[1] == _ATTRIBUTES:
             attributes = _read_attributes(part, _ARM_TEXTS if machine == _ARM else ())
-    return Elf(bits, little, machine, flags, tuple(undefined), attributes, content)
+    alignments = [alignment for kind, alignment in _segments(content, bits) if kind == _LOAD]
+    return Elf(bits, little, machine, flags, tuple(undefined), attributes, min(alignments, default=0), content)
 
 
 def _sections(content: bytes, bits: int) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -125,6 +131,16 @@ def _sections(content: bytes, bits: int) -> Iterator[tuple[int, tuple[int, ...]]
     table, _, _, _, _, size, count = struct.unpack_from(form, content, offset)
     for number in range(count):
         yield table + size * number, struct.unpack_from(_SECTION[bits], content, table + size * number)
+
+
+def _segments(content: bytes, bits: int) -> Iterator[tuple[int, int]]:
+    """Yield the kind and the alignment of every program header."""
+    offset, form, counts = _PROGRAM[bits]
+    table = struct.unpack_from(form[0], content, offset)[0]
+    size, count = struct.unpack_from("<HH", content, counts)
+    for number in range(count):
+        fields = struct.unpack_from(form[1], content, table + size * number)
+        yield fields[0], fields[-1]
 
 
 def _undefined(symbols: bytes, names: bytes, bits: int) -> Iterator[str]:

@@ -87,6 +87,9 @@ INT64 = "shaderInt64"
 _SUBGROUP_CAPABILITIES = frozenset([*range(61, 69), 4423, 4431])
 
 
+_LARGEST_PAGE = 1 << 16  # bytes, of Linux on 64-bit ARM
+
+
 def check_machine_code(code: bytes, processor: Processor) -> str:
     """Check the code of a compiled module for a processor.
 
@@ -121,6 +124,24 @@ def check_machine_code(code: bytes, processor: Processor) -> str:
     if faults:
         raise VerificationError(f"the compiled code cannot run on {processor.triple}", "\n".join(faults))
     return ", ".join(seen)
+
+
+def check_pages(code: bytes, processor: Processor) -> None:
+    """Check that 64-bit ARM can load a module with whatever pages its Linux has.
+
+    These are of 4 KB on most boards, of 16 KB on a Raspberry Pi 5, and of 64 KB on servers. What is executed and what
+    is written must not share a page.
+
+    Raises:
+        VerificationError: Parts of the code are aligned to less.
+    """
+    if architecture_of(processor.triple) != "aarch64":
+        return
+    least = min((elf.alignment for elf in find_elves(code)), default=_LARGEST_PAGE)
+    if least < _LARGEST_PAGE:
+        raise VerificationError(
+            f"parts of the code are aligned to {least} bytes: Linux with pages of {_LARGEST_PAGE} bytes cannot load it"
+        )
 
 
 def shader_features(code: bytes) -> frozenset[str]:

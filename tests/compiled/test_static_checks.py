@@ -18,6 +18,7 @@ from compile.support.errors import VerificationError
 from compile.verify.binaries import find_elves, find_shaders
 from compile.verify.static_checks import (
     check_machine_code,
+    check_pages,
     check_shaders,
     find_objdump,
     shader_features,
@@ -150,6 +151,20 @@ def test_a_cut_file_fails(codes: dict[str, bytes]) -> None:
     struct.pack_into("<H", other, start + 18, 62)
     with pytest.raises(VerificationError, match="machine 62"):
         check_machine_code(bytes(other), processor_of("linux-riscv64"))
+
+
+def test_pages_of_64_kilobytes_suffice_for_64_bit_arm(codes: dict[str, bytes]) -> None:
+    code, processor = codes["linux-aarch64-dotprod"], processor_of("linux-aarch64-dotprod")
+    check_pages(code, processor)
+    assert {elf.alignment for elf in find_elves(code)} == {1 << 16}
+    start = code.index(b"\x7fELF")
+    table, size = (struct.unpack_from(form, code, start + offset)[0] for form, offset in (("<Q", 32), ("<H", 54)))
+    loaded = next(at for at in range(start + table, len(code), size) if struct.unpack_from("<I", code, at)[0] == 1)
+    narrow = bytearray(code)
+    struct.pack_into("<Q", narrow, loaded + 48, 4096)
+    with pytest.raises(VerificationError, match="aligned to 4096 bytes"):
+        check_pages(bytes(narrow), processor)
+    check_pages(codes["linux-x86_64-v2"], processor_of("linux-x86_64-v2"))  # whose pages are of 4 KB everywhere
 
 
 def test_all_entries_of_a_whole_parser_are_one_file(tmp_path: Path) -> None:
