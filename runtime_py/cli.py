@@ -285,10 +285,13 @@ def _check(options: argparse.Namespace) -> int:
 
     from runtime_py.parity.goals import read_goals
     from runtime_py.parity.tables import parity_tables
+    from runtime_py.questions.kind import answers_questions
     from runtime_py.streams import complain, write_line
     from runtime_py.tools.full_check import check_fully
     from runtime_py.tools.presentation import check_table, full_check_document, json_text, plain_text
 
+    if answers_questions(options.package):
+        return _check_questions(options)
     goals = {name: getattr(options, name) for name in ("min_retention", "max_flips", "max_drop")}
     result = check_fully(
         options.package,
@@ -309,6 +312,24 @@ def _check(options: argparse.Namespace) -> int:
     for failure in result.failures:
         complain(f"failed: {failure}")
     return result.exit_code
+
+
+def _check_questions(options: argparse.Namespace) -> int:
+    from runtime_py.errors import InputError
+    from runtime_py.questions.checking import check_questions, question_check_document, question_check_table
+    from runtime_py.streams import write_line
+    from runtime_py.tools.presentation import json_text, plain_text
+
+    if options.reference is not None or options.recipe is not None or options.certify or options.native:
+        raise InputError(
+            f"{options.package}: answers questions, and is asked those in it: only --variant and --repeats apply"
+        )
+    result = check_questions(options.package, options.variant, options.repeats)
+    if options.json:
+        write_line(json_text(question_check_document(result)))
+    else:
+        write_line(plain_text(question_check_table(result)))
+    return int(not result.passed)
 
 
 def _bench(options: argparse.Namespace) -> int:

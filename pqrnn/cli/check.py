@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -90,24 +91,23 @@ def check(
 
     Always: the golden vectors in the package, against PyTorch's answers kept with them. With --reference: numbers,
     decisions and task, against student and teacher, without PyTorch. With --data: scores. With --run as well: each
-    decision. The exit code is 0 if all is right, 3, 4 or 5 if numbers, decisions or a goal of the task of the
-    reference fail first, and 1 for anything else.
+    decision. A package that answers questions is asked those that are in it. The exit code is 0 if all is right, 3, 4
+    or 5 if numbers, decisions or a goal of the task of the reference fail first, and 1 for anything else.
     """
     from runtime_py.parity.goals import read_goals
     from runtime_py.parity.tables import parity_tables
+    from runtime_py.questions.kind import answers_questions
     from runtime_py.tools.full_check import check_fully
     from runtime_py.tools.presentation import check_table, full_check_document
 
-    if run is not None and data is None:
-        raise PqrnnError("--run compares decisions over texts: name them with --data")
-    if native and emulated:
-        raise PqrnnError("--native runs on this machine, and --emulated on another: choose one")
-    if emulated and (variant is None or data is not None):
-        raise PqrnnError("--emulated runs the code of one --variant, and judges it by --reference, not by --data")
+    _refuse_contradictions(run, data, native, emulated, variant)
     goals = read_goals(recipe, min_retention=min_retention, max_flips=max_flips, max_drop=max_drop)
     if goals.stated() and reference is None:
         raise PqrnnError("goals of parity are judged on a reference file: name it with --reference")
     package, run = find_package(package), find_run(run) if run is not None else None
+    if answers_questions(package):
+        _check_questions(package, variant, repeats, json, (reference, data, certify, emulated, native))
+        return
     machine = _find_emulator(package, variant or "") if emulated else None
     result = check_fully(package, variant, repeats, reference, goals, certify, time_limit, machine, native=native)
     document, table = full_check_document(result), check_table(result.golden, result.certificate is not None)
@@ -129,6 +129,34 @@ def check(
             say(f"failed: {failure}", color="red", error=True)
     if code:
         raise typer.Exit(code)
+
+
+def _refuse_contradictions(
+    run: Path | None, data: str | None, native: bool, emulated: bool, variant: str | None
+) -> None:
+    if run is not None and data is None:
+        raise PqrnnError("--run compares decisions over texts: name them with --data")
+    if native and emulated:
+        raise PqrnnError("--native runs on this machine, and --emulated on another: choose one")
+    if emulated and (variant is None or data is not None):
+        raise PqrnnError("--emulated runs the code of one --variant, and judges it by --reference, not by --data")
+
+
+def _check_questions(package: Path, variant: str | None, repeats: int, json: bool, others: Sequence[object]) -> None:
+    """Check a package that answers questions; the other options are for parsers."""
+    from runtime_py.questions.checking import check_questions, question_check_document, question_check_table
+
+    if any(others):
+        raise PqrnnError(
+            f"{package}: answers questions, and is asked those that are in it: only --variant and --repeats apply"
+        )
+    result = check_questions(package, variant, repeats)
+    if json:
+        print_json(question_check_document(result))
+    else:
+        show_table(*question_check_table(result))
+    if not result.passed:
+        raise typer.Exit(1)
 
 
 def _find_emulator(package: Path, variant: str) -> Elsewhere:

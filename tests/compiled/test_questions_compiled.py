@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -217,3 +219,37 @@ def test_what_cannot_be_compiled_is_refused_before_anything_is(
     with pytest.raises(PlanError, match="exists already"):
         compile_answerer(run, outcome.package, ["host"])
     assert not list(tmp_path.iterdir())
+
+
+def _exchange(package: Path, name: str, content: bytes) -> None:
+    """Exchange a file, and state its new digest, as whoever may write the package can."""
+    (package / name).write_bytes(content)
+    manifest = msgspec.json.decode((package / "answerer.json").read_bytes())
+    manifest["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    (package / "answerer.json").write_bytes(msgspec.json.encode(manifest))
+
+
+def _check(package: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Check a package with the runtime's own command."""
+    command = [sys.executable, "-m", "runtime_py", "check", str(package), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_check_asks_the_questions_that_are_in_the_package(outcome: AnswererOutcome, copy: Path) -> None:
+    options = ("check", str(outcome.package), "--repeats", "2", "--json")
+    good = msgspec.json.decode(CliRunner().invoke(app, options).stdout)
+    assert (good["passed"], good["different"], good["repeats"]) == (True, 0, 2)
+    assert good["questions"] > 3
+    golden = copy / "golden" / "questions.json"
+    questions = msgspec.json.decode(golden.read_bytes())
+    questions[0]["end"] += 1  # what PyTorch never said
+    _exchange(copy, "golden/questions.json", msgspec.json.encode(questions))
+    bad = _check(copy)
+    assert bad.returncode == 1
+    assert "FAILED" in bad.stdout and questions[0]["question"][:10] in bad.stdout
+    refused = _check(copy, "--certify")
+    assert refused.returncode == 2 and "only --variant and --repeats apply" in refused.stderr
+    golden.write_text("[]")
+    assert _check(copy).returncode == 2  # its digest says something else
+    _exchange(copy, "golden/questions.json", b"[]")
+    assert "holds no question" in _check(copy).stderr
