@@ -31,6 +31,7 @@ from benchmarks.results import merge_results, tell_command
 from pqrnn import calibrate
 from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.examples import Example
+from pqrnn.data.hassil.loading import NONE
 from pqrnn.data.loader import load_examples
 from pqrnn.evaluation.calibrating import are_right
 from pqrnn.evaluation.metrics import area_under_curve, calibration_error
@@ -49,6 +50,8 @@ NAME = "assistant"
 # Intents of MASSIVE and domains of CLINC150 that no other parser of the zoo is for.
 FITTED_KINDS = ("iot_*", "qa_*", "general_joke", "lists_*")
 OTHER_KINDS = ("transport_*", "takeaway_order", "social_*")
+# A house has switches and lists: what is out of scope of Home Assistant's sentences is something else.
+HOUSE_FITTED_KINDS = ("qa_*", "general_joke", "email_*")
 _CLINC_DOMAINS = ("banking", "credit_cards", "auto_and_commute", "travel", "small_talk")
 _OOS = "oos"
 
@@ -57,18 +60,22 @@ class Work(NamedTuple):
     """A parser of the zoo and its data.
 
     Attributes:
-        data: The data set, below the folder of all.
+        data: The data set, below the folder of all, or what `pqrnn train --data` takes.
         language: Its language; None for all of the data.
         clinc: Whether texts of CLINC150 are out of its scope.
-        massive: Whether some intents of MASSIVE are.
+        massive: The intents of MASSIVE that are, for the calibration; others of it are measured, too.
         out_of_scope: The intent by which its own data call utterances out of scope.
     """
 
     data: str
     language: str | None
     clinc: bool = False
-    massive: bool = True
+    massive: tuple[str, ...] = FITTED_KINDS
     out_of_scope: str = ""
+
+    def source(self, folder: Path) -> str:
+        """Return what `load_examples` takes."""
+        return self.data if ":" in self.data else str(folder / self.data)
 
 
 WORKS = {
@@ -76,8 +83,14 @@ WORKS = {
     **{f"mtop-{language}": Work("mtop/spans", language) for language in ("de", "es", "fr", "hi", "th")},
     "mtop-six": Work("mtop/spans", None),
     "snips-en": Work("snips", "en", clinc=True),
-    "massive-en": Work("massive", "en", clinc=True, massive=False),
-    "clinc150-en": Work("clinc150", "en", massive=False, out_of_scope=_OOS),
+    "massive-en": Work("massive", "en", clinc=True, massive=()),
+    "clinc150-en": Work("clinc150", "en", massive=(), out_of_scope=_OOS),
+    **{
+        f"home-assistant-{language}": Work(
+            f"hassil:{language}", language, clinc=language == "en", massive=HOUSE_FITTED_KINDS, out_of_scope=NONE
+        )
+        for language in ("en", "de", "es", "fr", "hi", "th")
+    },
 }
 # What joins two utterances in each language.
 JOINING = {
@@ -152,12 +165,12 @@ def measure_scores(name: str, folder: Path, shelf: Path | None) -> list[ResultRo
     work = WORKS[name]
     sources = {"clinc150": _name_clinc(folder)} if work.clinc else {}
     if work.massive:
-        sources["massive"] = FITTED_KINDS
+        sources["massive"] = work.massive
     with tempfile.TemporaryDirectory() as temporary:
         run = Path(temporary) / name
         calibration = calibrate(
             SHIPPED / name,
-            str(folder / work.data),
+            work.source(folder),
             out=run,
             out_of_scope=[f"{folder / source}#{','.join(intents)}" for source, intents in sources.items()],
             out_of_scope_intent=work.out_of_scope,
@@ -168,17 +181,18 @@ def measure_scores(name: str, folder: Path, shelf: Path | None) -> list[ResultRo
         checkpoint = load_checkpoint(run)
     model, labels = checkpoint.model, checkpoint.facts.labels
     decoder = labels.decoder(calibration)
-    examples = load_examples(str(folder / work.data), split="test", locale=work.language)
+    examples = load_examples(work.source(folder), split="test", locale=work.language)
     answers = compute_logits(model, [example.text for example in examples])
     inside = [row for row, each in enumerate(examples) if not work.out_of_scope or each.intent != work.out_of_scope]
     groups: dict[str, list[Prediction]] = {}
     if work.out_of_scope:
-        groups["CLINC150, out of scope"] = [answers[row] for row in sorted(set(range(len(answers))) - set(inside))]
+        own = f"{'CLINC150' if work.data == 'clinc150' else 'its own'}, out of scope"
+        groups[own] = [answers[row] for row in sorted(set(range(len(answers))) - set(inside))]
     others = {}
     if work.clinc:
         others["CLINC150, out of scope"] = _load_some(folder / "clinc150", "en", (_OOS,))
     if work.massive:
-        others["MASSIVE, kinds that were fitted on"] = _load_some(folder / "massive", work.language, FITTED_KINDS)
+        others["MASSIVE, kinds that were fitted on"] = _load_some(folder / "massive", work.language, work.massive)
         others["MASSIVE, other kinds"] = _load_some(folder / "massive", work.language, OTHER_KINDS)
     groups |= {group: compute_logits(model, [example.text for example in some]) for group, some in others.items()}
     return [
@@ -192,7 +206,7 @@ def measure_several(name: str, folder: Path) -> list[ResultRow]:
     work = WORKS[name]
     checkpoint = load_checkpoint(SHIPPED / name)
     model, decoder = checkpoint.model, checkpoint.facts.labels.decoder(checkpoint.facts.calibration)
-    examples = load_examples(str(folder / work.data), split="test", locale=work.language)
+    examples = load_examples(work.source(folder), split="test", locale=work.language)
     random = np.random.default_rng(0)
     joined, cuts = [], []
     for index in range(_JOINED):
