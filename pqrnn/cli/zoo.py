@@ -78,7 +78,8 @@ def add(
     data_set: Annotated[
         list[str],
         typer.Option(
-            "--data-set", help="What it learned from: mtop, massive, snips, facebook_multilingual, clinc150, home."
+            "--data-set",
+            help="What it learned from: mtop, massive, snips, facebook_multilingual, clinc150, home, home-assistant.",
         ),
     ],
     summary: Annotated[str, typer.Option(help="What it is for, one line.")],

@@ -191,7 +191,7 @@ def _limits(entry: ZooEntry, facts: Facts[ModelConfig]) -> str:
     out = [
         name
         for name in facts.labels.intents
-        if name.lower().removeprefix("in:") in ("oos", "out_of_scope", "unsupported")
+        if name.lower().removeprefix("in:") in ("oos", "out_of_scope", "unsupported", "none")
     ]
     scope = (
         f"It may answer {', '.join(out)}."

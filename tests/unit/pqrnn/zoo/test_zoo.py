@@ -299,6 +299,8 @@ def test_what_is_shipped_is_whole_small_and_documented(monkeypatch: pytest.Monke
         assert {name: describe_file(folder / name) for name in (FACTS, WEIGHTS)} == entry.files
         assert entry.files[WEIGHTS].bytes <= adding.LIMIT
         assert entry.precision == "int8"
-        for metric in ("exact match", "exact match, utterances not in train", "intent accuracy"):
+        # No sentence that is drawn from Home Assistant's templates is in two splits.
+        unseen = [] if list(entry.data) == ["home-assistant"] else ["exact match, utterances not in train"]
+        for metric in ("exact match", "intent accuracy", *unseen):
             assert entry.figure(metric) is not None, (entry.name, metric)
         assert load_checkpoint(folder).facts.revision == entry.revision
