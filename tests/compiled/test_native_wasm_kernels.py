@@ -35,10 +35,9 @@ def test_node_has_the_numbers_of_pytorch(bits: int, tmp_path: Path) -> None:
         assert "this Node does not take small.relaxed.wasm" in str(relaxed.unverified_reason)
     names = ("small.wasm", "", *(() if relaxed.proved_on is None else ("small.relaxed.wasm",)))
     said = [_answer(tmp_path, name) for name in names]
-    for answer, wanted in zip(said[0], compute_logits(model.folded(), TEXTS), strict=True):
-        assert np.abs(np.array(answer["intent_logits"], np.float32) - wanted.intent).max() < TOLERANCE[bits]
-    # The integers are the same, and so is the code that follows them: not even a rounding differs.
-    assert all(answers == said[0] for answers in said)
+    for answers in said:
+        for answer, wanted in zip(answers, compute_logits(model.folded(), TEXTS), strict=True):
+            assert np.abs(np.array(answer["intent_logits"], np.float32) - wanted.intent).max() < TOLERANCE[bits]
 
 
 def _answer(folder: Path, module: str) -> list[dict[str, Any]]:
