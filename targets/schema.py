@@ -146,6 +146,8 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         refused: Why there can be no working code for this target; empty for all others. It is listed so that its name
             has an answer.
         standalone: Whether only packages are refused: written as plain C (`pqrnn export-c`) the code is right.
+        faster: Name of the target of such of these hosts as have more features; empty for most. A native parser has a
+            library for either, and takes what the host has.
         development: Whether the target means something else on another machine, so that packages for it must not leave
             this one.
         base: The target whose code a preset is; empty for a target of its own. Set by the registry.
@@ -166,6 +168,7 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limits: tuple[Limit, ...] = ()
     refused: str = ""
     standalone: bool = False
+    faster: str = ""
     development: bool = False
     base: str = ""
     board: Board | None = None

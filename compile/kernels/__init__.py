@@ -29,8 +29,8 @@ How a kernel gets into a package; each step can be run and tested by itself:
    packed when a package is loaded.
 
 Kernels are written with `mlir_builder` (lines of MLIR), `arithmetic`, `memory`, `tiling` (how a product is cut up),
-`microkernel`, `tile`, `narrow_tiles` and `chunk_tiles` (its inner loop), `product` (a product inside a kernel) and
-`kernel` (the code as the compiler takes it).
+`microkernel`, `tile`, `narrow_tiles`, `chunk_tiles` and `relaxed_tiles` (its inner loop), `product` (a product inside a
+kernel) and `kernel` (the code as the compiler takes it).
 
 `pqrnn compile --no-kernels` leaves out steps 2 and 4. Targets without any of this (RISC-V, GPUs, 32-bit ARM
 in float32) always do.

@@ -112,16 +112,6 @@ class ChunkedMultiplyAddTile(_ChunkTile, MultiplyAddTile):
             ]
         return self._widen_sums(excess, halves)
 
-    def _add_lanes(self, value: Value) -> Value:
-        """Return the sum of all lanes in every lane."""
-        step = self.family.lanes // 2
-        while step:
-            picks = ", ".join(str(lane ^ step) for lane in range(self.family.lanes))
-            other = self.code.value(f"vector.shuffle {value}, {value} [{picks}] : {self.sums}, {self.sums}")
-            value = self.code.value(f"arith.addi {value}, {other} : {self.sums}")
-            step //= 2
-        return value
-
     def _dot(self, step: Step, sums: list[Value], left: list[Value]) -> list[Value]:
         weights = [self._weights(step, block) for block in self.blocks]
         return [

@@ -10,7 +10,8 @@ quantization never makes, are refused when they are packed.
 Every family of integers has a form for weights of 4 bits (`InstructionFamily.in_bits`), which lie two in a byte and are
 taken apart in registers. Dot products of 8 bits take each as the upper half of a byte, which is 16 times the weight and
 saves an instruction: sums are multiples of 16, exactly, and their scale is a sixteenth. Where products are added in 16
-bits the weight itself is multiplied, and a whole chunk of products is added in 16 bits before 32 are needed.
+bits the weight itself is multiplied, and a whole chunk of products is added in 16 bits before 32 are needed. The dot
+product of WebAssembly's relaxed SIMD takes one side in 7 bits without a sign (`compile.kernels.relaxed_tiles`).
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class InstructionFamily:
         products: Number of products for each instruction of the inner loop, loads left out: what two families on one
             processor can be compared by.
         narrow: Whether products of int8 are added in 16 bits before they are added in 32.
+        relaxed: Whether the instruction takes one side in 7 bits without a sign: weights of 4 bits, or one of the two
+            parts that the left side has for weights of 8.
         fused: Whether the processor multiplies and adds float32 in one instruction. Without it a fused product would
             be a call into a library, number by number.
         bits: Number of bits of a weight of integers, 8 or 4.
@@ -54,12 +57,13 @@ class InstructionFamily:
     lanes: int
     depth: int
     pair: int
-    unsigned: bool
     registers: int
-    keeps: bool
     products: float
+    unsigned: bool = False
+    keeps: bool = False
     float32: bool = False
     narrow: bool = False
+    relaxed: bool = False
     fused: bool = True
     bits: int = 8
     products_in_4: float | None = None
@@ -89,7 +93,17 @@ class InstructionFamily:
     @property
     def factor(self) -> int:
         """What sums have to be divided by, because weights are multiplied as so many times what they are."""
-        return 16 if self.bits == 4 and not self.narrow else 1
+        return 16 if self.bits == 4 and not (self.narrow or self.relaxed) else 1
+
+    @property
+    def raised(self) -> int:
+        """What is added to weights where they are the side of the instruction that has no sign."""
+        return 8 if self.bits == 4 and (self.relaxed or (self.narrow and self.architecture == "x86_64")) else 0
+
+    @property
+    def shifted(self) -> bool:
+        """Whether 128 is added to the left side, and sums start from what takes it off."""
+        return self.unsigned and not (self.relaxed and self.bits == 4)
 
     @property
     def chunk(self) -> int:
@@ -135,7 +149,6 @@ FAMILIES = (
         pair=16,
         unsigned=True,
         registers=32,
-        keeps=False,
         products=64,
     ),
     InstructionFamily(
@@ -147,7 +160,6 @@ FAMILIES = (
         pair=8,
         unsigned=True,
         registers=16,
-        keeps=False,
         products=32,
     ),
     InstructionFamily(
@@ -157,9 +169,7 @@ FAMILIES = (
         lanes=8,
         depth=4,
         pair=8,
-        unsigned=False,
         registers=16,
-        keeps=False,
         products=8,
         products_in_4=32 / 2.25,  # two instructions, and two more once a chunk
         narrow=True,
@@ -171,9 +181,7 @@ FAMILIES = (
         lanes=4,
         depth=4,
         pair=4,
-        unsigned=False,
         registers=16,
-        keeps=False,
         products=4,
         products_in_4=16 / 2.25,
         narrow=True,
@@ -186,7 +194,6 @@ FAMILIES = (
         lanes=4,
         depth=8,
         pair=2,
-        unsigned=False,
         registers=32,
         keeps=True,
         products=32,
@@ -198,7 +205,6 @@ FAMILIES = (
         lanes=4,
         depth=4,
         pair=4,
-        unsigned=False,
         registers=32,
         keeps=True,
         products=16,
@@ -211,7 +217,6 @@ FAMILIES = (
         lanes=4,
         depth=16,
         pair=1,
-        unsigned=False,
         registers=32,
         keeps=True,
         products=16 / 3,
@@ -226,12 +231,26 @@ FAMILIES = (
         lanes=4,
         depth=16,
         pair=1,
-        unsigned=False,
         registers=16,
         keeps=True,
         products=16 / 3,
         products_in_4=16 / (2 + 1 / 16),
         narrow=True,
+        fused=False,
+    ),
+    # `i32x4.relaxed_dot_i8x16_i7x16_add_s` adds four products in 32; for weights of 8 bits it takes two of them.
+    InstructionFamily(
+        "relaxed128",
+        "wasm32",
+        frozenset({"simd128", "relaxed-simd"}),
+        lanes=4,
+        depth=4,
+        pair=4,
+        registers=16,
+        unsigned=True,
+        products=8,
+        products_in_4=16,
+        relaxed=True,
         fused=False,
     ),
     # Bytes become 16 bits as they are loaded; `i32x4.dot_i16x8_s` adds two products in 32.
@@ -242,7 +261,6 @@ FAMILIES = (
         lanes=4,
         depth=2,
         pair=4,
-        unsigned=False,
         registers=16,
         keeps=True,
         products=4,
@@ -257,9 +275,7 @@ FAMILIES_F32 = (
         lanes=16,
         depth=1,
         pair=16,
-        unsigned=False,
         registers=32,
-        keeps=False,
         products=16,
         float32=True,
     ),
@@ -270,9 +286,7 @@ FAMILIES_F32 = (
         lanes=8,
         depth=1,
         pair=8,
-        unsigned=False,
         registers=16,
-        keeps=False,
         products=8,
         float32=True,
     ),
@@ -283,9 +297,7 @@ FAMILIES_F32 = (
         lanes=4,
         depth=1,
         pair=4,
-        unsigned=False,
         registers=16,
-        keeps=False,
         products=2,
         float32=True,
         fused=False,
@@ -297,7 +309,6 @@ FAMILIES_F32 = (
         lanes=4,
         depth=1,
         pair=4,
-        unsigned=False,
         registers=32,
         keeps=True,
         products=4,
@@ -310,7 +321,6 @@ FAMILIES_F32 = (
         lanes=4,
         depth=1,
         pair=4,
-        unsigned=False,
         registers=16,
         keeps=True,
         products=2,

@@ -20,6 +20,7 @@ from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.memory import allocate_sums, load_count, load_spread, load_vector, store_sums, store_vector
 from compile.kernels.microkernel import multiply_tile
 from compile.kernels.mlir_builder import Code, Value, vector_of
+from compile.kernels.prepared_rows import prepare_rows, prepared_buffer
 from compile.kernels.product import add_tiles, load_start, scale_to_f32
 from compile.kernels.tile import Operands
 from compile.kernels.tiling import choose_height
@@ -62,7 +63,8 @@ def layer_kernel(
     blocks = -(-state // lanes)
     rows = texts * words
     left = Buffer("%left", (rows, depth), family.element)
-    operands = Operands(family, left, "%weights", depth, 2 * blocks * taps * GATES)
+    prepared = prepared_buffer(family, rows, depth)
+    operands = Operands(family, left, "%weights", depth, 2 * blocks * taps * GATES, prepared)
     offsets = Buffer("%offsets", (operands.blocks * lanes,), "i32")
     scale, bias = (Buffer(part, (2 * blocks * GATES * lanes,), "f32") for part in ("%scale", "%bias"))
     mask, counts = Buffer("%mask", (rows,), "f32"), Buffer("%counts", (texts,), "i32")
@@ -89,6 +91,9 @@ def layer_kernel(
     gate_columns = [
         code.times(code.add(code.times(group, GATES), code.index(number)), lanes) for number in range(GATES)
     ]
+    if prepared is not None:  # by the first group of a text; the others come after it
+        with code.when(code.value(f"arith.cmpi ult, %group, {code.index(texts)} : index")):
+            prepare_rows(code, operands, code.times(text, words), count)
     shifts = [load_vector(code, bias, (start,), lanes) for start in gate_columns]
     factors = [None if family.float32 else load_vector(code, scale, (start,), lanes) for start in gate_columns]
     # Start values of the gates' sums, by number of taps.
@@ -142,7 +147,8 @@ def layer_kernel(
     constants, results = (
         ((bias,), (output_f32,)) if family.float32 else ((offsets, scale, bias), (output_i8, output_f32))
     )
-    return Kernel(name, (left, operands.packed, *constants, mask, counts), results, texts * 2 * blocks, str(code))
+    reads, scratch = (left, operands.packed, *constants, mask, counts), () if prepared is None else (prepared,)
+    return Kernel(name, reads, results, texts * 2 * blocks, str(code), scratch)
 
 
 def _add_offsets(

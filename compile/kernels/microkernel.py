@@ -11,6 +11,7 @@ from compile.kernels.kernel import Buffer
 from compile.kernels.memory import load_vector, store_vector
 from compile.kernels.mlir_builder import Code, Value, vector_of
 from compile.kernels.narrow_tiles import ColumnTile, MultiplyAddTile, WideningTile
+from compile.kernels.relaxed_tiles import RaisedTile, SplitTile
 from compile.kernels.tile import Operands, Starts, Step, Tile
 
 
@@ -75,6 +76,8 @@ def _choose_tile(family: InstructionFamily) -> type[Tile]:
         if family.bits == 4:
             return ChunkedColumnTile if family.pair == 1 else ChunkedMultiplyAddTile
         return ColumnTile if family.pair == 1 else MultiplyAddTile
+    if family.relaxed:
+        return RaisedTile if family.bits == 4 else SplitTile
     return {"i8mm": _PairedTile, "dot128": WideningTile}.get(family.name, Tile)
 
 

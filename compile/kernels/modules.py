@@ -333,6 +333,14 @@ def has_products(model: nn.Module) -> bool:
     return any(isinstance(module, IntegerLinear) for module in model.modules())
 
 
+def has_few_bits(model: nn.Module) -> bool:
+    """Say whether most weights of a model have 4 bits."""
+    linears = [module for module in model.modules() if isinstance(module, IntegerLinear)]
+    return 2 * sum(each.weight.numel() for each in linears if each.bits == 4) > sum(
+        each.weight.numel() for each in linears
+    )
+
+
 def fits_parser(model: ParserModel, family: InstructionFamily) -> bool:
     """Say whether `KernelParser` can replace a model.
 

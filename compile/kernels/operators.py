@@ -87,7 +87,7 @@ def _sums(left: Tensor, weights: Tensor, offsets: Tensor, columns: int, family: 
     kind = family_of(weights, family)
     plain = unpack_weights(weights, left.shape[1], columns, kind)
     shifted = offsets[:columns]
-    if kind.unsigned:  # the kernel adds 128 to the left side; here nothing does
+    if kind.shifted:  # the kernel adds 128 to the left side; here nothing does
         shifted = shifted + 128 * plain.sum(0, dtype=torch.int32)
     return multiply(left, plain) + shifted
 

@@ -27,7 +27,7 @@ def pack_weights(weights: Tensor, family: InstructionFamily) -> Tensor:
         is multiplied at a time, `pair` columns of `depth` rows one after the other. Multiplying with the zeros changes
         no sum, so a tail needs no other code. Weights of 4 bits are uint8, by which operators tell them from others:
         the lower halves of the bytes are a step, and the upper halves are the next, so that there is half the number of
-        steps.
+        steps. Where weights are a side without a sign, each is `family.raised` more than it is.
 
     Raises:
         ValueError: A weight is beyond what the family multiplies.
@@ -44,7 +44,7 @@ def pack_weights(weights: Tensor, family: InstructionFamily) -> Tensor:
     laid = parts.permute(2, 0, 3, 4, 1).reshape(blocks, steps, family.lanes * family.depth).contiguous()
     if family.bits == 8:
         return laid
-    low, high = ((laid[:, half::2].to(torch.int32) + _shift(family)) & 15 for half in (0, 1))
+    low, high = ((laid[:, half::2].to(torch.int32) + family.raised) & 15 for half in (0, 1))
     return (low | high << 4).to(torch.uint8)
 
 
@@ -52,15 +52,10 @@ def unpack_weights(packed: Tensor, depth: int, columns: int, family: Instruction
     """Return the weights [depth, columns] as they are multiplied: `family.factor` times what they are."""
     if family.bits == 4:
         halves = torch.stack([packed & 15, packed >> 4], 2).flatten(1, 2).to(torch.int32)
-        packed = (((halves + 8 - _shift(family)) & 15) - 8).mul(family.factor).to(torch.int8)
+        packed = (((halves + 8 - family.raised) & 15) - 8).mul(family.factor).to(torch.int8)
     blocks, steps, _ = packed.shape
     parts = packed.reshape(blocks, steps, family.lanes // family.pair, family.pair, family.depth)
     return parts.permute(1, 4, 0, 2, 3).reshape(steps * family.depth, blocks * family.lanes)[:depth, :columns]
-
-
-def _shift(family: InstructionFamily) -> int:
-    """Return what is added to weights of 4 bits: 8 where they are the unsigned side of an instruction."""
-    return 8 if family.narrow and family.architecture == "x86_64" else 0
 
 
 def family_of(packed: Tensor, name: str) -> InstructionFamily:
@@ -79,7 +74,7 @@ def offset_sums(weights: Tensor, family: InstructionFamily) -> Tensor:
     width = -(-columns // family.lanes) * family.lanes
     sums = (
         -ZERO_POINT * family.factor * weights.to(torch.int32).sum(0, dtype=torch.int32)
-        if family.unsigned
+        if family.shifted
         else torch.zeros(columns, dtype=torch.int32)
     )
     return functional.pad(sums, (0, width - columns))

@@ -9,6 +9,7 @@ from compile.kernels.families import InstructionFamily
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.memory import load_count, load_spread, store_vector
 from compile.kernels.mlir_builder import Code, Value
+from compile.kernels.prepared_rows import prepare_rows, prepared_buffer
 from compile.kernels.product import Ending, Preparation, Product, add_group, scale_sums
 from compile.kernels.tile import Operands
 
@@ -109,7 +110,8 @@ def _kernel(
     rows, depth, columns = shape
     blocks = -(-columns // family.lanes)
     left = Buffer("%left", (rows, depth), family.element)
-    operands = Operands(family, left, "%weights", depth, blocks)
+    prepared = prepared_buffer(family, rows, depth, 1)  # two would be the largest buffer of a parser
+    operands = Operands(family, left, "%weights", depth, blocks, prepared)
     offsets = Buffer("%offsets", (blocks * family.lanes,), "i32")
     code = Code()
 
@@ -124,6 +126,9 @@ def _kernel(
             add_group(code, product, "%group", False, prepare, row)
         return product.groups
 
+    if prepared is not None:
+        with code.when(code.value(f"arith.cmpi eq, %group, {code.index(0)} : index")):
+            _prepare(code, operands, rows, counts)
     if counts is None:
         groups = add(Product(operands, offsets, columns, rows))
     else:
@@ -138,6 +143,19 @@ def _kernel(
             return ()
 
         code.repeat(0, texts, 1, (), add_text)
-    return Kernel(
-        name, (left, operands.packed, *(() if family.float32 else (offsets,)), *more), outs, groups, str(code)
-    )
+    reads = (left, operands.packed, *(() if family.float32 else (offsets,)), *more)
+    return Kernel(name, reads, outs, groups, str(code), () if prepared is None else (prepared,))
+
+
+def _prepare(code: Code, operands: Operands, rows: int, counts: Buffer | None) -> None:
+    """Add the preparation of all rows, or of as many rows of every text as `counts` says."""
+    if counts is None:
+        prepare_rows(code, operands, code.index(0), code.index(rows))
+        return
+    words = rows // counts.shape[0]
+
+    def prepare_text(text: Value, _: Sequence[Value]) -> tuple[()]:
+        prepare_rows(code, operands, code.times(text, words), load_count(code, counts, text, words))
+        return ()
+
+    code.repeat(0, counts.shape[0], 1, (), prepare_text)

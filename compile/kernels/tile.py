@@ -22,6 +22,8 @@ class Operands:
             half as many steps.
         depth: Number of columns of the left side that are multiplied; its memory may have more.
         blocks: Number of blocks of the weights.
+        prepared: What of the left side was prepared (`compile.kernels.prepared_rows`), row by row; None where tiles
+            prepare what they need.
     """
 
     family: InstructionFamily
@@ -29,6 +31,7 @@ class Operands:
     weights: Value
     depth: int
     blocks: int
+    prepared: Buffer | None = None
 
     @property
     def packed(self) -> Buffer:
@@ -103,7 +106,7 @@ class Tile:
         last over the bytes that are left.
         """
         depth, wide, step = self.operands.depth, self._wide(), self.family.depth
-        if self.family.unsigned:
+        if self.family.shifted:
             self._raised = self._raise_rows()
         done, whole = depth // wide * wide, depth // step * step
         sums = self.code.repeat(0, done, wide, self._carry(sums), self._wide_step)
@@ -209,7 +212,7 @@ class Tile:
     def _spread(self, word: Value, raise_it: bool = True) -> Value:
         """Put four bytes into every lane, plus 128 where the instruction takes them as unsigned."""
         spread = self.code.value(f"vector.broadcast {word} : vector<1xi32> to {self.sums}")
-        if self.family.unsigned and raise_it:
+        if self.family.shifted and raise_it:
             flip = self.code.constant(
                 f"dense<{0x80808080 - (1 << 32)}> : {self.sums}"
             )  # plus 128, modulo 256, in every byte
@@ -271,6 +274,16 @@ class Tile:
                 f"memref.prefetch {self.operands.weights}[{indices}], read, locality<2>, data : "
                 f"{self.operands.packed.memory}"
             )
+
+    def _add_lanes(self, value: Value) -> Value:
+        """Return the sum of all lanes in every lane."""
+        step = self.family.lanes // 2
+        while step:
+            picks = ", ".join(str(lane ^ step) for lane in range(self.family.lanes))
+            other = self.code.value(f"vector.shuffle {value}, {value} [{picks}] : {self.sums}, {self.sums}")
+            value = self.code.value(f"arith.addi {value}, {other} : {self.sums}")
+            step //= 2
+        return value
 
     def _multiply(self, total: Value, left: Value, right: Value) -> Value:
         if self.family.name == "dotprod":  # whose second factor may be a lane of a register

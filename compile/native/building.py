@@ -53,7 +53,7 @@ class Built:
 
 
 def build_native(
-    sources: Sources, kernels: Path, compiler: NativeCompiler, folder: Path, *, java: bool = False
+    sources: Sources, kernels: Path, compiler: NativeCompiler, folder: Path, *, java: bool = False, mark: str = ""
 ) -> Built:
     """Compile and link a parser.
 
@@ -63,6 +63,7 @@ def build_native(
         compiler: C compiler for the target.
         folder: Existing folder that the libraries are written to.
         java: Whether Java can load the shared library (`compile.native.jvm`).
+        mark: What a WebAssembly module has in its name besides the prefix (`compile.native.web.mark_of`).
 
     Raises:
         NativeError: The compiler fails or warns.
@@ -88,7 +89,7 @@ def build_native(
         source, defined = write_methods(sources)
         methods.append(source.with_suffix(".o"))
         _run(compiler, [*compiler.command, *options, *defined, "-c", source, "-o", methods[0]])
-    shared = folder / f"{compiler.shared_prefix}{sources.prefix}{compiler.shared_suffix}"
+    shared = folder / f"{compiler.shared_prefix}{sources.prefix}{mark}{compiler.shared_suffix}"
     if web:
         exports = [f"-Wl,--export={sources.prefix}_{name}" for name in _EXPORTED]
         _run(compiler, [*compiler.command, "-O2", *_WEB, *exports, *objects, "-o", shared])

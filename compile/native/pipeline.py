@@ -17,7 +17,7 @@ from compile.native.jvm import write_class
 from compile.native.memory import MemoryPart, list_memory
 from compile.native.proof import NativeProof, prove_native
 from compile.native.toolchains import NativeCompiler, find_compiler
-from compile.native.web import write_npm
+from compile.native.web import mark_of, write_npm
 from compile.native.writing import Sources, prefix_of, write_module_map, write_native
 from compile.plan import SPLIT, Plan
 from compile.standalone.export import compile_object, static_flags
@@ -95,7 +95,7 @@ def build_native_parsers(
     Args:
         checkpoint: Folder of the trained parser.
         out: Folder to write: a header, and a folder of libraries for each target.
-        targets: Names of processor targets.
+        targets: Names of processor targets; where one has a faster twin, that is built beside it.
         options: Settings of the build.
         known: Registry that targets are looked up in, or None for that of this project.
         on_progress: Called at every step with what is done next.
@@ -113,11 +113,16 @@ def build_native_parsers(
     for target in chosen:
         if target.family != "cpu":
             raise PlanError(f"{target.id}: a native parser is code for a processor, and this is none")
+        if target.faster in targets:
+            raise PlanError(f"{target.faster}: comes with {target.id}; name that alone")
     compilers = [find_compiler(target, options.libc) for target in chosen]  # before minutes of work
     try:
         with new_directory(out, "native parser", MARK, options.replace) as staging:
             build = read_checkpoint(checkpoint, options, everything, on_progress)
-            built = [build.run(target, compiler, staging) for target, compiler in zip(chosen, compilers, strict=True)]
+            built = []
+            for target, compiler in zip(chosen, compilers, strict=True):
+                twins = [target, *(everything.get(name) for name in (target.faster,) if name)]
+                built += [build.run(twin, compiler, staging, target.id) for twin in twins]
             write_manifest(staging, build.describe([parser.variant for parser in built]))
             return built
     except PackageError as error:
@@ -168,11 +173,11 @@ class NativeBuild:
             tell: Called at every step with what is done next.
             golden: Texts with PyTorch's answers in the buckets of the options; by default they are made.
         """
-        from compile.kernels.modules import has_products
+        from compile.kernels.modules import has_few_bits, has_products
 
         self.checkpoint, self.model, self.name = checkpoint, model, name
         self.options, self.known, self.tell = options, known, tell
-        self.integers = has_products(model)
+        self.integers, self.few_bits = has_products(model), has_few_bits(model)
         self._golden: dict[tuple[Bucket, ...], GoldenSet] = {}
         if golden is not None and options.buckets is not None:
             self._golden[tuple(options.buckets)] = golden
@@ -181,21 +186,28 @@ class NativeBuild:
         """Return the description of a folder with the given libraries."""
         return NativeManifest(name=self.name, prefix=prefix_of(self.name), variants=tuple(variants))
 
-    def run(self, target: Target, compiler: NativeCompiler, staging: Path) -> NativeParser:
-        """Build libraries for a target into a folder of that name in `staging`, and prove them where that can be.
+    def run(self, target: Target, compiler: NativeCompiler, staging: Path, beside: str = "") -> NativeParser:
+        """Build libraries for a target, and prove them where that can be.
+
+        Args:
+            target: The target.
+            compiler: C compiler for it.
+            staging: Existing folder, in which the libraries get a folder of their own.
+            beside: Name of that folder, which may hold a twin's library already; by default the target's name.
 
         Raises:
             CompileError: A stage failed; its class says which.
         """
         with scratch_folder("native") as scratch:
             sources, kernels, plan, buckets, memory = self._write(target, scratch)
-            folder = staging / target.id
-            folder.mkdir()
+            folder = staging / (beside or target.id)
+            folder.mkdir(exist_ok=True)
             self.tell(f"build {target.id} with {compiler.name}")
             java = self.options.java or compiler.system == "android"
-            built = build_native(sources, kernels, compiler, folder, java=java)
+            mark = mark_of(target)
+            built = build_native(sources, kernels, compiler, folder, java=java, mark=mark)
             if compiler.system == "web":
-                write_npm(folder, sources, self.name)
+                write_npm(folder, sources, self.name, few_bits=self.few_bits)
             elif compiler.system == "none":
                 built = write_arduino(folder, sources, built, self.name, target.cpu)
             shutil.copyfile(sources.header, staging / sources.header.name)
@@ -207,7 +219,7 @@ class NativeBuild:
             facts = self.checkpoint.facts
             proof = prove_native(sources, built, target, compiler, facts.labels, golden, facts.calibration)
             if self.options.sources:
-                _keep_sources(sources, kernels, folder / "source")
+                _keep_sources(sources, kernels, folder / f"source{mark}")
             variant = _describe(target, plan, buckets, sources, built, proof, staging)
         return NativeParser(target, compiler.name, variant, proof, memory)
 

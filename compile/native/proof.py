@@ -72,7 +72,7 @@ def prove_native(
     """
     command: Sequence[str | Path] | None
     if compiler.system == "web" and built.shared is not None:
-        machine, command = "Node", node_command(built.shared.parent, sources.folder)
+        machine, command = "Node", node_command(built.shared.parent, sources.folder, built.shared.name)
         if command is None:
             return NativeProof("", "Node is not installed, which would run it")
     elif compiler.system in ("linux", "macos") and built.static is not None:

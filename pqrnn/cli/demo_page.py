@@ -21,6 +21,9 @@ def demo_page(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write `index.html` to.")],
     example: Annotated[str, typer.Option("--example", help="Sentence that stands there at first.")] = "",
     language: Annotated[str, typer.Option("--language", help="Language of speech, such as `en` or `de-AT`.")] = "en",
+    relaxed: Annotated[
+        bool, typer.Option("--relaxed", help="Only for browsers with relaxed SIMD (not Safari), where it is faster.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Make a page that shows a parser at work: type or speak a sentence, see intent and slots.
@@ -30,7 +33,7 @@ def demo_page(
     """
     from compile.native.demo import write_demo_page
 
-    page = write_demo_page(native, out, example, language)
+    page = write_demo_page(native, out, example, language, relaxed=relaxed)
     if json:
         print_json({"page": str(page), "bytes": page.stat().st_size})
         return

@@ -177,6 +177,7 @@ def _facts(target: Target) -> list[tuple[str, str]]:
             ),
         ),
         ("refused", target.refused),
+        ("faster", f"{target.faster}, for hosts that have it: a native parser has both" if target.faster else ""),
         (
             "development",
             "means another thing on another machine: not for packages that leave this one"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import platform
 import re
 import shutil
 import subprocess
@@ -68,11 +69,44 @@ def test_node_decides_as_python_does(web: Path, tmp_path: Path) -> None:
     assert answer_texts(command, [b"x" * 70], "Node")[0] == {"id": 0, "refused": True}
 
 
+# What `index.js` says of relaxed SIMD; whether the engine takes another of its instructions (i8x16.relaxed_swizzle);
+# whether there is a parser with the files of a folder.
+_CHOICE = """
+import { pathToFileURL } from 'node:url';
+const { load, relaxed } = await import(`${pathToFileURL(process.argv[1])}/index.js`);
+const swizzle = [0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 123, 1, 123, 3, 2, 1, 0, 10, 11, 1, 9, 0, 32, 0, 32, 0,
+                 253, 128, 2, 11];
+const loaded = await load().then((parser) => parser.parse('a').words === 1, () => false);
+console.log(JSON.stringify([relaxed(), WebAssembly.validate(Uint8Array.from(swizzle)), loaded]));
+"""
+# Node 20 has it behind a flag, and multiplies wrongly; without AVX-VNNI the instruction does not pay.
+_SWITCHES = ([], ["--experimental-wasm-relaxed-simd"], ["--no-enable-avx-vnni"], ["--no-enable-avx"])
+
+
+@pytest.mark.parametrize("kept", ["tiny_one.wasm", "tiny_one.relaxed.wasm"])
+def test_the_module_is_chosen_by_what_the_engine_has(kept: str, web: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(web / "webassembly", tmp_path / "one")
+    for module in folder.glob("*.wasm"):
+        if module.name != kept:
+            module.unlink()
+    for options in _SWITCHES:
+        command = ["node", *options, "--input-type=module", "--eval", _CHOICE, str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 9:  # this Node has no such switch
+            continue
+        assert done.returncode == 0, done.stderr
+        says, has, loaded = json.loads(done.stdout)
+        assert says <= has
+        assert not (says and options and platform.machine() == "x86_64")
+        assert loaded == (says == (kept == "tiny_one.relaxed.wasm"))
+
+
 def test_a_package_for_npm(web: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(web / "webassembly", tmp_path / "node_modules" / "tiny-one")
     description = json.loads((folder / "package.json").read_text())
     assert (description["name"], description["type"]) == ("tiny-one", "module")
     assert not {"dependencies", "devDependencies", "scripts"} & set(description)
+    assert {"tiny_one.wasm", "tiny_one.relaxed.wasm"} < set(description["files"])
     assert all((folder / name).is_file() for name in description["files"])
     # Strings have UTF-16 units as positions: every slot is a piece of the text as JavaScript cuts it.
     said = run(
@@ -163,6 +197,14 @@ def test_the_page_shows_a_parse(page: str, web: Path, tmp_path: Path) -> None:
     assert "".join(part if isinstance(part, str) else part[0] for part in first["shown"]) == _TEXT
     assert "left out" not in first["took"]
     assert second["took"].startswith("16 words, the rest is too long and was left out")
+
+
+def test_a_page_for_browsers_with_relaxed_simd(web: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["demo-page", str(web), "--out", str(tmp_path), "--relaxed"])
+    assert done.exit_code == 0, done.output
+    parts = _Scripts()
+    parts.feed((tmp_path / "index.html").read_text("utf-8"))
+    assert base64.b64decode(parts.scripts[0]) == (web / "webassembly" / "tiny_one.relaxed.wasm").read_bytes()
 
 
 def test_a_folder_without_webassembly_makes_no_page(tmp_path: Path) -> None:

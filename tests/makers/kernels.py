@@ -45,6 +45,7 @@ TARGETS = {
     "i8mm": "linux-aarch64-i8mm",
     "smlal": "linux-aarch64",
     "vmlal": "linux-armv7-vfp3",
+    "relaxed128": "webassembly-relaxed",
     "dot128": "webassembly",
 }
 TARGETS_F32 = {

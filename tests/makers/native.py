@@ -6,15 +6,16 @@ import pickle
 import platform
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from benchmarks.tiny_module import BUCKETS, FLAGS, INTENTS, TAGS, module_text, oracle, write_package
 from compile.lowering.iree_compile import target_flags
 from compile.native.building import build_native
 from compile.native.toolchains import NativeCompiler, find_compiler
-from compile.native.web import write_npm
+from compile.native.web import mark_of, write_npm
 from compile.native.writing import Sources, prefix_of, write_native
 from compile.standalone.export import compile_object
 from makers.shared import share_file
@@ -111,29 +112,35 @@ def build_tiny(
 ) -> Path:
     """Build a folder as `pqrnn native` does, for this machine."""
     written = write_tiny(scratch, features=features, calibration=calibration)
-    return _build(folder, *written, compiler(), "host", f"{platform.machine()}-unknown-linux-gnu")
+    variant = _build(folder, *written, compiler(), "host", f"{platform.machine()}-unknown-linux-gnu")
+    write_manifest(folder, NativeManifest(NAME, written[0].prefix, (variant,)))
+    return folder
 
 
 def build_web(folder: Path, scratch: Path, calibration: Calibration | None = None) -> Path:
     """Build a folder as `pqrnn native -t webassembly` does; needs zig."""
-    target = registry().get("webassembly")
-    sources, kernels = write_tiny(scratch, target=target.id, calibration=calibration)
-    _build(folder, sources, kernels, find_compiler(target), target.id, target.triple)
-    write_npm(folder / target.id, sources, NAME)
+    plain = registry().get("webassembly")
+    variants = []
+    for target in (plain, registry().get(plain.faster)):
+        sources, kernels = write_tiny(scratch / target.id, target=target.id, calibration=calibration)
+        variant = _build(folder, sources, kernels, find_compiler(target), plain.id, target.triple, mark_of(target))
+        variants.append(replace(variant, target=target.id, features=target.features))
+        write_npm(folder / plain.id, sources, NAME)
+    write_manifest(folder, NativeManifest(NAME, sources.prefix, tuple(variants)))
     return folder
 
 
-def _build(folder: Path, sources: Sources, kernels: Path, chosen: NativeCompiler, target: str, triple: str) -> Path:
-    (folder / target).mkdir(parents=True)
-    built = build_native(sources, kernels, chosen, folder / target)
+def _build(
+    folder: Path, sources: Sources, kernels: Path, chosen: NativeCompiler, target: str, triple: str, mark: str = ""
+) -> NativeVariant:
+    (folder / target).mkdir(parents=True, exist_ok=True)
+    built = build_native(sources, kernels, chosen, folder / target, mark=mark)
     files = {path.relative_to(folder).as_posix(): LibraryFile.of(path) for path in built.files}
     assert built.shared is not None
     shutil.copyfile(sources.header, folder / sources.header.name)
     library = built.shared.relative_to(folder).as_posix()
     last = BUCKETS[-1]
-    variant = NativeVariant(target, triple, (), library, files, last.words, last.bytes, 0, 0, "this machine", None)
-    write_manifest(folder, NativeManifest(NAME, sources.prefix, (variant,)))
-    return folder
+    return NativeVariant(target, triple, (), library, files, last.words, last.bytes, 0, 0, "this machine", None)
 
 
 def build_package(destination: Path, scratch: Path, code: bytes, **changes: object) -> Path:
@@ -164,7 +171,7 @@ def build_package(destination: Path, scratch: Path, code: bytes, **changes: obje
         shutil.copytree(before.path, directory, dirs_exist_ok=True)
         (directory / library.path).parent.mkdir(parents=True)
         shutil.copyfile(folder / str(built.library), directory / library.path)
-        manifest = replace(before.manifest, labels=LABELS, libraries=[replace(library, **changes)])
+        manifest = replace(before.manifest, labels=LABELS, libraries=[structs.replace(library, **changes)])
         seal(directory, manifest)
     return destination
 

@@ -1,6 +1,8 @@
 // Texts as lines of base64 in, answers as lines of JSON out, in the form that `pqrnn conformance --answers` judges:
 //
-//   jq -r '(.cases + .long_cases)[].text' home.json | node host.mjs FOLDER [--truncate] > answers.jsonl
+//   jq -r '(.cases + .long_cases)[].text' home.json | node host.mjs FOLDER [--truncate] [--module FILE] > answers.jsonl
+//
+// The module is one of the folder's; by default `load` chooses. An engine that does not take it ends with status 3.
 
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -8,7 +10,12 @@ import { pathToFileURL } from 'node:url';
 
 const [folder, ...options] = process.argv.slice(2);
 const { load } = await import(pathToFileURL(resolve(folder, 'index.js')));
-const parser = await load();
+const named = options.indexOf('--module') + 1;
+const parser = await load(named ? pathToFileURL(resolve(folder, options[named])) : undefined).catch((error) => {
+  if (!(error instanceof WebAssembly.CompileError)) throw error;
+  console.error(`this Node does not take ${named ? options[named] : 'the module'}: ${error.message}`);
+  process.exit(3);
+});
 const truncate = options.includes('--truncate');
 if (options.includes('--recommended')) parser.setMinScore('recommended');
 const tags = parser.tags.length;

@@ -62,4 +62,7 @@ export class Parser {
   setMinScore(least: number | 'recommended'): void;
 }
 
+/** Whether this engine has relaxed SIMD that pays: then `load()` takes the module that needs it, and answers the same in less time. */
+export function relaxed(): boolean;
+
 export function load(source?: URL | string | Response | ArrayBuffer | ArrayBufferView | WebAssembly.Module): Promise<Parser>;

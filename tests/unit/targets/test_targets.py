@@ -271,6 +271,15 @@ def test_architectures() -> None:
         assert not architecture.features & architecture.baseline
 
 
+def test_a_faster_twin_is_for_the_same_hosts_with_more_features() -> None:
+    known = shipped()
+    twins = [(known.get(name), known.get(known.get(name).faster)) for name in known.names() if known.get(name).faster]
+    assert [target.id for target, _ in twins] == ["webassembly"]
+    for target, twin in twins:
+        assert (twin.triple, twin.cpu, twin.faster) == (target.triple, target.cpu, "")
+        assert set(twin.features) > set(target.features)
+
+
 def test_targets_import_nothing_of_the_project() -> None:
     folder = Path(targets.__file__).parent
     allowed = {"targets", "msgspec"}

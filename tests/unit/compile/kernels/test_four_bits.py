@@ -15,7 +15,7 @@ from compile.kernels.advice import describe_kernels
 from compile.kernels.families import FAMILIES, FAMILIES_F32, InstructionFamily, Kernels
 from compile.kernels.head_sizes import PRODUCTS
 from compile.kernels.layer import layer_kernel
-from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, with_kernels
+from compile.kernels.modules import KernelLayer, KernelLinear, KernelParser, has_few_bits, with_kernels
 from compile.kernels.packing import family_of, offset_sums, pack_weights, unpack_weights
 from compile.kernels.product_kernels import product_kernel
 from pqrnn.features.utf8 import pack_texts
@@ -42,6 +42,9 @@ def test_two_weights_lie_in_a_byte_and_none_is_lost(
     assert packed.numel() == pack_weights(weights, family).numel() // steps * -(-steps // 2)
     everything = unpack_weights(packed, 2 * packed.shape[1] * form.depth, packed.shape[0] * form.lanes, form)
     assert torch.equal(everything.long().abs().sum(), weights.long().abs().sum() * form.factor)  # the rest are zeros
+    if form.raised:
+        sides = torch.stack([packed & 15, packed >> 4])
+        assert int(sides.min()) >= 1 and int(sides.max()) <= 15
 
 
 @FAMILY
@@ -56,8 +59,8 @@ def test_families_have_a_form_for_each_number_of_bits() -> None:
     for family in FAMILIES:
         form = family.in_bits(4)
         assert (form.bits, form.in_bits(8), form.name) == (4, family, family.name)
-        assert form.factor == (1 if family.narrow else 16)
-        largest = 2 * (128 * 15 if family.architecture == "x86_64" else 128 * 7)  # of two products; weights plus 8
+        assert form.factor == (1 if family.narrow or family.relaxed else 16)
+        largest = 2 * 128 * (7 + form.raised)  # of two products
         assert not family.narrow or form.chunk * largest <= 2**15 - 1
     for family in FAMILIES_F32:
         assert family.in_bits(4) is family
@@ -151,6 +154,7 @@ def test_kernels_of_4_bits_use_the_instructions_that_they_should() -> None:
         "dotprod": {"aarch64.neon.sdot.v4i32.v16i8"},
         "smlal": {"aarch64.neon.saddlp.v4i32.v8i16", "aarch64.neon.addp.v4i32"},
         "vmlal": {"arm.neon.vpaddls.v4i32.v8i16"},
+        "relaxed128": {"wasm.relaxed.dot.i8x16.i7x16.add.signed"},
         "dot128": {"wasm.dot"},
     }
     for family in FAMILIES:
@@ -161,6 +165,10 @@ def test_kernels_of_4_bits_use_the_instructions_that_they_should() -> None:
             weights = next(buffer for buffer in kernel.reads if buffer.name == "%weights")
             assert weights.element == "i8"
             assert weights.shape[1] == -(-(68 if kernel.name == "p" else 36) // form.run)
+
+
+def test_what_most_weights_have_is_known(folded: ParserModel) -> None:
+    assert has_few_bits(folded) and not has_few_bits(make_int8(3).folded())
 
 
 def test_a_parser_of_8_bits_keeps_its_weights_as_they_were() -> None:
