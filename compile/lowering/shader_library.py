@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from iree.compiler import ir
+from iree.compiler.passmanager import PassManager
 
 from compile.support.errors import ImportStageError
 
@@ -43,8 +44,10 @@ def join_shaders(source: Path, destination: Path) -> int:
                 executable.erase()
             _rename_launches(module.operation, names)
             module.operation.verify()
+        # Without locations and said so, or the next phases name each shader by the path of this file.
+        PassManager.parse("builtin.module(strip-debuginfo)").run(module.operation)
         with destination.open("wb") as file:
-            module.operation.print(file=file, binary=True)
+            module.operation.print(file=file, binary=True, enable_debug_info=True)
         return len(library) if executables else 0
 
 
