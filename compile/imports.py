@@ -14,7 +14,7 @@ import msgspec
 
 from compile.lowering.cache import Cache
 from compile.lowering.iree_compile import compiler_version
-from compile.plan import SPLIT, WIDE, Plan
+from compile.plan import FLOORED, SPLIT, WIDE, Plan
 from compile.support.progress import Reporter
 from compile.support.stopwatch import Stopwatch
 from pqrnn.run_folder import FACTS
@@ -88,7 +88,7 @@ class Importer:
                 }
         return modules
 
-    def _import(self, form: tuple[Kernels | None, bool], names: Sequence[str]) -> dict[str, Path]:
+    def _import(self, form: tuple[Kernels | None, str], names: Sequence[str]) -> dict[str, Path]:
         from compile.lowering.export import split_softmax
         from compile.lowering.import_mlir import import_programs
 
@@ -106,26 +106,30 @@ class Importer:
                 self.kept.store_import(self._key(form, name), path.read_bytes(), compiler_version())
         return paths
 
-    def _export(self, form: tuple[Kernels | None, bool]) -> dict[str, ExportedProgram]:
+    def _export(self, form: tuple[Kernels | None, str]) -> dict[str, ExportedProgram]:
         from compile.kernels.modules import with_kernels
         from compile.lowering.export import export_entries
+        from compile.lowering.small_table import with_small_table
         from compile.subwords.program import SubwordParser, export_subwords
-        from pqrnn.model.int8 import widen_weights
+        from pqrnn.model.int8 import round_by_floor, widen_weights
 
         def tell(bucket: Bucket) -> None:
             self.report.step("export", f"{bucket.entry} ({bucket.bytes} bytes)")
 
         if isinstance(self.model, SubwordParser):
             return export_subwords(self.model, self.buckets, tell, self.parts)
-        kernels, wide = form
+        kernels, integers = form
         model: ParserModel | KernelParser
         if kernels is not None:
             model = with_kernels(self.model, kernels)
+        elif integers:
+            small = with_small_table(self.model)
+            model = widen_weights(small) if integers == WIDE else round_by_floor(small)
         else:
-            model = widen_weights(self.model) if wide else self.model
+            model = self.model
         return export_entries(model, self.buckets, tell, self.batch, self.parts)
 
-    def _fetch(self, form: tuple[Kernels | None, bool], names: Sequence[str]) -> dict[str, Path]:
+    def _fetch(self, form: tuple[Kernels | None, str], names: Sequence[str]) -> dict[str, Path]:
         """Return what was imported before, or nothing where a file is missing."""
         if self.kept is None or not self.identity:
             return {}
@@ -141,21 +145,21 @@ class Importer:
         self.report.step("import", "from the cache")
         return paths
 
-    def _key(self, form: tuple[Kernels | None, bool], name: str) -> str:
-        kernels, wide = form
+    def _key(self, form: tuple[Kernels | None, str], name: str) -> str:
+        kernels, integers = form
         lanes, family = (kernels.lanes, kernels.name) if kernels is not None else (0, "")
-        parts = [*self.identity, *_describe_code(), lanes, family, wide, name == SPLIT, self.batch]
+        parts = [*self.identity, *_describe_code(), lanes, family, integers, name == SPLIT, self.batch]
         parts += [[name, lengths] for name, lengths in self.parts.items()]
         parts += [[bucket.words, bucket.bytes, bucket.entry] for bucket in self.buckets]
         return hashlib.sha256(msgspec.json.encode(["import", *parts])).hexdigest()
 
 
-def form_of(plan: Plan) -> tuple[Kernels | None, bool]:
+def form_of(plan: Plan) -> tuple[Kernels | None, str]:
     """Return the form in which a plan's module is exported.
 
-    That is its kernels, and whether its integer products are computed in float32.
+    That is its kernels, and the name of its module where the compiler cannot be given integers as they are.
     """
-    return plan.kernels, plan.mlir == WIDE
+    return plan.kernels, plan.mlir if plan.mlir in (WIDE, FLOORED) else ""
 
 
 def identify(source: Path, weights: str) -> tuple[str, ...]:

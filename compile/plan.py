@@ -13,7 +13,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compile.kernels.families import Kernels, choose_kernels
+from compile.kernels.families import SHADERS, Kernels, choose_kernels
 from compile.lowering.iree_compile import target_flags
 from compile.lowering.processor import Processor, resolve_processor
 from compile.support.errors import CompileError, PlanError
@@ -22,7 +22,8 @@ from targets import Registry, Target, TargetError
 from targets.isa import architecture_of
 
 ALL = "all"
-USUAL, SPLIT, WIDE = "module.mlirbc", "module-split.mlirbc", "module-wide.mlirbc"
+USUAL, SPLIT = "module.mlirbc", "module-split.mlirbc"
+WIDE, FLOORED = "module-wide.mlirbc", "module-floored.mlirbc"  # of parsers in 8 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +50,29 @@ class Plan:
     def mlir(self) -> str:
         """Name of the MLIR file that is compiled for the target.
 
-        Targets share one file, but for three cases. 32-bit ARM and
+        Targets share one file, but for a few cases. 32-bit ARM and
         WebAssembly have their own (`compile.lowering.export.split_softmax`).
-        Products of integers on GPUs and in the interpreter have their own (`pqrnn.model.int8.widen_weights`), because
-        many GPUs cannot store 8 bits, and the code for both is silently wrong. With kernels there is one file for each
-        processor.
+        With kernels or shaders there is one file for each processor. Products of integers on GPUs without shaders have
+        their own (`pqrnn.model.int8.widen_weights`), because many GPUs cannot store 8 bits, and the compiler's code is
+        silently wrong; so have those of the interpreter, which rounds where it should cut off
+        (`pqrnn.model.int8.round_by_floor`).
         """
         if self.kernels is not None:
             return (
                 f"module-{self.kernels.name}-{hashlib.sha256(self.processor.resolved.encode()).hexdigest()[:12]}.mlirbc"
             )
         if self.integers and self.processor.triple == ANY:
-            return WIDE
+            return FLOORED if self.target.vulkan is None else WIDE
         return SPLIT if architecture_of(self.processor.triple) in ("arm", "wasm32") else USUAL
 
     def with_kernels(self, integers: bool) -> Plan:
-        """Return the plan with the kernels that its processor has instructions for (`compile.kernels`).
+        """Return the plan with the kernels that its processor has instructions for, or a GPU's shaders for integers.
 
         Args:
             integers: Whether the model multiplies integers.
         """
+        if self.target.vulkan is not None:
+            return replace(self, kernels=SHADERS if integers else None, integers=integers)
         return replace(
             self, kernels=choose_kernels(self.processor.triple, self.processor.features, integers), integers=integers
         )

@@ -14,8 +14,11 @@ def describe_kernels(target: Target, integers: bool, bits: int = 8) -> str:
         integers: Whether the parser multiplies integers (int8) instead of float32.
         bits: Number of bits of a weight of integers.
     """
+    if target.vulkan is not None and integers:
+        size = "eight weights" if bits == 4 else "four weights"
+        return f"own shaders for products and layers, {size} an int32; the compiler's own code for words and heads"
     if target.family != "cpu":
-        return "the compiler's own code" + (", which holds int8 as float32: four bytes a weight" if integers else "")
+        return "the compiler's own code" + (", a byte a weight" if integers else "")
     if target.cpu == "host":
         return "own kernels if this machine has the instructions: `pqrnn doctor` says what it has"
     kernels = choose_kernels(target.triple, target.features, integers)
@@ -31,8 +34,10 @@ def describe_kernels(target: Target, integers: bool, bits: int = 8) -> str:
 
 def advise_precision(target: Target) -> str:
     """Say which precision to choose for a target."""
+    if target.vulkan is not None:
+        return "int8: a quarter of the bytes; weights of 4 bits: half of those bytes again"
     if target.family != "cpu":
-        return "either: int8 saves neither bytes nor time here"
+        return "int8: a quarter of the bytes"
     both = [choose_kernels(target.triple, target.features, integers) for integers in (True, False)]
     int8, float32 = (kernels.family if kernels is not None else None for kernels in both)
     if int8 is None or float32 is None:

@@ -352,15 +352,22 @@ class Kernels:
     Attributes:
         lanes: Number of 32-bit numbers in a vector register, for kernels that need no special instruction.
         family: Instruction family of the products, or None where they are left to the compiler.
+        shaders: Whether the kernels are shaders (`compile.kernels.shaders`), which know neither lanes nor families.
     """
 
     lanes: int
     family: InstructionFamily | None
+    shaders: bool = False
 
     @property
     def name(self) -> str:
         """Name in files and messages."""
+        if self.shaders:
+            return "shaders"
         return self.family.name if self.family is not None else f"vectors{32 * self.lanes}"
+
+
+SHADERS = Kernels(0, None, shaders=True)
 
 
 def choose_kernels(triple: str, features: Iterable[str], integers: bool) -> Kernels | None:

@@ -24,6 +24,8 @@ from compile.kernels.layer import layer_kernel
 from compile.kernels.operators import F32_SUFFIX, NAMESPACE
 from compile.kernels.product_kernels import product_kernel, rectified_kernel, scaled_kernel
 from compile.kernels.projection import TextSizes, projection_kernel
+from compile.kernels.shaders.calls import SHADERS
+from compile.kernels.shaders.shader import write_shader
 from compile.support.errors import ImportStageError
 from pqrnn.recipes.settings import ProjectionConfig
 
@@ -153,13 +155,13 @@ def link_kernels(source: Path, destination: Path, kernels: Kernels, resolved: st
     with ir.Context() as context, ir.Location.unknown():
         context.allow_unregistered_dialects = False
         module = ir.Module.parse(source.read_bytes())
-        linked: dict[str, Kernel] = {}
+        linked: dict[str, str] = {}
         for operation in list(_operators(module.operation)):
-            kernel = _replace(operation, kernels)
-            linked[kernel.name] = kernel
-        for kernel in linked.values():
-            written = ir.Module.parse(write_executable(kernel, target))
-            for part in list(written.body.operations):
+            name, written = _replace(operation, kernels, target)
+            linked[name] = written
+        for text in linked.values():
+            written_module = ir.Module.parse(text)
+            for part in list(written_module.body.operations):
                 part.detach_from_parent()
                 module.body.append(part)
         module.operation.attributes["hal.device.targets"] = ir.Attribute.parse(f"[{device}]")
@@ -235,12 +237,13 @@ def _operators(operation: ir.Operation) -> Iterator[ir.Operation]:
                 yield from _operators(inner)
 
 
-def _replace(operation: ir.Operation, kernels: Kernels) -> Kernel:
-    """Replace an operator by the call of a kernel, and return the kernel."""
+def _replace(operation: ir.Operation, kernels: Kernels, target: str) -> tuple[str, str]:
+    """Replace an operator by the call of a kernel, and return the kernel's name and code."""
     name = ir.StringAttr(operation.attributes["name"]).value.removeprefix(_PREFIX)
     operands = [(value, tensor) for value in operation.operands if (tensor := _tensor(str(value.type)))]
     results = [tensor for value in operation.results if (tensor := _tensor(str(value.type)))]
-    if name not in _MAKERS or len(results) != len(operation.results):
+    makers = SHADERS if kernels.shaders else _MAKERS
+    if name not in makers or len(results) != len(operation.results):
         raise ImportStageError(f"{_PREFIX}{name}: there is no kernel for this operator")
     reads = [tensor for _, tensor in operands]
     numbers = [number for value in operation.operands for number in _numbers(value)]
@@ -248,19 +251,24 @@ def _replace(operation: ir.Operation, kernels: Kernels) -> Kernel:
     # The same name is the same kernel: every size that a kernel depends on is in it.
     packed = [f"b{number}" for number, tensor in enumerate(reads) if tensor.bits == 4]
     unique = "_".join([name, shapes, *map(str, numbers), *packed])
-    kernel = _MAKERS[name](_Call(kernels, unique, name.endswith(F32_SUFFIX), reads, results, numbers))
+    if kernels.shaders:
+        shapes_read = [tensor.shape for tensor in reads]
+        written = write_shader(SHADERS[name](unique, shapes_read, numbers), target)
+    else:
+        call = _Call(kernels, unique, name.endswith(F32_SUFFIX), reads, results, numbers)
+        written = write_executable(_MAKERS[name](call), target)
     with ir.InsertionPoint(operation), operation.location:
         given = [_create("torch_c.to_builtin_tensor", [tensor.builtin], [value])[0] for value, tensor in operands]
-        call = ir.Operation.create(
+        called = ir.Operation.create(
             "util.call",
             results=[ir.Type.parse(tensor.builtin) for tensor in results],
             operands=given,
-            attributes={"callee": ir.FlatSymbolRefAttr.get(kernel.name)},
+            attributes={"callee": ir.FlatSymbolRefAttr.get(unique)},
         )
-        for old, new in zip(operation.results, call.results, strict=True):
+        for old, new in zip(operation.results, called.results, strict=True):
             old.replace_all_uses_with(_create("torch_c.from_builtin_tensor", [str(old.type)], [new])[0])
     operation.erase()
-    return kernel
+    return unique, written
 
 
 def _numbers(value: ir.Value) -> Iterator[int]:

@@ -18,6 +18,7 @@ from compile.kernels.families import InstructionFamily, Kernels
 from compile.kernels.head_sizes import DEPTH_STEP, PRODUCTS, HeadSizes
 from compile.kernels.layer import GATES
 from compile.kernels.packing import PackedTable, offset_sums, pack_table, pack_weights
+from compile.kernels.shaders.modules import with_shaders
 from pqrnn.features.projection import Projection, Words
 from pqrnn.model.int8 import ActivationRange, IntegerLinear
 from pqrnn.model.parser import ParserModel, ParserOutputs, add_context
@@ -369,6 +370,8 @@ def counts_words(model: ParserModel, kernels: Kernels | None) -> bool:
 
 def with_kernels(model: ParserModel, kernels: Kernels) -> ParserModel | KernelParser:
     """Return a parser that calls kernels; `model` has to be folded, and is left as it is."""
+    if kernels.shaders:
+        return with_shaders(model)
     family = kernels.family
     if family is not None and fits_parser(model, family):
         return KernelParser(model, family)

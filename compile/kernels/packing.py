@@ -116,11 +116,11 @@ def pack_table(stage1: Tensor, stage2: Tensor) -> PackedTable:
         ValueError: There are too many rows that differ for the numbers of them.
     """
     # The rows of both stages, in the order in which code points need them; all that differs is among them.
-    first, places = _number_rows(stage1.reshape(-1, 1).numpy())
+    first, places = number_rows(stage1.reshape(-1, 1).numpy())
     rows = stage2.reshape(int(stage1.max()) + 1, -1).numpy()[first.reshape(-1)]
-    entries, numbers = _number_rows(rows.reshape(-1, 1 << ENTRY_BITS))
-    blocks, numbers = _number_rows(numbers.reshape(-1, 1 << BLOCK_BITS))
-    ranges, pages = _number_rows(numbers.reshape(len(rows), -1)[places].reshape(-1, 1 << RANGE_BITS))
+    entries, numbers = number_rows(rows.reshape(-1, 1 << ENTRY_BITS))
+    blocks, numbers = number_rows(numbers.reshape(-1, 1 << BLOCK_BITS))
+    ranges, pages = number_rows(numbers.reshape(len(rows), -1)[places].reshape(-1, 1 << RANGE_BITS))
     if len(ranges) > _PAGES or max(len(blocks), len(entries)) > _MOST:
         raise ValueError(
             f"{len(ranges)}, {len(blocks)} and {len(entries)} different rows of the table of code points, expected at "
@@ -134,7 +134,7 @@ def pack_table(stage1: Tensor, stage2: Tensor) -> PackedTable:
     )
 
 
-def _number_rows(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def number_rows(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the distinct rows in the order in which they come first, and for each row its number among them."""
     distinct, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)

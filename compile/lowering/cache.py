@@ -24,7 +24,7 @@ from runtime_py.atomic_files import write_atomic
 from runtime_py.cache import check_private, is_own, make_private, module_folder
 from runtime_py.errors import CacheError
 
-FORMAT = 2
+FORMAT = 3  # also to be raised where the same module and flags are compiled to other bytes
 LIMIT = 2 << 30
 _MODULE = ".vmfb"  # also of imported modules, so that earlier versions of this program drop them, too
 _ABANDONED = 24 * 3600.0  # seconds after which an unfinished file is nobody's

@@ -27,6 +27,10 @@ STRIP_FLAGS = (
     "--iree-llvmcpu-debug-symbols=false",
 )
 DEFAULT_TIMEOUT = 900.0
+_VULKAN = "--iree-hal-target-device=vulkan"
+# Between these two runs of the compiler shaders are joined (`compile.lowering.shader_library`).
+_TO_SHADERS = "--compile-to=executable-targets"
+_FROM_SHADERS = "--compile-from=executable-targets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,26 +123,45 @@ def compile_module(
     """
     figures = destination.with_name(f"{destination.name}.statistics.json")
     bookkeeping = ("--iree-scheduling-dump-statistics-format=json", f"--iree-scheduling-dump-statistics-file={figures}")
-    finished = run_tool([compiler_path(), source, "-o", destination, *flags, *bookkeeping], timeout)
+    joined = destination.with_name(f"{destination.name}.joined.mlir")
     try:
-        if finished.code != 0 or finished.timed_out or not destination.is_file():
-            if not finished.timed_out and ("No space left" in finished.diagnostics or is_full(destination.parent)):
-                raise full_disk(destination.parent)
-            raise CompilerError(
-                f"the compiler {finished.ending}",
-                without_noise(finished.diagnostics),
-                _evidence(source, flags, finished.diagnostics),
-            )
-        return Compiled(destination, flags, finished.seconds, _statistics(figures))
+        if _VULKAN not in flags:
+            seconds = _run(source, destination, flags, bookkeeping, timeout)
+            return Compiled(destination, flags, seconds, _statistics(figures))
+        from compile.lowering.shader_library import join_shaders
+
+        before = _run(source, joined, (*flags, _TO_SHADERS), bookkeeping, timeout)
+        join_shaders(joined, joined)
+        after = _run(joined, destination, (*flags, _FROM_SHADERS), (), timeout - before)
+        return Compiled(destination, flags, before + after, _statistics(figures))
     except BaseException:
         destination.unlink(missing_ok=True)
         raise
     finally:
         figures.unlink(missing_ok=True)
+        joined.unlink(missing_ok=True)
 
 
-def _evidence(source: Path, flags: tuple[str, ...], diagnostics: str) -> dict[str, bytes | Path]:
-    return {**compile_evidence(source, flags), "stderr.txt": diagnostics.encode()}
+def _run(
+    source: Path, destination: Path, flags: tuple[str, ...], bookkeeping: tuple[str, ...], timeout: float
+) -> float:
+    """Run the compiler, and return the seconds that it took; `bookkeeping` is no part of the evidence."""
+    finished = run_tool([compiler_path(), source, "-o", destination, *flags, *bookkeeping], timeout)
+    if finished.code != 0 or finished.timed_out or not destination.is_file():
+        if not finished.timed_out and ("No space left" in finished.diagnostics or is_full(destination.parent)):
+            raise full_disk(destination.parent)
+        # The folder of the joined module is deleted before whoever examines the failure reads the evidence.
+        kept = source.read_bytes() if source.name.endswith(".joined.mlir") else source
+        raise CompilerError(
+            f"the compiler {finished.ending}",
+            without_noise(finished.diagnostics),
+            {
+                **compile_evidence(source, flags),
+                f"module{source.suffix}": kept,
+                "stderr.txt": finished.diagnostics.encode(),
+            },
+        )
+    return finished.seconds
 
 
 def compile_evidence(source: Path, flags: tuple[str, ...]) -> dict[str, bytes | Path]:

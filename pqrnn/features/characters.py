@@ -123,7 +123,7 @@ class CharacterReader(nn.Module):
         counted = torch.ones_like(code)
         if self.version > 1:
             code, counted = compose_hangul(code)
-        entry = self._look_up(code)
+        entry = self.look_up(code)
         kind = torch.bitwise_and(entry, (1 << CLASS_BITS) - 1)
         folded = code + shift_right(entry, CLASS_BITS + FOLD_BITS)
         end = position + length
@@ -151,7 +151,8 @@ class CharacterReader(nn.Module):
             present = present + is_second + is_third
         return _Decoded(code, folded, accents, kind, end, present, counted)
 
-    def _look_up(self, code: Tensor) -> Tensor:
+    def look_up(self, code: Tensor) -> Tensor:
+        """Return the entries of code points (`pqrnn.features.unicode_table`), int32 of any shape."""
         block = functional.embedding(shift_right(code, BLOCK_BITS), self.stage1)[..., 0]
         offset = torch.bitwise_and(code, (1 << BLOCK_BITS) - 1)
         return functional.embedding(block * (1 << BLOCK_BITS) + offset, self.stage2)[..., 0]

@@ -144,6 +144,13 @@ class Projection(nn.Module):
         count = characters.starts.sum(-1, dtype=torch.int32)
         return characters, _Members(member, first), torch.stack([start, end], -1), count
 
+    def sum_members(self, member: Tensor, value: Tensor) -> Tensor:
+        """Sum the values of each word's characters, float32[B, W, N] and float32[B, N, F] to float32[B, W, F].
+
+        The values are small whole numbers, whose sums are exact in float32.
+        """
+        return torch.matmul(member, value)
+
     def _word_features(self, hashes: Tensor, characters: Characters, members: _Members) -> Tensor:
         member, first = members
         power, inverse = list_powers(member.shape[-1])
@@ -177,8 +184,7 @@ class Projection(nn.Module):
                     + to_int32(mix_number(order))
                 )
                 total = total + stretch(marked, self.ngram_seeds, self.bits) * valid[..., None]
-        # Sums of small integers are exact in float32.
-        sums = torch.matmul(member.float(), total.float())
+        sums = self.sum_members(member.float(), total.float())
         size = (member * characters.step[:, None, :]).sum(-1, dtype=torch.int32)
         shape = (first * characters.kind[:, None, :]).sum(-1, dtype=torch.int32) * 65536 + torch.minimum(
             size, torch.full_like(size, 15)

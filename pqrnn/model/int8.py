@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 AMAX_BEFORE = "largest"  # what `amax` is called in older checkpoints
-_EXACT = 1024  # 1024 * 128 * 127 < 2^24
+EXACT_DEPTH = 1024  # 1024 * 128 * 127 < 2^24: so many products of int8 are added exactly in float32
 _FEW_ROWS = 4  # so few take less time than widening the weights
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -59,15 +59,50 @@ def multiply(left: Tensor, weights: Tensor) -> Tensor:
             return torch._int_mm(left, weights)
         left, weights = left.float(), weights.float()
     pairs = (
-        [(left, weights)] if left.shape[1] <= _EXACT else zip(left.split(_EXACT, 1), weights.split(_EXACT), strict=True)
+        [(left, weights)]
+        if left.shape[1] <= EXACT_DEPTH
+        else zip(left.split(EXACT_DEPTH, 1), weights.split(EXACT_DEPTH), strict=True)
     )
     return functools.reduce(torch.add, [torch.matmul(some, others).to(torch.int32) for some, others in pairs])
+
+
+def round_activation(value: Tensor, kind: ActivationRange, amax: Tensor) -> Tensor:
+    """Return the int8 that stand for an activation, as whole numbers in float32, shaped like `value`.
+
+    Args:
+        value: The activation, float32.
+        kind: Range of the activation.
+        amax: End of the range of an `ActivationRange.POSITIVE` activation, float32[].
+    """
+    if kind is ActivationRange.INTEGERS:
+        return value
+    return torch.floor(_shift(value, kind, amax)) - 128.0
+
+
+def _shift(value: Tensor, kind: ActivationRange, amax: Tensor) -> Tensor:
+    """Return activations in steps, shifted to positive numbers: the whole part of each is its int8 plus 128."""
+    scaled = value * (kind.levels / amax)
+    if kind is ActivationRange.POSITIVE:
+        scaled = scaled.clamp(max=kind.levels)
+    return scaled + (kind.zero + 128.5)
+
+
+def round_by_floor(model: Model) -> Model:
+    """Return a copy of a model whose activations become whole numbers before they become int8.
+
+    They are the very same integers, for IREE's interpreter, which rounds where it should cut off.
+    """
+    changed = copy.deepcopy(model)
+    for layer in changed.modules():
+        if isinstance(layer, IntegerLinear):
+            layer.floors = True
+    return changed
 
 
 def widen_weights(model: Model) -> Model:
     """Return a copy of a model whose integer products are computed in float32.
 
-    They are the very same integers, for what cannot store 8 bits or cut off.
+    They are the very same integers, for what cannot store 8 bits.
     """
     wide = copy.deepcopy(model)
     for layer in wide.modules():
@@ -97,6 +132,7 @@ class IntegerLinear(nn.Module):
 
     Attributes:
         bits: Number of bits of a weight, 8 or 4.
+        floors: Whether activations become whole numbers before they become int8 (`round_by_floor`).
         weight: Weights, int8[K, N], -127 to 127, or -7 to 7 in 4 bits; the activations take its type
             (`widen_weights`).
         scale: Scales of the weights, float32[N / taps]; numbers that float16 holds, as it is stored.
@@ -127,7 +163,7 @@ class IntegerLinear(nn.Module):
             bits: Number of bits of a weight, 8 or 4.
         """
         super().__init__()
-        self.kind, self.taps, self.bits = kind, taps, bits
+        self.kind, self.taps, self.bits, self.floors = kind, taps, bits, False
         self.register_buffer("weight", torch.zeros((inputs, outputs), dtype=torch.int8))
         self.register_buffer("scale", torch.ones(outputs // taps))
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)
@@ -153,17 +189,14 @@ class IntegerLinear(nn.Module):
 
     def shift(self, value: Tensor) -> Tensor:
         """Return activations in steps, shifted to positive numbers: the whole part of each is its int8 plus 128."""
-        scaled = value * (self.kind.levels / self.amax)
-        if self.kind is ActivationRange.POSITIVE:
-            scaled = scaled.clamp(max=self.kind.levels)
-        return scaled + (self.kind.zero + 128.5)
+        return _shift(value, self.kind, self.amax)
 
     def quantize(self, value: Tensor) -> Tensor:
         """Return the int8 that stand for an activation."""
         if self.kind is ActivationRange.INTEGERS:
             return value.to(self.weight.dtype)
-        if self.weight.dtype is not torch.int8:  # IREE's interpreter rounds where it should cut off
-            return torch.floor(self.shift(value)) - 128.0
+        if self.floors or self.weight.dtype is not torch.int8:
+            return round_activation(value, self.kind, self.amax).to(self.weight.dtype)
         return (self.shift(value).to(torch.int32) - 128).to(torch.int8)
 
     def forward(self, value: Tensor) -> Tensor:

@@ -194,7 +194,7 @@ def test_from_a_checkpoint_to_a_package() -> None:
 
 
 def test_integers_are_those_of_pytorch_in_the_interpreter(tmp_path: Path) -> None:
-    """Where there are no instructions for them, products of integers are computed in float32."""
+    """It rounds where it should cut off, so activations are whole numbers before they become int8."""
     run = write_small_run(tmp_path / "run", "int8", seed=8)
     outcome = compile_checkpoint(run, tmp_path / "small.pqrnn", ["vmvx"], CompileOptions(buckets=WIDE_BUCKETS))
     (interpreted,) = outcome.manifest.variants

@@ -137,7 +137,7 @@ def test_a_target_says_what_weights_of_4_bits_are_there() -> None:
         "linux-x86_64-v3": "own kernels (maddubs256): 5 launches a text, 14.2 products an instruction, two weights",
         "linux-x86_64-vnni": "64 products an instruction, two weights a byte",
         "linux-riscv64-v": "some 170 launches a text, a byte a weight",
-        "vulkan": "four bytes a weight",
+        "vulkan": "eight weights an int32",
     }
     for name, wanted in expected.items():
         assert wanted in describe_kernels(registry().get(name), True, 4), name

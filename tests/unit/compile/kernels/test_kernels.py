@@ -133,7 +133,8 @@ def test_a_target_says_what_multiplies_there_and_which_precision_to_choose() -> 
         "webassembly": ("own kernels (dot128)", "without a fused multiply-add", "2 times as many"),
         "webassembly-relaxed": ("own kernels (relaxed128)", "without a fused multiply-add", "4 times as many"),
         "linux-riscv64-v": ("the compiler's own code, operation", "the compiler's own code, operation", "a quarter"),
-        "vulkan": ("four bytes a weight", "the compiler's own code", "either"),
+        "vulkan": ("four weights an int32", "the compiler's own code", "half of those bytes again"),
+        "vmvx": ("a byte a weight", "the compiler's own code", "a quarter"),
         "host": ("if this machine has", "if this machine has", "a quarter"),
     }
     for name, (int8, float32, choice) in expected.items():
