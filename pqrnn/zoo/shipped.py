@@ -7,6 +7,7 @@ shipped shelf needs a line here, which `sha256sum pqrnn/zoo/checkpoints/NAME/ent
 
 ENTRIES = {
     "clinc150-en": "3250ab7eb9a29e4558159fb120d3b3d082af62adee5141077cc4c8f7c0457232",
+    "home-assistant-de": "81cac6bb23b37bb9e841ed797860ed209d809d1e1a9c8eedfc538664b2e7d2ba",
     "home-assistant-en": "0e63a7183ed7d1c38b170770b4d6f7c7d0bc7027a169ede970e680de3d497477",
     "massive-en": "7ab0bb1eb0b9f54596460b8ff4021b326daf6c4b1bbd50705fa66a198b4d9aa0",
     "mtop-de": "67fbaa3083d8a5e9824ce9aefcda5c8dcbf7a3c632b5b9e9f7d6477de53f17e4",
