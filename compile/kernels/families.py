@@ -352,6 +352,11 @@ class Kernels:
         """Name in files and messages."""
         return self.family.name if self.family is not None else f"vectors{32 * self.lanes}"
 
+    @property
+    def splits_softmax(self) -> bool:
+        """Whether the compiler's own softmax has to be taken apart (`compile.lowering.export.split_softmax`)."""
+        return self.family is not None and self.family.architecture in ("arm", "wasm32")
+
 
 def choose_kernels(triple: str, features: Iterable[str], integers: bool) -> Kernels | None:
     """Return the kernels for a processor, or None for an architecture on which they have not been tested.
