@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from compile.kernels import encoder_operators  # noqa: F401  it defines an operator of torch.ops.pqrnn
+from compile.kernels.attention import fits_attention, pad_words
 from compile.kernels.families import InstructionFamily
 from compile.kernels.modules import KernelLinear
 from pqrnn.distillation.short_encoder import EncoderLayer
 from pqrnn.model.int8 import IntegerLinear
+from pqrnn.model.transformer import HIDDEN, SomeWords
+from pqrnn.model.word_selection import Selection
 from pqrnn.questions.model import SpanModel
 
 
@@ -25,21 +31,100 @@ def with_encoder_kernels(model: SpanModel, family: InstructionFamily) -> SpanMod
 
 
 class KernelEncoderLayer(nn.Module):
-    """A layer of the library whose products are kernels: one for queries, keys and values, and one for each other."""
+    """A layer of the library of which everything is a kernel, where all words go on; else its products are."""
 
     def __init__(self, layer: Any, family: InstructionFamily) -> None:
         """Pack the weights of `layer`, whose modules are replaced."""
         super().__init__()
         attention = layer.attention.self
+        self.heads = int(attention.num_attention_heads)
+        self.family, self.lanes = family.name, family.lanes
+        self.fused = fits_layer(layer, family)
         self.related = KernelLinear(join_linears(attention.query, attention.key, attention.value), family)
+        if self.fused:
+            following = (layer.attention.output.dense, layer.intermediate.dense, layer.output.dense)
+            self.ranges = nn.ModuleList(_Range(cast(IntegerLinear, linear)) for linear in following)
+            self.register_buffer("least", torch.tensor([layer.attention.output.LayerNorm.eps]))
         for name, module in list(layer.named_modules()):
             if isinstance(module, IntegerLinear):
                 layer.set_submodule(name, KernelLinear(module, family))
         self.layer = layer
 
-    def forward_some(self, *arguments: Any) -> Any:
+    def forward_some(
+        self, words: SomeWords, total: Tensor, share: int, rows: int
+    ) -> tuple[SomeWords, tuple[Tensor, Selection] | None]:
         """Encode subwords of which only some go on, as `pqrnn.model.transformer.TransformerLayer.forward_some`."""
-        return _Joined(self.layer, self.related).forward_some(*arguments)
+        if rows or not self.fused:
+            return _Joined(self.layer, self.related).forward_some(words, total, share, rows)
+        return words._replace(value=self._encode(words.value, words.mask)), None
+
+    def _encode(self, value: Tensor, mask: Tensor) -> Tensor:
+        """Encode subwords that all go on: six kernels, and the norm behind the last."""
+        batch, count, width = value.shape
+        layer, (mixing, growing, shrinking) = self.layer, cast(Sequence[_Range], self.ranges)
+        operators = torch.ops.pqrnn
+        padding = pad_words(count, self.lanes) - count
+        hidden = functional.pad((mask[..., 0] - 1.0) * HIDDEN, (0, padding), value=-HIDDEN)
+        states = value.reshape(-1, width)
+        related = self.related(states)
+        mixed = operators.attention(related, hidden, mixing.centre, mixing.rate, self.heads, self.family)
+        norm = layer.attention.output.LayerNorm
+        attended, rounded = operators.norm(
+            layer.attention.output.dense.multiply(mixed),
+            states,
+            norm.weight,
+            norm.bias,
+            self.least,
+            growing.centre,
+            growing.rate,
+            self.family,
+        )
+        packed = layer.intermediate.dense.packed
+        grown = operators.gelu_product(
+            rounded,
+            packed.weights,
+            packed.offsets,
+            packed.scale,
+            packed.bias,
+            shrinking.centre,
+            shrinking.rate,
+            packed.columns,
+            self.family,
+        )
+        finished: Tensor = layer.output.LayerNorm(layer.output.dense.multiply(grown) + attended)
+        return finished.reshape(batch, count, width)
+
+
+class _Range(nn.Module):
+    """The range of a layer's inputs, as kernels round by it.
+
+    Attributes:
+        centre: Middle of the range of every input, float32[K].
+        rate: Steps that one is divided into there, float32[K].
+    """
+
+    centre: Tensor
+    rate: Tensor
+
+    def __init__(self, linear: IntegerLinear) -> None:
+        super().__init__()
+        self.register_buffer("centre", cast(Tensor, linear.centre).clone())
+        self.register_buffer("rate", linear.kind.levels / linear.amax)
+
+
+def fits_layer(layer: Any, family: InstructionFamily) -> bool:
+    """Say whether all of a layer can be kernels: GELU, and widths of whole vectors."""
+    from transformers.activations import GELUActivation  # only now: it takes seconds to load
+
+    attention, activation = layer.attention.self, layer.intermediate.intermediate_act_fn
+    width, ffn = layer.output.dense.weight.shape[1], layer.output.dense.weight.shape[0]
+    return (
+        isinstance(activation, GELUActivation | nn.GELU)
+        and (not isinstance(activation, nn.GELU) or activation.approximate == "none")
+        and fits_attention(family, width // int(attention.num_attention_heads))
+        and ffn % family.lanes == 0
+        and layer.attention.output.LayerNorm.eps == layer.output.LayerNorm.eps
+    )
 
 
 class _Joined(EncoderLayer):

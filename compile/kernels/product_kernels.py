@@ -1,4 +1,4 @@
-"""Kernels of one product: as it is, scaled, or scaled and cut off at zero."""
+"""Kernels of one product: as it is, scaled, scaled and cut off at zero, or scaled and followed by GELU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from compile.kernels.arithmetic import Float32Vectors
 from compile.kernels.families import InstructionFamily
 from compile.kernels.kernel import Buffer, Kernel
-from compile.kernels.memory import load_count, load_spread, store_vector
+from compile.kernels.memory import load_count, load_spread, load_vector, store_vector
 from compile.kernels.mlir_builder import Code, Value
 from compile.kernels.product import Ending, Preparation, Product, add_group, scale_sums
 from compile.kernels.tile import Operands
@@ -89,6 +89,35 @@ def rectified_kernel(name: str, family: InstructionFamily, texts: int, words: in
     if family.float32:
         return _kernel(name, family, shape, (bias, mask, counts), (output_f32,), prepare, counts)
     return _kernel(name, family, shape, (scale, bias, mask, levels, counts), (output_i8, output_f32), prepare, counts)
+
+
+def gelu_kernel(name: str, family: InstructionFamily, rows: int, depth: int, columns: int) -> Kernel:
+    """Return the kernel of a scaled product and GELU, rounded as the next product wants it.
+
+    It reads what `scaled_kernel` reads, the middle of the range of every column and the steps that one is divided into
+    there, float32[columns], which is a multiple of the lanes. It writes int8[rows, columns] of
+    `pqrnn.model.int8.ActivationRange.MEASURED`.
+    """
+    lanes = family.lanes
+    scale, bias = _factors(columns, lanes)
+    centre, rate = (Buffer(each, (columns,), "f32") for each in ("%centre", "%rate"))
+    out = Buffer("%out", (rows, columns), "i8")
+
+    def prepare(code: Code, firsts: Sequence[Value]) -> Ending:
+        vectors = Float32Vectors(code, family)
+        to_f32 = scale_sums(code, family, scale, bias, 0, firsts)
+        ranges = {
+            first: [load_vector(code, buffer, (first,), lanes) for buffer in (centre, rate)]
+            for first in dict.fromkeys(firsts)
+        }
+
+        def end(code: Code, row: Value, column: Value, count: int, sums: Value) -> None:
+            value = vectors.gelu(to_f32(column, sums))
+            store_vector(code, vectors.to_steps(value, *ranges[column]), out, (row, column), lanes, count)
+
+        return end
+
+    return _kernel(name, family, (rows, depth, columns), (scale, bias, centre, rate), (out,), prepare)
 
 
 def _factors(columns: int, lanes: int) -> tuple[Buffer, Buffer]:

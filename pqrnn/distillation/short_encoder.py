@@ -87,6 +87,10 @@ class EncoderLayer:
 
     def _finish(self, attention: Tensor, values: Tensor, value: Tensor) -> Tensor:
         mixed = torch.matmul(self._attention.dropout(attention).to(values.dtype), values).transpose(1, 2).flatten(2)
+        return self.feed(mixed, value)
+
+    def feed(self, mixed: Tensor, value: Tensor) -> Tensor:
+        """Return what the layer passes on of what subwords get by attention, and of their states before it."""
         attended = self._layer.attention.output(mixed, value)
         finished: Tensor = self._layer.output(self._layer.intermediate(attended), attended)
         return finished

@@ -1,0 +1,128 @@
+"""The kernels of encoders as PyTorch operators: shapes for the export, values for the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from compile.kernels.operators import define_operator, scaled_product
+
+
+def _attention_shape(related: Tensor, hidden: Tensor, centre: Tensor, rate: Tensor, heads: int, family: str) -> Tensor:
+    return related.new_empty((related.shape[0], centre.shape[0]), dtype=torch.int8)
+
+
+@define_operator(
+    "attention(Tensor related, Tensor hidden, Tensor centre, Tensor rate, int heads, str family) -> Tensor",
+    _attention_shape,
+)
+def attention(related: Tensor, hidden: Tensor, centre: Tensor, rate: Tensor, heads: int, family: str) -> Tensor:
+    """Return what words get of the values of all words of their text.
+
+    Args:
+        related: Queries, keys and values side by side, float32[B * W, 3 * width]; heads lie one after the other within
+            each.
+        hidden: What is added to the score of every word, far below zero for padding, float32[B, padded]: the columns
+            past the words of a text are padding.
+        centre: Middle of the range of each channel of the result, float32[width].
+        rate: Steps that one is divided into there, float32[width].
+        heads: Number of heads.
+        family: Name of the instruction family.
+
+    Returns:
+        int8[B * W, width] of `pqrnn.model.int8.ActivationRange.MEASURED`.
+    """
+    texts = hidden.shape[0]
+    words = related.shape[0] // texts
+    queries, keys, values = (part.reshape(texts, words, heads, -1).transpose(1, 2) for part in related.chunk(3, -1))
+    scores = torch.matmul(queries, keys.transpose(2, 3)) * (queries.shape[-1] ** -0.5)
+    weights = torch.softmax(scores + hidden[:, None, None, :words], -1)
+    mixed = torch.matmul(weights, values).transpose(1, 2).reshape(related.shape[0], -1)
+    return round_measured(mixed, centre, rate)
+
+
+def _gelu_shape(left: Tensor, weights: Tensor, *rest: Any) -> Tensor:
+    columns, _ = rest[-2:]
+    return left.new_empty((left.shape[0], columns), dtype=torch.int8)
+
+
+@define_operator(
+    "gelu_product(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor centre, Tensor rate, "
+    "int columns, str family) -> Tensor",
+    _gelu_shape,
+)
+def gelu_product(
+    left: Tensor,
+    weights: Tensor,
+    offsets: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    centre: Tensor,
+    rate: Tensor,
+    columns: int,
+    family: str,
+) -> Tensor:
+    """Return GELU of a scaled product, int8[M, N] of `pqrnn.model.int8.ActivationRange.MEASURED`.
+
+    Args:
+        left: int8[M, K].
+        weights: Packed weights, as in `compile.kernels.operators.scaled_product`.
+        offsets: int32[blocks * lanes], likewise.
+        scale: float32[blocks * lanes], likewise.
+        bias: float32[blocks * lanes], likewise.
+        centre: Middle of the range of each column of the result, float32[N].
+        rate: Steps that one is divided into there, float32[N].
+        columns: Number of columns of the product, N.
+        family: Name of the instruction family.
+    """
+    value = functional.gelu(scaled_product(left, weights, offsets, scale, bias, columns, family))
+    return round_measured(value, centre, rate)
+
+
+def _norm_shape(one: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(one), torch.empty_like(one, dtype=torch.int8)
+
+
+@define_operator(
+    "norm(Tensor one, Tensor other, Tensor gain, Tensor bias, Tensor least, Tensor centre, Tensor rate, str family) "
+    "-> (Tensor, Tensor)",
+    _norm_shape,
+)
+def norm(
+    one: Tensor,
+    other: Tensor,
+    gain: Tensor,
+    bias: Tensor,
+    least: Tensor,
+    centre: Tensor,
+    rate: Tensor,
+    family: str,
+) -> tuple[Tensor, Tensor]:
+    """Return the layer norm of the sum of two states.
+
+    Args:
+        one: States, float32[M, width].
+        other: States, float32[M, width].
+        gain: float32[width].
+        bias: float32[width].
+        least: What is added to the variance, float32[1].
+        centre: Middle of the range of each channel of the result, float32[width].
+        rate: Steps that one is divided into there, float32[width].
+        family: Name of the instruction family.
+
+    Returns:
+        float32[M, width], and the same as int8 of `pqrnn.model.int8.ActivationRange.MEASURED`.
+    """
+    value = one + other
+    middle = value.mean(1, keepdim=True)
+    variance = (value - middle).square().mean(1, keepdim=True)
+    normed = (value - middle) / torch.sqrt(variance + least) * gain + bias
+    return normed, round_measured(normed, centre, rate)
+
+
+def round_measured(value: Tensor, centre: Tensor, rate: Tensor) -> Tensor:
+    """Return the int8 that stand for numbers of measured ranges, as `pqrnn.model.int8.IntegerLinear.quantize`."""
+    return ((((value - centre) * rate).clamp(-127.0, 127.0) + 128.5).to(torch.int32) - 128).to(torch.int8)
