@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from compile.kernels.arithmetic import Float32Vectors
 from compile.kernels.families import InstructionFamily
 from compile.kernels.kernel import Buffer, Kernel
-from compile.kernels.memory import load_spread, load_vector, store_vector
+from compile.kernels.memory import load_count, load_spread, load_vector, store_vector
 from compile.kernels.mlir_builder import Code, Value
 from compile.kernels.tiling import cut_rows, runs
 
@@ -72,6 +73,7 @@ class _Head:
         groups = sizes.texts * sizes.heads
         self.related = Buffer("%related", (rows, 3 * sizes.width), "f32")
         self.hidden = Buffer("%hidden", (sizes.texts, padded), "f32")
+        self.counts = Buffer("%counts", (sizes.texts,), "i32")
         self.centre, self.rate = (Buffer(each, (sizes.width,), "f32") for each in ("%centre", "%rate"))
         self.out = Buffer("%out", (rows, sizes.width), "i8")
         self.keys = Buffer("%keys", (groups, sizes.size, padded), "f32")
@@ -83,13 +85,17 @@ class _Head:
         heads = self.code.index(sizes.heads)
         self.text = self.code.value(f"arith.divui %group, {heads} : index")
         self.first_row = self.code.times(self.text, sizes.words)
+        self.count = load_count(self.code, self.counts, self.text, sizes.words)
+        vectors = self.code.value(f"arith.ceildivui {self.count}, {self.code.index(lanes)} : index")
+        whole = self.code.value(f"arith.divui {vectors}, {self.code.index(self.chunk)} : index")
+        self.last, self.whole = self.code.times(vectors, lanes), self.code.times(whole, self.chunk * lanes)
         self.first_column = self.code.times(self.code.value(f"arith.remui %group, {heads} : index"), sizes.size)
 
     def write(self) -> str:
         """Return the code."""
         self._lay_out()
         for height, start, stop in runs(cut_rows(self.sizes.words, self.height)):
-            self.code.repeat(start, stop, height, (), lambda begin, _, height=height: self._tile(begin, height))  # type: ignore[misc]
+            self.code.repeat_below(start, stop, height, self.count, partial(self._tile, height=height))
         return str(self.code)
 
     def _lay_out(self) -> None:
@@ -124,10 +130,10 @@ class _Head:
             code.repeat(0, sizes.size, 1, (), nothing)
             return ()
 
-        code.repeat(0, sizes.words, 1, (), copy)
-        code.repeat(sizes.words, self.padded, 1, (), clear)
+        code.loop(code.index(0), self.count, code.index(1), (), copy)
+        code.loop(self.count, self.last, code.index(1), (), clear)
 
-    def _tile(self, begin: Value, height: int) -> tuple[()]:
+    def _tile(self, begin: Value, height: int) -> None:
         code, vectors = self.code, self.vectors
         rows = [code.add(self.first_row, code.add(begin, code.index(number))) for number in range(height)]
         largest = self._score(rows)
@@ -139,24 +145,18 @@ class _Head:
             centre, rate = (load_vector(code, buffer, (column,), self.lanes) for buffer in (self.centre, self.rate))
             steps = vectors.to_steps(vectors.multiply(value, shares[row]), centre, rate)
             store_vector(code, steps, self.out, (rows[row], column), self.lanes, self.lanes)
-        return ()
 
     def _score(self, rows: Sequence[Value]) -> list[Value]:
         """Store the scores of rows, and return the largest of each, lane by lane."""
-        least = self.vectors.number(-1e30)
-        carried = [(least, self.vectors.kind)] * len(rows)
-        count = self.padded // self.lanes
-        whole = count // self.chunk * self.chunk
         code, lanes = self.code, self.lanes
-        largest = code.repeat(
-            0, whole * lanes, self.chunk * lanes, carried, lambda word, best: self._chunk(rows, word, self.chunk, best)
-        )
-        carried = [(value, self.vectors.kind) for value in largest]
-        return code.repeat(
-            whole * lanes, count * lanes, lanes, carried, lambda word, best: self._chunk(rows, word, 1, best)
-        )
+        largest = [self.vectors.number(-1e30)] * len(rows)
+        for start, stop, count in ((code.index(0), self.whole, self.chunk), (self.whole, self.last, 1)):
+            carried = [(value, self.vectors.kind) for value in largest]
+            step = partial(self._chunk, rows, count)
+            largest = code.loop(start, stop, code.index(count * lanes), carried, step)
+        return largest
 
-    def _chunk(self, rows: Sequence[Value], word: Value, count: int, largest: Sequence[Value]) -> list[Value]:
+    def _chunk(self, rows: Sequence[Value], count: int, word: Value, largest: Sequence[Value]) -> list[Value]:
         """Store the scores of rows for the words of a few vectors."""
         code, vectors, lanes = self.code, self.vectors, self.lanes
         words = [code.add(word, code.index(block * lanes)) for block in range(count)]
@@ -195,7 +195,7 @@ class _Head:
             return added
 
         zero = vectors.number(0.0)
-        return code.repeat(0, self.padded, lanes, [(zero, vectors.kind)] * len(peaks), step)
+        return code.loop(code.index(0), self.last, code.index(lanes), [(zero, vectors.kind)] * len(peaks), step)
 
     def _weigh(self, height: int) -> dict[tuple[int, int], Value]:
         """Return the sums of values times powers, by row and block."""
@@ -212,7 +212,8 @@ class _Head:
             return result
 
         zero = vectors.number(0.0)
-        sums = code.repeat(0, self.sizes.words, 1, [(zero, vectors.kind)] * (height * self.blocks), step)
+        carried = [(zero, vectors.kind)] * (height * self.blocks)
+        sums = code.loop(code.index(0), self.count, code.index(1), carried, step)
         return {divmod(position, self.blocks): value for position, value in enumerate(sums)}
 
 
@@ -221,11 +222,12 @@ def attention_kernel(name: str, family: InstructionFamily, sizes: AttentionSizes
 
     It reads queries, keys and values of all rows side by side, float32[texts * words, 3 * width], heads one after the
     other within each, what is added to the score of every word, float32[texts, pad_words(words)], far below zero for
-    padding, and the middle of the range of every channel of what comes out and the steps that one is divided into
-    there, float32[width]. It writes int8[texts * words, width] of `pqrnn.model.int8.ActivationRange.MEASURED`.
+    padding, the middle of the range of every channel of what comes out and the steps that one is divided into there,
+    float32[width], and how many words each text has, int32[texts]. It writes int8[texts * words, width] of
+    `pqrnn.model.int8.ActivationRange.MEASURED`, and leaves most rows of padding as they are.
     """
     head = _Head(family, sizes)
     body = head.write()
     groups = sizes.texts * sizes.heads
-    reads = (head.related, head.hidden, head.centre, head.rate)
+    reads = (head.related, head.hidden, head.centre, head.rate, head.counts)
     return Kernel(name, reads, (head.out,), groups, body, (head.keys, head.values))

@@ -33,6 +33,8 @@ def with_encoder_kernels(model: SpanModel, family: InstructionFamily) -> SpanMod
 class KernelEncoderLayer(nn.Module):
     """A layer of the library of which everything is a kernel, where all words go on; else its products are."""
 
+    least: Tensor
+
     def __init__(self, layer: Any, family: InstructionFamily) -> None:
         """Pack the weights of `layer`, whose modules are replaced."""
         super().__init__()
@@ -59,27 +61,25 @@ class KernelEncoderLayer(nn.Module):
         return words._replace(value=self._encode(words.value, words.mask)), None
 
     def _encode(self, value: Tensor, mask: Tensor) -> Tensor:
-        """Encode subwords that all go on: six kernels, and the norm behind the last."""
+        """Encode subwords that all go on: seven kernels, of which none computes padding."""
         batch, count, width = value.shape
-        layer, (mixing, growing, shrinking) = self.layer, cast(Sequence[_Range], self.ranges)
-        operators = torch.ops.pqrnn
+        operators, mixing, growing, shrinking = torch.ops.pqrnn, *cast(Sequence[_Range], self.ranges)
+        counts = mask.sum((1, 2)).to(torch.int32)
         padding = pad_words(count, self.lanes) - count
         hidden = functional.pad((mask[..., 0] - 1.0) * HIDDEN, (0, padding), value=-HIDDEN)
         states = value.reshape(-1, width)
-        related = self.related(states)
-        mixed = operators.attention(related, hidden, mixing.centre, mixing.rate, self.heads, self.family)
-        norm = layer.attention.output.LayerNorm
-        attended, rounded = operators.norm(
-            layer.attention.output.dense.multiply(mixed),
+        related = self._multiply(self.related, cast(IntegerLinear, self.related.linear).quantize(states), counts)
+        mixed = operators.attention(related, hidden, mixing.centre, mixing.rate, counts, self.heads, self.family)
+        attended, rounded = operators.rounded_norm(
+            self._multiply(self.layer.attention.output.dense, mixed, counts),
             states,
-            norm.weight,
-            norm.bias,
-            self.least,
+            *self._norm(self.layer.attention.output.LayerNorm),
             growing.centre,
             growing.rate,
+            counts,
             self.family,
         )
-        packed = layer.intermediate.dense.packed
+        packed = self.layer.intermediate.dense.packed
         grown = operators.gelu_product(
             rounded,
             packed.weights,
@@ -88,11 +88,24 @@ class KernelEncoderLayer(nn.Module):
             packed.bias,
             shrinking.centre,
             shrinking.rate,
+            counts,
             packed.columns,
             self.family,
         )
-        finished: Tensor = layer.output.LayerNorm(layer.output.dense.multiply(grown) + attended)
+        shrunk = self._multiply(self.layer.output.dense, grown, counts)
+        norm = self._norm(self.layer.output.LayerNorm)
+        finished: Tensor = operators.norm(shrunk, attended, *norm, counts, self.family)
         return finished.reshape(batch, count, width)
+
+    def _multiply(self, linear: KernelLinear, left: Tensor, counts: Tensor) -> Tensor:
+        packed = linear.packed
+        product: Tensor = torch.ops.pqrnn.counted_product(
+            left, packed.weights, packed.offsets, packed.scale, packed.bias, counts, packed.columns, self.family
+        )
+        return product
+
+    def _norm(self, norm: nn.LayerNorm) -> tuple[Tensor, Tensor, Tensor]:
+        return norm.weight, norm.bias, self.least
 
 
 class _Range(nn.Module):

@@ -1,4 +1,8 @@
-"""The kernels of encoders as PyTorch operators: shapes for the export, values for the reference."""
+"""The kernels of encoders as PyTorch operators: shapes for the export, values for the reference.
+
+All are told how many words each text has, and kernels leave most of the rows behind these as they are: whatever reads
+them has to be told, too. Here all rows are computed.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,44 @@ from torch.nn import functional
 from compile.kernels.operators import define_operator, scaled_product
 
 
-def _attention_shape(related: Tensor, hidden: Tensor, centre: Tensor, rate: Tensor, heads: int, family: str) -> Tensor:
+def _counted_shape(left: Tensor, weights: Tensor, *rest: Any) -> Tensor:
+    columns, _ = rest[-2:]
+    return left.new_empty((left.shape[0], columns), dtype=torch.float32)
+
+
+@define_operator(
+    "counted_product(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor counts, "
+    "int columns, str family) -> Tensor",
+    _counted_shape,
+)
+def counted_product(
+    left: Tensor,
+    weights: Tensor,
+    offsets: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    counts: Tensor,
+    columns: int,
+    family: str,
+) -> Tensor:
+    """Return what `compile.kernels.operators.scaled_product` does; `counts` are the words of each text, int32[B]."""
+    return scaled_product(left, weights, offsets, scale, bias, columns, family)
+
+
+def _attention_shape(
+    related: Tensor, hidden: Tensor, centre: Tensor, rate: Tensor, counts: Tensor, heads: int, family: str
+) -> Tensor:
     return related.new_empty((related.shape[0], centre.shape[0]), dtype=torch.int8)
 
 
 @define_operator(
-    "attention(Tensor related, Tensor hidden, Tensor centre, Tensor rate, int heads, str family) -> Tensor",
+    "attention(Tensor related, Tensor hidden, Tensor centre, Tensor rate, Tensor counts, int heads, str family) "
+    "-> Tensor",
     _attention_shape,
 )
-def attention(related: Tensor, hidden: Tensor, centre: Tensor, rate: Tensor, heads: int, family: str) -> Tensor:
+def attention(
+    related: Tensor, hidden: Tensor, centre: Tensor, rate: Tensor, counts: Tensor, heads: int, family: str
+) -> Tensor:
     """Return what words get of the values of all words of their text.
 
     Args:
@@ -29,6 +62,7 @@ def attention(related: Tensor, hidden: Tensor, centre: Tensor, rate: Tensor, hea
             past the words of a text are padding.
         centre: Middle of the range of each channel of the result, float32[width].
         rate: Steps that one is divided into there, float32[width].
+        counts: Words of each text, int32[B].
         heads: Number of heads.
         family: Name of the instruction family.
 
@@ -51,7 +85,7 @@ def _gelu_shape(left: Tensor, weights: Tensor, *rest: Any) -> Tensor:
 
 @define_operator(
     "gelu_product(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor centre, Tensor rate, "
-    "int columns, str family) -> Tensor",
+    "Tensor counts, int columns, str family) -> Tensor",
     _gelu_shape,
 )
 def gelu_product(
@@ -62,6 +96,7 @@ def gelu_product(
     bias: Tensor,
     centre: Tensor,
     rate: Tensor,
+    counts: Tensor,
     columns: int,
     family: str,
 ) -> Tensor:
@@ -75,6 +110,7 @@ def gelu_product(
         bias: float32[blocks * lanes], likewise.
         centre: Middle of the range of each column of the result, float32[N].
         rate: Steps that one is divided into there, float32[N].
+        counts: Words of each text, int32[B].
         columns: Number of columns of the product, N.
         family: Name of the instruction family.
     """
@@ -82,16 +118,44 @@ def gelu_product(
     return round_measured(value, centre, rate)
 
 
-def _norm_shape(one: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+def _norm_shape(one: Tensor, *rest: Any) -> Tensor:
+    return torch.empty_like(one)
+
+
+@define_operator(
+    "norm(Tensor one, Tensor other, Tensor gain, Tensor bias, Tensor least, Tensor counts, str family) -> Tensor",
+    _norm_shape,
+)
+def norm(one: Tensor, other: Tensor, gain: Tensor, bias: Tensor, least: Tensor, counts: Tensor, family: str) -> Tensor:
+    """Return the layer norm of the sum of two states, float32[B * W, width], zero behind the words of each text.
+
+    Args:
+        one: States, float32[B * W, width].
+        other: States, float32[B * W, width].
+        gain: float32[width].
+        bias: float32[width].
+        least: What is added to the variance, float32[1].
+        counts: Words of each text, int32[B].
+        family: Name of the instruction family.
+    """
+    value = one + other
+    middle = value.mean(1, keepdim=True)
+    variance = (value - middle).square().mean(1, keepdim=True)
+    normed = (value - middle) / torch.sqrt(variance + least) * gain + bias
+    words = torch.arange(len(one) // len(counts), dtype=torch.int32)
+    return torch.where((words < counts[:, None]).reshape(-1, 1), normed, torch.zeros_like(normed))
+
+
+def _rounded_shape(one: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     return torch.empty_like(one), torch.empty_like(one, dtype=torch.int8)
 
 
 @define_operator(
-    "norm(Tensor one, Tensor other, Tensor gain, Tensor bias, Tensor least, Tensor centre, Tensor rate, str family) "
-    "-> (Tensor, Tensor)",
-    _norm_shape,
+    "rounded_norm(Tensor one, Tensor other, Tensor gain, Tensor bias, Tensor least, Tensor centre, Tensor rate, "
+    "Tensor counts, str family) -> (Tensor, Tensor)",
+    _rounded_shape,
 )
-def norm(
+def rounded_norm(
     one: Tensor,
     other: Tensor,
     gain: Tensor,
@@ -99,27 +163,15 @@ def norm(
     least: Tensor,
     centre: Tensor,
     rate: Tensor,
+    counts: Tensor,
     family: str,
 ) -> tuple[Tensor, Tensor]:
-    """Return the layer norm of the sum of two states.
+    """Return what `norm` does, and the same as int8 of `pqrnn.model.int8.ActivationRange.MEASURED`.
 
-    Args:
-        one: States, float32[M, width].
-        other: States, float32[M, width].
-        gain: float32[width].
-        bias: float32[width].
-        least: What is added to the variance, float32[1].
-        centre: Middle of the range of each channel of the result, float32[width].
-        rate: Steps that one is divided into there, float32[width].
-        family: Name of the instruction family.
-
-    Returns:
-        float32[M, width], and the same as int8 of `pqrnn.model.int8.ActivationRange.MEASURED`.
+    `centre` is the middle of the range of each channel, float32[width], and `rate` the steps that one is divided into
+    there.
     """
-    value = one + other
-    middle = value.mean(1, keepdim=True)
-    variance = (value - middle).square().mean(1, keepdim=True)
-    normed = (value - middle) / torch.sqrt(variance + least) * gain + bias
+    normed = norm(one, other, gain, bias, least, counts, family)
     return normed, round_measured(normed, centre, rate)
 
 

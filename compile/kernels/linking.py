@@ -123,26 +123,34 @@ def _projection(call: _Call) -> Kernel:
     )
 
 
+def _counted(call: _Call) -> Kernel:
+    (rows, depth), (texts,) = call.reads[0].shape, call.reads[-1].shape
+    return scaled_kernel(call.name, call.form, rows, depth, *call.numbers, texts=texts)
+
+
 def _attention(call: _Call) -> Kernel:
-    (rows, related), (texts, _) = call.reads[0].shape, call.reads[1].shape
+    (rows, related), (texts,) = call.reads[0].shape, call.reads[-1].shape
     (heads,) = call.numbers
     sizes = AttentionSizes(texts, rows // texts, heads, related // (3 * heads))
     return attention_kernel(call.name, call.family, sizes)
 
 
 def _gelu(call: _Call) -> Kernel:
-    rows, depth = call.reads[0].shape
-    return gelu_kernel(call.name, call.form, rows, depth, *call.numbers)
+    (rows, depth), (texts,) = call.reads[0].shape, call.reads[-1].shape
+    return gelu_kernel(call.name, call.form, texts, rows // texts, depth, *call.numbers)
 
 
 def _norm(call: _Call) -> Kernel:
-    return norm_kernel(call.name, call.family, *call.reads[0].shape)
+    (rows, width), (texts,) = call.reads[0].shape, call.reads[-1].shape
+    return norm_kernel(call.name, call.family, texts, rows // texts, width, rounds=len(call.writes) > 1)
 
 
 _MAKERS: dict[str, Callable[[_Call], Kernel]] = {
     "attention": _attention,
+    "counted_product": _counted,
     "gelu_product": _gelu,
     "norm": _norm,
+    "rounded_norm": _norm,
     "integer_product": _integer,
     "scaled_product": _scaled,
     "rectified": _rectified,

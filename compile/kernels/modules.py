@@ -89,19 +89,15 @@ class KernelLinear(nn.Module):
 
     def forward(self, value: Tensor) -> Tensor:
         """Return the outputs of the linear layer."""
-        left = _quantize(self.linear, value).reshape(-1, value.shape[-1])
-        return self.multiply(left).reshape(*value.shape[:-1], -1)
-
-    def multiply(self, left: Tensor) -> Tensor:
-        """Return the outputs, float32[M, N], of inputs as they are multiplied: int8[M, K], or float32."""
         packed = self.packed
+        left = _quantize(self.linear, value).reshape(-1, value.shape[-1])
         if not isinstance(self.linear, IntegerLinear):
             product = torch.ops.pqrnn.product_f32(left, packed.weights, packed.bias, packed.columns, self.family)
-            return cast(Tensor, product)
+            return cast(Tensor, product).reshape(*value.shape[:-1], -1)
         product = torch.ops.pqrnn.scaled_product(
             left, packed.weights, packed.offsets, packed.scale, packed.bias, packed.columns, self.family
         )
-        return cast(Tensor, product)
+        return cast(Tensor, product).reshape(*value.shape[:-1], -1)
 
 
 def _quantize(linear: nn.Module, value: Tensor) -> Tensor:
