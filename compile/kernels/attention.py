@@ -63,7 +63,7 @@ def _choose_height(family: InstructionFamily, blocks: int) -> int:
 class _Head:
     """The code of one head of one text."""
 
-    def __init__(self, family: InstructionFamily, sizes: AttentionSizes) -> None:
+    def __init__(self, family: InstructionFamily, sizes: AttentionSizes, watched: bool) -> None:
         rows, lanes = sizes.texts * sizes.words, family.lanes
         padded = pad_words(sizes.words, lanes)
         self.family, self.sizes, self.lanes, self.padded = family, sizes, lanes, padded
@@ -76,6 +76,7 @@ class _Head:
         self.counts = Buffer("%counts", (sizes.texts,), "i32")
         self.centre, self.rate = (Buffer(each, (sizes.width,), "f32") for each in ("%centre", "%rate"))
         self.out = Buffer("%out", (rows, sizes.width), "i8")
+        self.received = Buffer("%received", (groups, padded), "f32") if watched else None
         self.keys = Buffer("%keys", (groups, sizes.size, padded), "f32")
         self.values = Buffer("%values", (groups, sizes.words, sizes.size), "f32")
         self.code = Code()
@@ -94,6 +95,8 @@ class _Head:
     def write(self) -> str:
         """Return the code."""
         self._lay_out()
+        if self.received is not None:
+            self._begin(self.received)
         for height, start, stop in runs(cut_rows(self.sizes.words, self.height)):
             self.code.repeat_below(start, stop, height, self.count, partial(self._tile, height=height))
         return str(self.code)
@@ -140,6 +143,8 @@ class _Head:
         peaks = [vectors.join_lanes(value, vectors.larger) for value in largest]
         sums = [vectors.join_lanes(value, vectors.add) for value in self._raise(peaks)]
         shares = [vectors.divide(vectors.number(1.0), value) for value in sums]
+        if self.received is not None:
+            self._receive(self.received, [code.add(begin, code.index(number)) for number in range(height)], shares)
         for (row, block), value in self._weigh(height).items():
             column = code.add(self.first_column, code.index(block * self.lanes))
             centre, rate = (load_vector(code, buffer, (column,), self.lanes) for buffer in (self.centre, self.rate))
@@ -197,6 +202,34 @@ class _Head:
         zero = vectors.number(0.0)
         return code.loop(code.index(0), self.last, code.index(lanes), [(zero, vectors.kind)] * len(peaks), step)
 
+    def _begin(self, received: Buffer) -> None:
+        """Set what words receive to zero."""
+        code, lanes = self.code, self.lanes
+
+        def clear(word: Value, _: Sequence[Value]) -> tuple[()]:
+            store_vector(code, self.vectors.number(0.0), received, ("%group", word), lanes, lanes)
+            return ()
+
+        code.repeat(0, self.padded, lanes, (), clear)
+
+    def _receive(self, received: Buffer, words: Sequence[Value], shares: Sequence[Value]) -> None:
+        """Add the probabilities of rows to what each word receives; a row behind the words of the text counts not."""
+        code, vectors, lanes = self.code, self.vectors, self.lanes
+        kept = []
+        for word, share in zip(words, shares, strict=True):
+            inside = code.value(f"arith.cmpi ult, {word}, {self.count} : index")
+            kept.append(code.value(f"arith.select {inside}, {share}, {vectors.number(0.0)} : {vectors.kind}"))
+
+        def step(word: Value, _: Sequence[Value]) -> tuple[()]:
+            total = load_vector(code, received, ("%group", word), lanes)
+            for row, share in enumerate(kept):
+                power = load_vector(code, self.scores, (code.index(row), word), lanes)
+                total = vectors.fuse(power, share, total)
+            store_vector(code, total, received, ("%group", word), lanes, lanes)
+            return ()
+
+        code.loop(code.index(0), self.last, code.index(lanes), (), step)
+
     def _weigh(self, height: int) -> dict[tuple[int, int], Value]:
         """Return the sums of values times powers, by row and block."""
         code, vectors, lanes = self.code, self.vectors, self.lanes
@@ -217,17 +250,19 @@ class _Head:
         return {divmod(position, self.blocks): value for position, value in enumerate(sums)}
 
 
-def attention_kernel(name: str, family: InstructionFamily, sizes: AttentionSizes) -> Kernel:
+def attention_kernel(name: str, family: InstructionFamily, sizes: AttentionSizes, *, watched: bool = False) -> Kernel:
     """Return the kernel of an attention; each head of each text is a group.
 
     It reads queries, keys and values of all rows side by side, float32[texts * words, 3 * width], heads one after the
     other within each, what is added to the score of every word, float32[texts, pad_words(words)], far below zero for
     padding, the middle of the range of every channel of what comes out and the steps that one is divided into there,
     float32[width], and how many words each text has, int32[texts]. It writes int8[texts * words, width] of
-    `pqrnn.model.int8.ActivationRange.MEASURED`, and leaves most rows of padding as they are.
+    `pqrnn.model.int8.ActivationRange.MEASURED`, and leaves most rows of padding as they are. If it is watched, it also
+    writes the sum of the probabilities that each word receives from all words, float32[texts * heads, padded].
     """
-    head = _Head(family, sizes)
+    head = _Head(family, sizes, watched)
     body = head.write()
     groups = sizes.texts * sizes.heads
     reads = (head.related, head.hidden, head.centre, head.rate, head.counts)
-    return Kernel(name, reads, (head.out,), groups, body, (head.keys, head.values))
+    writes = (head.out,) if head.received is None else (head.out, head.received)
+    return Kernel(name, reads, writes, groups, body, (head.keys, head.values))

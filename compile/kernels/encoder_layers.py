@@ -14,10 +14,10 @@ from compile.kernels import encoder_operators  # noqa: F401  it defines an opera
 from compile.kernels.attention import fits_attention, pad_words
 from compile.kernels.families import InstructionFamily
 from compile.kernels.modules import KernelLinear
-from pqrnn.distillation.short_encoder import EncoderLayer
+from pqrnn.distillation.short_encoder import EncoderLayer, keep_first
 from pqrnn.model.int8 import IntegerLinear
 from pqrnn.model.transformer import HIDDEN, SomeWords
-from pqrnn.model.word_selection import Selection
+from pqrnn.model.word_selection import Selection, gather_rows, mark_padding, select_words
 from pqrnn.questions.model import SpanModel
 
 
@@ -31,7 +31,7 @@ def with_encoder_kernels(model: SpanModel, family: InstructionFamily) -> SpanMod
 
 
 class KernelEncoderLayer(nn.Module):
-    """A layer of the library of which everything is a kernel, where all words go on; else its products are."""
+    """A layer of the library of which everything is a kernel; where it is of another shape, its products are."""
 
     least: Tensor
 
@@ -56,20 +56,40 @@ class KernelEncoderLayer(nn.Module):
         self, words: SomeWords, total: Tensor, share: int, rows: int
     ) -> tuple[SomeWords, tuple[Tensor, Selection] | None]:
         """Encode subwords of which only some go on, as `pqrnn.model.transformer.TransformerLayer.forward_some`."""
-        if rows or not self.fused:
+        if not self.fused:
             return _Joined(self.layer, self.related).forward_some(words, total, share, rows)
-        return words._replace(value=self._encode(words.value, words.mask)), None
-
-    def _encode(self, value: Tensor, mask: Tensor) -> Tensor:
-        """Encode subwords that all go on: seven kernels, of which none computes padding."""
+        value, mask, _ = words
         batch, count, width = value.shape
-        operators, mixing, growing, shrinking = torch.ops.pqrnn, *cast(Sequence[_Range], self.ranges)
         counts = mask.sum((1, 2)).to(torch.int32)
         padding = pad_words(count, self.lanes) - count
         hidden = functional.pad((mask[..., 0] - 1.0) * HIDDEN, (0, padding), value=-HIDDEN)
         states = value.reshape(-1, width)
         related = self._multiply(self.related, cast(IntegerLinear, self.related.linear).quantize(states), counts)
-        mixed = operators.attention(related, hidden, mixing.centre, mixing.rate, counts, self.heads, self.family)
+        mixing = cast(_Range, self.ranges[0])
+        given = (related, hidden, mixing.centre, mixing.rate, counts, self.heads, self.family)
+        if not rows:
+            mixed = torch.ops.pqrnn.attention(*given)
+            return words._replace(value=self._feed(mixed, states, counts).reshape(value.shape)), None
+        mixed, received = torch.ops.pqrnn.watched_attention(*given)
+        summed = received.reshape(batch, self.heads, -1).sum(1)[:, :count]
+        selection = select_words(keep_first(mark_padding(summed, mask)), total, share, rows)
+        chosen, kept = (
+            gather_rows(each.reshape(batch, count, width), selection.indices).reshape(-1, width)
+            for each in (mixed, states)
+        )
+        counts = selection.mask.sum((1, 2)).to(torch.int32)
+        passed = self._feed(chosen, kept, counts).reshape(batch, rows, width)
+        return SomeWords(passed, selection.mask), (value, selection)
+
+    def _feed(self, mixed: Tensor, states: Tensor, counts: Tensor) -> Tensor:
+        """Return what the layer passes on, float32[B * W, width]; no kernel computes padding.
+
+        Args:
+            mixed: What subwords get by attention, int8[B * W, width].
+            states: Their states before the layer, float32[B * W, width].
+            counts: Subwords of each text, int32[B].
+        """
+        operators, _, growing, shrinking = torch.ops.pqrnn, *cast(Sequence[_Range], self.ranges)
         attended, rounded = operators.rounded_norm(
             self._multiply(self.layer.attention.output.dense, mixed, counts),
             states,
@@ -95,7 +115,7 @@ class KernelEncoderLayer(nn.Module):
         shrunk = self._multiply(self.layer.output.dense, grown, counts)
         norm = self._norm(self.layer.output.LayerNorm)
         finished: Tensor = operators.norm(shrunk, attended, *norm, counts, self.family)
-        return finished.reshape(batch, count, width)
+        return finished
 
     def _multiply(self, linear: KernelLinear, left: Tensor, counts: Tensor) -> Tensor:
         packed = linear.packed

@@ -69,13 +69,37 @@ def attention(
     Returns:
         int8[B * W, width] of `pqrnn.model.int8.ActivationRange.MEASURED`.
     """
-    texts = hidden.shape[0]
+    return watched_attention(related, hidden, centre, rate, counts, heads, family)[0]
+
+
+def _watched_shape(
+    related: Tensor, hidden: Tensor, centre: Tensor, rate: Tensor, counts: Tensor, heads: int, family: str
+) -> tuple[Tensor, Tensor]:
+    mixed = _attention_shape(related, hidden, centre, rate, counts, heads, family)
+    return mixed, hidden.new_empty((hidden.shape[0] * heads, hidden.shape[1]))
+
+
+@define_operator(
+    "watched_attention(Tensor related, Tensor hidden, Tensor centre, Tensor rate, Tensor counts, int heads, "
+    "str family) -> (Tensor, Tensor)",
+    _watched_shape,
+)
+def watched_attention(
+    related: Tensor, hidden: Tensor, centre: Tensor, rate: Tensor, counts: Tensor, heads: int, family: str
+) -> tuple[Tensor, Tensor]:
+    """Return what `attention` does, and the probabilities that each word receives from all words of its text.
+
+    These are float32[B * heads, padded], a row for each head of each text.
+    """
+    texts, padded = hidden.shape
     words = related.shape[0] // texts
     queries, keys, values = (part.reshape(texts, words, heads, -1).transpose(1, 2) for part in related.chunk(3, -1))
     scores = torch.matmul(queries, keys.transpose(2, 3)) * (queries.shape[-1] ** -0.5)
     weights = torch.softmax(scores + hidden[:, None, None, :words], -1)
     mixed = torch.matmul(weights, values).transpose(1, 2).reshape(related.shape[0], -1)
-    return round_measured(mixed, centre, rate)
+    present = (torch.arange(words, dtype=torch.int32) < counts[:, None]).to(weights.dtype)[:, None, :, None]
+    received = functional.pad((weights * present).sum(2), (0, padded - words)).reshape(texts * heads, padded)
+    return round_measured(mixed, centre, rate), received
 
 
 def _gelu_shape(left: Tensor, weights: Tensor, *rest: Any) -> Tensor:

@@ -132,7 +132,7 @@ def _attention(call: _Call) -> Kernel:
     (rows, related), (texts,) = call.reads[0].shape, call.reads[-1].shape
     (heads,) = call.numbers
     sizes = AttentionSizes(texts, rows // texts, heads, related // (3 * heads))
-    return attention_kernel(call.name, call.family, sizes)
+    return attention_kernel(call.name, call.family, sizes, watched=len(call.writes) > 1)
 
 
 def _gelu(call: _Call) -> Kernel:
@@ -149,6 +149,7 @@ _MAKERS: dict[str, Callable[[_Call], Kernel]] = {
     "attention": _attention,
     "counted_product": _counted,
     "gelu_product": _gelu,
+    "watched_attention": _attention,
     "norm": _norm,
     "rounded_norm": _norm,
     "integer_product": _integer,

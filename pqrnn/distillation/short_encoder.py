@@ -54,6 +54,11 @@ def run_encoder(
     return run_layers(layers, value, mask, lengths)
 
 
+def keep_first(significance: Tensor) -> Tensor:
+    """Return the significance of subwords, float[B, T], with that of the first above all others."""
+    return torch.cat([torch.full_like(significance[:, :1], _ALWAYS), significance[:, 1:]], 1)
+
+
 class EncoderLayer:
     """A layer of the library, with the norm behind each part."""
 
@@ -73,9 +78,7 @@ class EncoderLayer:
         attention = torch.softmax(scores.float() + hidden, -1)
         if not rows:
             return words._replace(value=self._finish(attention, values, value)), None
-        received = measure_significance(attention, mask)
-        received = torch.cat([torch.full_like(received[:, :1], _ALWAYS), received[:, 1:]], 1)
-        selection = select_words(received, total, share, rows)
+        selection = select_words(keep_first(measure_significance(attention, mask)), total, share, rows)
         asking = gather_rows(attention.transpose(1, 2).flatten(2), selection.indices)
         asking = asking.unflatten(2, (self._heads, -1)).transpose(1, 2)
         chosen = self._finish(asking, values, gather_rows(value, selection.indices))
