@@ -125,7 +125,8 @@ def _projection(call: _Call) -> Kernel:
 
 def _counted(call: _Call) -> Kernel:
     (rows, depth), (texts,) = call.reads[0].shape, call.reads[-1].shape
-    return scaled_kernel(call.name, call.form, rows, depth, *call.numbers, texts=texts)
+    (columns,) = call.numbers
+    return scaled_kernel(call.name, call.form, rows, depth, columns, texts)
 
 
 def _attention(call: _Call) -> Kernel:

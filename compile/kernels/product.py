@@ -17,7 +17,7 @@ from compile.kernels.memory import allocate_sums, load_vector, store_sums
 from compile.kernels.microkernel import multiply_tile
 from compile.kernels.mlir_builder import Code, Value, vector_of
 from compile.kernels.tile import Operands
-from compile.kernels.tiling import Tiling, choose_shape, choose_tiling, runs
+from compile.kernels.tiling import choose_shape, choose_tiling, runs
 
 # Stores sums, given the code, their row, their first column, the number of columns, and the sums.
 Ending = Callable[[Code, Value, Value, int, Value], None]
@@ -53,14 +53,8 @@ class Product:
     @property
     def blocks(self) -> int:
         """Number of blocks of columns in a group."""
-        if self.count is None:
-            return self.tiling.blocks
-        return choose_shape(self.operands.family, self.rows, self.operands.blocks).blocks
-
-    @property
-    def tiling(self) -> Tiling:
-        """The cut of a product with a known number of rows."""
-        return choose_tiling(self.operands.family, self.rows, self.operands.blocks, self.operands.depth)
+        choose = choose_tiling if self.count is None else choose_shape
+        return choose(self.operands.family, self.rows, self.operands.blocks).blocks
 
     @property
     def groups(self) -> int:
@@ -127,7 +121,7 @@ def _add_known(code: Code, product: Product, multiply: _Multiply, finish: _Finis
             finish(code.add(begin, code.index(number)), block, sums)
         return ()
 
-    for height, start, stop in runs(product.tiling.rows):
+    for height, start, stop in runs(choose_tiling(product.operands.family, product.rows, product.operands.blocks).rows):
         code.repeat_below(start, stop, height, product.limit, partial(tile, height=height))
 
 

@@ -177,9 +177,9 @@ def _kernel(
 
         def add_text(text: Value, _: Sequence[Value]) -> tuple[()]:
             nonlocal groups
-            count = load_count(code, counts, text, words)
-            known = {"count": count} if compact else {"limit": count}
-            groups = add(Product(operands, offsets, columns, words, **known), code.times(text, words))
+            found = load_count(code, counts, text, words)
+            limit, count = (None, found) if compact else (found, None)
+            groups = add(Product(operands, offsets, columns, words, count=count, limit=limit), code.times(text, words))
             return ()
 
         code.repeat(0, texts, 1, (), add_text)

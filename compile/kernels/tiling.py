@@ -9,8 +9,6 @@ from compile.kernels.families import InstructionFamily
 
 _TALLEST = 12
 _USUAL = 16  # words of an utterance
-_MANY = 64  # rows, more than a parser's entries have
-_FIRST_CACHE = 32768  # bytes that stay in the first cache beside the left side
 _LATENCY = 10  # products that have to be in flight at a time: two start in a cycle, and each takes five
 
 
@@ -42,25 +40,14 @@ class TileShape:
     blocks: int
 
 
-def choose_tiling(family: InstructionFamily, rows: int, blocks: int, depth: int = 0) -> Tiling:
-    """Choose the cut that takes the fewest cycles by a simple model (`_cost`).
-
-    Where there are many rows, a group's weights are read again for every tile. What is more than the first cache holds
-    takes twice as long.
-
-    Args:
-        family: Instruction family.
-        rows: Number of rows.
-        blocks: Number of blocks of columns.
-        depth: Number of rows of the weights; 0 where it does not matter.
-    """
+def choose_tiling(family: InstructionFamily, rows: int, blocks: int) -> Tiling:
+    """Choose the cut that takes the fewest cycles by a simple model (`_cost`)."""
     options = [
         _cut(rows, height, blocks, width)
         for height in range(1, min(rows, _TALLEST) + 1)
         if (width := _width(family, height)) > 0
     ]
-    most = _FIRST_CACHE // (family.lanes * family.bytes // family.depth * depth) if rows > _MANY and depth else blocks
-    return min(options, key=lambda tiling: _cost(family, tiling, 1.0 if tiling.blocks > most else 0.5))
+    return min(options, key=lambda tiling: _cost(family, tiling))
 
 
 def choose_shape(family: InstructionFamily, rows: int, blocks: int) -> TileShape:
@@ -130,15 +117,13 @@ def _cut(rows: int, height: int, blocks: int, width: int) -> Tiling:
     return Tiling(cut_rows(rows, height), -(-blocks // groups), groups)
 
 
-def _cost(family: InstructionFamily, tiling: Tiling, load: float = 0.5) -> float:
+def _cost(family: InstructionFamily, tiling: Tiling) -> float:
     """Return the cost of a step over all tiles, in units of one multiplication.
 
-    It is the multiplications, or the wait for the first of them, half a unit for every load of the left side, and
-    `load` for one of the weights.
+    It is the multiplications, or the wait for the first of them, and half a unit for every load.
     """
     steps = 0.0
     for height in tiling.rows:
         left = height * family.bytes / 16 if family.keeps else height  # what is kept is loaded 16 bytes at a time
-        weights = tiling.blocks * family.lanes / family.pair
-        steps += max(height * tiling.blocks, _LATENCY) + left / 2 + weights * load
+        steps += max(height * tiling.blocks, _LATENCY) + (left + tiling.blocks * family.lanes / family.pair) / 2
     return tiling.groups * steps
