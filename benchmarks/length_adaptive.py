@@ -215,6 +215,7 @@ def time_parts(
                     expected = wanted[part.name][number]
                     flips[part.name] += (found.start, found.end) != (expected.start, expected.end)
             slowest = median(seconds[TORCH])
+            unlike = f"answers unlike torch {'f32' if model.config.precision == 'float32' else model.config.precision}"
             note = "time of the processor for a question, one thread, in turn; windows in buckets of 128, 256 and 384"
             for part, budget in zip(answerer.manifest.parts, budgets, strict=True):
                 named, taken = f"{work}, {budget.lengths.describe()}", median(seconds[part.name])
@@ -223,7 +224,7 @@ def time_parts(
                     ResultRow(
                         work=named, metric=f"speed-up over {TORCH}", value=slowest / taken, n=len(asked), note=note
                     ),
-                    ResultRow(work=named, metric="answers unlike torch f32", value=flips[part.name], n=len(asked)),
+                    ResultRow(work=named, metric=unlike, value=flips[part.name], n=len(asked)),
                 ]
             rows.append(
                 ResultRow(work=work, metric="time", value=1e6 * slowest, unit="us", n=len(asked), peer=TORCH, note=note)
