@@ -366,6 +366,11 @@ class Kernels:
             return "shaders"
         return self.family.name if self.family is not None else f"vectors{32 * self.lanes}"
 
+    @property
+    def splits_softmax(self) -> bool:
+        """Whether the compiler's own softmax has to be taken apart (`compile.lowering.export.split_softmax`)."""
+        return self.family is not None and self.family.architecture in ("arm", "wasm32")
+
 
 SHADERS = Kernels(0, None, shaders=True)
 
