@@ -218,7 +218,7 @@ def _build(
                 report.target(name, "compile", "")
                 compiled = _compile(plan, made.mlir[plan.mlir], folder, cache, options.timeout)
                 report.target(name, "verify", "")
-                proved.append(_prove(made, plan, compiled, staging, out))
+                proved.append(_prove(made, plan, compiled, proved, staging, out))
                 cached |= {name} if compiled.cached else set()
                 report.target(name, "verify", "", "done")
             except CompileError as error:
@@ -242,8 +242,10 @@ def _compile(plan: Plan, mlir: Path, folder: Path, cache: Cache | None, timeout:
     return found
 
 
-def _prove(made: _Made, plan: Plan, compiled: Compiled, staging: Path, out: Path) -> ProvedCode:
-    """Put a module into the package and run it there, or look at its code where this machine cannot run it."""
+def _prove(
+    made: _Made, plan: Plan, compiled: Compiled, proved: Sequence[ProvedCode], staging: Path, out: Path
+) -> ProvedCode:
+    """Put a module into the package beside those that are proved, and run it there; or look at its code."""
     code = describe_variant(plan, compiled.seconds, compiled.statistics.dispatches)
     path = staging / code.path
     path.parent.mkdir(parents=True)
@@ -255,8 +257,7 @@ def _prove(made: _Made, plan: Plan, compiled: Compiled, staging: Path, out: Path
         checked = check_machine_code(content, plan.processor) if plan.target.family == "cpu" else "nothing to look at"
         said = f"compiled and checked statically ({checked}); never run here: {reason}"
         return ProvedCode(msgspec.structs.replace(code, unverified_reason=said))
-    alone = ProvedCode(code)
-    _seal(made, [alone], staging, out)
+    _seal(made, [*proved, ProvedCode(code)], staging, out)
     with Answerer.load(staging, variant=code.target) as answerer:
         proof = prove(answerer, made.expected, made.parts, machine.cpu or "this machine", code.target)
     return ProvedCode(msgspec.structs.replace(code, unverified_reason=None), proof)
