@@ -40,8 +40,7 @@ class InstructionFamily:
         float32: Whether the family multiplies float32 instead of int8.
         products: Number of products an instruction of the inner loop, loads left out, to compare families by.
         narrow: Whether products of int8 are added in 16 bits before they are added in 32.
-        relaxed: Whether the instruction takes one side in 7 bits without a sign: weights of 4 bits, or one of the two
-            parts that the left side has for weights of 8.
+        relaxed: Whether one side is of 7 bits without a sign: weights of 4 bits, or a part of the left side.
         fused: Whether the processor multiplies and adds float32 in one instruction; else that would be a library call.
         bits: Number of bits of a weight of integers, 8 or 4.
         products_in_4: `products` for weights of 4 bits, where it is another number.
