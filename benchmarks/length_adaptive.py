@@ -8,7 +8,8 @@ RUN is a folder of `pqrnn finetune-questions`. Without `--drop` the parts are th
 Scores are PyTorch's in float32, on questions drawn from a seed or on all; the distance from the whole network has a
 paired bootstrap interval. With `--time N` nothing is scored: the network and its parts are compiled for this machine
 and answer N questions in turn with PyTorch, on one thread; what is compared is the time of the processor, so that other
-programs count as little as can be.
+programs count as little as can be. Where RUN is in 8 bits (`pqrnn quantize-questions`), `--before` names the model in
+float32 that it was made of: scores and times are then compared with that one.
 """
 
 from __future__ import annotations
@@ -70,20 +71,32 @@ def main() -> None:
     parts = choose_parts(model, facts, arguments.drop)
     questions = draw_questions(arguments.data, arguments.time or arguments.sample, arguments.seed)
     encoded = encode_questions(model, questions)
+    before = load_span_model(arguments.before)[0] if arguments.before is not None else None
     if arguments.time:
-        tell_rows(time_parts(model, facts, parts, encoded, arguments.work), arguments.keep)
+        rows = time_parts(model, facts, parts, encoded, arguments.work, before or model)
     else:
-        tell_rows(score_parts(model, parts, encoded, arguments.work, arguments.seed), arguments.keep)
+        rows = score_parts(model, parts, encoded, arguments.work, arguments.seed, before)
+    tell_rows(rows, arguments.keep)
 
 
 def score_parts(
-    model: SpanModel, parts: Sequence[LengthConfig], encoded: EncodedQuestions, work: str, seed: int
+    model: SpanModel,
+    parts: Sequence[LengthConfig],
+    encoded: EncodedQuestions,
+    work: str,
+    seed: int,
+    before: SpanModel | None = None,
 ) -> list[ResultRow]:
-    """Return the rows of all parts, the whole network's first, which the others are compared with."""
+    """Return the rows of all parts, the whole network's first.
+
+    What they are compared with is the whole network, or the network that it was made of, where `before` gives that.
+    """
     counts = encoded.window_lengths()
     cost = mean_window_macs(model, counts)
     rows: list[ResultRow] = []
-    whole: Scores | None = None
+    whole = score(before, encoded, full_config(before.layers)) if before is not None else None
+    if whole is not None:
+        print(f"{'before':24} F1 {whole.f1.mean():.4f}", flush=True)
     for lengths in reversed(parts):
         scores = score(model, encoded, lengths)
         whole = whole or scores
@@ -160,7 +173,12 @@ def _budget(lengths: LengthConfig, macs: float, cost: float) -> SpanBudget:
 
 
 def time_parts(
-    model: SpanModel, facts: SpanFacts, parts: Sequence[LengthConfig], encoded: EncodedQuestions, work: str
+    model: SpanModel,
+    facts: SpanFacts,
+    parts: Sequence[LengthConfig],
+    encoded: EncodedQuestions,
+    work: str,
+    peer: SpanModel,
 ) -> list[ResultRow]:
     """Compile the network with its parts, and return rows about their time and about answers that differ.
 
@@ -170,6 +188,7 @@ def time_parts(
         parts: The parts, the whole network last.
         encoded: Questions that are asked.
         work: Name of the rows.
+        peer: The model in float32 whose time in PyTorch is compared.
     """
     counts = encoded.window_lengths()
     cost = mean_window_macs(model, counts)
@@ -189,13 +208,14 @@ def time_parts(
                 for part, budget in zip(answerer.manifest.parts, budgets, strict=True)
             }
             for number, (question, pair) in enumerate(asked):
-                seconds[TORCH].append(_time(partial(predict_logits, model, [pair])))
+                seconds[TORCH].append(_time(partial(predict_logits, peer, [pair])))
                 for part in answerer.manifest.parts:
                     seconds[part.name].append(_time(partial(answerer.logits, pair, budget=part.name)))
                     found = answerer(question.text, question.context, budget=part.name)
                     expected = wanted[part.name][number]
                     flips[part.name] += (found.start, found.end) != (expected.start, expected.end)
             slowest = median(seconds[TORCH])
+            unlike = f"answers unlike torch {'f32' if model.config.precision == 'float32' else model.config.precision}"
             note = "time of the processor for a question, one thread, in turn; windows in buckets of 128, 256 and 384"
             for part, budget in zip(answerer.manifest.parts, budgets, strict=True):
                 named, taken = f"{work}, {budget.lengths.describe()}", median(seconds[part.name])
@@ -204,7 +224,7 @@ def time_parts(
                     ResultRow(
                         work=named, metric=f"speed-up over {TORCH}", value=slowest / taken, n=len(asked), note=note
                     ),
-                    ResultRow(work=named, metric="answers unlike torch f32", value=flips[part.name], n=len(asked)),
+                    ResultRow(work=named, metric=unlike, value=flips[part.name], n=len(asked)),
                 ]
             rows.append(
                 ResultRow(work=work, metric="time", value=1e6 * slowest, unit="us", n=len(asked), peer=TORCH, note=note)
@@ -227,6 +247,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="seed of what is drawn")
     parser.add_argument("--drop", type=float, action="append", default=[], help="share that every layer drops")
     parser.add_argument("--time", type=int, default=0, metavar="N", help="compile, and time so many questions")
+    parser.add_argument("--before", type=Path, help="folder of the model in float32 that RUN was quantized from")
     parser.add_argument("--keep", action="store_true", help="keep the rows in benchmarks/results/length_adaptive.json")
     return parser.parse_args()
 

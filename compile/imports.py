@@ -98,8 +98,9 @@ class Importer:
         self.report.step("import", f"{len(self.buckets)} entries{f' for {kernels.name}' if kernels else ''}")
         with self.stopwatch.measure("import"):
             paths = {
-                name: import_programs(split_softmax(programs) if name == SPLIT else programs, self.folder / name)
+                name: import_programs(split_softmax(programs) if splits else programs, self.folder / name)
                 for name in names
+                for splits in [name == SPLIT or (kernels is not None and kernels.splits_softmax)]
             }
         if self.kept is not None and self.identity:
             for name, path in paths.items():

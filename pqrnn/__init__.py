@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         finetune_questions,
         load_checkpoint,
         quantize,
+        quantize_questions,
         train,
     )
     from pqrnn.building.build import build
@@ -69,6 +70,7 @@ _EXPORTS = {
     "finetune_questions": "pqrnn.api",
     "load_checkpoint": "pqrnn.api",
     "quantize": "pqrnn.api",
+    "quantize_questions": "pqrnn.api",
     "read_recipe": "pqrnn.recipes.files",
     "train": "pqrnn.api",
 }
@@ -101,6 +103,7 @@ __all__ = [
     "finetune_questions",
     "load_checkpoint",
     "quantize",
+    "quantize_questions",
     "read_recipe",
     "train",
 ]

@@ -23,8 +23,10 @@ from pqrnn.evaluation.calibrating import refit_calibration
 from pqrnn.evaluation.evaluate import evaluate_predictions
 from pqrnn.evaluation.prediction import compute_logits
 from pqrnn.features.word_table import WordFeatures
+from pqrnn.model.int8 import ActivationRange
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.qat import QuantizedLinear
+from pqrnn.model.ranges import take_range, watch_ranges
 from pqrnn.model.rounding import round_layer, watch_moments
 from pqrnn.recipes.settings import ModelConfig
 from pqrnn.run_folder import FACTS
@@ -42,22 +44,22 @@ def int8_config(config: ModelConfig, bits: int = 8) -> ModelConfig:
 def prepare_qat(model: ParserModel, training: Sequence[Example], bits: int = 8) -> ParserModel:
     """Return a parser in 8 bits, for training, with the weights of one in float32.
 
-    Only one range has to be measured: that of the bottleneck, which depends on nothing but the word. All others are
-    bounds of the functions themselves. Weights of 4 bits are rounded so that what the layers say of the training
-    utterances changes least (`pqrnn.model.rounding`).
+    Of a QRNN only one range has to be measured: that of the bottleneck, which depends on nothing but the word. All
+    others are bounds of the functions themselves. Of a transformer those of all layers are measured, channel by channel
+    (`pqrnn.model.ranges`). Weights of 4 bits are rounded so that what the layers say of the training utterances changes
+    least (`pqrnn.model.rounding`).
 
     Args:
         model: The parser in float32.
-        training: The utterances that it was trained on; the largest output of the bottleneck over their words is the
-            end of its range.
-        bits: Number of bits of a weight, 8 or 4.
+        training: The utterances that it was trained on: the largest numbers over them are the ends of ranges.
+        bits: Number of bits of a weight, 8 or 4; of a transformer 8.
 
     Raises:
-        QuantizationError: the parser is in 8 or 4 bits already, or is a transformer.
+        QuantizationError: the parser is in 8 or 4 bits already, or is a transformer, which has no form in 4.
     """
-    if not model.is_recurrent:
+    if not model.is_recurrent and bits != 8:
         raise QuantizationError(
-            "this parser is a transformer, which has no form in 8 bits yet: compile it in float32 as it is"
+            f"this parser is a transformer, which has no form in {bits} bits: quantize it to 8 (--bits 8)"
         )
     if model.config.precision != "float32":
         raise QuantizationError(
@@ -67,14 +69,15 @@ def prepare_qat(model: ParserModel, training: Sequence[Example], bits: int = 8) 
     config = folded.config
     quantized = ParserModel(int8_config(config, bits), folded.intent.out_features, folded.tags.out_features)
     weights = folded.state_dict()
-    amax = calibrate(folded, training)
     layers = {name: module for name, module in quantized.named_modules() if isinstance(module, QuantizedLinear)}
     for name, layer in layers.items():
-        if layer.amax is not None:
-            weights[f"{name}.amax"] = amax
-        if layer.log_scale is not None:
-            weights[f"{name}.log_scale"] = layer.log_scale.detach()
+        for kept in ("amax", "centre", "mean", "log_scale"):
+            if (value := getattr(layer, kept)) is not None:
+                weights[f"{name}.{kept}"] = value.detach()
+        if layer.kind is ActivationRange.POSITIVE:
+            weights[f"{name}.amax"] = calibrate(folded, training)
     quantized.load_state_dict(weights)
+    _take_ranges(layers, folded, training)
     if bits < 8:
         moments = measure_moments(folded, training, layers)
         for name, layer in layers.items():
@@ -90,14 +93,31 @@ def measure_moments(
     folded: ParserModel, training: Sequence[Example], layers: Mapping[str, QuantizedLinear]
 ) -> dict[str, Tensor]:
     """Return the second moments of the inputs of layers over at most 4,096 of the training utterances, by name."""
+    with watch_moments(folded, layers) as moments:
+        _encode(folded, training)
+    return moments
+
+
+@torch.inference_mode()
+def _take_ranges(layers: Mapping[str, QuantizedLinear], folded: ParserModel, training: Sequence[Example]) -> None:
+    """Measure the ranges of the inputs of layers over at most 4,096 of the training utterances, and set them."""
+    measured = {name: layer for name, layer in layers.items() if layer.kind is ActivationRange.MEASURED}
+    if not measured:
+        return
+    with watch_ranges(folded, measured) as ranges:
+        _encode(folded, training)
+    for name, found in ranges.items():
+        take_range(measured[name], found)
+
+
+def _encode(folded: ParserModel, training: Sequence[Example]) -> None:
+    """Run a parser on at most 4,096 of the training utterances."""
     words = [text for text in segment_examples(training, folded.config.projection.version).words if text]
     words = words[:: max(1, len(words) // _TEXTS)][:_TEXTS]
     table = folded.make_table()
     table.index(dict.fromkeys(chain.from_iterable(words)))
-    with watch_moments(folded, layers) as moments:
-        for part in (words[first : first + _TEXTS_AT_ONCE] for first in range(0, len(words), _TEXTS_AT_ONCE)):
-            folded.encode_words(table, *pad_words([table.index(text) for text in part]))
-    return moments
+    for part in (words[first : first + _TEXTS_AT_ONCE] for first in range(0, len(words), _TEXTS_AT_ONCE)):
+        folded.encode_words(table, *pad_words([table.index(text) for text in part]))
 
 
 @torch.inference_mode()

@@ -7,6 +7,10 @@ five. The compiler's own products of float32 are near what a core can do, but fo
 words pays for 16. Kernels multiply the rows of words only, and read each weight from distant memory once: 0.6 of the
 time (AVX-512), 0.66 (AVX2).
 
+Encoders in 8 bits (`encoder_layers`) are seven launches a layer: queries, keys and values; attention, whose scores
+never leave the first cache; its mixing; a norm; the inner product with GELU behind it; the outer one; and a norm. Each
+rounds as the next product wants it, and none computes padding, so that a window takes the time of its subwords.
+
 Weights of 4 bits lie two in a byte, in the module as in memory, and are taken apart in registers: half the bytes, and
 where there is no dot product of 8 bits fewer instructions, too. The integers are those of PyTorch, in every family
 (`families`). The layers of a parser may have different numbers of bits. Without a family weights are int8 as before.
@@ -16,15 +20,15 @@ How a kernel gets into a package; each step can be run and tested by itself:
 1. `families`: which kernels a target gets follows from the features that it declares, never from the machine that
    compiles.
 2. `modules`: the parts of a folded parser are replaced by ones whose weights are packed (`packing`) and that call
-   operators (`operators`, `head_operators`). An operator is defined in PyTorch, so that the parser with kernels runs
-   there, too, and answers as the parser without them. Integer products are equal to the last bit; float32 differs by
-   roundings.
+   operators (`operators`, `head_operators`, `encoder_operators`). An operator is defined in PyTorch, so that the parser
+   with kernels runs there, too, and answers as the parser without them. Integer products are equal to the last bit;
+   float32 differs by roundings.
 3. `compile.lowering.export`, `compile.lowering.import_mlir`: as for every parser. The importer leaves an operator as
    `torch.operator "torch.pqrnn.<name>"`.
 4. `linking`: each of these becomes the call of a function, and the module gets the function's code for one target
-   (`projection`, `product_kernels`, `layer`, `head`). The module then names its target itself, to the letter, as the
-   compiler describes it: code for another description would lie in another library, and would not be found when it is
-   run.
+   (`projection`, `product_kernels`, `layer`, `head`, `attention`, `norm`). The module then names its target itself, to
+   the letter, as the compiler describes it: code for another description would lie in another library, and would not
+   be found when it is run.
 5. `compile.lowering.iree_compile`: as for every module. Packed weights are constants, once for all entries; nothing is
    packed when a package is loaded.
 

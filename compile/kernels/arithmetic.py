@@ -5,7 +5,7 @@ The exponential is Cephes' `expf`: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from compile.kernels.families import InstructionFamily
 from compile.kernels.mlir_builder import Code, Value, vector_of
@@ -17,6 +17,13 @@ _LARGEST = 40.0
 _MAGIC = 12582912.0  # 1.5 * 2^23: added to a small number it leaves the nearest integer in the last bits
 _LN2 = (0.693359375, -2.12194440e-4)  # its first digits exactly, and the rest
 _POLYNOMIAL = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+# erf(z) / z on [0, 3.8], by powers of 2 (z / 3.8)^2 - 1: the polynomial through the Chebyshev points, of degree 14.
+_ERF_END = 3.8
+_ERF = (
+    *(0.3721076135, -0.1856413705, 0.1377403883, -0.1111800974, 0.09081587349, -0.07256521544, 0.05517497256),
+    *(-0.03874899632, 0.02630480285, -0.01868470503, 0.01059229617, -0.00299137724, 0.001846335064, -0.00279885031),
+    0.00118622598,
+)
 _MIX = ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, None))
 
 
@@ -91,6 +98,27 @@ class Float32Vectors:
         scaled = self.code.value(f"arith.addi {self._bits(result)}, {exponent} : {self.whole}")
         return self.code.value(f"vector.bitcast {scaled} : {self.whole} to {self.kind}")
 
+    def gelu(self, value: Value) -> Value:
+        """Return `x (1 + erf(x / sqrt 2)) / 2` (Hendrycks and Gimpel 2016, arXiv:1606.08415); erf errs by 3e-7."""
+        root = self.multiply(value, self.number(0.5**0.5))
+        inside = self.larger(self.smaller(root, self.number(_ERF_END)), self.number(-_ERF_END))
+        power = self.fuse(self.multiply(inside, inside), self.number(2.0 / _ERF_END**2), self.number(-1.0))
+        result = self.number(_ERF[-1])
+        for coefficient in reversed(_ERF[:-1]):
+            result = self.fuse(result, power, self.number(coefficient))
+        half = self.multiply(value, self.number(0.5))
+        return self.fuse(half, self.multiply(result, inside), half)
+
+    def square_root(self, value: Value) -> Value:
+        """Return the square roots of numbers."""
+        return self.code.value(f"math.sqrt {value} : {self.kind}")
+
+    def to_steps(self, value: Value, centre: Value, rate: Value) -> Value:
+        """Return the int8 that stand for numbers of `pqrnn.model.int8.ActivationRange.MEASURED`."""
+        steps = self.multiply(self.subtract(value, centre), rate)
+        inside = self.larger(self.smaller(steps, self.number(127.0)), self.number(-127.0))
+        return self.to_bytes(self.add(inside, self.number(128.5)))
+
     def to_bytes(self, value: Value) -> Value:
         """Return int8, `trunc(value) - 128`, of numbers that are not negative.
 
@@ -99,6 +127,17 @@ class Float32Vectors:
         cut = self.code.value(f"arith.fptosi {value} : {self.kind} to {self.whole}")
         down = self.code.value(f"arith.subi {cut}, {self.code.constant(f'dense<128> : {self.whole}')} : {self.whole}")
         return self.code.value(f"arith.trunci {down} : {self.whole} to {vector_of(self.lanes, 'i8')}")
+
+    def join_lanes(self, value: Value, join: Callable[[Value, Value], Value]) -> Value:
+        """Reduce all lanes, and return the result in every lane."""
+        step = self.lanes // 2
+        while step:
+            picks = ", ".join(str(lane ^ step) for lane in range(self.lanes))
+            value = join(
+                value, self.code.value(f"vector.shuffle {value}, {value} [{picks}] : {self.kind}, {self.kind}")
+            )
+            step //= 2
+        return value
 
     def _choose(self, order: str, left: Value, right: Value) -> Value:
         chosen = self.code.value(f"arith.cmpf {order}, {left}, {right} : {self.kind}")

@@ -32,21 +32,16 @@ class InstructionFamily:
         features: Features that a target has to declare.
         lanes: Number of columns in a block, which is the number of 32-bit numbers in a vector register.
         depth: Number of rows of the weights that one instruction reads.
-        pair: Number of columns that lie side by side in the weights before the next rows; `lanes` unless one
-            instruction multiplies several rows of the left side.
-        unsigned: Whether the instruction takes the left side as unsigned: 128 is then added to it, and the weights'
-            sums times 128 are subtracted.
+        pair: Number of columns side by side in the weights before the next rows; `lanes` unless one instruction
+            multiplies several rows of the left side.
+        unsigned: Whether the left side is unsigned: 128 is added to it, and the weights' sums times 128 subtracted.
         registers: Number of vector registers.
-        keeps: Whether every row of the left side keeps a register for several steps, instead of all rows using the same
-            register in turn.
+        keeps: Whether every row of the left side keeps a register for several steps, instead of sharing one in turn.
         float32: Whether the family multiplies float32 instead of int8.
-        products: Number of products for each instruction of the inner loop, loads left out: what two families on one
-            processor can be compared by.
+        products: Number of products an instruction of the inner loop, loads left out, to compare families by.
         narrow: Whether products of int8 are added in 16 bits before they are added in 32.
-        relaxed: Whether the instruction takes one side in 7 bits without a sign: weights of 4 bits, or one of the two
-            parts that the left side has for weights of 8.
-        fused: Whether the processor multiplies and adds float32 in one instruction. Without it a fused product would
-            be a call into a library, number by number.
+        relaxed: Whether one side is of 7 bits without a sign: weights of 4 bits, or a part of the left side.
+        fused: Whether the processor multiplies and adds float32 in one instruction; else that would be a library call.
         bits: Number of bits of a weight of integers, 8 or 4.
         products_in_4: `products` for weights of 4 bits, where it is another number.
     """
@@ -365,6 +360,11 @@ class Kernels:
         if self.shaders:
             return "shaders"
         return self.family.name if self.family is not None else f"vectors{32 * self.lanes}"
+
+    @property
+    def splits_softmax(self) -> bool:
+        """Whether the compiler's own softmax has to be taken apart (`compile.lowering.export.split_softmax`)."""
+        return self.family is not None and self.family.architecture in ("arm", "wasm32")
 
 
 SHADERS = Kernels(0, None, shaders=True)

@@ -221,7 +221,7 @@ class _Head:
         """Add the softmax over the tags of every word, rounded to int8 for a family of integers."""
 
         def word(row: Value, _: list[Value]) -> list[Value]:
-            largest = self._spread(self._fold_logits(row, _LOWEST, self.vectors.larger), self.vectors.larger)
+            largest = self.vectors.join_lanes(self._fold_logits(row, _LOWEST, self.vectors.larger), self.vectors.larger)
 
             def exponentiate(column: Value, values: list[Value], present: Value | None) -> list[Value]:
                 power = self.vectors.exponential(self.vectors.subtract(self._load_logits(row, column), largest))
@@ -230,7 +230,9 @@ class _Head:
                 store_vector(self.code, power, self.sides, (row, column), self.lanes, self.lanes)
                 return [self.vectors.add(values[0], power)]
 
-            total = self._spread(self._tag_blocks([self.vectors.number(0.0)], exponentiate)[0], self.vectors.add)
+            total = self.vectors.join_lanes(
+                self._tag_blocks([self.vectors.number(0.0)], exponentiate)[0], self.vectors.add
+            )
             present = load_spread(self.code, self.mask, (row,), self.lanes)
 
             def store(column: Value, _: list[Value], __: Value | None) -> list[Value]:
@@ -338,17 +340,3 @@ class _Head:
                 self.code.index(whole), values, self.code.constant(f"dense<[{present}]> : {self.vectors.kind}")
             )
         return values
-
-    def _spread(self, value: Value, join: Callable[[Value, Value], Value]) -> Value:
-        """Reduce all lanes, and put the result into every lane."""
-        step = self.lanes // 2
-        while step:
-            picks = ", ".join(str(lane ^ step) for lane in range(self.lanes))
-            value = join(
-                value,
-                self.code.value(
-                    f"vector.shuffle {value}, {value} [{picks}] : {self.vectors.kind}, {self.vectors.kind}"
-                ),
-            )
-            step //= 2
-        return value

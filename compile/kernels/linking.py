@@ -1,6 +1,7 @@
 """Linking: every operator in an imported module becomes the call of a kernel, and the module gets the kernel's code.
 
-The operators are those of `compile.kernels.operators` and `compile.kernels.head_operators`.
+The operators are those of `compile.kernels.operators`, `compile.kernels.head_operators` and
+`compile.kernels.encoder_operators`.
 
 The code of a kernel is for one target, so the module itself says which, in the compiler's own words.
 """
@@ -16,13 +17,15 @@ import numpy as np
 from iree.compiler import ir
 from numpy.typing import NDArray
 
+from compile.kernels.attention import AttentionSizes, attention_kernel
 from compile.kernels.families import InstructionFamily, Kernels
 from compile.kernels.head import head_kernel
 from compile.kernels.head_sizes import PRODUCTS, read_sizes
 from compile.kernels.kernel import Kernel, write_executable
 from compile.kernels.layer import layer_kernel
+from compile.kernels.norm import norm_kernel
 from compile.kernels.operators import F32_SUFFIX, NAMESPACE
-from compile.kernels.product_kernels import product_kernel, rectified_kernel, scaled_kernel
+from compile.kernels.product_kernels import gelu_kernel, product_kernel, rectified_kernel, scaled_kernel
 from compile.kernels.projection import TextSizes, projection_kernel
 from compile.kernels.shaders.calls import SHADERS
 from compile.kernels.shaders.shader import write_shader
@@ -122,7 +125,36 @@ def _projection(call: _Call) -> Kernel:
     )
 
 
+def _counted(call: _Call) -> Kernel:
+    (rows, depth), (texts,) = call.reads[0].shape, call.reads[-1].shape
+    (columns,) = call.numbers
+    return scaled_kernel(call.name, call.form, rows, depth, columns, texts)
+
+
+def _attention(call: _Call) -> Kernel:
+    (rows, related), (texts,) = call.reads[0].shape, call.reads[-1].shape
+    (heads,) = call.numbers
+    sizes = AttentionSizes(texts, rows // texts, heads, related // (3 * heads))
+    return attention_kernel(call.name, call.family, sizes, watched=len(call.writes) > 1)
+
+
+def _gelu(call: _Call) -> Kernel:
+    (rows, depth), (texts,) = call.reads[0].shape, call.reads[-1].shape
+    return gelu_kernel(call.name, call.form, texts, rows // texts, depth, *call.numbers)
+
+
+def _norm(call: _Call) -> Kernel:
+    (rows, width), (texts,) = call.reads[0].shape, call.reads[-1].shape
+    return norm_kernel(call.name, call.family, texts, rows // texts, width, rounds=len(call.writes) > 1)
+
+
 _MAKERS: dict[str, Callable[[_Call], Kernel]] = {
+    "attention": _attention,
+    "counted_product": _counted,
+    "gelu_product": _gelu,
+    "watched_attention": _attention,
+    "norm": _norm,
+    "rounded_norm": _norm,
     "integer_product": _integer,
     "scaled_product": _scaled,
     "rectified": _rectified,

@@ -109,6 +109,21 @@ class Code:
             return list(body(self.index(start), values))
         return self.loop(self.index(start), self.index(stop), self.index(step), carried, body)
 
+    def repeat_below(
+        self, start: int, stop: int, step: int, limit: Value | None, body: Callable[[Value], object]
+    ) -> None:
+        """Add a loop as `repeat` does, without the steps whose index is not below a limit, where there is one."""
+
+        def do(number: Value, _: list[Value]) -> tuple[()]:
+            body(number)
+            return ()
+
+        if limit is None:
+            self.repeat(start, stop, step, (), do)
+        else:
+            last = self.value(f"arith.minui {limit}, {self.index(stop)} : index")
+            self.loop(self.index(start), last, self.index(step), (), do)
+
     def loop(
         self,
         start: Value,

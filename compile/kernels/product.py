@@ -37,6 +37,8 @@ class Product:
         first: Index of the product's first column in `offsets`.
         count: Number of rows, 1 to `rows`, where it is known only when the kernel runs.
         filled: Whether the memory of the results has room for whole blocks.
+        limit: Number of rows that matter, known only when the kernel runs: tiles behind them are left out. Unlike with
+            `count` the tiles are those of all rows, so that there is one code for many of them.
     """
 
     operands: Operands
@@ -46,6 +48,7 @@ class Product:
     first: int = 0
     count: Value | None = None
     filled: bool = False
+    limit: Value | None = None
 
     @property
     def blocks(self) -> int:
@@ -119,7 +122,7 @@ def _add_known(code: Code, product: Product, multiply: _Multiply, finish: _Finis
         return ()
 
     for height, start, stop in runs(choose_tiling(product.operands.family, product.rows, product.operands.blocks).rows):
-        code.repeat(start, stop, height, (), lambda begin, _, height=height: tile(begin, height))  # type: ignore[misc]
+        code.repeat_below(start, stop, height, product.limit, partial(tile, height=height))
 
 
 def _add_counted(code: Code, product: Product, rows: Value, blocks: int, multiply: _Multiply, finish: _Finish) -> None:

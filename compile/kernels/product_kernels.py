@@ -1,4 +1,4 @@
-"""Kernels of one product: as it is, scaled, or scaled and cut off at zero."""
+"""Kernels of one product: as it is, scaled, scaled and cut off at zero, or scaled and followed by GELU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from compile.kernels.arithmetic import Float32Vectors
 from compile.kernels.families import InstructionFamily
 from compile.kernels.kernel import Buffer, Kernel
-from compile.kernels.memory import load_count, load_spread, store_vector
+from compile.kernels.memory import load_count, load_spread, load_vector, store_vector
 from compile.kernels.mlir_builder import Code, Value
 from compile.kernels.prepared_rows import prepare_rows, prepared_buffer
 from compile.kernels.product import Ending, Preparation, Product, add_group, scale_sums
@@ -28,11 +28,12 @@ def product_kernel(name: str, family: InstructionFamily, rows: int, depth: int, 
     return _kernel(name, family, (rows, depth, columns), (), (out,), lambda _code, _columns: end)
 
 
-def scaled_kernel(name: str, family: InstructionFamily, rows: int, depth: int, columns: int) -> Kernel:
+def scaled_kernel(name: str, family: InstructionFamily, rows: int, depth: int, columns: int, texts: int = 0) -> Kernel:
     """Return the kernel of a product whose sums are multiplied by a scale and get a bias, by column.
 
     It reads what `product_kernel` reads, scale and bias, and writes float32[rows, columns]. In float32 it has a bias
-    and no scale.
+    and no scale. With `texts` it also reads how many rows of each text matter, int32[texts]; most of the others are
+    left as they are.
     """
     lanes = family.lanes
     scale, bias = _factors(columns, lanes)
@@ -44,7 +45,11 @@ def scaled_kernel(name: str, family: InstructionFamily, rows: int, depth: int, c
             code, to_f32(column, sums), out, (row, column), lanes, count
         )
 
-    return _kernel(name, family, (rows, depth, columns), (bias,) if family.float32 else (scale, bias), (out,), prepare)
+    more = (bias,) if family.float32 else (scale, bias)
+    limits = Buffer("%counts", (texts,), "i32") if texts else None
+    return _kernel(
+        name, family, (rows, depth, columns), (*more, *_given(limits)), (out,), prepare, limits, compact=False
+    )
 
 
 def rectified_kernel(name: str, family: InstructionFamily, texts: int, words: int, depth: int, columns: int) -> Kernel:
@@ -92,6 +97,42 @@ def rectified_kernel(name: str, family: InstructionFamily, texts: int, words: in
     return _kernel(name, family, shape, (scale, bias, mask, levels, counts), (output_i8, output_f32), prepare, counts)
 
 
+def gelu_kernel(name: str, family: InstructionFamily, texts: int, words: int, depth: int, columns: int) -> Kernel:
+    """Return the kernel of a scaled product and GELU, rounded as the next product wants it.
+
+    It reads what `scaled_kernel` reads, the middle of the range of every column and the steps that one is divided into
+    there, float32[columns], which is a multiple of the lanes, and how many rows of each text matter, int32[texts]. It
+    writes int8[texts * words, columns] of `pqrnn.model.int8.ActivationRange.MEASURED`, and leaves most other rows as
+    they are.
+    """
+    lanes, rows = family.lanes, texts * words
+    scale, bias = _factors(columns, lanes)
+    counts = Buffer("%counts", (texts,), "i32")
+    centre, rate = (Buffer(each, (columns,), "f32") for each in ("%centre", "%rate"))
+    out = Buffer("%out", (rows, columns), "i8")
+
+    def prepare(code: Code, firsts: Sequence[Value]) -> Ending:
+        vectors = Float32Vectors(code, family)
+        to_f32 = scale_sums(code, family, scale, bias, 0, firsts)
+        ranges = {
+            first: [load_vector(code, buffer, (first,), lanes) for buffer in (centre, rate)]
+            for first in dict.fromkeys(firsts)
+        }
+
+        def end(code: Code, row: Value, column: Value, count: int, sums: Value) -> None:
+            value = vectors.gelu(to_f32(column, sums))
+            store_vector(code, vectors.to_steps(value, *ranges[column]), out, (row, column), lanes, count)
+
+        return end
+
+    more = (scale, bias, centre, rate, counts)
+    return _kernel(name, family, (rows, depth, columns), more, (out,), prepare, counts, compact=False)
+
+
+def _given(buffer: Buffer | None) -> tuple[Buffer, ...]:
+    return () if buffer is None else (buffer,)
+
+
 def _factors(columns: int, lanes: int) -> tuple[Buffer, Buffer]:
     width = -(-columns // lanes) * lanes
     return Buffer("%scale", (width,), "f32"), Buffer("%bias", (width,), "f32")
@@ -105,8 +146,13 @@ def _kernel(
     outs: tuple[Buffer, ...],
     prepare: Preparation,
     counts: Buffer | None = None,
+    compact: bool = True,
 ) -> Kernel:
-    """Return the kernel of a product, of all rows or of as many rows of every text as `counts` says."""
+    """Return the kernel of a product, of all rows or of as many rows of every text as `counts` says.
+
+    Compact code has one piece for what follows the sums, for tiles of any height; otherwise there are tiles of a known
+    height, of which the last may have rows too many.
+    """
     rows, depth, columns = shape
     blocks = -(-columns // family.lanes)
     left = Buffer("%left", (rows, depth), family.element)
@@ -136,10 +182,9 @@ def _kernel(
 
         def add_text(text: Value, _: Sequence[Value]) -> tuple[()]:
             nonlocal groups
-            groups = add(
-                Product(operands, offsets, columns, words, count=load_count(code, counts, text, words)),
-                code.times(text, words),
-            )
+            found = load_count(code, counts, text, words)
+            limit, count = (None, found) if compact else (found, None)
+            groups = add(Product(operands, offsets, columns, words, count=count, limit=limit), code.times(text, words))
             return ()
 
         code.repeat(0, texts, 1, (), add_text)

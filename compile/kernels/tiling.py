@@ -108,10 +108,16 @@ def _width(family: InstructionFamily, height: int) -> int:
     return (family.registers + more - (not family.float32) - left) // (sums + 1 + paired)
 
 
-def _cut(rows: int, height: int, blocks: int, width: int) -> Tiling:
-    tiles, groups = -(-rows // height), -(-blocks // width)
+def cut_rows(rows: int, height: int) -> tuple[int, ...]:
+    """Return the heights of as few tiles as possible, of nearly the same height, at most `height`."""
+    tiles = -(-rows // height)
     low, more = divmod(rows, tiles)
-    return Tiling((low + 1,) * more + (low,) * (tiles - more), -(-blocks // groups), groups)
+    return (low + 1,) * more + (low,) * (tiles - more)
+
+
+def _cut(rows: int, height: int, blocks: int, width: int) -> Tiling:
+    groups = -(-blocks // width)
+    return Tiling(cut_rows(rows, height), -(-blocks // groups), groups)
 
 
 def _cost(family: InstructionFamily, tiling: Tiling) -> float:

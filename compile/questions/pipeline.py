@@ -10,6 +10,10 @@ from pathlib import Path
 
 import msgspec
 
+from compile.imports import form_of
+from compile.kernels.encoder_layers import with_encoder_kernels
+from compile.kernels.linking import link_kernels
+from compile.kernels.modules import has_products
 from compile.lowering.cache import Cache, cache_key, find_cache
 from compile.lowering.export import split_softmax
 from compile.lowering.import_mlir import import_programs
@@ -25,6 +29,7 @@ from compile.support.progress import Progress, Reporter
 from compile.support.scratch import scratch_folder
 from compile.verify.static_checks import check_machine_code
 from pqrnn.checkpoint import digest_weights
+from pqrnn.model.int8 import widen_weights
 from pqrnn.questions.checkpoint import SpanFacts, load_span_model
 from pqrnn.questions.model import SpanModel
 from runtime_py.atomic_files import write_atomic
@@ -152,7 +157,7 @@ def _prepare(
     lengths = [each for _, each in chosen]
     report.step("golden", f"{len(facts.golden)} training questions, and tricky ones")
     expected = expect_answers(model, model.make_reader(), golden_questions(facts.golden), lengths)
-    plans = [dataclasses.replace(plan, integers=False) for plan in plans]
+    plans = [_with_kernels(plan, has_products(model), options.kernels) for plan in plans]
     parts = [part for part, _ in chosen]
     made = _Made(
         facts, model, parts, choose_windows(model.layout.longest, windows), expected, digest_weights(run), plans
@@ -160,15 +165,36 @@ def _prepare(
     return made, failures
 
 
+def _with_kernels(plan: Plan, integers: bool, wanted: bool) -> Plan:
+    """Return the plan with kernels for products of integers, where the target has instructions for them."""
+    found = plan.with_kernels(integers)
+    if integers and wanted and found.kernels is not None and found.kernels.family is not None:
+        return found
+    return dataclasses.replace(plan, integers=integers)
+
+
 def _import(made: _Made, folder: Path, report: Reporter) -> None:
     """Write the MLIR files that the plans name."""
     entries = name_entries(made.parts, made.windows)
-    report.expect(len(entries))
+    forms = list(dict.fromkeys(form_of(plan) for plan in made.plans))
+    report.expect((len(entries) + 1) * len(forms) - 1)  # one import is expected already
     lengths = [each for _, each in choose_parts(made.model, made.facts)]
-    programs = export_windows(made.model, lengths, entries, lambda name: report.step("export", name))
-    report.step("import", f"{len(entries)} functions")
-    for name in sorted({plan.mlir for plan in made.plans}):
-        made.mlir[name] = import_programs(split_softmax(programs) if name == SPLIT else programs, folder / name)
+    for form in forms:
+        kernels, wide = form
+        model = widen_weights(made.model) if wide else made.model
+        if kernels is not None and kernels.family is not None:
+            model = with_encoder_kernels(made.model, kernels.family)
+        programs = export_windows(model, lengths, entries, lambda name: report.step("export", name))
+        report.step("import", f"{len(entries)} functions{f' for {kernels.name}' if kernels else ''}")
+        plans = {plan.mlir: plan for plan in made.plans if form_of(plan) == form}
+        if kernels is None:
+            for name in sorted(plans):
+                made.mlir[name] = import_programs(split_softmax(programs) if name == SPLIT else programs, folder / name)
+            continue
+        written = split_softmax(programs) if kernels.splits_softmax else programs
+        imported = import_programs(written, folder / f"{kernels.name}.mlirbc")
+        for name, plan in sorted(plans.items()):
+            made.mlir[name] = link_kernels(imported, folder / name, kernels, plan.processor.resolved)
 
 
 def _build(
@@ -192,7 +218,7 @@ def _build(
                 report.target(name, "compile", "")
                 compiled = _compile(plan, made.mlir[plan.mlir], folder, cache, options.timeout)
                 report.target(name, "verify", "")
-                proved.append(_prove(made, plan, compiled, staging, out))
+                proved.append(_prove(made, plan, compiled, proved, staging, out))
                 cached |= {name} if compiled.cached else set()
                 report.target(name, "verify", "", "done")
             except CompileError as error:
@@ -216,8 +242,10 @@ def _compile(plan: Plan, mlir: Path, folder: Path, cache: Cache | None, timeout:
     return found
 
 
-def _prove(made: _Made, plan: Plan, compiled: Compiled, staging: Path, out: Path) -> ProvedCode:
-    """Put a module into the package and run it there, or look at its code where this machine cannot run it."""
+def _prove(
+    made: _Made, plan: Plan, compiled: Compiled, proved: Sequence[ProvedCode], staging: Path, out: Path
+) -> ProvedCode:
+    """Put a module into the package beside those that are proved, and run it there; or look at its code."""
     code = describe_variant(plan, compiled.seconds, compiled.statistics.dispatches)
     path = staging / code.path
     path.parent.mkdir(parents=True)
@@ -229,8 +257,7 @@ def _prove(made: _Made, plan: Plan, compiled: Compiled, staging: Path, out: Path
         checked = check_machine_code(content, plan.processor) if plan.target.family == "cpu" else "nothing to look at"
         said = f"compiled and checked statically ({checked}); never run here: {reason}"
         return ProvedCode(msgspec.structs.replace(code, unverified_reason=said))
-    alone = ProvedCode(code)
-    _seal(made, [alone], staging, out)
+    _seal(made, [*proved, ProvedCode(code)], staging, out)
     with Answerer.load(staging, variant=code.target) as answerer:
         proof = prove(answerer, made.expected, made.parts, machine.cpu or "this machine", code.target)
     return ProvedCode(msgspec.structs.replace(code, unverified_reason=None), proof)
@@ -262,7 +289,7 @@ def _seal(made: _Made, variants: Sequence[ProvedCode], staging: Path, out: Path)
         producer=describe_producer(),
         model=Model(
             parameters=facts.parameters,
-            precision="float32",
+            precision=facts.config.precision,
             config=msgspec.to_builtins(facts.config),
             revision=facts.revision,
             data_fingerprint=hashlib.sha256(str(facts.described.get("windows", "")).encode()).hexdigest(),

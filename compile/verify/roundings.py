@@ -96,7 +96,7 @@ class Watch:
         def see(name: str, layer: IntegerLinear, value: Tensor) -> Tensor:
             truth, wanted = exact[name.partition(" ")[0]], roundings.inputs.pop(name)
             roundings.errors[name] = float((layer.shift(value).double() - truth.shift(wanted)).abs().amax())
-            return ((truth.quantize(wanted) - float(layer.kind.zero)) * truth.step).to(value.dtype)
+            return truth.dequantize(truth.quantize(wanted)).to(value.dtype)
 
         with _watched(self._model, see):
             yield

@@ -11,7 +11,13 @@ from pqrnn.api.encoders import distill_encoder
 from pqrnn.api.extending import extend
 from pqrnn.api.finishing import average, compile, evaluate, load_checkpoint, quantize
 from pqrnn.api.learning import distill, finetune, train
-from pqrnn.api.questions import budget_questions, compile_questions, evaluate_questions, finetune_questions
+from pqrnn.api.questions import (
+    budget_questions,
+    compile_questions,
+    evaluate_questions,
+    finetune_questions,
+    quantize_questions,
+)
 from pqrnn.api.runs import PathLike
 
 __all__ = [
@@ -31,5 +37,6 @@ __all__ = [
     "finetune_questions",
     "load_checkpoint",
     "quantize",
+    "quantize_questions",
     "train",
 ]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pqrnn.data.questions.scoring import AnswerScores
     from pqrnn.data.questions.squad import Question
     from pqrnn.model.length_config import LengthConfig
-    from pqrnn.questions.checkpoint import SpanBudget
+    from pqrnn.questions.checkpoint import SpanBudget, SpanFacts
     from pqrnn.questions.run import SpanOutcome
     from pqrnn.recipes.budget_settings import BudgetRecipe
     from pqrnn.training.reporting import TrainingReporter
@@ -96,14 +96,46 @@ def evaluate_questions(
     Raises:
         DataError: There are no such data, or a file is wrong.
         CheckpointError: There is no such model.
+        QuantizationError: It is in 8 bits, and another precision than float32 is asked for.
     """
+    from pqrnn.errors import QuantizationError
     from pqrnn.questions.checkpoint import load_span_model
     from pqrnn.questions.evaluate import encode_questions, score_model
 
-    model, _ = load_span_model(Path(run))
+    model, facts = load_span_model(Path(run))
+    if facts.config.precision == "int8" and precision != "float32":
+        raise QuantizationError(f"{run}: multiplies integers, which have no other precision: leave out {precision}")
     encoded = encode_questions(model, draw_questions(data, sample, seed))
     parts: Sequence[LengthConfig | None] = lengths or (None,)
     return [score_model(model, encoded, part, precision=precision, on_window=on_window) for part in parts]
+
+
+def quantize_questions(run: PathLike, data: PathLike, out: PathLike) -> SpanFacts:
+    """Turn a trained model into one in 8 bits: a quarter of the bytes, and faster.
+
+    Args:
+        run: Folder of the model in float32.
+        data: The file of SQuAD 1.1 that it was trained on: it says how large activations become.
+        out: Folder for the model in 8 bits.
+
+    Returns:
+        Its facts.
+
+    Raises:
+        QuantizationError: The model is in 8 bits already, or `out` holds something else.
+        CheckpointError: The model cannot be read.
+        DataError: There are no such data, or a file is wrong.
+    """
+    from pqrnn.data.questions.squad import read_squad
+    from pqrnn.questions.batches import cut_training
+    from pqrnn.questions.checkpoint import load_span_model
+    from pqrnn.questions.quantization import check_free, quantize_spans, save_quantized
+
+    check_free(Path(out))
+    questions = read_squad(data)
+    model, facts = load_span_model(Path(run))
+    quantized = quantize_spans(model, cut_training(questions, model.make_reader()))
+    return save_quantized(Path(out), quantized, facts)
 
 
 def budget_questions(

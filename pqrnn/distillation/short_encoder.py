@@ -50,13 +50,20 @@ def run_encoder(
     if hasattr(parts, "embeddings_project"):  # ELECTRA's narrow ones
         value = parts.embeddings_project(value)
     mask = attention[..., None].to(value.dtype)
-    return run_layers([_Layer(layer) for layer in parts.encoder.layer], value, mask, lengths)
+    layers = [layer if hasattr(layer, "forward_some") else EncoderLayer(layer) for layer in parts.encoder.layer]
+    return run_layers(layers, value, mask, lengths)
 
 
-class _Layer:
+def keep_first(significance: Tensor) -> Tensor:
+    """Return the significance of subwords, float[B, T], with that of the first above all others."""
+    return torch.cat([torch.full_like(significance[:, :1], _ALWAYS), significance[:, 1:]], 1)
+
+
+class EncoderLayer:
     """A layer of the library, with the norm behind each part."""
 
     def __init__(self, layer: Any) -> None:
+        """Take a layer of the library; its modules may have been replaced by others of the same meaning."""
         self._layer, self._attention = layer, layer.attention.self
         self._heads = int(self._attention.num_attention_heads)
 
@@ -65,24 +72,28 @@ class _Layer:
     ) -> tuple[SomeWords, tuple[Tensor, Selection] | None]:
         """Encode subwords of which only some go on, as `TransformerLayer.forward_some`."""
         value, mask, _ = words
-        queries, keys, values = (
-            self._split(part(value)) for part in (self._attention.query, self._attention.key, self._attention.value)
-        )
+        queries, keys, values = map(self._split, self.relate(value))
         scores = torch.matmul(queries, keys.transpose(2, 3)) * (queries.shape[-1] ** -0.5)
         hidden = ((mask - 1.0) * HIDDEN).reshape(mask.shape[0], 1, 1, -1)
         attention = torch.softmax(scores.float() + hidden, -1)
         if not rows:
             return words._replace(value=self._finish(attention, values, value)), None
-        received = measure_significance(attention, mask)
-        received = torch.cat([torch.full_like(received[:, :1], _ALWAYS), received[:, 1:]], 1)
-        selection = select_words(received, total, share, rows)
+        selection = select_words(keep_first(measure_significance(attention, mask)), total, share, rows)
         asking = gather_rows(attention.transpose(1, 2).flatten(2), selection.indices)
         asking = asking.unflatten(2, (self._heads, -1)).transpose(1, 2)
         chosen = self._finish(asking, values, gather_rows(value, selection.indices))
         return SomeWords(chosen, selection.mask.to(mask.dtype)), (value, selection)
 
+    def relate(self, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values of states, float[B, T, d] each; heads lie one after the other."""
+        return self._attention.query(value), self._attention.key(value), self._attention.value(value)
+
     def _finish(self, attention: Tensor, values: Tensor, value: Tensor) -> Tensor:
         mixed = torch.matmul(self._attention.dropout(attention).to(values.dtype), values).transpose(1, 2).flatten(2)
+        return self.feed(mixed, value)
+
+    def feed(self, mixed: Tensor, value: Tensor) -> Tensor:
+        """Return what the layer passes on of what subwords get by attention, and of their states before it."""
         attended = self._layer.attention.output(mixed, value)
         finished: Tensor = self._layer.output(self._layer.intermediate(attended), attended)
         return finished

@@ -6,6 +6,11 @@ A product is `step * scale[n] * sum_k (q[k] - zero) * w[k, n]`, with `w` in int8
 and `q` in int8: the activation is `step * (q - zero)`. Where the zero point is not 0 it is worked into the integer
 sums, exactly (Jacob et al. 2018, arXiv:1712.05877, section 2.3).
 
+Inputs whose channels differ, as behind the norms of transformers, have a range for every channel instead: the
+activation is `centre[k] + amax[k] / 127 * q[k]`. The product of the centres is part of the bias, and the weights that
+become integers are `amax[k] * w[k, n]`, so that the sums need no more than one scale for every output (as Xiao et al.
+2023, arXiv:2211.10438, and Wei et al. 2023, arXiv:2304.09145, have it).
+
 Every rounding to int8 is `floor(x / step + 1/2)`, written as a cut-off positive number: every processor has the
 instruction, while rounding is a call into a library on some, and no two devices can differ in what becomes of a half.
 """
@@ -34,11 +39,12 @@ class ActivationRange(StrEnum):
     SIGNED = "signed"  # [-1, 1]: step 1/127
     SHARE = "share"  # [0, 1]: step 1/255
     POSITIVE = "positive"  # [0, amax], measured or learned: step amax/255; what is larger is taken for amax
+    MEASURED = "measured"  # [centre - amax, centre + amax] of every channel: step amax/127; what is outside is cut off
 
     @property
     def levels(self) -> int:
         """Steps from zero to the end of the range."""
-        return {ActivationRange.INTEGERS: 1, ActivationRange.SIGNED: 127}.get(self, 255)
+        return {ActivationRange.INTEGERS: 1, ActivationRange.SIGNED: 127, ActivationRange.MEASURED: 127}.get(self, 255)
 
     @property
     def zero(self) -> int:
@@ -66,24 +72,27 @@ def multiply(left: Tensor, weights: Tensor) -> Tensor:
     return functools.reduce(torch.add, [torch.matmul(some, others).to(torch.int32) for some, others in pairs])
 
 
-def round_activation(value: Tensor, kind: ActivationRange, amax: Tensor) -> Tensor:
+def round_activation(value: Tensor, kind: ActivationRange, amax: Tensor, centre: Tensor | None = None) -> Tensor:
     """Return the int8 that stand for an activation, as whole numbers in float32, shaped like `value`.
 
     Args:
-        value: The activation, float32.
+        value: The activation, float32[..., K].
         kind: Range of the activation.
-        amax: End of the range of an `ActivationRange.POSITIVE` activation, float32[].
+        amax: End or half the width of the range, as in `IntegerLinear`.
+        centre: Middle of the range of every `ActivationRange.MEASURED` input, float32[K].
     """
     if kind is ActivationRange.INTEGERS:
         return value
-    return torch.floor(_shift(value, kind, amax)) - 128.0
+    return torch.floor(_shift(value, kind, amax, centre)) - 128.0
 
 
-def _shift(value: Tensor, kind: ActivationRange, amax: Tensor) -> Tensor:
+def _shift(value: Tensor, kind: ActivationRange, amax: Tensor, centre: Tensor | None) -> Tensor:
     """Return activations in steps, shifted to positive numbers: the whole part of each is its int8 plus 128."""
-    scaled = value * (kind.levels / amax)
+    scaled = (value if centre is None else value - centre) * (kind.levels / amax)
     if kind is ActivationRange.POSITIVE:
         scaled = scaled.clamp(max=kind.levels)
+    elif kind is ActivationRange.MEASURED:
+        scaled = scaled.clamp(-kind.levels, kind.levels)
     return scaled + (kind.zero + 128.5)
 
 
@@ -120,6 +129,17 @@ def expand_taps(scale: Tensor, taps: int) -> Tensor:
     return scale if taps == 1 else scale.reshape(2, 1, -1).expand(-1, taps, -1).reshape(-1)
 
 
+def scale_of_sums(kind: ActivationRange, scale: Tensor, amax: Tensor) -> Tensor:
+    """Return the factors of integer sums, float32[N / taps].
+
+    Args:
+        kind: Range of the inputs.
+        scale: Scales of the weights, float32[N / taps].
+        amax: End of the range, float32[], or float32[K], which the weights hold then.
+    """
+    return scale / kind.levels if kind is ActivationRange.MEASURED else scale * (amax / kind.levels)
+
+
 def rename_amax(module: nn.Module, weights: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Read weights of before, whose `amax` was called `largest`: a hook for `load_state_dict`."""
     before = f"{prefix}{AMAX_BEFORE}"
@@ -137,7 +157,9 @@ class IntegerLinear(nn.Module):
             (`widen_weights`).
         scale: Scales of the weights, float32[N / taps]; numbers that float16 holds, as it is stored.
         bias: Biases, float32[N], likewise; None where there are none.
-        amax: End of the range of an `ActivationRange.POSITIVE` input, float32[], else 1.
+        amax: End of the range of an `ActivationRange.POSITIVE` input, float32[]; half the width of the range of every
+            `ActivationRange.MEASURED` input, float32[K]; else 1.
+        centre: Middle of the range of every `ActivationRange.MEASURED` input, float32[K]; None for other ranges.
         offset: The sums of the weights' columns times `-zero`, int32[N]; follows from the weights.
         factor: The factor from integer sums to outputs, float32[N]; follows from the scales and `amax`.
     """
@@ -146,6 +168,7 @@ class IntegerLinear(nn.Module):
     scale: Tensor
     bias: Tensor | None
     amax: Tensor
+    centre: Tensor | None
     offset: Tensor
     factor: Tensor
 
@@ -167,7 +190,10 @@ class IntegerLinear(nn.Module):
         self.register_buffer("weight", torch.zeros((inputs, outputs), dtype=torch.int8))
         self.register_buffer("scale", torch.ones(outputs // taps))
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)
-        self.register_buffer("amax", torch.ones(()), persistent=kind is ActivationRange.POSITIVE)
+        measured = kind is ActivationRange.MEASURED
+        shape = (inputs,) if measured else ()
+        self.register_buffer("amax", torch.ones(shape), persistent=measured or kind is ActivationRange.POSITIVE)
+        self.register_buffer("centre", torch.zeros(inputs) if measured else None)
         self.register_buffer("offset", torch.zeros(outputs, dtype=torch.int32), persistent=False)
         self.register_buffer("factor", torch.ones(outputs), persistent=False)
         self.register_load_state_dict_pre_hook(rename_amax)
@@ -180,24 +206,29 @@ class IntegerLinear(nn.Module):
     def derive(self) -> None:
         """Compute what follows from new weights and scales."""
         self.offset.copy_(-self.kind.zero * self.weight.sum(0, dtype=torch.int32))
-        self.factor.copy_(expand_taps(self.scale * self.step, self.taps))
+        self.factor.copy_(expand_taps(scale_of_sums(self.kind, self.scale, self.amax), self.taps))
 
     @property
     def step(self) -> Tensor:
-        """Distance between neighbouring activations: float32[]."""
+        """Distance between neighbouring activations: float32[], or float32[K] where every input has a range."""
         return self.amax / self.kind.levels
 
     def shift(self, value: Tensor) -> Tensor:
         """Return activations in steps, shifted to positive numbers: the whole part of each is its int8 plus 128."""
-        return _shift(value, self.kind, self.amax)
+        return _shift(value, self.kind, self.amax, self.centre)
 
     def quantize(self, value: Tensor) -> Tensor:
         """Return the int8 that stand for an activation."""
         if self.kind is ActivationRange.INTEGERS:
             return value.to(self.weight.dtype)
         if self.floors or self.weight.dtype is not torch.int8:
-            return round_activation(value, self.kind, self.amax).to(self.weight.dtype)
+            return round_activation(value, self.kind, self.amax, self.centre).to(self.weight.dtype)
         return (self.shift(value).to(torch.int32) - 128).to(torch.int8)
+
+    def dequantize(self, integers: Tensor) -> Tensor:
+        """Return the activations that int8 stand for, in the type of the scales."""
+        value = (integers - float(self.kind.zero)) * self.step
+        return value if self.centre is None else value + self.centre
 
     def forward(self, value: Tensor) -> Tensor:
         """Quantize, multiply in integers, and scale back."""

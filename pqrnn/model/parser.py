@@ -94,7 +94,8 @@ class ParserModel(Network):
         self.is_recurrent = config.network == "qrnn"
         width = config.states
         # Layers that add to what they read need it in their own width, and a norm after the last of them.
-        self.entry = nn.Linear(config.bottleneck, width) if not self.is_recurrent else None
+        kind = ActivationRange.SIGNED if self.is_recurrent else ActivationRange.MEASURED
+        self.entry = make_linear(config, config.bottleneck, width, kind) if not self.is_recurrent else None
         self.states_norm = nn.LayerNorm(width) if not self.is_recurrent else None
         self.layers = nn.ModuleList(
             QrnnLayer(config.bottleneck if i == 0 else width, config, i + 1)
@@ -102,11 +103,11 @@ class ParserModel(Network):
             else TransformerLayer(config)
             for i in range(config.layers)
         )
-        self.pool = make_linear(config, width, 1, ActivationRange.SIGNED)
+        self.pool = make_linear(config, width, 1, kind)
         pooled_width = 2 * width if config.pool_peaks else width
-        self.intent = make_linear(config, pooled_width, intents, ActivationRange.SIGNED)
-        self.tags = make_linear(config, width, tags, ActivationRange.SIGNED)
-        self.tags_from_pool = make_linear(config, width, tags, ActivationRange.SIGNED, bias=False)
+        self.intent = make_linear(config, pooled_width, intents, kind)
+        self.tags = make_linear(config, width, tags, kind)
+        self.tags_from_pool = make_linear(config, width, tags, kind, bias=False)
         # Rounds of refinement: the neighbours' tag probabilities, through one learned matrix a side.
         self.neighbours = (
             make_linear(config, tags, 2 * tags, ActivationRange.SHARE, bias=False) if config.refinements else None
@@ -259,13 +260,15 @@ class ParserModel(Network):
     def stored(self) -> dict[str, Tensor]:
         """Return what a checkpoint holds: of a parser in 8 bits the integers, and scales and biases in float16.
 
-        Weights of 4 bits lie two in a byte.
+        Weights of 4 bits lie two in a byte. Norms and distances of transformers stay float32.
         """
         if self.config.precision == "float32":
             return self.state_dict()
         model = self.folded()
+        whole = () if self.is_recurrent else {name for name, _ in model.named_parameters()}
         weights = {
-            name: value.half() if value.is_floating_point() else value for name, value in model.state_dict().items()
+            name: value.half() if value.is_floating_point() and name not in whole else value
+            for name, value in model.state_dict().items()
         }
         for name in model._packed():
             weights[name] = pack_nibbles(weights[name])

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps, rename_amax
+from pqrnn.model.int8 import ActivationRange, IntegerLinear, expand_taps, rename_amax, scale_of_sums
 
 SMALLEST_SCALE = 2.0**-14  # smaller ones lose digits in float16
 
@@ -27,6 +27,11 @@ class QuantizedLinear(nn.Linear):
     """`nn.Linear` whose input and weights have 8 bits, or 8 and 4: float32[..., K] to float32[..., N].
 
     Attributes:
+        amax: End of a measured range, float32[], or float32[K] where every input has a range
+            (`ActivationRange.MEASURED`); None where the range is a bound of the function before the layer.
+        centre: Middles of the ranges of `ActivationRange.MEASURED`, float32[K]; else None.
+        mean: Means of these inputs, float32[K]: what roundings of the weights change there is taken off the bias (Nagel
+            et al. 2019, arXiv:1906.04721, section 4.2); None for other ranges.
         log_scale: Logarithms of the scales of weights of 4 bits, float32[N / taps]; None in 8 bits, where the largest
             weight of each output says its scale.
     """
@@ -55,7 +60,14 @@ class QuantizedLinear(nn.Linear):
         """
         super().__init__(inputs, outputs, bias)
         self.kind, self.taps, self.headroom, self.bits = kind, taps, headroom, bits
-        self.amax = nn.Parameter(torch.ones(())) if kind is ActivationRange.POSITIVE else None
+        measured = kind is ActivationRange.MEASURED
+        self.amax: nn.Parameter | None = None
+        if measured or kind is ActivationRange.POSITIVE:
+            self.amax = nn.Parameter(torch.ones(inputs if measured else ()))
+        self.centre: Tensor | None
+        self.mean: Tensor | None
+        for name in ("centre", "mean"):
+            self.register_buffer(name, torch.zeros(inputs) if measured else None)
         self.log_scale: nn.Parameter | None = None
         if bits < 8:
             self.log_scale = nn.Parameter(torch.zeros(outputs // taps))
@@ -70,32 +82,38 @@ class QuantizedLinear(nn.Linear):
         # Under autocast the product is of lower precision, as everywhere in training; its factors are not, since
         # bfloat16 holds whole numbers up to 256.
         sums = functional.linear(self._quantize(value, amax), weights).to(scale.dtype)
-        result = sums * expand_taps(scale * (amax / self.kind.levels), self.taps)
-        return result if self.bias is None else result + shorten(self.bias)
+        result = sums * expand_taps(scale_of_sums(self.kind, scale, amax), self.taps)
+        bias = self._bias(scale, weights)
+        return result if bias is None else result + bias
 
     def convert(self) -> IntegerLinear:
         """Return the layer in integers."""
+        with torch.no_grad():
+            scale = self._scale()
+            weights = self._round_weights(scale)
+            bias = self._bias(scale, weights)
         layer = IntegerLinear(
             self.in_features,
             self.out_features,
             self.kind,
-            bias=self.bias is not None,
+            bias=bias is not None,
             taps=self.taps,
             bits=self.bits,
         )
         with torch.no_grad():
-            scale = self._scale()
-            layer.weight.copy_(self._round_weights(scale).t())
+            layer.weight.copy_(weights.t())
             layer.scale.copy_(scale)
             layer.amax.copy_(self._amax())
-            if layer.bias is not None:
-                layer.bias.copy_(shorten(self.bias))
+            if layer.centre is not None:
+                layer.centre.copy_(self._centre())
+            if layer.bias is not None and bias is not None:
+                layer.bias.copy_(bias)
             layer.derive()
         return layer
 
     def largest_scale(self) -> Tensor:
         """Return the scale with which the largest weight of every output is 127, or 7 in 4 bits: float32[N / taps]."""
-        amax = self.weight.detach().abs().amax(1)
+        amax = self._weights_in_ranges().detach().abs().amax(1)
         if self.taps > 1:
             amax = amax.reshape(2, self.taps, -1).amax(1).reshape(-1)
         return hold_scale(amax / weight_levels(self.bits))
@@ -114,22 +132,45 @@ class QuantizedLinear(nn.Linear):
 
     def _round_weights(self, scale: Tensor) -> Tensor:
         """Whole numbers, -127 to 127 (-7 to 7 in 4 bits), in float32[N, K]."""
-        steps = self.weight / expand_taps(scale, self.taps)[:, None]
+        steps = self._weights_in_ranges() / expand_taps(scale, self.taps)[:, None]
         if self.log_scale is not None:  # a scale of its own may cut off weights
             levels = weight_levels(self.bits)
             steps = steps.clamp(-levels, levels)
         return _round(steps, 0)
 
+    def _weights_in_ranges(self) -> Tensor:
+        """Weights as they become integers, float32[N, K]: times the range of the input where every input has one."""
+        return self.weight * self._amax() if self.kind is ActivationRange.MEASURED else self.weight
+
     def _amax(self) -> Tensor:
         return torch.ones(()) if self.amax is None else shorten(self.amax)
+
+    def _centre(self) -> Tensor:
+        assert self.centre is not None
+        return shorten(self.centre)
+
+    def _bias(self, scale: Tensor, weights: Tensor) -> Tensor | None:
+        """Biases as they are stored, float32[N], with the product of the middles of the ranges; None where both lack.
+
+        The inputs are `mean + (x - mean)`: the first part meets the weights as they are, the second the rounded ones.
+        """
+        if self.mean is None:
+            return None if self.bias is None else shorten(self.bias)
+        rest = weights @ ((self._centre() - self.mean) / self._amax())
+        product = self.weight @ self.mean + rest * expand_taps(scale, self.taps)
+        return shorten(product if self.bias is None else product + self.bias)
 
     def _quantize(self, value: Tensor, amax: Tensor) -> Tensor:
         """Return `q - zero` of `IntegerLinear.quantize`, in float32."""
         if self.kind is ActivationRange.INTEGERS:
             return value
-        scaled = value * (self.kind.levels / amax)
-        if self.kind is ActivationRange.POSITIVE:
-            scaled = scaled.clamp(max=self.kind.levels * (self.headroom if self.training else 1.0))
+        measured = self.kind is ActivationRange.MEASURED
+        scaled = (value - self._centre() if measured else value) * (self.kind.levels / amax)
+        limit = self.kind.levels * (self.headroom if self.training else 1.0)
+        if measured:
+            scaled = scaled.clamp(-limit, limit)
+        elif self.kind is ActivationRange.POSITIVE:
+            scaled = scaled.clamp(max=limit)
         return _round(scaled, self.kind.zero + 128)
 
 

@@ -70,5 +70,5 @@ def _check_transformer(config: ModelConfig) -> None:
     shape = config.transformer
     if shape.width % shape.heads:
         raise ValueError(f"width must be a multiple of the heads: {shape.width}, {shape.heads}")
-    if config.precision != "float32":
-        raise ValueError("a transformer has no form in int8 yet: its precision is 'float32'")
+    if config.weight_bits != 8:
+        raise ValueError(f"a transformer has no form in {config.weight_bits} bits: quantize it to 8 (--bits 8)")

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pqrnn.model.int8 import ActivationRange
 from pqrnn.model.length_config import WHOLE, LengthConfig, count_kept
+from pqrnn.model.linear import make_linear
 from pqrnn.model.qrnn import widen
 from pqrnn.model.word_selection import (
     Selection,
@@ -73,12 +75,13 @@ class TransformerLayer(nn.Module):
         shape = config.transformer
         self.heads, self.reach, self.dropout = shape.heads, shape.reach, config.dropout
         self.attention_norm = nn.LayerNorm(shape.width)
-        self.product = nn.Linear(shape.width, 3 * shape.width)
-        self.mix = nn.Linear(shape.width, shape.width)
+        kind = ActivationRange.MEASURED
+        self.product = make_linear(config, shape.width, 3 * shape.width, kind)
+        self.mix = make_linear(config, shape.width, shape.width, kind)
         self.distances = nn.Parameter(torch.zeros(2 * shape.reach + 1, shape.heads))
         self.ffn_norm = nn.LayerNorm(shape.width)
-        self.grow = nn.Linear(shape.width, shape.ffn)
-        self.shrink = nn.Linear(shape.ffn, shape.width)
+        self.grow = make_linear(config, shape.width, shape.ffn, kind)
+        self.shrink = make_linear(config, shape.ffn, shape.width, kind)
         for linear in (self.product, self.mix, self.grow, self.shrink):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)

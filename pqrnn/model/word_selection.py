@@ -71,7 +71,11 @@ def measure_significance(attention: Tensor, mask: Tensor) -> Tensor:
         mask: One where a word is, float[B, W, 1].
     """
     # One dimension after the other: IREE 3.13 has no code for both at once where W is no multiple of 4.
-    received = (attention.sum(1) * mask).sum(1)
+    return mark_padding((attention.sum(1) * mask).sum(1), mask)
+
+
+def mark_padding(received: Tensor, mask: Tensor) -> Tensor:
+    """Return what words receive, float[B, W], with -1 for padding; `mask` is one where a word is, float[B, W, 1]."""
     present = mask[..., 0]
     return received * present + (1.0 - present) * _LEAST
 

@@ -15,6 +15,8 @@ from pqrnn.distillation.pretrained import load_encoder
 from pqrnn.distillation.short_encoder import count_layers, run_encoder
 from pqrnn.encoders.teachers import longest_text
 from pqrnn.errors import TeacherError
+from pqrnn.model.int8 import ActivationRange, IntegerLinear
+from pqrnn.model.int8_embedding import IntegerEmbedding
 from pqrnn.model.length_config import LengthConfig, check_lengths
 from pqrnn.model.losses import soft_loss
 from pqrnn.model.macs import count_layer_macs
@@ -74,6 +76,20 @@ class SpanModel(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.spans = nn.Linear(int(self.encoder.config.hidden_size), 2)
         self.encoder.get_input_embeddings().requires_grad_(config.train_embeddings)
+        if config.precision == "int8":
+            for name, linear in self.linears().items():
+                inputs, outputs, bias = linear.in_features, linear.out_features, linear.bias is not None
+                self.set_submodule(name, IntegerLinear(inputs, outputs, ActivationRange.MEASURED, bias=bias))
+            self.set_embeddings(IntegerEmbedding(*self.encoder.get_input_embeddings().weight.shape))
+
+    def linears(self) -> dict[str, nn.Linear]:
+        """Return the linear layers within the encoder's layers by name: those that have a form in integers."""
+        layers = self.encoder.encoder.layer.named_modules(prefix="encoder.encoder.layer")
+        return {name: module for name, module in layers if isinstance(module, nn.Linear)}
+
+    def set_embeddings(self, embeddings: IntegerEmbedding) -> None:
+        """Take embeddings of subwords in 8 bits in the place of the encoder's own."""
+        self.encoder.set_input_embeddings(embeddings)
 
     def forward(self, tokens: Tensor, head: Tensor, count: Tensor, lengths: LengthConfig | None = None) -> SpanLogits:
         """Return logits of all subwords; those of padding and question mean nothing (`SpanLogits.within`).
@@ -111,7 +127,9 @@ class SpanModel(nn.Module):
 
     def parameters_count(self) -> int:
         """Return how many numbers the encoder and the head have."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        integers = sum(layer.parameters_count() for layer in self.modules() if isinstance(layer, IntegerLinear))
+        embeddings = sum(each.weight.numel() for each in self.modules() if isinstance(each, IntegerEmbedding))
+        return integers + embeddings + sum(parameter.numel() for parameter in self.parameters())
 
 
 def describe_layout(tokenizer: Any, encoder: Any, config: SpanConfig) -> PairLayout:

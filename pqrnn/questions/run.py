@@ -121,8 +121,10 @@ def make_model(recipe: FinetuneQuestionsRecipe, initial: Path | None) -> SpanMod
     Raises:
         TeacherError: The encoder cannot be loaded, or cannot answer questions.
         CheckpointError: There is no model in `initial`.
-        TrainingError: It is of another encoder.
+        TrainingError: It is of another encoder, or one of both is in 8 bits.
     """
+    if recipe.spans.precision != "float32":
+        raise TrainingError("a model learns in float32: leave spans.precision, and `pqrnn quantize-questions` it then")
     torch.manual_seed(recipe.training.seed)
     model = SpanModel(recipe.spans)
     if initial is not None:
@@ -131,6 +133,10 @@ def make_model(recipe: FinetuneQuestionsRecipe, initial: Path | None) -> SpanMod
             raise TrainingError(
                 f"{initial}: is made of the encoder {facts.config.encoder!r}, and this run has "
                 f"{recipe.spans.encoder!r}: give --encoder {facts.config.encoder}"
+            )
+        if facts.config.precision != "float32":
+            raise TrainingError(
+                f"{initial}: is in 8 bits, and learns no more; begin with the model that it was made of"
             )
         model.load_state_dict(known.state_dict())
     return model
@@ -273,7 +279,7 @@ def describe_run(
 ) -> dict[str, Any]:
     """Return all that decides the result, by name; `model` as the run begins with it."""
     settings = msgspec.to_builtins(recipe)
-    del settings["training"]["threads"]
+    del settings["training"]["threads"], settings["spans"]["precision"]  # the second came later, and is always one
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
     digest = hashlib.sha256(repr(list(windows)).encode()).hexdigest()
     described = {"recipe": settings, "weights": hash_weights(weights), "windows": digest}

@@ -37,6 +37,18 @@ class SpanConfig(Settings, frozen=True, kw_only=True):
         bool,
         option("Train the embeddings of subwords as well; fixed ones keep what they know of words that the data lack."),
     ] = False
+    precision: Annotated[
+        str, option("Precision of the shipped model, `float32` or `int8`; `pqrnn quantize-questions` sets it.")
+    ] = "float32"
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown precision.
+
+        Raises:
+            ValueError: The precision is unknown.
+        """
+        if self.precision not in ("float32", "int8"):
+            raise ValueError(f"precision must be float32 or int8, not {self.precision!r}")
 
 
 class QuestionTrainingConfig(Settings, frozen=True, kw_only=True):

@@ -73,7 +73,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def outcome(run: Path, tmp_path_factory: pytest.TempPathFactory) -> AnswererOutcome:
     out = tmp_path_factory.mktemp("packages") / "small.pqrnn"
-    return compile_answerer(run, out, ["host"], windows=[16])
+    return compile_answerer(run, out, ["host", "linux-x86_64-v2"], windows=[16])
 
 
 @pytest.fixture
@@ -91,9 +91,10 @@ def test_the_package_is_proved_and_lists_its_tokenizer(outcome: AnswererOutcome)
     manifest = read_answerer_manifest(outcome.package)
     assert manifest == outcome.manifest and not outcome.failures
     assert manifest.windows == [16, 24] and [part.name for part in manifest.parts] == ["part700", "whole"]
-    proof = manifest.variants[0].proof
-    assert proof is not None and proof.passed and proof.flips == 0
-    assert proof.questions + proof.undecided == 2 * 28 and proof.questions > 30
+    assert [each.code.target for each in manifest.variants] == ["host", "linux-x86_64-v2"]
+    for proof in [each.proof for each in manifest.variants]:
+        assert proof is not None and proof.passed and proof.flips == 0
+        assert proof.questions + proof.undecided == 2 * 28 and proof.questions > 30
     assert manifest.files[TOKENIZER].bytes == (outcome.package / TOKENIZER).stat().st_size
 
 

@@ -58,6 +58,7 @@ _VERBS = (
     "native",
     "parse",
     "quantize",
+    "quantize-questions",
     "recipe",
     "reference",
     "report",

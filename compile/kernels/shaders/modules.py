@@ -24,11 +24,13 @@ class _PackedProduct(nn.Module):
         weights: Packed weights, int32.
         offsets: int32, added to the sums; filled up as the weights are.
         amax: As in `IntegerLinear`.
+        centre: As in `IntegerLinear`.
     """
 
     weights: Tensor
     offsets: Tensor
     amax: Tensor
+    centre: Tensor | None
 
     def __init__(self, linear: IntegerLinear) -> None:
         super().__init__()
@@ -37,10 +39,11 @@ class _PackedProduct(nn.Module):
         self.register_buffer("weights", pack_words(linear.weight, linear.bits))
         self.register_buffer("offsets", functional.pad(linear.offset, (0, self._fill)))
         self.register_buffer("amax", linear.amax.clone())
+        self.register_buffer("centre", None if linear.centre is None else linear.centre.clone())
 
     def round(self, value: Tensor) -> Tensor:
         """Return the inputs as whole numbers of int8, float32[rows, K] of float32[..., K]."""
-        return round_activation(value, self.kind, self.amax).reshape(-1, value.shape[-1])
+        return round_activation(value, self.kind, self.amax, self.centre).reshape(-1, value.shape[-1])
 
 
 class ShaderLinear(_PackedProduct):

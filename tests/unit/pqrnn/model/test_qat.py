@@ -207,7 +207,7 @@ def test_gradients_pass_the_roundings(kind: ActivationRange) -> None:
     back = torch.randn(12, 8)
     layer(value).backward(back)
     frozen, given = layer.convert(), layer.convert().quantize(value.detach()).float() - kind.zero
-    step = float(frozen.step)
+    step = frozen.step
     torch.testing.assert_close(
         value.grad, back @ (frozen.weight.float() * frozen.scale).t()
     )  # of the weights as they are rounded

@@ -14,16 +14,21 @@ from makers.trained import pretend_trained
 from oracles.effort import examples
 from oracles.model import encode
 from oracles.texts import byte_texts
+from torch import nn
 
 import pqrnn
 from pqrnn.checkpoint import load_checkpoint
+from pqrnn.data.examples import Example
 from pqrnn.errors import AveragingError, QuantizationError, TrainingError
 from pqrnn.evaluation.prediction import compute_logits
 from pqrnn.features.utf8 import pack_texts
+from pqrnn.model.int8 import IntegerLinear, widen_weights
+from pqrnn.model.length_config import LengthConfig
 from pqrnn.model.parser import ParserModel, ParserOutputs
 from pqrnn.model.retired_options import drop_transformer
-from pqrnn.quantization import prepare_qat
+from pqrnn.quantization import int8_config, prepare_qat, quantize_checkpoint
 from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TrainingConfig, TransformerConfig
+from pqrnn.run_folder import WEIGHTS
 from pqrnn.training import trainer as training
 from pqrnn.training.trainer import train
 from pqrnn.training.weight_averaging import average_checkpoints
@@ -158,7 +163,7 @@ def test_padding_has_no_part_in_training() -> None:
         ({"network": "transformer", "kernel": 3}, "kernel = 3 is a setting of QRNNs"),
         ({"transformer": {"ffn": 3}}, "ffn = 3 is a setting of transformers"),
         ({"transformer": {"heads": 2}}, "heads = 2 is a setting of transformers"),
-        ({"network": "transformer", "precision": "int8", "norm": "none"}, "int8"),
+        ({"network": "transformer", "precision": "int8", "norm": "none", "weight_bits": 4}, "no form in 4 bits"),
     ],
 )
 def test_shapes_without_a_meaning_are_refused(options: dict[str, Any], said: str) -> None:
@@ -203,7 +208,7 @@ def test_learns_what_a_qrnn_learns_and_is_read_back(tmp_path: Path) -> None:
         close(torch.from_numpy(found.intent), torch.from_numpy(folded.intent))
 
 
-def test_averages_with_its_like_alone_and_is_not_quantized(tmp_path: Path) -> None:
+def test_averages_with_its_like_alone_and_has_no_form_in_4_bits(tmp_path: Path) -> None:
     config = msgspec.structs.replace(CONFIG, epochs=1)
     other = msgspec.structs.replace(SMALL, transformer=TransformerConfig(width=32, heads=2, ffn=64))
     for name, model, seed in (("a", SMALL, 0), ("b", SMALL, 1), ("c", other, 0)):
@@ -214,8 +219,46 @@ def test_averages_with_its_like_alone_and_is_not_quantized(tmp_path: Path) -> No
         close(value, (first[name] + second[name]) / 2)
     with pytest.raises(AveragingError, match="transformer"):
         average_checkpoints([tmp_path / "a", tmp_path / "c"], make_rooms(), tmp_path / "none")
-    with pytest.raises(QuantizationError, match="transformer"):
-        prepare_qat(load_checkpoint(tmp_path / "a").model, make_rooms())
+    with pytest.raises(QuantizationError, match="no form in 4 bits"):
+        prepare_qat(load_checkpoint(tmp_path / "a").model, make_rooms(), bits=4)
+
+
+def test_in_8_bits_it_says_nearly_the_same_and_is_stored_in_integers(tmp_path: Path) -> None:
+    """A trained parser, quantized as it is: stored, loaded, and in training the very same bits."""
+    config = msgspec.structs.replace(CONFIG, epochs=12)
+    train(tmp_path / "float", make_rooms(), make_rooms(), SMALL, config)
+    checkpoint = load_checkpoint(tmp_path / "float")
+    metrics = quantize_checkpoint(checkpoint, make_rooms(), make_rooms(), tmp_path / "int8")
+    exact = [scores["dev"]["exact_match"]["value"] for scores in (checkpoint.facts.metrics, metrics)]
+    assert exact[0] > 0.95 and exact[1] > exact[0] - 0.03
+    loaded = load_checkpoint(tmp_path / "int8")
+    assert loaded.facts.config == int8_config(SMALL)
+    integers = {name for name, module in loaded.model.named_modules() if isinstance(module, IntegerLinear)}
+    assert not [name for name, module in loaded.model.named_modules() if isinstance(module, nn.Linear)]
+    assert {"entry", "layers.0.product", "layers.1.mix", "layers.0.grow", "layers.1.shrink", "pool"} <= integers
+    before, after = ((tmp_path / name / WEIGHTS).stat().st_size for name in ("float", "int8"))
+    assert after < 0.4 * before  # small layers have many scales
+    texts = [example.text for example in make_rooms()]
+    learning = prepare_qat(checkpoint.model, make_rooms()).eval()
+    for found, wanted, was in zip(
+        compute_logits(loaded.model, texts),
+        compute_logits(learning, texts),
+        compute_logits(checkpoint.model, texts),
+        strict=True,
+    ):
+        close(torch.from_numpy(found.intent), torch.from_numpy(wanted.intent))
+        close(torch.from_numpy(found.tags), torch.from_numpy(wanted.tags))
+        assert 0.0 < abs(found.tags - was.tags).max() < 0.15 * abs(was.tags).max()
+
+
+def test_parts_of_a_network_in_8_bits_and_its_widened_twin_are_the_same_integers() -> None:
+    model = prepare_qat(make_model(), [Example(text, "") for text in TEXTS if text]).folded()
+    wide = widen_weights(model)
+    packed = pack_texts([text.encode() for text in TEXTS], 128)
+    for lengths in (None, LengthConfig((60, 30))):
+        with torch.inference_mode():
+            for found, wanted in zip(wide(packed, 32, lengths), model(packed, 32, lengths), strict=True):
+                assert torch.equal(found, wanted)
 
 
 MODEL = make_model()
