@@ -8,8 +8,8 @@
 
 Ours goes from a text to intent and slots. ONNX Runtime Web gets the finished features, and its graph is that of the
 encoder alone, made for exactly eight words: in float32 and in int8, with both forms of the recurrence. Both run on one
-thread with 128-bit vectors, call by call in turn; a figure is the median over texts of medians over rounds. With
-`--target webassembly-relaxed` ours is the module for relaxed SIMD. Rows are kept in `results/native.json`.
+thread with 128-bit vectors, call by call in turn; a figure is the median over texts of the fastest of their rounds.
+With `--target webassembly-relaxed` ours is the module for relaxed SIMD. Rows are kept in `results/native.json`.
 """
 
 from __future__ import annotations
