@@ -23,6 +23,8 @@ DATA_SETS = {
     "massive-en": "MASSIVE English",
     "snips": "SNIPS",
     "clinc150": "CLINC150",
+    "home-assistant-en": "Home Assistant's sentences, English",
+    "home-assistant-de": "Home Assistant's sentences, German",
 }
 """What the works of `quality.json` begin with, and how the pages call these data."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from msgspec import structs
@@ -124,7 +124,7 @@ def build_web(folder: Path, scratch: Path, calibration: Calibration | None = Non
     for target in (plain, registry().get(plain.faster)):
         sources, kernels = write_tiny(scratch / target.id, target=target.id, calibration=calibration)
         variant = _build(folder, sources, kernels, find_compiler(target), plain.id, target.triple, mark_of(target))
-        variants.append(replace(variant, target=target.id, features=target.features))
+        variants.append(dataclasses.replace(variant, target=target.id, features=target.features))
         write_npm(folder / plain.id, sources, NAME)
     write_manifest(folder, NativeManifest(NAME, sources.prefix, tuple(variants)))
     return folder
@@ -171,7 +171,7 @@ def build_package(destination: Path, scratch: Path, code: bytes, **changes: obje
         shutil.copytree(before.path, directory, dirs_exist_ok=True)
         (directory / library.path).parent.mkdir(parents=True)
         shutil.copyfile(folder / str(built.library), directory / library.path)
-        manifest = replace(before.manifest, labels=LABELS, libraries=[structs.replace(library, **changes)])
+        manifest = structs.replace(before.manifest, labels=LABELS, libraries=[structs.replace(library, **changes)])
         seal(directory, manifest)
     return destination
 
