@@ -421,7 +421,7 @@ def test_boards_with_the_same_flags_are_compiled_once_and_stored_once(
     boards = ["raspberry-pi-3", "raspberry-pi-4", "linux-aarch64", "linux-aarch64-i8mm"]
     first = compile_checkpoint(checkpoint, tmp_path / "a.pqrnn", boards, CompileOptions(buckets=BUCKETS))
     assert len(compiled_before) == 2
-    # Equal code is proved once on each kind of machine: a Cortex-A53 runs the first and the third, where it is emulated.
+    # Equal code is proved once on each kind of machine: the first and the third are emulated as the same one.
     assert {"raspberry-pi-4", "linux-aarch64-i8mm"} < set(proved) <= set(boards)
     assert {"raspberry-pi-3", "linux-aarch64"} & set(proved)
     assert [variant.target for variant in first.manifest.variants] == boards
