@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from compile.kernels.families import Kernels
     from compile.kernels.modules import KernelParser
     from compile.subwords.program import SubwordParser
+    from pqrnn.model.int8 import Model
     from pqrnn.model.length_config import LengthConfig
     from pqrnn.model.parser import ParserModel
 
@@ -97,10 +98,12 @@ class Importer:
         kernels, _ = form
         self.report.step("import", f"{len(self.buckets)} entries{f' for {kernels.name}' if kernels else ''}")
         with self.stopwatch.measure("import"):
+            split = kernels is not None and kernels.splits_softmax
             paths = {
-                name: import_programs(split_softmax(programs) if splits else programs, self.folder / name)
+                name: import_programs(
+                    split_softmax(programs) if split or name == SPLIT else programs, self.folder / name
+                )
                 for name in names
-                for splits in [name == SPLIT or (kernels is not None and kernels.splits_softmax)]
             }
         if self.kept is not None and self.identity:
             for name, path in paths.items():
@@ -112,7 +115,6 @@ class Importer:
         from compile.lowering.export import export_entries
         from compile.lowering.small_table import with_small_table
         from compile.subwords.program import SubwordParser, export_subwords
-        from pqrnn.model.int8 import round_by_floor, widen_weights
 
         def tell(bucket: Bucket) -> None:
             self.report.step("export", f"{bucket.entry} ({bucket.bytes} bytes)")
@@ -124,8 +126,7 @@ class Importer:
         if kernels is not None:
             model = with_kernels(self.model, kernels)
         elif integers:
-            small = with_small_table(self.model)
-            model = widen_weights(small) if integers == WIDE else round_by_floor(small)
+            model = with_integers(with_small_table(self.model), integers)
         else:
             model = self.model
         return export_entries(model, self.buckets, tell, self.batch, self.parts)
@@ -161,6 +162,18 @@ def form_of(plan: Plan) -> tuple[Kernels | None, str]:
     That is its kernels, and the name of its module where the compiler cannot be given integers as they are.
     """
     return plan.kernels, plan.mlir if plan.mlir in (WIDE, FLOORED) else ""
+
+
+def with_integers(model: Model, name: str) -> Model:
+    """Return a model with its products of integers as a module's compiler takes them.
+
+    Args:
+        model: The model, in 8 bits; it is left as it is.
+        name: Name of the module, `compile.plan.WIDE` or `FLOORED`; empty where the compiler takes integers as they are.
+    """
+    from pqrnn.model.int8 import round_by_floor, widen_weights
+
+    return {WIDE: widen_weights, FLOORED: round_by_floor}.get(name, lambda same: same)(model)
 
 
 def identify(source: Path, weights: str) -> tuple[str, ...]:

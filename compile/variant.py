@@ -125,7 +125,7 @@ def prove_variant(
         parity: Parity = verify_variant(package, variant.target, buckets, golden, runner, repeats)
         for name, vectors in (golden_of_parts or {}).items():
             of_part = [bucket.of_part(name) for bucket in buckets]
-            verify_variant(package, variant.target, of_part, vectors, runner, budget=name)
+            verify_variant(package, variant.target, of_part, vectors, runner, repeats, budget=name)
     except VerificationError as error:
         error.evidence |= compile_evidence(module, plan.flags) | _replay_evidence(package, variant, runner)
         raise

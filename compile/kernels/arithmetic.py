@@ -27,6 +27,22 @@ _ERF = (
 _MIX = ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, None))
 
 
+def join_lanes(code: Code, value: Value, lanes: int, element: str, join: Callable[[Value, Value], Value]) -> Value:
+    """Reduce all lanes of a vector, as many as a power of two, and return the result in every lane."""
+    kind, step = vector_of(lanes, element), lanes // 2
+    while step:
+        picks = ", ".join(str(lane ^ step) for lane in range(lanes))
+        value = join(value, code.value(f"vector.shuffle {value}, {value} [{picks}] : {kind}, {kind}"))
+        step //= 2
+    return value
+
+
+def add_lanes(code: Code, value: Value, lanes: int) -> Value:
+    """Return the sum of all lanes of int32 in every lane."""
+    kind = vector_of(lanes, "i32")
+    return join_lanes(code, value, lanes, "i32", lambda one, other: code.value(f"arith.addi {one}, {other} : {kind}"))
+
+
 class Float32Vectors:
     """Arithmetic on vectors of float32 that all have the same number of lanes."""
 
@@ -130,14 +146,7 @@ class Float32Vectors:
 
     def join_lanes(self, value: Value, join: Callable[[Value, Value], Value]) -> Value:
         """Reduce all lanes, and return the result in every lane."""
-        step = self.lanes // 2
-        while step:
-            picks = ", ".join(str(lane ^ step) for lane in range(self.lanes))
-            value = join(
-                value, self.code.value(f"vector.shuffle {value}, {value} [{picks}] : {self.kind}, {self.kind}")
-            )
-            step //= 2
-        return value
+        return join_lanes(self.code, value, self.lanes, "f32", join)
 
     def _choose(self, order: str, left: Value, right: Value) -> Value:
         chosen = self.code.value(f"arith.cmpf {order}, {left}, {right} : {self.kind}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import product as pairs
 
+from compile.kernels.arithmetic import add_lanes
 from compile.kernels.mlir_builder import Value
 from compile.kernels.narrow_tiles import ColumnTile, MultiplyAddTile
 from compile.kernels.tile import Starts, Step, Tile
@@ -82,7 +83,7 @@ class ChunkedMultiplyAddTile(_ChunkTile, MultiplyAddTile):
     def finish(self, sums: list[Value]) -> dict[tuple[int, int], Value]:
         """Return the sums by position of row and block."""
         products = super().finish(sums[: self._accumulators])
-        excess = [self._add_lanes(value) for value in sums[self._accumulators :]]
+        excess = [add_lanes(self.code, value, self.family.lanes) for value in sums[self._accumulators :]]
         if self.operands.depth % self._chunk:
             steps = range(self.operands.depth // self._chunk * self._chunk, self.operands.depth, self.family.depth)
             excess = self._add_steps(excess, steps)

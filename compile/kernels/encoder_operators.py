@@ -6,6 +6,7 @@ them has to be told, too. Here all rows are computed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,15 +16,15 @@ from torch.nn import functional
 from compile.kernels.operators import define_operator, scaled_product
 
 
-def _counted_shape(left: Tensor, weights: Tensor, *rest: Any) -> Tensor:
-    columns, _ = rest[-2:]
-    return left.new_empty((left.shape[0], columns), dtype=torch.float32)
+def _product_shape(dtype: torch.dtype) -> Callable[..., Tensor]:
+    """Return what gives the shape of a product whose last two arguments are the columns and the family."""
+    return lambda left, *rest: left.new_empty((left.shape[0], rest[-2]), dtype=dtype)
 
 
 @define_operator(
     "counted_product(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor counts, "
     "int columns, str family) -> Tensor",
-    _counted_shape,
+    _product_shape(torch.float32),
 )
 def counted_product(
     left: Tensor,
@@ -102,15 +103,10 @@ def watched_attention(
     return round_measured(mixed, centre, rate), received
 
 
-def _gelu_shape(left: Tensor, weights: Tensor, *rest: Any) -> Tensor:
-    columns, _ = rest[-2:]
-    return left.new_empty((left.shape[0], columns), dtype=torch.int8)
-
-
 @define_operator(
     "gelu_product(Tensor left, Tensor weights, Tensor offsets, Tensor scale, Tensor bias, Tensor centre, Tensor rate, "
     "Tensor counts, int columns, str family) -> Tensor",
-    _gelu_shape,
+    _product_shape(torch.int8),
 )
 def gelu_product(
     left: Tensor,

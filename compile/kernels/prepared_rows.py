@@ -6,6 +6,7 @@ kernel of such a family run one after the other, in order, because there are no 
 
 from __future__ import annotations
 
+from compile.kernels.arithmetic import add_lanes
 from compile.kernels.families import InstructionFamily
 from compile.kernels.kernel import Buffer
 from compile.kernels.mlir_builder import Code, Value, vector_of
@@ -101,11 +102,7 @@ def sum_row(code: Code, family: InstructionFamily, left: Buffer, depth: int, row
         piece = _load_piece(code, left, depth, row, column)
         wide = code.value(f"arith.extsi {piece} : {vector_of(_PIECE, 'i8')} to {kind}")
         total = code.value(f"arith.addi {total}, {code.value(f'arith.muli {wide}, {factor} : {kind}')} : {kind}")
-    for step_size in (2, 1):
-        picks = ", ".join(str(lane ^ step_size) for lane in range(family.lanes))
-        other = code.value(f"vector.shuffle {total}, {total} [{picks}] : {kind}, {kind}")
-        total = code.value(f"arith.addi {total}, {other} : {kind}")
-    return total
+    return add_lanes(code, total, family.lanes)
 
 
 def dot(code: Code, total: Value, signed: Value, unsigned: Value) -> Value:

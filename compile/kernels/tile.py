@@ -275,16 +275,6 @@ class Tile:
                 f"{self.operands.packed.memory}"
             )
 
-    def _add_lanes(self, value: Value) -> Value:
-        """Return the sum of all lanes in every lane."""
-        step = self.family.lanes // 2
-        while step:
-            picks = ", ".join(str(lane ^ step) for lane in range(self.family.lanes))
-            other = self.code.value(f"vector.shuffle {value}, {value} [{picks}] : {self.sums}, {self.sums}")
-            value = self.code.value(f"arith.addi {value}, {other} : {self.sums}")
-            step //= 2
-        return value
-
     def _multiply(self, total: Value, left: Value, right: Value) -> Value:
         if self.family.name == "dotprod":  # whose second factor may be a lane of a register
             left, right = right, left

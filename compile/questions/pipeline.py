@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from compile.imports import form_of
+from compile.imports import form_of, with_integers
 from compile.kernels.encoder_layers import with_encoder_kernels
 from compile.kernels.linking import link_kernels
 from compile.kernels.modules import has_products
@@ -29,7 +29,6 @@ from compile.support.progress import Progress, Reporter
 from compile.support.scratch import scratch_folder
 from compile.verify.static_checks import check_machine_code
 from pqrnn.checkpoint import digest_weights
-from pqrnn.model.int8 import widen_weights
 from pqrnn.questions.checkpoint import SpanFacts, load_span_model
 from pqrnn.questions.model import SpanModel
 from runtime_py.atomic_files import write_atomic
@@ -180,8 +179,8 @@ def _import(made: _Made, folder: Path, report: Reporter) -> None:
     report.expect((len(entries) + 1) * len(forms) - 1)  # one import is expected already
     lengths = [each for _, each in choose_parts(made.model, made.facts)]
     for form in forms:
-        kernels, wide = form
-        model = widen_weights(made.model) if wide else made.model
+        kernels, integers = form
+        model = with_integers(made.model, integers)
         if kernels is not None and kernels.family is not None:
             model = with_encoder_kernels(made.model, kernels.family)
         programs = export_windows(model, lengths, entries, lambda name: report.step("export", name))

@@ -20,11 +20,11 @@ _SPIRV = b"\x03\x02\x23\x07"
 _CAPABILITY = 17
 # Offsets in the file header, form of a section header, and of a symbol, for 32 and 64 bits.
 _HEADER = {32: (32, "<IIHHHHH"), 64: (40, "<QIHHHHH")}
+_SECTION = {32: "<IIIIIIIIII", 64: "<IIQQQQIIQQ"}
+_SYMBOL = {32: ("<IIIBBH", 0, 5), 64: ("<IBBHQQ", 0, 3)}
 # Offset and form of the place of the program headers, their form, and the offset of their size and number.
 _PROGRAM = {32: (28, ("<I", "<IIIIIIII"), 42), 64: (32, ("<Q", "<IIQQQQQQ"), 54)}
 _LOAD = 1
-_SECTION = {32: "<IIIIIIIIII", 64: "<IIQQQQIIQQ"}
-_SYMBOL = {32: ("<IIIBBH", 0, 5), 64: ("<IBBHQQ", 0, 3)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,10 +108,7 @@ def check_machine_code(code: bytes, processor: Processor) -> str:
     if architecture is None:
         raise VerificationError(f"code for {processor.triple} cannot be checked")
     form = _FORMS[architecture]
-    try:
-        elves = find_elves(code)
-    except ValueError as error:
-        raise VerificationError("the compiled module is damaged", str(error)) from error
+    elves = _find_elves(code)
     if not elves:
         raise VerificationError("the compiled module holds no machine code")
     seen = [f"{form.bits}-bit ELF for {architecture}", "no undefined symbols"]
@@ -133,11 +131,11 @@ def check_pages(code: bytes, processor: Processor) -> None:
     is written must not share a page.
 
     Raises:
-        VerificationError: Parts of the code are aligned to less.
+        VerificationError: Parts of the code are aligned to less, or the module is damaged.
     """
     if architecture_of(processor.triple) != "aarch64":
         return
-    least = min((elf.alignment for elf in find_elves(code)), default=_LARGEST_PAGE)
+    least = min((elf.alignment for elf in _find_elves(code)), default=_LARGEST_PAGE)
     if least < _LARGEST_PAGE:
         raise VerificationError(
             f"parts of the code are aligned to {least} bytes: Linux with pages of {_LARGEST_PAGE} bytes cannot load it"
@@ -174,6 +172,13 @@ def check_shaders(code: bytes) -> str:
     used = ", ".join(sorted(shader_features(code))) or "none"
     version = ".".join(map(str, max(shader.version for shader in shaders)))
     return f"{len(shaders)} SPIR-V shaders up to version {version}, optional features: {used}"
+
+
+def _find_elves(code: bytes) -> list[Elf]:
+    try:
+        return find_elves(code)
+    except (ValueError, struct.error) as error:
+        raise VerificationError("the compiled module is damaged", str(error)) from error
 
 
 def _faults(elf: Elf, form: _Form, architecture: str, features: Iterable[str]) -> list[str]:

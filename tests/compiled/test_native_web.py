@@ -17,6 +17,7 @@ import pytest
 from makers.native import LABELS, build_web, expect
 from typer.testing import CliRunner
 
+from benchmarks.browser import BROWSER
 from compile.native.proof import answer_texts
 from compile.native.web import node_command
 from compile.verify.golden import TRICKY
@@ -27,7 +28,6 @@ pytestmark = [
     pytest.mark.skipif(find_spec("ziglang") is None, reason="no zig: pip install 'pqrnn[native]'"),
     pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed"),
 ]
-_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _TEXT = 'Zoë 😀 "ab" </script> <b>cd'
 
 
@@ -217,10 +217,10 @@ def test_a_folder_without_webassembly_makes_no_page(tmp_path: Path) -> None:
     assert not (tmp_path / "page").exists()
 
 
-@pytest.mark.skipif(_CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here: apt-get install chromium")
 def test_a_browser_runs_the_page_from_a_file(page: str, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page, "utf-8")
-    command = [str(_CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000"]
+    command = [str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000"]
     command += [f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom"]
     done = subprocess.run(
         [*command, (tmp_path / "index.html").as_uri()], capture_output=True, text=True, timeout=120, check=True

@@ -12,21 +12,16 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-import torch
-from makers.encoder import write_encoder
-from makers.questions import SHORT, make_questions
+from makers.questions import PART, add_part, make_questions, train_small
 from typer.testing import CliRunner
 
-import pqrnn
 from compile.options import CompileOptions
 from compile.questions.pipeline import TOKENIZER, AnswererOutcome, compile_answerer
 from compile.support.errors import PlanError
 from pqrnn.cli.running import app
-from pqrnn.model.length_config import LengthConfig, full_config
-from pqrnn.questions.checkpoint import SpanBudget, load_span_model, read_span_facts, save_span_facts
+from pqrnn.model.length_config import LengthConfig
+from pqrnn.questions.checkpoint import load_span_model
 from pqrnn.questions.evaluate import encode_questions, predict_answers, predict_logits
-from pqrnn.questions.run import run as train
-from pqrnn.recipes.question_settings import FinetuneQuestionsRecipe
 from runtime_py import Answerer, Parser
 from runtime_py.errors import (
     BudgetMissingError,
@@ -39,7 +34,6 @@ from runtime_py.errors import (
 )
 from runtime_py.questions.manifest import read_answerer_manifest
 
-PART = LengthConfig((40,))
 QUESTIONS = [*make_questions(40, seed=5), *make_questions(15, seed=6, longest=60)]
 
 
@@ -47,27 +41,7 @@ QUESTIONS = [*make_questions(40, seed=5), *make_questions(15, seed=6, longest=60
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model that has learned a little, with a part."""
     folder = tmp_path_factory.mktemp("questions")
-    (folder / "encoder").mkdir()
-    write_encoder(folder / "encoder", layers=1)
-    torch.set_num_threads(1)
-    settings = {
-        **SHORT,
-        "spans.encoder": str(folder / "encoder"),
-        "training.epochs": 2,
-        "training.batch": 8,
-        "training.learning_rate": 2e-3,
-        "training.precision": "float32",
-        "training.adaptive.enabled": True,
-        "training.adaptive.length_drop": 0.6,
-    }
-    train(folder / "run", make_questions(), pqrnn.change(FinetuneQuestionsRecipe(), settings), source={})
-    facts = read_span_facts(folder / "run")
-    budgets = [
-        SpanBudget(lengths=PART, macs=700, share=0.7, exact_match=0.4, f1=0.5, questions=9),
-        SpanBudget(lengths=full_config(1), macs=1000, share=1.0, exact_match=0.5, f1=0.6, questions=9),
-    ]
-    save_span_facts(folder / "run", msgspec.structs.replace(facts, budgets=budgets))
-    return folder / "run"
+    return add_part(train_small(folder, layers=1, epochs=2, adaptive__enabled=True, adaptive__length_drop=0.6))
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 import torch
-from makers.encoder import write_encoder
-from makers.questions import SHORT, make_questions, write_squad
+from makers.questions import PART, add_part, make_questions, train_small, write_squad
 
 import pqrnn
 from compile.kernels.encoder_layers import with_encoder_kernels
@@ -18,15 +16,12 @@ from compile.questions.pipeline import AnswererOutcome, compile_answerer
 from compile.questions.proof import expect_answers, golden_questions, prove
 from compile.support.errors import VerificationError
 from pqrnn.model.int8 import IntegerLinear
-from pqrnn.model.length_config import LengthConfig, full_config
-from pqrnn.questions.checkpoint import SpanBudget, load_span_model, read_span_facts, save_span_facts
+from pqrnn.model.length_config import full_config
+from pqrnn.questions.checkpoint import load_span_model
 from pqrnn.questions.evaluate import encode_questions, predict_answers, predict_logits
-from pqrnn.questions.run import run as train
-from pqrnn.recipes.question_settings import FinetuneQuestionsRecipe
 from runtime_py import Answerer
 from runtime_py.device.preflight import this_machine
 
-PART = LengthConfig((40,))
 QUESTIONS = [*make_questions(40, seed=5), *make_questions(15, seed=6, longest=60)]
 
 
@@ -34,25 +29,9 @@ QUESTIONS = [*make_questions(40, seed=5), *make_questions(15, seed=6, longest=60
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model that has learned a little, with a part, in 8 bits."""
     folder = tmp_path_factory.mktemp("questions")
-    (folder / "encoder").mkdir()
-    write_encoder(folder / "encoder", layers=1)
-    torch.set_num_threads(1)
-    settings = {
-        **SHORT,
-        "spans.encoder": str(folder / "encoder"),
-        "training.epochs": 3,
-        "training.batch": 8,
-        "training.learning_rate": 2e-3,
-        "training.precision": "float32",
-    }
-    train(folder / "run", make_questions(), pqrnn.change(FinetuneQuestionsRecipe(), settings), source={})
-    pqrnn.quantize_questions(folder / "run", write_squad(make_questions(), folder / "train.json"), folder / "int8")
-    budgets = [
-        SpanBudget(lengths=PART, macs=700, share=0.7, exact_match=0.4, f1=0.5, questions=9),
-        SpanBudget(lengths=full_config(1), macs=1000, share=1.0, exact_match=0.5, f1=0.6, questions=9),
-    ]
-    save_span_facts(folder / "int8", msgspec.structs.replace(read_span_facts(folder / "int8"), budgets=budgets))
-    return folder / "int8"
+    trained, squad = train_small(folder, layers=1), write_squad(make_questions(), folder / "train.json")
+    pqrnn.quantize_questions(trained, squad, folder / "int8")
+    return add_part(folder / "int8")
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
-from makers.small import LABELS, TEXTS
-from makers.trained import pretend_trained
+from makers.transformers import make_transformer, save_transformer
 
 from compile.lowering.buckets import make_buckets
 from compile.options import CompileOptions
 from compile.pipeline import CompileOutcome, compile_checkpoint
 from compile.verify.parity import compare_decisions
-from pqrnn.checkpoint import Facts, load_checkpoint, save_checkpoint
+from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.loader import load_examples
-from pqrnn.model.parser import ParserModel
 from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TransformerConfig
 from runtime_py import Parser
 
@@ -31,22 +28,7 @@ CONFIG = ModelConfig(
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint as if after training; words decide, not biases."""
     folder = tmp_path_factory.mktemp("run")
-    torch.manual_seed(0)
-    model = pretend_trained(ParserModel(CONFIG, len(LABELS.intents), len(LABELS.tags)))
-    with torch.no_grad():
-        for head in (model.intent, model.tags):
-            head.weight.mul_(5.0)
-    facts = Facts(
-        config=CONFIG,
-        labels=LABELS,
-        data={},
-        revision="abc",
-        training={},
-        metrics={"dev": {}},
-        lengths=[(4, 16, 10), (14, 60, 20)],
-        golden_texts=TEXTS,
-    )
-    save_checkpoint(folder, model, facts)
+    save_transformer(folder, make_transformer(CONFIG))
     return folder
 
 

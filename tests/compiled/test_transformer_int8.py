@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from makers.small import LABELS, TEXTS
-from makers.trained import pretend_trained
+from makers.small import TEXTS
+from makers.transformers import make_transformer, save_transformer
 
 from compile.kernels.families import choose_kernels
 from compile.lowering.buckets import make_buckets
 from compile.options import CompileOptions
 from compile.pipeline import compile_checkpoint
 from compile.verify.parity import compare_decisions
-from pqrnn.checkpoint import Facts, load_checkpoint, save_checkpoint
+from pqrnn.checkpoint import load_checkpoint
 from pqrnn.data.examples import Example
 from pqrnn.data.loader import load_examples
-from pqrnn.model.parser import ParserModel
 from pqrnn.quantization import prepare_qat
 from pqrnn.recipes.settings import ModelConfig, ProjectionConfig, TransformerConfig
 from runtime_py import Parser
@@ -32,23 +30,8 @@ CONFIG = ModelConfig(
 
 def test_it_answers_as_the_integers_in_pytorch_do(tmp_path: Path) -> None:
     texts = [example.text for example in load_examples("home:en", split="test")][:200]
-    torch.manual_seed(0)
-    model = pretend_trained(ParserModel(CONFIG, len(LABELS.intents), len(LABELS.tags)))
-    with torch.no_grad():
-        for head in (model.intent, model.tags):
-            head.weight.mul_(5.0)
-    quantized = prepare_qat(model, [Example(text, "") for text in (*TEXTS, *texts)])
-    facts = Facts(
-        config=quantized.config,
-        labels=LABELS,
-        data={},
-        revision="abc",
-        training={},
-        metrics={"dev": {}},
-        lengths=[(4, 16, 10), (14, 60, 20)],
-        golden_texts=TEXTS,
-    )
-    save_checkpoint(tmp_path, quantized, facts)
+    quantized = prepare_qat(make_transformer(CONFIG), [Example(text, "") for text in (*TEXTS, *texts)])
+    save_transformer(tmp_path, quantized)
     options = CompileOptions(buckets=make_buckets([(32, 256)]))
     outcome = compile_checkpoint(tmp_path, tmp_path / "int8.pqrnn", ["host"], options)
     variant, parity = outcome.manifest.variants[0], outcome.manifest.variants[0].parity

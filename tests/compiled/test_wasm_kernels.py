@@ -20,8 +20,9 @@ from makers.kernels import (
     product_case,
     rectified_case,
 )
-from makers.node_kernels import CHROMIUM, build_kernels, call_kernels, takes
+from makers.node_kernels import build_kernels, call_kernels, takes
 
+from benchmarks.browser import BROWSER
 from compile.kernels.families import InstructionFamily, find_family
 from compile.kernels.packing import offset_sums, pack_weights
 from compile.kernels.product_kernels import product_kernel
@@ -44,7 +45,7 @@ _ENGINES: list[list[str]] = [
     [NODE],
     [NODE, "--no-enable-avx-vnni"],
     [NODE, "--no-enable-avx"],
-    *([] if CHROMIUM is None else ([CHROMIUM], [CHROMIUM, "--js-flags=--no-enable-avx-vnni --no-liftoff"])),
+    *([] if BROWSER is None else ([BROWSER], [BROWSER, "--js-flags=--no-enable-avx-vnni --no-liftoff"])),
 ]
 
 

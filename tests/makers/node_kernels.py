@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.browser import BROWSER
 from compile.kernels.kernel import Buffer, Kernel
 from compile.kernels.linking import write_module
 from compile.lowering.iree_compile import compile_module, target_flags
@@ -110,8 +110,6 @@ SCRIPT
   document.getElementById('said').textContent = said;
 } catch (error) { document.getElementById('said').textContent = `${error}`; }
 </script>"""
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-"""Path of Chromium, or None where there is none."""
 
 
 def build_kernels(kernels: Iterable[Kernel], target: str, folder: Path) -> Path:
@@ -145,7 +143,7 @@ def takes(engine: Sequence[str], target: str) -> bool:
 
     Of Node that is asked as the package's JavaScript asks it.
     """
-    if engine[0] == CHROMIUM:
+    if engine[0] == BROWSER:
         return True
     code = (files("compile.native") / "javascript" / "index.js").read_text("utf-8")
     asked = re.sub(r"^export ", "", code.replace("import.meta.url", "''"), flags=re.MULTILINE)
@@ -164,7 +162,7 @@ def call_kernels(
         module: What `build_kernels` made of the cases' kernels.
         cases: What they are given.
         folder: Folder for files.
-        engine: Program and options: of Node, or `CHROMIUM`.
+        engine: Program and options: of Node, or `BROWSER`.
         rounds: How often each is run to be timed; 0 for not at all.
 
     Returns:
@@ -181,7 +179,7 @@ def call_kernels(
     ]
     request = json.dumps({"module": b64encode(module.read_bytes()).decode(), "calls": calls, "rounds": rounds})
     program, *options = engine
-    if program == CHROMIUM:
+    if program == BROWSER:
         page = folder / "calls.html"
         page.write_text(_PAGE.replace("REQUEST", request).replace("SCRIPT", _SCRIPT))
         command = [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=60000", *options]

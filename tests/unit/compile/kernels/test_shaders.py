@@ -10,17 +10,21 @@ from hypothesis import strategies as st
 from makers.int8 import make_four_bits, make_int8
 from makers.kernels import make_layer
 from makers.small import BUCKETS, TEXTS, make_model
+from makers.transformers import make_transformer
 
 from compile.kernels.families import SHADERS
 from compile.kernels.modules import with_kernels
-from compile.kernels.shaders.modules import ShaderLayer, ShaderLinear, ShaderProjection
+from compile.kernels.shaders.modules import ShaderLayer, ShaderLinear, ShaderProjection, with_shaders
 from compile.kernels.shaders.packing import pack_words, unpack_words
 from compile.lowering.export import export_entries
 from compile.lowering.small_table import SmallTableReader
+from pqrnn.data.examples import Example
 from pqrnn.features.utf8 import pack_texts
 from pqrnn.model.int8 import IntegerLinear
 from pqrnn.model.parser import ParserModel
 from pqrnn.model.qrnn import QrnnLayer
+from pqrnn.quantization import prepare_qat
+from pqrnn.recipes.settings import ModelConfig, TransformerConfig
 
 _MOST = {8: 127, 4: 7}
 
@@ -124,6 +128,25 @@ def test_a_parser_with_shaders_answers_as_before(make: object) -> None:
             torch.testing.assert_close(tags, wanted.tags, atol=2e-5, rtol=0)
             assert torch.equal(spans, wanted.spans) and torch.equal(count, wanted.word_count)
     assert any(isinstance(module, IntegerLinear) for module in model.modules())  # it is left as it is
+
+
+def test_a_transformer_with_shaders_answers_as_before() -> None:
+    """Its inputs have a range each, with a middle of its own."""
+    config = ModelConfig(
+        network="transformer",
+        bottleneck=16,
+        layers=1,
+        transformer=TransformerConfig(width=32, heads=2, ffn=64, reach=5),
+    )
+    model = prepare_qat(make_transformer(config), [Example(text, "") for text in TEXTS]).eval().folded()
+    changed = with_shaders(model)
+    assert any(isinstance(part, ShaderLinear) and part.centre is not None for part in changed.modules())
+    assert not any(isinstance(part, IntegerLinear) for part in changed.modules())
+    for text in TEXTS:
+        packed = pack_texts([text.encode()], 128)
+        with torch.inference_mode():
+            for found, wanted in zip(changed(packed, 32), model(packed, 32), strict=True):
+                assert torch.equal(found, wanted)
 
 
 def test_a_layer_sums_in_integers() -> None:

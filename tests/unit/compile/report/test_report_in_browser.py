@@ -9,7 +9,6 @@ import html
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ from typing import Any
 import pytest
 from makers.report import make_document
 
+from benchmarks.browser import BROWSER
 from compile.report.page import render
 
-_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(_CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium"),
+    pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here: apt-get install chromium"),
 ]
 # The page's own policy forbids scripts: this one stands in a copy without it.
 _SCRIPT = """
@@ -37,8 +36,8 @@ run.then(result => add(JSON.stringify({seen, wrong: result.violations.map(
 
 def _open(page: Path, *options: str) -> tuple[str, list[str]]:
     """Return the document as the browser has it, and what it wrote to the console."""
-    assert _CHROMIUM is not None
-    command = [_CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000"]
+    assert BROWSER is not None
+    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000"]
     command += [f"--user-data-dir={page.parent / 'profile'}", "--enable-logging=stderr", "--dump-dom", *options]
     done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=300, check=True)
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
